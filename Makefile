@@ -1,0 +1,58 @@
+# Each target does its own set-up: Python 3.11 or newer and make are all that a machine needs.
+# uv is used where it is installed, and never required.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CLIENT_VERSION := 2.1.330
+CLIENT := .client/node_modules/.bin/claude
+LIVE ?= 0
+
+.PHONY: demo test check e2e bench format client constraints clean
+
+$(READY): pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e . --group dev; \
+	else \
+	  "$(PYTHON)" -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1" && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group dev; \
+	fi
+	@touch $@
+
+demo: $(READY)  ## the product at work, without a key and without a network (LIVE=1 uses your key)
+	@LIVE=$(LIVE) $(BIN)/fanout demo
+
+test: $(READY)  ## all tests but the ones that need the real client
+	$(BIN)/python -m pytest -n auto -m "not e2e"
+
+check: $(READY)  ## format, lint, types, layers, and the tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n auto -m "not e2e" --cov --cov-report=term
+
+$(CLIENT):
+	@command -v npm >/dev/null 2>&1 || { echo "make e2e needs npm, to install Claude Code $(CLIENT_VERSION)"; exit 1; }
+	npm install --prefix .client --no-audit --no-fund --no-save --silent @anthropic-ai/claude-code@$(CLIENT_VERSION)
+
+client: $(CLIENT)
+
+e2e: $(READY) $(CLIENT)  ## the same product, in the real Claude Code with a scripted model
+	FANOUT_CLIENT=$(abspath $(CLIENT)) $(BIN)/python -m pytest -m e2e
+
+bench: $(READY)  ## the benchmark tables, every figure beside its bound in the same run
+	$(BIN)/python -m benchmarks
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+constraints:  ## pin what was tested: refreshes constraints.txt from a fresh environment
+	rm -rf $(VENV) && : > constraints.txt && $(MAKE) $(READY)
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:
+	rm -rf $(VENV) .client .mypy_cache .ruff_cache .pytest_cache .hypothesis

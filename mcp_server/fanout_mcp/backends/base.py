@@ -1,0 +1,36 @@
+"""What answers a prompt. The seam is one method, `ask`; everything else here describes the backend."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fanout_mcp.types import Answer, Job, ModelPrice
+
+
+class Backend(Protocol):
+    """Opened and closed by the edge; used by many calls at once, so it keeps no call's state."""
+
+    @property
+    def name(self) -> str:
+        """`http`, `claude`, `plan` or `scripted`."""
+
+    @property
+    def has_model(self) -> bool:
+        """False for `plan`: tools then answer without a model, or hand the host a plan."""
+
+    @property
+    def provider(self) -> str:
+        """What limits are counted by: the host of the base URL, or the backend's name."""
+
+    @property
+    def max_parallel(self) -> int | None:
+        """A cap of the backend's own (processes on this machine), None when only the user's cap counts."""
+
+    def default_model(self, purpose: str) -> str | None:
+        """Return the model for a persona's name, or for `summary`, `review`, `explore`, `synthesis`."""
+
+    async def price(self, model: str | None) -> ModelPrice | None:
+        """Return the price of a model, None when unknown; cached, never raises for want of a network."""
+
+    async def ask(self, job: Job) -> Answer:
+        """Answer one job. Raises errors.BackendError. Cancelling closes the upstream stream at once."""

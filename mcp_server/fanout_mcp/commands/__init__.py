@@ -1,0 +1,1 @@
+"""The shell commands, a file each; see cli.py."""

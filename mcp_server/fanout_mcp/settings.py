@@ -1,0 +1,146 @@
+"""Settings: one frozen object, read once, from the user's own files and the environment.
+
+Rules:
+1. Nothing is read from files of the project being worked on: a repository is not its user.
+2. A key goes only to its own host: OPENROUTER_API_KEY to OpenRouter alone, FANOUT_API_KEY to FANOUT_BASE_URL.
+3. The environment can be set by a repository's tooling (.envrc), so a base URL beyond loopback counts only
+   when the user's own file (`config.toml` in the configuration folder) names it too.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from fanout_mcp.errors import SettingsError
+
+BackendName = Literal["auto", "http", "claude", "plan"]
+BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
+
+OPENROUTER_URL = "https://openrouter.ai/api/v1"
+DEFAULT_MAX_PARALLEL = 50
+"""Calls in flight to one provider. Above it the provider's limit decides, not ours; 100 and more work."""
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user decided. Build it with `read`, or by hand in tests."""
+
+    root: Path
+    """The project that is worked on: files are read below it, reports written to its .claude/fanout/."""
+    config_dir: Path
+    """The user's own folder: config.toml, personas/*.md, presets.toml."""
+    backend: BackendName = "auto"
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    """The key for `base_url`, already matched to its host; never shown."""
+    model: str | None = None
+    max_parallel: int = DEFAULT_MAX_PARALLEL
+    claude_agreed: bool = False
+    """The user agreed once that the `claude` backend may spend their subscription."""
+    claude_api_key: bool = False
+    """Leave ANTHROPIC_API_KEY in the child's environment (it beats the login)."""
+    is_child: bool = False
+    """We run below our own `claude` backend: it must not be used again (recursion guard)."""
+    state_dir: Path | None = None
+    """Overrides `<root>/.claude/fanout`."""
+
+    @property
+    def state(self) -> Path:
+        """Where reports, state and cache of this project live."""
+        return self.state_dir or self.root / ".claude" / "fanout"
+
+
+def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
+    """Read the environment and the user's config.toml. Raises SettingsError that names what is wrong."""
+    env = os.environ if env is None else env
+    config_dir = _config_dir(env)
+    table = _read_table(config_dir / "config.toml")
+    base_url, key = _endpoint(env, table)
+    return Settings(
+        root=(root or Path(env.get("CLAUDE_PROJECT_DIR") or Path.cwd())).resolve(),
+        config_dir=config_dir,
+        backend=_backend(env.get("FANOUT_BACKEND") or str(table.get("backend", "auto"))),
+        base_url=base_url,
+        api_key=key,
+        model=env.get("FANOUT_MODEL") or _optional_text(table, "model"),
+        max_parallel=_positive("FANOUT_MAX_PARALLEL", env.get("FANOUT_MAX_PARALLEL"), DEFAULT_MAX_PARALLEL),
+        claude_agreed=table.get("claude_agreed") is True or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
+        claude_api_key=table.get("claude_api_key") is True,
+        is_child="FANOUT_CHILD" in env,
+        state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
+    )
+
+
+def _config_dir(env: Mapping[str, str]) -> Path:
+    base = env.get("XDG_CONFIG_HOME")
+    home = Path(env["HOME"]) if env.get("HOME") else Path.home()
+    return (Path(base) if base else home / ".config") / "fanout"
+
+
+def _read_table(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} can't be read: {error}. Mend or remove it.") from error
+
+
+def _backend(name: str) -> BackendName:
+    for known in BACKEND_NAMES:
+        if name == known:
+            return known
+    raise SettingsError(f"FANOUT_BACKEND is {name!r}; it must be one of {', '.join(BACKEND_NAMES)}.")
+
+
+def _endpoint(env: Mapping[str, str], table: Mapping[str, object]) -> tuple[str | None, str | None]:
+    """Return base URL and the key that belongs to it (rules 2 and 3)."""
+    trusted = _optional_text(table, "base_url")
+    wanted = env.get("FANOUT_BASE_URL") or trusted
+    if wanted is None:
+        openrouter = env.get("OPENROUTER_API_KEY")
+        return (OPENROUTER_URL, openrouter) if openrouter else (None, None)
+    url = urlsplit(wanted)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise SettingsError(f"FANOUT_BASE_URL is {wanted!r}; it must look like https://host/v1.")
+    if url.username or url.password:
+        raise SettingsError("FANOUT_BASE_URL carries a user or password; put the key into FANOUT_API_KEY.")
+    if url.hostname not in LOOPBACK_HOSTS and wanted.rstrip("/") not in {
+        OPENROUTER_URL,
+        (trusted or "").rstrip("/"),
+    }:
+        raise SettingsError(
+            f"FANOUT_BASE_URL names {url.hostname}, which is beyond this machine. A repository can set "
+            f'environment variables, so confirm it in your own config.toml: base_url = "{wanted}".'
+        )
+    key = env.get("FANOUT_API_KEY") or _optional_text(table, "api_key")
+    if key is None and wanted.rstrip("/") == OPENROUTER_URL:
+        key = env.get("OPENROUTER_API_KEY")
+    return wanted.rstrip("/"), key
+
+
+def _optional_text(table: Mapping[str, object], name: str) -> str | None:
+    value = table.get(name)
+    if value is None or isinstance(value, str):
+        return value or None
+    raise SettingsError(f"config.toml: {name} must be text, not {type(value).__name__}.")
+
+
+def _positive(name: str, text: str | None, default: int) -> int:
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number from 1 on.")
+    return value

@@ -1,0 +1,133 @@
+"""The values that pass between the parts: prompts, jobs, answers, outcomes, receipts.
+
+Everything here is frozen and knows no I/O. Seconds are monotonic, money is US dollars, and None where
+a figure is unknown: an unknown price is never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from fanout_mcp.errors import BackendError
+
+Json = Any
+"""A JSON value: what json.loads returns."""
+
+Status = Literal["answered", "cached", "failed", "cut"]
+"""What became of a job. `cut`: stopped by us (decided vote, deadline, budget), not by an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question to one model: who it is to be, and what it is asked."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One question to one backend. `key` is its identity within a run; never its position."""
+
+    key: str
+    prompt: Prompt
+    model: str | None = None
+    """None: the backend's default model."""
+    schema: Mapping[str, Json] | None = None
+    """JSON schema of the wanted answer; backends that can, enforce it."""
+    max_tokens: int = 1500
+    provider: str = "default"
+    """Calls with the same provider share a limiter and its cool-down."""
+    workspace: Path | None = None
+    """A folder that an agent may read (Read, Grep, Glob) to answer; None: no tools at all."""
+    seat: str | None = None
+    """Names a conversation that comes back in later rounds, so that a backend may keep it warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What calls consumed; `cost_usd` is None when the provider gave no price."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float | None = None
+    estimated: bool = False
+    """True when the provider sent no usage and the token counts are our estimate."""
+
+    def __add__(self, other: Usage) -> Usage:
+        if self == Usage():
+            return other
+        if other == Usage():
+            return self
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Usage(
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            (self.cost_usd or 0) + (other.cost_usd or 0) if known else None,
+            self.estimated or other.estimated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said. `model` is the one that answered, as the provider names it."""
+
+    text: str
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    data: Json = None
+    """The structured answer, where the backend enforced the job's schema itself."""
+    truncated: bool = False
+    """The model stopped at its token limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one job. A failure is a value: it never cancels its neighbours."""
+
+    job: Job
+    status: Status
+    answer: Answer | None = None
+    error: BackendError | None = None
+    reason: str = ""
+    """One sentence on why it failed or was cut; empty when it was answered."""
+    elapsed_s: float = 0.0
+    calls: int = 0
+    """Calls started upstream for this job: first tries, retries and hedges."""
+    usage: Usage = field(default_factory=Usage)
+    """Everything the job consumed, failed tries included."""
+
+    @property
+    def key(self) -> str:
+        return self.job.key
+
+    @property
+    def is_answered(self) -> bool:
+        return self.answer is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """Dollars per million tokens. Source: the provider's /models, else the user's table."""
+
+    usd_per_mtok_in: float
+    usd_per_mtok_out: float
+
+
+class Ask(Protocol):
+    """The seam to a model: one method. Raises errors.BackendError; cancelling it closes the stream."""
+
+    async def __call__(self, job: Job) -> Answer: ...
+
+
+class Progress(Protocol):
+    """Told by the workers, never awaited: the edge coalesces. `done` strictly grows; total may be None."""
+
+    def __call__(self, done: int, total: int | None, message: str) -> None: ...
+
+
+def no_progress(done: int, total: int | None, message: str) -> None:
+    """For callers that show none."""

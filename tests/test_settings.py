@@ -1,0 +1,67 @@
+"""Settings come from the user alone, and a key goes to its own host alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fanout_mcp import settings
+from fanout_mcp.errors import SettingsError
+
+
+def read(tmp_path: Path, config: str = "", **env: str) -> settings.Settings:
+    folder = tmp_path / "fanout"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(config, encoding="utf-8")
+    return settings.read({"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path), **env}, root=tmp_path)
+
+
+def test_nothing_set_means_auto_and_no_endpoint(tmp_path: Path) -> None:
+    got = read(tmp_path)
+    assert (got.backend, got.base_url, got.api_key, got.max_parallel) == ("auto", None, None, 50)
+
+
+def test_an_openrouter_key_alone_is_enough_to_start(tmp_path: Path) -> None:
+    got = read(tmp_path, OPENROUTER_API_KEY="k")
+    assert (got.base_url, got.api_key) == (settings.OPENROUTER_URL, "k")
+
+
+def test_an_openrouter_key_goes_to_no_other_host(tmp_path: Path) -> None:
+    got = read(tmp_path, OPENROUTER_API_KEY="k", FANOUT_BASE_URL="http://127.0.0.1:8000/v1")
+    assert (got.base_url, got.api_key) == ("http://127.0.0.1:8000/v1", None)
+
+
+def test_a_base_url_beyond_loopback_must_stand_in_the_users_own_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"evil\.example.*config\.toml"):
+        read(tmp_path, FANOUT_BASE_URL="https://evil.example/v1", FANOUT_API_KEY="k")
+    got = read(tmp_path, 'base_url = "https://mine.example/v1"', FANOUT_API_KEY="k")
+    assert (got.base_url, got.api_key) == ("https://mine.example/v1", "k")
+
+
+def test_the_key_never_shows_in_a_representation(tmp_path: Path) -> None:
+    assert "sk-secret" not in repr(read(tmp_path, OPENROUTER_API_KEY="sk-secret"))
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        pytest.param(
+            {"FANOUT_BACKEND": "gpt"}, "FANOUT_BACKEND.*auto, http, claude, plan", id="unknown backend"
+        ),
+        pytest.param({"FANOUT_MAX_PARALLEL": "0"}, "FANOUT_MAX_PARALLEL", id="zero parallel"),
+        pytest.param({"FANOUT_MAX_PARALLEL": "many"}, "FANOUT_MAX_PARALLEL", id="words for a number"),
+        pytest.param({"FANOUT_BASE_URL": "ftp://localhost"}, "https://host/v1", id="another scheme"),
+        pytest.param(
+            {"FANOUT_BASE_URL": "http://a:b@localhost/v1"}, "FANOUT_API_KEY", id="password in the URL"
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_to_do(tmp_path: Path, env: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        read(tmp_path, **env)
+
+
+def test_a_broken_file_is_named_and_never_ignored(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"config\.toml"):
+        read(tmp_path, "base_url = ")
