@@ -1,0 +1,1 @@
+"""`make bench`: every published figure, beside its bound, in one run."""
