@@ -1,0 +1,101 @@
+"""The command `fanout`: a table of commands, each a module that is imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final, Protocol
+
+from fanout_mcp.errors import FanoutError, NoVerdict
+
+OK, FINDINGS, USAGE, NO_VERDICT = 0, 1, 2, 3
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""Exit statuses: what a shell reports for a program ended by Ctrl-C is the last."""
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "serve": ("serve", "run the MCP server over stdin and stdout"),
+    "demo": ("demo", "show the server at work on this folder, without a key"),
+    "oracle": ("oracle", "ask a panel of experts at once"),
+    "council": ("council", "let a panel read each other and answer again"),
+    "explore": ("explore", "understand modules without reading them"),
+    "summarize": ("summarize", "what files are for, in a line each"),
+    "review": ("review", "review files, every finding with a citation"),
+    "swarm": ("swarm", "plan many agents on one task"),
+    "report": ("report", "where the time of your hooks goes"),
+    "audit": ("audit", "check the hooks of this machine for what slows or breaks them"),
+    "doctor": ("doctor", "which backend would be used and why, and what is missing"),
+    "install": ("install", "register server, skill and hooks with Claude Code"),
+    "uninstall": ("uninstall", "take exactly that out again"),
+}
+"""Command -> module in `fanout_mcp.commands`, and its line in the help."""
+
+
+class Command(Protocol):
+    """What a module in `commands/` defines."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(usage())
+        return OK if words else USAGE
+    if words[0] in {"-V", "--version"}:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"fanout {version('fanout-mcp')}\n")
+        return OK
+    if words[0] not in COMMANDS:
+        return complain(unknown(words[0]), USAGE)
+    return run(words[0], words[1:])
+
+
+def run(name: str, words: Sequence[str]) -> int:
+    """Import the command, parse its arguments, and turn its errors into one line and an exit status."""
+    module, help_line = COMMANDS[name]
+    try:
+        command: Command = importlib.import_module(f"fanout_mcp.commands.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != f"fanout_mcp.commands.{module}":
+            raise
+        return complain(f"`fanout {name}` is not part of this version.", USAGE)
+    parser = argparse.ArgumentParser(
+        prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}."
+    )
+    command.add_arguments(parser)
+    try:
+        return command.run(parser.parse_args(words))
+    except NoVerdict as error:
+        return complain(str(error), NO_VERDICT)
+    except FanoutError as error:
+        return complain(str(error), USAGE)
+    except KeyboardInterrupt as error:
+        status: int = getattr(error, "status", INTERRUPTED)  # commands/shell.py says which signal it was
+        return status
+    except BrokenPipeError:  # `fanout report | head`: the reader has seen enough
+        sys.stderr.close()
+        return OK
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {help_line}" for name, (_, help_line) in COMMANDS.items()]
+    return "\n".join(["usage: fanout COMMAND ...", "", *lines, "", "`fanout COMMAND --help` tells more.", ""])
+
+
+def unknown(word: str) -> str:
+    near = get_close_matches(word, COMMANDS, n=1)
+    hint = f"did you mean `fanout {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}."
+    return f"there is no command {word!r}; {hint}"
+
+
+def complain(sentence: str, status: int) -> int:
+    sys.stderr.write(f"fanout: {sentence}\n")
+    return status

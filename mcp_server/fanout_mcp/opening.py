@@ -1,0 +1,19 @@
+"""Open what all calls of a process share, and close it in order. Only the edge does this."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fanout_mcp.services import Services
+from fanout_mcp.settings import Settings
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
+    from fanout_mcp.backends.choose import open_backend  # brings the HTTP client along
+    from fanout_mcp.engine.limits import Limits
+
+    async with open_backend(settings) as backend:
+        yield Services(settings, backend, Limits(settings.max_parallel))
