@@ -1,0 +1,91 @@
+"""A finding: what a reviewer claims about a place, with the words that stand there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from fanout_mcp.types import Json
+
+Severity = Literal["critical", "high", "medium", "low", "info"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
+"""Worst first."""
+
+Focus = Literal["security", "bugs", "performance", "style", "architecture"]
+FOCUSES: tuple[Focus, ...] = ("security", "bugs", "performance", "style", "architecture")
+
+Verified = Literal["exact", "moved"]
+"""`exact`: the quote stands where it was cited; `moved`: once elsewhere in that file, its line corrected."""
+
+_RANK = {name: position for position, name in enumerate(SEVERITIES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One claim. Lines count from 1; `quote` is verbatim from the file, first line to last."""
+
+    path: str
+    line: int
+    end_line: int
+    quote: str
+    severity: Severity
+    rule: str
+    title: str
+    why: str = ""
+    fix: str = ""
+    cwe: int | None = None
+    confidence: int = 50
+    """0 to 100. A model's own figure is self-reported; an analyser's is ours, per rule."""
+    reviewers: tuple[str, ...] = ()
+    verified: Verified = "exact"
+    source: Literal["model", "static"] = "static"
+
+
+def rank(severity: Severity) -> int:
+    """Return 0 for the worst severity, growing with harmlessness."""
+    return _RANK[severity]
+
+
+def is_at_least(severity: Severity, bar: Severity) -> bool:
+    return _RANK[severity] <= _RANK[bar]
+
+
+def worse(one: Severity, other: Severity) -> Severity:
+    return one if _RANK[one] <= _RANK[other] else other
+
+
+_TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs", "testdata", "fixtures"})
+_TEST_NAME = re.compile(
+    r"^(test_.*|.*_tests?|conftest|.*\.(test|spec)|.*Tests?)\.\w+$",
+)
+
+
+def is_test(path: str) -> bool:
+    """Tell test code by its folders and name; its findings rank in a bucket of their own."""
+    parts = PurePosixPath(path).parts
+    return any(part.lower() in _TEST_FOLDERS for part in parts[:-1]) or bool(_TEST_NAME.match(parts[-1]))
+
+
+def as_json(finding: Finding) -> dict[str, Json]:
+    """Return the fields that users rely on (docs/tools.md), empty ones left out."""
+    fields: dict[str, Json] = {
+        "path": finding.path,
+        "line": finding.line,
+        "quote": finding.quote,
+        "severity": finding.severity,
+        "rule": finding.rule,
+        "cwe": f"CWE-{finding.cwe}" if finding.cwe else None,
+        "title": finding.title,
+        "why": finding.why,
+        "fix": finding.fix,
+        "reviewers": list(finding.reviewers),
+        "verified": finding.verified,
+    }
+    return {name: value for name, value in fields.items() if value not in (None, "")}
+
+
+def one_line(finding: Finding) -> str:
+    """Return the finding as one line of text, for results that would pass their limit."""
+    return f"{finding.path}:{finding.line} {finding.severity} {finding.rule}: {finding.title}"

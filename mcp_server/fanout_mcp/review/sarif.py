@@ -1,0 +1,111 @@
+"""Write findings as SARIF 2.1.0, the form that code hosts and editors read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Final
+from urllib.parse import quote
+
+from fanout_mcp.review.finding import Finding, Severity
+from fanout_mcp.types import Json
+
+SCHEMA_URI: Final = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+
+_LEVEL: dict[Severity, str] = {
+    "critical": "error",
+    "high": "error",
+    "medium": "warning",
+    "low": "note",
+    "info": "note",
+}
+_SCORE: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "info": "0.5"}
+"""`security-severity`, by which code hosts sort: the middle of each CVSS band."""
+
+
+def to_sarif(findings: Sequence[Finding], version: str, not_analysed: Mapping[str, str]) -> dict[str, Json]:
+    """Return the log as a JSON value. `not_analysed`: path to reason; told as notifications, not as clean."""
+    rules = list(dict.fromkeys(finding.rule for finding in findings))
+    first = {finding.rule: finding for finding in reversed(findings)}
+    index = {rule: position for position, rule in enumerate(rules)}
+    run: dict[str, Json] = {
+        "tool": {
+            "driver": {
+                "name": "fanout",
+                "semanticVersion": version,
+                "rules": [_rule(first[rule]) for rule in rules],
+            },
+        },
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": _notes(not_analysed)}],
+        "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the reviewed project."}}},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(finding, index[finding.rule]) for finding in findings],
+    }
+    return {"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]}
+
+
+def _rule(finding: Finding) -> dict[str, Json]:
+    rule: dict[str, Json] = {
+        "id": finding.rule,
+        "shortDescription": {"text": finding.title or finding.rule},
+        "defaultConfiguration": {"level": _LEVEL[finding.severity]},
+        "properties": {"security-severity": _SCORE[finding.severity]},
+    }
+    if finding.fix:
+        rule["help"] = {"text": finding.fix}
+    if finding.cwe:
+        rule["properties"]["tags"] = ["security", f"external/cwe/cwe-{finding.cwe:03d}"]
+    return rule
+
+
+def _result(finding: Finding, rule_index: int) -> dict[str, Json]:
+    text = ". ".join(part.rstrip(".") for part in (finding.title, finding.why, finding.fix) if part) + "."
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": rule_index,
+        "level": _LEVEL[finding.severity],
+        "message": {"text": text},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": _artifact(finding.path),
+                    "region": {
+                        "startLine": finding.line,
+                        "endLine": finding.end_line,
+                        "snippet": {"text": finding.quote},
+                    },
+                },
+            },
+        ],
+        "partialFingerprints": {"fanout/v1": _fingerprint(finding)},
+        "properties": {
+            "severity": finding.severity,
+            "confidence": finding.confidence,
+            "reviewers": list(finding.reviewers),
+            "verified": finding.verified,
+        },
+    }
+
+
+def _artifact(path: str) -> dict[str, Json]:
+    # Bytes that are no UTF-8 come as surrogates and go back to bytes; a URI holds neither them nor blanks.
+    return {"uri": quote(path.encode("utf-8", "surrogateescape")), "uriBaseId": "SRCROOT"}
+
+
+def _fingerprint(finding: Finding) -> str:
+    """Identify by rule, file and words, not by line: a finding stays itself when code above it changes."""
+    words = "\0".join((finding.rule, finding.path, " ".join(finding.quote.split())))
+    return sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _notes(not_analysed: Mapping[str, str]) -> list[Json]:
+    return [
+        {
+            "level": "warning",
+            "message": {"text": f"Not analysed: {reason}"},
+            "locations": [{"physicalLocation": {"artifactLocation": _artifact(path)}}],
+        }
+        for path, reason in sorted(not_analysed.items())
+    ]
