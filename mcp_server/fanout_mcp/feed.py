@@ -1,0 +1,71 @@
+"""Progress to the client: told by workers, never awaited by them, sent at most ten times a second."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+
+from fanout_mcp.clean import printable
+
+GAP_S: Final = 0.1
+"""A notification costs about 0.2 ms and the client shows one line: ten a second is what an eye can follow."""
+
+STEP: Final = 0.001
+"""The protocol wants `progress` to grow strictly; a message without a newly finished job adds this much."""
+
+MAX_MESSAGE: Final = 200
+
+Send = Callable[[float, float | None, str | None], Awaitable[None]]
+
+
+class Feed:
+    """Collects what workers say; `run` sends it. The messages of one gap travel together."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._sent = -1.0
+        self._done = 0
+        self._total: int | None = None
+        self._messages: list[str] = []
+        self._news = anyio.Event()
+
+    def __call__(self, done: int, total: int | None, message: str) -> None:
+        self._done, self._total = max(done, self._done), total
+        if message:
+            self._messages.append(message)
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._news.wait()
+            await self.flush()
+            await anyio.sleep(GAP_S)
+
+    async def flush(self) -> None:
+        """Send what is new, if anything is."""
+        if not self._news.is_set():
+            return
+        self._news = anyio.Event()
+        message, self._messages = _joined(self._messages), []
+        self._sent = max(float(self._done), self._sent + STEP)
+        await self._send(self._sent, self._total, message or None)
+
+
+def _joined(messages: list[str]) -> str:
+    text = printable(" \u00b7 ".join(dict.fromkeys(messages)))
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "\u2026"
+
+
+@asynccontextmanager
+async def feeding(send: Send) -> AsyncIterator[Feed]:
+    """Yield a feed whose news are sent while the block runs, the last of them before it ends."""
+    feed = Feed(send)
+    # The one task beside the engine's: it belongs to the client's pipe, which may be slow, not to the work.
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(feed.run)
+        yield feed
+        tasks.cancel_scope.cancel()
+    await feed.flush()
