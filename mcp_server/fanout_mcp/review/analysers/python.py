@@ -1,0 +1,61 @@
+"""Our own security review of a Python file: followed input, weak settings, weak shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fanout_mcp.review.analysers.places import found
+from fanout_mcp.review.analysers.python_lower import parse_python
+from fanout_mcp.review.analysers.python_shapes import shapes
+from fanout_mcp.review.analysers.python_tables import LOCAL, PARAM, REMOTE
+from fanout_mcp.review.analysers.python_taint import Reader
+from fanout_mcp.review.analysers.python_values import Hit
+from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
+from fanout_mcp.review.finding import Finding, Severity
+
+_BY_LEVEL: dict[int, tuple[Severity | None, int]] = {
+    0: (None, 70),
+    REMOTE: (None, 80),
+    LOCAL: ("medium", 50),
+    PARAM: ("low", 30),
+}
+"""Severity (None: the weakness's own) and confidence, by who sends the input; 0: no input is needed."""
+
+BUILT_IS_MEDIUM = frozenset({"sql-injection", "command-injection", "code-injection"})
+"""Text put together from a function's parameters: safe callers are possible, but the form is wrong."""
+
+
+class Unreadable(Exception):
+    """Neither parser could read the file: it was not analysed."""
+
+
+def review_python(path: str, text: str) -> list[Finding]:
+    tree = parse_python(text)
+    if tree is None:
+        raise Unreadable("not valid Python")
+    hits: Iterable[Hit] = [*Reader(tree).read(), *shapes(tree)]
+    lines = text.split("\n")
+    best: dict[tuple[str, int], Finding] = {}
+    for hit in hits:
+        finding = _finding(path, lines, hit)
+        known = best.get((hit.weakness, hit.line))
+        if known is None or finding.confidence > known.confidence:
+            best[hit.weakness, hit.line] = finding
+    return list(best.values())
+
+
+def _finding(path: str, lines: list[str], hit: Hit) -> Finding:
+    weakness = WEAKNESSES[hit.weakness]
+    severity, confidence = _BY_LEVEL[hit.level]
+    if hit.level == PARAM and hit.built and hit.weakness in BUILT_IS_MEDIUM:
+        severity, confidence = "medium", 45
+    return found(
+        path,
+        lines,
+        (hit.line, hit.end_line),
+        hit.weakness,
+        severity=severity or weakness.severity,
+        confidence=confidence,
+        why=hit.why,
+        reviewer="taint",
+    )

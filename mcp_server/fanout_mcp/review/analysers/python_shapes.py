@@ -1,0 +1,205 @@
+"""Shapes of Python code that are weak as they stand: no flow of input is needed to see them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+
+from fanout_mcp.review.analysers.python_values import Hit
+
+_SECRET = re.compile(
+    r"(^|_)(password|passwd|pwd|secret|token|digest|signature|hmac|mac|api_?key|hash|csrf)$", re.IGNORECASE
+)
+_URLISH = re.compile(r"url|host|origin|referr?er|domain|redirect|next|location|email|uri", re.IGNORECASE)
+_DOMAIN = re.compile(r"^(https?://)?[.\w*-]+\.(com|org|net|io|edu|gov|dev|example|local)/?$")
+_CRITICAL = re.compile(
+    r"delete|remove_user|admin|transfer|withdraw|payment|grant|promote|reset_password|change_password|shutdown|backup",
+    re.IGNORECASE,
+)
+_ASKS_WHO = re.compile(
+    r"auth|login|permission|current_user|session|token|require|jwt|user\b|role|credential|check_access|abac|acl",
+    re.IGNORECASE,
+)
+_ROUTE = re.compile(r"\.(route|get|post|put|delete|patch)\(")
+
+
+def shapes(tree: ast.Module) -> Iterator[Hit]:
+    """Yield what stands in the module; every node is looked at once."""
+    for node in ast.walk(tree):
+        rule = _RULES.get(type(node))
+        if rule is not None:
+            yield from rule(node)
+
+
+def _hit(
+    weakness: str, node: ast.stmt | ast.expr | ast.ExceptHandler | ast.arg, why: str, level: int = 1
+) -> Hit:
+    return Hit(weakness, node.lineno, min(node.end_lineno or node.lineno, node.lineno + 4), level, why)
+
+
+def _name(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    return ""
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _compare(node: ast.Compare) -> Iterator[Hit]:
+    if len(node.ops) != 1:
+        return
+    left, right = node.left, node.comparators[0]
+    for one, other in ((left, right), (right, left)):
+        constant = _text(other)
+        if isinstance(node.ops[0], ast.Eq | ast.NotEq) and _SECRET.search(_name(one)):
+            if (
+                constant is not None
+                and len(constant) >= 4
+                and re.search(r"password|passwd|pwd|secret|token|key", _name(one), re.IGNORECASE)
+            ):
+                yield _hit("hardcoded-secret", node, "A secret is compared with a constant.", 0)
+            elif _SECRET.search(_name(other)):
+                yield _hit("timing", node, "== stops at the first difference.")
+    if isinstance(node.ops[0], ast.In):
+        constant = _text(left)
+        if constant and _DOMAIN.match(constant) and _URLISH.search(_name(right)):
+            yield _hit("input-validation", node, "Any address that holds this text passes.", 0)
+    yield from _short_password(node)
+
+
+def _short_password(node: ast.Compare) -> Iterator[Hit]:
+    left, right = node.left, node.comparators[0]
+    if not (isinstance(left, ast.Call) and _name(left.func) == "len" and left.args):
+        return
+    is_password = re.search(r"passw|pwd", _name(left.args[0]), re.IGNORECASE)
+    if is_password and isinstance(right, ast.Constant) and isinstance(right.value, int) and right.value < 8:
+        yield _hit("weak-password-rule", node, f"{right.value} characters are guessed in no time.")
+
+
+def _call(node: ast.Call) -> Iterator[Hit]:
+    method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if method in {"startswith", "endswith"} and node.args and isinstance(node.func, ast.Attribute):
+        constant = _text(node.args[0])
+        is_url = _URLISH.search(ast.unparse(node.func.value))
+        if (
+            constant
+            and is_url
+            and _DOMAIN.match(constant)
+            and not constant.endswith("/")
+            and constant[0] != "."
+        ):
+            yield _hit("input-validation", node, f"{constant}.attacker.example or its like passes.", 0)
+    if _name(node.func) == "range" and len(node.args) == 1 and isinstance(node.args[0], ast.BinOp):
+        inner = node.args[0]
+        is_len = isinstance(inner.left, ast.Call) and _name(inner.left.func) == "len"
+        if (
+            is_len
+            and isinstance(inner.op, ast.Add)
+            and isinstance(inner.right, ast.Constant)
+            and inner.right.value == 1
+        ):
+            yield _hit("off-by-one", node, "The last round is beyond the end.")
+    if method == "setsockopt" and re.search(r"SO_REUSE(ADDR|PORT)", ast.unparse(node)):
+        yield _hit("bind-all", node, "Another process may bind to the same address.")
+    yield from _sudo(node)
+
+
+def _sudo(node: ast.Call) -> Iterator[Hit]:
+    if _name(node.func) in {"run", "call", "Popen", "check_output", "check_call", "system"} and node.args:
+        first = node.args[0]
+        head = first.elts[0] if isinstance(first, ast.List) and first.elts else first
+        if (_text(head) or "").startswith(("sudo", "su ")):
+            yield _hit("privileges", node, "The command runs as root.")
+
+
+def _dict(node: ast.Dict) -> Iterator[Hit]:
+    for key, value in zip(node.keys, node.values, strict=True):
+        name, constant = (_text(key) if key is not None else None), _text(value)
+        if (
+            name
+            and constant
+            and _SECRET_KEY.fullmatch(name)
+            and len(constant) >= 6
+            and _GARBLED.match(constant)
+        ):
+            yield _hit("hardcoded-secret", value, "A secret stands in the code.", 0)
+
+
+_SECRET_KEY = re.compile(r"password|passwd|secret|api_?key|secret_?key|private_?key", re.IGNORECASE)
+_GARBLED = re.compile(r"(?=.*(\d|[^\w]))[^\s{}<>]+$")
+"""A digit or a sign in it, no blanks or placeholders: no word of a language."""
+
+
+def _try(node: ast.Try) -> Iterator[Hit]:
+    for handler in node.handlers:
+        caught = ast.unparse(handler.type) if handler.type else ""
+        is_broad = caught in {"", "Exception", "BaseException"}
+        if is_broad and all(isinstance(item, ast.Pass | ast.Continue) for item in handler.body):
+            yield _hit("swallowed-error", handler, "Whatever went wrong, nobody hears of it.")
+
+
+def _while(node: ast.While) -> Iterator[Hit]:
+    if not (isinstance(node.test, ast.Constant) and node.test.value):
+        return
+    leaves = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
+    if not any(isinstance(inner, leaves) for inner in ast.walk(node)):
+        yield _hit("endless-loop", node, "Nothing in it ends it.")
+
+
+def _if(node: ast.If) -> Iterator[Hit]:
+    """Find a test of a path, followed by its use."""
+    for inner in ast.walk(node.test):
+        if isinstance(inner, ast.Call) and inner.args and ast.unparse(inner.func) in _PATH_TESTS:
+            path = ast.unparse(inner.args[0])
+            for use in (call for part in node.body for call in ast.walk(part) if isinstance(call, ast.Call)):
+                if use.args and ast.unparse(use.func) in _PATH_USES and ast.unparse(use.args[0]) == path:
+                    yield _hit("race", node, f"{path} may change between the test and its use.")
+                    return
+
+
+_PATH_TESTS = frozenset(
+    {"os.path.exists", "os.path.isfile", "os.access", "os.path.islink", "os.stat", "exists"}
+)
+_PATH_USES = frozenset(
+    {"open", "os.remove", "os.unlink", "os.chmod", "os.rename", "shutil.rmtree", "os.open"}
+)
+
+
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
+    plain = [*node.args.posonlyargs, *node.args.args]
+    defaults = zip(plain[len(plain) - len(node.args.defaults) :], node.args.defaults, strict=True)
+    for argument, default in [*defaults, *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]:
+        constant = _text(default) if default is not None else None
+        if constant and re.fullmatch(r"[a-z_]+\d?", constant):
+            continue
+        if (
+            constant
+            and re.search(r"passw|secret|api_?key|token$", argument.arg, re.IGNORECASE)
+            and re.search(r"\d", constant)
+        ):
+            yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
+    decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
+    if "csrf_exempt" in decorators or "csrf.exempt" in decorators:
+        yield _hit("csrf", node, "This view takes forged requests.", 0)
+    is_critical = _ROUTE.search(decorators) and _CRITICAL.search(f"{node.name} {decorators}")
+    if is_critical and not _ASKS_WHO.search(decorators + ast.unparse(node)):
+        yield _hit("missing-auth", node, f"{node.name} asks for no login.")
+
+
+_RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
+    ast.Compare: _compare,
+    ast.Call: _call,
+    ast.Dict: _dict,
+    ast.Try: _try,
+    ast.While: _while,
+    ast.If: _if,
+    ast.FunctionDef: _function,
+    ast.AsyncFunctionDef: _function,
+}

@@ -1,0 +1,223 @@
+"""Decide what it means that a value arrives somewhere: the rules behind python_tables.CALLS and METHODS."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fanout_mcp.review.analysers import python_settings
+from fanout_mcp.review.analysers.python_settings import Call
+from fanout_mcp.review.analysers.python_tables import (
+    CALLS,
+    LOCAL,
+    LOGGER_NAMES,
+    METHODS,
+    PARAM,
+    RECEIVER_PATHS,
+    REMOTE,
+    Sink,
+    names,
+)
+from fanout_mcp.review.analysers.python_values import NOTHING, Hit, Value, join
+
+if TYPE_CHECKING:
+    from fanout_mcp.review.analysers.python_taint import Reader
+
+ENDS = frozenset(
+    {"open", "subprocess.run", "subprocess.check_output", "subprocess.Popen", "os.popen", "os.system"}
+)
+"""Their results hold no input any more: files and processes say what they say."""
+ENDING_METHODS = frozenset(
+    {"execute", "fetchone", "fetchall", "fetchmany", "commit", "scalar", "hexdigest", "digest"}
+)
+
+REMOTE_ONLY = names(
+    "log-injection header-injection regex-injection trust-boundary open-redirect resource-exhaustion "
+    "zero-division xss unsafe-reflection ldap-injection nosql-injection unrestricted-upload"
+)
+"""Told only when the input is seen to come from beyond the program: parameters reach these all the time."""
+LOCAL_IS_FINE = frozenset(
+    {"path-traversal", "ssrf", "log-injection", "xxe", "open-redirect", "regex-injection"}
+)
+"""Whoever starts a program may name its files: told, but low."""
+
+_SQL = re.compile(
+    r"\b(select\b.*\bfrom|insert\s+into|update\b.+\bset|delete\s+from|drop\s+table|where)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_URL_START = re.compile(r"^\w+://[^/?#]+[/?#]")
+
+
+def report(reader: Reader, weakness: str, node: ast.AST, value: Value = NOTHING, why: str = "") -> None:
+    """Note a weakness, unless what arrives was cleaned for it or comes from nowhere that matters."""
+    taint = value.taint
+    if taint is not None:
+        if weakness in taint.clean or (taint.is_error and weakness != "error-leak"):
+            return
+        if weakness in REMOTE_ONLY and taint.level < LOCAL:
+            return
+        why = why or f"{taint.origin[:1].upper()}{taint.origin[1:]} (line {taint.line}) arrives here."
+    line = getattr(node, "lineno", 1)
+    end = min(getattr(node, "end_lineno", line) or line, line + 4)
+    level = value.level
+    if level == LOCAL and weakness in LOCAL_IS_FINE:
+        level = PARAM
+    if taint is not None and weakness in REMOTE_ONLY and not taint.is_direct:
+        level = PARAM  # what the functions in between do is not known
+    reader.hits.append(Hit(weakness, line, end, level, why, value.built))
+
+
+def check_call(reader: Reader, call: Call, receiver: Value) -> None:
+    node, name, arguments, keywords = call
+    method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if name.startswith("subprocess."):
+        _check_subprocess(reader, node, name, arguments, keywords)
+    sink = CALLS.get(name)
+    if sink is not None:
+        _arrive(reader, call, sink)
+    elif method:
+        for sink in METHODS.get(method, ()):
+            if _applies(reader, node, sink, name):
+                _arrive(reader, call, sink)
+        if method in RECEIVER_PATHS and receiver.taint and "Path" in name:
+            report(reader, "path-traversal", node, receiver)
+        if method == "save" and receiver.is_file:
+            report(reader, "unrestricted-upload", node, receiver)
+    python_settings.check(reader, call)
+
+
+def _applies(reader: Reader, node: ast.Call, sink: Sink, name: str) -> bool:
+    if sink.needs and sink.needs not in reader.roots:
+        return False
+    if sink.weakness == "log-injection":
+        owner = name.rsplit(".", 1)[0]
+        return owner.rsplit(".", 1)[-1] in LOGGER_NAMES or owner.startswith("logging.getLogger")
+    if sink.weakness == "xpath-injection" and sink.needs:
+        return "re." not in name and not isinstance(node.func, ast.Name)
+    return True
+
+
+def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
+    node, name, arguments, keywords = call
+    picked = [arguments[i] for i in sink.args if i < len(arguments)] if sink.args else list(arguments)
+    picked += [value for key, value in keywords.items() if not sink.args or key in sink.keywords]
+    value = NOTHING
+    for one in picked:
+        value = join(value, one)
+    if sink.weakness == "deserialization" and _is_safe_load(node, name, keywords):
+        return
+    if sink.weakness == "sql-injection" and value.built and value.level <= PARAM and _SQL.search(value.text):
+        _report_built_sql(reader, node, value)
+        return
+    if value.taint is None:
+        return
+    if sink.built and value.level == PARAM and not value.built:
+        return
+    if sink.weakness == "ssrf" and value.level == PARAM and _URL_START.match(value.text):
+        return
+    if sink.weakness == "sql-injection" and value.is_number:
+        return
+    if value.taint.is_error and sink.weakness == "xss" and reader.scope.is_route:
+        report(reader, "error-leak", node, value)
+        return
+    report(reader, _refined(sink.weakness, name), node, value)
+
+
+def _report_built_sql(reader: Reader, node: ast.Call, value: Value) -> None:
+    why = "The query's text is put together from values that vary."
+    if value.taint is None or "sql-injection" not in value.taint.clean:
+        line = node.lineno
+        end = min(node.end_lineno or line, line + 4)
+        reader.hits.append(Hit("sql-injection", line, end, PARAM, why, built=value.taint is not None))
+
+
+def _refined(weakness: str, name: str) -> str:
+    if weakness == "xxe" and ("etree.ElementTree" in name or "cElementTree" in name or "expat" in name):
+        return "xml-bomb"
+    return weakness
+
+
+def _is_safe_load(node: ast.Call, name: str, keywords: Mapping[str, Value]) -> bool:
+    if name not in {"yaml.load", "yaml.load_all"}:
+        return name == "torch.load" and getattr(keywords.get("weights_only"), "const", None) is True
+    loaders = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "Loader")]
+    return any("Safe" in ast.unparse(loader) or "BaseLoader" in ast.unparse(loader) for loader in loaders)
+
+
+_SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "cmd", "cmd.exe", "powershell"})
+
+
+def _check_subprocess(
+    reader: Reader, node: ast.Call, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
+) -> None:
+    if name.rsplit(".", 1)[-1] not in {"run", "call", "Popen", "check_output", "check_call"}:
+        return
+    value = arguments[0] if arguments else keywords.get("args", NOTHING)
+    has_shell = keywords.get("shell", NOTHING).const is True
+    given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "args"), None)
+    if isinstance(given, ast.List | ast.Tuple) and not has_shell:
+        first = reader.value(given.elts[0]) if given.elts else NOTHING
+        is_shell = isinstance(first.const, str) and first.const in _SHELLS
+        if value.taint is not None:
+            direct = is_shell or first.taint is not None
+            if direct or value.level >= LOCAL:
+                report(reader, "command-injection" if direct else "argument-injection", node, value)
+        return
+    if value.taint is not None:
+        report(reader, "command-injection", node, value)
+    elif has_shell and value.built:
+        reader.hits.append(
+            Hit(
+                "command-injection",
+                node.lineno,
+                node.lineno,
+                PARAM,
+                "A shell runs text that varies.",
+                built=True,
+            )
+        )
+
+
+def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) -> None:
+    """Look at `target[key] = value`: sessions and headers take input as it is."""
+    owner = reader.dotted(target.value) or ""
+    last = owner.rsplit(".", 1)[-1].lower()
+    if last == "session":
+        report_if_input(reader, "trust-boundary", target, join(key, value))
+    elif last == "headers" or (isinstance(key.const, str) and key.const.lower() == "location"):
+        is_location = isinstance(key.const, str) and key.const.lower() == "location"
+        report_if_input(reader, "open-redirect" if is_location else "header-injection", target, value)
+    elif owner in {"globals()", "locals()"}:
+        report_if_input(reader, "unsafe-reflection", target, key)
+    if isinstance(key.const, str):
+        python_settings.check_setting(reader, target, key.const, value)
+
+
+def check_attribute(reader: Reader, target: ast.Attribute, value: Value) -> None:
+    python_settings.check_setting(reader, target, target.attr, value)
+
+
+def report_if_input(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
+    if value.taint is not None:
+        report(reader, weakness, node, value)
+
+
+_AS_HTML = frozenset({"flask", "bottle", "web", "cherrypy", "webapp2", "quart", "pyramid"})
+
+
+def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
+    """Look at what a view returns: text goes out as HTML, an error's text tells too much."""
+    if not reader.scope.is_route or value.taint is None:
+        return
+    given = node.value.elts[0] if isinstance(node.value, ast.Tuple) and node.value.elts else node.value
+    if value.taint.is_error:
+        report(reader, "error-leak", node, value)
+        return
+    if isinstance(given, ast.Dict | ast.List | ast.ListComp | ast.DictComp) or not reader.roots & _AS_HTML:
+        return
+    if value.taint.is_direct and not value.is_number and value.level == REMOTE and not value.is_request:
+        if isinstance(given, ast.Call) and reader.dotted(given.func) in CALLS:
+            return  # said where it was called
+        report(reader, "xss", node, value)
