@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TypeVar
@@ -27,6 +28,8 @@ A = TypeVar("A", bound=BaseModel)
 
 MAX_SENTENCES = 8
 """More mistakes than that are counted, not listed."""
+
+_INPUT_SHOULD = re.compile(r"^(Input|String|List|Tuple|Set|Dictionary|Value) should")
 
 
 def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
@@ -94,12 +97,12 @@ def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:
     if kind == "missing":
         return f"`{where}` is required."
     if kind == "literal_error":
-        return f"`{where}` must be {_choices(detail, arguments)}."
+        return f"`{where}` must be {_choices(detail, arguments)}"
     if kind == "extra_forbidden":
         return f"There is no argument `{where}`."
     if kind == "value_error":
         return f"`{where}`: {str(detail.get('ctx', {}).get('error', 'is not valid'))[:300]}"
-    return f"`{where}`: {detail['msg'][:200]}."
+    return f"`{where}` {_INPUT_SHOULD.sub('must', detail['msg'])[:200]}."
 
 
 def _choices(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:
@@ -107,7 +110,7 @@ def _choices(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:
     given = _at(arguments, detail["loc"])
     options = [option.strip("'") for option in expected.replace(" or ", ", ").split(", ")]
     near = get_close_matches(given, options, n=1) if isinstance(given, str) else []
-    return f"{expected}; did you mean '{near[0]}'?"[:-1] + "?" if near else expected
+    return f"{expected}; did you mean '{near[0]}'?" if near else f"{expected}."
 
 
 def _at(value: Json, loc: tuple[int | str, ...]) -> Json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -17,6 +18,8 @@ STEP: Final = 0.001
 """The protocol wants `progress` to grow strictly; a message without a newly finished job adds this much."""
 
 MAX_MESSAGE: Final = 200
+MAX_MESSAGES: Final = 20
+"""More in one gap than a line can show: the newest count."""
 
 Send = Callable[[float, float | None, str | None], Awaitable[None]]
 
@@ -29,7 +32,7 @@ class Feed:
         self._sent = -1.0
         self._done = 0
         self._total: int | None = None
-        self._messages: list[str] = []
+        self._messages: deque[str] = deque(maxlen=MAX_MESSAGES)
         self._news = anyio.Event()
 
     def __call__(self, done: int, total: int | None, message: str) -> None:
@@ -49,14 +52,15 @@ class Feed:
         if not self._news.is_set():
             return
         self._news = anyio.Event()
-        message, self._messages = _joined(self._messages), []
+        message = _joined(self._messages)
+        self._messages.clear()
         self._sent = max(float(self._done), self._sent + STEP)
         await self._send(self._sent, self._total, message or None)
 
 
-def _joined(messages: list[str]) -> str:
+def _joined(messages: Iterable[str]) -> str:
     text = printable(" \u00b7 ".join(dict.fromkeys(messages)))
-    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "\u2026"
+    return text if len(text) <= MAX_MESSAGE else "\u2026" + text[1 - MAX_MESSAGE :]
 
 
 @asynccontextmanager

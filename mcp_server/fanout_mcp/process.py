@@ -149,11 +149,12 @@ async def serve(stdin: int, stdout: int, seams: Seams | None = None) -> None:
         async with pipes(stdin, stdout, lambda: last_call(0)) as (read, write):
             await server.run(read, write, options)
     else:
+        import anyio
         from mcp.server.stdio import stdio_server
 
-        os.dup2(stdin, 0)
-        os.dup2(stdout, 1)
-        async with stdio_server() as (slow_read, slow_write):
+        source = anyio.wrap_file(os.fdopen(stdin, encoding="utf-8", errors="replace"))
+        sink = anyio.wrap_file(os.fdopen(stdout, "w", encoding="utf-8", errors="replace"))
+        async with stdio_server(source, sink) as (slow_read, slow_write):
             await server.run(slow_read, slow_write, options)
 
 

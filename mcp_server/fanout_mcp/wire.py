@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
+from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCNotification, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from fanout_mcp.clean import clean_text
@@ -50,6 +50,8 @@ def parse(line: bytes) -> JSONRPCMessage | Refusal | None:
         message: JSONRPCMessage = jsonrpc_message_adapter.validate_json(line, by_name=False)
     except (ValidationError, RecursionError, ValueError):
         return _second_look(line)
+    if isinstance(message, JSONRPCNotification) and b'"id"' in line:
+        return _second_look(line)  # the SDK takes a request with an unusable id for a notification
     return message
 
 
@@ -64,6 +66,8 @@ def _second_look(line: bytes) -> JSONRPCMessage | Refusal | None:
         )
     if not isinstance(value, dict):
         return None
+    if "id" in value and "method" in value and not _is_id(value["id"]):
+        return refusal(None, INVALID_REQUEST, "The id of a request must be text or a whole number.")
     try:
         message: JSONRPCMessage = jsonrpc_message_adapter.validate_python(_cleaned(value), by_name=False)
     except (ValidationError, RecursionError, ValueError):
@@ -75,11 +79,13 @@ def _refuse(value: dict[str, Json]) -> Refusal | None:
     if not isinstance(value.get("method"), str) or "id" not in value:
         return None  # a notification or an answer: nobody waits for us
     number = value["id"]
-    if isinstance(number, bool) or not isinstance(number, int | str):
-        return refusal(None, INVALID_REQUEST, "The id of a request must be text or a whole number.")
     if not isinstance(value.get("params", {}), dict):
         return refusal(number, INVALID_PARAMS, "params must be an object.")
     return refusal(number, INVALID_REQUEST, "This is no JSON-RPC 2.0 request.")
+
+
+def _is_id(value: Json) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def _cleaned(value: Json) -> Json:
