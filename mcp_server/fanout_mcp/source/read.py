@@ -1,0 +1,156 @@
+"""Read one file of a repository that may be hostile: below the root, regular, bounded, decoded.
+
+Rules:
+1. Every component is opened relative to the one before it with O_NOFOLLOW, so that no symlink is followed,
+   not even one that was swapped in after a check; and fstat of the open file decides what it is.
+2. O_NONBLOCK: a FIFO can't hold us up. Only regular files are read, at most `at_most` bytes, whatever their
+   size claims.
+3. Text is what has no NUL in its first 8 KiB: byte order mark, then PEP 263, then UTF-8, then cp1252 with
+   replacement. Nothing is guessed: detectors take accented French for Arabic.
+4. What can't be read is a value with its reason: the result says "not read", never nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fanout_mcp.source.secrets import is_secret_path
+
+MOST_BYTES: Final = 1_000_000
+"""Larger files are data, generated or hostile; parsers need up to 200 times their size in memory."""
+
+_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOCTTY", 0)
+_FOLDER: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+_CODING: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""UTF-32 before UTF-16: the little-endian mark of the one begins with that of the other."""
+
+_REASONS: Final = {
+    errno.ENOENT: "not there",
+    errno.ENOTDIR: "passes through a symlink or a file",
+    errno.ELOOP: "symlink",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.ENXIO: "not a regular file",
+    errno.ENAMETOOLONG: "name too long",
+    errno.EISDIR: "a folder",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text file as it was when it was read. `digest`: SHA-256 of its bytes."""
+
+    path: str
+    text: str
+    size: int
+    digest: str
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was not read, and why."""
+
+    path: str
+    reason: str
+
+
+def read(root: Path, path: str, *, at_most: int = MOST_BYTES) -> Source | Skipped:
+    """Read `path` (relative, with slashes) below `root`; never a secret file, never outside."""
+    if is_secret_path(path):
+        return Skipped(path, "secret file")
+    data = read_bytes(root, path, at_most=at_most)
+    if isinstance(data, Skipped):
+        return data
+    if is_binary(data):
+        return Skipped(path, "binary")
+    text, encoding = decode(data)
+    return Source(path, text, len(data), hashlib.sha256(data).hexdigest(), encoding)
+
+
+def read_bytes(root: Path, path: str, *, at_most: int = MOST_BYTES) -> bytes | Skipped:
+    """The same without the questions of secrets and text."""
+    parts = path.split("/")
+    if not path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
+        return Skipped(path, "not a path below the root")
+    try:
+        with _opened(root, parts) as descriptor:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return Skipped(path, "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+            if status.st_size > at_most:
+                return Skipped(path, f"larger than {at_most:,} bytes")
+            data = _all(descriptor, at_most + 1)
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        return Skipped(path, _REASONS.get(number or 0, f"unreadable ({type(error).__name__})"))
+    return data if len(data) <= at_most else Skipped(path, f"larger than {at_most:,} bytes")
+
+
+@contextmanager
+def _opened(root: Path, parts: list[str]) -> Iterator[int]:
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        descriptor = os.open(parts[-1], _FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _all(descriptor: int, limit: int) -> bytes:
+    chunks = []
+    while limit > 0 and (chunk := os.read(descriptor, min(limit, 1 << 20))):
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)
+
+
+def is_binary(data: bytes) -> bool:
+    return b"\0" in data[:8192] and not data.startswith(tuple(mark for mark, _ in _MARKS))
+
+
+def decode(data: bytes) -> tuple[str, str]:
+    """Return the text and the encoding; line ends stay as they are, so that digests and quotes agree."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace"), encoding
+    declared = _declared(data)
+    for candidate in [declared, "utf-8"] if declared else ["utf-8"]:
+        try:
+            return data.decode(candidate), candidate
+        except (UnicodeError, LookupError):
+            continue  # a declaration is a claim, and may name a codec that is none for text
+    return data.decode("cp1252", "replace"), "cp1252"
+
+
+def _declared(data: bytes) -> str | None:
+    for line in data[:400].split(b"\n", 2)[:2]:
+        match = _CODING.match(line)
+        if match:
+            return match[1].decode("ascii", "replace")
+    return None

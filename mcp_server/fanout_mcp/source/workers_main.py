@@ -1,0 +1,86 @@
+"""One worker process: reads a question a line, answers a line, dies rather than hang.
+
+Rules:
+1. An item's time is kept by the kernel: SIGALRM's default action ends us even inside a parser's C loop, where
+   no Python signal handler would run, and even when our parent is gone.
+2. Memory is bounded by RLIMIT_AS; what a function raises, MemoryError too, is an answer.
+3. Whoever prints to stdout prints to stderr: the protocol has a descriptor of its own.
+4. Nothing to do for a minute, or stdin closed: exit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+MEMORY_BYTES: Final = 2 << 30
+IDLE_S: Final = 60.0
+PACKAGE: Final = "fanout_mcp."
+
+Function = Callable[[Any], Any]
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii", newline="\n")
+    os.dup2(2, 1)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(5)  # hook events and the server's loop go first
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell: our parent decides, and closes stdin
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for line in _lines():
+        question = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, question["timeout_s"])
+        answer = _answer(question)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        answers.write(answer)
+        answers.flush()
+
+
+def _lines() -> Any:
+    waiting = b""
+    while select.select([0], [], [], IDLE_S)[0]:
+        chunk = os.read(0, 1 << 20)
+        if not chunk:
+            return
+        *lines, waiting = (waiting + chunk).split(b"\n")
+        yield from lines
+
+
+def _answer(question: dict[str, Any]) -> str:
+    number = question["n"]
+    try:
+        result = {"n": number, "ok": _function(question["call"])(question["item"])}
+        return json.dumps(result, separators=(",", ":")) + "\n"
+    except MemoryError:
+        problem = "ran out of memory"
+    except RecursionError:
+        problem = "nested too deeply"
+    except Exception as error:  # noqa: BLE001 - the worker's edge: a function's failure is an answer
+        problem = f"{type(error).__name__}: {error}"[:300]
+    return json.dumps({"n": number, "error": problem}) + "\n"
+
+
+@cache
+def _function(name: str) -> Function:
+    """Find `fanout_mcp.some.module:function`; nothing outside our own package is ever called."""
+    module, _, attribute = name.partition(":")
+    if not module.startswith(PACKAGE):
+        raise ValueError(f"{name} is not one of ours")
+    function: Function = getattr(importlib.import_module(module), attribute)
+    return function
+
+
+if __name__ == "__main__":
+    sys.setrecursionlimit(2000)
+    main()
