@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
+from fanout_mcp.source.workers import Workers
 
 
 @asynccontextmanager
@@ -15,5 +16,5 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     from fanout_mcp.backends.choose import open_backend  # brings the HTTP client along
     from fanout_mcp.engine.limits import Limits
 
-    async with open_backend(settings) as backend:
-        yield Services(settings, backend, Limits(settings.max_parallel))
+    async with Workers() as workers, open_backend(settings) as backend:
+        yield Services(settings, backend, Limits(settings.max_parallel), workers)

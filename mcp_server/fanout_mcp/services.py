@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.settings import Settings
+from fanout_mcp.source.workers import Workers
 from fanout_mcp.types import Json, Progress
 
 
@@ -21,6 +22,8 @@ class Services:
     settings: Settings
     backend: Backend
     limits: Limits
+    workers: Workers = field(default_factory=Workers)
+    """Processes for everything that parses; none is started before it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
