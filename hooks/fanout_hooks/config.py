@@ -1,0 +1,317 @@
+"""The hooks that fanout runs: the form of `hooks.json`, read and checked by name.
+
+The form is that of Claude Code's settings, so that a hook moves over and back unchanged:
+
+    {"version": 1,
+     "hooks": {"PreToolUse": [{"matcher": "Bash",
+                               "hooks": [{"type": "command", "command": "python3 guard.py", "timeout": 9}]}]}}
+
+A hook may carry keys of ours beside the client's:
+
+    name       what the log, the graph and other hooks' `after` call it (else the script's name)
+    reads      files it reads: paths, relative to the project; `*` globs       )  what is not declared
+    writes     files it writes                                                 )  is learned by watching
+    resources  anything else that only one may use at a time: "git-index", "net:github"
+    after      names of hooks that must have ended before this one starts
+    isolate    true: always a process of its own
+    guard      true: has an entry of its own in the settings and denies when it fails
+
+Rules:
+1. A file counts only for the scope whose settings file registered it; which scopes did, the entry itself says
+   (`scopes` below). A repository's hooks.json alone starts nothing.
+2. A bad hook costs itself alone; what is wrong is said with its place and name.
+3. Order is configuration order: scopes as given, then events' groups, then hooks, as written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+SCOPES = ("user", "local", "shared")
+DEFAULT_TIMEOUT_S = 600.0
+"""What the client gives a command hook; UserPromptSubmit has 30 s, SessionEnd 1.5 s (see timeout_of)."""
+EVENT_TIMEOUT_S = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
+MAX_BYTES = 8 << 20
+NATIVE_TYPES = ("prompt", "agent", "mcp_tool")
+NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell")
+"""A hook with one of these stays in settings.json: only the client can do what they ask for."""
+
+
+class Hook(NamedTuple):
+    """One hook, as its owner wrote it."""
+
+    name: str
+    event: str
+    scope: str
+    order: int
+    matcher: str = ""
+    type: str = "command"
+    command: str = ""
+    args: tuple[str, ...] | None = None
+    """Exec form when not None: no shell."""
+    url: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    allowed_env: tuple[str, ...] = ()
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    isolate: bool = False
+    guard: bool = False
+    on_failure: str = "continue"
+
+    @property
+    def identity(self) -> str:
+        """The client runs hooks with equal identity once an event."""
+        return json.dumps([self.type, self.command, self.args, self.url])
+
+
+class Config(NamedTuple):
+    """What was read, and what was wrong with it."""
+
+    hooks: tuple[Hook, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def path_of(scope: str, project: str, home: str) -> str:
+    """Return where a scope's file lies."""
+    if scope == "user":
+        return os.path.join(home, ".claude", "fanout", "hooks.json")
+    name = "hooks.local.json" if scope == "local" else "hooks.json"
+    return os.path.join(project, ".claude", "fanout", name)
+
+
+def load(scopes: Iterable[str], project: str, home: str) -> Config:
+    """Read the files of the registered scopes; a missing or broken one is a problem, never an exception."""
+    hooks: list[Hook] = []
+    problems: list[str] = []
+    for scope in scopes:
+        if scope not in SCOPES:
+            problems.append(f"unknown scope {scope!r}; there are {', '.join(SCOPES)}")
+            continue
+        path = path_of(scope, project, home)
+        try:
+            found = parse(_read(path), scope, start=len(hooks))
+        except (OSError, ValueError) as error:
+            problems.append(f"{path}: {error}")
+            continue
+        hooks.extend(found.hooks)
+        problems.extend(f"{path}: {problem}" for problem in found.problems)
+    return _named(hooks, problems)
+
+
+def _read(path: str) -> Any:
+    with open(path, "rb") as file:
+        raw = file.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES} bytes")
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not valid JSON: {error}") from None
+
+
+def parse(data: Any, scope: str, start: int = 0) -> Config:
+    """Turn the content of a hooks.json (or the `hooks` of a settings file) into hooks."""
+    hooks: list[Hook] = []
+    problems: list[str] = []
+    events = data.get("hooks") if isinstance(data, dict) else None
+    if not isinstance(events, dict):
+        return Config((), ('there is no "hooks" object',))
+    for where, event, matcher, entry in _entries(events, problems):
+        problem = why_bad(entry)
+        if problem:
+            problems.append(f"{where}: {problem}")
+            continue
+        hooks.append(_hook(entry, event, matcher, scope, start + len(hooks)))
+    return Config(tuple(hooks), tuple(problems))
+
+
+def _entries(events: dict[str, Any], problems: list[str]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    for event, groups in events.items():
+        if not isinstance(groups, list):
+            problems.append(f"{event}: must be a list of groups")
+            continue
+        for at, group in enumerate(groups):
+            where = f"{event}[{at}]"
+            entries = group.get("hooks") if isinstance(group, dict) else None
+            matcher = group.get("matcher") if isinstance(group, dict) else None
+            if not isinstance(entries, list) or not isinstance(matcher, str | None):
+                problems.append(f'{where}: must be {{"matcher": text, "hooks": [...]}}')
+                continue
+            for number, entry in enumerate(entries):
+                if isinstance(entry, dict):
+                    yield f"{where}.hooks[{number}]", event, matcher or "", entry
+                else:
+                    problems.append(f"{where}.hooks[{number}]: must be an object")
+
+
+def why_bad(entry: dict[str, Any]) -> str:
+    """Return what is wrong with one hook entry, or ""."""
+    kind = entry.get("type", "command")
+    if kind not in ("command", "http"):
+        return (
+            f'type {kind!r} can\'t be run by fanout; it belongs into settings.json ("command" and "http" can)'
+        )
+    if any(entry.get(key) for key in NATIVE_KEYS):
+        return f"{', '.join(key for key in NATIVE_KEYS if entry.get(key))} only works in settings.json"
+    needed = "command" if kind == "command" else "url"
+    if not isinstance(entry.get(needed), str) or not entry[needed].strip():
+        return f"{needed!r} is missing"
+    timeout = entry.get("timeout")
+    if timeout is not None and (
+        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0
+    ):
+        return "timeout must be a number of seconds above 0"
+    for key in ("args", "reads", "writes", "resources", "after", "allowedEnvVars"):
+        value = entry.get(key)
+        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            return f"{key} must be a list of texts"
+    for key, form in (("name", str), ("isolate", bool), ("guard", bool), ("headers", dict)):
+        if key in entry and not isinstance(entry[key], form):
+            return f"{key} must be {'true or false' if form is bool else form.__name__}"
+    return ""
+
+
+def _hook(entry: dict[str, Any], event: str, matcher: str, scope: str, order: int) -> Hook:
+    args = entry.get("args")
+    headers = {str(key): str(value) for key, value in (entry.get("headers") or {}).items()}
+    return Hook(
+        name=str(entry.get("name") or short_name(entry)),
+        event=event,
+        scope=scope,
+        order=order,
+        matcher=matcher,
+        type=str(entry.get("type", "command")),
+        command=str(entry.get("command", "")),
+        args=None if args is None else tuple(args),
+        url=str(entry.get("url", "")),
+        headers=tuple(headers.items()),
+        allowed_env=tuple(entry.get("allowedEnvVars") or ()),
+        timeout_s=float(entry.get("timeout") or EVENT_TIMEOUT_S.get(event, DEFAULT_TIMEOUT_S)),
+        reads=tuple(entry.get("reads") or ()),
+        writes=tuple(entry.get("writes") or ()),
+        resources=tuple(entry.get("resources") or ()),
+        after=tuple(entry.get("after") or ()),
+        isolate=bool(entry.get("isolate")),
+        guard=bool(entry.get("guard")),
+        on_failure=str(entry.get("onFailure") or "continue"),
+    )
+
+
+_SCRIPT = re.compile(r"([^\s\"'/=]+)\.(?:py|sh|bash|js|mjs|ts|rb|pl)\b")
+
+
+def short_name(entry: dict[str, Any]) -> str:
+    """Return what to call a hook that has no name: its script, else its first word."""
+    words = " ".join([str(entry.get("command") or ""), *map(str, entry.get("args") or ())])
+    if entry.get("url"):
+        words = str(entry["url"]).partition("://")[2] or str(entry["url"])
+        return words.partition("?")[0][:60]
+    script = _SCRIPT.search(words)
+    if script:
+        return script.group(1)
+    first = (words.split() or ["hook"])[0]
+    return os.path.basename(first.strip("\"'"))[:60] or "hook"
+
+
+def _named(hooks: list[Hook], problems: list[str]) -> Config:
+    """Make names unique within an event, and report what `after` names in vain or in a circle."""
+    named: list[Hook] = []
+    taken: dict[tuple[str, str], int] = {}
+    for hook in hooks:
+        key = (hook.event, hook.name)
+        taken[key] = taken.get(key, 0) + 1
+        named.append(hook if taken[key] == 1 else hook._replace(name=f"{hook.name}-{taken[key]}"))
+    for event in dict.fromkeys(hook.event for hook in named):
+        problems.extend(f"{event}: {problem}" for problem in after_problems(named, event))
+    return Config(tuple(named), tuple(problems))
+
+
+def after_problems(hooks: Iterable[Hook], event: str) -> list[str]:
+    """Name the typos and the cycles of `after` in one event."""
+    own = {hook.name: hook for hook in hooks if hook.event == event}
+    problems = [
+        f'"{hook.name}" says after "{name}", and there is no hook of that name'
+        for hook in own.values()
+        for name in hook.after
+        if name not in own
+    ]
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        if name in trail:
+            circle = " -> ".join([*trail[trail.index(name) :], name])
+            problems.append(f"`after` goes in a circle: {circle}")
+            return
+        if name in done or name not in own:
+            return
+        done.add(name)
+        for earlier in own[name].after:
+            visit(earlier, (*trail, name))
+
+    for name in own:
+        visit(name, ())
+    return problems
+
+
+# --- which hooks an event runs -----------------------------------------------------------------
+
+MATCHED_FIELD = {
+    "PreToolUse": "tool_name",
+    "PostToolUse": "tool_name",
+    "PostToolUseFailure": "tool_name",
+    "PermissionRequest": "tool_name",
+    "PermissionDenied": "tool_name",
+    "SessionStart": "source",
+    "SessionEnd": "reason",
+    "Setup": "trigger",
+    "PreCompact": "trigger",
+    "PostCompact": "trigger",
+    "SubagentStart": "agent_type",
+    "SubagentStop": "agent_type",
+    "Notification": "notification_type",
+    "ConfigChange": "source",
+    "UserPromptExpansion": "command_name",
+    "InstructionsLoaded": "load_reason",
+    "StopFailure": "error",
+}
+_PLAIN = re.compile(r"[A-Za-z0-9_|, ]+")
+_ALIASES = {"Agent": ("Agent", "Task"), "Task": ("Agent", "Task")}
+
+
+def is_match(matcher: str, value: str) -> bool:
+    """Match as the client does: plain words are exact, anything else is a pattern searched for."""
+    if matcher in {"", "*"}:
+        return True
+    values = _ALIASES.get(value, (value,))
+    if _PLAIN.fullmatch(matcher):
+        return any(word.strip() in values for word in re.split(r"[|,]", matcher))
+    try:
+        pattern = re.compile(matcher)
+    except re.error:
+        return False
+    return any(pattern.search(one) for one in values)
+
+
+def choose(config: Config, event: dict[str, Any], only: str = "") -> list[Hook]:
+    """Return the hooks of an event in order; identical ones once, guards only where they are asked for."""
+    name = str(event.get("hook_event_name", ""))
+    value = event.get(MATCHED_FIELD.get(name, ""))
+    seen: set[str] = set()
+    chosen: list[Hook] = []
+    for hook in config.hooks:
+        if hook.event != name or hook.identity in seen:
+            continue
+        if (hook.name != only) if only else hook.guard:
+            continue
+        if name in MATCHED_FIELD and not is_match(hook.matcher, str(value or "")):
+            continue
+        seen.add(hook.identity)
+        chosen.append(hook)
+    return chosen

@@ -1,0 +1,115 @@
+"""The performance log: one line of JSON an event, `<project>/.claude/memory/hook_performance.jsonl`.
+
+One `os.write` on O_APPEND a line (16 writers lost nothing up to 1 MB a line; two writes weld lines together),
+after the answer is out, no fsync. Keys, in this order:
+
+    timestamp    UTC, ISO 8601, milliseconds
+    phase        the event's name
+    total_hooks  how many hooks ran
+    batches      the longest chain of hooks that had to wait for one another
+    elapsed_ms   from event to answer
+    failures     hooks that ended neither with 0 nor with 2, or were cut
+    session_id, sequential_ms (the sum of the hooks), path (warm, cold)
+    hooks        [{name, batch, ms, wait_ms, exit, decision, lane}]
+    notes        what a reader should know: bad configuration, a hook's garbage, a conflict
+
+At 64 MB the file is renamed into a dated segment (a rename loses nothing under writers, copy and truncate
+does); `on_rotate` is told, so that a digest can be made of the segment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections.abc import Callable
+from typing import Any
+
+NAME = os.path.join(".claude", "memory", "hook_performance.jsonl")
+ROTATE_BYTES = 64 << 20
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+IGNORED = "hook_performance*\n"
+
+OnRotate = Callable[[str], None]
+
+
+class Unwritable(Exception):
+    """The log can't be written; the text says why. The hooks' answer stands all the same."""
+
+
+def path_of(project: str) -> str:
+    return os.path.join(project, NAME)
+
+
+def stamp(now: float | None = None) -> str:
+    now = time.time() if now is None else now
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+
+
+def append(path: str, record: dict[str, Any], on_rotate: OnRotate | None = None) -> None:
+    """Append one record as one line. Raises Unwritable."""
+    line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    try:
+        fd = _open(path)
+    except OSError as error:
+        raise Unwritable(f"{path}: {error.strerror or error}") from error
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
+            raise Unwritable(f"{path} is not a regular file of this user")
+        if os.write(fd, line) != len(line):
+            raise Unwritable(f"{path}: the disk is full")
+    except OSError as error:
+        raise Unwritable(f"{path}: {error.strerror or error}") from error
+    finally:
+        os.close(fd)
+    if about.st_size + len(line) > ROTATE_BYTES:
+        _rotate(path, about.st_ino, on_rotate)
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, FLAGS, 0o600)
+    except FileNotFoundError:
+        folder = os.path.dirname(path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        _ignore(os.path.join(folder, ".gitignore"))
+        return os.open(path, FLAGS, 0o600)
+
+
+def _ignore(path: str) -> None:
+    """Keep the log out of the user's repository; a file that is there already is theirs."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError:
+        return
+    with os.fdopen(fd, "w") as file:
+        file.write(IGNORED)
+
+
+def segment_name(path: str, now: float, number: int) -> str:
+    stem, extension = os.path.splitext(path)
+    date = time.strftime("%Y-%m-%d", time.gmtime(now))
+    return f"{stem}.{date}.{number}{extension}"
+
+
+def _rotate(path: str, inode: int, on_rotate: OnRotate | None) -> None:
+    """Rename the full file; of several writers that noticed, the one that still finds it does it."""
+    try:
+        for number in range(1, 1000):
+            segment = segment_name(path, time.time(), number)
+            if os.path.lexists(segment):
+                continue
+            if os.lstat(path).st_ino != inode:
+                return
+            # link and unlink, not rename: a link fails where another writer has just made that segment.
+            os.link(path, segment)
+            os.unlink(path)
+            break
+        else:
+            return
+    except OSError:
+        return  # another writer was first, or the folder is read-only: the log just grows
+    if on_rotate is not None:
+        on_rotate(segment)
