@@ -1,0 +1,238 @@
+"""What calls, assignments and functions are called in each grammar, and where input enters each language."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Final
+
+from tree_sitter import Language, Parser
+
+Calls = Mapping[str, tuple[tuple[str, ...], str]]
+"""Node type -> the fields whose texts, joined by dots, name what is called; the field of its arguments.
+
+"" for the arguments: everything after the name.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    module: str
+    calls: Calls
+    assigns: Mapping[str, tuple[str, str]]
+    """Node type -> the fields of its two sides."""
+    functions: tuple[str, ...]
+    comments: tuple[str, ...]
+    source: re.Pattern[str]
+    """Where input enters."""
+    clean: re.Pattern[str]
+    """What makes it harmless."""
+    interpolation: str = r"(?!)"
+    """What a string holds when it holds variables; never, by default."""
+    attribute: str = "language"
+    rules: tuple[str, ...] = field(default=())
+
+
+_NUMBERS = (
+    r"parseInt|Number\(|parseFloat|Integer\.(parseInt|valueOf)|Long\.parseLong|strconv\.|Atoi|intval|"
+    r"int\.Parse|"
+)
+_JS = Grammar(
+    "tree_sitter_javascript",
+    {"call_expression": (("function",), "arguments"), "new_expression": (("constructor",), "arguments")},
+    {
+        "variable_declarator": ("name", "value"),
+        "assignment_expression": ("left", "right"),
+        "augmented_assignment_expression": ("left", "right"),
+    },
+    ("function_declaration", "function_expression", "arrow_function", "method_definition"),
+    ("comment",),
+    re.compile(
+        r"\b(req|request|ctx(\.request)?|event)\.(query|body|params|headers|cookies|url|originalUrl|param\(|"
+        r"get\(|header\(|files?|queryStringParameters|pathParameters|hostname|path)\b|"
+        r"\bprocess\.(argv|env)\b|\blocation\.(search|hash|href)|document\.(URL|cookie|referrer)|"
+        r"URLSearchParams|window\.name|searchParams\.get"
+    ),
+    re.compile(
+        _NUMBERS
+        + r"encodeURIComponent|escapeHtml|escape\(|DOMPurify|sanitize|basename|validator\.|\.escape\("
+    ),
+    r"\$\{",
+)
+_TS = replace(_JS, module="tree_sitter_typescript", rules=("javascript",))
+_C_CALLS: Calls = {"call_expression": (("function",), "arguments")}
+_C_ASSIGNS = {"init_declarator": ("declarator", "value"), "assignment_expression": ("left", "right")}
+_C_SOURCE = re.compile(
+    r"\bargv\b|\bgetenv\s*\(|\b(fgets|gets|scanf|recv|read|fread|getline)\s*\(|std::cin|QUERY_STRING"
+)
+_C_CLEAN = re.compile(r"strto(u?ll?|d)\s*\(|\batoi\s*\(|\bstrlen\s*\(|sizeof|std::stoi")
+
+GRAMMARS: Final[dict[str, Grammar]] = {
+    "javascript": _JS,
+    "typescript": replace(_TS, attribute="language_typescript"),
+    "tsx": replace(_TS, attribute="language_tsx"),
+    "go": Grammar(
+        "tree_sitter_go",
+        _C_CALLS,
+        {
+            "short_var_declaration": ("left", "right"),
+            "assignment_statement": ("left", "right"),
+            "var_spec": ("name", "value"),
+        },
+        ("function_declaration", "method_declaration", "func_literal"),
+        ("comment",),
+        re.compile(
+            r"\b\w*(r|req|request)\.(URL|FormValue|PostFormValue|Form|PostForm|Header|Body|Cookie|"
+            r"Host|RequestURI|PathValue)\b|"
+            r"\bc(tx)?\.(Query|Param|PostForm|FormValue|QueryParam|GetHeader|Cookie|DefaultQuery|Params)\b|mux\.Vars|"
+            r"\bos\.(Args|Getenv)|flag\.\w+"
+        ),
+        re.compile(
+            _NUMBERS + r"html\.EscapeString|template\.HTMLEscape|filepath\.Base|"
+            r"url\.(Query|Path)Escape|regexp\.QuoteMeta"
+        ),
+    ),
+    "rust": Grammar(
+        "tree_sitter_rust",
+        {"call_expression": (("function",), "arguments"), "macro_invocation": (("macro",), "")},
+        {"let_declaration": ("pattern", "value"), "assignment_expression": ("left", "right")},
+        ("function_item",),
+        ("line_comment", "block_comment"),
+        re.compile(
+            r"env::(args|var)|stdin\(\)|\b(req|request)\.(query|uri|headers?|body|param|cookie|match_info)|"
+            r"web::(Query|Path|Form|Json)|\b(query|params|form|payload)\.(get|into_inner|0)\b"
+        ),
+        re.compile(r"parse::<[iuf]\d+>|encode_text|file_name\(\)|escape"),
+        r"\{\w",
+    ),
+    "java": Grammar(
+        "tree_sitter_java",
+        {
+            "method_invocation": (("object", "name"), "arguments"),
+            "object_creation_expression": (("type",), "arguments"),
+        },
+        {"variable_declarator": ("name", "value"), "assignment_expression": ("left", "right")},
+        ("method_declaration", "constructor_declaration"),
+        ("line_comment", "block_comment"),
+        re.compile(
+            r"\.get(Parameter(Values|Map|Names)?|Headers?(Names)?|QueryString|Cookies|InputStream|Reader|RequestURI|"
+            r"RequestURL|PathInfo|TheParameter|TheValue)\s*\(|getTheCookie|System\.(getenv|getProperty)\s*\(|\bargs\[|"
+            r"\.nextLine\s*\(|\.readLine\s*\(|@(RequestParam|PathVariable|RequestBody|RequestHeader)"
+        ),
+        re.compile(
+            _NUMBERS + r"encodeForHTML|escapeHtml|htmlEscape|getCanonicalPath|UUID\.fromString|encodeForLDAP"
+        ),
+    ),
+    "c": Grammar(
+        "tree_sitter_c", _C_CALLS, _C_ASSIGNS, ("function_definition",), ("comment",), _C_SOURCE, _C_CLEAN
+    ),
+    "cpp": Grammar(
+        "tree_sitter_cpp",
+        _C_CALLS,
+        _C_ASSIGNS,
+        ("function_definition",),
+        ("comment",),
+        _C_SOURCE,
+        _C_CLEAN,
+        rules=("c",),
+    ),
+    "csharp": Grammar(
+        "tree_sitter_c_sharp",
+        {
+            "invocation_expression": (("function",), "arguments"),
+            "object_creation_expression": (("type",), "arguments"),
+        },
+        {"variable_declarator": ("name", ""), "assignment_expression": ("left", "right")},
+        ("method_declaration", "local_function_statement", "constructor_declaration"),
+        ("comment",),
+        re.compile(
+            r"\bRequest\.(Query|Form|Headers|Cookies|QueryString|Params|Path|Body|RawUrl|Url)\b|\bRequest\[|"
+            r"Console\.ReadLine|Environment\.GetEnvironmentVariable|\bargs\[|\[From(Query|Body|Route|Form|Header)\]"
+        ),
+        re.compile(_NUMBERS + r"HtmlEncode|Path\.GetFileName|Guid\.Parse|UrlEncode|int\.TryParse"),
+        r"\{\w",
+    ),
+    "ruby": Grammar(
+        "tree_sitter_ruby",
+        {"call": (("receiver", "method"), "arguments"), "subshell": ((), "")},
+        {"assignment": ("left", "right"), "operator_assignment": ("left", "right")},
+        ("method", "singleton_method"),
+        ("comment",),
+        re.compile(r"\bparams\b|\brequest\.(\w+)|\bcookies\[|\bARGV\b|\bENV\[|\bgets\b|\bSTDIN\b"),
+        re.compile(
+            r"\.to_(i|f)\b|Integer\(|sanitize|html_escape|\bh\(|Shellwords|shellescape|File\.basename|\.quote\("
+        ),
+        r"#\{",
+    ),
+    "php": Grammar(
+        "tree_sitter_php",
+        {
+            "function_call_expression": (("function",), "arguments"),
+            "member_call_expression": (("object", "name"), "arguments"),
+            "scoped_call_expression": (("scope", "name"), "arguments"),
+            "object_creation_expression": ((), ""),
+            "echo_statement": ((), ""),
+            "print_intrinsic": ((), ""),
+            "include_expression": ((), ""),
+            "include_once_expression": ((), ""),
+            "require_expression": ((), ""),
+            "require_once_expression": ((), ""),
+            "shell_command_expression": ((), ""),
+        },
+        {"assignment_expression": ("left", "right"), "augmented_assignment_expression": ("left", "right")},
+        ("function_definition", "method_declaration"),
+        ("comment",),
+        re.compile(
+            r"\$_(GET|POST|REQUEST|COOKIE|FILES|SERVER|ENV)\b|php://input|\$argv\b|\$request->\w+|getenv\(|filter_input\("
+        ),
+        re.compile(
+            _NUMBERS
+            + r"\(int\)|htmlspecialchars|htmlentities|escapeshell(arg|cmd)|basename\(|real_escape_string|"
+            r"->quote\(|strip_tags|FILTER_VALIDATE|preg_quote|urlencode|is_numeric|password_hash"
+        ),
+        r"\$\w|\{\$",
+        "language_php",
+    ),
+    "bash": Grammar(
+        "tree_sitter_bash",
+        {"command": (("name",), "")},
+        {"variable_assignment": ("name", "value")},
+        ("function_definition",),
+        ("comment",),
+        re.compile(r"\$\{?[1-9@*]|\$QUERY_STRING|\$\{?HTTP_\w+|\$REPLY\b|\$\(curl|\$\(wget"),
+        re.compile(r"printf\s+['\"]?%q|tr -cd"),
+        r"\$",
+    ),
+}
+_BY_SUFFIX: Final = {
+    **dict.fromkeys(("js", "mjs", "cjs", "jsx"), "javascript"),
+    **dict.fromkeys(("ts", "mts", "cts"), "typescript"),
+    "tsx": "tsx",
+    "go": "go",
+    "rs": "rust",
+    "java": "java",
+    **dict.fromkeys(("c", "h"), "c"),
+    **dict.fromkeys(("cc", "cpp", "cxx", "hpp", "hh", "hxx"), "cpp"),
+    "cs": "csharp",
+    "rb": "ruby",
+    "php": "php",
+    **dict.fromkeys(("sh", "bash"), "bash"),
+    **dict.fromkeys(("py", "pyi", "pyw"), "python"),
+}
+
+
+def language_of(path: str) -> str | None:
+    """Return the language by the file's suffix, None when we have no rules for it."""
+    return _BY_SUFFIX.get(PurePosixPath(path).suffix.removeprefix(".").lower())
+
+
+@functools.cache
+def parser_of(language: str) -> tuple[Language, Parser]:
+    grammar = GRAMMARS[language]
+    module = importlib.import_module(grammar.module)
+    loaded = Language(getattr(module, grammar.attribute)())
+    return loaded, Parser(loaded)
