@@ -195,14 +195,13 @@ def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[His
     fields: dict[str, Any] = response if isinstance(response, dict) else {}
     agent = str(fields.get("agentId", ""))
     runs_on = fields.get("status") == "async_launched" or fields.get("isAsync") is True
+    answer = _text(fields.get("content") or event.get("error") or response)[:KEEP_CHARS]
     scope = _scope(history, event)
 
     def told(call: Call) -> Call:
         if call.id != event.get("tool_use_id"):
             return call
-        return call._replace(
-            agent=agent, finished=not runs_on, answer="" if runs_on else _text(response)[:KEEP_CHARS]
-        )
+        return call._replace(agent=agent, finished=not runs_on, answer="" if runs_on else answer)
 
     scope = scope._replace(open=tuple(map(told, scope.open)), last=tuple(map(told, scope.last)))
     return _put(history, event, scope), PASS

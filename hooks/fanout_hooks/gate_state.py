@@ -18,7 +18,7 @@ from typing import Any
 
 from fanout_hooks.gate import Agent, Call, History, Scope, Verdict
 
-LOCK_WAIT_S = 0.2
+LOCK_WAIT_S = 2.0
 """A decision holds the lock for about a millisecond; longer means a stopped process."""
 KEEP_SESSIONS_S = 7 * 24 * 3600
 MAX_BYTES = 4 << 20
@@ -39,13 +39,13 @@ def folder(env: dict[str, str]) -> str:
     return os.path.join(base, "fanout", "gate")
 
 
-def update(where: str, session: str, step: Step) -> Verdict:
+def update(where: str, session: str, step: Step, wait_s: float = LOCK_WAIT_S) -> Verdict:
     """Run one pure step on a session's history, under its lock. Raises Unusable."""
     name = hashlib.sha256(session.encode("utf-8", "replace")).hexdigest()[:32]
     path = os.path.join(where, name + ".json")
     try:
         os.makedirs(where, mode=0o700, exist_ok=True)
-        with _locked(os.path.join(where, name + ".lock")):
+        with _locked(os.path.join(where, name + ".lock"), wait_s):
             before = _read(path)
             after, verdict = step(before)
             if after != before:
@@ -80,10 +80,10 @@ def sweep(where: str, now: float) -> int:
 
 
 @contextmanager
-def _locked(path: str) -> Iterator[None]:
+def _locked(path: str, wait_s: float) -> Iterator[None]:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        until = time.monotonic() + LOCK_WAIT_S
+        until = time.monotonic() + wait_s
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

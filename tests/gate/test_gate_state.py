@@ -65,7 +65,7 @@ def test_a_lock_that_is_held_too_long_is_unusable_and_not_waited_for(tmp_path: P
     with next(tmp_path.glob("*.lock")).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(gate_state.Unusable, match="lock"):
-            gate_state.update(str(tmp_path), "s", remember("b"))
+            gate_state.update(str(tmp_path), "s", remember("b"), wait_s=0.02)
 
 
 def test_an_unwritable_folder_is_unusable(tmp_path: Path) -> None:
