@@ -1,0 +1,284 @@
+"""The outline of a file: what it defines and imports, its own words on what it is for, and what stands out.
+
+Runs in worker processes only (workers.py). Definitions come from tree-sitter with our own queries, a file per
+language in queries/; documents and configuration by headings and keys; anything else by its head.
+Not `ast`: it knows the running interpreter's grammar alone, and rejects what a newer Python writes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fanout_mcp.source import plain, shape
+from fanout_mcp.source.docs import doc_above, first_child, first_sentence, opening
+from fanout_mcp.source.imports import import_names
+from fanout_mcp.source.languages import Language, language_of, parser
+from fanout_mcp.source.read import Skipped, read_bytes
+from fanout_mcp.source.secrets import is_secret_path, redact
+from fanout_mcp.source.tokens import count
+from fanout_mcp.types import Json
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+VERSION: Final = 1
+"""Part of every cache key: raise it when an outline changes."""
+
+LONGEST_SIGNATURE: Final = 200
+MOST_SYMBOLS: Final = 4_000
+LONG_FUNCTION: Final = 100
+
+_CALLABLE: Final = frozenset({"function", "method", "constructor"})
+_BLANKS: Final = re.compile(r"\s+")
+_HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
+_NOTES: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+_MAIN: Final = {
+    "Python": re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE),
+    "Go": re.compile(r"^func main\(\)", re.MULTILINE),
+    "Rust": re.compile(r"^(?:pub )?(?:async )?fn main\(\)", re.MULTILINE),
+    "Java": re.compile(r"\bpublic static void main\("),
+    "C": re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE),
+    "C++": re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE),
+    "C#": re.compile(r"\bstatic (?:async )?(?:void|int|Task)\s+Main\("),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """One definition; lines count from 1, the line is that of its name's statement, not of a decorator."""
+
+    kind: str
+    name: str
+    line: int
+    end_line: int
+    signature: str
+    doc: str = ""
+    parent: str = ""
+    """Dotted names of what it stands in; empty at the top level."""
+    public: bool = True
+    in_function: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of one file. `skipped`: why it was not analysed; then the rest is empty."""
+
+    path: str
+    language: str = ""
+    size: int = 0
+    lines: int = 0
+    tokens: int = 0
+    doc: str = ""
+    symbols: tuple[Symbol, ...] = ()
+    imports: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    entry: int = 0
+    """The line where a program starts; 0 when none does."""
+    skipped: str = ""
+    tags: tuple[str, ...] = field(default=())
+
+
+def outline_file(item: Json) -> Json:
+    """Outline `[root, path]`: the function that workers are asked for."""
+    root, path = item
+    return as_json(outline_path(Path(root), path))
+
+
+def outline_path(root: Path, path: str) -> Outline:
+    if is_secret_path(path):
+        return Outline(path, skipped="secret file")
+    from fanout_mcp.source.read import decode, is_binary
+
+    data = read_bytes(root, path)
+    if isinstance(data, Skipped):
+        return Outline(path, skipped=data.reason)
+    if is_binary(data):
+        return Outline(path, skipped="binary")
+    text, encoding = decode(data)
+    problem = shape.problem(data if encoding == "utf-8" else text.encode("utf-8", "replace"))
+    if problem:
+        return Outline(path, size=len(data), skipped=problem)
+    return outline_text(path, text)
+
+
+def outline_text(path: str, text: str) -> Outline:
+    """Outline a text that passed the prefilter."""
+    lines = text.count("\n") + (not text.endswith("\n") and bool(text))
+    language = language_of(path, text[:200])
+    if language is None:
+        kind, doc, places = plain.describe(path, text)
+        what = "heading" if kind == "Markdown" else "key"
+        names = [(redact(name)[0], line) for name, line in places]
+        symbols = tuple(Symbol(what, name, line, line, name) for name, line in names)
+        return Outline(path, kind, len(text), lines, count(text), redact(doc)[0], symbols)
+    return _outline_code(path, text, lines, language)
+
+
+def _outline_code(path: str, text: str, lines: int, language: Language) -> Outline:
+    from tree_sitter import QueryCursor
+
+    parse, query = parser(language)
+    data = text.encode("utf-8", "replace")
+    root = parse.parse(data).root_node
+    definitions: list[tuple[Node, str, str]] = []
+    imports: dict[str, None] = {}
+    for _, captures in QueryCursor(query).matches(root):
+        name = captures.pop("name", None)
+        for kind, nodes in captures.items():
+            if kind == "import":
+                for node in nodes:
+                    imports.update(dict.fromkeys(import_names(language.name, _text(node))))
+            elif name and kind[0] != "_":
+                definitions.append((nodes[0], kind, _BLANKS.sub(" ", _text(name[0]))))
+    symbols = _nested(definitions, data, language)
+    match = _MAIN[language.name].search(text) if language.name in _MAIN else None
+    return Outline(
+        path,
+        language.name,
+        len(text),
+        lines,
+        count(text),
+        redact(opening(text, root, language))[0],
+        symbols,
+        tuple(imports),
+        tuple(_notable(text, root, symbols)),
+        text.count("\n", 0, match.start()) + 1 if match else 0,
+    )
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")
+
+
+def _nested(definitions: list[tuple[Node, str, str]], data: bytes, language: Language) -> tuple[Symbol, ...]:
+    """Order by place, drop what two patterns found, and give each its parents."""
+    ordered = sorted(definitions, key=lambda item: (item[0].start_byte, -item[0].end_byte))
+    source = data.split(b"\n")
+    open_ones: list[tuple[int, str, bool]] = []
+    symbols: list[Symbol] = []
+    seen: set[tuple[int, str]] = set()
+    for node, kind, name in ordered:
+        start, end = node.start_byte, node.end_byte
+        if (start, name) in seen:
+            continue
+        seen.add((start, name))
+        while open_ones and open_ones[-1][0] <= start:
+            open_ones.pop()
+        symbols.append(_symbol((node, kind, name), open_ones, data, source, language))
+        open_ones.append((end, name, kind in _CALLABLE or bool(open_ones and open_ones[-1][2])))
+    return tuple(symbols[:MOST_SYMBOLS])
+
+
+def _symbol(
+    definition: tuple[Node, str, str],
+    open_ones: list[tuple[int, str, bool]],
+    data: bytes,
+    source: list[bytes],
+    language: Language,
+) -> Symbol:
+    node, kind, name = definition
+    in_function = bool(open_ones and open_ones[-1][2])
+    if kind == "function" and open_ones and not in_function and language.name in {"Python", "Rust", "C++"}:
+        kind = "method"
+    row = node.start_point[0]
+    body = _body(node)
+    signature = _signature(node, body, data)
+    doc = "" if in_function else _doc(body, source, row, language)
+    return Symbol(
+        kind,
+        name,
+        row + 1,
+        node.end_point[0] + 1,
+        redact(signature)[0],
+        redact(doc)[0],
+        ".".join(name for _, name, _ in open_ones),
+        _is_public(name, signature, kind, language.name),
+        in_function,
+    )
+
+
+def _body(node: Node) -> Node | None:
+    for holder in (node, node.child_by_field_name("value"), node.child_by_field_name("right")):
+        body = holder.child_by_field_name("body") if holder else None
+        if body is not None:
+            return body
+    return None
+
+
+def _signature(node: Node, body: Node | None, data: bytes) -> str:
+    # Cut from the file's bytes: node.text copies a whole class for its first line.
+    longest = node.start_byte + 4 * LONGEST_SIGNATURE
+    if body is not None:
+        raw = data[node.start_byte : min(body.start_byte, longest)]
+    else:
+        raw = data[node.start_byte : min(node.end_byte, longest)].split(b"{", 1)[0]
+    text = (
+        _BLANKS.sub(" ", raw.decode("utf-8", "replace")).strip().rstrip("{:;= ").removesuffix("=>").rstrip()
+    )
+    return text if len(text) <= LONGEST_SIGNATURE else text[: LONGEST_SIGNATURE - 1] + "…"
+
+
+def _doc(body: Node | None, source: list[bytes], row: int, language: Language) -> str:
+    if language.name != "Python":
+        return doc_above(source, row, language)
+    first = first_child(body)
+    string = first_child(first) if first is not None and first.type == "expression_statement" else first
+    return first_sentence(_text(string)) if string is not None and string.type == "string" else ""
+
+
+def _is_public(name: str, signature: str, kind: str, language: str) -> bool:
+    if language == "Go":
+        return name[:1].isupper()
+    if language == "Rust":
+        return signature.startswith("pub") or (
+            kind in {"impl", "method", "macro"} and not name.startswith("_")
+        )
+    if language == "C":
+        return not signature.startswith("static ")
+    if name.startswith("__") and name.endswith("__"):
+        return name in {"__init__", "__call__", "__enter__", "__aenter__", "__iter__"}
+    return not name.startswith("_") and not _HIDDEN.search(signature)
+
+
+def _notable(text: str, root: Node, symbols: tuple[Symbol, ...]) -> list[str]:
+    notes = []
+    if root.has_error:
+        notes.append("has syntax that the parser did not understand; the outline may miss something")
+    marks = len(_NOTES.findall(text))
+    if marks:
+        notes.append(f"{marks} TODO or FIXME")
+    longest = max(
+        (s for s in symbols if s.kind in _CALLABLE), key=lambda s: s.end_line - s.line, default=None
+    )
+    if longest and longest.end_line - longest.line >= LONG_FUNCTION:
+        notes.append(
+            f"{longest.name} is {longest.end_line - longest.line + 1} lines long (line {longest.line})"
+        )
+    return notes
+
+
+def as_json(outline: Outline) -> Json:
+    fields = [getattr(outline, name) for name in outline.__slots__]
+    fields[6] = [[getattr(symbol, name) for name in symbol.__slots__] for symbol in outline.symbols]
+    return fields
+
+
+def from_json(fields: Json) -> Outline:
+    path, language, size, lines, tokens, doc, symbols, imports, notes, entry, skipped, tags = fields
+    return Outline(
+        path,
+        language,
+        size,
+        lines,
+        tokens,
+        doc,
+        tuple(Symbol(*symbol) for symbol in symbols),
+        tuple(imports),
+        tuple(notes),
+        entry,
+        skipped,
+        tuple(tags),
+    )
