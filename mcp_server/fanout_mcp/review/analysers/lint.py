@@ -1,0 +1,105 @@
+"""Run ruff over copies of vetted files: never over the project's folder, never with its configuration.
+
+One hostile file overflows ruff's stack and the whole batch's output is lost, so after a crash the batch is
+halved until the culprit is alone; it is named as not analysed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from ruff import find_ruff_bin  # type: ignore[import-untyped] # ships no types
+
+from fanout_mcp.review.analysers.places import quote
+from fanout_mcp.review.analysers.ruff_rules import SECURITY, SELECT, severity_of
+from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
+from fanout_mcp.review.finding import Finding, Focus
+from fanout_mcp.types import Json
+
+TIMEOUT_S = 40
+Files = Sequence[tuple[str, str]]
+Linted = tuple[list[Finding], dict[str, str]]
+Copied = tuple[str, tuple[str, str]]
+"""The copy's name, and the path and text that it stands for."""
+
+
+def lint(files: Files, focus: Focus) -> Linted:
+    """Return findings, and why files have none: path to reason."""
+    with tempfile.TemporaryDirectory(prefix="fanout-lint-") as folder:
+        copies = [_copied(Path(folder), number, path, text) for number, (path, text) in enumerate(files)]
+        return _lint(list(zip(copies, files, strict=True)), focus, Path(folder))
+
+
+def _copied(folder: Path, number: int, path: str, text: str) -> str:
+    """Write a copy under a plain name of ours; `__init__` and `.pyi` mean something to rules, so they stay."""
+    original = PurePosixPath(path)
+    name = original.name if original.name == "__init__.py" else f"module{original.suffix}"
+    target = folder / f"f{number}" / name
+    target.parent.mkdir()
+    target.write_bytes(text.encode("utf-8", "replace"))
+    return f"f{number}/{name}"
+
+
+def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
+    rows = _run([copy for copy, _ in files], focus, folder)
+    if rows is not None:
+        originals = dict(files)
+        lines = {copy: text.split("\n") for copy, (_, text) in files}
+        found = []
+        for row in rows:
+            copy = Path(row["filename"]).relative_to(folder.resolve()).as_posix()
+            finding = _finding(originals[copy][0], lines[copy], row, focus)
+            found += [finding] if finding else []
+        return found, {}
+    if len(files) == 1:
+        return [], {files[0][1][0]: "ruff crashed on it"}
+    half = len(files) // 2
+    one, other = _lint(files[:half], focus, folder), _lint(files[half:], focus, folder)
+    return one[0] + other[0], one[1] | other[1]
+
+
+def _run(copies: list[str], focus: Focus, folder: Path) -> list[dict[str, Json]] | None:
+    """Return ruff's rows, None when it crashed or took too long."""
+    selected, left_out = SELECT[focus]
+    command = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--ignore-noqa", "--preview", "--quiet"]
+    command += ["--target-version", "py313", "--output-format", "json", "--exit-zero", "--select", selected]
+    command += ["--ignore", left_out] if left_out else []
+    command += ["--config", "lint.mccabe.max-complexity=15"] if focus == "architecture" else []
+    try:
+        done = subprocess.run(
+            [*command, "--", *copies], cwd=folder, capture_output=True, timeout=TIMEOUT_S, check=False
+        )
+        rows: list[dict[str, Json]] = json.loads(done.stdout) if done.returncode == 0 else []
+    except (subprocess.TimeoutExpired, ValueError):
+        return None
+    return rows if done.returncode == 0 else None
+
+
+def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) -> Finding | None:
+    code = row["code"] or "syntax"
+    first = min(row["location"]["row"], len(lines))
+    last = max(first, min(row["end_location"]["row"], first + 4, len(lines)))
+    words = quote(lines, first, last)
+    if not words or code == "syntax":
+        return None  # syntax newer than ruff, or none at all, is no finding of a focus
+    known = SECURITY.get(code) if focus == "security" else None
+    weakness = WEAKNESSES[known[1]] if known else None
+    is_safe = "seems safe" in row["message"]
+    return Finding(
+        path=path,
+        line=first,
+        end_line=last,
+        quote=words,
+        severity="info" if is_safe else severity_of(code, focus),
+        rule=known[1] if known else code,
+        title=weakness.title if weakness else row["message"].split("\n")[0][:160],
+        why=f"{code}: {row['message']}"[:300] if known else "",
+        fix=weakness.fix if weakness else ((row.get("fix") or {}).get("message") or ""),
+        cwe=weakness.cwe if weakness else None,
+        confidence=40 if known else 60,
+        reviewers=("ruff",),
+    )

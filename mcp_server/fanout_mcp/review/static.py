@@ -1,0 +1,74 @@
+"""Review without a model: every analyser of a focus, in worker processes, their findings united."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fanout_mcp.review.analysers.languages import language_of
+from fanout_mcp.review.analysers.work import ANALYSE, LINT, RELATE, from_json
+from fanout_mcp.review.finding import Finding, Focus
+from fanout_mcp.review.merge import merge
+from fanout_mcp.source.workers import Failure, OnDone, Workers
+from fanout_mcp.types import Json
+
+BATCH_FILES = 400
+"""Files to one run of ruff: its start (10 ms) no longer counts, and a worker is not held for long."""
+LINT_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    findings: tuple[Finding, ...]
+    not_analysed: Mapping[str, str]
+    """Path to reason; never counted as clean."""
+
+
+async def review_static(
+    texts: Mapping[str, str], focus: Focus, workers: Workers, on_done: OnDone | None = None
+) -> Analysed:
+    """Review files given as path -> text."""
+    paths = sorted(texts)
+    known = [path for path in paths if language_of(path)]
+    python = [path for path in known if language_of(path) == "python"]
+    not_analysed = {path: "no analyser for this kind of file" for path in paths if path not in set(known)}
+    findings: list[Finding] = []
+    imports: dict[str, Sequence[tuple[str, int]]] = {}
+    if focus in {"security", "architecture"}:
+        items: list[Json] = [{"path": path, "text": texts[path], "focus": focus} for path in known]
+        for item, result in await workers.map(ANALYSE, items, on_done=on_done):
+            if isinstance(result, Failure):
+                not_analysed[item["path"]] = result.reason
+                continue
+            findings += [from_json(table) for table in result["findings"]]
+            if result["imports"]:
+                imports[item["path"]] = result["imports"]
+    else:
+        only = f"only Python is read for {focus} without a model"
+        not_analysed |= dict.fromkeys(set(known) - set(python), only)
+    linted = await _linted([(path, texts[path]) for path in python], focus, workers)
+    findings += linted.findings
+    not_analysed |= linted.not_analysed
+    if focus == "architecture":
+        whole = {path: texts[path] for path in known if path not in not_analysed}
+        for _, result in await workers.map(
+            RELATE, [{"imports": imports, "texts": whole}], timeout_s=LINT_TIMEOUT_S
+        ):
+            findings += [] if isinstance(result, Failure) else [from_json(table) for table in result]
+    return Analysed(tuple(merge(findings)), dict(sorted(not_analysed.items())))
+
+
+async def _linted(files: Sequence[tuple[str, str]], focus: Focus, workers: Workers) -> Analysed:
+    batches: list[Json] = [
+        {"files": files[start : start + BATCH_FILES], "focus": focus}
+        for start in range(0, len(files), BATCH_FILES)
+    ]
+    findings: list[Finding] = []
+    problems: dict[str, str] = {}
+    for item, result in await workers.map(LINT, batches, timeout_s=LINT_TIMEOUT_S):
+        if isinstance(result, Failure):
+            problems |= {path: result.reason for path, _ in item["files"]}
+        else:
+            findings += [from_json(table) for table in result["findings"]]
+            problems |= result["problems"]
+    return Analysed(tuple(findings), problems)
