@@ -1,0 +1,252 @@
+"""Which files a request means: names, folders and globs in, relative paths out, never outside the root.
+
+Rules:
+1. git's own list (tracked and untracked, not ignored) where there is a repository, else a walk that reads
+   .gitignore files. Both name paths below the root only; symlinks are named as skipped, never followed.
+2. What nobody means by "all files" (vendored, minified, lock files, media) is left out of folders and globs
+   with its reason, and read when it is named itself.
+3. A name that matches nothing is an error with the nearest one that exists.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.source import globs
+from fanout_mcp.source.git import git, names
+from fanout_mcp.source.secrets import is_secret_path
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+DEEPEST: Final = 40
+MOST_FILES: Final = 500_000
+
+_VENDORED: Final = frozenset(
+    """node_modules bower_components vendor third_party site-packages __pycache__ .git .hg .svn .tox .venv
+    venv .mypy_cache .ruff_cache .pytest_cache dist build target .next .gradle .idea coverage""".split()  # noqa: SIM905 - reads better
+)
+_LOCKS: Final = frozenset(
+    """package-lock.json yarn.lock pnpm-lock.yaml poetry.lock uv.lock Cargo.lock go.sum composer.lock
+    Gemfile.lock Pipfile.lock""".split()  # noqa: SIM905 - read as a sentence, both
+)
+_MEDIA: Final = re.compile(
+    r"(?i)\.(?:png|jpe?g|gif|webp|ico|icns|bmp|tiff?|svg|pdf|zip|t?gz|bz2|xz|zst|7z|rar|jar|war|whl|egg|so|dylib|dll"
+    r"|exe|bin|o|a|lib|class|pyc|pyo|wasm|woff2?|ttf|otf|eot|mp[34]|m4[av]|wav|ogg|flac|webm|avi|mov|sqlite3?|db"
+    r"|parquet|npy|npz|pkl|pickle|h5|onnx|pt|safetensors|mo|po|map|lock|snap|min\.js|min\.css)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`paths` relative to the root, with slashes, in the order asked; `skipped`: path to reason."""
+
+    paths: tuple[str, ...]
+    skipped: dict[str, str] = field(default_factory=dict)
+    by: str = "git"
+    """`git`, or `walk` where there is no repository that git agrees to read."""
+
+
+def listing(root: Path) -> tuple[list[str], str]:
+    """Return every file that git or the ignore files let through, and by which of them."""
+    found = _by_git(root, "", 0)
+    if found is not None:
+        return list(dict.fromkeys(found)), "git"
+    return sorted(_walk(root)), "walk"
+
+
+def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
+    """Find what the patterns mean; None: everything. Raises InvalidInput for what matches nothing."""
+    every, by = listing(root)
+    wanted: dict[str, bool] = {}
+    if patterns is None:
+        wanted = dict.fromkeys(every, False)
+    else:
+        for pattern in patterns:
+            for path, is_named in _matching(root, pattern, every):
+                wanted[path] = wanted.get(path, False) or is_named
+    skipped: dict[str, str] = {}
+    paths = []
+    for path, is_named in wanted.items():
+        reason = _reason(root, path, is_named=is_named)
+        if reason:
+            skipped[path] = reason
+        else:
+            paths.append(path)
+    return Found(tuple(paths), skipped, by)
+
+
+def reasons(skipped: Iterable[str]) -> dict[str, int]:
+    """Count reasons, most frequent first."""
+    return dict(Counter(skipped).most_common())
+
+
+def relative(root: Path, text: str) -> str:
+    """Return a user's path below the root, "" for the root itself. Raises InvalidInput for one outside."""
+    if "\0" in text or not text.strip():
+        raise InvalidInput("A path is empty or holds a NUL.")
+    joined = os.path.normpath(os.path.join(root, text))  # noqa: PTH118 - by text alone: links stay unresolved
+    top = str(root)
+    if joined == top:
+        return ""
+    if not joined.startswith(top.rstrip("/") + "/"):
+        raise InvalidInput(f"{text[:120]!r} is outside {root}; only files below it are read.")
+    return joined[len(top.rstrip("/")) + 1 :]
+
+
+def _matching(root: Path, pattern: str, every: list[str]) -> Iterator[tuple[str, bool]]:
+    """Yield paths, and whether the pattern names the file itself."""
+    path = relative(root, pattern)
+    if not path:
+        yield from ((name, False) for name in every)
+        return
+    # A file's own name may hold brackets or stars; what exists is meant literally.
+    kind = _kind(root, path)
+    if kind == "folder":
+        below = path + "/"
+        inside = [name for name in every if name.startswith(below)]
+        yield from ((name, False) for name in inside or sorted(below + name for name in _walk(root / path)))
+        return
+    if kind is not None:
+        yield path, True
+        return
+    if globs.is_glob(path):
+        match = globs.compiled(path).match
+        found = [name for name in every if match(name)]
+        if found:
+            yield from ((name, False) for name in found)
+            return
+        raise InvalidInput(f"Nothing matches {pattern[:120]!r}.{_hint(path, every)}")
+    raise InvalidInput(f"There is no {pattern[:120]!r}.{_hint(path, every)}")
+
+
+def _hint(path: str, every: list[str]) -> str:
+    near = nearest(path, every)
+    return f" Nearest: {', '.join(near)}." if near else ""
+
+
+def nearest(path: str, every: Iterable[str]) -> list[str]:
+    """Return up to three existing names: the same file elsewhere, else the most similar."""
+    by_name: dict[str, list[str]] = {}
+    for other in list(every)[:20_000]:
+        by_name.setdefault(PurePosixPath(other).name, []).append(other)
+    name = PurePosixPath(path).name
+    similar = [name] if name in by_name else get_close_matches(name, by_name, 3, 0.7)
+    return [other for close in similar for other in by_name[close]][:3]
+
+
+def _kind(root: Path, path: str) -> str | None:
+    """`folder`, `file` or `other` as lstat says; None when there is nothing, or a symlink is on the way."""
+    current = str(root)
+    mode = 0
+    parts = path.split("/")
+    for position, part in enumerate(parts):
+        current += "/" + part
+        try:
+            mode = os.lstat(current).st_mode
+        except (OSError, ValueError):
+            return None
+        if stat.S_ISLNK(mode) and position < len(parts) - 1:
+            return None
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else "other"
+
+
+def _reason(root: Path, path: str, *, is_named: bool) -> str:
+    if is_secret_path(path):
+        return "secret file"
+    if not is_named:
+        parts = path.split("/")
+        if not _VENDORED.isdisjoint(parts[:-1]):
+            return "vendored or built"
+        if parts[-1] in _LOCKS or _MEDIA.search(parts[-1]):
+            return "generated, locked or media"
+    try:
+        mode = os.lstat(f"{root}/{path}").st_mode
+    except (OSError, ValueError):
+        return "not there"
+    if stat.S_ISLNK(mode):
+        return "symlink"
+    return "" if stat.S_ISREG(mode) else "not a regular file"
+
+
+def _by_git(root: Path, below: str, depth: int) -> list[str] | None:
+    output = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    if output is None:
+        return None
+    paths: list[str] = []
+    for name in names(output)[:MOST_FILES]:
+        if _leaves(name):
+            continue  # an index can be crafted; git itself never writes such a name
+        if name.endswith("/") or (not PurePosixPath(name).suffix and _kind(root, name) == "folder"):
+            # A submodule, or a repository inside this one: it has its own list.
+            inner = name.rstrip("/") + "/"
+            nested = _by_git(root / inner, below + inner, depth + 1) if depth < 5 else None
+            found = nested if nested is not None else [below + inner + path for path in _walk(root / inner)]
+            paths += found
+        else:
+            paths.append(below + name)
+    return paths
+
+
+def _leaves(name: str) -> bool:
+    parts = name.rstrip("/").split("/")
+    return any(part in {"", ".", ".."} for part in parts)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Walk without git: .gitignore files are obeyed, folder by folder, and no symlink is followed."""
+    stack: list[tuple[str, tuple[tuple[str, GitIgnoreSpec], ...]]] = [("", ())]
+    count = 0
+    while stack and count < MOST_FILES:
+        folder, specs = stack.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        if any(entry.name == ".gitignore" and entry.is_file(follow_symlinks=False) for entry in inside):
+            specs = (*specs, (folder, _ignore(root, folder + ".gitignore")))
+        for entry in inside:
+            path = folder + entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if entry.name == ".git" or _is_ignored(path + "/" * is_folder, specs):
+                continue
+            if is_folder:
+                if path.count("/") < DEEPEST:
+                    stack.append((path + "/", specs))
+            else:
+                count += 1
+                yield path
+
+
+def _ignore(root: Path, path: str) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    from fanout_mcp.source.read import Skipped, read_bytes
+
+    data = read_bytes(root, path, at_most=100_000)
+    lines = [] if isinstance(data, Skipped) else data.decode("utf-8", "replace").splitlines()
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:  # one bad pattern: git ignores that line, we ignore the file
+        return GitIgnoreSpec.from_lines([])
+
+
+def _is_ignored(path: str, specs: tuple[tuple[str, GitIgnoreSpec], ...]) -> bool:
+    """The innermost .gitignore that has an opinion decides."""
+    for folder, spec in reversed(specs):
+        include = spec.check_file(path[len(folder) :]).include
+        if include is not None:
+            return include
+    return False
