@@ -1,0 +1,369 @@
+"""A fake OpenAI-compatible provider on loopback: what it does is set by rules, what it saw can be read.
+
+In a test:      with serving(Rule("critic", "status", status=429, retry_after="1", times=1)) as upstream: ...
+As a process:   python tests/fakes/upstream.py --port 0 --delay 1.0     (prints {"port": N} as its first line)
+Over HTTP:      POST /v1/chat/completions, GET /v1/models, GET /_log, POST /_rules (a JSON list of rules)
+
+A rule applies when its `match` is found in the request's model or messages; the first that applies counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+ANSWER: Final = json.dumps(
+    {"verdict": "PROCEED", "confidence": 80, "summary": "It holds.", "reasons": ["It was asked."]}
+)
+MODELS: Final = [
+    {"id": "maker/first", "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
+    {"id": "maker/second", "pricing": {"prompt": "0.000003", "completion": "0.000015"}},
+]
+CHUNKED: Final = "Transfer-Encoding: chunked\r\n"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`kind` is one of the keys of KINDS; `times` None means for ever."""
+
+    match: str = ""
+    kind: str = "answer"
+    delay: float = 0.0
+    text: str = ANSWER
+    status: int = 200
+    retry_after: str | None = None
+    body: str = ""
+    """For `status`, `raw_json` and `sse`: what is sent as it stands."""
+    finish: str = "stop"
+    times: int | None = None
+
+
+@dataclass
+class Seen:
+    """One request. Times are time.monotonic() of the fake's process."""
+
+    model: str
+    prompt: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    started: float
+    first_byte: float | None = None
+    finished: float | None = None
+    aborted: float | None = None
+
+
+@dataclass
+class Upstream:
+    """The state of one fake provider."""
+
+    rules: list[Rule] = field(default_factory=list)
+    delay: float = 0.0
+    models: Any = field(default_factory=lambda: list(MODELS))
+    log: list[Seen] = field(default_factory=list)
+    port: int = 0
+    in_flight: int = 0
+    peak: int = 0
+    connections: int = 0
+    model_lists: int = 0
+    used: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def rule_for(self, text: str) -> Rule:
+        for place, rule in enumerate(self.rules):
+            used = self.used.get(place, 0)
+            if rule.match in text and (rule.times is None or used < rule.times):
+                self.used[place] = used + 1
+                return rule
+        return Rule()
+
+
+class Connection(asyncio.Protocol):
+    """One client connection: parses requests, answers each in a task that dies with the connection."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.buffer = b""
+        self.task: asyncio.Task[None] | None = None
+        self.writable = asyncio.Event()
+        self.writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.upstream.connections += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.writable.set()
+        if self.task is not None:
+            self.task.cancel()
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, separator, rest = self.buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+        }
+        size = int(headers.get("content-length", "0"))
+        if len(rest) < size:
+            return
+        self.buffer = rest[size:]
+        method, target, _ = lines[0].split(" ")
+        self.task = asyncio.create_task(self.answer(method, target, headers, rest[:size]))
+
+    async def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
+        if target.endswith("/models"):
+            self.upstream.model_lists += 1
+            self.send_json({"data": self.upstream.models})
+        elif target == "/_log":
+            self.send_json([asdict(seen) for seen in self.upstream.log])
+        elif target == "/_rules":
+            self.upstream.rules = [Rule(**rule) for rule in json.loads(body)]
+            self.upstream.used.clear()
+            self.send_json({"rules": len(self.upstream.rules)})
+        elif method == "POST" and target.endswith("/chat/completions"):
+            await self.complete(headers, json.loads(body))
+        else:
+            self.send_json({"error": {"message": "no such path"}}, status=404)
+
+    async def complete(self, headers: dict[str, str], body: dict[str, Any]) -> None:
+        upstream = self.upstream
+        prompt = "\n".join(str(message.get("content")) for message in body["messages"])
+        seen = Seen(str(body.get("model")), prompt, headers, body, time.monotonic())
+        upstream.log.append(seen)
+        rule = upstream.rule_for(f"{seen.model}\n{prompt}")
+        upstream.in_flight += 1
+        upstream.peak = max(upstream.peak, upstream.in_flight)
+        try:
+            await asyncio.sleep(rule.delay or (upstream.delay if rule.kind == "answer" else 0))
+            seen.first_byte = time.monotonic()
+            await KINDS[rule.kind](self, rule, seen)
+            seen.finished = time.monotonic()
+        except asyncio.CancelledError:
+            seen.aborted = time.monotonic()
+        finally:
+            upstream.in_flight -= 1
+
+    def send_head(self, status: int, kind: str, extra: str = "") -> None:
+        self.transport.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\n{extra}\r\n".encode())
+
+    def send_body(self, text: str, kind: str, status: int = 200, extra: str = "") -> None:
+        data = text.encode("utf-8", "surrogatepass")
+        self.send_head(status, kind, f"Content-Length: {len(data)}\r\n{extra}")
+        self.transport.write(data)
+
+    def send_json(self, value: Any, status: int = 200) -> None:
+        self.send_body(json.dumps(value), "application/json", status)
+
+    def chunk(self, data: bytes) -> None:
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def event(self, value: Any) -> None:
+        self.chunk(f"data: {json.dumps(value)}\n\n".encode())
+
+    def delta(self, seen: Seen, delta: dict[str, Any], finish: str | None = None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        self.event({"id": "1", "model": seen.model, "choices": [choice]})
+
+
+async def answer(connection: Connection, rule: Rule, seen: Seen) -> None:
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "cost": 0.0015,
+    }
+    if not seen.body.get("stream"):
+        message = {"role": "assistant", "content": rule.text}
+        choice = {"index": 0, "message": message, "finish_reason": rule.finish}
+        connection.send_json({"model": seen.model, "choices": [choice], "usage": usage})
+        return
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    half = len(rule.text) // 2
+    for part in (rule.text[:half], rule.text[half:]):
+        connection.delta(seen, {"content": part})
+    connection.delta(seen, {}, rule.finish)
+    if rule.kind == "answer":
+        connection.event({"model": seen.model, "choices": [], "usage": usage})
+    connection.chunk(b"data: [DONE]\n\n")
+    connection.transport.write(b"0\r\n\r\n")
+
+
+async def status(connection: Connection, rule: Rule, seen: Seen) -> None:
+    extra = f"Retry-After: {rule.retry_after}\r\n" if rule.retry_after is not None else ""
+    body = rule.body or json.dumps({"error": {"message": f"status {rule.status}", "code": rule.status}})
+    connection.send_body(body, "application/json", rule.status, extra)
+
+
+async def html(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_body("<html><body>Welcome to the proxy</body></html>", "text/html")
+
+
+async def empty(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_body("", "application/json")
+
+
+async def raw_json(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_body(rule.body, "application/json")
+
+
+async def cut_json(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_body('{"model": "m", "choices": [{"mess', "application/json")
+
+
+async def sse(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    for byte in rule.body.encode("utf-8", "surrogatepass"):
+        connection.chunk(bytes([byte]))
+    connection.transport.write(b"0\r\n\r\n")
+
+
+async def cut_stream(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    connection.delta(seen, {"content": '{"verdict": "PRO'})
+    connection.transport.write(b"0\r\n\r\n")
+
+
+async def broken(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    connection.delta(seen, {"content": "half"})
+    connection.transport.close()
+
+
+async def reset(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.transport.abort()
+
+
+async def endless(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    while not connection.transport.is_closing():
+        connection.delta(seen, {"content": "x" * 50_000})
+        await connection.writable.wait()
+        await asyncio.sleep(0)
+
+
+async def drip(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    while not connection.transport.is_closing():
+        connection.chunk(b":")
+        await asyncio.sleep(1)
+
+
+async def hang(connection: Connection, rule: Rule, seen: Seen) -> None:
+    await asyncio.sleep(3600)
+
+
+async def big_header(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_body("{}", "application/json", 200, f"X-Big: {'h' * 300_000}\r\n")
+
+
+async def not_http(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.transport.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+    connection.transport.close()
+
+
+async def surrogate(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    event = r'{"choices": [{"delta": {"content": "\ud83d\u0000"}, "finish_reason": "stop"}]}'
+    connection.chunk(f"data: {event}\n\ndata: [DONE]\n\n".encode())
+    connection.transport.write(b"0\r\n\r\n")
+
+
+async def redirect(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.send_body("", "text/html", 307, f"Location: {rule.body}\r\n")
+
+
+async def stray(connection: Connection, rule: Rule, seen: Seen) -> None:
+    await answer(connection, rule, seen)
+    other = json.dumps({"choices": [{"message": {"content": "STRAY"}, "finish_reason": "stop"}]})
+    connection.send_body(other, "application/json")
+
+
+KINDS: Final = {
+    "answer": answer,
+    "no_usage": answer,
+    "status": status,
+    "html": html,
+    "empty": empty,
+    "raw_json": raw_json,
+    "cut_json": cut_json,
+    "sse": sse,
+    "cut_stream": cut_stream,
+    "broken": broken,
+    "reset": reset,
+    "endless": endless,
+    "drip": drip,
+    "hang": hang,
+    "big_header": big_header,
+    "not_http": not_http,
+    "surrogate": surrogate,
+    "redirect": redirect,
+    "stray": stray,
+}
+
+
+async def serve(upstream: Upstream, port: int = 0) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", port, backlog=1024)
+    upstream.port = server.sockets[0].getsockname()[1]
+    return server
+
+
+@contextmanager
+def serving(*rules: Rule, delay: float = 0.0, models: Sequence[Any] | None = None) -> Iterator[Upstream]:
+    """Serve from a thread with a loop of its own, so that a test may use any loop and any clock."""
+    upstream = Upstream(list(rules), delay, list(MODELS if models is None else models))
+    loop = asyncio.new_event_loop()
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(serve(upstream), loop).result(5)
+
+    async def stop() -> None:
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        server.close_clients() if hasattr(server, "close_clients") else None
+
+    try:
+        yield upstream
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+async def _run(port: int, delay: float) -> None:
+    upstream = Upstream(delay=delay)
+    server = await serve(upstream, port)
+    print(json.dumps({"port": upstream.port}), flush=True)  # noqa: T201 - the first line tells the port
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0.0)
+    chosen = parser.parse_args()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_run(chosen.port, chosen.delay))
