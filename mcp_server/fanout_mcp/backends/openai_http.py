@@ -1,0 +1,318 @@
+"""Any OpenAI-compatible endpoint, always streamed: an aborted stream is what stops the provider's bill.
+
+Rules:
+1. Every foreign error is mapped here to the most specific leaf of errors.py; no text of ours holds the key.
+2. No redirect is followed, no proxy and no certificate is taken from the environment: a repository can set
+   that, and the key would go with it. A proxy stands in the user's config.toml (`proxy = "http://..."`).
+3. Whatever the server does, a call ends: by bytes (MAX_BYTES) and by time (CALL_S), not only by its caller.
+4. What an endpoint does not know (QUIRKS) is asked for once, then left out for that model.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import anyio
+import httpcore2
+import httpx2
+
+from fanout_mcp.backends.completion import Completion, parse
+from fanout_mcp.backends.models import model_for
+from fanout_mcp.backends.pool import FastPool
+from fanout_mcp.backends.prices import Prices, kept_at, user_table
+from fanout_mcp.backends.refusals import error_in, refusal
+from fanout_mcp.backends.sse import EventStream
+from fanout_mcp.clean import clean_text
+from fanout_mcp.errors import (
+    BackendError,
+    BadAnswer,
+    DeadlineExceeded,
+    Rejected,
+    SettingsError,
+    TooLarge,
+    Unreachable,
+)
+from fanout_mcp.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.types import Answer, Job, Json, ModelPrice
+
+MAX_BYTES: Final = 4_000_000
+"""Of one answer, framing included. An answer of 100,000 tokens in small chunks is about half of it."""
+MAX_LIST_BYTES: Final = 16_000_000
+"""Of /models; OpenRouter's list is about 1 MB."""
+MAX_ERROR_BYTES: Final = 16_000
+CALL_S: Final = 600.0
+"""The end of a call that nobody else ends; callers bring a shorter deadline."""
+LIST_S: Final = 5.0
+
+TIMEOUT: Final = httpx2.Timeout(connect=10.0, read=300.0, write=30.0, pool=None)
+"""Reading waits long: models think before the first byte, and a local one loads itself."""
+
+Body = dict[str, Json]
+
+
+class Quirk(NamedTuple):
+    """Words of a 400 that tell of something an endpoint does not know, and the body without it."""
+
+    words: tuple[str, ...]
+    change: Callable[[Body], Body]
+
+
+def _without(*names: str) -> Callable[[Body], Body]:
+    return lambda body: {name: value for name, value in body.items() if name not in names}
+
+
+def _newer_token_limit(body: Body) -> Body:
+    rest = _without("max_tokens")(body)
+    return {**rest, "max_completion_tokens": body["max_tokens"]} if "max_tokens" in body else body
+
+
+QUIRKS: Final[Mapping[str, Quirk]] = {
+    "token limit": Quirk(("max_completion_tokens",), _newer_token_limit),
+    "usage": Quirk(("stream_options", "include_usage"), _without("stream_options", "usage")),
+    "schema": Quirk(("response_format", "json_schema", "schema", "structured"), _without("response_format")),
+}
+
+FOREIGN: Final[Mapping[str, type[BackendError]]] = {
+    "ConnectError": Unreachable,
+    "ConnectTimeout": Unreachable,
+    "ReadError": Unreachable,
+    "WriteError": Unreachable,
+    "WriteTimeout": Unreachable,
+    "ProxyError": Unreachable,
+    "ReadTimeout": DeadlineExceeded,
+    "RemoteProtocolError": BadAnswer,
+    "DecodingError": BadAnswer,
+    "LocalProtocolError": Rejected,
+}
+"""By name: the stock transport raises httpx2's classes, ours httpcore2's, and the names are the same."""
+
+CORE_ERRORS: Final = (httpcore2.ProtocolError, httpcore2.NetworkError, httpcore2.TimeoutException)
+
+
+@dataclass(slots=True)
+class HttpBackend:
+    """One client for one base URL and key; calls share nothing but its idle connections."""
+
+    settings: Settings
+    client: httpx2.AsyncClient = field(repr=False)
+    name: str = "http"
+    has_model: bool = True
+    max_parallel: int | None = None
+    prices: Prices = field(init=False, repr=False)
+    _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        folder = self.settings.config_dir
+        self.prices = Prices(self._fetch_models, kept_at(folder, self._url), user_table(folder))
+
+    @property
+    def _url(self) -> str:
+        return self.settings.base_url or ""
+
+    @property
+    def provider(self) -> str:
+        return urlsplit(self._url).netloc
+
+    def default_model(self, purpose: str) -> str | None:
+        """Return None where only the endpoint knows its models: `ask` then takes the first it lists."""
+        if self.settings.model:
+            return self.settings.model
+        return model_for("openrouter", purpose) if self._url == OPENROUTER_URL else None
+
+    async def price(self, model: str | None) -> ModelPrice | None:
+        return await self.prices.of(model)
+
+    async def ask(self, job: Job) -> Answer:
+        model = job.model or self.default_model("default") or await self._first_model()
+        body = request_body(job, model, is_openrouter=self._url == OPENROUTER_URL)
+        try:
+            with anyio.fail_after(CALL_S):
+                return await self._ask_as_it_can(job, model, body)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.") from None
+
+    async def _ask_as_it_can(self, job: Job, model: str, body: Body) -> Answer:
+        """Ask; when the endpoint says what it does not know, ask without it, once for each quirk."""
+        while True:
+            known = self._quirks.get(model, frozenset())
+            sent = body
+            for quirk in known:
+                sent = QUIRKS[quirk].change(sent)
+            try:
+                return await self._send(job, sent)
+            except Rejected as error:
+                unknown = find_quirk(str(error), sent)
+                if unknown is None:
+                    raise
+                self._quirks[model] = self._quirks.get(model, frozenset()) | {unknown}
+
+    async def _send(self, job: Job, body: Body) -> Answer:
+        with _Mapped(self.provider):
+            async with self.client.stream("POST", f"{self._url}/chat/completions", json=body) as response:
+                if response.status_code != 200:
+                    raise await self._refusal(response)
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind == "text/event-stream":
+                    return await self._read_stream(job, response)
+                return self._read_whole(job, kind, await self._read(response, MAX_BYTES))
+
+    async def _read_stream(self, job: Job, response: httpx2.Response) -> Answer:
+        completion = Completion(self.provider, self.settings.api_key)
+        events = EventStream()
+        size = 0
+        async for part in response.aiter_raw():
+            size += len(part)
+            if size > MAX_BYTES:
+                raise self._too_large(MAX_BYTES)
+            for data in events.feed(part):
+                completion.add_event(data)
+        for data in events.end():
+            completion.add_event(data)
+        return completion.answer(job, streamed=True)
+
+    def _read_whole(self, job: Job, kind: str, body: bytes) -> Answer:
+        """Read an answer that came in one piece, from a server that does not stream."""
+        if not body.strip():
+            raise BadAnswer(f"{self.provider} sent an empty answer.")
+        if kind == "text/html" or body.lstrip()[:1] == b"<":
+            raise BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
+        completion = Completion(self.provider, self.settings.api_key)
+        completion.add(parse(body))
+        return completion.answer(job, streamed=False)
+
+    async def _refusal(self, response: httpx2.Response) -> BackendError:
+        status = response.status_code
+        text = b"" if status in {401, 403} else await self._read(response, MAX_ERROR_BYTES, cut=True)
+        try:
+            found = error_in(parse(text))
+        except BadAnswer:
+            found = None
+        is_page = text.lstrip()[:1] == b"<"
+        message = found[1] if found else "" if is_page else text.decode("utf-8", "replace")
+        return refusal(status, message, self.provider, self.settings.api_key, response.headers)
+
+    async def _read(self, response: httpx2.Response, most: int, *, cut: bool = False) -> bytes:
+        parts = bytearray()
+        async for part in response.aiter_raw():
+            parts += part
+            if len(parts) > most:
+                if cut:
+                    break
+                raise self._too_large(most)
+        return bytes(parts[:most])
+
+    def _too_large(self, most: int) -> TooLarge:
+        return TooLarge(f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off.")
+
+    async def _first_model(self) -> str:
+        for model in await self.prices.models():
+            return model
+        raise Rejected(f"{self.provider} lists no model: set FANOUT_MODEL.")
+
+    async def _fetch_models(self) -> Json:
+        try:
+            with anyio.fail_after(LIST_S), _Mapped(self.provider):
+                async with self.client.stream("GET", f"{self._url}/models") as response:
+                    if response.status_code != 200:
+                        raise await self._refusal(response)
+                    return parse(await self._read(response, MAX_LIST_BYTES))
+        except TimeoutError:
+            raise DeadlineExceeded(f"{self.provider} did not list its models in {LIST_S:g} s.") from None
+
+
+class _Mapped:
+    """Turns errors of the HTTP client into ours. `from None`: theirs carry the request, and it the key."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if not isinstance(error, (httpx2.HTTPError, httpx2.InvalidURL, *CORE_ERRORS)):
+            return
+        name = type(error).__name__
+        leaf = FOREIGN.get(name, Unreachable)
+        if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
+            leaf = Unreachable
+        raise leaf(f"{self.host}: {SAID.get(leaf, 'the connection failed')} ({name}).") from None
+
+
+SAID: Final[Mapping[type[BackendError], str]] = {
+    Unreachable: "no connection, or it broke before the answer was whole",
+    DeadlineExceeded: "nothing came for too long",
+    BadAnswer: "what came is no HTTP answer",
+    Rejected: "the request could not be written",
+}
+
+
+def request_body(job: Job, model: str, *, is_openrouter: bool) -> Body:
+    messages = [("system", job.prompt.system), ("user", job.prompt.user)]
+    body: Body = {
+        "model": clean_text(model),
+        "messages": [{"role": role, "content": clean_text(text)} for role, text in messages if text],
+        "max_tokens": job.max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if is_openrouter:
+        body["usage"] = {"include": True}
+    if job.schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": dict(job.schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def find_quirk(message: str, sent: Body) -> str | None:
+    """Return the first quirk that the message tells of and that would change what was sent."""
+    for name, quirk in QUIRKS.items():
+        if any(word in message for word in quirk.words) and quirk.change(sent) != sent:
+            return name
+    is_unexplained = "answered 400" in message and "response_format" in sent
+    return "schema" if is_unexplained else None
+
+
+@asynccontextmanager
+async def open_http(settings: Settings) -> AsyncIterator[HttpBackend]:
+    """Yield the backend with its client. Raises SettingsError for a key that no header can carry."""
+    headers = {"Accept-Encoding": "identity", "User-Agent": "fanout", "X-Title": "fanout"}
+    if settings.api_key:
+        headers["Authorization"] = f"Bearer {_checked(settings.api_key)}"
+    context = httpx2.create_ssl_context(trust_env=False)
+    proxy = _proxy(settings)
+    transport: httpx2.AsyncBaseTransport = (
+        FastPool(context, max(1024, settings.max_parallel))
+        if proxy is None
+        else httpx2.AsyncHTTPTransport(
+            verify=context, trust_env=False, proxy=proxy, limits=httpx2.Limits(keepalive_expiry=60.0)
+        )
+    )
+    async with httpx2.AsyncClient(
+        transport=transport, headers=headers, timeout=TIMEOUT, follow_redirects=False, trust_env=False
+    ) as client:
+        yield HttpBackend(settings, client)
+
+
+def _checked(key: str) -> str:
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError(
+            "The API key holds characters that no key has (a line break, a space?). Set it anew."
+        )
+    return key
+
+
+def _proxy(settings: Settings) -> str | None:
+    if urlsplit(settings.base_url or "").hostname in LOOPBACK_HOSTS:
+        return None
+    try:
+        table = tomllib.loads((settings.config_dir / "config.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # settings.read has already said what is wrong with the file
+    proxy = table.get("proxy")
+    return proxy if isinstance(proxy, str) and proxy else None

@@ -1,0 +1,39 @@
+"""Server-sent events, cut out of bytes that arrive in any pieces. Pure: bytes in, the events' data out.
+
+Lines end in LF, CRLF or CR; an empty line ends an event; comments (keep-alives) and other fields are skipped.
+Source: the HTML standard, section 9.2.6.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
+"""A CR at the very end waits: the LF that belongs to it may come with the next bytes."""
+
+
+@dataclass(slots=True)
+class EventStream:
+    _rest: bytes = b""
+    _data: list[bytes] = field(default_factory=list)
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """Take the next bytes; return the data of every event that they complete."""
+        *lines, self._rest = _LINE_END.split(self._rest + chunk)
+        return [event for line in lines if (event := self._line(line)) is not None]
+
+    def end(self) -> list[str]:
+        """Return what a last event without its empty line holds; some servers forget it."""
+        events = self.feed(b"\n\n")
+        return [event for event in events if event]
+
+    def _line(self, line: bytes) -> str | None:
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].removeprefix(b" "))
+            return None
+        if line or not self._data:
+            return None
+        event = b"\n".join(self._data).decode("utf-8", "replace")
+        self._data.clear()
+        return event
