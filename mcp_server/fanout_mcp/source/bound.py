@@ -1,0 +1,124 @@
+"""Answers that fit what the client shows: all of it, else one line an item, the rest in a report file.
+
+Theory of operation: items arrive in order, one by one, and there may be 100,000 of them; so nothing is kept
+that can't be shown. Each item goes to the report as one line of JSON as soon as it is known that the answer
+will not hold them all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, Literal
+
+from fanout_mcp.source.tokens import count
+from fanout_mcp.types import Json
+
+Detail = Literal["auto", "full", "line"]
+
+LIMIT: Final = 44_000
+"""Characters for items; the client's limit is 50,000 for the whole answer, receipt and all."""
+
+SHORTEST_LINE: Final = 60
+
+
+def compact(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(slots=True)
+class Bounded:
+    """Collects items from number `cursor` on; `line` makes the short form of one, given the room it has."""
+
+    line: Callable[[Json, int], Json]
+    total: int
+    reports: Path
+    name: str
+    cursor: int = 0
+    detail: Detail = "auto"
+    raw_full: int = 0
+    raw_lines: int = 0
+    path: Path | None = None
+    _seen: int = 0
+    _full: list[Json] = field(default_factory=list)
+    _lines: list[Json] = field(default_factory=list)
+    _full_size: int = 0
+    _line_size: int = 0
+    _full_ends: bool = False
+    _lines_end: bool = False
+    _held: list[str] = field(default_factory=list)
+    _file: IO[str] | None = None
+
+    def add(self, item: Json, raw_tokens: int) -> None:
+        """Take the next item; `raw_tokens`: what reading its sources would have cost."""
+        number, self._seen = self._seen, self._seen + 1
+        text = compact(item)
+        self._report(text)
+        if number < self.cursor:
+            return
+        if not self._full_ends:
+            self._full_ends = bool(self._full) and self._full_size + len(text) > LIMIT
+        if not self._full_ends:
+            self._full.append(item)
+            self._full_size += len(text) + 1
+            self.raw_full += raw_tokens
+        room = max(SHORTEST_LINE, LIMIT // max(1, self.total - self.cursor) - 8)
+        short = self.line(item, room)
+        size = len(compact(short)) + 1
+        if not self._lines_end:
+            self._lines_end = self._line_size + size > LIMIT
+        if not self._lines_end:
+            self._lines.append(short)
+            self._line_size += size
+            self.raw_lines += raw_tokens
+
+    def result(self, name: str) -> tuple[dict[str, Json], int]:
+        """Return the items under `name`, cursor and report where they are not all, and their raw tokens."""
+        wants_full = self.detail == "full" or (self.detail == "auto" and not self._full_ends)
+        shown, raw = (self._full, self.raw_full) if wants_full else (self._lines, self.raw_lines)
+        data: dict[str, Json] = {name: shown}
+        after = self.cursor + len(shown)
+        if self._file is not None:
+            self._file.close()
+        is_whole = wants_full and not self.cursor and after >= self._seen
+        if not is_whole:
+            data["detail"] = "full" if wants_full else "line"
+            data["total"] = self._seen
+            if self.path is not None:
+                data["report"] = str(self.path)
+        if after < self._seen:
+            data["next_cursor"] = after
+        return data, raw
+
+    def _report(self, text: str) -> None:
+        if self._file is None and sum(map(len, self._held)) + len(text) <= LIMIT and self.detail != "line":
+            self._held.append(text)
+            return
+        if self._file is None and self.path is None:
+            with suppress(OSError):
+                self.path = _new(self.reports, self.name)
+                self._file = self.path.open("w", encoding="utf-8", errors="replace")
+        if self._file is not None:
+            self._file.writelines(line + "\n" for line in [*self._held, text])
+        self._held = []
+
+
+def _new(folder: Path, name: str) -> Path:
+    """Create an empty report that nobody else can read, in the project's state folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder.parent / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("reports/\nstate/\ncache/\n", encoding="utf-8")
+    path = folder / f"{name}-{secrets.token_hex(4)}.jsonl"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    return path
+
+
+def tokens_of(data: Json) -> int:
+    """What an answer costs its reader."""
+    return count(compact(data))
