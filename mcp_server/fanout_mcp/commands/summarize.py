@@ -1,0 +1,54 @@
+"""`fanout summarize PATH...`: what files are for, from the shell."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.types import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    parser.add_argument("--focus", help="what to look for")
+    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
+    parser.add_argument("--max-words", type=int, help="prose per file, 20 to 200")
+    parser.add_argument("--max-files", type=int, help="allow more than 500 model calls")
+    parser.add_argument("--cursor", type=int, help="go on from this file")
+    parser.add_argument("--detail", choices=("auto", "full", "line"), default="auto")
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from fanout_mcp.tools.summarize_files import TOOL
+
+    names = ("paths", "focus", "engine", "max_words", "max_files", "cursor", "detail")
+    return run_tool(TOOL, {name: getattr(args, name) for name in names}, args, show)
+
+
+def show(console: Console, data: Json) -> None:
+    from rich.markup import escape
+
+    if "plan" in data:
+        console.print_json(data=data)
+        return
+    for file in data["files"]:
+        if isinstance(file, str):
+            console.print(escape(file), soft_wrap=True)
+            continue
+        label = " [dim](derived)[/]" if file["derived"] else ""
+        console.print(f"[bold]{escape(file['path'])}[/]{label}\n  {escape(file['purpose'])}", soft_wrap=True)
+        for row in [*file["symbols"], *(f"! {note}" for note in file.get("notes", []))]:
+            console.print(f"    [dim]{escape(row)}[/]", soft_wrap=True)
+    if "report" in data:
+        console.print(f"All of it: {escape(data['report'])}", soft_wrap=True)
+    receipt = data["receipt"]
+    console.print(
+        f"[dim]{receipt['read']} files read, {receipt['tokens_raw']:,} tokens as "
+        f"{receipt['tokens_returned']:,} (saves {receipt['saving_percent']} %), {receipt['calls']} calls, "
+        f"{receipt['elapsed_s']} s[/]"
+    )
