@@ -120,7 +120,7 @@ class ModelPrice:
 class Ask(Protocol):
     """The seam to a model: one method. Raises errors.BackendError; cancelling it closes the stream."""
 
-    async def __call__(self, job: Job) -> Answer: ...
+    async def __call__(self, job: Job, /) -> Answer: ...
 
 
 class Progress(Protocol):

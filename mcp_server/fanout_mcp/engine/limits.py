@@ -1,7 +1,116 @@
-"""How many calls one provider may have in flight (filled in by the engine)."""
+"""How many calls one provider may have in flight, and when.
+
+Wide open until something speaks against it: a limiter starts at its cap, because waiting for evidence costs
+every call. The first 429 or 529 cuts it to 0.7 of what is in flight (at most every half second); each
+success of a call that started after the cut raises it by one, which doubles it every round trip, until the
+next cut. A Retry-After holds back every call to that provider, not only the one that was told.
+
+Fair between consultations: whoever waits is served by turns among the runs that wait, so a panel of three
+never queues behind a review of five hundred.
+"""
 
 from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+
+CUT = 0.7
+CUT_EVERY_S = 0.5
+SAMPLES = 200
+"""Durations kept per provider: what a hedge's delay is derived from."""
+
+
+class Limiter:
+    """The calls to one provider. Times are the event loop's."""
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.limit = float(cap)
+        self.in_flight = 0
+        self.cool_until = 0.0
+        self.durations: deque[float] = deque(maxlen=SAMPLES)
+        self._cut_at: float | None = None
+        self._waiting: OrderedDict[int, deque[anyio.Event]] = OrderedDict()
+
+    @asynccontextmanager
+    async def slot(self, run: int) -> AsyncIterator[None]:
+        """Hold one place, for the run with this number; waits for its turn and for the cool-down."""
+        await self._acquire(run)
+        try:
+            while anyio.current_time() < self.cool_until:  # noqa: ASYNC110 - moved on while we sleep, it is a time
+                await anyio.sleep_until(self.cool_until)
+            yield
+        finally:
+            self.in_flight -= 1
+            self._serve()
+
+    def succeeded(self, started: float, ended: float) -> None:
+        self.durations.append(ended - started)
+        if self._cut_at is not None and started >= self._cut_at:
+            self.limit = min(float(self.cap), self.limit + 1)
+            self._serve()
+
+    def pushed_back(self, retry_after: float | None) -> None:
+        """Take note of a 429 or 529. `retry_after` in seconds, None when the provider did not say."""
+        now = anyio.current_time()
+        if retry_after is not None:
+            self.cool_until = max(self.cool_until, now + retry_after)
+        if self._cut_at is None or now - self._cut_at >= CUT_EVERY_S:
+            self.limit = max(1.0, min(self.limit, self.in_flight) * CUT)
+            self._cut_at = now
+
+    async def _acquire(self, run: int) -> None:
+        if self.in_flight < int(self.limit) and not self._waiting:
+            self.in_flight += 1
+            return
+        turn = anyio.Event()
+        self._waiting.setdefault(run, deque()).append(turn)
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn.is_set():  # served and cancelled at once: pass the place on
+                self.in_flight -= 1
+                self._serve()
+            else:
+                self._leave(run, turn)
+            raise
+
+    def _leave(self, run: int, turn: anyio.Event) -> None:
+        self._waiting[run].remove(turn)
+        if not self._waiting[run]:
+            del self._waiting[run]
+
+    def _serve(self) -> None:
+        """Give free places to the runs that wait, one each by turns."""
+        while self._waiting and self.in_flight < int(self.limit):
+            run, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[run] = turns
+            self.in_flight += 1
+            turn.set()
 
 
 class Limits:
     """Limiters by provider, shared by all tool calls of a process."""
+
+    def __init__(self, max_parallel: int, caps: Mapping[str, int] | None = None) -> None:
+        """`caps`: providers with a lower cap of their own (processes on this machine)."""
+        self._max_parallel = max_parallel
+        self._caps = dict(caps or {})
+        self._limiters: dict[str, Limiter] = {}
+
+    def of(self, provider: str) -> Limiter:
+        if provider not in self._limiters:
+            cap = min(self._max_parallel, self._caps.get(provider, self._max_parallel))
+            self._limiters[provider] = Limiter(cap)
+        return self._limiters[provider]
+
+    def workers(self, providers: frozenset[str] | None = None) -> int:
+        """Return how many workers can be busy at once: more would only wait."""
+        if providers is None:
+            return self._max_parallel
+        return sum(self.of(provider).cap for provider in providers)

@@ -1,0 +1,81 @@
+"""What a run may cost: checked before the first call, and watched while it runs.
+
+An unknown price is never 0: where no price is known, the token budget is what holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from fanout_mcp.errors import BudgetExceeded
+from fanout_mcp.types import Job, ModelPrice, Prompt, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Bounds of one run; None: unbounded."""
+
+    max_cost_usd: float | None = None
+    max_tokens: int | None = None
+
+    def spent(self, usage: Usage) -> str:
+        """Return what is used up, "" while there is some left."""
+        if (
+            self.max_cost_usd is not None
+            and usage.cost_usd is not None
+            and usage.cost_usd >= self.max_cost_usd
+        ):
+            return f"the budget of ${self.max_cost_usd:g} is used up"
+        if self.max_tokens is not None and usage.tokens_in + usage.tokens_out >= self.max_tokens:
+            return f"the budget of {self.max_tokens:,} tokens is used up"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What jobs may cost at most: prompts as counted, answers at their limit."""
+
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float | None
+    """None when the price of any model is unknown."""
+
+
+def estimate(
+    jobs: Iterable[Job], count: Callable[[Prompt], int], price: Callable[[Job], ModelPrice | None]
+) -> Estimate:
+    """Add up jobs before any of them is started."""
+    calls = tokens_in = tokens_out = 0
+    cost: float | None = 0.0
+    for job in jobs:
+        calls += 1
+        given = count(job.prompt)
+        tokens_in, tokens_out = tokens_in + given, tokens_out + job.max_tokens
+        known = price(job)
+        if known is None or cost is None:
+            cost = None
+        else:
+            cost += (given * known.usd_per_mtok_in + job.max_tokens * known.usd_per_mtok_out) / 1e6
+    return Estimate(calls, tokens_in, tokens_out, cost)
+
+
+def check(expected: Estimate, allowed: Budget) -> None:
+    """Raise BudgetExceeded when the plan may cost more than its budget; nothing has been started then."""
+    if (
+        allowed.max_cost_usd is not None
+        and expected.cost_usd is not None
+        and expected.cost_usd > allowed.max_cost_usd
+    ):
+        raise BudgetExceeded(
+            f"These {expected.calls} calls may cost up to ${expected.cost_usd:.4f}, the budget is "
+            f"${allowed.max_cost_usd:g}. Nothing was started: raise max_cost_usd or ask for less."
+        )
+    tokens = expected.tokens_in + expected.tokens_out
+    if allowed.max_tokens is not None and tokens > allowed.max_tokens:
+        raise BudgetExceeded(
+            f"These {expected.calls} calls may use up to {tokens:,} tokens, the budget is "
+            f"{allowed.max_tokens:,}. "
+            "Nothing was started: ask for less."
+        )

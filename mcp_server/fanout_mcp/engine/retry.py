@@ -1,0 +1,92 @@
+"""Which failures are tried again, how often, and after how long. A table; everything here is pure.
+
+Rules:
+1. Other 4xx are never tried again: the same question would be refused again.
+2. A 429 or 529 waits as long as the provider says, if that fits into the deadline and a minute; else it
+   fails now and names the time. These waits pace the load, so they are not counted against the retry
+   budget.
+3. All other retries of a run share a budget of max(3, 10 % of its calls): when everything fails, fail soon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fanout_mcp.errors import (
+    BackendError,
+    BadAnswer,
+    Overloaded,
+    RateLimited,
+    ServerFault,
+    Unreachable,
+)
+
+LONGEST_WAIT_S = 60.0
+BUDGET_LEAST, BUDGET_SHARE = 3, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """At most `tries` calls in all; before each retry at most that wait in seconds (the last one repeats)."""
+
+    tries: int
+    waits: tuple[float, ...]
+    paced: bool = False
+    """Paced by the provider (rule 2)."""
+
+
+ONCE = Rule(1, ())
+RULES: tuple[tuple[type[BackendError], Rule], ...] = (
+    (RateLimited, Rule(8, (0.5, 1.0, 2.0, 4.0, 8.0), paced=True)),
+    (Overloaded, Rule(6, (0.5, 1.0, 2.0, 4.0), paced=True)),
+    (ServerFault, Rule(3, (0.5, 1.0))),
+    (Unreachable, Rule(3, (0.5, 1.0))),
+    (BadAnswer, Rule(2, (0.0,))),
+)
+"""The first match counts; what is not listed is tried once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try again after `wait_s`."""
+
+    wait_s: float
+    counted: bool
+    """Counts against the run's retry budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Don't; `why` completes the sentence that the error began, or is empty."""
+
+    why: str = ""
+
+
+def rule_for(error: BackendError) -> Rule:
+    return next((rule for kind, rule in RULES if isinstance(error, kind)), ONCE)
+
+
+def decide(
+    error: BackendError, tries: int, remaining_s: float, budget_left: int, chance: float
+) -> Again | GiveUp:
+    """Decide after the `tries`-th failed call. `chance` in [0, 1) spreads the waits over their upper half."""
+    rule = rule_for(error)
+    if tries >= rule.tries:
+        return GiveUp(f"given up after {tries} tries" if tries > 1 else "")
+    asked = error.retry_after if isinstance(error, RateLimited | Overloaded) else None
+    if asked is not None:
+        if asked > min(LONGEST_WAIT_S, remaining_s):
+            return GiveUp(f"it asks to wait {asked:.0f} s, which is longer than this call can wait")
+        return Again(max(0.0, asked), counted=False)
+    if not rule.paced and budget_left <= 0:
+        return GiveUp("not tried again: too much of this run has failed")
+    longest = rule.waits[min(tries, len(rule.waits)) - 1]
+    wait = longest * (0.5 + 0.5 * chance)
+    if wait >= remaining_s:
+        return GiveUp("the deadline leaves no time for another try")
+    return Again(wait, counted=not rule.paced)
+
+
+def budget(calls: int) -> int:
+    """Return how many counted retries a run of so many first calls may make."""
+    return max(BUDGET_LEAST, int(calls * BUDGET_SHARE))

@@ -1,0 +1,341 @@
+"""The fan-out: jobs in, outcomes out. All tasks of the server are started in this file.
+
+Theory of operation. Workers (never more than can be busy at once) pull jobs from one iterator, so a run
+over a hundred thousand files costs the memory of its workers. Each job is tried under a cancel scope of its
+own: a failure is a value and never cancels a neighbour, and a job can be cut alone. A watcher ends the run
+early, at the deadline or once the stop rule says that what is still out no longer matters; whatever it cuts
+is named and says why. Cancelling the caller cancels everything below, which closes every stream upstream.
+
+Rules:
+1. One outcome for every job, whatever happens; `run` returns them in the order of the jobs.
+2. Nothing waits beyond the deadline: not for a place, not for a cool-down, not for a retry.
+3. Only a cancellation of ours cancels: a stray CancelledError or any other exception inside `ask` is that
+   job's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import anyio
+from anyio.abc import TaskGroup
+
+from fanout_mcp.engine import retry
+from fanout_mcp.engine.budget import Budget
+from fanout_mcp.engine.hedge import Hedge
+from fanout_mcp.engine.limits import Limiter, Limits
+from fanout_mcp.engine.stop import StopRule, grace
+from fanout_mcp.errors import BackendError, Overloaded, RateLimited
+from fanout_mcp.types import Answer, Ask, Job, Outcome, Progress, Usage, no_progress
+
+Take = Callable[[Outcome], None]
+
+
+def _status(outcome: Outcome) -> str:
+    return f"{outcome.key}: {outcome.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run is to go; everything that is no job."""
+
+    deadline_s: float
+    stop: StopRule | None = None
+    hedge: Hedge | None = None
+    budget: Budget = field(default_factory=Budget)
+    progress: Progress = no_progress
+    describe: Callable[[Outcome], str] = _status
+    """The line that progress shows for an outcome."""
+    on_outcome: Take | None = None
+    """Told of each outcome as it arrives, in the order of arrival."""
+    chance: Callable[[], float] = random.random
+    """Spreads retry waits; tests pass a constant."""
+
+
+async def run(jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits) -> list[Outcome]:
+    """Perform jobs at once, as far as limits allow; return their outcomes in the order of the jobs.
+
+    Keys must be unique within a run. Raises nothing but cancellation.
+    """
+    given = tuple(jobs)
+    return await _Run(given, ask, plan, limits).collect(given)
+
+
+async def each(
+    jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits, take: Take, *, total: int | None = None
+) -> None:
+    """Perform any number of jobs at flat memory: `take` gets each outcome once, as it arrives."""
+    await _Run(jobs, ask, plan, limits, total).perform(take)
+
+
+class _Run:
+    """One run's state; made for one call, and gone with it."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(
+        self, jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits, total: int | None = None
+    ) -> None:
+        self.number = next(self._numbers)
+        self.ask, self.plan, self.limits = ask, plan, limits
+        self.total = len(jobs) if isinstance(jobs, tuple) else total
+        self.workers = limits.workers(
+            frozenset(job.provider for job in jobs) if isinstance(jobs, tuple) else None
+        )
+        self.jobs: Iterator[Job] = iter(jobs)
+        self.scopes: dict[str, anyio.CancelScope] = {}
+        self.attempts: dict[str, _Attempts] = {}
+        self.ended = ""
+        """Why no further job is started; empty while they are."""
+        self.decided = anyio.Event()
+        self.done = self.calls = self.retries = self.hedges = 0
+        self.usage = Usage()
+        self.started = self.deadline = 0.0
+
+    async def collect(self, jobs: tuple[Job, ...]) -> list[Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        keys = [job.key for job in jobs]
+        if len(set(keys)) != len(keys):
+            raise ValueError("the jobs of a run need unique keys")
+
+        def take(outcome: Outcome) -> None:
+            outcomes[outcome.key] = outcome
+            if self.plan.stop is not None and not self.decided.is_set():
+                outstanding = [key for key in keys if key not in outcomes]
+                if outstanding and (why := self.plan.stop(list(outcomes.values()), outstanding)):
+                    self.ended = why
+                    self.decided.set()
+
+        await self.perform(take)
+        return [outcomes[key] for key in keys]
+
+    async def perform(self, take: Take) -> None:
+        self.started = anyio.current_time()
+        self.deadline = self.started + self.plan.deadline_s
+        async with anyio.create_task_group() as watch:
+            watch.start_soon(self._watch)
+            async with anyio.create_task_group() as workers:
+                few = self.workers if self.total is None else min(self.workers, self.total)
+                for _ in range(few):
+                    workers.start_soon(self._work, take)
+            watch.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        """End the run early: at the deadline, or a grace after the result is decided."""
+        with anyio.move_on_at(self.deadline):
+            await self.decided.wait()
+            await anyio.sleep(grace(anyio.current_time() - self.started))
+        if not self.decided.is_set():
+            self.ended = f"the deadline of {self.plan.deadline_s:g} s passed"
+        for scope in list(self.scopes.values()):
+            scope.cancel()
+
+    async def _work(self, take: Take) -> None:
+        for job in self.jobs:
+            outcome = await self._perform(job)
+            self.usage = self.usage + outcome.usage
+            self.ended = self.ended or self.plan.budget.spent(self.usage)
+            self.done += 1
+            take(outcome)
+            if self.plan.on_outcome is not None:
+                self.plan.on_outcome(outcome)
+            self.plan.progress(self.done, self.total, self.plan.describe(outcome))
+
+    async def _perform(self, job: Job) -> Outcome:
+        """Try one job until it is answered, given up, or cut."""
+        if self.ended:
+            return Outcome(job, "cut", reason=f"not started: {self.ended}")
+        attempts = _Attempts(self, job)
+        began = anyio.current_time()
+        result: Answer | BackendError | None = None
+        with anyio.CancelScope() as scope:
+            self.scopes[job.key] = scope
+            try:
+                result = await attempts.until_settled()
+            finally:
+                del self.scopes[job.key]
+        return attempts.outcome(result, anyio.current_time() - began)
+
+
+class _Attempts:
+    """The calls made for one job."""
+
+    def __init__(self, owner: _Run, job: Job) -> None:
+        self.run, self.job = owner, job
+        self.calls = 0
+        self.tries = 0
+        self.why = ""
+
+    def outcome(self, result: Answer | BackendError | None, elapsed_s: float) -> Outcome:
+        if isinstance(result, Answer):
+            return Outcome(
+                self.job, "answered", result, elapsed_s=elapsed_s, calls=self.calls, usage=result.usage
+            )
+        if result is None:
+            return Outcome(self.job, "cut", reason=self.run.ended, elapsed_s=elapsed_s, calls=self.calls)
+        reason = f"{result} ({self.why})" if self.why else str(result)
+        return Outcome(self.job, "failed", None, result, reason, elapsed_s, self.calls)
+
+    async def until_settled(self) -> Answer | BackendError:
+        limiter = self.run.limits.of(self.job.provider)
+        while True:
+            async with limiter.slot(self.run.number):
+                result = await self._try(limiter)
+            if isinstance(result, Answer):
+                return result
+            left = retry.budget(self.run.calls - self.run.retries) - self.run.retries
+            remaining = self.run.deadline - anyio.current_time()
+            match retry.decide(result, self.tries, remaining, left, self.run.plan.chance()):
+                case retry.GiveUp(why):
+                    self.why = why
+                    return result
+                case retry.Again(wait_s, counted):
+                    self.run.retries += counted
+                    await anyio.sleep(wait_s)
+
+    async def _try(self, limiter: Limiter) -> Answer | BackendError:
+        began = anyio.current_time()
+        self.tries += 1
+        result = await self._call_or_hedge(limiter)
+        if isinstance(result, Answer):
+            limiter.succeeded(began, anyio.current_time())
+        elif isinstance(result, RateLimited | Overloaded):
+            limiter.pushed_back(result.retry_after)
+        return result
+
+    async def _call_or_hedge(self, limiter: Limiter) -> Answer | BackendError:
+        hedge = self.run.plan.hedge
+        delay = hedge.delay(limiter.durations) if hedge is not None else None
+        if hedge is None or delay is None:
+            return await self._call()
+        results: list[Answer | BackendError] = []
+
+        twins: list[None] = []
+
+        async def one(tasks: TaskGroup) -> None:
+            results.append(await self._call())
+            if isinstance(results[-1], Answer) or len(results) > len(twins):
+                tasks.cancel_scope.cancel()  # the loser's stream closes
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, tasks)
+            await anyio.sleep(delay)
+            if not results and hedge.allows(self.run.calls, self.run.hedges):
+                self.run.hedges += 1
+                twins.append(None)
+                tasks.start_soon(one, tasks)
+        return next((result for result in results if isinstance(result, Answer)), results[0])
+
+    async def _call(self) -> Answer | BackendError:
+        self.calls += 1
+        self.run.calls += 1
+        try:
+            return await self.run.ask(self.job)
+        except BackendError as error:
+            return error
+        except anyio.get_cancelled_exc_class():
+            if _is_ours():
+                raise
+            return BackendError("the call was cancelled from within the backend")
+        except Exception as error:  # noqa: BLE001 - a defect of one backend costs one job, never its neighbours
+            return BackendError(f"the backend failed: {type(error).__name__}")
+
+
+def _is_ours() -> bool:
+    """Say whether the running task is being cancelled by a scope above it, or by its own event loop."""
+    if anyio.current_effective_deadline() == float("-inf"):
+        return True
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return True  # trio knows no cancellation but a scope's
+    return task is not None and task.cancelling() > 0
+
+
+# --- speculation -------------------------------------------------------------------------------------------
+
+
+class Started:
+    """A run that goes on in the background: look at it, wait for it, or cancel it at once."""
+
+    def __init__(self, tasks: TaskGroup, jobs: tuple[Job, ...], ask: Ask, plan: Plan, limits: Limits) -> None:
+        self.jobs = jobs
+        self.outcomes: dict[str, Outcome] = {}
+        """What has arrived so far, in the order of arrival."""
+        self.cancelled = False
+        self._scope = anyio.CancelScope()
+        self._changed = anyio.Event()
+        self._finished = anyio.Event()
+        self._told = plan.on_outcome
+        self._run = _Run(jobs, ask, replace(plan, on_outcome=self._arrived), limits)
+        tasks.start_soon(self._perform)
+
+    @property
+    def calls(self) -> int:
+        """Calls started upstream so far, those that were cancelled included."""
+        return self._run.calls
+
+    @property
+    def usage(self) -> Usage:
+        return self._run.usage
+
+    @property
+    def is_finished(self) -> bool:
+        return self._finished.is_set()
+
+    async def until(self, enough: Callable[[Collection[Outcome]], bool]) -> None:
+        """Wait until `enough` says so of the outcomes, or the run has ended."""
+        while not self.is_finished and not enough(self.outcomes.values()):
+            await self._changed.wait()
+
+    async def result(self) -> list[Outcome]:
+        """Wait for the end; outcomes in the order of the jobs, of a cancelled run as far as they go."""
+        await self._finished.wait()
+        return [self.outcomes[job.key] for job in self.jobs if job.key in self.outcomes]
+
+    def cancel(self) -> None:
+        """Close every stream of this run at once."""
+        self.cancelled = not self.is_finished
+        self._scope.cancel()
+
+    async def _perform(self) -> None:
+        try:
+            with self._scope:
+                for outcome in await self._run.collect(self.jobs):
+                    self.outcomes.setdefault(outcome.key, outcome)
+        finally:
+            self._finished.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    def _arrived(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.key] = outcome
+        if self._told is not None:
+            self._told(outcome)
+        self._wake()
+
+
+class Background:
+    """Starts runs that go on while the caller does something else; open it with `background`."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self._tasks = tasks
+
+    def start(self, jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits) -> Started:
+        return Started(self._tasks, tuple(jobs), ask, plan, limits)
+
+
+@asynccontextmanager
+async def background() -> AsyncIterator[Background]:
+    """Own the runs started within; on leaving, whatever still goes on is cancelled at once."""
+    async with anyio.create_task_group() as tasks:
+        yield Background(tasks)
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,363 @@
+"""Jobs run at once, each ends in exactly one outcome, and nothing outlives its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+import anyio
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.fakes_engine import Boom, Step, Upstream, job, jobs, plan
+from fakes.virtual import virtually
+from fanout_mcp.engine.budget import Budget
+from fanout_mcp.engine.hedge import Hedge
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan, background, each, run
+from fanout_mcp.errors import BadAnswer, RateLimited, Rejected, ServerFault, Unreachable
+from fanout_mcp.types import Answer, Job, Outcome, Usage
+
+
+def perform(
+    upstream: Upstream, todo: Sequence[Job], how: Plan | None = None, limits: Limits | None = None
+) -> tuple[list[Outcome], float]:
+    """Run in virtual time; return outcomes and the seconds they took."""
+
+    async def main() -> tuple[list[Outcome], float]:
+        got = await run(todo, upstream.ask, how or plan(), limits or Limits(50))
+        return got, trio.current_time()
+
+    return virtually(main)
+
+
+def two_agree(outcomes: Sequence[Outcome], outstanding: Collection[str]) -> str:
+    said = [outcome.answer.text for outcome in outcomes if outcome.answer]
+    return "two agree" if any(said.count(text) >= 2 for text in said) else ""
+
+
+def test_all_jobs_run_at_once_and_come_back_in_their_order() -> None:
+    upstream = Upstream(a=[(3.0, "A")], b=[(1.0, "B")], c=[(2.0, "C")])
+    outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")])
+    assert [outcome.answer.text for outcome in outcomes if outcome.answer] == ["A", "B", "C"]
+    assert elapsed == 3.0
+
+
+def test_five_hundred_jobs_take_as_many_waves_as_the_cap_demands() -> None:
+    assert perform(Upstream(0.1), jobs(500), limits=Limits(500))[1] == pytest.approx(0.1)
+    upstream = Upstream(0.1)
+    assert perform(upstream, jobs(500), limits=Limits(50))[1] == pytest.approx(1.0)
+    assert upstream.most == 50
+
+
+def test_a_failing_job_is_a_value_and_leaves_its_neighbours_alone() -> None:
+    upstream = Upstream(a=[(0.5, Boom("no"))], b=[(0.1, ValueError("defect"))])
+    outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")])
+    assert [outcome.status for outcome in outcomes] == ["failed", "failed", "answered"]
+    assert [outcome.reason for outcome in outcomes[:2]] == ["no", "the backend failed: ValueError"]
+    assert elapsed == 1.0
+
+
+def test_a_straggler_is_cut_half_the_elapsed_time_after_the_vote_is_decided() -> None:
+    upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "yes")], c=[(6.0, "no")])
+    outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))
+    assert elapsed == 1.5
+    assert (outcomes[2].status, outcomes[2].reason) == ("cut", "two agree")
+    assert upstream.closed == [(1.5, "c")]
+
+
+def test_an_answer_within_the_grace_still_counts() -> None:
+    upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "yes")], c=[(1.4, "no")])
+    outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))
+    assert [outcome.status for outcome in outcomes] == ["answered"] * 3
+    assert elapsed == pytest.approx(1.4)
+
+
+def test_an_undecided_vote_waits_within_the_deadline() -> None:
+    upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "no")], c=[(6.0, "yes")])
+    assert perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))[1] == 6.0
+    upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "no")], c=[(6.0, "yes")])
+    outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")], plan(4.0, stop=two_agree))
+    assert elapsed == 4.0
+    assert outcomes[2].reason == "the deadline of 4 s passed"
+
+
+def test_one_429_is_waited_for_when_the_others_disagree_and_cut_when_they_agree() -> None:
+    limited: list[Step] = [(0.0, RateLimited("429", 1.0)), (1.0, "yes")]
+    upstream = Upstream(a=limited, b=[(1.0, "yes")], c=[(1.0, "no")])
+    outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))
+    assert [outcome.status for outcome in outcomes] == ["answered"] * 3
+    assert elapsed == 2.0
+    upstream = Upstream(a=limited, b=[(1.0, "yes")], c=[(1.0, "yes")])
+    outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))
+    assert outcomes[0].status == "cut"
+    assert elapsed == 1.5
+
+
+def test_when_all_fail_with_500_the_run_ends_within_three_seconds() -> None:
+    upstream = Upstream(scripts={str(n): [(0.0, ServerFault("500"))] for n in range(8)})
+    outcomes, elapsed = perform(upstream, jobs(8))
+    assert {outcome.status for outcome in outcomes} == {"failed"}
+    assert elapsed <= 1.5
+    assert sum(outcome.calls for outcome in outcomes) == 8 + 3, "the retry budget of a small run is three"
+
+
+def test_a_passing_fault_is_tried_again() -> None:
+    upstream = Upstream(a=[(0.1, Unreachable("reset")), (0.1, ServerFault("502")), (0.1, "yes")])
+    (outcome,), elapsed = perform(upstream, [job("a")])
+    assert (outcome.status, outcome.calls) == ("answered", 3)
+    assert elapsed == pytest.approx(0.1 * 3 + 0.5 + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [
+        pytest.param(Rejected("400"), 1, id="4xx never"),
+        pytest.param(BadAnswer("html"), 2, id="bad answer once"),
+        pytest.param(RateLimited("429", 3600), 1, id="a wait beyond reason never"),
+    ],
+)
+def test_what_a_second_try_would_not_change_is_not_tried_again(error: Exception, calls: int) -> None:
+    (outcome,), _ = perform(Upstream(a=[(0.0, error)]), [job("a")])
+    assert (outcome.status, outcome.calls) == ("failed", calls)
+
+
+def test_a_retry_after_beyond_the_deadline_fails_now_and_names_it() -> None:
+    (outcome,), elapsed = perform(Upstream(a=[(0.0, RateLimited("429", 30))]), [job("a")], plan(10))
+    assert elapsed == 0
+    assert "wait 30 s" in outcome.reason
+
+
+def test_a_cool_down_holds_back_every_call_to_that_provider_and_no_other() -> None:
+    upstream = Upstream(0.1, a=[(0.0, RateLimited("429", 2.0)), (0.1, "A")])
+    todo = [job("a"), *[job(f"p{n}") for n in range(3)], job("q0", "q")]
+    outcomes, _ = perform(upstream, todo, limits=Limits(2))
+    assert {outcome.status for outcome in outcomes} == {"answered"}
+    began = {key: time for time, key in upstream.started}
+    assert began["p1"] >= 2.0
+    assert began["q0"] < 0.5
+
+
+def test_after_a_429_the_limit_falls_and_rises_again() -> None:
+    limits = Limits(40)
+    limiter = limits.of("p")
+
+    async def main() -> list[float]:
+        seen = []
+        limiter.in_flight = 40
+        limiter.pushed_back(None)
+        seen.append(limiter.limit)
+        limiter.pushed_back(None)
+        seen.append(limiter.limit)
+        await anyio.sleep(0.5)
+        limiter.pushed_back(None)
+        seen.append(round(limiter.limit, 1))
+        limiter.succeeded(0.4, 0.6)
+        seen.append(round(limiter.limit, 1))
+        limiter.succeeded(0.5, 0.6)
+        seen.append(round(limiter.limit, 1))
+        return seen
+
+    assert virtually(main) == [28.0, 28.0, 19.6, 19.6, 20.6]
+
+
+def test_a_small_consultation_is_not_starved_by_a_large_one() -> None:
+    upstream = Upstream(1.0)
+    limits = Limits(10)
+
+    async def main() -> float:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, jobs(200), upstream.ask, plan(), limits)
+            await trio.sleep(0.5)
+            await run([job("x"), job("y"), job("z")], upstream.ask, plan(), limits)
+            nursery.cancel_scope.cancel()
+            return trio.current_time()
+
+    assert virtually(main) == 2.0
+
+
+def test_cancelling_the_caller_closes_every_call_at_once() -> None:
+    upstream = Upstream(60.0)
+
+    async def main() -> float:
+        with trio.move_on_after(2.2):
+            await run(jobs(8), upstream.ask, plan(), Limits(50))
+        return trio.current_time()
+
+    assert virtually(main) == 2.2
+    assert [time for time, _ in upstream.closed] == [2.2] * 8
+    assert upstream.in_flight == 0
+
+
+async def test_a_stray_cancelled_error_is_that_jobs_failure(anyio_backend: str) -> None:
+    if anyio_backend != "asyncio":
+        pytest.skip("trio knows no stray cancellation")
+
+    async def ask(asked: Job) -> Answer:
+        if asked.key == "0":
+            raise asyncio.CancelledError
+        return Answer("fine", "m")
+
+    outcomes = await run(jobs(2), ask, plan(), Limits(5))
+    assert [outcome.status for outcome in outcomes] == ["failed", "answered"]
+
+
+test_a_stray_cancelled_error_is_that_jobs_failure = pytest.mark.anyio(
+    test_a_stray_cancelled_error_is_that_jobs_failure
+)
+
+
+@pytest.mark.anyio
+async def test_a_real_cancellation_passes_through() -> None:
+    upstream = Upstream(60.0)
+    with anyio.fail_after(5), anyio.move_on_after(0.01) as scope:
+        await run(jobs(3), upstream.ask, plan(), Limits(5))
+    assert scope.cancelled_caught
+    assert upstream.in_flight == 0
+
+
+def test_a_used_up_budget_starts_no_further_call_and_says_so() -> None:
+    async def ask(asked: Job) -> Answer:
+        await anyio.sleep(1)
+        return Answer("x", "m", Usage(10, 10, 0.4))
+
+    async def main() -> list[Outcome]:
+        return await run(jobs(6), ask, plan(budget=Budget(max_cost_usd=1.0)), Limits(1))
+
+    outcomes = virtually(main)
+    assert [outcome.status for outcome in outcomes] == ["answered"] * 3 + ["cut"] * 3
+    assert "budget of $1 is used up" in outcomes[5].reason
+
+
+def test_a_late_call_gets_a_twin_once_the_provider_is_known() -> None:
+    upstream = Upstream(1.0, slow=[(30.0, "late"), (1.0, "twin")], x=[(0.5, "soon")])
+    limits = Limits(60)
+
+    async def main() -> tuple[Outcome, float]:
+        await run(jobs(50), upstream.ask, plan(), limits)
+        began = trio.current_time()
+        outcomes = await run([job("slow"), job("x")], upstream.ask, plan(hedge=Hedge()), limits)
+        return outcomes[0], trio.current_time() - began
+
+    outcome, elapsed = virtually(main)
+    assert elapsed == 2.0
+    assert (outcome.answer and outcome.answer.text, outcome.calls) == ("twin", 2)
+    assert [key for _, key in upstream.closed] == ["slow"]
+
+
+def test_progress_grows_by_one_for_each_outcome() -> None:
+    seen: list[tuple[int, int | None]] = []
+    perform(Upstream(0.1), jobs(7), plan(progress=lambda done, total, message: seen.append((done, total))))
+    assert seen == [(number, 7) for number in range(1, 8)]
+
+
+def test_a_hundred_thousand_jobs_are_pulled_as_they_are_needed() -> None:
+    pulled = taken = 0
+    most = 0
+
+    async def main() -> None:
+        nonlocal pulled, taken, most
+
+        def source() -> object:
+            nonlocal pulled
+            for number in range(5_000):
+                pulled += 1
+                yield job(str(number))
+
+        def take(outcome: Outcome) -> None:
+            nonlocal taken, most
+            taken += 1
+            most = max(most, pulled - taken)
+
+        await each(source(), Upstream(0.1).ask, plan(), Limits(50), take)  # type: ignore[arg-type] # a generator
+
+    virtually(main)
+    assert taken == 5_000
+    assert most <= 50
+
+
+def test_equal_keys_are_refused() -> None:
+    with pytest.raises(ValueError, match="unique"):
+        perform(Upstream(), [job("a"), job("a")])
+
+
+# --- speculation -------------------------------------------------------------------------------------------
+
+
+def test_a_background_run_goes_on_while_its_owner_works_and_is_cancelled_at_once() -> None:
+    upstream = Upstream(1.0, b=[(5.0, "late")])
+
+    async def main() -> tuple[list[str], int, float]:
+        async with background() as runs:
+            started = runs.start([job("a"), job("b")], upstream.ask, plan(), Limits(5))
+            await started.until(lambda outcomes: len(outcomes) >= 1)
+            assert trio.current_time() == 1.0
+            started.cancel()
+            got = await started.result()
+            return [outcome.key for outcome in got], started.calls, trio.current_time()
+
+    assert virtually(main) == (["a"], 2, 1.0)
+    assert upstream.closed == [(1.0, "b")]
+
+
+def test_leaving_the_block_cancels_what_still_runs() -> None:
+    upstream = Upstream(60.0)
+
+    async def main() -> float:
+        async with background() as runs:
+            runs.start(jobs(3), upstream.ask, plan(), Limits(5))
+            await trio.sleep(1)
+        return trio.current_time()
+
+    assert virtually(main) == 1.0
+    assert upstream.in_flight == 0
+
+
+# --- for every ... -----------------------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.3, 1.0, 7.0, 200.0]),
+        st.sampled_from(
+            [
+                "yes",
+                "no",
+                Boom("x"),
+                ServerFault("500"),
+                BadAnswer("b"),
+                RateLimited("429", 2.0),
+                RateLimited("429"),
+                KeyError(),
+            ]
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(STEPS, min_size=1, max_size=12),
+    st.integers(1, 6),
+    st.sampled_from([0.5, 5.0, 50.0]),
+    st.booleans(),
+)
+def test_every_job_has_exactly_one_outcome_in_order_within_cap_and_deadline(
+    scripts: list[list[tuple[float, str | Exception]]],
+    cap: int,
+    deadline: float,
+    stops: bool,  # noqa: FBT001
+) -> None:
+    upstream = Upstream(scripts={str(n): steps for n, steps in enumerate(scripts)})
+    how = plan(deadline, stop=two_agree if stops else None)
+    outcomes, elapsed = perform(upstream, jobs(len(scripts)), how, Limits(cap))
+    assert [outcome.key for outcome in outcomes] == [str(n) for n in range(len(scripts))]
+    assert upstream.most <= cap
+    assert elapsed <= deadline
+    assert upstream.in_flight == 0
+    assert sum(outcome.calls for outcome in outcomes) == len(upstream.started)
+    assert all(outcome.is_answered == (outcome.status == "answered") for outcome in outcomes)
+    assert all(outcome.reason for outcome in outcomes if not outcome.is_answered)
