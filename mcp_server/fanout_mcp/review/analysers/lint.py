@@ -35,7 +35,7 @@ def lint(files: Files, focus: Focus) -> Linted:
 
 
 def _copied(folder: Path, number: int, path: str, text: str) -> str:
-    """Write a copy under a plain name of ours; `__init__` and `.pyi` mean something to rules, so they stay."""
+    """Write a copy under a name of ours; `__init__` and `.pyi` mean something to rules, so they stay."""
     original = PurePosixPath(path)
     name = original.name if original.name == "__init__.py" else f"module{original.suffix}"
     target = folder / f"f{number}" / name
