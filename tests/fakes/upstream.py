@@ -14,7 +14,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -317,6 +317,14 @@ KINDS: Final = {
     "redirect": redirect,
     "stray": stray,
 }
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens in the fake's thread, from any loop."""
+    import anyio  # not at the top: the process needs the standard library only
+
+    while not condition():  # noqa: ASYNC110 - an Event would have to cross threads and loops
+        await anyio.sleep(0.002)
 
 
 async def serve(upstream: Upstream, port: int = 0) -> asyncio.Server:

@@ -107,11 +107,11 @@ class _Body(httpx2.AsyncByteStream):
         self._origin = origin
         self._connection = connection
         self._response = response
+        self._parts = response.aiter_stream()
         self._is_open = True
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._response.aiter_stream():
-            yield part
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._parts
 
     async def aclose(self) -> None:
         if not self._is_open:
@@ -120,6 +120,7 @@ class _Body(httpx2.AsyncByteStream):
         with anyio.CancelScope(shield=True):
             try:
                 with anyio.move_on_after(CLOSE_S):
+                    await self._parts.aclose()
                     await self._response.aclose()
             finally:
                 await self._pool._put_back(self._origin, self._connection)  # noqa: SLF001 - one idea, two classes

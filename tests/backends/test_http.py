@@ -1,0 +1,158 @@
+"""What goes out, what comes back, and that a cancelled call leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import anyio
+import pytest
+
+from fakes.upstream import ANSWER, Rule, Upstream, serving, until
+from fanout_mcp.backends.choose import open_backend
+from fanout_mcp.errors import SettingsError
+from fanout_mcp.settings import Settings
+from fanout_mcp.types import Answer, Job, ModelPrice, Prompt, Usage
+
+pytestmark = pytest.mark.anyio
+
+Pointing = Callable[[Upstream], Settings]
+
+
+def has_asked(upstream: Upstream, count: int) -> bool:
+    return len(upstream.log) == count
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count, no paths
+
+
+async def test_an_answer_comes_with_its_model_and_its_bill(pointing_at: Pointing, job: Job) -> None:
+    with serving() as upstream:
+        async with open_backend(pointing_at(upstream)) as backend:
+            answer = await backend.ask(job)
+    assert answer == Answer(ANSWER, "maker/first", Usage(100, 20, 0.0015))
+    sent = upstream.log[0]
+    assert sent.body["stream"] is True
+    assert sent.body["stream_options"] == {"include_usage": True}
+    assert sent.headers["authorization"].startswith("Bearer sk-or")
+    assert sent.headers["accept-encoding"] == "identity"
+
+
+async def test_a_schema_is_asked_for_once_where_the_endpoint_knows_none(
+    pointing_at: Pointing, job: Job
+) -> None:
+    body = '{"error": {"message": "response_format is not supported"}}'
+    job = replace(job, schema={"type": "object"})
+    with serving(Rule(kind="status", status=400, body=body, times=1)) as upstream:
+        async with open_backend(pointing_at(upstream)) as backend:
+            await backend.ask(job)
+            await backend.ask(job)
+    assert ["response_format" in seen.body for seen in upstream.log] == [True, False, False]
+
+
+async def test_the_newer_name_of_the_token_limit_is_learned(pointing_at: Pointing, job: Job) -> None:
+    body = '{"error": {"message": "max_tokens is not supported, use max_completion_tokens"}}'
+    with serving(Rule(kind="status", status=400, body=body, times=1)) as upstream:
+        async with open_backend(pointing_at(upstream)) as backend:
+            await backend.ask(job)
+    assert upstream.log[1].body["max_completion_tokens"] == job.max_tokens
+    assert "max_tokens" not in upstream.log[1].body
+
+
+async def test_without_a_model_the_first_that_the_endpoint_lists_is_asked(
+    pointing_at: Pointing, job: Job
+) -> None:
+    with serving() as upstream:
+        async with open_backend(replace(pointing_at(upstream), model=None)) as backend:
+            assert backend.default_model("judge") is None
+            assert (await backend.ask(job)).model == "maker/first"
+
+
+async def test_prices_are_fetched_once_and_kept_for_the_next_process(pointing_at: Pointing) -> None:
+    with serving() as upstream:
+        for _ in range(2):
+            async with open_backend(pointing_at(upstream)) as backend:
+                assert await backend.price("maker/second") == ModelPrice(3.0, 15.0)
+                assert await backend.price("maker/unknown") is None
+    assert upstream.model_lists == 1
+
+
+async def test_the_users_table_prices_what_the_provider_does_not(pointing_at: Pointing) -> None:
+    with serving() as upstream:
+        settings = pointing_at(upstream)
+        settings.config_dir.mkdir()
+        (settings.config_dir / "config.toml").write_text('[prices."mine"]\nin = 1.5\nout = 4\n')
+        async with open_backend(settings) as backend:
+            assert await backend.price("mine") == ModelPrice(1.5, 4.0)
+
+
+async def test_cancelling_closes_every_stream_within_a_tenth_of_a_second(
+    pointing_at: Pointing, job: Job
+) -> None:
+    with serving(Rule(kind="hang")) as upstream, anyio.fail_after(5):
+        async with open_backend(pointing_at(upstream)) as backend, anyio.create_task_group() as calls:
+            for _ in range(8):
+                calls.start_soon(backend.ask, job)
+            await until(lambda: upstream.in_flight == 8)
+            cancelled = time.monotonic()
+            calls.cancel_scope.cancel()
+        await until(lambda: not upstream.in_flight)
+    assert max(seen.aborted or float("inf") for seen in upstream.log) - cancelled < 0.1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+async def test_a_thousand_cancelled_calls_leave_a_pool_that_answers(pointing_at: Pointing, job: Job) -> None:
+    with serving(Rule("slow", "hang")) as upstream, anyio.fail_after(30):
+        async with open_backend(replace(pointing_at(upstream), max_parallel=50)) as backend:
+            await backend.ask(job)
+            before = open_files()
+            slow = replace(job, prompt=Prompt("", "slow"))
+            for turn in range(1, 21):
+                async with anyio.create_task_group() as calls:
+                    for _ in range(50):
+                        calls.start_soon(backend.ask, slow)
+                    await until(partial(has_asked, upstream, 1 + 50 * turn))
+                    calls.cancel_scope.cancel()
+            assert sum([(await backend.ask(job)).text == ANSWER for _ in range(30)]) == 30
+            await until(lambda: not upstream.in_flight)
+            # The fake's own sockets are in this process too, so they must be gone as well.
+            assert open_files() <= before + 4
+
+
+async def test_calls_in_a_burst_reuse_the_connections_of_the_burst_before(
+    pointing_at: Pointing, job: Job
+) -> None:
+    with serving(delay=0.05) as upstream:
+        async with open_backend(pointing_at(upstream)) as backend:
+            for _ in range(3):
+                async with anyio.create_task_group() as calls:
+                    for _ in range(40):
+                        calls.start_soon(backend.ask, job)
+    assert upstream.connections == 40
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "ключ"])
+async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(
+    key: str, pointing_at: Pointing
+) -> None:
+    with serving() as upstream:
+        with pytest.raises(SettingsError) as caught:
+            async with open_backend(replace(pointing_at(upstream), api_key=key)):
+                pass
+        assert key not in str(caught.value)
+
+
+async def test_a_proxy_in_the_environment_gets_nothing(
+    pointing_at: Pointing, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as proxy, serving() as upstream:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setitem(os.environ, name, f"http://127.0.0.1:{proxy.port}")
+        async with open_backend(pointing_at(upstream)) as backend:
+            await backend.ask(job)
+    assert proxy.connections == 0
