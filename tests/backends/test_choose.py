@@ -1,0 +1,87 @@
+"""Which backend is chosen, and what the one without a model does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_mcp.backends.choose import NO_CLAUDE, NO_ENDPOINT, NOT_AGREED, choose, open_backend
+from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.errors import Overloaded, Rejected, SettingsError
+from fanout_mcp.settings import Settings
+from fanout_mcp.types import Job, Prompt
+
+BARE = Settings(root=Path("project"), config_dir=Path("config"))
+ENDPOINT = replace(BARE, base_url="http://localhost:11434/v1", api_key="sk-1234567")
+JOB = Job("judge", Prompt("You judge.", "Is it right?"))
+
+
+@pytest.fixture
+def with_claude(tmp_path: Path) -> str:
+    program = tmp_path / "claude"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    return str(tmp_path)
+
+
+def test_an_endpoint_wins(with_claude: str) -> None:
+    assert choose(replace(ENDPOINT, claude_agreed=True), with_claude).name == "http"
+
+
+def test_claude_is_used_only_when_the_user_agreed(with_claude: str) -> None:
+    assert choose(replace(BARE, claude_agreed=True), with_claude).name == "claude"
+    assert choose(BARE, with_claude).missing == (NO_ENDPOINT, NOT_AGREED)
+
+
+def test_below_its_own_child_claude_is_not_used_again(with_claude: str) -> None:
+    assert choose(replace(BARE, claude_agreed=True, is_child=True), with_claude).name == "plan"
+
+
+def test_a_bare_machine_gets_a_plan_and_the_reasons() -> None:
+    choice = choose(BARE, "")
+    assert (choice.name, choice.missing) == ("plan", (NO_ENDPOINT, NO_CLAUDE, NOT_AGREED))
+
+
+def test_plan_asked_for_wins_over_an_endpoint() -> None:
+    assert choose(replace(ENDPOINT, backend="plan"), "").name == "plan"
+
+
+@pytest.mark.parametrize("name", ["http", "claude"])
+def test_a_backend_asked_for_and_not_to_be_had_is_an_error_with_a_way_out(name: str) -> None:
+    settings = replace(BARE, backend="http" if name == "http" else "claude")
+    with pytest.raises(SettingsError, match="FANOUT_BACKEND=auto"):
+        choose(settings, "")
+
+
+def test_no_choice_shows_the_key() -> None:
+    assert "sk-1234567" not in repr(choose(ENDPOINT, ""))
+
+
+@pytest.mark.anyio
+async def test_the_plan_backend_says_that_it_has_no_model() -> None:
+    async with open_backend(replace(BARE, backend="plan")) as backend:
+        assert not backend.has_model
+        with pytest.raises(Rejected, match="no model"):
+            await backend.ask(JOB)
+
+
+@given(st.integers(0, 60), st.integers(1, 9))
+def test_every_call_is_in_one_message_and_no_message_is_too_long(count: int, at_most: int) -> None:
+    calls = [agent_call(f"call {n}", "Do it.") for n in range(count)]
+    grouped = messages(calls, at_most)
+    assert [call for group in grouped for call in group] == calls
+    assert all(1 <= len(group) <= at_most for group in grouped)
+
+
+@pytest.mark.anyio
+async def test_a_script_gives_its_replies_in_turn_and_keeps_what_it_was_asked() -> None:
+    backend = Scripted({"judge": [Reply(error=Overloaded("busy")), Reply("yes")]})
+    with pytest.raises(Overloaded):
+        await backend.ask(JOB)
+    assert [(await backend.ask(JOB)).text for _ in range(2)] == ["yes", "yes"]
+    assert backend.asked == [JOB] * 3
