@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.backends.choose import NO_CLAUDE, NO_ENDPOINT, NOT_AGREED, choose, open_backend
+from fanout_mcp.backends.models import model_for, seats
 from fanout_mcp.backends.plan import agent_call, messages
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.errors import Overloaded, Rejected, SettingsError
@@ -85,3 +86,17 @@ async def test_a_script_gives_its_replies_in_turn_and_keeps_what_it_was_asked() 
         await backend.ask(JOB)
     assert [(await backend.ask(JOB)).text for _ in range(2)] == ["yes", "yes"]
     assert backend.asked == [JOB] * 3
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [
+        ("judge", "critic", "skeptic"),
+        ("security", "skeptic", "critic"),
+        ("performance", "security", "innovator"),
+    ],
+)
+def test_the_members_of_a_preset_are_of_several_makers(preset: tuple[str, ...]) -> None:
+    makers = {model_for("openrouter", persona).partition("/")[0] for persona in preset}
+    assert len(makers) >= 2
+    assert all(persona in seats("openrouter") for persona in preset)
