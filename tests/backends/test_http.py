@@ -156,3 +156,13 @@ async def test_a_proxy_in_the_environment_gets_nothing(
         async with open_backend(pointing_at(upstream)) as backend:
             await backend.ask(job)
     assert proxy.connections == 0
+
+
+async def test_a_proxy_in_the_users_own_file_is_used(pointing_at: Pointing, job: Job) -> None:
+    with serving() as proxy:
+        settings = replace(pointing_at(proxy), base_url="http://api.example.test/v1")
+        settings.config_dir.mkdir()
+        (settings.config_dir / "config.toml").write_text(f'proxy = "http://127.0.0.1:{proxy.port}"\n')
+        async with open_backend(settings) as backend:
+            assert (await backend.ask(job)).text == ANSWER
+    assert proxy.log[0].headers["host"] == "api.example.test"

@@ -291,9 +291,12 @@ async def redirect(connection: Connection, rule: Rule, seen: Seen) -> None:
 
 
 async def stray(connection: Connection, rule: Rule, seen: Seen) -> None:
-    await answer(connection, rule, seen)
-    other = json.dumps({"choices": [{"message": {"content": "STRAY"}, "finish_reason": "stop"}]})
-    connection.send_body(other, "application/json")
+    """An answer with a second one in the same packet as its end: later, nobody could tell it apart."""
+    other = json.dumps({"choices": [{"message": {"content": "STRAY"}, "finish_reason": "stop"}]}).encode()
+    head = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(other)
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    connection.delta(seen, {"content": rule.text}, "stop")
+    connection.transport.write(b"0\r\n\r\n" + head + other)
 
 
 KINDS: Final = {

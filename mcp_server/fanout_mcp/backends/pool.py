@@ -82,7 +82,10 @@ class FastPool(httpx2.AsyncBaseTransport):
 
 
 def _has_unread(connection: httpcore2.AsyncHTTPConnection) -> bool:
-    """Whether bytes came after the answer: they would become the answer to the next question."""
+    """Whether bytes came after the answer: they would become the answer to the next question.
+
+    What comes later still, when the next question is already out, nobody can tell from its answer.
+    """
     inner = getattr(connection, "_connection", None)
     state = getattr(inner, "_h11_state", None)
     return state is not None and bool(state.trailing_data[0])
