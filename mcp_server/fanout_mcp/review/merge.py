@@ -26,7 +26,7 @@ _SAME_WEAKNESS = (
     frozenset({259, 321, 798}),
     frozenset({326, 327, 328, 916, 759, 760}),
     frozenset({330, 331, 338}),
-    frozenset({22, 23, 36, 73}),
+    frozenset({22, 23, 36, 73, 98}),
     frozenset({611, 776, 827}),
     frozenset({400, 730, 770, 1333}),
     frozenset({614, 1004, 1275}),

@@ -81,7 +81,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
         for sink in METHODS.get(method, ()):
             if _applies(reader, node, sink, name):
                 _arrive(reader, call, sink)
-        if method in RECEIVER_PATHS and receiver.taint and "Path" in name:
+        if method in RECEIVER_PATHS and receiver.taint and "Path" in name + receiver.kind:
             report(reader, "path-traversal", node, receiver)
         if method == "save" and receiver.is_file:
             report(reader, "unrestricted-upload", node, receiver)

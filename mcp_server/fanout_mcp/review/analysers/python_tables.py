@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
+
 
 def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -271,6 +273,7 @@ CLEANS_ALL: Final = names(
 )
 STILL_NUMBERS: Final = frozenset({"int", "float", "complex", "decimal.Decimal"})
 """Their results are harmless as text, but still decide sizes and divisions."""
+HARMLESS_AS_NUMBER: Final = frozenset(WEAKNESSES) - {"resource-exhaustion", "zero-division"}
 CLEANS: Final[dict[str, frozenset[str]]] = {
     **dict.fromkeys(
         names(

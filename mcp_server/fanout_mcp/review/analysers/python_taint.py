@@ -21,6 +21,7 @@ from fanout_mcp.review.analysers.python_tables import (
     CLEANS_ALL,
     FRAMEWORKS,
     GROWS,
+    HARMLESS_AS_NUMBER,
     KEEPS_CALLS,
     KEEPS_TEXT,
     PARAM,
@@ -399,7 +400,8 @@ class Reader:
             sinks.report(self, "resource-exhaustion", node, left if left.is_number else right)
         is_text = isinstance(node.op, ast.Add | ast.Mod)
         varies = left.const is None or right.const is None
-        return replace(joined, const=None, kind="", built=is_text and varies)
+        kind = left.kind if isinstance(node.op, ast.Div) and "Path" in left.kind else ""
+        return replace(joined, const=None, kind=kind, built=is_text and varies)
 
     def read_joined_str(self, node: ast.JoinedStr) -> Value:
         result = NOTHING
@@ -482,7 +484,8 @@ class Reader:
         for value in everything:
             joined = join(joined, value)
         if name in CLEANS_ALL and joined.taint is not None:
-            return Value(joined.taint, is_number=True) if name in STILL_NUMBERS else NOTHING
+            number = replace(joined.taint, clean=HARMLESS_AS_NUMBER)
+            return Value(number, is_number=True) if name in STILL_NUMBERS else NOTHING
         local = name.rsplit(".", 1)[-1]
         if local in self.functions and (name == local or name.startswith("self.")):
             self._pass(local, node, arguments)

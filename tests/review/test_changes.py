@@ -1,0 +1,95 @@
+"""What changed since a ref is found without letting the repository run anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.review.changes import blob_id, blobs, changed_lines, old_text, resolve
+
+ENVIRONMENT = {
+    **os.environ,
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@b",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@b",
+}
+
+
+def git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, env=ENVIRONMENT, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q", "-b", "trunk")
+    (tmp_path / "a.py").write_text("one\ntwo\nthree\n")
+    git(tmp_path, "add", "a.py")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    return tmp_path
+
+
+def test_a_ref_is_a_commit_whose_files_are_known_by_their_content(repository: Path) -> None:
+    listed = blobs(repository, resolve(repository, "trunk"))
+    assert listed == {"a.py": blob_id(b"one\ntwo\nthree\n", listed["a.py"])}
+    assert old_text(repository, listed["a.py"]) == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("ref", "sentence"),
+    [
+        ("--output=x", "not begin with -"),
+        ("", "must be a branch"),
+        ("a b", "must be a branch"),
+        ("trnk", "Nearest: trunk"),
+        ("0" * 40, "no commit"),
+    ],
+)
+def test_a_bad_ref_is_refused_with_the_way_out(repository: Path, ref: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        resolve(repository, ref)
+
+
+def test_a_folder_without_git_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="needs a git repository"):
+        resolve(tmp_path, "main")
+
+
+def test_a_hostile_configuration_runs_nothing(repository: Path) -> None:
+    trap = repository / "trap"
+    for name in ("core.fsmonitor", "diff.external", "filter.x.clean", "diff.x.textconv"):
+        git(repository, "config", name, f"touch {trap}; cat")
+    (repository / ".gitattributes").write_text("* filter=x diff=x\n")
+    listed = blobs(repository, resolve(repository, "trunk"))
+    old_text(repository, listed["a.py"])
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ("a\nb\nc", "a\nB\nc", [2]),
+        ("a\nb", "a\nb\nc", [3]),
+        ("a\nb\nc", "a\nc", []),
+        ("a\r\nb", "a\nb", []),
+        ("", "a\nb", [1, 2]),
+    ],
+)
+def test_lines_that_the_old_text_has_not_are_changed(old: str, new: str, lines: list[int]) -> None:
+    assert changed_lines({"old": old, "new": new}) == lines
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=20), st.lists(st.sampled_from("abc"), max_size=20))
+def test_every_line_that_is_not_changed_stands_in_the_old_text_in_order(
+    old: list[str], new: list[str]
+) -> None:
+    changed = set(changed_lines({"old": "\n".join(old), "new": "\n".join(new)}))
+    rest = iter("\n".join(old).split("\n"))
+    assert all(line in rest for n, line in enumerate("\n".join(new).split("\n"), 1) if n not in changed)

@@ -1,0 +1,69 @@
+"""The rules for other languages: what they find in one line each, and what they leave alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanout_mcp.review.analysers.languages import GRAMMARS, language_of
+from fanout_mcp.review.analysers.patterns import review_patterns, rules_of
+
+BAD = [
+    ("javascript", "const n = req.query.n;\ndb.query('SELECT * FROM t WHERE n=' + n);", 2, "sql-injection"),
+    ("javascript", "el.innerHTML = '<b>' + name;", 1, "xss"),
+    ("typescript", "const u: string = req.query.u as string;\nfetch(u);", 2, "ssrf"),
+    ("tsx", "const x = <p dangerouslySetInnerHTML={{ __html: body }} />;", 1, "xss"),
+    ("go", 'func f(r *http.Request) {\n h := r.FormValue("h")\n exec.Command(h)\n}', 3, "command-injection"),
+    ("rust", "fn f() {\n let p = std::env::args().nth(1);\n fs::read(p);\n}", 3, "path-traversal"),
+    ("java", 'class A { void f() { MessageDigest.getInstance("MD5"); } }', 1, "weak-hash"),
+    ("c", "void f(char *a) {\n char b[8];\n strcpy(b, a);\n}", 3, "buffer-overflow"),
+    ("cpp", "void f(std::string a) {\n system(a.c_str());\n}", 2, "command-injection"),
+    ("csharp", "class A { void F() { var f = new BinaryFormatter(); } }", 1, "deserialization"),
+    ("ruby", "def a\n  n = params[:n]\n  eval(n)\nend", 3, "code-injection"),
+    ("php", "<?php\n$n = $_GET['n'];\necho '<p>' . $n;", 3, "xss"),
+    ("bash", 'eval "$1"', 1, "code-injection"),
+]  # fmt: skip
+GOOD = [
+    ("javascript", "db.query('SELECT * FROM t WHERE n = ?', [req.query.n]);", "sql-injection"),
+    ("javascript", "// eval(req.query.n)\nconst s = 'eval(x)';", "code-injection"),
+    ("javascript", "const n = parseInt(req.query.n);\neval(n);", "code-injection"),
+    ("javascript", "let n = req.query.n;\nn = 'fixed';\nexecSync('ls ' + n);", "code-injection"),
+    ("go", 'package a\nfunc f() {\n db.Query("SELECT 1 WHERE a = $1", id)\n}', "sql-injection"),
+    ("java", 'class A { void f() { MessageDigest.getInstance("SHA-256"); } }', "weak-hash"),
+    ("c", 'void f(void) {\n printf("%s", name);\n}', "format-string"),
+    ("php", "<?php\necho htmlspecialchars($_GET['n']);", "xss"),
+    ("ruby", 'User.where("n = ?", params[:n])', "sql-injection"),
+    ("bash", 'cp "$a" "$b"', "unquoted"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "text", "line", "rule"), BAD, ids=[f"{b[0]} {b[3]}" for b in BAD])
+def test_a_weakness_is_found_at_its_line(language: str, text: str, line: int, rule: str) -> None:
+    found = {(finding.rule, finding.line) for finding in review_patterns("a", text, language)}
+    assert (rule, line) in found
+
+
+@pytest.mark.parametrize(("language", "text", "rule"), GOOD, ids=[f"{g[0]} {g[2]}" for g in GOOD])
+def test_sound_code_is_left_alone_but_for_hints(language: str, text: str, rule: str) -> None:
+    findings = review_patterns("a", text, language)
+    assert rule not in {finding.rule for finding in findings if finding.severity != "low"}
+
+
+@pytest.mark.parametrize("language", GRAMMARS)
+def test_every_language_has_rules_that_can_be_read(language: str) -> None:
+    assert len(rules_of(language)) >= 25
+    assert review_patterns("a", "", language) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "language"),
+    [
+        ("a.py", "python"),
+        ("a/b.TS", "typescript"),
+        ("x.h", "c"),
+        ("x.hpp", "cpp"),
+        ("README.md", None),
+        ("x", None),
+    ],
+)
+def test_the_language_comes_from_the_suffix(path: str, language: str | None) -> None:
+    assert language_of(path) == language

@@ -1,0 +1,144 @@
+"""Input is followed from where it enters to where it does harm, and forgiven where it was made harmless."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+
+import pytest
+
+from fanout_mcp.review.analysers.python import Unreadable, review_python
+from fanout_mcp.review.analysers.python_lower import lowered
+
+VIEW = """
+from flask import Flask, request, session, redirect, make_response
+import html, os, shlex, sqlite3, subprocess, logging, pickle
+app = Flask(__name__)
+cur = sqlite3.connect(":memory:").cursor()
+@app.route("/")
+def view():
+    x = request.args.get("x")
+"""
+
+
+def rules(body: str, start: str = VIEW) -> dict[str, str]:
+    text = start + textwrap.indent(textwrap.dedent(body), "    ")
+    return {finding.rule: finding.severity for finding in review_python("a.py", text)}
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        pytest.param('cur.execute("SELECT 1 WHERE a=" + x)', "sql-injection", id="concatenated"),
+        pytest.param('cur.execute(f"SELECT 1 WHERE a={x}")', "sql-injection", id="f-string"),
+        pytest.param('cur.execute("SELECT 1 WHERE a=%s" % x)', "sql-injection", id="percent"),
+        pytest.param('cur.execute("SELECT {}".format(x))', "sql-injection", id="format"),
+        pytest.param('d = {}\nd["k"] = x\nos.system(d["k"])', "command-injection", id="through a dict"),
+        pytest.param("l = []\nl.append(x)\nos.system(l[0])", "command-injection", id="through a list"),
+        pytest.param('y = x if len(x) > 3 else "a"\nos.system(y)', "command-injection", id="ternary"),
+        pytest.param('y = "ls "\ny += x\nos.system(y)', "command-injection", id="augmented"),
+        pytest.param("for y in x.split():\n    os.system(y)", "command-injection", id="loop"),
+        pytest.param("def inner(y):\n    os.system(y)\ninner(x)", "command-injection", id="called function"),
+        pytest.param('subprocess.run(["sh", "-c", x])', "command-injection", id="shell in a list"),
+        pytest.param("with open(x) as f:\n    pass", "path-traversal", id="with"),
+        pytest.param("return '<b>' + x", "xss", id="returned"),
+        pytest.param("return redirect(x)", "open-redirect", id="redirect"),
+        pytest.param("session['a'] = x", "trust-boundary", id="session"),
+        pytest.param("pickle.loads(x)", "deserialization", id="pickle"),
+        pytest.param("logging.getLogger().info(x)", "log-injection", id="log"),
+        pytest.param("match x:\n    case str() as y:\n        eval(y)", "code-injection", id="match"),
+    ],
+)
+def test_input_is_followed_to_where_it_does_harm(body: str, rule: str) -> None:
+    found = rules(body)
+    assert found.get(rule) in {"critical", "high", "medium"}
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        pytest.param('cur.execute("SELECT 1 WHERE a=?", (x,))', "sql-injection", id="query parameter"),
+        pytest.param('os.system("ls " + shlex.quote(x))', "command-injection", id="quoted"),
+        pytest.param('os.system("ls " + str(int(x)))', "command-injection", id="a number"),
+        pytest.param("return '<b>' + html.escape(x)", "xss", id="escaped"),
+        pytest.param("open(os.path.basename(x))", "path-traversal", id="base name"),
+        pytest.param('x = "fixed"\nos.system(x)', "command-injection", id="overwritten"),
+        pytest.param(
+            'if x not in ALLOWED:\n    return ""\nos.system(x)', "command-injection", id="allow-list"
+        ),
+        pytest.param('if x in ("a", "b"):\n    os.system(x)', "command-injection", id="allow-list, positive"),
+        pytest.param(
+            "if not x.isdigit():\n    raise ValueError\nos.system(x)", "command-injection", id="digits"
+        ),
+        pytest.param('logging.getLogger().info("%r", repr(x))', "log-injection", id="repr"),
+    ],
+)
+def test_what_was_made_harmless_is_not_reported(body: str, rule: str) -> None:
+    assert rule not in rules(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "severity"),
+    [
+        ("def f(p):\n    return open(p)\n", "path-traversal", "low"),
+        ("import os\ndef f(p):\n    os.system('x ' + p)\n", "command-injection", "medium"),
+        ("import hashlib\nh = hashlib.md5(b'')\n", "weak-hash", "low"),
+        ("import hashlib\ndef f(password):\n    return hashlib.md5(password)\n", "weak-hash", "medium"),
+        ("import random\nx = random.random()\n", "weak-random", "low"),
+        ("import yaml\ndef f(s):\n    return yaml.load(s)\n", "deserialization", "low"),
+        ("API_KEY = 'sk-12ab34cd56ef'\n", "hardcoded-secret", "high"),
+        ("import ssl\nc = ssl._create_unverified_context()\n", "no-certificate-check", "high"),
+    ],
+)
+def test_what_only_might_be_is_told_with_less_weight(text: str, rule: str, severity: str) -> None:
+    assert {f.rule: f.severity for f in review_python("a.py", text)}[rule] == severity
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import hashlib\nh = hashlib.md5(b'', usedforsecurity=False)\n",
+        "import yaml\ndef f(s):\n    return yaml.load(s, Loader=yaml.SafeLoader)\n",
+        "password = os.environ['PASSWORD']\n",
+        "PASSWORD_FIELD = 'password'\n",
+        "import subprocess\nsubprocess.run(['ls', '-l'])\n",
+        "def get(d):\n    return d['x']\n",
+    ],
+)
+def test_sound_code_has_no_finding(text: str) -> None:
+    assert review_python("a.py", text) == []
+
+
+NEWER = """import os
+from flask import request
+type Name = str
+def f[T](x: T) -> T:
+    return x
+@app.route("/")
+def view():
+    d = {"k": request.args["x"]}
+    os.system(f"ls {d["k"]} {"-l" if True
+        else ""}")
+    return f'{d['k']!r:>{10}}'
+"""
+
+
+def test_grammar_newer_than_ours_is_read_line_for_line() -> None:
+    assert NEWER.count("\n") == lowered(NEWER).count("\n")
+    ast.parse(lowered(NEWER))
+    findings = {finding.rule: finding.line for finding in review_python("a.py", NEWER)}
+    assert findings["command-injection"] == 9
+
+
+def test_what_is_no_python_is_not_analysed_rather_than_clean() -> None:
+    with pytest.raises(Unreadable):
+        review_python("a.py", "def (:\n  ((((")
+
+
+def test_every_quote_stands_at_its_line() -> None:
+    text = VIEW + '    os.system(\n        "ls " + x,\n    )\n    eval(x)\n'
+    lines = text.split("\n")
+    findings = review_python("a.py", text)
+    assert findings
+    for finding in findings:
+        assert finding.quote == "\n".join(lines[finding.line - 1 : finding.end_line]).strip()

@@ -1,0 +1,71 @@
+"""Without a model: the analysers of a focus run in worker processes; a hostile file costs only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fanout_mcp.review.finding import Focus
+from fanout_mcp.review.static import Analysed, review_static
+from fanout_mcp.source.workers import Workers
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    pool = Workers(1)
+    yield pool
+    pool.close()
+
+
+async def review(texts: dict[str, str], workers: Workers, focus: Focus = "security") -> Analysed:
+    return await review_static(texts, focus, workers)
+
+
+@pytest.mark.parametrize(
+    ("focus", "text", "rule"),
+    [
+        ("security", "import os\nos.system(input())\n", "command-injection"),
+        ("bugs", "def f(x=[]):\n    return undefined\n", "F821"),
+        ("performance", "x = sum([len(y) for y in z])\nlist(set([1]))\n", "C405"),
+        ("style", "def BadName():\n    pass\n", "N802"),
+        ("architecture", "def f(x):\n" + "    if x: pass\n" * 20, "tangled"),
+    ],
+)
+async def test_each_focus_has_its_analysers(workers: Workers, focus: Focus, text: str, rule: str) -> None:
+    analysed = await review({"a.py": text}, workers, focus)
+    assert rule in {finding.rule for finding in analysed.findings}
+    assert all(finding.quote in text for finding in analysed.findings)
+
+
+async def test_two_analysers_that_agree_are_one_finding(workers: Workers) -> None:
+    analysed = await review({"a.py": "import subprocess\nsubprocess.run(input(), shell=True)\n"}, workers)
+    (finding,) = [f for f in analysed.findings if f.rule == "command-injection"]
+    assert finding.reviewers == ("ruff", "taint")
+
+
+async def test_modules_in_a_circle_are_named(workers: Workers) -> None:
+    texts = {"p/a.py": "from p import b\n", "p/b.py": "import p.a\n", "p/c.py": "import p.a\n"}
+    analysed = await review(texts, workers, "architecture")
+    (cycle,) = [finding for finding in analysed.findings if finding.rule == "import-cycle"]
+    assert (cycle.path, cycle.why) == ("p/a.py", "p/a.py -> p/b.py")
+
+
+async def test_what_could_not_be_read_is_not_analysed_and_its_neighbours_are(workers: Workers) -> None:
+    texts = {
+        "deep.py": "x = " + "(" * 5000,
+        "chain.py": "x = " + "-" * 200_000 + "1",
+        "good.py": "import os\nos.system(input())\n",
+        "picture.xyz": "?",
+    }
+    analysed = await review(texts, workers)
+    assert set(analysed.not_analysed) == {"deep.py", "chain.py", "picture.xyz"}
+    assert {finding.path for finding in analysed.findings} == {"good.py"}
+
+
+async def test_neither_noqa_nor_a_configuration_of_the_project_silences_anything(workers: Workers) -> None:
+    texts = {"a.py": "import os\nos.chmod(p, 0o777)  # noqa\n", "ruff.toml": 'exclude = ["*"]\n'}
+    analysed = await review(texts, workers)
+    assert [finding.rule for finding in analysed.findings] == ["permissions"]
