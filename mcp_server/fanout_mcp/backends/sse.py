@@ -15,12 +15,17 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
 
 @dataclass(slots=True)
 class EventStream:
-    _rest: bytes = b""
+    _rest: bytearray = field(default_factory=bytearray)
     _data: list[bytes] = field(default_factory=list)
 
     def feed(self, chunk: bytes) -> list[str]:
         """Take the next bytes; return the data of every event that they complete."""
-        *lines, self._rest = _LINE_END.split(self._rest + chunk)
+        has_held_cr = self._rest.endswith(b"\r")
+        self._rest += chunk
+        if not has_held_cr and b"\n" not in chunk and b"\r" not in chunk:
+            return []  # a long line in many small pieces must not be searched again for each of them
+        *lines, rest = _LINE_END.split(bytes(self._rest))
+        self._rest = bytearray(rest)
         return [event for line in lines if (event := self._line(line)) is not None]
 
     def end(self) -> list[str]:
