@@ -169,9 +169,10 @@ def _render(
     # A quote may hold a key; it stays in the file and out of every result.
     findings = [replace(finding, quote=redact(finding.quote)[0]) for finding in findings]
     listed, over = capped(findings, PER_RULE)
-    if args.cursor:
-        listed, over = findings, {}
-    items, following = _page(listed, args)
+    first = set(listed)
+    findings = [*listed, *(finding for finding in findings if finding not in first)]
+    end = len(listed) if args.cursor < len(listed) else len(findings)
+    items, following = _page(findings, end, args)
     not_analysed = dict(reviewed.not_analysed or {})
     data: dict[str, Json] = {"findings": items, "counts": dict(Counter(f.severity for f in findings))}
     if any(is_test(finding.path) for finding in findings):
@@ -181,11 +182,12 @@ def _render(
         data["not_analysed"] = _few(not_analysed)
     if reviewed.failed:
         data["failed_reviews"] = _few(dict(reviewed.failed))
-    if over:
+    if over and end == len(listed):
         data["more_of_a_rule"] = over
     state = services.settings.state
-    if following is not None or over:
+    if following is not None:
         data["cursor"] = following
+    if following is not None and not args.cursor:
         data["report"] = _write(state, "review", _report(findings, reviewed))
     if args.sarif:
         log = to_sarif(findings, version("fanout-mcp"), not_analysed | gathered.skipped)
@@ -196,9 +198,9 @@ def _render(
     return data
 
 
-def _page(findings: Sequence[Finding], args: Args) -> tuple[list[Json], int | None]:
+def _page(findings: Sequence[Finding], end: int, args: Args) -> tuple[list[Json], int | None]:
     """Return what fits from the cursor on, and where the rest begins; a line each when all do not fit."""
-    rest = findings[args.cursor :]
+    rest = findings[args.cursor : end]
     full = [as_json(finding) for finding in rest]
     is_full = args.detail == "full" or (args.detail == "auto" and _size(full) <= MOST_CHARACTERS)
     items: list[Json] = list(full) if is_full else [redact(one_line(finding))[0] for finding in rest]
@@ -207,7 +209,7 @@ def _page(findings: Sequence[Finding], args: Args) -> tuple[list[Json], int | No
         used += _size(item) + 1
         if used > MOST_CHARACTERS and number:
             return items[:number], args.cursor + number
-    return items, None
+    return items, end if end < len(findings) else None
 
 
 def _size(value: Json) -> int:

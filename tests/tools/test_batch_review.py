@@ -1,0 +1,237 @@
+"""batch_review as its caller sees it: findings with true quotes, bounded results, honest receipts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fanout_mcp.backends.plan import PlanBackend
+from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.errors import BudgetExceeded, InvalidInput, Overloaded
+from fanout_mcp.services import Services
+from fanout_mcp.settings import Settings
+from fanout_mcp.source.workers import Workers
+from fanout_mcp.tools.batch_review import TOOL, Args
+from fanout_mcp.types import Json, ModelPrice, no_progress
+
+pytestmark = pytest.mark.anyio
+
+SOURCE = """import os
+
+def remove(name):
+    os.remove(name)
+    return True
+
+def run(command):
+    os.system("nice " + command)
+"""
+KEY = "sk-ant-api03-" + "Ab1" * 20
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    pool = Workers(1)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text(SOURCE)
+    return tmp_path
+
+
+async def review(root: Path, workers: Workers, backend: PlanBackend | Scripted, **arguments: Json) -> Json:
+    settings = Settings(root=root, config_dir=root / ".config")
+    services = Services(settings, backend, Limits(8), workers)
+    result = await TOOL.call(services, Args(**{"patterns": ["src"], **arguments}), no_progress)
+    assert len(json.dumps(result.data)) < 50_000
+    return result.data
+
+
+def finding(
+    line: int, quote: str, path: str = "src/a.py", title: str = "Shell text is built"
+) -> dict[str, Json]:
+    return {
+        "path": path,
+        "line": line,
+        "quote": quote,
+        "severity": "high",
+        "rule": "shell",
+        "cwe": 78,
+        "title": title,
+        "why": "w",
+        "fix": "f",
+        "confidence": 90,
+    }
+
+
+def answer(*findings: dict[str, Json]) -> Reply:
+    return Reply(json.dumps({"findings": list(findings)}))
+
+
+def commit(root: Path) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
+
+
+def load(path: str) -> Json:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+async def test_without_a_model_the_analysers_answer_and_say_what_they_can_not_find(
+    root: Path, workers: Workers
+) -> None:
+    data = await review(root, workers, PlanBackend())
+    (first,) = [item for item in data["findings"] if item["severity"] == "medium"]
+    assert (first["path"], first["line"], first["cwe"]) == ("src/a.py", 8, "CWE-78")
+    assert first["quote"] == 'os.system("nice " + command)'
+    assert "logic bugs" in data["note"]
+    assert data["receipt"]["files_read"] == 1
+    assert data["receipt"]["calls"] == 0
+
+
+async def test_false_citations_are_dropped_and_counted_and_moved_ones_corrected(
+    root: Path, workers: Workers
+) -> None:
+    (root / "src" / "b.py").write_text("".join(f"value_{n} = {n}\n" for n in range(40)))
+    backend = Scripted(
+        default=answer(
+            finding(8, 'os.system("nice " + command)'),
+            finding(30, "value_3 = 3\nvalue_4", "src/b.py", "Moved"),
+            finding(4, "os.unlink(name, force)", title="Paraphrased"),
+            finding(4, "os.remove(name)", "src/c.py", "Another file"),
+            finding(4, "remove(", title="Short"),
+        )
+    )
+    data = await review(root, workers, backend, engine="model")
+    assert [(f["path"], f["line"], f["verified"]) for f in data["findings"]] == [
+        ("src/a.py", 8, "exact"),
+        ("src/b.py", 4, "moved"),
+    ]
+    assert data["dropped"] == {"file was not supplied": 1, "quote not in the file": 1, "quote too short": 1}
+
+
+async def test_reviewers_are_united_and_named(root: Path, workers: Workers) -> None:
+    same = finding(8, 'os.system("nice " + command)')
+    backend = Scripted(
+        {"security:": answer(same), "skeptic:": answer(same, finding(4, "    os.remove(name)"))}
+    )
+    data = await review(root, workers, backend, engine="model", reviewers=2)
+    assert [(f["line"], f["reviewers"]) for f in data["findings"]] == [
+        (8, ["security", "skeptic"]),
+        (4, ["skeptic"]),
+    ]
+    assert data["receipt"]["calls"] == 2
+
+
+async def test_a_lost_review_is_told_and_its_files_are_not_called_clean(root: Path, workers: Workers) -> None:
+    backend = Scripted({"security:": answer(), "skeptic:": Reply("I like it.")})
+    data = await review(root, workers, backend, engine="model", reviewers=2)
+    assert data["failed_reviews"]["count"] == 1
+    data = await review(root, workers, Scripted(default=Reply("I like it.")), engine="model")
+    assert data["not_analysed"]["first"] == {"src/a.py": "no reviewer answered"}
+
+
+async def test_with_no_answer_at_all_the_result_is_an_error(root: Path, workers: Workers) -> None:
+    backend = Scripted(default=Reply(error=Overloaded("busy", 3600.0)))
+    services = Services(Settings(root=root, config_dir=root), backend, Limits(8), workers)
+    result = await TOOL.call(services, Args(patterns=["src"], engine="model"), no_progress)
+    assert result.is_error
+    assert result.data["not_analysed"]["count"] == 1
+
+
+async def test_a_planted_key_leaves_neither_in_a_request_nor_in_the_result(
+    root: Path, workers: Workers
+) -> None:
+    (root / "src" / "keys.py").write_text(f'API_KEY = "{KEY}"\nprint(API_KEY)\n')
+    (root / ".env").write_text(f"TOKEN={KEY}\n")
+    backend = Scripted(default=answer(finding(2, "print(API_KEY)", "src/keys.py")))
+    data = await review(root, workers, backend, patterns=["src", ".env"])
+    sent = "".join(job.prompt.system + job.prompt.user for job in backend.asked)
+    assert backend.asked
+    assert KEY not in sent
+    assert KEY not in json.dumps(data)
+    assert data["receipt"]["files_skipped"] == {"secret file": 1}
+    assert "hardcoded-secret" in {item["rule"] for item in data["findings"]}
+
+
+async def test_files_stand_behind_a_fence_that_is_new_each_time(root: Path, workers: Workers) -> None:
+    backend = Scripted(default=answer())
+    for _ in range(2):
+        await review(root, workers, backend, engine="model")
+    fences = [job.prompt.user.split("=====fence-")[1].split(" ")[0] for job in backend.asked]
+    assert len(set(fences)) == 2
+
+
+async def test_only_changed_lines_count_with_a_base(root: Path, workers: Workers) -> None:
+    commit(root)
+    data = await review(root, workers, PlanBackend(), base="HEAD")
+    assert (data["findings"], data["receipt"]["files_read"]) == ([], 0)
+    (root / "src" / "a.py").write_text(SOURCE + '\ndef again(command):\n    os.system("ls " + command)\n')
+    data = await review(root, workers, PlanBackend(), base="HEAD")
+    assert {item["line"] for item in data["findings"]} == {11}
+
+
+async def test_a_long_result_becomes_one_line_each_with_a_cursor_and_a_report(
+    root: Path, workers: Workers
+) -> None:
+    many = "".join(f'def f{n}(x):\n    eval("{n}" + x * {"1" * 40})\n' for n in range(900))
+    (root / "src" / "many.py").write_text("API = 1\n" + many.replace("eval", "os.system"))
+    first = await review(root, workers, PlanBackend())
+    seen, data = list(first["findings"]), first
+    while data.get("cursor"):
+        data = await review(root, workers, PlanBackend(), cursor=data["cursor"], detail="lines")
+        seen += data["findings"]
+    assert first["more_of_a_rule"]
+    assert len(seen) == sum(first["counts"].values()) == len(load(first["report"])["findings"]) > 900
+
+
+async def test_sarif_is_written_below_the_project_s_state(root: Path, workers: Workers) -> None:
+    data = await review(root, workers, PlanBackend(), sarif=True)
+    path = Path(data["sarif"])
+    assert path.parent == root / ".claude" / "fanout" / "reports"
+    assert len(load(data["sarif"])["runs"][0]["results"]) == len(data["findings"])
+
+
+async def test_a_plan_is_ready_agent_calls_of_a_few_files_each(root: Path, workers: Workers) -> None:
+    for n in range(20):
+        (root / "src" / f"m{n}.py").write_text(f"x = {n}\n")
+    data = await review(root, workers, PlanBackend(), engine="plan")
+    (calls,) = data["plan"]
+    assert 3 <= len(calls) <= 6
+    assert all(set(call) == {"subagent_type", "description", "prompt"} for call in calls)
+    assert "50 to 200 words" in calls[0]["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"patterns": ["srcs"]}, "There is no 'srcs'"),
+        ({"patterns": ["*.rb"]}, "Nothing matches"),
+        ({"patterns": ["../x"]}, "outside"),
+        ({"engine": "model"}, "There is no model"),
+        ({"base": "-x"}, "not begin with -"),
+        ({"max_files": 1, "patterns": ["."]}, "match 2 files"),
+    ],
+)
+async def test_bad_input_is_refused_with_what_to_do(
+    root: Path, workers: Workers, arguments: dict[str, Json], sentence: str
+) -> None:
+    (root / "b.py").write_text("x = 1\n")
+    with pytest.raises(InvalidInput, match=sentence):
+        await review(root, workers, PlanBackend(), **arguments)
+
+
+async def test_a_review_beyond_its_budget_starts_no_call(root: Path, workers: Workers) -> None:
+    backend = Scripted(prices={"model-of-review": ModelPrice(1000.0, 1000.0)})
+    with pytest.raises(BudgetExceeded):
+        await review(root, workers, backend, max_cost_usd=0.01)
+    assert backend.asked == []
