@@ -188,7 +188,7 @@ async def test_a_long_result_becomes_one_line_each_with_a_cursor_and_a_report(
     first = await review(root, workers, PlanBackend())
     seen, data = list(first["findings"]), first
     while data.get("cursor"):
-        data = await review(root, workers, PlanBackend(), cursor=data["cursor"], detail="lines")
+        data = await review(root, workers, PlanBackend(), cursor=data["cursor"])
         seen += data["findings"]
     assert first["more_of_a_rule"]
     assert len(seen) == sum(first["counts"].values()) == len(load(first["report"])["findings"]) > 900
@@ -218,6 +218,8 @@ async def test_a_plan_is_ready_agent_calls_of_a_few_files_each(root: Path, worke
         ({"patterns": ["*.rb"]}, "Nothing matches"),
         ({"patterns": ["../x"]}, "outside"),
         ({"engine": "model"}, "There is no model"),
+        ({"patterns": []}, "needs a path"),
+        ({"reviewers": 99}, "at most 8"),
         ({"base": "-x"}, "not begin with -"),
         ({"max_files": 1, "patterns": ["."]}, "match 2 files"),
     ],

@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
     parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
     parser.add_argument("--models", help="models to ask, separated by commas")
-    parser.add_argument("--min-severity", choices=SEVERITIES, default="info", help="show nothing below it")
     parser.add_argument("--max-files", type=int, default=5000)
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
     parser.add_argument(
@@ -45,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
         "engine": args.engine,
         "reviewers": args.reviewers,
         "models": args.models.split(",") if args.models else None,
-        "min_severity": args.min_severity,
         "max_files": args.max_files,
         "sarif": bool(args.sarif),
     }

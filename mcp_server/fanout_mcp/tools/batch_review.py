@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import agent_call, messages
 from fanout_mcp.engine.budget import Budget, check, estimate
 from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.finding import Finding, Focus, Severity, as_json, is_at_least, is_test, one_line
+from fanout_mcp.review.finding import Finding, Focus, as_json, is_test, one_line
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import capped, merge, ranked
 from fanout_mcp.review.model import Answered, collect, plan
@@ -39,6 +39,7 @@ MOST_CHARACTERS = 40_000
 PER_RULE = 20
 """Findings of one rule that are listed; critical and high ones all are, the report has the rest."""
 DEADLINE_S = 600.0
+MOST_REVIEWERS = 8
 MOST_TOKENS = 5_000_000
 """Holds where no price is known."""
 
@@ -48,21 +49,32 @@ NOT_FOUND_STATICALLY = (
 )
 
 
+def _at_least(least: float) -> AfterValidator:
+    """Check a bound without a word of it in the schema, which every conversation pays for."""
+
+    def check_bound(value: float) -> float:
+        if value < least:
+            raise ValueError(f"must be at least {least:g}")
+        return value
+
+    return AfterValidator(check_bound)
+
+
 class Args(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    patterns: Annotated[list[str], Field(min_length=1, max_length=500, description="paths, folders or globs")]
+    patterns: Annotated[list[str], Field(description="paths, folders, globs")]
     focus: Focus = "security"
-    base: Annotated[str | None, Field(description="git ref: only lines changed since")] = None
+    base: str | None = None
     engine: Literal["auto", "model", "static", "plan"] = "auto"
-    reviewers: Annotated[int, Field(ge=1, le=8)] = 1
+    reviewers: Annotated[int, _at_least(1)] = 1
     models: list[str] | None = None
-    min_severity: Severity = "info"
-    sarif: Annotated[bool, Field(description="also write SARIF")] = False
-    cursor: Annotated[int, Field(ge=0)] = 0
-    detail: Literal["auto", "full", "lines"] = "auto"
-    max_files: Annotated[int, Field(ge=1)] = 5000
-    max_cost_usd: Annotated[float, Field(gt=0)] = 1.0
+    sarif: bool = False
+    cursor: Annotated[int, _at_least(0)] = 0
+    detail: bool = False
+    """Whole findings, never a line each: more pages instead."""
+    max_files: Annotated[int, _at_least(1)] = 5000
+    max_cost_usd: Annotated[float, _at_least(0)] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +91,14 @@ class Reviewed:
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     started = time.monotonic()
+    if not args.patterns or args.reviewers > MOST_REVIEWERS:
+        raise InvalidInput(f"`patterns` needs a path or more, `reviewers` is at most {MOST_REVIEWERS}.")
     root = services.settings.root
     gathered = await gather(root, args.patterns, args.base, services.workers, args.max_files)
     if args.engine == "plan":
         return ToolResult(_plan(gathered, args))
     reviewed = await _perform(services, args, gathered, progress)
-    findings = _chosen(reviewed.findings, gathered, args)
+    findings = _chosen(reviewed.findings, gathered)
     data = await anyio.to_thread.run_sync(partial(_render, services, args, gathered, reviewed, findings))
     data["receipt"]["elapsed_s"] = round(time.monotonic() - started, 2)
     return ToolResult(data, is_error=_is_lost(reviewed))
@@ -133,17 +147,14 @@ async def _ask(
     return collect(asked, outcomes), outcomes
 
 
-def _chosen(findings: Sequence[Finding], gathered: Gathered, args: Args) -> list[Finding]:
-    """Keep what touches changed lines and is grave enough, in the order a reader wants it."""
+def _chosen(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
+    """Keep what touches changed lines in the order a reader wants it."""
     changed = gathered.changed
     kept = [
         finding
         for finding in findings
-        if is_at_least(finding.severity, args.min_severity)
-        and (
-            changed is None
-            or any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
-        )
+        if changed is None
+        or any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
     ]
     return ranked(kept, changed or frozenset())
 
@@ -202,7 +213,7 @@ def _page(findings: Sequence[Finding], end: int, args: Args) -> tuple[list[Json]
     """Return what fits from the cursor on, and where the rest begins; a line each when all do not fit."""
     rest = findings[args.cursor : end]
     full = [as_json(finding) for finding in rest]
-    is_full = args.detail == "full" or (args.detail == "auto" and _size(full) <= MOST_CHARACTERS)
+    is_full = args.detail or _size(full) <= MOST_CHARACTERS
     items: list[Json] = list(full) if is_full else [redact(one_line(finding))[0] for finding in rest]
     used = 0
     for number, item in enumerate(items):
