@@ -1,0 +1,35 @@
+"""Entry by path, with nothing installed: `python -I -S fanout_hooks/__main__.py cold|supervisor ...`.
+
+Isolated (`-I`), so that no module of the project's folder and no PYTHON* variable gets into our own process;
+only the folder that holds this package goes onto the path.
+"""
+
+import os
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this is the file that says so
+    sys.stderr.write(
+        "fanout: its hooks need Python 3.11 or newer; they are skipped, and everything goes on\n"
+    )
+    sys.exit(0)
+
+if not __package__:
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def main(argv: list[str]) -> int:
+    """Start the process that the first argument names."""
+    if argv[:1] == ["supervisor"]:
+        from fanout_hooks.supervisor import main as supervise
+
+        return supervise(int(argv[1]))
+    if argv[:1] == ["cold"]:
+        from fanout_hooks.cold import main as run_cold
+
+        return run_cold(argv[1:])
+    sys.stderr.write("fanout: say cold or supervisor\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""Is a hook's command nothing but `python script arguments`? Then a warm interpreter can run it.
+
+The shell is read, not run: words, quotes, `$NAME` and `~/`, as in `python3 "$CLAUDE_PROJECT_DIR"/hooks/x.py`.
+Whatever could mean more (pipes, globs, assignments, substitutions, `-m`, `-c`) is "no": the shell runs it.
+A script that is its own command (`#!/usr/bin/env python3`, executable) counts as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+_PYTHON = re.compile(r"python(3(\.\d+)?)?")
+_FLAGS = re.compile(r"-[uBsSEIPOd]+")
+_SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+_NAME = re.compile(r"\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)")
+_SPECIAL = frozenset(";|&<>()*?[]{}`!\n")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+
+
+class Program(NamedTuple):
+    """A Python program: which interpreter, how started, which script, with what."""
+
+    exe: str
+    flags: str
+    script: str
+    argv: tuple[str, ...]
+
+
+def plain_python(command: str, args: tuple[str, ...] | None, env: dict[str, str], cwd: str) -> Program | None:
+    """Return the program that a hook's command starts, or None when it needs its own process."""
+    words = [command, *args] if args is not None else split(command, env)
+    if not words or (args is None and _ASSIGNMENT.match(words[0])):
+        return None
+    if words[0] == "exec" and args is None:
+        words = words[1:]
+    words = _shebang(words, env, cwd)
+    if not words or not _PYTHON.fullmatch(os.path.basename(words[0])):
+        return None
+    exe = which(words[0], env, cwd)
+    flags = ""
+    at = 1
+    while at < len(words) and words[at].startswith("-"):
+        if not _FLAGS.fullmatch(words[at]):
+            return None
+        flags += words[at][1:]
+        at += 1
+    if exe is None or at >= len(words) or os.path.isdir(os.path.join(cwd, words[at])):
+        return None
+    return Program(exe, "".join(sorted(set(flags))), words[at], tuple(words[at + 1 :]))
+
+
+def which(name: str, env: dict[str, str], cwd: str) -> str | None:
+    """Return where a command's program lies."""
+    if "/" in name:
+        path = os.path.join(cwd, name)
+        return path if os.access(path, os.X_OK) and os.path.isfile(path) else None
+    for folder in env.get("PATH", os.defpath).split(":"):
+        path = os.path.join(cwd, folder, name)
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
+
+
+def _shebang(words: list[str], env: dict[str, str], cwd: str) -> list[str]:
+    """Replace a script that is its own command by what its first line says."""
+    if not words or not words[0].endswith(".py"):
+        return words
+    path = which(words[0], env, cwd)
+    if path is None:
+        return words
+    try:
+        with open(path, "rb") as file:
+            first = file.readline(256).decode("utf-8", "replace")
+    except OSError:
+        return words
+    if not first.startswith("#!"):
+        return words
+    interpreter = first[2:].split()
+    if interpreter[:1] in (["/usr/bin/env"], ["/bin/env"]):
+        interpreter = interpreter[1:]
+    if len(interpreter) != 1:
+        return words
+    return [interpreter[0], path, *words[1:]]
+
+
+def split(command: str, env: dict[str, str]) -> list[str] | None:
+    """Split a simple command as the shell would; None when it isn't simple."""
+    words: list[str] = []
+    word: str | None = None
+    at = 0
+    text = command.strip()
+    while at < len(text):
+        char = text[at]
+        if char in " \t":
+            if word is not None:
+                words.append(word)
+            word = None
+            at += 1
+            continue
+        if char in _SPECIAL or (char == "#" and word is None):
+            return None
+        piece, at = _piece(text, at, env, first=word is None)
+        if piece is None:
+            return None
+        word = (word or "") + piece
+    if word is not None:
+        words.append(word)
+    return words
+
+
+def _piece(text: str, at: int, env: dict[str, str], *, first: bool) -> tuple[str | None, int]:
+    char = text[at]
+    if char == "'":
+        end = text.find("'", at + 1)
+        return (None, at) if end < 0 else (text[at + 1 : end], end + 1)
+    if char == '"':
+        return _quoted(text, at + 1, env)
+    if char == "\\":
+        return (None, at) if at + 1 >= len(text) else (text[at + 1], at + 2)
+    if char == "$":
+        value, after = _variable(text, at, env)
+        # Outside quotes the shell would split the value into words and expand patterns in it.
+        return (value, after) if value and _SAFE.fullmatch(value) else (None, at)
+    if char == "~" and first:
+        home = env.get("HOME", "")
+        followed = text[at + 1 : at + 2] in ("", "/", " ")
+        return (home, at + 1) if followed and home else (None, at)
+    return char, at + 1
+
+
+def _quoted(text: str, at: int, env: dict[str, str]) -> tuple[str | None, int]:
+    found = ""
+    while at < len(text):
+        char = text[at]
+        if char == '"':
+            return found, at + 1
+        if char == "`":
+            return None, at
+        if char == "\\" and text[at + 1 : at + 2] in ("$", "`", '"', "\\", "\n"):
+            found += "" if text[at + 1] == "\n" else text[at + 1]
+            at += 2
+        elif char == "$":
+            value, at = _variable(text, at, env)
+            if value is None:
+                return None, at
+            found += value
+        else:
+            found += char
+            at += 1
+    return None, at
+
+
+def _variable(text: str, at: int, env: dict[str, str]) -> tuple[str | None, int]:
+    match = _NAME.match(text, at + 1)
+    if match is None:
+        return None, at
+    return env.get(match.group(1) or match.group(2), ""), match.end()

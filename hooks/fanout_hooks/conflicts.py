@@ -1,0 +1,153 @@
+"""Which hooks must wait for which: two conflict when one writes what the other reads or writes.
+
+Rules:
+1. Order is configuration order: of two that conflict, the earlier runs first. `after` may add to it, and can
+   turn it around for the two it names. The order is fixed before anything runs, so answers don't vary.
+2. Listing a folder reads it; writing below it conflicts with that.
+3. One resource, one hook at a time.
+4. A hook starts when its own predecessors have ended: no waves, nobody waits for a stranger.
+
+Pure: footprints in, predecessors out.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Footprint(NamedTuple):
+    """What a hook touches, as far as is known: real paths or patterns with `*`."""
+
+    name: str
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    resources: frozenset[str] = frozenset()
+    after: tuple[str, ...] = ()
+    in_turn: bool = False
+    """Runs in the one chain of Python hooks, so it follows the one before it there."""
+
+
+class Wait(NamedTuple):
+    """Hook `later` waits for hook `earlier`, and why."""
+
+    earlier: int
+    later: int
+    why: str
+
+
+def waits(hooks: Sequence[Footprint]) -> list[Wait]:
+    """Return who waits for whom in an event, each pair once, with the reason."""
+    found: dict[tuple[int, int], str] = {}
+    turned = _after(hooks, found)
+    last_in_turn = -1
+    for later, hook in enumerate(hooks):
+        for earlier in range(later):
+            why = clash(hooks[earlier], hook)
+            pair = (later, earlier) if (later, earlier) in turned else (earlier, later)
+            if why and pair not in found:
+                found[pair] = why
+        if hook.in_turn:
+            if last_in_turn >= 0 and (later, last_in_turn) not in found:
+                found.setdefault((last_in_turn, later), "the same worker")
+            last_in_turn = later
+    return [Wait(earlier, later, why) for (earlier, later), why in _acyclic(found).items()]
+
+
+def _after(hooks: Sequence[Footprint], found: dict[tuple[int, int], str]) -> set[tuple[int, int]]:
+    """Note the declared order; return the pairs in which it goes against configuration order."""
+    places = {hook.name: place for place, hook in enumerate(hooks)}
+    for later, hook in enumerate(hooks):
+        for name in hook.after:
+            earlier = places.get(name)
+            if earlier is not None and earlier != later:
+                found[earlier, later] = f'"{hook.name}" says after "{name}"'
+    return {pair for pair in found if pair[0] > pair[1]}
+
+
+def _acyclic(found: dict[tuple[int, int], str]) -> dict[tuple[int, int], str]:
+    """Leave out what would close a circle: declared order first, then configuration order.
+
+    Circles in `after` itself are a mistake that config.py reports by name; nothing may hang on one.
+    """
+    kept: dict[tuple[int, int], str] = {}
+    successors: dict[int, set[int]] = {}
+
+    def leads(start: int, goal: int) -> bool:
+        todo, seen = [start], set()
+        while todo:
+            at = todo.pop()
+            if at == goal:
+                return True
+            if at not in seen:
+                seen.add(at)
+                todo.extend(successors.get(at, ()))
+        return False
+
+    backwards = any(earlier > later for earlier, later in found)
+    for (earlier, later), why in found.items():
+        if backwards and leads(later, earlier):
+            continue
+        kept[earlier, later] = why
+        successors.setdefault(earlier, set()).add(later)
+    return kept
+
+
+def clash(one: Footprint, other: Footprint) -> str:
+    """Return why two hooks can't run at once, or ""."""
+    shared = one.resources & other.resources
+    if shared:
+        return f"both use {min(shared)}"
+    for path in _common(one.writes, other.writes):
+        return f"both write {path}"
+    for path in _common(one.writes, other.reads):
+        return f'"{one.name}" writes {path}, "{other.name}" reads it'
+    for path in _common(one.reads, other.writes):
+        return f'"{one.name}" reads {path}, "{other.name}" writes it'
+    return ""
+
+
+def _common(some: frozenset[str], others: frozenset[str]) -> Iterable[str]:
+    exact = some & others
+    if exact:
+        return [min(exact)]
+    return sorted(
+        written
+        for written in some
+        for other in others
+        if _same_place(written, other) or _same_place(other, written)
+    )[:1]
+
+
+def _same_place(one: str, other: str) -> bool:
+    if "*" in other and fnmatch.fnmatchcase(one, other):
+        return True
+    return os.path.dirname(one) == other
+
+
+def levels(count: int, found: Iterable[Wait]) -> list[int]:
+    """Return how many hooks each one has to wait for in a row, plus one: the longest chain is the maximum."""
+    before: dict[int, list[int]] = {}
+    for wait in found:
+        before.setdefault(wait.later, []).append(wait.earlier)
+    known: dict[int, int] = {}
+
+    def level(at: int) -> int:
+        if at not in known:
+            known[at] = 1
+            known[at] = 1 + max((level(one) for one in before.get(at, ())), default=0)
+        return known[at]
+
+    return [level(at) for at in range(count)]
+
+
+def lock_keys(hook: Footprint, written: frozenset[str]) -> dict[str, bool]:
+    """Return what to lock across events, and whether for writing; reading counts where somebody writes."""
+    keys = dict.fromkeys(hook.writes, True)
+    keys |= {f"resource {name}": True for name in hook.resources}
+    for path in hook.reads:
+        if path in written:
+            keys.setdefault(path, False)
+    return keys

@@ -1,0 +1,111 @@
+"""What outlives one event: interpreters, locks, what was learned, what was already said.
+
+The supervisor keeps one for its whole life; the cold path has one for an event.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fanout_hooks import config, memory
+from fanout_hooks.command import Program
+from fanout_hooks.decide import Opinion
+from fanout_hooks.interpreter import Interpreter, key_of
+from fanout_hooks.loop import Future, Loop
+from fanout_hooks.memory import Memory
+from fanout_hooks.perflog import OnRotate
+from fanout_hooks.resources import Locks
+
+AT_ONCE = 50
+"""Processes of hooks at work at one time; more wait their turn."""
+
+
+class Places:
+    """A bound on what runs at once."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: list[Future[bool]] = []
+
+    async def take(self) -> None:
+        while self._free == 0:
+            place: Future[bool] = Future()
+            self._waiting.append(place)
+            await place
+        self._free -= 1
+
+    def give_back(self) -> None:
+        self._free += 1
+        if self._waiting:
+            self._waiting.pop(0).set(True)
+
+
+class House:
+    def __init__(self, loop: Loop, state_folder: str, on_rotate: OnRotate | None = None) -> None:
+        self.loop = loop
+        self.on_rotate = on_rotate
+        self.places = Places(AT_ONCE)
+        self.locks = Locks(loop, os.path.join(state_folder, "locks"))
+        self._state = state_folder
+        self._configs: dict[tuple[Any, ...], config.Config] = {}
+        self._memories: dict[str, Memory] = {}
+        self._interpreters: dict[tuple[str, ...], Interpreter] = {}
+        self._said: set[str] = set()
+
+    def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
+        """Return the hooks of the registered scopes, read again when a file has changed."""
+        home = env.get("HOME") or os.path.expanduser("~")
+        state = tuple(
+            _state_of(config.path_of(scope, project, home)) for scope in scopes if scope in config.SCOPES
+        )
+        key = (*scopes, project, home, *state)
+        if key not in self._configs:
+            self._configs.clear()
+            self._configs[key] = config.load(scopes, project, home)
+        return self._configs[key]
+
+    def memory(self, project: str) -> Memory:
+        if project not in self._memories:
+            self._memories[project] = Memory(memory.path_of(self._state, project))
+        return self._memories[project]
+
+    def interpreter(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> Interpreter:
+        """Return the interpreter that a program's command names, started at its first use."""
+        key = key_of(program, env, cwd)
+        interpreter = self._interpreters.get(key)
+        if interpreter is None or interpreter.broken == "gone":
+            interpreter = self._interpreters[key] = Interpreter(self.loop)
+            interpreter.open(program, env, cwd)
+            interpreter.preload(known.modules.get(program.exe, ()))
+        return interpreter
+
+    async def gate(self, event: dict[str, Any], env: dict[str, str], mode: str) -> Opinion:
+        """Return what the sequential-agent gate says of an event."""
+        from fanout_hooks.gate_watch import opinion
+
+        return await opinion(self.loop, event, env, mode)
+
+    def news(self, problems: Iterable[str]) -> list[str]:
+        """Return what the user wasn't told yet."""
+        new = [problem for problem in problems if problem not in self._said]
+        self._said.update(new)
+        return new
+
+    def complain(self, text: str) -> None:
+        """Say something on stderr, once: the client keeps it for its debug log."""
+        if self.news([text]):
+            os.write(2, f"fanout hooks: {text}\n".encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        for interpreter in self._interpreters.values():
+            interpreter.close()
+
+
+def _state_of(path: str) -> tuple[int, int, int]:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (about.st_mtime_ns, about.st_size, about.st_ino)

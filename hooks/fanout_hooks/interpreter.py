@@ -1,0 +1,373 @@
+"""One interpreter that hooks name in their commands: its zygote, its workers, and one event's run in them.
+
+Theory of operation. `open` starts the hooks' own interpreter on zygote.py. A *seat* is a worker forked from
+it. A batch (one event's fast hooks, in order) takes an idle seat, else a new one; a few may work side by
+side, so that a hook that hangs doesn't hold up other events. Results come back one by one; the hook without a
+result when its worker dies is the one that killed it. After a crash, a deadline or a taint the next hook gets
+the next seat.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from fanout_hooks.command import Program
+from fanout_hooks.loop import Channel, Future, Loop, memory_file
+
+STARTING_S = 10.0
+PATIENCE_S = 0.1
+"""How long a batch waits for a busy seat before it gets another one."""
+SEATS_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
+MAX_SEATS = 50
+IDLE_SEATS = 1
+DEEP_LOOK_S = 5.0
+VERSION_FILES = (".python-version", ".tool-versions", ".mise.toml", "mise.toml")
+"""What a version manager's shim decides by, beside the environment."""
+
+
+class Task(NamedTuple):
+    """A hook to be run in a seat."""
+
+    place: int
+    program: Program
+    timeout_s: float
+
+
+class Ran(NamedTuple):
+    """What became of it. `exit` is negative for a signal, as in subprocess."""
+
+    place: int
+    exit: int
+    ms: float
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+    taint: str = ""
+    effects: dict[str, Any] | None = None
+
+
+class Scene(NamedTuple):
+    """What all hooks of an event share."""
+
+    stdin: int
+    env: dict[str, str]
+    cwd: str
+
+
+def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
+    """Return what tells interpreters apart: the command, its flags, and what a shim would choose by."""
+    about = os.stat(program.exe)
+    shim = _is_script(program.exe)
+    choice = tuple(_chosen_by(env, cwd)) if shim else ()
+    python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))
+    return (program.exe, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
+
+
+def _is_script(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def _chosen_by(env: dict[str, str], cwd: str) -> list[str]:
+    found = [
+        f"{name}={env[name]}"
+        for name in ("PYENV_VERSION", "ASDF_PYTHON_VERSION", "MISE_PYTHON_VERSION")
+        if name in env
+    ]
+    folder = cwd
+    while True:
+        for name in VERSION_FILES:
+            try:
+                about = os.stat(os.path.join(folder, name))
+            except OSError:
+                continue
+            found.append(f"{folder}/{name}:{about.st_mtime_ns}")
+        if os.path.dirname(folder) == folder:
+            return [*found, cwd if not found else ""]
+        folder = os.path.dirname(folder)
+
+
+class Seat:
+    """One worker process, as seen from here."""
+
+    __slots__ = ("channel", "died", "pid")
+
+    def __init__(self, channel: Channel, pid: int) -> None:
+        self.channel = channel
+        self.pid = pid
+        self.died: Future[int] = Future()
+
+
+class Interpreter:
+    """Start it with `open`; when `broken` is set, its hooks run a process each instead."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.broken = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: Channel | None = None
+        self._ready: Future[bool] = Future()
+        self._forking: list[tuple[Channel, Future[Seat | None]]] = []
+        self._seats: dict[int, Seat] = {}
+        self._idle: list[Seat] = []
+        self._waiting: list[Future[bool]] = []
+        self.modules: set[str] = set()
+        """Standard modules that hooks were seen to import: new workers have them from the start."""
+
+    # --- the zygote ------------------------------------------------------------------------------------
+
+    def open(self, program: Program, env: dict[str, str], cwd: str) -> None:
+        """Start the zygote; `ready` tells when it serves."""
+        ours, theirs = socket.socketpair()
+        zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+        flags = [f"-{program.flags}"] if program.flags else []
+        command = [program.exe, *flags, zygote, str(theirs.fileno()), program.flags]
+        os.set_inheritable(theirs.fileno(), True)
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    command,
+                    env=env,
+                    cwd=cwd,
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            self._break(f"{program.exe}: {error.strerror or error}")
+            return
+        self._control = Channel(self.loop, ours)
+        self.loop.spawn(self._listen(self._control, program.exe))
+
+    async def ready(self) -> bool:
+        """Wait until the zygote serves; False when it never will."""
+        serves = await self.loop.first(self._ready, STARTING_S)
+        return serves is True
+
+    async def _listen(self, control: Channel, exe: str) -> None:
+        while True:
+            message = await control.get()
+            if message is None:
+                break
+            if "ready" in message:
+                self._ready.set(True)
+            elif "forked" in message:
+                channel, future = self._forking.pop(0)
+                seat = Seat(channel, message["forked"])
+                self._seats[seat.pid] = seat
+                future.set(seat)
+            elif "died" in message:
+                gone = self._seats.pop(message["died"], None)
+                if gone is not None:
+                    self._forget(gone)
+                    gone.died.set(message["status"])
+        self._break(f"{exe} can't be kept warm")
+
+    def _break(self, why: str) -> None:
+        self.broken = why
+        self._ready.set(False)
+        for _, future in self._forking:
+            future.set(None)
+        self._forking.clear()
+        for seat in list(self._seats.values()):
+            seat.died.set(-signal.SIGKILL)
+        self._seats.clear()
+        self._idle.clear()
+        self._free_one()
+        if self._process is not None:
+            self._process.poll()
+
+    def close(self) -> None:
+        """End the zygote; it takes its workers along."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            try:
+                self._process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    @property
+    def children(self) -> int:
+        return len(self._seats)
+
+    # --- seats -----------------------------------------------------------------------------------------
+
+    async def _fork(self) -> Seat | None:
+        if self._control is None or self._control.closed or not await self.ready():
+            return None
+        ours, theirs = socket.socketpair()
+        future: Future[Seat | None] = Future()
+        self._forking.append((Channel(self.loop, ours), future))
+        with theirs:
+            self._control.send({"do": "fork"}, (theirs.fileno(),))
+        return await future
+
+    async def _take(self) -> Seat | None:
+        """Return a seat: an idle one, a new one, or after a while yet another one."""
+        while True:
+            if self._idle:
+                return self._idle.pop()
+            if len(self._seats) + len(self._forking) < SEATS_AT_ONCE or self.broken:
+                return await self._fork()
+            free: Future[bool] = Future()
+            self._waiting.append(free)
+            if await self.loop.first(free, PATIENCE_S) is None and len(self._seats) < MAX_SEATS:
+                return await self._fork()
+
+    def _give_back(self, seat: Seat) -> None:
+        if seat.died.done:
+            return
+        if len(self._idle) >= IDLE_SEATS and not self._waiting:
+            seat.channel.close()  # it ends by itself; nothing at rest but one worker
+            return
+        self._idle.append(seat)
+        self._free_one()
+
+    def _free_one(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            future.set(True)
+
+    def _forget(self, seat: Seat) -> None:
+        if seat in self._idle:
+            self._idle.remove(seat)
+        seat.channel.close()
+        self._free_one()
+
+    def _kill(self, seat: Seat) -> None:
+        if self._control is not None and not seat.died.done:
+            self._control.send({"do": "kill", "pid": seat.pid})
+
+    def preload(self, names: Iterable[str]) -> None:
+        """Have the zygote import standard modules."""
+        new = set(names) - self.modules
+        if new and self._control is not None:
+            self.modules |= new
+            self._control.send({"do": "import", "names": sorted(new)})
+
+    async def warm_up(self) -> None:
+        """Have a seat ready before it is needed."""
+        if not self._idle:
+            seat = await self._fork()
+            if seat is not None:
+                self._give_back(seat)
+
+    # --- running ---------------------------------------------------------------------------------------
+
+    async def run(self, tasks: list[Task], scene: Scene, tell: Callable[[Ran], None], *, alone: bool) -> bool:
+        """Run hooks in order and tell each result as it comes; False when the interpreter doesn't serve.
+
+        `alone`: the first (only) hook gets a process that nobody had before or has after.
+        """
+        left = list(tasks)
+        while left:
+            seat = await (self._fork() if alone else self._take())
+            if seat is None:
+                return False
+            left = await self._run_in(seat, left, scene, tell, alone=alone)
+        return True
+
+    async def _run_in(
+        self, seat: Seat, tasks: list[Task], scene: Scene, tell: Callable[[Ran], None], *, alone: bool
+    ) -> list[Task]:
+        """Run tasks in one seat until it is done or spoilt; return what is left."""
+        out, err = memory_file("out"), memory_file("err")
+        try:
+            hooks = [
+                {
+                    "i": task.place,
+                    "script": task.program.script,
+                    "argv": task.program.argv,
+                    "exe": task.program.exe,
+                }
+                for task in tasks
+            ]
+            seat.channel.send({"hooks": hooks, "cwd": scene.cwd, "env": scene.env}, (scene.stdin, out, err))
+            left = list(tasks)
+            spans = (0, 0)
+            while left:
+                message, timed_out = await self._result(seat, left[0].timeout_s)
+                if message is None:
+                    status = await seat.died
+                    tell(_died(left[0], status, spans, out, err, timed_out=timed_out))
+                    return left[1:]
+                task = left.pop(0)
+                spans = (message["out"][1], message["err"][1])
+                tell(_ran(task, message, out, err))
+                if message["taint"]:
+                    break
+            self.loop.spawn(self._look_back(seat, alone=alone))
+            return left
+        finally:
+            os.close(out)
+            os.close(err)
+
+    async def _result(self, seat: Seat, timeout_s: float) -> tuple[dict[str, Any] | None, bool]:
+        timed_out = False
+
+        def late() -> None:
+            nonlocal timed_out
+            if timer.result():
+                timed_out = True
+                self._kill(seat)
+
+        timer = self.loop.timer(timeout_s)
+        timer.then(late)
+        message = await seat.channel.get()
+        timer.set(False)
+        # The hook may have closed our socket, or written nonsense into it: its exit status still comes.
+        if message is None and await self.loop.first(seat.died, 0.2) is None:
+            self._kill(seat)
+        return message, timed_out
+
+    async def _look_back(self, seat: Seat, *, alone: bool) -> None:
+        """Wait for the deep look; a clean seat serves again, any other is ended."""
+        said = self.loop.spawn(seat.channel.get())
+        message = await self.loop.first(said, DEEP_LOOK_S)
+        self.preload(message.get("modules", ()) if message is not None else ())
+        if message is not None and not message.get("taint") and not alone:
+            self._give_back(seat)
+            return
+        seat.channel.close()  # ends the worker, not what its hooks left running on purpose
+        if await self.loop.first(seat.died, 1.0) is None:
+            self._kill(seat)
+        if not alone and not self._idle and not self.broken:
+            await self.warm_up()
+
+
+def _ran(task: Task, message: dict[str, Any], out: int, err: int) -> Ran:
+    return Ran(
+        task.place,
+        message["exit"],
+        message["ms"],
+        _span(out, *message["out"]),
+        _span(err, *message["err"]),
+        taint=message["taint"],
+        effects=message["effects"],
+    )
+
+
+def _died(task: Task, status: int, spans: tuple[int, int], out: int, err: int, *, timed_out: bool) -> Ran:
+    stdout = _span(out, spans[0], os.fstat(out).st_size)
+    stderr = _span(err, spans[1], os.fstat(err).st_size)
+    return Ran(task.place, status, 0.0, stdout, stderr, timed_out, taint="ended the process")
+
+
+MAX_OUTPUT = 16 << 20
+
+
+def _span(fd: int, begin: int, end: int) -> bytes:
+    return os.pread(fd, min(end - begin, MAX_OUTPUT), begin) if end > begin else b""

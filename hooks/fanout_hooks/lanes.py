@@ -1,0 +1,142 @@
+"""Lanes: hooks that run as their authors wrote them, a process each, side by side.
+
+Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has a process group of its own,
+its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that
+keeps stdout open (a daemon, a watcher) would otherwise hold the turn. At the deadline the whole group is
+killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+from fanout_hooks.config import Hook
+from fanout_hooks.loop import Future, Loop, memory_file
+
+MAX_OUTPUT = 16 << 20
+POLL_S = 0.005
+"""Where the system has no pidfd (macOS), a child's end is looked for this often."""
+
+
+class Ended(NamedTuple):
+    """What a process left: `exit` is negative for a signal."""
+
+    exit: int
+    ms: float
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+
+
+def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
+    """Return what to execute: the exec form as it is, else a shell as the client uses it."""
+    return [command, *args] if args is not None else ["/bin/sh", "-c", command]
+
+
+def http_line(hook: Hook) -> list[str]:
+    """Return the command that posts the event to an `http` hook and prints what it answers."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
+    return [sys.executable, "-I", "-S", script, hook.url, json.dumps(hook.headers)]
+
+
+def http_env(hook: Hook, env: dict[str, str]) -> dict[str, str]:
+    """Return only what the hook's headers may use: other variables are none of that server's business."""
+    return {name: env.get(name, "") for name in hook.allowed_env}
+
+
+async def run(
+    loop: Loop, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float
+) -> Ended:
+    """Run one command to its end or its deadline."""
+    out, err = memory_file("out"), memory_file("err")
+    began = time.perf_counter()
+    try:
+        source = reopened(stdin)
+        try:
+            process = subprocess.Popen(  # noqa: ASYNC220 - this loop is ours, and starting takes 1 ms
+                line, stdin=source, stdout=out, stderr=err, env=env, cwd=nearest(cwd), start_new_session=True
+            )
+        except (OSError, ValueError) as error:
+            # What a shell says of a command it can't start; the client, too, goes on.
+            return Ended(127, _ms(began), b"", f"{line[0]}: {error}\n".encode())
+        finally:
+            os.close(source)
+        ended = _end_of(loop, process)
+        timed_out = await loop.first(ended, timeout_s) is None
+        if timed_out:
+            kill_group(process.pid)
+            await ended
+        return Ended(process.returncode, _ms(began), _content(out), _content(err), timed_out)
+    finally:
+        os.close(out)
+        os.close(err)
+
+
+def _end_of(loop: Loop, process: subprocess.Popen[bytes]) -> Future[bool]:
+    ended: Future[bool] = Future()
+    if hasattr(os, "pidfd_open"):
+        try:
+            fd = os.pidfd_open(process.pid)
+        except OSError:
+            loop.spawn(_poll(loop, process, ended))
+            return ended
+
+        def gone() -> None:
+            loop.unwatch(fd)
+            os.close(fd)
+            process.wait()
+            ended.set(True)
+
+        loop.watch(fd, gone)
+    else:
+        loop.spawn(_poll(loop, process, ended))
+    return ended
+
+
+async def _poll(loop: Loop, process: subprocess.Popen[bytes], ended: Future[bool]) -> None:
+    while process.poll() is None:
+        await loop.sleep(POLL_S)
+    ended.set(True)
+
+
+def kill_group(pid: int) -> None:
+    for end in (os.killpg, os.kill):
+        try:
+            end(pid, signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def reopened(fd: int) -> int:
+    """Return a descriptor of the same content with a position of its own, at the start."""
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        copy = memory_file("stdin")
+        os.write(copy, os.pread(fd, os.fstat(fd).st_size, 0))
+        os.lseek(copy, 0, os.SEEK_SET)
+        return copy
+
+
+def nearest(folder: str) -> str:
+    """Return the folder, or the nearest one above it that is still there."""
+    while not os.path.isdir(folder):
+        above = os.path.dirname(folder)
+        if above in ("", folder):
+            return "/"
+        folder = above
+    return folder
+
+
+def _content(fd: int) -> bytes:
+    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
+
+
+def _ms(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 3)

@@ -1,0 +1,258 @@
+"""A small event loop: coroutines, timers and descriptors in one thread, without asyncio's 38 ms of import.
+
+What is here is what the hooks' own processes need: `Future` (set once, awaited by any number), `Loop.spawn`,
+`sleep`, `readable`, and `Channel` for messages over a socket. There is no cancelling: what must end early is
+killed, and its end is an event like any other.
+"""
+
+from __future__ import annotations
+
+import array
+import heapq
+import json
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+HEAD = 4
+MAX_MESSAGE = 256 << 20
+
+
+class Future(Generic[T]):
+    """A value that comes later. Setting it again changes nothing."""
+
+    __slots__ = ("_calls", "_error", "_value", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._value: T
+        self._error: BaseException | None = None
+        self._calls: list[Callable[[], None]] = []
+
+    def set(self, value: T) -> None:
+        if not self.done:
+            self._value = value
+            self._finish()
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done:
+            self._error = error
+            self._finish()
+
+    def _finish(self) -> None:
+        self.done = True
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def then(self, call: Callable[[], None]) -> None:
+        if self.done:
+            call()
+        else:
+            self._calls.append(call)
+
+    def __await__(self) -> Generator[Future[T], None, T]:
+        if not self.done:
+            yield self
+        return self.result()
+
+
+class Loop:
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._timers: list[tuple[float, int, Future[bool]]] = []
+        self._number = 0
+        self._ready: deque[Callable[[], None]] = deque()
+        self._stopped = False
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine; the future ends with it, error included."""
+        ended: Future[T] = Future()
+
+        def step() -> None:
+            try:
+                waiting = coroutine.send(None)
+            except StopIteration as stop:
+                ended.set(stop.value)
+            except Exception as error:  # noqa: BLE001 - handed to whoever awaits the coroutine
+                ended.fail(error)
+            else:
+                waiting.then(lambda: self._ready.append(step))
+
+        self._ready.append(step)
+        return ended
+
+    def timer(self, seconds: float) -> Future[bool]:
+        """Return a future that is set to True after a time; set it to False to call it off."""
+        future: Future[bool] = Future()
+        self._number += 1
+        heapq.heappush(self._timers, (time.monotonic() + seconds, self._number, future))
+        return future
+
+    async def sleep(self, seconds: float) -> None:
+        await self.timer(seconds)
+
+    async def first(self, future: Future[T], seconds: float) -> T | None:
+        """Wait for a future, but only for a time; None when the time is over."""
+        if future.done:
+            return future.result()
+        either: Future[bool] = Future()
+        timer = self.timer(seconds)
+        future.then(lambda: either.set(True))
+        timer.then(lambda: either.set(False))
+        in_time = await either
+        timer.set(False)
+        return future.result() if in_time else None
+
+    def watch(self, fd: int, call: Callable[[], None]) -> None:
+        self._readers[fd] = call
+        self._poll.register(fd, select.POLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        if self._readers.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run until a coroutine has ended (or `stop`), and return what it returned."""
+        ended = self.spawn(main)
+        while not ended.done and not self._stopped:
+            self._turn()
+        return ended.result()
+
+    def _turn(self) -> None:
+        while self._ready:
+            self._ready.popleft()()
+        if self._due():
+            return
+        wait = None
+        if self._timers:
+            wait = max(0.0, self._timers[0][0] - time.monotonic()) * 1000 + 0.5
+        for fd, _ in self._poll.poll(wait):
+            call = self._readers.get(fd)
+            if call is not None:
+                call()
+        self._due()
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        any_due = False
+        while self._timers and (self._timers[0][2].done or self._timers[0][0] <= now):
+            future = heapq.heappop(self._timers)[2]
+            any_due = any_due or not future.done
+            future.set(True)
+        return any_due
+
+
+class Channel:
+    """Messages over a stream socket: four bytes of length, then JSON; descriptors may ride along."""
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self._loop = loop
+        self._received = bytearray()
+        self._arrived: deque[dict[str, Any]] = deque()
+        self._waiting: Future[bool] | None = None
+        self.closed = False
+        loop.watch(sock.fileno(), self._read)
+
+    def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+        """Send a message at once. The other side reads as long as it lives; a dead one is seen by `get`."""
+        body = json.dumps(message).encode()
+        data = memoryview(len(body).to_bytes(HEAD, "big") + body)
+        try:
+            if fds:
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+                data = data[self.sock.sendmsg([data], rights) :]
+            self.sock.setblocking(True)
+            self.sock.settimeout(5.0)
+            self.sock.sendall(data)
+        except OSError:
+            self._end()
+        finally:
+            if not self.closed:
+                self.sock.setblocking(False)
+
+    async def get(self) -> dict[str, Any] | None:
+        """Return the next message, or None when the other side is gone (or talks nonsense)."""
+        while not self._arrived and not self.closed:
+            self._waiting = Future()
+            await self._waiting
+        return self._arrived.popleft() if self._arrived else None
+
+    def close(self) -> None:
+        self._end()
+
+    def _read(self) -> None:
+        try:
+            data = self.sock.recv(1 << 16)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+            return
+        self._received += data
+        while not self.closed and len(self._received) >= HEAD:
+            size = int.from_bytes(self._received[:HEAD], "big")
+            if size > MAX_MESSAGE:
+                self._end()
+                return
+            if len(self._received) < HEAD + size:
+                return
+            self._take(bytes(self._received[HEAD : HEAD + size]))
+            del self._received[: HEAD + size]
+
+    def _take(self, body: bytes) -> None:
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError):
+            self._end()
+            return
+        if isinstance(message, dict):
+            self._arrived.append(message)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.set(True)
+
+    def _end(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._loop.unwatch(self.sock.fileno())
+            self.sock.close()
+            self._wake()
+
+
+def memory_file(name: str) -> int:
+    """Return a descriptor of a file that nobody else can open: output in it outlives whoever wrote it."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    import tempfile
+
+    fd, path = tempfile.mkstemp(prefix="fanout-")
+    os.unlink(path)
+    return fd
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything: one write may take less."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

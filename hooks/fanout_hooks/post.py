@@ -1,0 +1,54 @@
+"""Posts stdin to a URL and prints the answer: an `http` hook as a command.
+
+As the client does it: 2xx with JSON or nothing is an answer, anything else is a failure that changes nothing.
+`python -I -S post.py URL HEADERS`; `$NAME` and `${NAME}` in headers come from the environment, which holds
+only what the hook was allowed. Redirects aren't followed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import sys
+from urllib.parse import urlsplit
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def main(url: str, headers: str) -> int:
+    parts = urlsplit(url)
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    if parts.scheme not in kinds or not parts.hostname:
+        return _fail(f"{url} is no http address")
+    connection = kinds[parts.scheme](parts.hostname, parts.port)
+    sent = {"Content-Type": "application/json"} | {
+        name: _filled(value) for name, value in json.loads(headers)
+    }
+    target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+    try:
+        connection.request("POST", target, sys.stdin.buffer.read(), sent)
+        response = connection.getresponse()
+        body = response.read(16 << 20).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        return _fail(str(error))
+    if not 200 <= response.status < 300:
+        return _fail(f"HTTP {response.status} from {parts.hostname}")
+    if body.strip() and not body.lstrip().startswith("{"):
+        return _fail(f"{parts.hostname} answered something that isn't JSON")
+    sys.stdout.write(body)
+    return 0
+
+
+def _filled(value: str) -> str:
+    return _VARIABLE.sub(lambda match: os.environ.get(match.group(1) or match.group(2), ""), value)
+
+
+def _fail(why: str) -> int:
+    sys.stderr.write(why + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,104 @@
+"""The warm path's process: takes events from the server, runs their hooks, answers. Many at once, one thread.
+
+Started by the server (hook_bridge.py) with one end of a socket; ends when the server's end closes, and takes
+every hook's process along that belongs to it. It never imports or runs hook code: interpreters do.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from fanout_hooks import claims, environment
+from fanout_hooks import event as events
+from fanout_hooks.dispatch import Answer, Handled, Request, handle
+from fanout_hooks.house import House
+from fanout_hooks.loop import Channel, Loop
+from fanout_hooks.memory import state_folder
+
+SWEEP_S = 300.0
+
+
+class Supervisor:
+    def __init__(self, loop: Loop, server: Channel, env: dict[str, str], pids: tuple[int, int]) -> None:
+        self.loop = loop
+        self.server = server
+        self.env = env
+        self.client_pid = pids[1]
+        self.owner = f"server {pids[0]}"
+        self.house = House(loop, state_folder(env))
+        self.alive = claims.folder(state_folder(env))
+        self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
+
+    async def serve(self) -> None:
+        """Answer events until the server is gone."""
+        self.loop.spawn(self._sweep())
+        while True:
+            message = await self.server.get()
+            if message is None:
+                return
+            self.loop.spawn(self._answer(message))
+
+    async def _answer(self, message: dict[str, Any]) -> None:
+        handled = Handled(Answer("{}"), lambda: None)
+        name = ""
+        try:
+            arguments = message["arguments"]
+            event = events.from_input(arguments)
+            scopes = str(arguments.get("fanout_scopes", ""))
+            only, gate = str(arguments.get("fanout_only", "")), str(arguments.get("fanout_gate", ""))
+            name = events.claim_name(event, scopes, only)
+            if claims.claim(self.alive, name, self.owner):
+                env = self._env(event)
+                handled = await handle(self.house, Request(event, tuple(scopes.split()), env, only, gate))
+        except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
+            self.house.complain(f"{type(error).__name__}: {error}")
+        self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
+        handled.afterwards()
+        await self.loop.sleep(claims.WARM_CLAIM_S)
+        claims.drop(self.alive, name)
+
+    def _env(self, event: dict[str, Any]) -> dict[str, str]:
+        """Return the event's environment: one object for the same content, so that it is compared fast."""
+        effort = event.get("effort")
+        key = (str(event.get("session_id")), str(event.get("cwd")), str(effort))
+        if key not in self._envs:
+            if len(self._envs) > 64:
+                self._envs.clear()
+            self._envs[key] = environment.for_event(self.env, event, self.client_pid)
+        return self._envs[key]
+
+    async def _sweep(self) -> None:
+        while True:
+            claims.sweep(self.alive)
+            await self.loop.sleep(SWEEP_S)
+
+
+def main(fd: int) -> int:
+    """Serve on a socket that the server gave us."""
+    env = dict(os.environ)
+    server_pid = os.getppid()
+    client_pid = int(env.get("CLAUDE_PID") or _parent_of(server_pid))
+    key = claims.client_key(env, client_pid)
+    loop = Loop()
+    supervisor = Supervisor(loop, Channel(loop, socket.socket(fileno=fd)), env, (server_pid, client_pid))
+    try:
+        claims.mark(supervisor.alive, key, server_pid)
+    except OSError as error:
+        supervisor.house.complain(f"{error}: sentinels will run the hooks themselves")
+    try:
+        loop.run(supervisor.serve())
+    finally:
+        claims.unmark(supervisor.alive, key, server_pid)
+        supervisor.house.close()
+    return 0
+
+
+def _parent_of(pid: int) -> int:
+    """Return a process's parent, 0 where the system doesn't say."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,386 @@
+"""Runs Python hooks, one after another, in one process, as if each had a process of its own.
+
+Theory of operation. A hook's price is its interpreter (15 to 40 ms), not its own work (0.1 ms). So one
+process, forked from a zygote of the very interpreter that the hooks' command names, runs them in turn. Before
+each hook it gives what a fresh process would have: a fresh `__main__`, stdin, stdout and stderr on fresh
+descriptors, environment, folder, umask, path, argv, signals. After each it ends the hook as an interpreter
+would (threads joined, atexit run, buffers flushed, objects dropped) and looks whether anything stayed behind.
+What can be put back is put back; anything else is *taint*: it is reported, and the process is not used again.
+
+Three looks, by price:
+  prevent  before and after each hook: everything that is cheap to set
+  check    after each hook: the modules that programs patch, descriptors, threads, signals
+  deep     after the last hook of an event, when its answer is out: every module, its classes, limits
+
+A crash or a hang costs the hook its life and nobody else's: the supervisor sees which hook had no result yet,
+its output so far is in memory that outlives us, and the next process goes on with the next hook.
+
+This file runs under the hooks' interpreter, not under ours: nothing newer than Python 3.8, standard library
+only, and as few imports as possible, for each is already there when a hook looks at sys.modules.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import atexit
+import errno
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import types
+from typing import Any
+
+from fanout_hooks.observe import Effects, Watch, ignored_prefixes
+from fanout_hooks.pristine import Pristine, open_fds
+
+SMALL_STDIN = 48 * 1024
+"""Fits a socket's buffer whole: then stdin is a socket, as under the client; else a file in memory."""
+HEAD = 4
+FD_FLOOR = 200
+"""Our own descriptors live above; a hook's own come from 3 upwards, as in a fresh process."""
+
+
+NOISY = frozenset(("antigravity", "this", "__main__"))
+"""Standard modules that do something when imported."""
+
+
+# --- messages ----------------------------------------------------------------------------------------------
+
+
+def send(sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+    body = json.dumps(message).encode()
+    data = len(body).to_bytes(HEAD, "big") + body
+    if fds:
+        sent = sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        data = data[sent:]
+    sock.sendall(data)
+
+
+def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Return the next message and the descriptors that came with it; None when the other side is gone."""
+    fds: list[int] = []
+    data = b""
+    wanted = HEAD
+    while len(data) < wanted:
+        more, ancillary, _, _ = sock.recvmsg(wanted - len(data), socket.CMSG_SPACE(4 * 8))
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                got = array.array("i")
+                got.frombytes(payload[: len(payload) - len(payload) % got.itemsize])
+                fds.extend(got)
+        if not more:
+            return None
+        data += more
+        if len(data) == HEAD and wanted == HEAD:
+            wanted = HEAD + int.from_bytes(data, "big")
+    return json.loads(data[HEAD:]), fds
+
+
+# --- one program -------------------------------------------------------------------------------------------
+
+
+class Programs:
+    """Compiled scripts, by file and what the file system says of it: an edited hook is the new code."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, tuple[tuple[int, ...], types.CodeType]] = {}
+        self._folders: dict[str, str] = {}
+
+    def load(self, file: str, script: str) -> types.CodeType:
+        """Return a script's code, named as its command names it; OSError, SyntaxError, ValueError."""
+        about = os.stat(file)
+        version = (about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino)
+        known = self._compiled.get(file)
+        if known is not None and known[0] == version and known[1].co_filename == script:
+            return known[1]
+        with io.FileIO(file) as opened:
+            source = opened.readall()
+        code = compile(source, script, "exec", dont_inherit=True)
+        self._compiled[file] = (version, code)
+        return code
+
+    def folder(self, script: str) -> str:
+        """Return what python puts first on the path: the script's real folder."""
+        if script not in self._folders or os.path.islink(script):
+            self._folders[script] = os.path.dirname(os.path.realpath(script))
+        return self._folders[script]
+
+
+def run_program(code: types.CodeType, script: str) -> int:
+    """Run a script as `python script` would, to the end of its interpreter; return its exit code."""
+    main = types.ModuleType("__main__")
+    loader = sys.modules["importlib.machinery"].SourceFileLoader("__main__", script)
+    vars(main).update(
+        __file__=script, __builtins__=sys.modules["builtins"], __loader__=loader, __cached__=None
+    )
+    sys.modules["__main__"] = main
+    status = _guarded(lambda: exec(code, vars(main)))  # noqa: S102 - running hooks is what this file is for
+    _guarded(_join_threads)
+    _guarded(atexit._run_exitfuncs)  # noqa: SLF001 - what the interpreter itself calls at its end
+    if not _flushed():
+        status = status or 120
+    main.__dict__.clear()
+    _flushed()
+    return status
+
+
+def _guarded(call: Any) -> int:
+    try:
+        call()
+    except SystemExit as end:
+        return _exit_status(end)
+    except KeyboardInterrupt:
+        _show(sys.exc_info())
+        return 130
+    except BaseException:  # noqa: BLE001 - this is the top level of somebody else's program
+        _show(sys.exc_info())
+        return 1
+    return 0
+
+
+def _exit_status(end: SystemExit) -> int:
+    if end.code is None:
+        return 0
+    if isinstance(end.code, int):
+        return end.code & 0xFF
+    if sys.stderr is not None:
+        _guarded(lambda: sys.stderr.write(f"{end.code}\n"))
+    return 1
+
+
+def _show(raised: Any) -> None:
+    """Print a traceback as the interpreter would: without the frames that are ours."""
+    kind, value, trace = raised
+    for _ in range(2):
+        trace = trace.tb_next if trace is not None else None
+    try:
+        sys.excepthook(kind, value.with_traceback(trace), trace)
+    except BaseException:  # noqa: BLE001 - the hook's own excepthook, or a closed stderr
+        return
+
+
+def _join_threads() -> None:
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return
+    for call in reversed(getattr(threading, "_threading_atexits", ())):
+        call()
+    this = threading.current_thread()
+    for thread in threading.enumerate():
+        if thread is not this and not thread.daemon:
+            thread.join()
+
+
+def _flushed() -> bool:
+    good = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except BaseException:  # noqa: BLE001 - whatever a hook put there; the interpreter, too, goes on
+            good = stream is sys.stderr and good
+    return good
+
+
+# --- the process around it ---------------------------------------------------------------------------------
+
+
+class Worker:
+    """This process: what it may use, and the picture of how it has to look between hooks."""
+
+    def __init__(self, sock: socket.socket, flags: str) -> None:
+        self.sock = sock
+        self.unbuffered = "u" in flags
+        self.safe_path = "I" in flags or "P" in flags or bool(getattr(sys.flags, "safe_path", False))
+        self.watch = Watch()
+        self.watch.install()
+        self.programs = Programs()
+        self.ignored = ignored_prefixes()
+        self.known: dict[str, set[str]] = {}
+        self.forms = {
+            number: (stream.encoding, stream.errors)
+            for number, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__))
+            if stream is not None
+        }
+        self.pristine = Pristine(frozenset(open_fds()))
+        self.reported = set(sys.modules)
+
+    def serve(self) -> None:
+        """Run jobs until the supervisor has gone. Does not return when a hook ends the process."""
+        while True:
+            got = receive(self.sock)
+            if got is None:
+                os._exit(0)
+            message, fds = got
+            fds = [_parked(fd) for fd in fds]
+            self.run(message, fds)
+            for fd in fds:
+                os.close(fd)
+            self.pristine.accept()
+
+    def run(self, job: dict[str, Any], fds: list[int]) -> None:
+        """Run one event's hooks in order, a result message after each, a closing one after the deep look."""
+        stdin, out, err = fds
+        kept = self.pristine.kept_fds
+        self.pristine.kept_fds = kept | frozenset(fds)
+        size = os.fstat(stdin).st_size
+        payload = os.pread(stdin, size, 0) if size <= SMALL_STDIN else None
+        tainted = ""
+        for hook in job["hooks"]:
+            result = self._one(hook, job, (stdin, out, err), payload)
+            tainted = result["taint"]
+            self._tell(result)
+            if tainted:
+                break
+        self._dress_down()
+        self.pristine.kept_fds = kept
+        taint = tainted or self.pristine.deep_taint()
+        send(self.sock, {"done": True, "taint": taint, "modules": self._new_modules()})
+
+    def _one(
+        self, hook: dict[str, Any], job: dict[str, Any], fds: tuple[int, int, int], payload: bytes | None
+    ) -> dict[str, Any]:
+        effects = Effects()
+        began = time.perf_counter()
+        cpu = time.process_time()
+        spans = [os.fstat(fd).st_size for fd in fds[1:]]
+        self._dress(hook, job, fds, payload)
+        script, file = hook["script"], os.path.join(job["cwd"], hook["script"])
+        try:
+            code = self.programs.load(file, script)
+        except OSError as error:
+            status = _cannot_open(script, error)
+        except (SyntaxError, ValueError):
+            status = _guarded(lambda: self.programs.load(file, script))
+        else:
+            self.watch.effects = effects
+            status = run_program(code, script)
+            self.watch.effects = None
+        self.pristine.put_back()
+        taint = "started a process" if effects.spawns else self.pristine.taint()
+        return {
+            "i": hook["i"],
+            "exit": status,
+            "ms": round((time.perf_counter() - began) * 1000, 3),
+            "cpu_ms": round((time.process_time() - cpu) * 1000, 3),
+            "taint": taint,
+            "out": [spans[0], os.fstat(fds[1]).st_size],
+            "err": [spans[1], os.fstat(fds[2]).st_size],
+            "effects": self._news(file, effects),
+        }
+
+    def _new_modules(self) -> list[str]:
+        """Return the standard modules that these hooks imported first."""
+        standard = getattr(sys, "stdlib_module_names", ())
+        loaded = set(sys.modules) - self.reported
+        self.reported |= loaded
+        return sorted(name for name in loaded if name.partition(".")[0] in standard and name not in NOISY)
+
+    def _tell(self, result: dict[str, Any]) -> None:
+        try:
+            send(self.sock, result)
+        except OSError:
+            os._exit(
+                result["exit"]
+            )  # the hook closed our socket: its exit code is all that can still be told
+
+    def _news(self, file: str, effects: Effects) -> dict[str, Any] | None:
+        """Return what no earlier run showed; raw paths are compared, for real ones are dear."""
+        raw = {f"r{path}" for path in effects.reads} | {f"w{path}" for path in effects.writes}
+        raw |= {name for name in ("spawns", "opaque") if getattr(effects, name)}
+        known = self.known.setdefault(file, {""})
+        if raw <= known:
+            return None
+        known |= raw
+        searched = frozenset(os.path.realpath(folder) for folder in (*sys.path, self.programs.folder(file)))
+        return effects.settled((*self.ignored, os.path.realpath(file)), searched)
+
+    def _dress(
+        self, hook: dict[str, Any], job: dict[str, Any], fds: tuple[int, int, int], payload: bytes | None
+    ) -> None:
+        """Give the process everything that a fresh one would have for this hook."""
+        _chdir(job["cwd"])
+        self.pristine.set_environ(job["env"])
+        stdin = os.open(f"/proc/self/fd/{fds[0]}", os.O_RDONLY) if payload is None else _socket_with(payload)
+        os.dup2(stdin, 0)
+        os.close(stdin)
+        for number in (1, 2):
+            os.dup2(fds[number], number)
+        self._streams()
+        sys.argv = [hook["script"], *hook["argv"]]
+        sys.executable = hook["exe"]
+        if not self.safe_path:
+            sys.path.insert(0, self.programs.folder(os.path.join(job["cwd"], hook["script"])))
+
+    def _dress_down(self) -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        if null > 2:
+            os.close(null)
+
+    def _streams(self) -> None:
+        reader = io.BufferedReader(io.FileIO(0, "r", closefd=False))
+        sys.stdin = io.TextIOWrapper(reader, *self.forms[0])
+        vars(sys)["__stdin__"] = sys.stdin  # "final" to type checkers, and what a fresh process has
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            raw = io.FileIO(number, "w", closefd=False)
+            stream = io.TextIOWrapper(
+                io.BufferedWriter(raw),
+                *self.forms[number],
+                newline="\n",
+                line_buffering=number == 2,
+                write_through=self.unbuffered,
+            )
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def _socket_with(payload: bytes) -> int:
+    ours, theirs = _socket.socketpair()  # without the wrapper's enums
+    ours.send(payload)
+    ours.close()
+    return theirs.detach()
+
+
+def _chdir(path: str) -> None:
+    """Go to the event's folder; where it is gone, to the nearest one above."""
+    while True:
+        try:
+            os.chdir(path)
+        except OSError:
+            above = os.path.dirname(path)
+            if above in ("", path):
+                return
+            path = above
+        else:
+            return
+
+
+def _parked(fd: int) -> int:
+    import fcntl
+
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FD_FLOOR)
+    os.close(fd)
+    return high
+
+
+def _cannot_open(script: str, error: OSError) -> int:
+    reason = os.strerror(error.errno or errno.ENOENT)
+    sys.stderr.write(f"{sys.executable}: can't open file {script!r}: [Errno {error.errno}] {reason}\n")
+    _flushed()
+    return 2
+
+
+def become(sock: socket.socket, flags: str) -> None:
+    """Turn a just forked process into a worker. Does not return."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for sig in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, signal.SIG_DFL)
+    Worker(socket.socket(fileno=_parked(sock.detach())), flags).serve()

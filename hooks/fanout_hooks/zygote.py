@@ -1,0 +1,148 @@
+"""The process that workers are forked from: started by the very command that starts the hooks.
+
+`python3 -s zygote.py FD FLAGS`: whatever `python3` is (a virtual environment's, a version manager's), its
+path, site packages and environment are the hooks' own, because nothing but that command decided them. It
+imports little, starts no thread, runs no hook, and so can fork at any time. The supervisor starts it as a new
+process, never by forking: it stays free of what the supervisor is.
+
+Commands over the socket: {"do": "fork"} with a socket for the child, {"do": "kill", "pid"}, {"do": "import",
+"names"}. It tells {"forked": pid}, {"died": pid, "status"}.
+
+Runs under the hooks' interpreter: nothing newer than Python 3.8; older ones are sent away.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 8):  # noqa: UP036 - this file is run by whatever Python the hooks' command is
+    sys.exit("fanout: this Python is older than 3.8, so its hooks run one process each")
+
+import os
+import select
+import signal
+import socket
+from typing import Any
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _borrow() -> Any:
+    """Import our worker, and leave no trace of our folder for the hooks."""
+    first = sys.path[0] if sys.path else ""
+    here = os.path.dirname(os.path.abspath(__file__))
+    if first and os.path.abspath(first) == here:
+        del sys.path[0]
+    sys.path.insert(0, _OWN)
+    try:
+        import importlib.machinery
+
+        from fanout_hooks import worker
+    finally:
+        sys.path.remove(_OWN)
+    del importlib
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fanout_hooks"]:
+        del sys.modules[name]
+    sys.path_importer_cache.clear()
+    return worker
+
+
+class Zygote:
+    """Forks on request, buries what it forked, and takes everything along when the supervisor goes."""
+
+    def __init__(self, control: socket.socket, flags: str, worker: Any) -> None:
+        self.control = control
+        self.flags = flags
+        self.worker = worker
+        self.children: set[int] = set()
+        self.wakeup, write = os.pipe()
+        for fd in (self.wakeup, write):
+            os.set_blocking(fd, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self.write = write
+
+    def serve(self) -> None:
+        while True:
+            ready, _, _ = select.select([self.control.fileno(), self.wakeup], [], [])
+            if self.wakeup in ready:
+                os.read(self.wakeup, 4096)
+                self._bury()
+            if self.control.fileno() in ready:
+                got = self.worker.receive(self.control)
+                if got is None:
+                    self._end()
+                self._obey(*got)
+
+    def _obey(self, message: dict[str, Any], fds: list[int]) -> None:
+        if message["do"] == "fork":
+            self._fork(fds[0])
+        elif message["do"] == "kill" and message["pid"] in self.children:
+            _kill(message["pid"])
+        elif message["do"] == "import":
+            _import(message["names"])
+
+    def _fork(self, fd: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            for own in (self.wakeup, self.write):
+                os.close(own)
+            self.control.close()
+            try:
+                self.worker.become(socket.socket(fileno=fd), self.flags)
+            finally:
+                os._exit(70)
+        self.children.add(pid)
+        os.close(fd)
+        self.worker.send(self.control, {"forked": pid})
+
+    def _bury(self) -> None:
+        while self.children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self.children.discard(pid)
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            self.worker.send(self.control, {"died": pid, "status": code})
+
+    def _end(self) -> None:
+        for pid in self.children:
+            _kill(pid)
+        os._exit(0)
+
+
+def _kill(pid: int) -> None:
+    for end in (os.killpg, os.kill):
+        try:
+            end(pid, signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def _import(names: list[str]) -> None:
+    """Load standard modules that hooks were seen to use, so that new workers have them from the start."""
+    import importlib
+
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception:  # noqa: BLE001, S112 - a module that hooks may import, but that doesn't load here
+            continue
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(control.fileno(), False)
+    flags = sys.argv[2]
+    worker = _borrow()
+    del sys.argv[1:]
+    worker.send(control, {"ready": list(sys.version_info[:3]), "prefix": sys.prefix})
+    Zygote(control, flags, worker).serve()
+
+
+if __name__ == "__main__":
+    main()
