@@ -13,6 +13,7 @@ FanoutError                 every sentence says what is wrong and what to do
    |- Rejected              other 4xx: never retried
    |  `- AuthRejected       401, 403: the key; never retried, never echoed
    |- BadAnswer             200 with something that is no answer (HTML, empty, cut JSON): retried once
+   |- UnreadableAnswer      a panel member's was not in the form, also when asked again: lost
    |- TooLarge              more bytes than the cap: never retried
    `- DeadlineExceeded      the call's time was up
 """
@@ -78,6 +79,10 @@ class AuthRejected(Rejected):
 
 class BadAnswer(BackendError):
     """The provider said 200 and sent something that is no answer."""
+
+
+class UnreadableAnswer(BackendError):
+    """A member's answer was not in the form, also when asked again; it is lost, never agreement."""
 
 
 class TooLarge(BackendError):

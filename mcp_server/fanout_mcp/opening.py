@@ -17,4 +17,5 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     from fanout_mcp.engine.limits import Limits
 
     async with Workers() as workers, open_backend(settings) as backend:
-        yield Services(settings, backend, Limits(settings.max_parallel), workers)
+        caps = {} if backend.max_parallel is None else {backend.provider: backend.max_parallel}
+        yield Services(settings, backend, Limits(settings.max_parallel, caps), workers)

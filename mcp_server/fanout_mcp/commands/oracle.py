@@ -1,0 +1,94 @@
+"""`fanout oracle QUESTION`: ask a panel from the shell."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.types import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COLOURS = {"PROCEED": "green", "SIMPLIFY": "yellow", "STOP": "red", "NO_VERDICT": "magenta"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("question", help="what the panel is to judge, with all context")
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--preset", help="quick (default), comprehensive, security, technical, all, or your own")
+    who.add_argument("--personas", metavar="A,B,C", help="personas by name, instead of a preset")
+    who.add_argument("--all", action="store_true", help="all eight built-in personas")
+    add_panel(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say who would be asked and the price")
+    add_output(parser)
+
+
+def add_panel(parser: argparse.ArgumentParser) -> None:
+    """What `council` takes too."""
+    parser.add_argument("--models", metavar="M1,M2", help="one for all, one per member, or persona=model")
+    parser.add_argument(
+        "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
+    )
+    parser.add_argument("--stakes", choices=("exploration", "production", "critical"))
+    parser.add_argument("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
+    parser.add_argument(
+        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for all of it"
+    )
+    parser.add_argument(
+        "--max-cost", type=float, dest="max_cost_usd", metavar="USD", help="refuse to cost more"
+    )
+
+
+PANEL = ("question", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
+
+
+def panel_arguments(args: argparse.Namespace) -> dict[str, Json]:
+    preset = "all" if getattr(args, "all", False) else args.preset
+    return {
+        **{name: getattr(args, name) for name in PANEL},
+        "preset": preset,
+        "personas": _split(args.personas),
+        "models": _split(args.models),
+    }
+
+
+def run(args: argparse.Namespace) -> int:
+    from fanout_mcp.tools.oracle_batch import TOOL
+
+    return run_tool(TOOL, {**panel_arguments(args), "dry_run": args.dry_run or None}, args, show)
+
+
+def show(console: Console, data: Json) -> None:
+    from rich.markup import escape
+
+    if "decision" not in data or "plan" in data:
+        console.print_json(data=data)
+        return
+    decision = data["decision"]
+    console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {data['agreement']:.0%} of the positions")
+    for vote in data["votes"]:
+        sure = "" if vote["confidence"] is None else f" {vote['confidence']} %"
+        colour = COLOURS.get(vote["verdict"], "dim")
+        console.print(
+            f"  [{colour}]{vote['verdict']:<9}[/][bold]{escape(vote['member'])}[/]"
+            f"[dim]{sure}[/]  {escape(vote['summary'])}"
+        )
+        for name in ("blocker", "smallest_change"):
+            if vote[name]:
+                console.print(f"            [dim]{name.replace('_', ' ')}:[/] {escape(vote[name])}")
+    for lost in data["failed"]:
+        console.print(f"  [magenta]failed   [/][bold]{escape(lost['member'])}[/]  {escape(lost['reason'])}")
+    for member in data["cut"]:
+        console.print(f"  [dim]cut      {escape(member)}  the vote was decided without it[/]")
+    spent = data["receipt"]
+    cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']}"
+    console.print(f"[dim]Rule: {escape(data['rule'])}.[/]")
+    console.print(
+        f"[dim]{spent['calls']} calls, {spent['elapsed_s']} s, cost {cost}. {data['report'] or ''}[/]"
+    )
+
+
+def _split(names: str | None) -> list[str] | None:
+    return [name.strip() for name in names.split(",") if name.strip()] if names else None

@@ -1,0 +1,148 @@
+"""A member's answer: read strictly in what it means, tolerantly in how it is written.
+
+Models wrap JSON in fences and prose, write verdicts in bold or small letters, confidence as 0.8. All that is
+read. What is not: a template given back unfilled, a promise to look into it, a text without a verdict. Such
+an answer is lost; it never counts as agreement.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fanout_mcp.panel.vote import VERDICTS, Verdict
+from fanout_mcp.types import Json
+
+SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {
+        "verdict": {"type": "string", "enum": list(VERDICTS)},
+        "confidence": {"type": "integer", "minimum": 0, "maximum": 100},
+        "summary": {"type": "string"},
+        "reasons": {"type": "array", "items": {"type": "string"}},
+        "blocker": {"type": ["string", "null"]},
+        "smallest_change": {"type": ["string", "null"]},
+    },
+    "required": ["verdict", "confidence", "summary", "reasons", "blocker", "smallest_change"],
+    "additionalProperties": False,
+}
+
+FORM = """Answer with one JSON object and nothing else:
+{"verdict": "PROCEED" | "SIMPLIFY" | "STOP" | "ABSTAIN",
+ "confidence": whole number from 0 to 100,
+ "summary": "your judgement in one sentence",
+ "reasons": ["one to five reasons, a sentence each"],
+ "blocker": "only with STOP: the one thing that must not go ahead, else null",
+ "smallest_change": "only with STOP: the smallest change that would clear it, else null"}
+PROCEED: go ahead, with the fixes you name. SIMPLIFY: the goal is right, the way is too much. STOP: it must
+not go ahead as it is. ABSTAIN: you can't judge from what you were given; say what is missing."""
+
+MOST_TEXT = 4_000
+_PLACEHOLDERS = re.compile(
+    r"your judgement in one sentence|one to five reasons|only with STOP|<[a-z_ ]+>|^\.\.\.$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What one member said."""
+
+    verdict: Verdict
+    confidence: int | None
+    summary: str
+    reasons: tuple[str, ...] = ()
+    blocker: str = ""
+    smallest_change: str = ""
+    note: str = ""
+    """What we changed in it, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why an answer can't be read, in words for its author."""
+
+    why: str
+
+
+def parse(text: str, data: Json = None) -> Position | Unreadable:
+    """Read an answer; `data` is what the backend has already parsed."""
+    problem = "there is no JSON object with a verdict in it"
+    for candidate in _candidates(text, data):
+        read = _position(candidate)
+        if isinstance(read, Position):
+            return read
+        problem = read.why
+    return Unreadable(problem)
+
+
+def _candidates(text: str, data: Json) -> Iterator[Mapping[str, Json]]:
+    """Every object that may be the answer; in prose the last one first: models think before they answer."""
+    if isinstance(data, dict):
+        yield data
+    whole = _loads(text.strip())
+    if isinstance(whole, dict):
+        yield whole
+        return
+    starts = [match.start() for match in re.finditer(r"\{", text)][-50:]
+    decoder = json.JSONDecoder()
+    for start in reversed(starts):
+        try:
+            value, _ = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and "verdict" in {str(key).lower() for key in value}:
+            yield value
+
+
+def _loads(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
+    fields = {str(key).strip().lower(): value for key, value in raw.items()}
+    word = re.sub(r"[^A-Z]", "", str(fields.get("verdict", "")).upper())
+    verdict = next((known for known in VERDICTS if known == word), None)
+    if verdict is None:
+        return Unreadable(f"verdict must be one of {', '.join(VERDICTS)}")
+    summary = _text(fields.get("summary"))
+    if not summary or _PLACEHOLDERS.search(summary):
+        return Unreadable("summary must be your own judgement in one sentence")
+    given = fields.get("reasons")
+    reasons = tuple(filter(None, map(_text, given if isinstance(given, list) else [given])))[:10]
+    blocker, change = _optional(fields.get("blocker")), _optional(fields.get("smallest_change"))
+    note = ""
+    if verdict == "STOP" and not (blocker and change):
+        missing = " and ".join(
+            name for name, value in (("blocker", blocker), ("smallest_change", change)) if not value
+        )
+        verdict, note = "SIMPLIFY", f"said STOP without {missing}: counted as SIMPLIFY"
+    return Position(verdict, _confidence(fields.get("confidence")), summary, reasons, blocker, change, note)
+
+
+def _confidence(value: Json) -> int | None:
+    """Read 80, "80 %" and 0.8 alike; None when it is no such number."""
+    if isinstance(value, str):
+        match = re.search(r"\d+(?:\.\d+)?", value)
+        value = float(match.group()) if match else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    percent = value * 100 if 0 < value <= 1 and not (value == 1 and isinstance(value, int)) else value
+    return round(percent) if 0 <= percent <= 100 else None
+
+
+def _optional(value: Json) -> str:
+    text = _text(value)
+    return "" if text.lower() in {"", "none", "null", "n/a", "-"} or _PLACEHOLDERS.search(text) else text
+
+
+def _text(value: Json) -> str:
+    if value is None or isinstance(value, bool):
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return " ".join(text.split())[:MOST_TEXT]

@@ -1,0 +1,70 @@
+"""Asking a member: one call, one repair where the answer can't be read, then it is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from fanout_mcp.errors import BackendError, UnreadableAnswer
+from fanout_mcp.panel.answer import Position, Unreadable, parse
+from fanout_mcp.panel.prompts import repair
+from fanout_mcp.panel.vote import Ballot, is_decided
+from fanout_mcp.types import Answer, Ask, Job, Outcome, Usage
+
+DECIDED = "the vote was decided without it"
+
+
+class Asking:
+    """The `ask` of one consultation: reads each answer, repairs it once, and counts every upstream call."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.positions: dict[str, Position] = {}
+        self.answers: dict[str, str] = {}
+        """What each member wrote, word for word, readable or not."""
+        self.calls = 0
+        self.usage = Usage()
+
+    async def __call__(self, job: Job, /) -> Answer:
+        answer, read = await self._once(job)
+        if isinstance(read, Unreadable):
+            asked_again = replace(job, prompt=repair(job.prompt, answer.text, read.why))
+            try:
+                second, read = await self._once(asked_again)
+            except BackendError as error:
+                raise UnreadableAnswer(
+                    f"the answer could not be read, and the second try failed: {error}"
+                ) from error
+            answer = replace(second, usage=answer.usage + second.usage)
+        if isinstance(read, Unreadable):
+            raise UnreadableAnswer(f"the answer could not be read, also when asked again: {read.why}")
+        self.positions[job.key] = read
+        return answer
+
+    async def _once(self, job: Job) -> tuple[Answer, Position | Unreadable]:
+        self.calls += 1
+        answer = await self._ask(job)
+        self.usage += answer.usage
+        self.answers[job.key] = answer.text
+        return answer, parse(answer.text, answer.data)
+
+    def counts(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
+        """Count the verdicts of the members that have answered."""
+        found: dict[str, int] = {}
+        for outcome in outcomes:
+            position = self.positions.get(outcome.key) if outcome.is_answered else None
+            if position is not None:
+                found[position.verdict] = found.get(position.verdict, 0) + 1
+        return found
+
+
+class Decided:
+    """The stop rule of a panel: the rest doesn't matter once it can't change the decision."""
+
+    def __init__(self, asking: Asking, ballot: Ballot) -> None:
+        self._asking, self._ballot = asking, ballot
+
+    def __call__(self, outcomes: Sequence[Outcome], outstanding: Collection[str]) -> str:
+        counts = self._asking.counts(outcomes)
+        decided = is_decided(counts, len(outstanding), self._ballot)
+        return DECIDED if decided else ""

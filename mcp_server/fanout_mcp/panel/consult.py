@@ -1,0 +1,87 @@
+"""One round of a consultation: members asked at once, their positions counted, the rule applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fanout_mcp.engine.budget import Budget, Estimate, check, estimate
+from fanout_mcp.engine.run import Plan
+from fanout_mcp.panel.answer import SCHEMA, Position
+from fanout_mcp.panel.asking import DECIDED, Asking
+from fanout_mcp.panel.members import Member
+from fanout_mcp.panel.vote import Ballot, Decision, decide
+from fanout_mcp.source import tokens
+from fanout_mcp.types import Job, Json, ModelPrice, Outcome, Progress, Prompt
+
+TOKENS_WITHOUT_PRICE = 400_000
+"""What holds where no price is known: eight members with the largest attachments."""
+MAX_TOKENS = 1_500
+"""Of one answer; five reasons of a sentence each take about 300."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is the same for every call of a consultation."""
+
+    provider: str
+    deadline_s: float
+    max_cost_usd: float
+    prices: Mapping[str | None, ModelPrice | None]
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.max_cost_usd, TOKENS_WITHOUT_PRICE)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What became of one round."""
+
+    decision: Decision
+    agreement: float
+    positions: Mapping[str, Position]
+    """By member's key, those that answered."""
+    failed: Mapping[str, str]
+    cut: Sequence[str]
+
+
+def job(member: Member, prompt: Prompt, provider: str, key: str | None = None) -> Job:
+    return Job(
+        key or member.key, prompt, member.model, SCHEMA, MAX_TOKENS, provider=provider, seat=member.key
+    )
+
+
+def priced(jobs: Sequence[Job], terms: Terms) -> Estimate:
+    """Estimate the cost of these jobs, and refuse what is over the budget. Raises BudgetExceeded."""
+    expected = estimate(jobs, _count, lambda one: terms.prices.get(one.model))
+    check(expected, terms.budget)
+    return expected
+
+
+def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan:
+    """How a round runs; `more` goes into the engine's Plan."""
+
+    def describe(outcome: Outcome) -> str:
+        position = asking.positions.get(outcome.key) if outcome.is_answered else None
+        if position is None:
+            return f"{outcome.key} {outcome.status}: {outcome.reason}"
+        sure = "" if position.confidence is None else f" ({position.confidence} % sure)"
+        return f"{outcome.key}: {position.verdict}{sure}"
+
+    options = {"deadline_s": terms.deadline_s, **more}
+    return Plan(progress=progress, describe=describe, budget=terms.budget, **options)
+
+
+def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Round:
+    """Apply the rule to what has arrived."""
+    positions = {one.key: asking.positions[one.key] for one in outcomes if one.is_answered}
+    result = decide(asking.counts(outcomes), ballot)
+    lost = {one.key: one.reason for one in outcomes if not one.is_answered}
+    cut = [key for key, reason in lost.items() if reason.endswith(DECIDED)]
+    failed = {key: reason for key, reason in lost.items() if key not in cut}
+    return Round(result.decision, result.agreement, positions, failed, cut)
+
+
+def _count(prompt: Prompt) -> int:
+    return tokens.count(prompt.system) + tokens.count(prompt.user)

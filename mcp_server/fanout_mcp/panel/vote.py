@@ -1,0 +1,98 @@
+"""What a panel decides: a stated rule over verdicts, pure, and printed with every decision.
+
+Rules:
+1. Only positions count: PROCEED, SIMPLIFY, STOP. An abstention, a failure and an unreadable answer are none.
+2. Fewer positions than the quorum (more than half of the panel unless given) are NO_VERDICT.
+3. The most frequent verdict wins; ties go to the more cautious: STOP, then SIMPLIFY.
+4. Stakes `critical`: one STOP stops (a STOP has a blocker, else it was counted as SIMPLIFY). Stakes
+   `exploration`: a STOP counts as SIMPLIFY unless two thirds of the positions are STOP.
+5. Confidence is shown and never weighed: self-reported confidence is not calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["PROCEED", "SIMPLIFY", "STOP", "ABSTAIN"]
+Decision = Literal["PROCEED", "SIMPLIFY", "STOP", "NO_VERDICT"]
+Stakes = Literal["exploration", "production", "critical"]
+VERDICTS: tuple[Verdict, ...] = ("PROCEED", "SIMPLIFY", "STOP", "ABSTAIN")
+CAUTION: tuple[Literal["STOP", "SIMPLIFY", "PROCEED"], ...] = ("STOP", "SIMPLIFY", "PROCEED")
+"""The more cautious first: the order in which ties are broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """The rule of one consultation."""
+
+    members: int
+    quorum: int
+    stakes: Stakes = "production"
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, as it is printed."""
+        stakes = {
+            "production": "",
+            "critical": "; stakes critical: one STOP with a blocker stops",
+            "exploration": "; stakes exploration: STOP needs two thirds, else it counts as SIMPLIFY",
+        }[self.stakes]
+        return (
+            f"most frequent of at least {self.quorum} positions of {self.members} members, "
+            f"ties to the more cautious{stakes}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was decided, and by which share of the positions."""
+
+    decision: Decision
+    agreement: float
+
+
+def default_quorum(members: int) -> int:
+    """More than half."""
+    return members // 2 + 1
+
+
+def decide(counts: Mapping[str, int], ballot: Ballot) -> Result:
+    """Decide by the number of answers for each verdict."""
+    votes = {verdict: counts.get(verdict, 0) for verdict in CAUTION}
+    positions = sum(votes.values())
+    if positions < ballot.quorum or not positions:
+        return Result("NO_VERDICT", 0.0)
+    if ballot.stakes == "critical" and votes["STOP"]:
+        return Result("STOP", _share(votes["STOP"], positions))
+    if ballot.stakes == "exploration" and 3 * votes["STOP"] < 2 * positions:
+        votes = {"STOP": 0, "SIMPLIFY": votes["SIMPLIFY"] + votes["STOP"], "PROCEED": votes["PROCEED"]}
+    winner = max(CAUTION, key=lambda verdict: votes[verdict])  # max keeps the first of equals: the cautious
+    return Result(winner, _share(votes[winner], positions))
+
+
+def is_decided(counts: Mapping[str, int], outstanding: int, ballot: Ballot) -> bool:
+    """Say whether no answer that is still out changes the decision, whatever it says, if ever."""
+    decision = decide(counts, ballot).decision
+    if decision == "NO_VERDICT":
+        return False
+    return all(
+        decide(_added(counts, more), ballot).decision == decision for more in _completions(outstanding)
+    )
+
+
+def _completions(outstanding: int) -> Iterator[tuple[int, int, int]]:
+    """Every way in which the rest may vote, abstentions and failures included."""
+    for stop in range(outstanding + 1):
+        for simplify in range(outstanding - stop + 1):
+            for proceed in range(outstanding - stop - simplify + 1):
+                yield stop, simplify, proceed
+
+
+def _added(counts: Mapping[str, int], more: tuple[int, int, int]) -> dict[str, int]:
+    return {verdict: counts.get(verdict, 0) + extra for verdict, extra in zip(CAUTION, more, strict=True)}
+
+
+def _share(votes: int, positions: int) -> float:
+    return round(votes / positions, 2)

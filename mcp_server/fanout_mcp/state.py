@@ -1,0 +1,29 @@
+"""The project's state folder: reports for people, state and cache for us, none of it for version control."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+
+IGNORED = "reports/\nstate/\ncache/\n"
+"""Not the whole folder: an adopted hooks.json beside them is committed."""
+
+
+def folder(state: Path, name: str) -> Path:
+    """Return the sub-folder `name` of a state folder, made when it is not there. Raises OSError."""
+    made = state / name
+    made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignore = state / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text(IGNORED, encoding="utf-8")
+    return made
+
+
+def new_report(state: Path, stem: str, ending: str) -> Path:
+    """Create an empty report that only its user can read, named so that reports sort by time."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = folder(state, "reports") / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    return path
