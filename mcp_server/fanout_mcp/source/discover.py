@@ -59,7 +59,7 @@ class Found:
 def listing(root: Path) -> tuple[list[str], str]:
     """Return every file that git or the ignore files let through, and by which of them."""
     found = _by_git(root, "", 0)
-    if found is not None:
+    if found:  # an ignored folder of a larger repository has an empty list there: it is walked
         return list(dict.fromkeys(found)), "git"
     return sorted(_walk(root)), "walk"
 

@@ -8,7 +8,7 @@ Not `ast`: it knows the running interpreter's grammar alone, and rejects what a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +24,7 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
@@ -34,6 +34,7 @@ LONG_FUNCTION: Final = 100
 _CALLABLE: Final = frozenset({"function", "method", "constructor"})
 _BLANKS: Final = re.compile(r"\s+")
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
+_BRANCH: Final = re.compile(r"\b(?:if|elif|for|while|case|catch|except|when|unless)\b|&&|\|\|")
 _NOTES: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 _MAIN: Final = {
     "Python": re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE),
@@ -78,7 +79,8 @@ class Outline:
     entry: int = 0
     """The line where a program starts; 0 when none does."""
     skipped: str = ""
-    tags: tuple[str, ...] = field(default=())
+    branches: int = 0
+    """Where the code may go one way or the other: with churn, what makes a file a hot spot."""
 
 
 def outline_file(item: Json) -> Json:
@@ -146,6 +148,7 @@ def _outline_code(path: str, text: str, lines: int, language: Language) -> Outli
         tuple(imports),
         tuple(_notable(text, root, symbols)),
         text.count("\n", 0, match.start()) + 1 if match else 0,
+        branches=len(_BRANCH.findall(text)),
     )
 
 
@@ -267,7 +270,7 @@ def as_json(outline: Outline) -> Json:
 
 
 def from_json(fields: Json) -> Outline:
-    path, language, size, lines, tokens, doc, symbols, imports, notes, entry, skipped, tags = fields
+    path, language, size, lines, tokens, doc, symbols, imports, notes, entry, skipped, branches = fields
     return Outline(
         path,
         language,
@@ -280,5 +283,5 @@ def from_json(fields: Json) -> Outline:
         tuple(notes),
         entry,
         skipped,
-        tuple(tags),
+        branches,
     )

@@ -1,0 +1,238 @@
+"""Which files a question is about: BM25 over bodies and over names, and what the question mentions outright.
+
+Scanning runs in worker processes and returns counts of the question's words only, so that ranking a
+repository costs the server a few sums.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fanout_mcp.source.modules import is_test
+from fanout_mcp.source.outline import Outline
+from fanout_mcp.source.read import Skipped, read
+from fanout_mcp.types import Json
+
+K1: Final = 1.2
+B: Final = 0.75
+MOST_TERMS: Final = 120
+OUTLINE_WEIGHT: Final = 1.0
+MENTION: Final = 6.0
+TEST_WEIGHT: Final = 0.3
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PATHS: Final = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,4}\b|\b\w+(?:\.\w+)+")
+_COMMON: Final = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "but",
+        "by",
+        "can",
+        "do",
+        "does",
+        "for",
+        "from",
+        "has",
+        "have",
+        "how",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "me",
+        "my",
+        "no",
+        "not",
+        "of",
+        "on",
+        "or",
+        "our",
+        "should",
+        "so",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "this",
+        "to",
+        "use",
+        "used",
+        "was",
+        "we",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "why",
+        "will",
+        "with",
+        "would",
+        "you",
+        "your",
+        "get",
+        "set",
+        "self",
+        "none",
+        "true",
+        "false",
+        "return",
+        "def",
+        "class",
+        "import",
+        "file",
+        "code",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    path: str
+    score: float
+    why: tuple[str, ...]
+    """The symbols of the file that the question speaks of."""
+
+
+def terms(question: str) -> list[str]:
+    """Return the question's words, and the parts of its identifiers, without common ones."""
+    found: dict[str, None] = {}
+    for word in _IDENTIFIER.findall(question):
+        for part in _split(word):
+            if len(part) > 1 and part not in _COMMON:
+                found[part] = None
+    return list(found)[:MOST_TERMS]
+
+
+def _split(word: str) -> list[str]:
+    parts = [_stem(part.lower()) for part in _PART.findall(word)]
+    return [*parts, word.lower()] if len(parts) > 1 else parts or [word.lower()]
+
+
+def _stem(word: str) -> str:
+    """Plurals and -ing, -ed forms meet: enough for names in code."""
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 4 and not word.endswith("ss"):
+            return word[: -len(ending)]
+    return word
+
+
+def bag(text: str) -> Counter[str]:
+    """Count the words of a text, identifiers split into their parts."""
+    counts: Counter[str] = Counter()
+    for word, times in Counter(_IDENTIFIER.findall(text)).items():
+        for part in _split(word):
+            counts[part] += times
+    return counts
+
+
+def count_file(item: Json) -> Json:
+    """Count `[root, path, terms]`: `[length, {term: times}]`; the function that workers are asked for."""
+    root, path, wanted = item
+    source = read(Path(root), path)
+    if isinstance(source, Skipped):
+        return [0, {}]
+    counts = bag(source.text)
+    return [sum(counts.values()), {term: counts[term] for term in wanted if term in counts}]
+
+
+def rank(
+    question: str,
+    outlines: Sequence[Outline],
+    bodies: Mapping[str, tuple[int, Mapping[str, int]]],
+    most: int = 10,
+) -> list[Ranked]:
+    """Return the files that matter for the question, best first."""
+    wanted = terms(question)
+    names = {outline.path: _names(outline) for outline in outlines}
+    body = _bm25(wanted, bodies)
+    outline = _bm25(wanted, {path: (sum(counts.values()), counts) for path, counts in names.items()})
+    mentions = _mentions(question)
+    best_body = max(body.values(), default=0) or 1.0
+    best_outline = max(outline.values(), default=0) or 1.0
+    scores = {}
+    for one in outlines:
+        score = 10 * body.get(one.path, 0) / best_body
+        score += OUTLINE_WEIGHT * 10 * outline.get(one.path, 0) / best_outline
+        score += MENTION * _mentioned(one, mentions)
+        if score > 0:
+            scores[one.path] = score * (TEST_WEIGHT if is_test(one.path) else 1.0)
+    known = {one.path: one for one in outlines}
+    best = sorted(scores, key=lambda path: (-scores[path], path))[:most]
+    return [Ranked(path, round(scores[path], 2), _symbols(known[path], wanted, mentions)) for path in best]
+
+
+def _names(outline: Outline) -> Counter[str]:
+    names = " ".join(f"{symbol.name} {symbol.doc}" for symbol in outline.symbols)
+    return bag(f"{outline.path.replace('/', ' ')} {outline.path.replace('/', ' ')} {outline.doc} {names}")
+
+
+def _bm25(wanted: Sequence[str], texts: Mapping[str, tuple[int, Mapping[str, int]]]) -> dict[str, float]:
+    average = sum(length for length, _ in texts.values()) / (len(texts) or 1) or 1.0
+    scores: dict[str, float] = {}
+    for term in wanted:
+        holding = [
+            (path, length, counts[term]) for path, (length, counts) in texts.items() if counts.get(term)
+        ]
+        if not holding:
+            continue
+        weight = math.log(1 + (len(texts) - len(holding) + 0.5) / (len(holding) + 0.5))
+        for path, length, times in holding:
+            scores[path] = scores.get(path, 0.0) + weight * times * (K1 + 1) / (
+                times + K1 * (1 - B + B * length / average)
+            )
+    return scores
+
+
+def _mentions(question: str) -> set[str]:
+    """Paths, dotted names and identifiers that look like code: written so only by who means them."""
+    found = {match.strip("./").lower() for match in _PATHS.findall(question)}
+    for word in _IDENTIFIER.findall(question):
+        if "_" in word.strip("_") or re.search(r"[a-z][A-Z]", word):
+            found.add(word.lower())
+    return found
+
+
+def _mentioned(outline: Outline, mentions: set[str]) -> float:
+    path = outline.path.lower()
+    stem = posixpath.splitext(path)[0]
+    score = 0.0
+    for mention in mentions:
+        if path == mention or path.endswith("/" + mention):
+            score += 2
+        elif "." in mention and f"/{stem}".endswith("/" + mention.replace(".", "/")):
+            score += 1.5
+        elif "." in mention and f"/{stem}".endswith("/" + mention.rpartition(".")[0].replace(".", "/")):
+            score += 1
+    defined = {symbol.name.lower() for symbol in outline.symbols}
+    return score + 0.5 * min(3, len(defined & {mention.rpartition(".")[2] for mention in mentions}))
+
+
+def _symbols(outline: Outline, wanted: Sequence[str], mentions: set[str]) -> tuple[str, ...]:
+    names = {mention.rpartition(".")[2] for mention in mentions}
+    scored = []
+    for symbol in outline.symbols:
+        hits = len(set(_split(symbol.name)).intersection(wanted)) + 3 * (symbol.name.lower() in names)
+        if hits:
+            scored.append((-hits, symbol.line, symbol.name))
+    return tuple(f"{name} (line {line})" for _, line, name in sorted(scored)[:4])
