@@ -1,0 +1,34 @@
+"""Start the server in the right environment, and answer the client while one is being made.
+
+    python3 launch.py                  in a clone: its own .venv, as `make` makes it
+    python3 launch.py --data FOLDER    as a plugin: an environment of its own in FOLDER
+
+Ready environment: this process becomes the server (execv). None yet: the handshake and tools/list are
+answered from the committed snapshot at once (the client waits 2 s, a first install takes longer), the
+environment is made meanwhile, tool calls wait with progress, and then the real server takes over.
+Standard library only, and readable by every Python 3.8, so that it can say what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Run by path and isolated (-I), so nothing else puts this folder there.
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+from launcher.environment import Environment
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    environment = Environment(words[1] if words[:1] == ["--data"] and words[1:] else None)
+    if environment.is_ready():
+        environment.start()
+    from launcher.front import Front  # json, select, subprocess: only for the first time
+
+    Front(environment).run()
+
+
+if __name__ == "__main__":
+    main()
