@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final, Protocol
 
 from fanout_mcp.errors import FanoutError, NoVerdict
-
-OK, FINDINGS, USAGE, NO_VERDICT = 0, 1, 2, 3
-INTERRUPTED: Final = 128 + signal.SIGINT
-"""Exit statuses: what a shell reports for a program ended by Ctrl-C is the last."""
+from fanout_mcp.status import INTERRUPTED, NO_VERDICT, OK, USAGE
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("serve", "run the MCP server over stdin and stdout"),

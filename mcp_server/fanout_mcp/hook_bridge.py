@@ -1,9 +1,9 @@
 """Hands hook events to the process that runs them, and the answers back: many at once over one socket.
 
 The supervisor (fanout_hooks/supervisor.py) is a process of its own, standard library only: hook code, even
-its crashes and endless loops, stays far from the server, and the server's work stays far from the hooks' time.
-It is started at the first event. When it dies, the events it had get an empty answer (the client takes that
-as "no opinion") and it is started again for the next one.
+its crashes and endless loops, stays far from the server, and the server's work stays far from the hooks'
+time. It is started at the first event. When it dies, the events it had get an empty answer (the client takes
+that as "no opinion") and it is started again for the next one.
 
 Messages both ways: four bytes of length, then JSON: `{"id", "arguments"}` there, `{"id", "answer"}` back.
 """
@@ -40,8 +40,8 @@ def start_supervisor(fd: int) -> subprocess.Popen[bytes]:
     """Start the supervisor, isolated from the project's folder and from PYTHON* variables."""
     import fanout_hooks
 
-    entry = Path(fanout_hooks.__file__).with_name("supervisor.py")
-    command = [sys.executable, "-I", "-S", str(entry), str(fd)]
+    entry = Path(fanout_hooks.__file__).with_name("__main__.py")
+    command = [sys.executable, "-I", "-S", str(entry), "supervisor", str(fd)]
     return subprocess.Popen(
         command, pass_fds=(fd,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     )

@@ -219,7 +219,7 @@ async def services(chosen: Settings) -> AsyncIterator[Services]:
     if os.environ.get("HOSTILE_BACKEND") == "broken" and len(opened) == 1:
         raise OSError("no such backend")
     try:
-        yield Services(chosen, cast("Backend", NoBackend()), Limits())
+        yield Services(chosen, cast("Backend", NoBackend()), Limits(chosen.max_parallel))
     finally:
         note("services closed")
 

@@ -12,8 +12,8 @@ from fanout_hooks import audit, transcript
 from fanout_hooks.audit import Observation
 from fanout_mcp import settings
 from fanout_mcp.clean import printable
-from fanout_mcp.cli import OK
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.status import OK
 
 SETTINGS_FILES = ("settings.json", "settings.local.json")
 

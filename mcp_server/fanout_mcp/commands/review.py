@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from fanout_mcp.cli import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
+from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from pydantic import BaseModel
 from fanout_mcp import settings
 from fanout_mcp.arguments import parse
 from fanout_mcp.clean import clean, printable
-from fanout_mcp.cli import NO_VERDICT, OK
 from fanout_mcp.opening import open_services
 from fanout_mcp.services import Tool, ToolResult
+from fanout_mcp.status import NO_VERDICT, OK
 from fanout_mcp.types import Json, Progress, no_progress
 
 if TYPE_CHECKING:
