@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.changes import blob_id, blobs, changed_lines, old_text, resolve
+from fanout_mcp.review.changes import Tree, blob_id, changed_lines, old_text, resolve, tree
 
 ENVIRONMENT = {
     **os.environ,
@@ -36,10 +36,64 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def listed(root: Path, ref: str) -> Tree:
+    found = tree(root, resolve(root, ref))
+    assert found is not None
+    return found
+
+
 def test_a_ref_is_a_commit_whose_files_are_known_by_their_content(repository: Path) -> None:
-    listed = blobs(repository, resolve(repository, "trunk"))
-    assert listed == {"a.py": blob_id(b"one\ntwo\nthree\n", listed["a.py"])}
-    assert old_text(repository, listed["a.py"]) == "one\ntwo\nthree\n"
+    (path, old), *rest = listed(repository, "trunk").files.items()
+    assert (path, rest) == ("a.py", [])
+    assert old.blob == blob_id(b"one\ntwo\nthree\n", old.blob)
+    assert old_text(old) == "one\ntwo\nthree\n"
+
+
+def test_what_the_base_s_branch_gained_since_is_no_change_of_ours(repository: Path) -> None:
+    git(repository, "checkout", "-q", "-b", "feature")
+    git(repository, "checkout", "-q", "trunk")
+    (repository / "a.py").write_text("one\n2\nthree\n")
+    git(repository, "commit", "-q", "-a", "-m", "on trunk")
+    git(repository, "checkout", "-q", "feature")
+    (old,) = listed(repository, "trunk").files.values()
+    assert old_text(old) == "one\ntwo\nthree\n"
+
+
+def test_a_submodule_s_files_are_compared_with_the_commit_that_the_base_names(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    library = tmp_path_factory.mktemp("library")
+    git(library, "init", "-q", "-b", "trunk")
+    (library / "b.py").write_text("b = 1\n")
+    git(library, "add", ".")
+    git(library, "commit", "-q", "-m", "first")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib")
+    git(repository, "commit", "-q", "-m", "with library")
+    found = listed(repository, "HEAD")
+    assert set(found.files) == {"a.py", ".gitmodules", "lib/b.py"}
+    assert old_text(found.files["lib/b.py"]) == "b = 1\n"
+    git(repository, "submodule", "--quiet", "deinit", "--force", "lib")
+    assert listed(repository, "HEAD").unknown == ("lib/",)
+
+
+def test_a_bare_clone_has_no_files_to_compare(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bare = tmp_path_factory.mktemp("bare")
+    git(bare, "clone", "-q", "--bare", str(repository), ".")
+    with pytest.raises(InvalidInput, match="bare repository"):
+        resolve(bare, "trunk")
+
+
+def test_a_shallow_clone_compares_what_it_has_and_says_what_it_lacks(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    git(repository, "commit", "-q", "--allow-empty", "-m", "second")
+    shallow = tmp_path_factory.mktemp("shallow")
+    git(shallow, "clone", "-q", "--depth", "1", repository.as_uri(), ".")
+    assert set(listed(shallow, "HEAD").files) == {"a.py"}
+    with pytest.raises(InvalidInput, match="shallow"):
+        resolve(shallow, "HEAD~1")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +121,7 @@ def test_a_hostile_configuration_runs_nothing(repository: Path) -> None:
     for name in ("core.fsmonitor", "diff.external", "filter.x.clean", "diff.x.textconv"):
         git(repository, "config", name, f"touch {trap}; cat")
     (repository / ".gitattributes").write_text("* filter=x diff=x\n")
-    listed = blobs(repository, resolve(repository, "trunk"))
-    old_text(repository, listed["a.py"])
+    old_text(listed(repository, "trunk").files["a.py"])
     assert not trap.exists()
 
 

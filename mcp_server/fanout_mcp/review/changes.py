@@ -10,18 +10,40 @@ from collections.abc import Mapping
 from difflib import SequenceMatcher, get_close_matches
 from hashlib import sha1, sha256
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import git
+from fanout_mcp.source.read import decode
 from fanout_mcp.types import Json
 
 CHANGED_LINES = "fanout_mcp.review.changes:changed_lines"
 MOST_LINES = 20_000
 """A longer stretch that differs counts as changed as a whole."""
+DEEPEST: Final = 5
+"""Submodules within submodules."""
+
+
+class Old(NamedTuple):
+    """A file as it was: git's name for its content, and the folder whose repository holds it."""
+
+    blob: str
+    folder: Path
+
+
+class Tree(NamedTuple):
+    """Every file of a commit below a root; `unknown`: submodules whose commit is not there to compare."""
+
+    files: dict[str, Old]
+    unknown: tuple[str, ...] = ()
 
 
 def resolve(root: Path, ref: str) -> str:
-    """Return the commit that a ref means. Raises InvalidInput, with the nearest ref that exists."""
+    """Return the commit where the work in `root` left the ref's history.
+
+    Lines that the ref's branch gained since then are no changes of ours. Raises InvalidInput, with the
+    nearest ref that exists.
+    """
     if not ref.strip() or ref.startswith("-") or any(ord(c) < 33 for c in ref):
         raise InvalidInput(
             f"`base` is {ref[:80]!r}; it must be a branch, tag or commit, and not begin with -."
@@ -30,6 +52,8 @@ def resolve(root: Path, ref: str) -> str:
         raise InvalidInput(
             "`base` needs a git repository that git agrees to read; leave it out to review all."
         )
+    if (git(root, "rev-parse", "--is-bare-repository") or b"").strip() == b"true":
+        raise InvalidInput("`base` compares files with a commit, and a bare repository has no files.")
     commit = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if commit is None:
         listed = git(root, "for-each-ref", "--count=2000", "--format=%(refname:short)") or b""
@@ -39,19 +63,34 @@ def resolve(root: Path, ref: str) -> str:
             f" Nearest: {near[0]}." if near else " The clone is shallow: fetch it first." if shallow else ""
         )
         raise InvalidInput(f"There is no commit {ref[:80]!r} here.{hint}")
-    return commit.decode("ascii").strip()
+    named = commit.decode("ascii").strip()
+    # None without a common past, and in a shallow clone that doesn't reach it: then the ref itself counts.
+    left = git(root, "merge-base", "HEAD", named)
+    return left.decode("ascii").split()[0] if left else named
 
 
-def blobs(root: Path, commit: str) -> dict[str, str]:
-    """Return path below `root` -> blob id in that commit."""
-    listed = git(root, "ls-tree", "-r", "-z", commit) or b""
-    result = {}
+def tree(root: Path, commit: str, depth: int = 0) -> Tree | None:
+    """Return the files of a commit, those of its submodules too; None when the commit is not there."""
+    listed = git(root, "ls-tree", "-r", "-z", commit)
+    if listed is None:
+        return None
+    files: dict[str, Old] = {}
+    unknown: list[str] = []
     for row in listed.split(b"\0"):
         head, tab, name = row.partition(b"\t")
         fields = head.split()
-        if tab and len(fields) == 3 and fields[1] == b"blob":
-            result[name.decode("utf-8", "surrogateescape")] = fields[2].decode("ascii")
-    return result
+        if not tab or len(fields) != 3:
+            continue
+        path, named = name.decode("utf-8", "surrogateescape"), fields[2].decode("ascii")
+        if fields[1] == b"blob":
+            files[path] = Old(named, root)
+        elif fields[1] == b"commit":
+            inner = root / path
+            is_inside = inner.resolve() == root.resolve() / path
+            below = tree(inner, named, depth + 1) if is_inside and depth < DEEPEST else None
+            files |= {f"{path}/{name}": old for name, old in below.files.items()} if below else {}
+            unknown += [f"{path}/{name}" for name in below.unknown] if below else [f"{path}/"]
+    return Tree(files, tuple(unknown))
 
 
 def blob_id(data: bytes, like: str) -> str:
@@ -60,8 +99,9 @@ def blob_id(data: bytes, like: str) -> str:
     return sha256(whole).hexdigest() if len(like) == 64 else sha1(whole, usedforsecurity=False).hexdigest()
 
 
-def old_text(root: Path, blob: str) -> str:
-    return (git(root, "cat-file", "blob", blob) or b"").decode("utf-8", "replace")
+def old_text(old: Old) -> str:
+    """Return the text, "" when git can't give it (a partial clone): then every line counts as changed."""
+    return decode(git(old.folder, "cat-file", "blob", old.blob) or b"")[0]
 
 
 def changed_lines(item: Mapping[str, Json]) -> list[int]:

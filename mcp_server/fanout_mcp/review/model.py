@@ -43,21 +43,26 @@ class Answered:
 def plan(
     texts: Mapping[str, str], focus: Focus, reviewers: int, models: Sequence[str | None], provider: str
 ) -> list[Asked]:
-    """Return the jobs for files whose secrets are already taken out; models take turns over the reviewers."""
+    """Return the jobs for files whose secrets are already taken out.
+
+    There are as many reviewers as were asked for, or as models were named if those are more: a second model
+    finds more than a second stance.
+    """
     groups = grouped(sorted(texts.items()), GROUP_TOKENS, budgeted)
+    stances = reviewers_for(focus, reviewers)
     asked = []
-    for number, reviewer in enumerate(reviewers_for(focus, reviewers)):
-        model = models[number % len(models)]
+    for number in range(max(len(stances), len(models))):
+        reviewer, model = stances[number % len(stances)], models[number % len(models)]
+        name = f"{reviewer.name}@{model}" if model and len(set(models)) > 1 else reviewer.name
         for place, group in enumerate(groups):
             job = Job(
-                f"{reviewer.name}:{place}",
+                f"{name}:{place}",
                 prompt(group, focus, reviewer, fence()),
                 model,
                 SCHEMA,
                 ANSWER_TOKENS,
                 provider,
             )
-            name = f"{reviewer.name}@{model}" if model and len(set(models)) > 1 else reviewer.name
             asked.append(Asked(job, name, group))
     return asked
 

@@ -49,12 +49,17 @@ def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
     if rows is not None:
         originals = dict(files)
         lines = {copy: text.split("\n") for copy, (_, text) in files}
-        found = []
+        found: list[Finding] = []
+        unread: dict[str, str] = {}
         for row in rows:
             copy = Path(row["filename"]).relative_to(folder.resolve()).as_posix()
-            finding = _finding(originals[copy][0], lines[copy], row, focus)
+            path = originals[copy][0]
+            if row["code"] in {None, "invalid-syntax"}:
+                unread.setdefault(path, f"not valid Python from line {row['location']['row']} on")
+                continue
+            finding = _finding(path, lines[copy], row, focus)
             found += [finding] if finding else []
-        return found, {}
+        return found, unread
     if len(files) == 1:
         return [], {files[0][1][0]: "ruff crashed on it"}
     half = len(files) // 2
@@ -66,7 +71,7 @@ def _run(copies: list[str], focus: Focus, folder: Path) -> list[dict[str, Json]]
     """Return ruff's rows, None when it crashed or took too long."""
     selected, left_out = SELECT[focus]
     command = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--ignore-noqa", "--preview", "--quiet"]
-    command += ["--target-version", "py313", "--output-format", "json", "--exit-zero", "--select", selected]
+    command += ["--target-version", "py314", "--output-format", "json", "--exit-zero", "--select", selected]
     command += ["--ignore", left_out] if left_out else []
     command += ["--config", "lint.mccabe.max-complexity=15"] if focus == "architecture" else []
     try:
@@ -80,12 +85,12 @@ def _run(copies: list[str], focus: Focus, folder: Path) -> list[dict[str, Json]]
 
 
 def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) -> Finding | None:
-    code = row["code"] or "syntax"
+    code = row["code"]
     first = min(row["location"]["row"], len(lines))
     last = max(first, min(row["end_location"]["row"], first + 4, len(lines)))
     words = quote(lines, first, last)
-    if not words or code == "syntax":
-        return None  # syntax newer than ruff, or none at all, is no finding of a focus
+    if not words:
+        return None
     known = SECURITY.get(code) if focus == "security" else None
     weakness = WEAKNESSES[known[1]] if known else None
     is_safe = "seems safe" in row["message"]
