@@ -4,9 +4,9 @@
     python3 launch.py --data FOLDER    as a plugin: an environment of its own in FOLDER
 
 Ready environment: this process becomes the server (execv). None yet: the handshake and tools/list are
-answered from the committed snapshot at once (the client waits 2 s, a first install takes longer), the
-environment is made meanwhile, tool calls wait with progress, and then the real server takes over.
-Standard library only, and readable by every Python 3.8, so that it can say what is missing.
+answered from the committed snapshot at once (the client waits 2 s, a first install takes longer), a process
+of its own makes the environment, tool calls wait with progress, and then the real server takes over.
+Standard library only, and readable by every Python from 3.8 on, so that it can say what is missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from launcher.environment import Environment
 
 def main() -> None:
     words = sys.argv[1:]
-    environment = Environment(words[1] if words[:1] == ["--data"] and words[1:] else None)
+    data = words[words.index("--data") + 1] if "--data" in words[:-1] else None
+    environment = Environment(data)
+    if "--build" in words:
+        from launcher.build import build
+
+        sys.exit(build(environment))
     if environment.is_ready():
         environment.start()
     from launcher.front import Front  # json, select, subprocess: only for the first time

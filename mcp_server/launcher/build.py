@@ -1,110 +1,80 @@
-"""Make the environment, one command after another, and never two sessions at once."""
+"""Make the environment: one process, one command after another, and never two sessions at once.
+
+It is a process of its own, so that a session which ends early doesn't throw the install away: the next one
+finds it ready, or still at work. The lock is the kernel's (flock): whoever dies lets go of it.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
-import time
-from typing import TYPE_CHECKING
+import sys
 
-if TYPE_CHECKING:
-    from launcher.environment import Environment
+from launcher.environment import Environment
+
+STEP_S = 900.0
+"""One command may take so long; then it hangs, and is ended with its children."""
 
 
-class Build:
-    """Makes the environment, one command after another; `poll` never blocks."""
+def start(environment: Environment) -> subprocess.Popen[bytes]:
+    """Start the process that makes it, free of this session's pipes and terminal."""
+    launch = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "launch.py")
+    data = [] if environment.data is None else ["--data", environment.data]
+    return subprocess.Popen(
+        [sys.executable, "-I", launch, *data, "--build"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
-    def __init__(self, environment: Environment) -> None:
-        self.environment = environment
-        self.failure = ""
-        self.is_done = False
-        self.failed_at = 0.0
-        self._steps = None  # type: list[list[str]] | None
-        self._process = None  # type: subprocess.Popen[bytes] | None
-        self._lock = -1
-        self._log = os.path.join(environment.workplace, "setup.log")
 
-    @property
-    def news(self) -> str:
-        if self._lock < 0:
-            return "another session is setting up fanout's environment"
-        return "setting up fanout's environment (first use only)"
-
-    def restart(self) -> None:
-        self.failure, self._steps = "", None
-
-    def poll(self) -> None:
-        """Go one step on if the last is done."""
-        if self.is_done or self.failure or not self._has_lock():
-            return
+def build(environment: Environment) -> int:
+    """Make it and return 0, or leave the reason in the environment's `failure` file and return 1."""
+    os.makedirs(environment.workplace, exist_ok=True)
+    with open(environment.log + ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits for another session's build
+        if environment.is_ready():
+            return 0
         try:
-            self._advance()
+            reason = _make(environment)
         except (LookupError, OSError) as error:
-            self._fail(str(error))
+            reason = str(error)
+        if reason and not environment.settles_for_older():
+            environment.fail(reason)
+            return 1
+        environment.finish()
+        return 0
 
-    def _has_lock(self) -> bool:
-        if self._lock >= 0:
-            return True
+
+def _make(environment: Environment) -> str:
+    environment.prepare()
+    for step in environment.steps():
+        if _run(step, environment.log) != 0:
+            return last_line(environment.log)
+    return ""
+
+
+def _run(step: list[str], log: str) -> int:
+    with open(log, "ab") as file:
+        process = subprocess.Popen(
+            step, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
         try:
-            os.makedirs(self.environment.workplace, exist_ok=True)
-            lock = os.open(self._log + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            self._fail(str(error))
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            return False
-        self._lock = lock
-        return True
+            return process.wait(timeout=STEP_S)
+        except subprocess.TimeoutExpired:
+            file.write(f"error: {os.path.basename(step[0])} took longer than {STEP_S:.0f} s\n".encode())
+            os.killpg(process.pid, signal.SIGKILL)
+            return process.wait()
 
-    def _advance(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
-        if self._process is not None and self._process.returncode != 0:
-            return self._fail(self._last_line())
-        self._process = None
-        if self._steps is None:
-            if self.environment.is_ready():  # another session was quicker
-                return self._end()
-            self.environment.prepare()
-            self._steps = self.environment.steps()
-        if not self._steps:
-            self.environment.finish()
-            return self._end()
-        with open(self._log, "ab") as log:
-            step = self._steps.pop(0)
-            self._process = subprocess.Popen(step, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        return None
 
-    def _fail(self, reason: str) -> None:
-        if self.environment.is_clone and self.environment.is_usable():
-            return self._end()  # older dependencies are better than no server
-        self._process, self._steps = None, None
-        self.failure, self.failed_at = reason or "the install failed", time.monotonic()
-        self._unlock()
-        return None
-
-    def _end(self) -> None:
-        self.is_done = True
-        self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-    def _last_line(self) -> str:
-        with open(self._log, "rb") as file:
-            file.seek(max(0, os.path.getsize(self._log) - 4000))
-            lines = [
-                line.strip() for line in file.read().decode("utf-8", "replace").split("\n") if line.strip()
-            ]
-        told = [line for line in lines if "error" in line.lower()] or lines
-        return told[-1][:300] if told else ""
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+def last_line(log: str) -> str:
+    """Return what a failed command said went wrong: its last line with an error, else its last line."""
+    with open(log, "rb") as file:
+        file.seek(max(0, os.path.getsize(log) - 4000))
+        text = file.read().decode("utf-8", "replace")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    told = [line for line in lines if "error" in line.lower()] or lines
+    return told[-1][:300] if told else "the install failed and said nothing"

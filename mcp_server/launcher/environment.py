@@ -15,6 +15,7 @@ HERE = os.path.join(SOURCE, "mcp_server")
 PACKAGES = (os.path.join(HERE, "fanout_mcp"), os.path.join(SOURCE, "hooks", "fanout_hooks"))
 OLDEST = (3, 11)
 PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
+NO_PYTHON = "Python 3.11 or newer is not on PATH, nor is uv; install one of them"
 OLD_S = 14 * 86400.0
 """Environments of other versions that nobody started for so long are removed."""
 
@@ -23,6 +24,7 @@ class Environment:
     """Where the server runs from, how to see that it is ready, and how to make it so."""
 
     def __init__(self, data: str | None) -> None:
+        self.data = data
         self.is_clone = data is None
         self.folder = (
             os.path.join(SOURCE, ".venv") if data is None else os.path.join(data, "env-" + source_key())
@@ -30,6 +32,8 @@ class Environment:
         self.python = os.path.join(self.folder, "bin", "python")
         self.workplace = self.folder if data is None else data
         """Where the lock and the log of a build stand."""
+        self.log = os.path.join(self.workplace, "setup.log")
+        self.failure = os.path.join(self.workplace, "setup.failed")
         self.stamp = os.path.join(self.folder, ".serves")
 
     def is_ready(self) -> bool:
@@ -53,9 +57,13 @@ class Environment:
                         return HERE in file.read().split("\n")
         return False
 
+    def settles_for_older(self) -> bool:
+        """Older dependencies are better than no server, until the next change of pyproject.toml."""
+        return self.is_clone and os.path.exists(self.python) and self.is_usable()
+
     def command(self) -> list[str]:
-        # -P: the working folder is the user's project, and nothing of it may be imported.
-        return [self.python, "-P", "-m", "fanout_mcp", "serve"]
+        # -I: nothing of the user's project, nor of its PYTHON* variables, may be imported.
+        return [self.python, "-I", "-m", "fanout_mcp", "serve"]
 
     def start(self) -> None:
         """Become the server; does not return."""
@@ -75,20 +83,33 @@ class Environment:
             make = [uv, "venv", "--quiet", "--allow-existing", "--python", chosen, self.folder]
             return [make, [uv, "pip", "install", "--quiet", "--python", self.python, *what]]
         if not python:
-            raise LookupError("Python 3.11 or newer is not on PATH; install it (or uv)")
-        pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check", *what]
-        return [pip] if os.path.exists(self.python) else [[python, "-m", "venv", self.folder], pip]
+            raise LookupError(NO_PYTHON)
+        make = [python, "-m", "venv", self.folder]
+        return [make, [self.python, "-m", "pip", "install", "--disable-pip-version-check", *what]]
 
     def prepare(self) -> None:
-        os.makedirs(self.workplace, exist_ok=True)
         if not self.is_clone:  # what a killed install left is never used; a clone's .venv is the user's
             shutil.rmtree(self.folder, ignore_errors=True)
+        for old in (self.log, self.failure):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(old)
 
     def finish(self) -> None:
         with open(self.stamp, "w", encoding="utf-8"):
             pass
         if not self.is_clone:
             self.sweep()
+
+    def fail(self, reason: str) -> None:
+        with open(self.failure, "w", encoding="utf-8") as file:
+            file.write(reason)
+
+    def why_failed(self) -> str:
+        try:
+            with open(self.failure, encoding="utf-8") as file:
+                return file.read()
+        except OSError:
+            return f"the install ended early; {self.log} may say why"
 
     def sweep(self) -> None:
         """Remove environments of other versions that nobody has started for two weeks."""
