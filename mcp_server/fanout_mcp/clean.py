@@ -34,6 +34,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", clean_text(text))
 
 
+def quoted(text: str) -> str:
+    """Set somebody's words apart in Markdown, whatever Markdown they hold."""
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines()) or "> (nothing)"
+
+
 def clean(value: Json, depth: int = 0) -> Json:
     """Return `value` as JSON that every parser accepts: NaN and infinity are null, keys are text."""
     if isinstance(value, str):

@@ -18,8 +18,3 @@ def write(folder: Path, stem: str, text: str) -> str | None:
     except OSError:
         return None
     return str(path)
-
-
-def quoted(text: str) -> str:
-    """Set somebody's words apart, whatever Markdown they hold."""
-    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines()) or "> (nothing)"

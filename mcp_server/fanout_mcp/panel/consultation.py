@@ -1,0 +1,97 @@
+"""A consultation before its first call: its arguments, and what is gathered for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field
+
+from fanout_mcp.backends.base import Backend
+from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.panel import material, personas, prompts
+from fanout_mcp.panel.consult import Terms
+from fanout_mcp.panel.material import Material
+from fanout_mcp.panel.members import Member, seat
+from fanout_mcp.panel.vote import Ballot, Stakes, default_quorum
+from fanout_mcp.settings import Settings
+from fanout_mcp.types import Json
+
+MOST_CHARS = 60_000
+"""Of a question: longer ones are files, and files can be attached."""
+
+
+class PanelArguments(BaseModel):
+    """What every tool that asks a panel takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: Annotated[str, Field(min_length=1, description="With all context: members see nothing else.")]
+    preset: Annotated[
+        str, Field(description="quick (3 members), comprehensive (5), security, technical (3), all (8)")
+    ] = "quick"
+    personas: Annotated[
+        list[str] | None,
+        Field(
+            description="Instead of a preset: judge, critic, skeptic, innovator, advocate, security, "
+            "performance, oracle."
+        ),
+    ] = None
+    models: Annotated[
+        list[str] | None, Field(description="One for all, one per member, or persona=model.")
+    ] = None
+    files: Annotated[list[str] | None, Field(description="Project files to attach.")] = None
+    stakes: Stakes = "production"
+    quorum: Annotated[int | None, Field(ge=1)] = None
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 100
+    max_cost_usd: Annotated[float, Field(gt=0)] = 1.0
+    dry_run: Annotated[bool, Field(description="Only say who would be asked and the price.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    """All that a consultation needs before its first call."""
+
+    question: str
+    members: Sequence[Member]
+    material: Material
+    ballot: Ballot
+
+
+async def gather(settings: Settings, backend: Backend, args: PanelArguments) -> Consultation:
+    """Read personas and files. Raises InvalidInput for whatever is wrong with the arguments."""
+    question = args.question.strip()
+    if not question:
+        raise InvalidInput("question is empty; ask something that a panel can judge.")
+    if len(question) > MOST_CHARS:
+        raise InvalidInput(
+            f"question has {len(question):,} characters; at most {MOST_CHARS:,}. Put long text into a file "
+            "of the project and attach it with files."
+        )
+    library = await anyio.to_thread.run_sync(personas.read, settings.config_dir)
+    members = seat(library.choose(args.preset, args.personas), args.models, backend.default_model)
+    quorum = args.quorum or default_quorum(len(members))
+    if quorum > len(members):
+        raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
+    attached = await anyio.to_thread.run_sync(material.gather, settings.root, args.files or [])
+    return Consultation(question, members, attached, Ballot(len(members), quorum, args.stakes))
+
+
+async def terms_of(backend: Backend, models: set[str | None], args: PanelArguments) -> Terms:
+    """Look up what the models cost."""
+    prices = {model: await backend.price(model) for model in models}
+    return Terms(backend.provider, args.deadline_s, args.max_cost_usd, prices)
+
+
+def agent_calls(asked: Consultation) -> list[dict[str, Json]]:
+    """Without a model: each member as an agent that the host runs itself."""
+    return [
+        agent_call(
+            f"{member.persona.title} on the question",
+            prompts.for_agent(member, asked.question, asked.material, asked.ballot.stakes),
+        )
+        for member in asked.members
+    ]

@@ -1,0 +1,78 @@
+"""A consultation's result in short: what the model reads, bounded by the number of members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fanout_mcp.engine.budget import Estimate
+from fanout_mcp.panel.consult import Round
+from fanout_mcp.panel.consultation import Consultation
+from fanout_mcp.panel.members import Member
+from fanout_mcp.types import Json, Usage
+
+WIDTHS: Final = ((3, 240), (8, 150), (24, 80))
+"""Up to so many members, so many characters of each text: three members in about 1 kB, eight under 4 kB."""
+
+
+def width(members: int) -> int:
+    return next((wide for most, wide in WIDTHS if members <= most), WIDTHS[-1][1])
+
+
+def verdict(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> dict[str, Json]:
+    wide = width(len(asked.members))
+    members = {member.key: member for member in asked.members}
+    return {
+        "decision": closed.decision,
+        "rule": asked.ballot.rule,
+        "agreement": closed.agreement,
+        "votes": [vote(members[key], closed, wide) for key in members if key in closed.positions],
+        "failed": [{"member": key, "reason": clip(why, wide)} for key, why in closed.failed.items()],
+        "cut": list(closed.cut),
+        "receipt": dict(spent),
+    }
+
+
+def vote(member: Member, closed: Round, wide: int) -> dict[str, Json]:
+    said = closed.positions[member.key]
+    return {
+        "member": member.key,
+        "persona": member.persona.name,
+        "model": member.model,
+        "verdict": said.verdict,
+        "confidence": said.confidence,
+        "summary": clip(said.summary if not said.note else f"{said.summary} ({said.note})", wide),
+        "blocker": clip(said.blocker, wide) or None,
+        "smallest_change": clip(said.smallest_change, wide) or None,
+    }
+
+
+def receipt(calls: int, used: Usage, elapsed_s: float) -> dict[str, Json]:
+    return {
+        "calls": calls,
+        "tokens_in": used.tokens_in,
+        "tokens_out": used.tokens_out,
+        "cost_usd": None if used.cost_usd is None else round(used.cost_usd, 6),
+        "elapsed_s": round(elapsed_s, 2),
+    }
+
+
+def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
+    """Who would be asked, and what it may cost at most."""
+    return {
+        "dry_run": True,
+        "members": [
+            {"member": one.key, "persona": one.persona.name, "model": one.model} for one in asked.members
+        ],
+        "rule": asked.ballot.rule,
+        "at_most": {
+            "calls": expected.calls,
+            "tokens_in": expected.tokens_in,
+            "tokens_out": expected.tokens_out,
+            "cost_usd": "unknown" if expected.cost_usd is None else round(expected.cost_usd, 6),
+        },
+    }
+
+
+def clip(words: str, wide: int) -> str:
+    return words if len(words) <= wide else words[: wide - 1].rstrip() + "…"
