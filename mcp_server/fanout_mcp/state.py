@@ -14,6 +14,9 @@ IGNORED = "reports/\nstate/\ncache/\n"
 def folder(state: Path, name: str) -> Path:
     """Return the sub-folder `name` of a state folder, made when it is not there. Raises OSError."""
     made = state / name
+    # A repository can ship .claude/fanout as a link to anywhere: nothing is written out of the project.
+    if not made.resolve().is_relative_to(state.parent.parent.resolve()):
+        raise OSError(f"{made} leads out of the project")
     made.mkdir(mode=0o700, parents=True, exist_ok=True)
     ignore = state / ".gitignore"
     if not ignore.exists():

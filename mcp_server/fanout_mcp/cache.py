@@ -1,0 +1,288 @@
+"""Answers that were paid for once: kept on disk by what was asked, shared by all processes of a project.
+
+Theory of operation. One SQLite file (WAL) with two tables: `answer` holds what came back, under a hash of
+what was asked; `lease` says who is asking right now. Whoever claims a key asks; everybody else waits for the
+answer, or for the lease to end. A thread renews the leases that we hold, so that a process that was killed
+or stopped lets go of its own within LEASE_S, and a call may take as long as it needs.
+
+Rules:
+1. A repository can ship a cache file. Keys and values are sealed with a secret from the user's own folder:
+   nothing is believed that this user's fanout did not write.
+2. A cache that can't be had (read-only, disk full, locked, damaged, newer) costs calls, never an answer: the
+   run goes on without it, and `problem` says why.
+3. JSON, no pickle. Only whole answers are kept; failures are asked again.
+4. Clocks: leases count CLOCK_MONOTONIC, which all processes of a machine share and nobody sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from fanout_mcp import state
+from fanout_mcp.types import Answer, Json, Usage
+
+T = TypeVar("T")
+
+VERSION: Final = 1
+"""Part of every key, and of the file: a newer file is left alone, an older one is read."""
+
+LEASE_S: Final = 5.0
+BUSY_S: Final = 5.0
+"""How long another process may hold the file before we go on without it."""
+
+MOST_ROWS: Final = 100_000
+SEAL_BYTES: Final = 16
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS answer (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS lease (key TEXT PRIMARY KEY, owner TEXT NOT NULL, until REAL NOT NULL);
+"""
+# A lease that lies further ahead than any can was written before the machine was started anew.
+_CLAIM: Final = """
+INSERT INTO lease VALUES (:key, :owner, :until)
+ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, until = excluded.until
+WHERE lease.until < :now OR lease.until > :now + 2 * :length
+"""
+
+
+_TAKEN: Final = "SELECT 1 FROM lease WHERE key = :key AND until BETWEEN :now AND :now + 2 * :length"
+
+
+Claimed = Answer | Literal["mine", "theirs"]
+"""The answer, or who is to ask."""
+
+
+class NewerFile(sqlite3.Error):
+    """The file was written by a later version."""
+
+
+@dataclass(slots=True)
+class Cache:
+    """All methods may block for BUSY_S: call them from threads. None of them raises."""
+
+    _connection: sqlite3.Connection | None = None
+    _secret: bytes = b""
+    problem: str = ""
+    """Why there is no cache; empty while there is one."""
+    _owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    _held: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closing: threading.Event = field(default_factory=threading.Event)
+    _renewing: threading.Thread | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self._connection is not None
+
+    def key(self, asked: Json) -> str:
+        """Hash what was asked: everything that may change the answer, and nothing that may not."""
+        text = json.dumps([VERSION, asked], sort_keys=True, separators=(",", ":"))
+        return hmac.new(self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def known(self, keys: Sequence[str]) -> dict[str, Answer]:
+        """Return the answers that are there."""
+
+        def look(connection: sqlite3.Connection) -> dict[str, Answer]:
+            found: dict[str, Answer] = {}
+            for start in range(0, len(keys), 500):
+                part = keys[start : start + 500]
+                query = f"SELECT key, value FROM answer WHERE key IN ({','.join('?' * len(part))})"  # noqa: S608 - only question marks are put in
+                for key, value in connection.execute(query, part):
+                    answer = self._opened(key, value)
+                    if answer is not None:
+                        found[key] = answer
+            return found
+
+        return self._with(look, {})
+
+    def claim(self, key: str) -> Claimed:
+        """Return the answer if it is there by now, else say who is to ask."""
+
+        def take(connection: sqlite3.Connection) -> Claimed:
+            now = time.monotonic()
+            mine = {"key": key, "owner": self._owner, "until": now + LEASE_S, "now": now, "length": LEASE_S}
+            if connection.execute(_TAKEN, mine).fetchone():  # whoever waits only reads
+                return "theirs"
+            connection.execute("BEGIN IMMEDIATE")
+            row = connection.execute("SELECT value FROM answer WHERE key = ?", (key,)).fetchone()
+            answer = self._opened(key, row[0]) if row else None
+            is_mine = answer is None and connection.execute(_CLAIM, mine).rowcount == 1
+            connection.execute("COMMIT")
+            return answer or ("mine" if is_mine else "theirs")
+
+        without: Claimed = "mine"
+        result = self._with(take, without)
+        if result == "mine" and self.is_on:
+            self._held.add(key)
+            self._renew()
+        return result
+
+    def keep(self, key: str, answer: Answer) -> None:
+        """Store the answer and end the lease: when this returns, a kill no longer loses it."""
+        value = self._sealed(key, answer)
+
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?)", (key, value))
+            connection.execute("DELETE FROM lease WHERE key = ?", (key,))
+            connection.execute("COMMIT")
+
+        self._held.discard(key)
+        self._with(put, None)
+
+    def release(self, key: str) -> None:
+        """Let somebody else ask: our own call failed or was cancelled."""
+        self._held.discard(key)
+        self._with(
+            lambda connection: connection.execute(
+                "DELETE FROM lease WHERE key = ? AND owner = ?", (key, self._owner)
+            ),
+            None,
+        )
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._renewing is not None:
+            self._renewing.join()
+        self._with(self._trim, None)
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+
+    def _trim(self, connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM lease WHERE owner = ?", (self._owner,))
+        oldest = "(SELECT max(rowid) FROM answer) - ?"
+        connection.execute(f"DELETE FROM answer WHERE rowid <= {oldest}", (MOST_ROWS,))  # noqa: S608 - a constant
+
+    def _with(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        with self._lock:
+            connection = self._connection
+            if connection is None:
+                return otherwise
+            try:
+                return work(connection)
+            except sqlite3.Error as error:
+                # No second try: each one would wait as long again, and every call goes through here.
+                self.problem = f"went on without the cache: {error}"
+                self._connection = None
+                with suppress(sqlite3.Error):
+                    connection.close()
+                return otherwise
+
+    def _renew(self) -> None:
+        if self._renewing is None:
+            self._renewing = threading.Thread(target=self._keep_leases, name="fanout leases", daemon=True)
+            self._renewing.start()
+
+    def _keep_leases(self) -> None:
+        while not self._closing.wait(LEASE_S / 3):
+            if not self._held:
+                continue
+            until = time.monotonic() + LEASE_S
+
+            def extend(connection: sqlite3.Connection, until: float = until) -> None:
+                connection.execute("UPDATE lease SET until = ? WHERE owner = ?", (until, self._owner))
+
+            self._with(extend, None)
+
+    def _sealed(self, key: str, answer: Answer) -> bytes:
+        usage = answer.usage
+        fields = [answer.text, answer.model, answer.data, usage.tokens_in, usage.tokens_out, usage.cost_usd]
+        packed = zlib.compress(json.dumps(fields, separators=(",", ":")).encode("ascii"), 1)
+        return self._seal(key, packed) + packed
+
+    def _opened(self, key: str, value: Json) -> Answer | None:
+        """Return a kept answer, None for what we did not write or can't read."""
+        if not isinstance(value, bytes) or not hmac.compare_digest(
+            value[:SEAL_BYTES], self._seal(key, value[SEAL_BYTES:])
+        ):
+            return None
+        try:
+            fields = json.loads(zlib.decompress(value[SEAL_BYTES:]))
+            text, model, data, tokens_in, tokens_out, cost = fields
+        except (ValueError, TypeError, zlib.error):
+            return None
+        return Answer(text, model, Usage(tokens_in, tokens_out, cost), data)
+
+    def _seal(self, key: str, packed: bytes) -> bytes:
+        return hmac.new(self._secret, key.encode() + packed, hashlib.sha256).digest()[:SEAL_BYTES]
+
+
+def open_cache(state_folder: Path, config_folder: Path) -> Cache:
+    """Open the project's cache; one that is off and says why when it can't be had. Never raises."""
+    try:
+        return Cache(_open(state.folder(state_folder, "cache") / "answers.sqlite"), _secret(config_folder))
+    except (OSError, sqlite3.Error) as error:
+        return Cache(problem=f"went on without the cache: {error}")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if path.is_symlink():
+        raise OSError(f"{path} is a symlink")
+    for attempt in (1, 2):
+        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection)
+        except (sqlite3.OperationalError, NewerFile):
+            connection.close()
+            raise
+        except sqlite3.DatabaseError:  # not a database, or a damaged one
+            connection.close()
+            if attempt == 2:
+                raise
+            path.replace(path.with_suffix(".broken"))
+        else:
+            path.chmod(0o600)
+            return connection
+    raise AssertionError("one of the two attempts returns or raises")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    [(version,)] = connection.execute("PRAGMA user_version")
+    if version > VERSION:
+        raise NewerFile(f"its file is of version {version}, this fanout knows {VERSION}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # Survives a killed process; a power cut may lose the last answers, never the file.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_TABLES)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _secret(folder: Path) -> bytes:
+    """Return the user's secret, made at first use. Raises OSError."""
+    path = folder / "cache.key"
+    with suppress(FileNotFoundError):
+        return _checked(path)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".cache.key-{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+        with suppress(FileExistsError):  # another process was first: its secret counts
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    return _checked(path)
+
+
+def _checked(path: Path) -> bytes:
+    secret = path.read_bytes()
+    if len(secret) < 32:
+        raise OSError(f"{path} is damaged; remove it")
+    return secret

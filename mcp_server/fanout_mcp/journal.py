@@ -1,0 +1,217 @@
+"""Asking that loses nothing: what was answered before costs no call, what arrives is on disk at once.
+
+    async with open_journal(settings, backend, limits, progress, total) as journal:
+        outcomes = await journal.ask([Question(job, fence) for ...], plan)     # `answered` or `cached`
+
+Theory of operation: the answers are the journal. Before a run the cache is asked for all its questions; what
+it lacks goes through the engine, and each answer is stored before its place in the limiter is free. So a run
+that is killed and started again asks at most what was in flight once more, and equal questions that are asked
+at the same time, here or in another process, are one call (cache.py has the leases).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from fanout_mcp.backends.base import Backend
+from fanout_mcp.cache import Cache, open_cache
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan, run
+from fanout_mcp.settings import Settings
+from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, Usage, no_progress
+
+T = TypeVar("T")
+
+FIRST_LOOK_S: Final = 0.02
+LAST_LOOK_S: Final = 0.25
+"""How often somebody else's call is looked for: soon at first, then seldom."""
+
+TELL_EVERY_S: Final = 0.5
+
+IsGood = Callable[[Answer], bool]
+InTurn = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A job, and what differs from call to call though the same is asked."""
+
+    job: Job
+    fence: str = ""
+    """The random word around file content in its prompt."""
+    material: str = ""
+    """A digest of what an agent may read in the job's workspace; that folder's own name is not part of it."""
+
+
+def is_whole(answer: Answer) -> bool:
+    return not answer.truncated
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far a call is; `line` is what the user sees."""
+
+    total: int
+    started: float
+    done: int = 0
+    cached: int = 0
+    failed: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    def count(self, outcome: Outcome) -> None:
+        self.done += 1
+        self.cached += outcome.status == "cached"
+        self.failed += not outcome.is_answered
+        self.usage += outcome.usage
+
+    def line(self, now: float) -> str:
+        asked = self.done - self.cached
+        spent = "cost unknown" if self.usage.cost_usd is None else f"${self.usage.cost_usd:.4f}"
+        parts = [
+            f"{self.done:,} of {self.total:,} done",
+            f"{self.cached:,} cached",
+            f"{self.failed:,} failed",
+            spent if asked else "$0",
+        ]
+        if asked and self.done < self.total:
+            parts.append(f"about {_spoken((now - self.started) / asked * (self.total - self.done))} left")
+        return ", ".join(parts)
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+class Journal:
+    """The asking of one call of a tool: any number of `ask`, one tally."""
+
+    def __init__(
+        self, backend: Backend, limits: Limits, cache: Cache, progress: Progress, total: int
+    ) -> None:
+        self.cache = cache
+        self.tally = Tally(total, anyio.current_time())
+        self._backend, self._limits, self._progress = backend, limits, progress
+        self._told = float("-inf")
+        self._turn = anyio.CapacityLimiter(1)
+
+    @property
+    def problem(self) -> str:
+        """Why answers are not kept; empty while they are."""
+        return self.cache.problem
+
+    async def ask(
+        self, questions: Sequence[Question], plan: Plan, is_good: IsGood = is_whole
+    ) -> list[Outcome]:
+        """Return an outcome a question, in order. Answers that are not good are used, and asked again."""
+        keys = {question.job.key: self.cache.key(self._identity(question)) for question in questions}
+        known = await self._in_turn(lambda: self.cache.known(list(keys.values())))
+        found: dict[str, Outcome] = {}
+        for question in questions:
+            answer = known.get(keys[question.job.key])
+            if answer is not None:
+                found[question.job.key] = self._count(_remembered(Outcome(question.job, "cached", answer)))
+        missing = [question.job for question in questions if question.job.key not in found]
+        one = _Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
+        going = replace(
+            plan, on_outcome=lambda outcome: self._tell(one.settled(outcome)), progress=no_progress
+        )
+        for outcome in await run(missing, one.ask, going, self._limits):
+            found[outcome.key] = one.settled(outcome)
+        return [found[question.job.key] for question in questions]
+
+    def _identity(self, question: Question) -> Json:
+        """Everything that may change the answer."""
+        job = question.job
+        texts = [job.prompt.system, job.prompt.user]
+        if question.fence:
+            texts = [text.replace(question.fence, "FENCE") for text in texts]
+        schema = dict(job.schema) if job.schema is not None else None
+        return [
+            self._backend.name,
+            job.provider,
+            job.model,
+            *texts,
+            schema,
+            job.max_tokens,
+            question.material,
+        ]
+
+    def _count(self, outcome: Outcome) -> Outcome:
+        self._tell(outcome)
+        return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.tally.count(outcome)
+        now, is_last = anyio.current_time(), self.tally.done == self.tally.total
+        if is_last or now - self._told >= TELL_EVERY_S:
+            self._told = now
+            self._progress(self.tally.done, self.tally.total, self.tally.line(now))
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        """Do what may block in a thread, one at a time: the file has one writer anyway."""
+        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+
+
+@dataclass(slots=True)
+class _Asking:
+    """The seam between engine and cache: an `Ask` that asks once, whoever else asks the same."""
+
+    call: Ask
+    cache: Cache
+    keys: Mapping[str, str]
+    is_good: IsGood
+    in_turn: InTurn
+    shared: set[str] = field(default_factory=set)
+    """Jobs that somebody else's call answered."""
+
+    async def ask(self, job: Job) -> Answer:
+        key = self.keys[job.key]
+        wait_s = FIRST_LOOK_S
+        while (claimed := await self.in_turn(lambda: self.cache.claim(key))) == "theirs":
+            await anyio.sleep(wait_s)
+            wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
+        if isinstance(claimed, Answer):
+            self.shared.add(job.key)
+            return replace(claimed, usage=Usage())
+        return await self._call(job, key)
+
+    async def _call(self, job: Job, key: str) -> Answer:
+        is_kept = False
+        try:
+            answer = await self.call(job)
+            if self.is_good(answer):
+                await self.in_turn(lambda: self.cache.keep(key, answer))
+                is_kept = True
+            return answer
+        finally:
+            if not is_kept:
+                with anyio.CancelScope(shield=True):
+                    await self.in_turn(lambda: self.cache.release(key))
+
+    def settled(self, outcome: Outcome) -> Outcome:
+        return _remembered(outcome) if outcome.key in self.shared else outcome
+
+
+def _remembered(outcome: Outcome) -> Outcome:
+    """Somebody paid for it before: no call, no tokens, no money."""
+    answer = outcome.answer and replace(outcome.answer, usage=Usage())
+    return replace(outcome, status="cached", answer=answer, calls=0, usage=Usage())
+
+
+@asynccontextmanager
+async def open_journal(
+    settings: Settings, backend: Backend, limits: Limits, progress: Progress, total: int
+) -> AsyncIterator[Journal]:
+    """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
+    cache = await anyio.to_thread.run_sync(open_cache, settings.state, settings.config_dir)
+    try:
+        yield Journal(backend, limits, cache, progress, total)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(cache.close)

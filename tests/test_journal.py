@@ -1,0 +1,209 @@
+"""Equal questions are one call, whoever asks; a run that was killed repeats at most what was in flight."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from fakes.upstream import Rule, serving
+from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan
+from fanout_mcp.errors import Rejected
+from fanout_mcp.journal import Journal, Question, open_journal
+from fanout_mcp.settings import Settings
+from fanout_mcp.types import Job, Outcome, Progress, Prompt, no_progress
+
+pytestmark = pytest.mark.anyio
+PLAN = Plan(deadline_s=30)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "project").mkdir()
+    return Settings(root=tmp_path / "project", config_dir=tmp_path / "user")
+
+
+def questions(count: int, fence: str = "", **job: Any) -> list[Question]:
+    return [
+        Question(Job(f"file{n}", Prompt("system", f"{fence} what is {n}?"), **job), fence)
+        for n in range(count)
+    ]
+
+
+def journal(
+    settings: Settings, backend: Scripted, total: int = 5, progress: Progress = no_progress
+) -> AbstractAsyncContextManager[Journal]:
+    return open_journal(settings, backend, Limits(4), progress, total)
+
+
+async def asked(settings: Settings, backend: Scripted, given: Sequence[Question]) -> list[Outcome]:
+    async with journal(settings, backend) as one:
+        return await one.ask(given, PLAN)
+
+
+async def test_the_second_run_costs_no_call(settings: Settings) -> None:
+    backend = Scripted()
+    first = await asked(settings, backend, questions(5))
+    second = await asked(settings, backend, questions(5))
+    assert len(backend.asked) == 5
+    assert [outcome.status for outcome in first] == ["answered"] * 5
+    assert [(o.key, o.status, o.calls, o.usage.tokens_in) for o in second] == [
+        (f"file{n}", "cached", 0, 0) for n in range(5)
+    ]
+    assert [outcome.answer and outcome.answer.text for outcome in second] == [
+        outcome.answer and outcome.answer.text for outcome in first
+    ]
+
+
+async def test_a_new_fence_is_no_new_question(settings: Settings) -> None:
+    backend = Scripted()
+    await asked(settings, backend, questions(3, "FENCE-one"))
+    await asked(settings, backend, questions(3, "FENCE-two"))
+    assert len(backend.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "another"}, {"max_tokens": 1}, {"provider": "another"}, {"schema": {"type": "object"}}],
+)
+async def test_whatever_may_change_the_answer_is_a_new_question(
+    settings: Settings, change: dict[str, Any]
+) -> None:
+    backend = Scripted()
+    await asked(settings, backend, questions(1))
+    await asked(settings, backend, questions(1, **change))
+    assert len(backend.asked) == 2
+
+
+async def test_what_an_agent_may_read_is_part_of_its_question(settings: Settings) -> None:
+    backend = Scripted()
+    job = Job("module", Prompt("s", "u"))
+    for material in ("digest 1", "digest 1", "digest 2"):
+        await asked(settings, backend, [Question(job, material=material)])
+    assert len(backend.asked) == 2
+
+
+async def test_failures_cut_answers_and_bad_ones_are_asked_again(settings: Settings) -> None:
+    backend = Scripted(
+        {
+            "file0": [Reply(error=Rejected("no")), Reply("good")],
+            "file1": [Reply("cut", truncated=True), Reply("good")],
+            "file2": [Reply("bad"), Reply("good")],
+        }
+    )
+    for expected in (["", "cut", "bad"], ["good"] * 3):
+        async with journal(settings, backend) as one:
+            outcomes = await one.ask(
+                questions(3), PLAN, lambda answer: answer.text == "good" and not answer.truncated
+            )
+        assert [outcome.answer.text if outcome.answer else "" for outcome in outcomes] == expected
+    assert [outcome.status for outcome in await asked(settings, backend, questions(3))] == ["cached"] * 3
+
+
+async def test_equal_questions_at_once_are_one_call(settings: Settings) -> None:
+    backend = Scripted(default=Reply(delay_s=0.2))
+    results: list[list[Outcome]] = []
+
+    async def one() -> None:
+        results.append(await asked(settings, backend, questions(5)))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(one)
+    assert len(backend.asked) == 5
+    statuses = sorted(outcome.status for outcomes in results for outcome in outcomes)
+    assert statuses == ["answered"] * 5 + ["cached"] * 15
+    assert sum(outcome.calls for outcomes in results for outcome in outcomes) == 5
+
+
+async def test_a_cancelled_call_is_taken_over_at_once(settings: Settings) -> None:
+    backend = Scripted({"file0": [Reply(delay_s=3600), Reply("taken over")]})
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked, settings, backend, questions(1))
+            await anyio.wait_all_tasks_blocked()
+            while not backend.in_flight:  # the claim goes through a thread
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        [outcome] = await asked(settings, backend, questions(1))
+    assert outcome.answer
+    assert outcome.answer.text == "taken over"
+
+
+async def test_without_a_cache_everything_is_asked(settings: Settings) -> None:
+    (settings.root / ".claude").write_text("no folder")
+    backend = Scripted()
+    for _ in range(2):
+        async with journal(settings, backend) as one:
+            outcomes = await one.ask(questions(3), PLAN)
+            assert "went on without the cache" in one.problem
+        assert [outcome.status for outcome in outcomes] == ["answered"] * 3
+    assert len(backend.asked) == 6
+
+
+async def test_progress_says_what_is_done_cached_failed_spent_and_left(settings: Settings) -> None:
+    told: list[tuple[int, int | None, str]] = []
+    backend = Scripted({"file1": Reply(error=Rejected("no"))})
+    await asked(settings, backend, questions(1))
+    async with journal(settings, backend, 3, lambda *line: told.append(line)) as one:
+        await one.ask(questions(3), PLAN)
+    assert told[-1] == (3, 3, "3 of 3 done, 1 cached, 1 failed, $0.0010")
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+
+
+RUN = """
+import anyio, sys
+from pathlib import Path
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan
+from fanout_mcp.backends.openai_http import open_http
+from fanout_mcp.journal import Question, open_journal
+from fanout_mcp.settings import Settings
+from fanout_mcp.types import Job, Prompt, no_progress
+
+async def main(root, url):
+    settings = Settings(root=Path(root), config_dir=Path(root) / "user", base_url=url, api_key="k")
+    questions = [Question(Job(f"j{n}", Prompt("s", f"question {n}."), model="m")) for n in range(120)]
+    async with open_http(settings) as backend:
+        async with open_journal(settings, backend, Limits(4), no_progress, 120) as one:
+            outcomes = await one.ask(questions, Plan(deadline_s=60))
+    print(sum(outcome.is_answered for outcome in outcomes))
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
+def start(root: Path, url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", textwrap.dedent(RUN), str(root), url], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_killed_run_started_again_repeats_at_most_what_was_in_flight(tmp_path: Path) -> None:
+    with serving(Rule(delay=0.05)) as upstream:
+        first = start(tmp_path, upstream.url)
+        while sum(seen.finished is not None for seen in upstream.log) < 40:
+            assert first.poll() is None
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        again = start(tmp_path, upstream.url)
+        assert again.communicate(timeout=60)[0].strip() == "120"
+        assert len(upstream.log) <= 120 + 4
+
+
+def test_processes_that_ask_the_same_share_the_calls(tmp_path: Path) -> None:
+    with serving(Rule(delay=0.02)) as upstream:
+        running = [start(tmp_path, upstream.url) for _ in range(3)]
+        assert [process.communicate(timeout=90)[0].strip() for process in running] == ["120"] * 3
+        assert len(upstream.log) == 120
