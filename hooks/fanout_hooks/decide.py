@@ -80,6 +80,8 @@ class Opinion(NamedTuple):
     text: str = ""
     others: dict[str, Any] = {}  # noqa: RUF012 - never mutated
     problem: str = ""
+    note: dict[str, Any] = {}  # noqa: RUF012 - as above
+    """For the log alone."""
 
 
 class Decision(NamedTuple):

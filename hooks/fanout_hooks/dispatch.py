@@ -120,7 +120,7 @@ async def handle(house: House, request: Request) -> Handled:
 
     def afterwards() -> None:
         run.memory.save()
-        if outcomes or gate is not None:
+        if outcomes or any(own.note for own in opinions):
             record = _record(request, run, outcomes, opinions, elapsed)
             try:
                 perflog.append(perflog.path_of(project), record, house.on_rotate)
@@ -358,7 +358,7 @@ def _record(
         "path": request.path,
         "hooks": rows,
     }
-    gate = next((own.others for own in opinions[len(outcomes) :]), None)
+    gate = next((own.note for own in opinions[len(outcomes) :]), None)
     return record | ({"gate": gate} if gate else {}) | ({"notes": notes} if notes else {})
 
 

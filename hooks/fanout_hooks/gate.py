@@ -34,15 +34,17 @@ SIBLING_WAIT_S = 0.25
 MACHINE_TURN = "<task-notification>"
 KEEP_CHARS = 20_000
 """Of each answer: enough for names and numbers, bounded for a state file that is read on every call."""
-EVENTS = (
-    "UserPromptSubmit",
-    "PreToolUse",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "PostToolBatch",
-    "SubagentStart",
-    "SubagentStop",
-)
+ENTRIES: dict[str, str] = {
+    "UserPromptSubmit": "",
+    "PreToolUse": "Agent|Task",
+    "PostToolUse": "Agent|Task",
+    "PostToolUseFailure": "Agent|Task",
+    "PostToolBatch": "",
+    "SubagentStart": "",
+    "SubagentStop": "",
+}
+"""The settings entries that the gate needs: event to matcher. Each says `fanout_gate: "on"` (cold: `--gate on`);
+which mode counts is read at every event (gate_mode.py)."""
 
 
 class Call(NamedTuple):

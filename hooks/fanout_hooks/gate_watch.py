@@ -20,7 +20,7 @@ LOOK_S = 0.01
 async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], mode: str) -> Opinion:
     """Return the gate's opinion; without usable history it has none."""
     chosen = env.get("FANOUT_GATE") or mode
-    if chosen not in gate.MODES or event.get("hook_event_name") not in gate.EVENTS:
+    if chosen not in gate.MODES or event.get("hook_event_name") not in gate.ENTRIES:
         return Opinion(NAME)
     where, session = gate_state.folder(env), str(event.get("session_id", ""))
     own: gate.Mode = next(one for one in gate.MODES if one == chosen)
@@ -34,5 +34,5 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], mode: 
     except gate_state.Unusable as problem:
         return Opinion(NAME, problem=f"has no history: {problem}")
     if verdict.kind == "deny":
-        return Opinion(NAME, "deny", verdict.text)
-    return Opinion(NAME, context=verdict.text if verdict.kind == "context" else "")
+        return Opinion(NAME, "deny", verdict.text, note=verdict.note)
+    return Opinion(NAME, context=verdict.text if verdict.kind == "context" else "", note=verdict.note)
