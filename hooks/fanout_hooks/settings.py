@@ -1,0 +1,316 @@
+"""Careful editing of Claude Code's settings files: one value changes, everything else keeps its bytes.
+
+    file = read(path)                                # Refused when it isn't plain JSON of this user
+    text = with_value(file.text, "hooks", {...})     # key order, unknown keys and formatting stay
+    write(file, text, state_folder)                  # lock, compare, backup, replace at once
+
+Rules:
+1. A file that can't be understood whole is never written: invalid JSON, comments, a key that stands there
+   twice (reading would lose one). Nothing is repaired.
+2. A symlink stays one: its target is replaced. The mode stays. A read-only file is left alone.
+3. Claude Code takes no lock when it writes. So what is on disk is compared with what was read, right before
+   it is replaced; a file that was edited meanwhile is left alone.
+4. What was there is kept: `write` says where.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+MAX_BYTES = 8 << 20
+LOCK_S = 2.0
+POLL_S = 0.02
+KEEP_BACKUPS = 20
+FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "settings.json"}
+
+
+class Refused(Exception):
+    """The file is left as it is; the text says why and what to do."""
+
+
+class File(NamedTuple):
+    """A settings file as it was read. `raw` is None where there is none yet."""
+
+    path: str
+    target: str
+    """Where the bytes are: the path with symlinks followed."""
+    raw: bytes | None
+    text: str
+    data: dict[str, Any]
+    mode: int = 0o644
+
+
+class Span(NamedTuple):
+    """Where one key of the outermost object stands in the text."""
+
+    key: int
+    start: int
+    end: int
+    before: int
+    """The end of the value before it, or the place after the opening brace."""
+
+
+def path_of(scope: str, project: str, home: str) -> str:
+    """Return the settings file of a scope: user, local (a project's, not committed) or shared (committed)."""
+    return os.path.join(home if scope == "user" else project, ".claude", FILES[scope])
+
+
+def read(path: str) -> File:
+    """Read a settings file; one that isn't there is an empty one. Raises Refused."""
+    target = os.path.realpath(path)
+    try:
+        fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return File(path, target, None, "{}\n", {})
+    except OSError as error:
+        raise Refused(f"{path} can't be read: {error.strerror}") from None
+    with os.fdopen(fd, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise Refused(f"{path} is not a regular file")
+        if about.st_size > MAX_BYTES:
+            raise Refused(f"{path} is larger than {MAX_BYTES >> 20} MB")
+        raw = file.read()
+    text, data = _understood(path, raw)
+    return File(path, target, raw, text, data, stat.S_IMODE(about.st_mode))
+
+
+def _understood(path: str, raw: bytes) -> tuple[str, dict[str, Any]]:
+    mend = "mend it first (Claude Code can't read it either)"
+    try:
+        text = raw.decode("utf-8")
+        data = json.loads(text, object_pairs_hook=_once)
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path} is not UTF-8 (byte {error.start}); {mend}") from None
+    except json.JSONDecodeError as error:
+        why = "has comments, and JSON has none" if text[error.pos :].lstrip()[:1] == "/" else error.msg
+        raise Refused(f"{path}, line {error.lineno}: {why}; {mend}") from None
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{path}: {error}; {mend}") from None
+    if not isinstance(data, dict):
+        raise Refused(f"{path} holds no JSON object; {mend}")
+    return text, data
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'"{twice}" stands twice in one object, and only one of them counts')
+    return found
+
+
+# --- changing one value of the text ------------------------------------------------------------------------
+
+
+def span_of(text: str, key: str) -> Span | None:
+    """Return where a key's value stands in the outermost object of valid JSON."""
+    return next((span for name, span in _spans(text) if name == key), None)
+
+
+def value_text(text: str, key: str) -> str | None:
+    """Return a value as it is written in the file."""
+    span = span_of(text, key)
+    return text[span.start : span.end] if span else None
+
+
+def with_text(text: str, key: str, value: str | None) -> str:
+    """Return the text with a key's value replaced, added (at the end) or, for None, taken out."""
+    span = span_of(text, key)
+    if span and value is not None:
+        return text[: span.start] + value + text[span.end :]
+    if span:
+        return _without(text, span)
+    return text if value is None else _with_more(text, key, value)
+
+
+def with_value(text: str, key: str, value: Any) -> str:
+    """As `with_text`, for a value that is written in the file's own indentation."""
+    return with_text(text, key, None if value is None else formatted(text, value))
+
+
+def formatted(text: str, value: Any) -> str:
+    """Write a value as the rest of the file is written, to stand one level deep."""
+    indent = _indent_of(text)
+    if indent is None:
+        return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, indent=indent).replace("\n", "\n" + indent)
+
+
+def _spans(text: str) -> Iterator[tuple[str, Span]]:
+    decoder = json.JSONDecoder()
+    at = _skip(text, 0) + 1
+    before = at
+    while text[_skip(text, at)] == '"':
+        key = _skip(text, at)
+        name, after = decoder.raw_decode(text, key)
+        start = _skip(text, _skip(text, after) + 1)
+        _, end = decoder.raw_decode(text, start)
+        yield name, Span(key, start, end, before)
+        before = end
+        at = _skip(text, end)
+        if text[at] != ",":
+            return
+        at += 1
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _without(text: str, span: Span) -> str:
+    after = _skip(text, span.end)
+    first = text[_skip(text, 0) + 1 : span.key].strip() == ""
+    if not first:
+        return text[: span.before] + text[span.end :]
+    if text[after] == ",":
+        return text[: span.key] + text[_skip(text, after + 1) :]
+    return text[: span.before] + text[after:]
+
+
+def _with_more(text: str, key: str, value: str) -> str:
+    spans = [span for _, span in _spans(text)]
+    indent = _indent_of(text)
+    own = json.dumps(key) + ": " + value
+    if spans:
+        gap = ", " if indent is None else ",\n" + indent
+        end = spans[-1].end
+        return text[:end] + gap + own + text[end:]
+    opening = _skip(text, 0) + 1
+    inside = own if indent is None else f"\n{indent}{own}\n"
+    return text[:opening] + inside + text[_skip(text, opening) :]
+
+
+def _indent_of(text: str) -> str | None:
+    """Return what the file is indented by; None when it stands on one line."""
+    spans = [span for _, span in _spans(text)]
+    if not spans:
+        return "  "
+    line = text.rfind("\n", 0, spans[0].key)
+    return text[line + 1 : spans[0].key] or "  " if line >= 0 else None
+
+
+def diff(path: str, before: str, after: str) -> str:
+    """Return the change as a unified diff."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), path, path, n=2
+    )
+    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def write(before: File, text: str, state_folder: str) -> str:
+    """Replace the file at once; return where the old one is kept ("" where none was). Raises Refused."""
+    _understood(before.path, text.encode())
+    with _locked(before.target, state_folder):
+        if _on_disk(before) != before.raw:
+            raise Refused(f"{before.path} was changed meanwhile; nothing was written. Try again.")
+        if before.raw is not None and not before.mode & 0o222:
+            raise Refused(f"{before.path} is read-only; make it writable first")
+        kept = _keep(before, state_folder) if before.raw is not None else ""
+        replace(before.target, text.encode(), before.mode)
+    return kept
+
+
+def remove(before: File, state_folder: str) -> str:
+    """Remove a file of ours; return where it is kept."""
+    with _locked(before.target, state_folder):
+        if before.raw is None:
+            return ""
+        kept = _keep(before, state_folder)
+        os.unlink(before.target)
+    return kept
+
+
+def replace(target: str, data: bytes, mode: int) -> None:
+    """Write a file whole or not at all. Raises Refused."""
+    folder = os.path.dirname(target)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(prefix=".fanout-", dir=folder)
+    except OSError as error:
+        raise Refused(f"{folder} can't be written to: {error.strerror}") from None
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        os.unlink(temporary)
+        raise Refused(f"{target} can't be written: {error.strerror}") from None
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError:
+        return  # some file systems have no such thing; the rename stands all the same
+    finally:
+        os.close(fd)
+
+
+def _on_disk(before: File) -> bytes | None:
+    try:
+        with open(before.target, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _keep(before: File, state_folder: str) -> str:
+    folder = os.path.join(state_folder, "backups")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    own = _name_of(before.target)
+    path = os.path.join(folder, f"{own}.{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}.json")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(before.raw or b"")
+    for old in sorted(name for name in os.listdir(folder) if name.startswith(own))[:-KEEP_BACKUPS]:
+        os.unlink(os.path.join(folder, old))
+    return path
+
+
+def _name_of(target: str) -> str:
+    digest = hashlib.sha256(target.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return f"{os.path.basename(target)}-{digest}"
+
+
+@contextmanager
+def _locked(target: str, state_folder: str) -> Iterator[None]:
+    """Hold the file against another `fanout-hooks`: the lock lies in our own folder, not in the user's."""
+    folder = os.path.join(state_folder, "locks")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, _name_of(target))
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > until:
+                    raise Refused(f"another process is changing {target}; try again") from None
+                time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(fd)
