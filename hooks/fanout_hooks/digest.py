@@ -32,9 +32,11 @@ class Digest:
 
     def add(self, ms: float, times: int = 1) -> None:
         """Count a duration; what is negative or no number counts as nothing measured."""
-        if not ms >= 0 or ms == math.inf:
-            return
-        bucket = math.floor(math.log(ms) / _LOG_GROWTH) if ms >= SMALLEST_MS else ZERO
+        if ms >= 0 and ms != math.inf:
+            self.add_to(bucket_of(ms), ms, times)
+
+    def add_to(self, bucket: int, ms: float, times: int) -> None:
+        """Count a duration whose bucket is known."""
         self.buckets[bucket] = self.buckets.get(bucket, 0) + times
         self.count += times
         self.total += ms * times
@@ -91,6 +93,11 @@ class Digest:
         digest.least = float(data["least"]) if digest.count else math.inf
         digest.greatest = float(data["greatest"])
         return digest
+
+
+def bucket_of(ms: float) -> int:
+    """Return the bucket of a duration in milliseconds, 0 or more."""
+    return math.floor(math.log(ms) / _LOG_GROWTH) if ms >= SMALLEST_MS else ZERO
 
 
 def of(durations: Iterable[float]) -> Digest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -93,7 +93,7 @@ def read(path: str) -> Transcript:
         if isinstance(record, dict):
             records.append((line, record))
     results = {str(use): (at, response, text) for _, r in records for use, at, response, text in _results(r)}
-    return Transcript(path, tuple(_entries(records, results)), tuple(_hooks(records)), damaged)
+    return Transcript(path, tuple(_entries(records, results)), tuple(hook_runs(records)), damaged)
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
@@ -150,7 +150,7 @@ def _results(record: dict[str, Any]) -> Iterator[tuple[Any, float, Any, str]]:
             )
 
 
-def _hooks(records: list[tuple[int, dict[str, Any]]]) -> Iterator[HookRun]:
+def hook_runs(records: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[HookRun]:
     for line, record in records:
         noted = record.get("attachment")
         if (

@@ -1,0 +1,168 @@
+"""The daily report file, `<project>/.claude/memory/hook_performance_report.md`: the form that people know.
+
+Written on the first PostToolUse after 24 hours, in the background, never on the user's time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fanout_hooks import report
+
+NAME = os.path.join(".claude", "memory", "hook_performance_report.md")
+EVERY_S = 24 * 3600
+ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to tell"}
+MOST_HOOKS = 30
+
+
+def path_of(project: str) -> str:
+    return os.path.join(project, NAME)
+
+
+def is_due(project: str, now: float | None = None) -> bool:
+    """Tell whether the file is older than a day, or not there while a log is."""
+    now = time.time() if now is None else now
+    try:
+        return now - os.lstat(path_of(project)).st_mtime >= EVERY_S
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
+    """Write the report of a project and return its path. Raises OSError; the old file stays then."""
+    now = time.time() if now is None else now
+    baseline = report.read_baseline(report.baseline_path(project))
+    data = report.build(report.read(project, days, now), days, now=now, baseline=baseline)
+    path = path_of(project)
+    temporary = f"{path}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(markdown(data, now))
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def markdown(data: Mapping[str, Any], now: float) -> str:
+    """Render a report's data."""
+    period = data["period"]
+    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
+    parts = [
+        "# Hook performance report",
+        (
+            f"{period['from']} to {period['to']} ({period['days']} days), compared with as many days before. "
+            f"Made {made}. Times in milliseconds."
+        ),
+        *_events(data),
+        *_hooks(data),
+        *_saved(data),
+        *_advice(data),
+        *_changed(data),
+        *_gate(data),
+        *_notes(data),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def trend_words(found: Mapping[str, Any]) -> str:
+    """Return "12 % slower", "steady" or that it can't be told."""
+    direction = str(found["direction"])
+    if direction in {"slower", "faster"}:
+        return f"{abs(found['change']):.0%} {direction}".replace("%", " %")
+    return ARROWS[direction]
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table; what would break a cell is escaped."""
+    lines = ["| " + " | ".join(heads) + " |"]
+    lines.append("|" + "---|" * lines[0].count(" | ") + "---|")
+    lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _events(data: Mapping[str, Any]) -> list[str]:
+    if not data["events"]:
+        return ["No hook ran in this period."]
+    heads = ("event", "count", "mean", "median", "p95", "p99", "failures", "trend")
+    rows = [
+        (row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
+        for row in data["events"]
+    ]
+    return ["## Events", table(heads, rows)]
+
+
+def _hooks(data: Mapping[str, Any]) -> list[str]:
+    if not data["hooks"]:
+        return []
+    heads = ("hook", "event", "count", "mean", "median", "p95", "p99", "failures", "trend")
+    rows = [
+        (row["name"], row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
+        for row in data["hooks"][:MOST_HOOKS]
+    ]
+    more = len(data["hooks"]) - MOST_HOOKS
+    rest = [f"And {more} more that took less time."] if more > 0 else []
+    return ["## Hooks, those that took most time first", table(heads, rows), *rest]
+
+
+def _times(row: Mapping[str, Any]) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("mean_ms", "median_ms", "p95_ms", "p99_ms"))
+
+
+def _saved(data: Mapping[str, Any]) -> list[str]:
+    said = [f"Against the same hooks one after another: {data['saved_ms'] / 1000:.1f} s saved."]
+    native = data["saved_against_native"]
+    if native:
+        said.append(
+            f"Against Claude Code running them itself, as measured on {native['date']}: "
+            f"{native['saved_ms'] / 1000:.1f} s saved."
+        )
+    else:
+        said.append("Against Claude Code running them itself: not known; `fanout-hooks bench` measures it.")
+    return ["## Time saved", " ".join(said)]
+
+
+def _advice(data: Mapping[str, Any]) -> list[str]:
+    if not data["recommendations"]:
+        return ["## Recommendations", "None: nothing stands out."]
+    lines = [f"- {advice_words(own)}" for own in data["recommendations"]]
+    return ["## Recommendations", "\n".join(lines)]
+
+
+def advice_words(own: Mapping[str, Any]) -> str:
+    """Return a recommendation as one sentence."""
+    who = f"{own['event']}/{own['hook']}" if own["hook"] else own["event"]
+    gain = f" (about {own['gain_ms']:.0f} ms an event)" if own["gain_ms"] >= 1 else ""
+    return f"{who}: {own['reason']}{gain}"
+
+
+def _changed(data: Mapping[str, Any]) -> list[str]:
+    if not data["changed"]:
+        return []
+    return [
+        "## Changed",
+        "\n".join(f"- {own['event']}/{own['name']}: {own['change']}" for own in data["changed"]),
+    ]
+
+
+def _gate(data: Mapping[str, Any]) -> list[str]:
+    gate = data["gate"]
+    if not gate["verdicts"] and not gate["waves"]:
+        return []
+    verdicts = ", ".join(f"{count} {what}" for what, count in sorted(gate["verdicts"].items()))
+    waves = ", ".join(f"{count} of {size}" for size, count in gate["waves"].items())
+    return ["## Sequential-agent gate", f"Verdicts: {verdicts or 'none'}. Waves by size: {waves or 'none'}."]
+
+
+def _notes(data: Mapping[str, Any]) -> list[str]:
+    lines = [f"- {own['note']} ({own['count']} times)" for own in data["notes"]]
+    if data["damaged_lines"]:
+        lines.append(f"- {data['damaged_lines']} damaged lines of the log were passed over")
+    return ["## Notes", "\n".join(lines)] if lines else []

@@ -1,0 +1,179 @@
+"""The hook log with its segments as one tally; what was counted once is not read again.
+
+Beside each file lies a digest of it: what it holds up to a byte, and which file (by its inode, which a rename
+keeps: the open log becomes a segment). A report reads the digests and what came since. The digest is a cache:
+damaged, foreign or of another form it is thrown away, and a folder that can't be written only costs time.
+
+Files of many megabytes are counted by one process per core, each a range of whole lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from fanout_hooks.tally import Tally
+
+BLOCK = 4 << 20
+SHARE_BYTES = 16 << 20
+"""Below this a second process costs more than it saves."""
+MOST_PROCESSES = 4
+SAVE_FROM = 256 << 10
+"""New bytes from which the digest is written again."""
+ENDING = ".digest.json"
+
+
+def segments(path: str) -> list[str]:
+    """List the log's closed segments, oldest first."""
+    folder, name = os.path.split(path)
+    stem, extension = os.path.splitext(name)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    found = [one for one in names if one.startswith(stem + ".") and one.endswith(extension) and one != name]
+    return [os.path.join(folder, one) for one in sorted(found, key=_order)]
+
+
+def _order(name: str) -> tuple[str, int]:
+    date, _, number = os.path.splitext(name)[0].partition(".")[2].partition(".")
+    return date, int(number) if number.isdigit() else 0
+
+
+def gather(path: str, since: str = "") -> Tally:
+    """Tally the log at `path` and its segments that may hold a day from `since` ("2026-11-24") on.
+
+    Missing files count as empty. Raises OSError when the log is there and can't be read.
+    """
+    tally = Tally()
+    for segment in segments(path):
+        if _order(os.path.basename(segment))[0] >= since:
+            tally.merge(_counted(segment))
+    tally.merge(_counted(path))
+    return tally
+
+
+def digest_segment(segment: str) -> None:
+    """Count a segment that was just closed, so that no report needs to. Its failure costs time only."""
+    try:
+        _counted(segment)
+    except OSError:
+        return
+
+
+def _counted(path: str) -> Tally:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Tally()
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(f"{path} is not a regular file")
+        kept = os.path.splitext(path)[0] + ENDING
+        done, tally = _recall(kept, about)
+        end = _last_line_end(fd, about.st_size)
+        if end > done:
+            tally.merge(_count(path, fd, done, end))
+        if end - done >= SAVE_FROM:
+            _save(kept, {"inode": about.st_ino, "end": end, "tally": tally.to_json()})
+        return tally
+    finally:
+        os.close(fd)
+
+
+def _recall(kept: str, about: os.stat_result) -> tuple[int, Tally]:
+    """Return up to where a file was counted, and what; nothing when the digest isn't of this file."""
+    try:
+        with open(kept, "rb") as file:
+            data = json.loads(file.read())
+        if data["inode"] == about.st_ino and data["end"] <= about.st_size:
+            return int(data["end"]), Tally.from_json(data["tally"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return 0, Tally()
+
+
+def _save(kept: str, data: dict[str, Any]) -> None:
+    temporary = f"{kept}.{os.getpid()}"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            json.dump(data, file, separators=(",", ":"))
+        os.replace(temporary, kept)
+    except OSError:
+        return
+
+
+def _last_line_end(fd: int, size: int) -> int:
+    """Return the offset after the last whole line: a writer may be at work behind it."""
+    end = size
+    while end > 0:
+        begin = max(0, end - 65536)
+        found = os.pread(fd, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
+
+
+# --- counting, by several processes ---------------------------------------------------------------
+
+
+def _count(path: str, fd: int, begin: int, end: int) -> Tally:
+    ranges = _ranges(fd, begin, end)
+    tally = Tally()
+    others = [(one, _start(path, *one)) for one in ranges[1:]]
+    tally.add_lines(_lines(fd, *ranges[0]))
+    for one, (pid, pipe) in others:
+        with os.fdopen(pipe, "rb") as file:
+            said = file.read()
+        os.waitpid(pid, 0)
+        try:
+            tally.merge(Tally.from_json(json.loads(said)))
+        except ValueError:  # it was killed, for its memory perhaps
+            tally.add_lines(_lines(fd, *one))
+    return tally
+
+
+def _ranges(fd: int, begin: int, end: int) -> list[tuple[int, int]]:
+    count = max(1, min(MOST_PROCESSES, os.cpu_count() or 1, (end - begin) // SHARE_BYTES))
+    cuts = [begin]
+    for number in range(1, count):
+        wanted = begin + (end - begin) * number // count
+        cut = _last_line_end(fd, wanted)
+        if cut > cuts[-1]:
+            cuts.append(cut)
+    return list(zip(cuts, [*cuts[1:], end], strict=True))
+
+
+def _start(path: str, begin: int, end: int) -> tuple[int, int]:
+    """Count a range in a forked process; return its id and the pipe that its tally comes through."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(theirs)
+        return pid, ours
+    try:
+        os.close(ours)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # its own, for the offset is shared otherwise
+        tally = Tally()
+        tally.add_lines(_lines(fd, begin, end))
+        with os.fdopen(theirs, "w") as pipe:
+            json.dump(tally.to_json(), pipe, separators=(",", ":"))
+    finally:
+        os._exit(0)
+
+
+def _lines(fd: int, begin: int, end: int) -> Iterator[bytes]:
+    rest = b""
+    while begin < end:
+        block = os.pread(fd, min(BLOCK, end - begin), begin)
+        if not block:
+            return
+        begin += len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines

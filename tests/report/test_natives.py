@@ -1,0 +1,49 @@
+"""Hooks that the client runs itself are told from its transcripts, and ours are not told twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fanout_hooks import natives
+
+
+def attachment(command: str, ms: float, name: str = "PreToolUse:Bash", **more: Any) -> dict[str, Any]:
+    noted = {
+        "type": "hook_success",
+        "hookName": name,
+        "command": command,
+        "durationMs": ms,
+        "exitCode": 0,
+        **more,
+    }
+    return {"type": "attachment", "attachment": noted, "timestamp": "2026-11-18T10:00:00.000Z"}
+
+
+def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
+    lines = [
+        json.dumps(attachment("python3 /x/guard.py", 40)),
+        json.dumps(attachment("python3 /x/guard.py", 60, exitCode=1)),
+        '{"durationMs": broken',
+        json.dumps(
+            {"type": "system", "subtype": "stop_hook_summary", "timestamp": "2026-11-18T10:00:00.000Z"}
+        )[:-1]
+        + ', "hookInfos": [{"command": "sh notify.sh", "durationMs": 12}]}',
+        json.dumps(attachment("/v/bin/python -I -S /x/fanout_hooks/__main__.py cold", 55)),
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    rows = natives.rows(natives.read(str(tmp_path), since=0.0))
+    assert [(own["event"], own["name"], own["count"], own["failures"]) for own in rows] == [
+        ("PreToolUse", "guard", 2, 1),
+        ("Stop", "notify", 1, 0),
+    ]
+
+
+def test_runs_before_the_period_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(attachment("x.py", 4)))
+    assert natives.read(str(tmp_path), since=1_795_000_000.0 + 86_400) == []
+
+
+def test_a_project_without_transcripts_has_none(tmp_path: Path) -> None:
+    assert natives.read(str(tmp_path / "nowhere"), since=0.0) == []
