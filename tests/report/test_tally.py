@@ -30,7 +30,7 @@ ROWS = st.builds(
 )
 RECORDS = st.lists(
     st.builds(
-        lambda hooks, phase, note: record(*hooks, phase=phase, **({"notes": [note]} if note else {})),
+        lambda hooks, phase, note: record(*hooks, phase=phase) | ({"notes": [note]} if note else {}),
         st.lists(ROWS, max_size=4),
         st.sampled_from(["PreToolUse", "Stop"]),
         st.sampled_from(["", "a note"]),
