@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fanout_mcp.review.analysers.languages import GRAMMARS, language_of
-from fanout_mcp.review.analysers.patterns import review_patterns, rules_of
+from fanout_mcp.review.analysers.patterns import review_patterns
+from fanout_mcp.review.analysers.rules import rules_of
 
 BAD = [
     ("javascript", "const n = req.query.n;\ndb.query('SELECT * FROM t WHERE n=' + n);", 2, "sql-injection"),
@@ -20,7 +21,7 @@ BAD = [
     ("csharp", "class A { void F() { var f = new BinaryFormatter(); } }", 1, "deserialization"),
     ("ruby", "def a\n  n = params[:n]\n  eval(n)\nend", 3, "code-injection"),
     ("php", "<?php\n$n = $_GET['n'];\necho '<p>' . $n;", 3, "xss"),
-    ("bash", 'eval "$1"', 1, "code-injection"),
+    ("bash", 'eval "$1"', 1, "command-injection"),
 ]  # fmt: skip
 GOOD = [
     ("javascript", "db.query('SELECT * FROM t WHERE n = ?', [req.query.n]);", "sql-injection"),
@@ -38,20 +39,20 @@ GOOD = [
 
 @pytest.mark.parametrize(("language", "text", "line", "rule"), BAD, ids=[f"{b[0]} {b[3]}" for b in BAD])
 def test_a_weakness_is_found_at_its_line(language: str, text: str, line: int, rule: str) -> None:
-    found = {(finding.rule, finding.line) for finding in review_patterns("a", text, language)}
+    found = {(finding.rule, finding.line) for finding in review_patterns("a", text, language).findings}
     assert (rule, line) in found
 
 
 @pytest.mark.parametrize(("language", "text", "rule"), GOOD, ids=[f"{g[0]} {g[2]}" for g in GOOD])
 def test_sound_code_is_left_alone_but_for_hints(language: str, text: str, rule: str) -> None:
-    findings = review_patterns("a", text, language)
+    findings = review_patterns("a", text, language).findings
     assert rule not in {finding.rule for finding in findings if finding.severity != "low"}
 
 
 @pytest.mark.parametrize("language", GRAMMARS)
 def test_every_language_has_rules_that_can_be_read(language: str) -> None:
     assert len(rules_of(language)) >= 25
-    assert review_patterns("a", "", language) == []
+    assert review_patterns("a", "", language) == ([], "")
 
 
 @pytest.mark.parametrize(

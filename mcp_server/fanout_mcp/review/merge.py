@@ -33,6 +33,11 @@ _SAME_WEAKNESS = (
     frozenset({377, 378, 379}),
     frozenset({295, 297}),
     frozenset({209, 200}),
+    frozenset({119, 120, 121, 122, 125, 131, 193, 787, 788, 805}),
+    frozenset({362, 367}),
+    frozenset({285, 306, 639, 862, 863}),
+    frozenset({256, 257, 312, 522}),
+    frozenset({494, 829}),
     frozenset({215, 489}),
 )
 

@@ -41,6 +41,8 @@ async def review_static(
                 not_analysed[item["path"]] = result.reason
                 continue
             findings += [from_json(table) for table in result["findings"]]
+            if result["unread"]:
+                not_analysed[item["path"]] = result["unread"]
             if result["imports"]:
                 imports[item["path"]] = result["imports"]
     else:

@@ -34,6 +34,14 @@ class Grammar:
     interpolation: str = r"(?!)"
     """What a string holds when it holds variables; never, by default."""
     attribute: str = "language"
+    parameter: re.Pattern[str] | None = None
+    """Parameters that a framework fills from a request."""
+    route: re.Pattern[str] | None = None
+    """Heads of functions all of whose parameters are filled so."""
+    regexes: tuple[str, ...] = ()
+    """Nodes that are regular expressions; none where the language's engine is linear."""
+    compiles: re.Pattern[str] | None = None
+    """Calls whose first string is a regular expression."""
     rules: tuple[str, ...] = field(default=())
 
 
@@ -62,6 +70,11 @@ _JS = Grammar(
         + r"encodeURIComponent|escapeHtml|escape\(|DOMPurify|sanitize|basename|validator\.|\.escape\("
     ),
     r"\$\{",
+    parameter=re.compile(
+        r"@(Param|Query|Body|Headers|Cookies|UploadedFile)\(|^\(?\{[^}]*\b(query|body|params|searchParams)\b"
+    ),
+    regexes=("regex",),
+    compiles=re.compile(r"^RegExp$"),
 )
 _TS = replace(_JS, module="tree_sitter_typescript", rules=("javascript",))
 _C_CALLS: Calls = {"call_expression": (("function",), "arguments")}
@@ -108,6 +121,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         re.compile(r"parse::<[iuf]\d+>|encode_text|file_name\(\)|escape"),
         r"\{\w",
+        parameter=re.compile(r"\b(Path|Query|Form|Json|Multipart|RawQuery)\s*[(<]"),
     ),
     "java": Grammar(
         "tree_sitter_java",
@@ -126,6 +140,11 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         re.compile(
             _NUMBERS + r"encodeForHTML|escapeHtml|htmlEscape|getCanonicalPath|UUID\.fromString|encodeForLDAP"
         ),
+        parameter=re.compile(
+            r"@(RequestParam|PathVariable|RequestBody|RequestHeader|CookieValue|ModelAttribute|QueryParam|PathParam|"
+            r"FormParam|HeaderParam|MatrixParam)\b"
+        ),
+        compiles=re.compile(r"Pattern\.(compile|matches)$|\.(matches|replaceAll|split)$"),
     ),
     "c": Grammar(
         "tree_sitter_c", _C_CALLS, _C_ASSIGNS, ("function_definition",), ("comment",), _C_SOURCE, _C_CLEAN
@@ -155,6 +174,11 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         re.compile(_NUMBERS + r"HtmlEncode|Path\.GetFileName|Guid\.Parse|UrlEncode|int\.TryParse"),
         r"\{\w",
+        parameter=re.compile(r"\[From(Query|Body|Route|Form|Header)"),
+        route=re.compile(
+            r"\[Http(Get|Post|Put|Delete|Patch)\b|\b(I?ActionResult|ViewResult|JsonResult|ContentResult)\b"
+        ),
+        compiles=re.compile(r"^Regex(\.(IsMatch|Match|Matches|Replace|Split))?$"),
     ),
     "ruby": Grammar(
         "tree_sitter_ruby",
@@ -167,6 +191,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
             r"\.to_(i|f)\b|Integer\(|sanitize|html_escape|\bh\(|Shellwords|shellescape|File\.basename|\.quote\("
         ),
         r"#\{",
+        regexes=("regex",),
     ),
     "php": Grammar(
         "tree_sitter_php",
@@ -196,6 +221,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         r"\$\w|\{\$",
         "language_php",
+        compiles=re.compile(r"^preg_\w+$"),
     ),
     "bash": Grammar(
         "tree_sitter_bash",

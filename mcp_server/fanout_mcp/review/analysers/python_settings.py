@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fanout_mcp.review.analysers.python_tables import REMOTE, names
 from fanout_mcp.review.analysers.python_values import NOTHING, Hit, Value
+from fanout_mcp.review.analysers.regexes import is_slow
 
 if TYPE_CHECKING:
     from fanout_mcp.review.analysers.python_taint import Reader
@@ -264,9 +265,7 @@ def _feature(reader: Reader, call: Call) -> None:
 
 def _compiled(reader: Reader, call: Call) -> None:
     pattern = call.arguments[0].const if call.arguments else None
-    if isinstance(pattern, str) and re.search(
-        r"\((?:\?:)?[^()|]*[+*]\)[+*]|\(\.\*\)[+*]|\(\?:?\.\*\w?\)[+*{]", pattern
-    ):
+    if isinstance(pattern, str) and is_slow(pattern):
         _add(reader, "slow-regex", call.node, 1)
     if isinstance(pattern, str) and re.search(r"(https?:.*|\w)(?<!\\)\.(com|org|net)\b", pattern):
         _add(reader, "input-validation", call.node, 1, "The dot before the domain matches any character.")
@@ -312,7 +311,7 @@ def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> Non
         _add(reader, "cors", node, 1)
     if name == "verify_mode" and value.kind.endswith("CERT_NONE"):
         _add(reader, "no-certificate-check", node)
-    if name == "check_hostname" and value.const is False:
+    if name in {"check_hostname", "verify"} and value.const is False and isinstance(node, ast.Attribute):
         _add(reader, "no-certificate-check", node)
     check_secret(reader, node, name, value)
 

@@ -18,7 +18,8 @@ _CRITICAL = re.compile(
     re.IGNORECASE,
 )
 _ASKS_WHO = re.compile(
-    r"auth|login|permission|current_user|session|token|require|jwt|user\b|role|credential|check_access|abac|acl",
+    r"auth|login|permission|current_user|(?<!db\.)session(?!\.(commit|add|delete|query|execute))|token|require|jwt|"
+    r"\.user\b|\buser\s*[:=]|role|credential|check_access|abac|acl|depends\(|security\(",
     re.IGNORECASE,
 )
 _ROUTE = re.compile(r"\.(route|get|post|put|delete|patch)\(")

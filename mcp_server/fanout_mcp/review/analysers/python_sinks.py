@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from fanout_mcp.review.analysers import python_settings
 from fanout_mcp.review.analysers.python_settings import Call
 from fanout_mcp.review.analysers.python_tables import (
+    ARCHIVED,
     CALLS,
+    JSON_ANSWERS,
     LOCAL,
     LOGGER_NAMES,
     METHODS,
+    NETWORK,
     PARAM,
     RECEIVER_PATHS,
     REMOTE,
@@ -35,7 +38,7 @@ ENDING_METHODS = frozenset(
 
 REMOTE_ONLY = names(
     "log-injection header-injection regex-injection trust-boundary open-redirect resource-exhaustion "
-    "zero-division xss unsafe-reflection ldap-injection nosql-injection unrestricted-upload"
+    "zero-division xss unsafe-reflection ldap-injection nosql-injection unrestricted-upload mass-assignment"
 )
 """Told only when the input is seen to come from beyond the program: parameters reach these all the time."""
 LOCAL_IS_FINE = frozenset(
@@ -62,7 +65,11 @@ def report(reader: Reader, weakness: str, node: ast.AST, value: Value = NOTHING,
     line = getattr(node, "lineno", 1)
     end = min(getattr(node, "end_lineno", line) or line, line + 4)
     level = value.level
-    if level == LOCAL and weakness in LOCAL_IS_FINE:
+    if taint is not None and taint.origin == ARCHIVED:
+        if weakness != "path-traversal":
+            return
+        weakness, level = "archive-slip", 0
+    elif level == LOCAL and weakness in LOCAL_IS_FINE:
         level = PARAM
     if taint is not None and weakness in REMOTE_ONLY and not taint.is_direct:
         level = PARAM  # what the functions in between do is not known
@@ -74,6 +81,10 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name.startswith("subprocess."):
         _check_subprocess(reader, node, name, arguments, keywords)
+    if name in JSON_ANSWERS and reader.scope.is_route:
+        for value in (*arguments, *keywords.values()):
+            if value.taint is not None and value.taint.is_error:
+                report(reader, "error-leak", node, value)
     sink = CALLS.get(name)
     if sink is not None:
         _arrive(reader, call, sink)
@@ -106,6 +117,9 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     value = NOTHING
     for one in picked:
         value = join(value, one)
+    if sink.weakness in {"code-injection", "deserialization"} and value.kind.startswith(NETWORK):
+        report(reader, "remote-code", node, why="It came over the network.")
+        return
     if sink.weakness == "deserialization" and _is_safe_load(node, name, keywords):
         return
     if sink.weakness == "sql-injection" and value.built and value.level <= PARAM and _SQL.search(value.text):
@@ -193,6 +207,17 @@ def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) 
         report_if_input(reader, "unsafe-reflection", target, key)
     if isinstance(key.const, str):
         python_settings.check_setting(reader, target, key.const, value)
+
+
+_DIGESTS = ("hexdigest()", ".digest()", "hmac.digest()")
+
+
+def check_compare(reader: Reader, node: ast.Compare, sides: Sequence[Value]) -> None:
+    """Look at == between what was computed with a key and what came in."""
+    is_equality = isinstance(node.ops[0], ast.Eq | ast.NotEq)
+    computed = [side for side in sides if side.kind.endswith(_DIGESTS) and side.kind.startswith("hmac.")]
+    if is_equality and computed and all(side.const is None for side in sides):
+        reader.hits.append(Hit("timing", node.lineno, node.lineno, 0, "== stops at the first difference."))
 
 
 def check_attribute(reader: Reader, target: ast.Attribute, value: Value) -> None:

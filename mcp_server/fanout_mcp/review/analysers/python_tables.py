@@ -32,6 +32,9 @@ ROUTE_DECORATORS: Final = names(
     "errorhandler view add_url_rule require_http_methods csrf_exempt login_required require_POST "
     "require_GET"
 )
+REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
+"""Bases from the standard library's servers; what they put into `self` of a request:"""
+HANDLED: Final = frozenset({"path", "headers", "rfile", "requestline", "request"})
 VIEW_BASES: Final = ("View", "Resource", "RequestHandler", "APIView", "ViewSet", "Handler", "Endpoint")
 SOURCE_CALLS: Final[dict[str, int]] = {
     "input": LOCAL,
@@ -53,6 +56,25 @@ SOURCE_CALLS: Final[dict[str, int]] = {
     "argparse.ArgumentParser().parse_args": LOCAL,
     "getpass.getpass": LOCAL,
 }
+ERROR_CALLS: Final = frozenset({"traceback.format_exc", "traceback.format_exception", "sys.exc_info"})
+ARCHIVED: Final = "a name in the archive"
+ARCHIVES: Final = frozenset({"zipfile", "tarfile", "rarfile", "py7zr"})
+ARCHIVE_METHODS: Final = frozenset({"infolist", "namelist", "getmembers", "getnames"})
+NETWORK: Final = (
+    "urllib.request.urlopen()",
+    "urllib2.urlopen()",
+    "requests.get()",
+    "requests.post()",
+    "requests.Session().get()",
+    "httpx.get()",
+    "httpx.post()",
+)
+"""Values that came over the network begin so."""
+JSON_ANSWERS: Final = names(
+    "flask.jsonify jsonify django.http.JsonResponse starlette.responses.JSONResponse "
+    "fastapi.responses.JSONResponse aiohttp.web.json_response rest_framework.response.Response "
+    "fastapi.HTTPException flask.abort"
+)
 SOURCE_METHODS: Final = frozenset({"recv", "recvfrom", "receive_text", "receive_json", "receive_bytes"})
 SOURCE_NAMES: Final[dict[str, int]] = {"sys.argv": LOCAL, "os.environ": PARAM, "sys.stdin": LOCAL}
 
@@ -96,6 +118,7 @@ CALLS: Final[dict[str, Sink]] = {
         Sink("unsafe-reflection", ()),
     ),
     "getattr": Sink("unsafe-reflection", (1,)),
+    "setattr": Sink("mass-assignment", (1,)),
     **_many(
         "flask.render_template_string jinja2.Template jinja2.Environment().from_string "
         "mako.template.Template django.template.Template tornado.template.Template bottle.template "

@@ -16,16 +16,23 @@ from dataclasses import dataclass, field, replace
 from fanout_mcp.review.analysers import python_sinks as sinks
 from fanout_mcp.review.analysers.python_settings import Call, check_setting
 from fanout_mcp.review.analysers.python_tables import (
+    ARCHIVE_METHODS,
+    ARCHIVED,
+    ARCHIVES,
     CLEANING_TESTS,
     CLEANS,
     CLEANS_ALL,
+    ERROR_CALLS,
     FRAMEWORKS,
     GROWS,
+    HANDLED,
     HARMLESS_AS_NUMBER,
     KEEPS_CALLS,
     KEEPS_TEXT,
+    LOCAL,
     PARAM,
     REMOTE,
+    REQUEST_HANDLERS,
     REQUEST_NAMES,
     REQUEST_SAFE,
     ROUTE_DECORATORS,
@@ -50,6 +57,8 @@ class Scope:
     is_route: bool = False
     owner: str = ""
     """The class that the function belongs to."""
+    is_handler: bool = False
+    """The class answers requests of a server of the standard library."""
     returned: Value = NOTHING
 
 
@@ -263,6 +272,7 @@ class Reader:
     def read_class(self, node: ast.ClassDef) -> None:
         bases = [self.dotted(base) for base in node.bases]
         is_view = self.is_web and any(base.endswith(VIEW_BASES) for base in bases)
+        is_handler = any(base.endswith(REQUEST_HANDLERS) for base in bases)
         outer = self.scope
         self.scope = Scope(outer.function, dict(outer.env), owner=node.name)
         plain = [item for item in node.body if not isinstance(item, Function)]
@@ -271,19 +281,26 @@ class Reader:
         env = self.scope.env
         self.scope = outer
         for method in sorted(methods, key=lambda item: item.name != "__init__"):
-            self._function(method, node.name, env, {}, is_view=is_view)
+            self._function(method, node.name, env, {}, is_view=is_view, is_handler=is_handler)
 
     def read_define(self, node: Function) -> None:
         self._function(node, self.scope.owner, self.scope.env, {})
 
     def _function(
-        self, node: Function, owner: str, env: Env, given: dict[str, Value], *, is_view: bool = False
+        self,
+        node: Function,
+        owner: str,
+        env: Env,
+        given: dict[str, Value],
+        *,
+        is_view: bool = False,
+        is_handler: bool = False,
     ) -> None:
         if self.depth > 20:
             return
         self.functions[node.name] = (node, owner, env)
         is_route = self._is_route(node) or is_view
-        outer, self.scope = self.scope, Scope(node, dict(env), is_route, owner)
+        outer, self.scope = self.scope, Scope(node, dict(env), is_route, owner, is_handler)
         self.depth += 1
         for argument in _arguments(node):
             self.scope.env[argument.arg] = given.get(argument.arg) or self._parameter(
@@ -361,6 +378,8 @@ class Reader:
             if own is not None:
                 return own
             if node.value.id == "self":
+                if self.scope.is_handler and node.attr in HANDLED:
+                    return Value(Taint(REMOTE, f"self.{node.attr}", node.lineno))
                 if node.attr == "request" and self.is_web:
                     return Value(Taint(REMOTE, "self.request", node.lineno), is_request=True)
                 return self.attributes.get(f"{self.scope.owner}.{node.attr}", NOTHING)
@@ -430,7 +449,8 @@ class Reader:
         return result
 
     def read_compare(self, node: ast.Compare) -> Value:
-        self._children(node)
+        sides = [self.value(side) for side in (node.left, *node.comparators)]
+        sinks.check_compare(self, node, sides)
         return NOTHING
 
     def read_named(self, node: ast.NamedExpr) -> Value:
@@ -478,6 +498,10 @@ class Reader:
         level = SOURCE_CALLS.get(name)
         if level is not None:
             return Value(Taint(level, f"{name}()", node.lineno))
+        if name in ERROR_CALLS:
+            return Value(Taint(REMOTE, "the error", node.lineno, is_error=True))
+        if method in ARCHIVE_METHODS and self.roots & ARCHIVES:
+            return Value(Taint(LOCAL, ARCHIVED, node.lineno))
         if method in SOURCE_METHODS and "socket" in self.roots | {"websocket"} & self.roots:
             return Value(Taint(REMOTE, f"{method}()", node.lineno))
         joined = receiver

@@ -123,13 +123,21 @@ WEAKNESSES: dict[str, Weakness] = {
     "format-string": Weakness(134, "high", "A format string that isn't a constant", 'Use "%s".'),
     "integer-overflow": Weakness(190, "medium", "A size that may overflow", "Check before multiplying."),
     "use-after-free": Weakness(416, "high", "Memory is used after it was freed", "Set the pointer to NULL."),
+    "double-free": Weakness(415, "high", "Memory is freed twice", "Set the pointer to NULL after free."),
+    "null-pointer": Weakness(476, "low", "A pointer may be NULL", "Check what the allocation returned."),
     "unsafe-memory": Weakness(
         119, "low", "Memory safety is switched off", "Say why it holds; keep it small."
     ),
     "prototype-pollution": Weakness(
         1321, "medium", "Input may change every object", "Refuse __proto__ keys."
     ),
+    "message-origin": Weakness(
+        346, "medium", "Messages of any window are obeyed", "Compare event.origin with a list."
+    ),
     "mass-assignment": Weakness(915, "medium", "All fields of the input are taken over", "Name the fields."),
     "unquoted": Weakness(78, "low", "A variable is split and expanded by the shell", "Quote it."),
+    "plain-password": Weakness(
+        256, "low", "A password is stored as it is", "Store a hash of it, or use a keyring."
+    ),
     "remote-code": Weakness(494, "high", "Code from the network is run unchecked", "Check a hash first."),
 }

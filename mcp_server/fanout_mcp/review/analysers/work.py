@@ -18,7 +18,7 @@ LINT = "fanout_mcp.review.analysers.work:lint_batch"
 
 
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
-    """`{path, text, focus}` -> `{findings, imports}`. Raises what makes the file not analysed."""
+    """`{path, text, focus}` -> `{findings, imports, unread}`. Raises why it is not analysed."""
     path, text, focus = item["path"], item["text"], item["focus"]
     why_not = problem(text.encode("utf-8", "surrogateescape"))
     if why_not:
@@ -26,6 +26,7 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
     language = language_of(path)
     findings: list[Finding] = []
     imports: list[tuple[str, int]] = []
+    unread = ""
     if focus == "security" and language == "python":
         from fanout_mcp.review.analysers.python import review_python
 
@@ -33,13 +34,13 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
     elif focus == "security" and language:
         from fanout_mcp.review.analysers.patterns import review_patterns
 
-        findings = review_patterns(path, text, language)
+        findings, unread = review_patterns(path, text, language)
     elif focus == "architecture" and language:
         from fanout_mcp.review.analysers.structure import imports_of, review_structure
 
         findings = review_structure(path, text)
         imports = imports_of(path, text) if language == "python" else []
-    return {"findings": [asdict(finding) for finding in findings], "imports": imports}
+    return {"findings": [asdict(finding) for finding in findings], "imports": imports, "unread": unread}
 
 
 def lint_batch(item: dict[str, Json]) -> dict[str, Json]:

@@ -1,0 +1,96 @@
+"""Which names hold outside input, at a point of a file in a language other than Python.
+
+A name takes input in when it is assigned an expression that names a source or a name that holds input, when
+it is a parameter that a framework fills from a request, or when a buffer or container is filled with input;
+it loses it when it is assigned anything else or what cleans it. Names count within one outermost function.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tree_sitter import Node
+
+from fanout_mcp.review.analysers.languages import Grammar
+
+_NAME = re.compile(r"[A-Za-z_$][\w$]*")
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\.)*`', re.DOTALL)
+_WORDS = frozenset(
+    {"new", "true", "false", "null", "nil", "None", "this", "self", "return", "await", "const", "undefined"}
+)
+_FILLS = re.compile(
+    r"(^|\.)(append|add|push|put|set|insert|unshift|strcpy|strncpy|strcat|sprintf|snprintf|fgets|scanf|recv|read|"
+    r"getline|Fscanf|concat|addAll)$"
+)
+_READS = frozenset({"scanf", "recv", "read"})
+_NUMBER = re.compile(
+    r"\b(int|long|short|float|double|bool|boolean|number|[iu](8|16|32|64|size)|Integer|Long|Guid|UUID|Uuid|DateTime)\b"
+)
+
+
+@dataclass(slots=True)
+class Flow:
+    grammar: Grammar
+    names: set[str] = field(default_factory=set)
+    until: int = 0
+    """The byte where the outermost function ends."""
+
+    def enter(self, node: Node) -> None:
+        """Begin a function: an outermost one forgets what came before."""
+        if node.start_byte >= self.until:
+            self.until = node.end_byte
+            self.names.clear()
+        parameters = node.child_by_field_name("parameters")
+        if parameters is not None and (self.grammar.parameter or self.grammar.route):
+            self._take_parameters(node, parameters)
+
+    def _take_parameters(self, node: Node, parameters: Node) -> None:
+        head = _text(node)[: parameters.start_byte - node.start_byte]
+        is_route = bool(self.grammar.route and self.grammar.route.search(head))
+        for parameter in parameters.named_children:
+            text = _text(parameter)
+            is_filled = self.grammar.parameter is not None and self.grammar.parameter.search(text)
+            if (is_route or is_filled) and not _NUMBER.search(text):
+                named = parameter.child_by_field_name("name") or parameter.child_by_field_name("pattern")
+                self.names.update(re.findall(r"\b[a-z_]\w*", _text(named or parameter)))
+
+    def assign(self, left: str, right: str) -> None:
+        name = _NAME.search(left)
+        if name is None:
+            return
+        if self.has_input(right):
+            self.names.update(word for word in _NAME.findall(left) if word not in _WORDS)
+        elif re.fullmatch(r"[\w$]+", left.strip()):
+            self.names.discard(left.strip())
+
+    def receive(self, name: str, arguments: str) -> None:
+        """Let a container or a buffer take what is put into it."""
+        if not _FILLS.search(name):
+            return
+        owner = name.rpartition(".")[0]
+        if self.grammar.module in {"tree_sitter_c", "tree_sitter_cpp"}:
+            target = re.match(r"\(\s*&?\s*(\w+)", arguments)
+            if target and (name in {"fgets", *_READS} or self.has_input(arguments)):
+                self.names.add(target.group(1))
+                self.names.update(re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else ())
+        elif owner and re.fullmatch(r"[\w$]+", owner) and self.has_input(arguments):
+            self.names.add(owner)
+
+    def has_input(self, text: str) -> bool:
+        bare = self.bare(text)
+        if self.grammar.clean.search(bare):
+            return False
+        return bool(self.grammar.source.search(bare)) or not self.names.isdisjoint(_NAME.findall(bare))
+
+    def bare(self, text: str) -> str:
+        """Take out strings that hold no variables."""
+        holds = re.compile(self.grammar.interpolation)
+        return _STRING.sub(lambda found: found.group() if holds.search(found.group()) else " ", text)
+
+    def varies(self, text: str) -> bool:
+        return any(word not in _WORDS for word in _NAME.findall(self.bare(text)))
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")
