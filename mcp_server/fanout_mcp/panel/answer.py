@@ -70,7 +70,7 @@ class Unreadable:
 def parse(text: str, data: Json = None) -> Position | Unreadable:
     """Read an answer; `data` is what the backend has already parsed."""
     problem = "there is no JSON object with a verdict in it"
-    for candidate in _candidates(text, data):
+    for candidate in objects(text, data, "verdict"):
         read = _position(candidate)
         if isinstance(read, Position):
             return read
@@ -78,8 +78,11 @@ def parse(text: str, data: Json = None) -> Position | Unreadable:
     return Unreadable(problem)
 
 
-def _candidates(text: str, data: Json) -> Iterator[Mapping[str, Json]]:
-    """Every object that may be the answer; in prose the last one first: models think before they answer."""
+def objects(text: str, data: Json, name: str) -> Iterator[Mapping[str, Json]]:
+    """Every object that may be the answer; in prose those with a field of this name, the last one first.
+
+    Models think before they answer.
+    """
     if isinstance(data, dict):
         yield data
     whole = _loads(text.strip())
@@ -93,7 +96,7 @@ def _candidates(text: str, data: Json) -> Iterator[Mapping[str, Json]]:
             value, _ = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             continue
-        if isinstance(value, dict) and "verdict" in {str(key).lower() for key in value}:
+        if isinstance(value, dict) and name in {str(key).lower() for key in value}:
             yield value
 
 

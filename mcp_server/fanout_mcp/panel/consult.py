@@ -28,10 +28,11 @@ class Terms:
     deadline_s: float
     max_cost_usd: float
     prices: Mapping[str | None, ModelPrice | None]
+    max_tokens: int = TOKENS_WITHOUT_PRICE
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.max_cost_usd, TOKENS_WITHOUT_PRICE)
+        return Budget(self.max_cost_usd, self.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel import material, personas, prompts
-from fanout_mcp.panel.consult import Terms
+from fanout_mcp.panel.consult import TOKENS_WITHOUT_PRICE, Terms
 from fanout_mcp.panel.material import Material
 from fanout_mcp.panel.members import Member, seat
 from fanout_mcp.panel.vote import Ballot, Stakes, default_quorum
@@ -80,10 +80,16 @@ async def gather(settings: Settings, backend: Backend, args: PanelArguments) -> 
     return Consultation(question, members, attached, Ballot(len(members), quorum, args.stakes))
 
 
-async def terms_of(backend: Backend, models: set[str | None], args: PanelArguments) -> Terms:
+async def terms_of(
+    backend: Backend,
+    models: Collection[str | None],
+    args: PanelArguments,
+    *,
+    max_tokens: int = TOKENS_WITHOUT_PRICE,
+) -> Terms:
     """Look up what the models cost."""
     prices = {model: await backend.price(model) for model in models}
-    return Terms(backend.provider, args.deadline_s, args.max_cost_usd, prices)
+    return Terms(backend.provider, args.deadline_s, args.max_cost_usd, prices, max_tokens)
 
 
 def agent_calls(asked: Consultation) -> list[dict[str, Json]]:

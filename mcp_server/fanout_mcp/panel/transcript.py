@@ -33,12 +33,10 @@ def head(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> list[
     return parts
 
 
-def section(member: Member, closed: Round, wrote: str | None, level: str = "##") -> str:
-    """What one member said, or why it said nothing; `wrote`: its answer word for word."""
+def section(member: Member, said: Position | None, why: str, wrote: str | None, level: str = "##") -> str:
+    """What one member said, or `why` it said nothing; `wrote`: its answer word for word."""
     title = f"{level} {member.persona.title} ({member.key}, {member.model or 'default model'})"
-    said = closed.positions.get(member.key)
     if said is None:
-        why = closed.failed.get(member.key) or "cut: the vote was decided without it"
         return f"{title}\n\nNo position: {why}" + (f"\n\n{quoted(wrote)}" if wrote else "")
     return f"{title}\n\n{position(said)}"
 

@@ -70,7 +70,10 @@ def _report(
 def report(asked: Consultation, closed: Round, asking: Asking, data: Mapping[str, Json]) -> str:
     """The long form: everything that was said, as Markdown."""
     parts = transcript.head(asked, closed, data["receipt"])
-    parts += [transcript.section(one, closed, asking.answers.get(one.key)) for one in asked.members]
+    for member in asked.members:
+        why = closed.failed.get(member.key) or "cut: the vote was decided without it"
+        said, wrote = closed.positions.get(member.key), asking.answers.get(member.key)
+        parts.append(transcript.section(member, said, why, wrote))
     return "\n\n".join(parts) + "\n"
 
 

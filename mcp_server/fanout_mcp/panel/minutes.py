@@ -1,0 +1,150 @@
+"""A council's result: the short form that the model reads, and the minutes of all rounds as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fanout_mcp.panel import shown, transcript
+from fanout_mcp.panel.asking import DECIDED
+from fanout_mcp.panel.consult import Round as Verdict
+from fanout_mcp.panel.consultation import Consultation
+from fanout_mcp.panel.council import Deliberation, Round, Written
+from fanout_mcp.panel.deliberation import standing
+from fanout_mcp.panel.ledger import Waste
+from fanout_mcp.types import Json
+
+SYNTHESIS_WIDTH: Final = 300
+
+WHY: Final = {
+    "converged": "",
+    "rounds": "",
+    "no quorum": "The last round had no quorum; answers of earlier rounds, marked, stand beside its own.",
+    "deadline": "The deadline left no time for another round.",
+    "budget": "The budget was used up before another round.",
+}
+
+
+def verdict(held: Deliberation) -> Verdict:
+    """What stands at the end: each member's latest answer, decided by the panel's rule."""
+    last = held.rounds[-1]
+    latest = standing([one.closed for one in held.rounds])
+    cut = [key for key, why in last.closed.failed.items() if why.endswith(DECIDED)]
+    failed = {key: why for key, why in last.closed.failed.items() if key not in cut}
+    return Verdict(
+        last.judged.decision,
+        last.judged.agreement,
+        {key: one.position for key, one in latest.items()},
+        failed,
+        [*cut, *sorted(last.closed.out)],
+    )
+
+
+def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
+    """The result as the model reads it."""
+    data = shown.verdict(
+        asked, verdict(held), shown.receipt(len(held.ledger.entries), held.ledger.usage, held.elapsed_s)
+    )
+    _mark_votes(data["votes"], held)
+    written = held.rounds[-1].written
+    said = written.synthesis.fields(SYNTHESIS_WIDTH) if written and written.synthesis else None
+    data["converged"] = held.ended == "converged"
+    data["rounds"] = [*(_round(held, one) for one in held.rounds), *(_gone(held, n) for n in held.discarded)]
+    if WHY[held.ended]:
+        data["note"] = WHY[held.ended]
+    if len(held.rounds) > 1 or written:
+        data["synthesis"] = said or f"none: {written.reason if written else 'nothing was decided'}"
+        data["saved_s"] = round(max(0.0, held.plain_s - held.elapsed_s), 2)
+    data["wasted"] = _waste(held.waste())
+    return data
+
+
+def report(asked: Consultation, held: Deliberation, data: Mapping[str, Json]) -> str:
+    """Everything that was said, round by round."""
+    parts = transcript.head(asked, verdict(held), data["receipt"])
+    parts.append(_course(held))
+    for one in held.rounds:
+        parts += _section(asked, one)
+    gone = "thrown away\n\nIt was begun before it was certain, and was not needed."
+    parts += [f"## Round {n}: {gone}" for n in held.discarded]
+    return "\n\n".join(parts) + "\n"
+
+
+def _mark_votes(votes: list[dict[str, Json]], held: Deliberation) -> None:
+    """Name the round of an answer that is older than the last, and the verdict that it began with."""
+    rounds = [one.closed for one in held.rounds]
+    latest = standing(rounds)
+    firsts = [(key, said.verdict) for one in reversed(rounds) for key, said in one.answers.items()]
+    first = dict(firsts)  # the earliest round's comes last
+    for vote in votes:
+        key = vote["member"]
+        if latest[key].n != rounds[-1].n:
+            vote["round"] = latest[key].n
+        if first[key] != vote["verdict"]:
+            vote["was"] = first[key]
+
+
+def _round(held: Deliberation, one: Round) -> dict[str, Json]:
+    return {
+        "n": one.closed.n,
+        "decision": one.judged.decision,
+        "agreement": one.judged.agreement,
+        "speculative": one.speculative,
+        "wasted": held.waste(one.closed.n).calls,
+    }
+
+
+def _gone(held: Deliberation, n: int) -> dict[str, Json]:
+    return {
+        "n": n,
+        "decision": None,
+        "agreement": None,
+        "speculative": True,
+        "wasted": held.waste(n).calls,
+    }
+
+
+def _waste(waste: Waste) -> dict[str, Json]:
+    used = waste.usage
+    cost = 0.0 if not waste.calls else used.cost_usd
+    return {
+        "calls": waste.calls,
+        "tokens": used.tokens_in + used.tokens_out,
+        "cost_usd": None if cost is None else round(cost, 6),
+    }
+
+
+def _course(held: Deliberation) -> str:
+    waste, ended = _waste(held.waste()), held.ended
+    cost = "unknown" if waste["cost_usd"] is None else f"${waste['cost_usd']}"
+    how = "Converged." if ended == "converged" else WHY[ended] or "All rounds were held without converging."
+    return (
+        f"{how} The rounds one after another, each with its synthesis, would have taken {held.plain_s:.2f} s "
+        f"with the same answers; it took {held.elapsed_s:.2f} s. Thrown away: {waste['calls']} calls, "
+        f"{waste['tokens']} tokens (what a cancelled call had written is not known), cost {cost}."
+    )
+
+
+def _section(asked: Consultation, one: Round) -> list[str]:
+    closed, judged = one.closed, one.judged
+    early = ", begun before the round before was through" if one.speculative else ""
+    parts = [
+        f"## Round {closed.n}: {judged.decision}",
+        f"Agreement {judged.agreement:.0%}, {one.leg_s:.2f} s{early}.",
+    ]
+    for member in asked.members:
+        key, said = member.key, closed.answers.get(member.key)
+        if said is None and key not in closed.failed and key not in closed.out:
+            continue
+        why = closed.failed.get(key) or "it had not answered when the round closed"
+        parts.append(transcript.section(member, said, why, one.texts.get(key), "###"))
+        if key in closed.late:
+            parts.append(f"This answer to round {closed.late[key]} came late.")
+    return parts if one.written is None else [*parts, "### Synthesis", _synthesis(one.written)]
+
+
+def _synthesis(written: Written) -> str:
+    if written.synthesis is None:
+        return f"None: {written.reason}"
+    fields = written.synthesis.fields()
+    return "\n".join(f"- {name.replace('_', ' ')}: {said}" for name, said in fields.items() if said)

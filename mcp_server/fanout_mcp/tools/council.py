@@ -1,0 +1,104 @@
+"""council: experts who read each other and answer again, in rounds that overlap.
+
+gather (personas, files) -> plan (price of all rounds) -> perform (deliberate) -> render (verdict, minutes).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import anyio.to_thread
+from pydantic import ConfigDict, Field
+
+from fanout_mcp.backends.plan import messages
+from fanout_mcp.panel import consult, minutes, shown
+from fanout_mcp.panel.consult import TOKENS_WITHOUT_PRICE
+from fanout_mcp.panel.consultation import Consultation, PanelArguments, agent_calls, gather, terms_of
+from fanout_mcp.panel.council import Council
+from fanout_mcp.panel.events import Event, Said, Synthesised, Tell, line
+from fanout_mcp.panel.rounds import deliberate
+from fanout_mcp.reports import text
+from fanout_mcp.services import Services, Tool, ToolResult
+from fanout_mcp.types import Json, Progress
+
+MOST_ROUNDS: Final = 5
+
+
+def _without_words(schema: dict[str, Json]) -> None:
+    """Leave out what oracle_batch, always shown beside it, says of the same arguments."""
+    for name in PanelArguments.model_fields:
+        schema["properties"][name].pop("description", None)
+
+
+class Args(PanelArguments):
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_words)
+
+    rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = 3
+    speculate: Annotated[bool, Field(description="Begin a round before the last is synthesised.")] = True
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 300
+
+
+async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
+    return await watched(services, args, _Line(progress, args.rounds))
+
+
+async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
+    """Hold a council; `tell` hears of everything as it happens."""
+    asked = await gather(services.settings, services.backend, args)
+    if not services.backend.has_model:
+        return ToolResult(_for_host(services, asked, args.rounds))
+    writer = services.backend.default_model("synthesis")
+    terms = await terms_of(
+        services.backend,
+        {writer, *(member.model for member in asked.members)},
+        args,
+        max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
+    )
+    council = Council(asked, terms, args.rounds, args.speculate, writer, tell)
+    expected = consult.priced(council.longest_jobs(), terms)
+    if args.dry_run:
+        return ToolResult({**shown.dry(asked, expected), "rounds": args.rounds})
+    held = await deliberate(council, services.backend.ask, services.limits)
+    data = minutes.short(asked, held)
+    whole = minutes.report(asked, held, data)
+    data["report"] = await anyio.to_thread.run_sync(text.write, services.settings.state, "council", whole)
+    return ToolResult(data, is_error=data["decision"] == "NO_VERDICT")
+
+
+class _Line:
+    """Tells a council as lines of progress; how many calls it will take is not known before its end."""
+
+    def __init__(self, progress: Progress, rounds: int) -> None:
+        self._progress, self._rounds, self._done = progress, rounds, 0
+
+    def __call__(self, event: Event) -> None:
+        self._done += isinstance(event, Said | Synthesised)
+        self._progress(self._done, None, line(event))
+
+
+def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str, Json]:
+    """Without a model: the first round as agent calls, and how the host goes on from its answers."""
+    why = getattr(services.backend, "why", "")
+    return {
+        "decision": "NOT_ASKED",
+        "note": f"No model is set up, so nobody was asked. {why} Send the agent calls of each message below "
+        f"side by side: round 1. For each further round, at most {rounds}, send them again with the others' "
+        "answers of the round before added, without names; stop when round 1 is unanimous or no verdict "
+        f"changed. Then apply the rule: {asked.ballot.rule}.",
+        "plan": {"messages": messages(agent_calls(asked))},
+    }
+
+
+TOOL: Tool[Args] = Tool(
+    name="council",
+    title="Let a panel read each other and answer again",
+    description=(
+        "A panel deliberates in up to 5 rounds: answer, read the others blind, answer again, until nobody "
+        "changes their verdict; returns verdict, votes, synthesis and rounds. Voting gives most of the gain: "
+        "prefer oracle_batch (= rounds 1); more rounds pay where experts may hold facts that the others "
+        "lack, or a split vote is costly. Panel arguments as in oracle_batch."
+    ),
+    arguments=Args,
+    call=call,
+    search_hint="debate, deliberation, consensus, dissent, rounds of experts",
+)
