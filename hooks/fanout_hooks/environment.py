@@ -29,8 +29,8 @@ def for_event(base: dict[str, str], event: dict[str, Any], client: int) -> dict[
         "CLAUDE_CODE_SESSION_ID": str(event.get("session_id") or ""),
         "CLAUDE_PID": str(client),
     }
-    if "PWD" in env and cwd:
-        env["PWD"] = cwd
+    if cwd:
+        env["PWD"] = cwd  # the shell that starts a hook sets it
     effort = event.get("effort")
     if isinstance(effort, dict) and isinstance(effort.get("level"), str):
         env["CLAUDE_EFFORT"] = effort["level"]

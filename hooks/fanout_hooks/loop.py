@@ -130,13 +130,13 @@ class Loop:
         """Run until a coroutine has ended (or `stop`), and return what it returned."""
         ended = self.spawn(main)
         while not ended.done and not self._stopped:
-            self._turn()
+            self._turn(ended)
         return ended.result()
 
-    def _turn(self) -> None:
+    def _turn(self, goal: Future[Any]) -> None:
         while self._ready:
             self._ready.popleft()()
-        if self._due():
+        if goal.done or self._due():
             return
         wait = None
         if self._timers:

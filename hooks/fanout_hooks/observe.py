@@ -33,6 +33,7 @@ WRITES_FIRST = frozenset(
     ("os.remove", "os.rmdir", "os.truncate", "os.chmod", "os.utime", "sqlite3.connect", "shelve.open")
 )
 WRITES_SECOND = frozenset(("os.link", "os.symlink"))
+VARIABLES = frozenset(("os.putenv", "os.unsetenv"))
 LISTS = frozenset(("os.listdir", "os.scandir"))
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 MAX_EFFECTS = 64
@@ -42,7 +43,7 @@ MAX_EFFECTS = 64
 class Effects:
     """What one hook did in this run: raw names, made comparable by `settled`."""
 
-    __slots__ = ("opaque", "own", "reads", "spawns", "writes")
+    __slots__ = ("opaque", "own", "reads", "spawns", "variables", "writes")
 
     def __init__(self) -> None:
         self.reads: set[str] = set()
@@ -51,6 +52,8 @@ class Effects:
         """Made with O_EXCL under a new name (tempfile): nobody else's business."""
         self.spawns = False
         self.opaque = False
+        self.variables: set[bytes] = set()
+        """Environment variables set or unset, through `os.environ` or behind it."""
 
     def settled(self, ignored: tuple[str, ...], searched: frozenset[str]) -> dict[str, Any]:
         """Return the effects as real paths, less the interpreter's own files and the folders it searched."""
@@ -94,6 +97,8 @@ class Watch:
         elif event == "os.rename":
             _note(effects.writes, args[0])
             _note(effects.writes, args[1])
+        elif event in VARIABLES:
+            effects.variables.add(os.fsencode(args[0]))
         elif event in LISTS:
             _note(effects.reads, args[0] if args else ".")
 

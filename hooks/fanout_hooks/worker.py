@@ -9,8 +9,9 @@ What can be put back is put back; anything else is *taint*: it is reported, and 
 
 Three looks, by price:
   prevent  before and after each hook: everything that is cheap to set
-  check    after each hook: the modules that programs patch, descriptors, threads, signals
-  deep     after the last hook of an event, when its answer is out: every module, its classes, limits
+  check    after each hook: the modules that programs patch, descriptors, threads
+  deep     every module, its classes, limits: at once after a hook whose code could change them, and after the
+           last hook of an event, when its answer is out
 
 A crash or a hang costs the hook its life and nobody else's: the supervisor sees which hook had no result yet,
 its output so far is in memory that outlives us, and the next process goes on with the next hook.
@@ -23,8 +24,6 @@ from __future__ import annotations
 
 import _socket
 import array
-import atexit
-import errno
 import io
 import json
 import os
@@ -32,9 +31,9 @@ import signal
 import socket
 import sys
 import time
-import types
 from typing import Any
 
+from fanout_hooks import program
 from fanout_hooks.observe import Effects, Watch, ignored_prefixes
 from fanout_hooks.pristine import Pristine, open_fds
 
@@ -45,6 +44,8 @@ FD_FLOOR = 200
 """Our own descriptors live above; a hook's own come from 3 upwards, as in a fresh process."""
 
 
+MAX_KNOWN = 4096
+"""Raw paths remembered of a script: one that makes a new file each time must not fill the memory."""
 NOISY = frozenset(("antigravity", "this", "__main__"))
 """Standard modules that do something when imported."""
 
@@ -81,112 +82,6 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return json.loads(data[HEAD:]), fds
 
 
-# --- one program -------------------------------------------------------------------------------------------
-
-
-class Programs:
-    """Compiled scripts, by file and what the file system says of it: an edited hook is the new code."""
-
-    def __init__(self) -> None:
-        self._compiled: dict[str, tuple[tuple[int, ...], types.CodeType]] = {}
-        self._folders: dict[str, str] = {}
-
-    def load(self, file: str, script: str) -> types.CodeType:
-        """Return a script's code, named as its command names it; OSError, SyntaxError, ValueError."""
-        about = os.stat(file)
-        version = (about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino)
-        known = self._compiled.get(file)
-        if known is not None and known[0] == version and known[1].co_filename == script:
-            return known[1]
-        with io.FileIO(file) as opened:
-            source = opened.readall()
-        code = compile(source, script, "exec", dont_inherit=True)
-        self._compiled[file] = (version, code)
-        return code
-
-    def folder(self, script: str) -> str:
-        """Return what python puts first on the path: the script's real folder."""
-        if script not in self._folders or os.path.islink(script):
-            self._folders[script] = os.path.dirname(os.path.realpath(script))
-        return self._folders[script]
-
-
-def run_program(code: types.CodeType, script: str) -> int:
-    """Run a script as `python script` would, to the end of its interpreter; return its exit code."""
-    main = types.ModuleType("__main__")
-    loader = sys.modules["importlib.machinery"].SourceFileLoader("__main__", script)
-    vars(main).update(
-        __file__=script, __builtins__=sys.modules["builtins"], __loader__=loader, __cached__=None
-    )
-    sys.modules["__main__"] = main
-    status = _guarded(lambda: exec(code, vars(main)))  # noqa: S102 - running hooks is what this file is for
-    _guarded(_join_threads)
-    _guarded(atexit._run_exitfuncs)  # noqa: SLF001 - what the interpreter itself calls at its end
-    if not _flushed():
-        status = status or 120
-    main.__dict__.clear()
-    _flushed()
-    return status
-
-
-def _guarded(call: Any) -> int:
-    try:
-        call()
-    except SystemExit as end:
-        return _exit_status(end)
-    except KeyboardInterrupt:
-        _show(sys.exc_info())
-        return 130
-    except BaseException:  # noqa: BLE001 - this is the top level of somebody else's program
-        _show(sys.exc_info())
-        return 1
-    return 0
-
-
-def _exit_status(end: SystemExit) -> int:
-    if end.code is None:
-        return 0
-    if isinstance(end.code, int):
-        return end.code & 0xFF
-    if sys.stderr is not None:
-        _guarded(lambda: sys.stderr.write(f"{end.code}\n"))
-    return 1
-
-
-def _show(raised: Any) -> None:
-    """Print a traceback as the interpreter would: without the frames that are ours."""
-    kind, value, trace = raised
-    for _ in range(2):
-        trace = trace.tb_next if trace is not None else None
-    try:
-        sys.excepthook(kind, value.with_traceback(trace), trace)
-    except BaseException:  # noqa: BLE001 - the hook's own excepthook, or a closed stderr
-        return
-
-
-def _join_threads() -> None:
-    threading = sys.modules.get("threading")
-    if threading is None:
-        return
-    for call in reversed(getattr(threading, "_threading_atexits", ())):
-        call()
-    this = threading.current_thread()
-    for thread in threading.enumerate():
-        if thread is not this and not thread.daemon:
-            thread.join()
-
-
-def _flushed() -> bool:
-    good = True
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None and not stream.closed:
-                stream.flush()
-        except BaseException:  # noqa: BLE001 - whatever a hook put there; the interpreter, too, goes on
-            good = stream is sys.stderr and good
-    return good
-
-
 # --- the process around it ---------------------------------------------------------------------------------
 
 
@@ -199,9 +94,9 @@ class Worker:
         self.safe_path = "I" in flags or "P" in flags or bool(getattr(sys.flags, "safe_path", False))
         self.watch = Watch()
         self.watch.install()
-        self.programs = Programs()
+        self.programs = program.Programs()
         self.ignored = ignored_prefixes()
-        self.known: dict[str, set[str]] = {}
+        self.known: dict[tuple[str, tuple[int, ...]], set[str]] = {}
         self.forms = {
             number: (stream.encoding, stream.errors)
             for number, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__))
@@ -221,7 +116,7 @@ class Worker:
             self.run(message, fds)
             for fd in fds:
                 os.close(fd)
-            self.pristine.accept()
+            self.pristine.picture.accept()
 
     def run(self, job: dict[str, Any], fds: list[int]) -> None:
         """Run one event's hooks in order, a result message after each, a closing one after the deep look."""
@@ -251,28 +146,34 @@ class Worker:
         spans = [os.fstat(fd).st_size for fd in fds[1:]]
         self._dress(hook, job, fds, payload)
         script, file = hook["script"], os.path.join(job["cwd"], hook["script"])
+        self.watch.effects = effects
+        status = program.start(self.programs, file, script)
+        self.watch.effects = None
+        if os.getpid() != self.watch.pid:
+            os._exit(status & 0xFF)  # a hook's own child that went on as if it were the hook
         try:
-            code = self.programs.load(file, script)
-        except OSError as error:
-            status = _cannot_open(script, error)
-        except (SyntaxError, ValueError):
-            status = _guarded(lambda: self.programs.load(file, script))
-        else:
-            self.watch.effects = effects
-            status = run_program(code, script)
-            self.watch.effects = None
-        self.pristine.put_back()
-        taint = "started a process" if effects.spawns else self.pristine.taint()
-        return {
-            "i": hook["i"],
-            "exit": status,
-            "ms": round((time.perf_counter() - began) * 1000, 3),
-            "cpu_ms": round((time.process_time() - cpu) * 1000, 3),
-            "taint": taint,
-            "out": [spans[0], os.fstat(fds[1]).st_size],
-            "err": [spans[1], os.fstat(fds[2]).st_size],
-            "effects": self._news(file, effects),
-        }
+            self.pristine.put_back()
+            self.pristine.put_back_variables(effects.variables)
+            taint = "started a process" if effects.spawns else self._taint(file)
+            return {
+                "i": hook["i"],
+                "exit": status,
+                "ms": round((time.perf_counter() - began) * 1000, 3),
+                "cpu_ms": round((time.process_time() - cpu) * 1000, 3),
+                "taint": taint,
+                "out": [spans[0], os.fstat(fds[1]).st_size],
+                "err": [spans[1], os.fstat(fds[2]).st_size],
+                "effects": self._news(file, effects),
+            }
+        except BaseException:
+            _end_as(status)
+            raise
+
+    def _taint(self, file: str) -> str:
+        taint = self.pristine.taint()
+        if not taint and (self.pristine.had_foreign or self.programs.may_patch(file)):
+            return self.pristine.deep_taint()
+        return taint
 
     def _new_modules(self) -> list[str]:
         """Return the standard modules that these hooks imported first."""
@@ -285,17 +186,17 @@ class Worker:
         try:
             send(self.sock, result)
         except OSError:
-            os._exit(
-                result["exit"]
-            )  # the hook closed our socket: its exit code is all that can still be told
+            _end_as(result["exit"])  # the hook closed our socket: its exit code is all that can be told
 
     def _news(self, file: str, effects: Effects) -> dict[str, Any] | None:
         """Return what no earlier run showed; raw paths are compared, for real ones are dear."""
         raw = {f"r{path}" for path in effects.reads} | {f"w{path}" for path in effects.writes}
         raw |= {name for name in ("spawns", "opaque") if getattr(effects, name)}
-        known = self.known.setdefault(file, {""})
+        known = self.known.setdefault((file, self.programs.version(file)), {""})
         if raw <= known:
             return None
+        if len(known) > MAX_KNOWN:
+            known.clear()
         known |= raw
         searched = frozenset(os.path.realpath(folder) for folder in (*sys.path, self.programs.folder(file)))
         return effects.settled((*self.ignored, os.path.realpath(file)), searched)
@@ -341,6 +242,14 @@ class Worker:
             setattr(sys, f"__{name}__", stream)
 
 
+def _end_as(status: int) -> None:
+    """End this process as the hook would have ended its own."""
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
+
+
 def _socket_with(payload: bytes) -> int:
     ours, theirs = _socket.socketpair()  # without the wrapper's enums
     ours.send(payload)
@@ -368,13 +277,6 @@ def _parked(fd: int) -> int:
     high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FD_FLOOR)
     os.close(fd)
     return high
-
-
-def _cannot_open(script: str, error: OSError) -> int:
-    reason = os.strerror(error.errno or errno.ENOENT)
-    sys.stderr.write(f"{sys.executable}: can't open file {script!r}: [Errno {error.errno}] {reason}\n")
-    _flushed()
-    return 2
 
 
 def become(sock: socket.socket, flags: str) -> None:

@@ -1,0 +1,102 @@
+"""Whatever a hook does to its process touches no other hook, and it still ends as it would alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from fanout_hooks.command import Program, plain_python
+from fanout_hooks.interpreter import Interpreter, Ran, Scene, Task
+from fanout_hooks.loop import Loop, memory_file, write_all
+from fanout_hooks.event import to_stdin
+from hooks.hostile import HOSTILE, PROBE, Hostile
+from hooks.stage import PYTHON, Native, Stage, pre_tool_use
+
+CUT_S = 0.4
+
+
+def _program(stage: Stage, name: str, source: str) -> Program:
+    found = plain_python(f"{PYTHON} {stage.script(name, source)}", None, stage.env, str(stage.project))
+    assert found is not None
+    return found
+
+
+def run_in_one_seat(stage: Stage, programs: list[tuple[Program, float]]) -> dict[int, Ran]:
+    """Run programs one after another in one interpreter's seats, as one event's fast hooks are run."""
+    loop = Loop()
+    interpreter = Interpreter(loop)
+    interpreter.open(programs[0][0], stage.env, str(stage.project))
+    stdin = memory_file("stdin")
+    write_all(stdin, to_stdin(stage.here(pre_tool_use())))
+    scene = Scene(stdin, stage.env, str(stage.project))
+    ran: dict[int, Ran] = {}
+    tasks = [Task(place, program, limit) for place, (program, limit) in enumerate(programs)]
+
+    async def all_of_them() -> None:
+        ended = loop.spawn(
+            interpreter.run(tasks, scene, lambda one: ran.update({one.place: one}), alone=False)
+        )
+        assert await loop.first(ended, 120.0) is not None, "the hooks did not end in 120 s"
+
+    try:
+        loop.run(all_of_them())
+    finally:
+        interpreter.close()
+    return ran
+
+
+def test_no_hostile_hook_touches_the_next_one_and_each_ends_as_it_would_alone(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    (stage.scripts / "helper.py").write_text("x = None\n")
+    probe = _program(stage, "probe", PROBE)
+    programs = [(probe, 30.0)]
+    for number, hostile in enumerate(HOSTILE):
+        programs.append(
+            (_program(stage, f"hostile_{number}", hostile.program), CUT_S if hostile.cut else 30.0)
+        )
+        programs.append((probe, 30.0))
+    ran = run_in_one_seat(stage, programs)
+    clean = stage.native(f"{PYTHON} {stage.scripts / 'probe.py'}", pre_tool_use())
+    dirty, wrong = [], []
+    for number, hostile in enumerate(HOSTILE):
+        wrong += _difference(stage, number, hostile, ran[2 * number + 1])
+        dirty += _dirt(hostile.name, clean, ran[2 * number + 2])
+    assert "\n".join(dirty) == ""
+    assert "\n".join(wrong) == ""
+
+
+def _difference(stage: Stage, number: int, hostile: Hostile, ran: Ran) -> list[str]:
+    if hostile.cut:
+        good = ran.timed_out and ran.stdout == b"before\n"
+        return [] if good else [f"{hostile.name}: not cut: {ran}"]
+    alone = stage.native(f"exec {PYTHON} {stage.scripts / f'hostile_{number}.py'}", pre_tool_use())
+    got = Native(ran.exit, ran.stdout.decode("utf-8", "replace"), ran.stderr.decode("utf-8", "replace"))
+    return (
+        []
+        if _comparable(got) == _comparable(alone)
+        else [f"{hostile.name}: {_short(got)} instead of {_short(alone)}"]
+    )
+
+
+CHANGING = re.compile(r"0x[0-9a-f]+|repeated \d+ more times")
+"""Addresses; and how deep a recursion got (a warm hook starts a dozen frames down)."""
+
+
+def _comparable(native: Native) -> Native:
+    return native._replace(stderr=CHANGING.sub("...", native.stderr))
+
+
+def _short(native: Native) -> str:
+    return str(tuple(part[-600:] if isinstance(part, str) else part for part in native))
+
+
+def _dirt(after: str, clean: Native, ran: Ran) -> list[str]:
+    if ran.exit or ran.stderr or not ran.stdout.startswith(b"{"):
+        return [f"after {after}: {ran}"]
+    want, got = json.loads(clean.stdout), json.loads(ran.stdout)
+    return [
+        f"after {after}: {key} is {got[key]!r}, not {want[key]!r}" for key in want if want[key] != got[key]
+    ]
