@@ -1,0 +1,76 @@
+"""`fanout install`: register server, skill and hooks with Claude Code."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+from fanout_mcp import settings
+from fanout_mcp.commands.changes import ask, is_terminal, is_wanted, refusing, show
+from fanout_mcp.registration import plan, record
+from fanout_mcp.registration.entries import Choices
+from fanout_mcp.registration.places import SCOPES, places, project_of
+from fanout_mcp.registration.plugin import plugin_in
+from fanout_mcp.status import OK
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)"
+    )
+    parser.add_argument("--yes", action="store_true", help="write without asking; agrees to nothing else")
+    parser.add_argument("--no-hooks", action="store_true", help="without the hook log and the agent gate")
+    parser.add_argument("--no-skill", action="store_true", help="without the skill")
+    parser.add_argument(
+        "--allow-tools", action="store_true", help="let Claude use fanout's tools without asking each time"
+    )
+    parser.add_argument(
+        "--claude-backend",
+        action="store_true",
+        help="where there is no API key, ask your own `claude -p`: it spends your subscription",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    console, had = Console(highlight=False), settings.read()
+    project = project_of(had.root)
+    where, wanted = places(args.scope, project), choices(args, had)
+    if plugin := plugin_in(project):
+        console.print(f"The plugin {plugin} is on and brings server, skill and hooks.")
+        wanted = wanted.beside_the_plugin
+    kept = record.read(had.config_dir)
+    old = kept.scopes.get(where.name, record.Installed())
+    with refusing():
+        planned = plan.installing(where, wanted, old, had.config_dir / "config.toml")
+        show(console, planned)
+        if not planned.changes:
+            console.print("Everything is installed already.")
+            return OK
+        if not is_wanted(f"Write {count(planned)}?", yes=args.yes):
+            console.print("Nothing was written.")
+            return OK
+        if planned.installed is not None:  # first: what is remembered too much does no harm
+            kept.scopes[where.name] = planned.installed
+            record.write(had.config_dir, kept)
+        plan.perform(planned, had.config_dir)
+    console.print("Installed. Start Claude Code anew; `fanout uninstall` takes exactly this out again.")
+    return OK
+
+
+def choices(args: argparse.Namespace, had: settings.Settings) -> Choices:
+    """Take what was said; ask about permission and spending only a person at a terminal."""
+    allow, claude = args.allow_tools, args.claude_backend
+    if is_terminal() and not args.yes:
+        allow = allow or ask("Let Claude use fanout's tools without asking each time?", default=False)
+        if not claude and not had.claude_agreed and shutil.which("claude"):
+            claude = ask(
+                "Without an API key, let fanout call your own `claude`? It spends your subscription.",
+                default=False,
+            )
+    return Choices(hooks=not args.no_hooks, skill=not args.no_skill, allow_tools=allow, claude_backend=claude)
+
+
+def count(planned: plan.Plan) -> str:
+    return "this file" if len(planned.changes) == 1 else f"these {len(planned.changes)} files"

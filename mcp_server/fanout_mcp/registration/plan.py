@@ -1,0 +1,230 @@
+"""What installing or taking out would write, decided before anything is written.
+
+gather: `look` reads the files; plan: `installing` and `uninstalling` return changes and what to remember;
+perform: `perform` writes the changes, each whole or not at all, the old file kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from fanout_hooks import settings as files
+from fanout_hooks.registration import without_log_and_gate
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.registration import agreement, entries
+from fanout_mcp.registration.additions import Addition, add, take_out
+from fanout_mcp.registration.entries import Choices
+from fanout_mcp.registration.places import Places
+from fanout_mcp.registration.record import Installed, JsonFile
+from fanout_mcp.types import Json
+
+STATE: Final = "state"
+"""Below the user's own folder: locks, and the files as they were before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One file, before and after; None where there is no such file."""
+
+    path: Path
+    before: str | None
+    after: str | None
+    file: files.File | None = None
+    """A JSON file as it was read; what is on disk is compared with it before it is replaced."""
+
+    @property
+    def is_real(self) -> bool:
+        return self.before != self.after
+
+    @property
+    def diff(self) -> str:
+        return files.diff(str(self.path), self.before or "", self.after or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    changes: tuple[Change, ...]
+    installed: Installed | None
+    """What to remember of this scope; None: nothing is left of it."""
+    notes: tuple[str, ...] = ()
+
+
+# --- installing ------------------------------------------------------------------------------------------
+
+
+def installing(places: Places, choices: Choices, old: Installed, config: Path) -> Plan:
+    """Plan what is missing. Raises InvalidInput or Refused for a file that can't be added to."""
+    server, notes = _server(places, old) if choices.server else ([], [])
+    if _is_allowed(old):  # what was once agreed stays agreed until `uninstall`
+        choices = replace(choices, allow_tools=True)
+    wanted = {places.servers: server, places.settings: entries.for_settings(choices)}
+    results = {
+        str(path): _adding(path, additions, old)
+        for path, additions in wanted.items()
+        if additions or str(path) in old.json_files
+    }
+    changes = [change for change, _ in results.values()]
+    json_files = {path: record for path, (_, record) in results.items() if record.made.additions}
+    installed = old.model_copy(update={"json_files": json_files})
+    if choices.skill:
+        change = _whole_file(places.skill, entries.skill_text(), old)
+        changes.append(change)
+        installed = installed.model_copy(update={"whole_files": {str(places.skill): change.after}})
+    if choices.claude_backend and old.agreed_line is None:
+        change, line = _agreeing(config)
+        changes.append(change)
+        installed = installed.model_copy(update={"agreed_line": line if change.is_real else None})
+    return Plan(tuple(change for change in changes if change.is_real), installed, tuple(notes))
+
+
+def _is_allowed(old: Installed) -> bool:
+    made = [one for record in old.json_files.values() for one in record.made.additions]
+    return any(one.keys == entries.ALLOW for one in made)
+
+
+def _server(places: Places, old: Installed) -> tuple[list[Addition], list[str]]:
+    server = Addition(keys=places.server_keys, value=entries.server_entry())
+    found = _at(files.read(str(places.servers)).data, places.server_keys)
+    recorded = old.json_files.get(str(places.servers), JsonFile()).made.additions
+    if not entries.is_server_entry(found) or found in [one.value for one in recorded]:
+        return [server], []
+    note = f"{places.servers} registers the server already; its entry stays as it is."
+    return [server.model_copy(update={"value": found})], [note]
+
+
+def _adding(path: Path, wanted: Sequence[Addition], old: Installed) -> tuple[Change, JsonFile]:
+    file = files.read(str(path))
+    known = old.json_files.get(str(path))
+    kept, gone = (known or JsonFile()).made.split(wanted)
+    try:
+        data, made = add(take_out(file.data, gone), wanted)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from None
+    text = _edited(file, data)
+    record = JsonFile(
+        made=kept + made,
+        was_there=known.was_there if known else file.raw is not None,
+        before=_before(file, known),
+        after_digest=digest(text),
+    )
+    return Change(path, None if file.raw is None else file.text, _or_none(file, text), file), record
+
+
+def _before(file: files.File, known: JsonFile | None) -> str | None:
+    if known is not None:
+        return known.before if known.after_digest == digest(file.text) else None
+    return None if Path(file.path).name == ".claude.json" else file.text
+
+
+def _or_none(file: files.File, text: str) -> str | None:
+    """A file that isn't there and that nothing was added to stays away."""
+    return None if file.raw is None and text == file.text else text
+
+
+def _edited(file: files.File, data: Json) -> str:
+    """Return the file's text with only those values rewritten that differ."""
+    text = file.text
+    for key in [*file.data, *(key for key in data if key not in file.data)]:
+        if key not in data or key not in file.data or data[key] != file.data[key]:
+            text = files.with_value(text, key, data.get(key))
+    return text
+
+
+def _whole_file(path: Path, text: str, old: Installed) -> Change:
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    if before not in {None, text, old.whole_files.get(str(path))}:
+        raise InvalidInput(f"{path} is there and isn't ours, or was edited; move it, or use --no-skill.")
+    return Change(path, before, text)
+
+
+def _agreeing(config: Path) -> tuple[Change, str]:
+    before = config.read_text(encoding="utf-8") if config.is_file() else None
+    after, line = agreement.agreed(before or "")
+    return Change(config, before, after), line
+
+
+# --- taking out ------------------------------------------------------------------------------------------
+
+
+def uninstalling(old: Installed, config: Path) -> Plan:
+    """Plan to take out exactly what was recorded."""
+    changes, notes = [_removing(Path(path), record) for path, record in old.json_files.items()], []
+    for name, text in old.whole_files.items():
+        path = Path(name)
+        now = path.read_text(encoding="utf-8") if path.is_file() else None
+        if now not in {None, text}:
+            notes.append(f"{path} was edited since, and stays.")
+        else:
+            changes.append(Change(path, now, None))
+    if old.agreed_line is not None and config.is_file():
+        before = config.read_text(encoding="utf-8")
+        after = agreement.taken_back(before, old.agreed_line)
+        changes.append(Change(config, before, after or None))
+    return Plan(tuple(change for change in changes if change.is_real), None, tuple(notes))
+
+
+def _removing(path: Path, record: JsonFile) -> Change:
+    file = files.read(str(path))
+    if file.raw is None:
+        return Change(path, None, None, file)
+    if record.before is not None and digest(file.text) == record.after_digest:
+        text = record.before
+        is_empty = not record.was_there
+    else:
+        data = _without_hooks(take_out(file.data, record.made), record)
+        text, is_empty = _edited(file, data), data == {} and not record.was_there
+    return Change(path, file.text, None if is_empty else text, file)
+
+
+def _without_hooks(data: Json, record: JsonFile) -> Json:
+    """Take out our hooks in whatever form they are by now: `fanout-hooks` may have written them anew."""
+    if not isinstance(data.get("hooks"), dict) or not any(
+        one.keys[0] == "hooks" for one in record.made.additions
+    ):
+        return data
+    left = without_log_and_gate(data["hooks"])
+    is_empty = not left and ("hooks",) in record.made.containers
+    return {
+        key: left if key == "hooks" else value
+        for key, value in data.items()
+        if key != "hooks" or not is_empty
+    }
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- performing ------------------------------------------------------------------------------------------
+
+
+def perform(plan: Plan, config_dir: Path) -> list[str]:
+    """Write all changes; return where the files as they were before are kept. Raises Refused."""
+    state, kept = str(config_dir / STATE), []
+    for change in plan.changes:
+        if change.file is not None and change.after is None:
+            kept.append(files.remove(change.file, state))
+        elif change.file is not None:
+            kept.append(files.write(change.file, change.after or "", state))
+        elif change.after is None:
+            change.path.unlink(missing_ok=True)
+            _remove_if_empty(change.path.parent)
+        else:
+            mode = change.path.stat().st_mode & 0o777 if change.path.exists() else 0o644
+            files.replace(str(change.path.resolve()), change.after.encode(), mode)
+    return [path for path in kept if path]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.name == "fanout" and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _at(data: Json, keys: tuple[str, ...]) -> Json:
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data

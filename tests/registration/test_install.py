@@ -1,0 +1,273 @@
+"""`fanout install` and `fanout uninstall` on real files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanout_mcp import settings
+from fanout_mcp.cli import main
+from fanout_mcp.registration import entries
+
+MINE = '{\n    "model": "opus",\n    "permissions": {"allow": ["Bash(ls)"], "deny": []},\n    "x": [1,2]\n}'
+"""As somebody wrote it by hand: four spaces, lists on a line, no newline at the end."""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    home = Path(os.environ["HOME"])
+    (home / ".claude").mkdir()
+    return home
+
+
+@pytest.fixture
+def mine(home: Path) -> Path:
+    path = home / ".claude" / "settings.json"
+    path.write_text(MINE)
+    return path
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def files(*folders: Path) -> dict[str, str]:
+    """All files but what is kept of the old ones."""
+    return {
+        str(path): path.read_text()
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and "state" not in path.parts
+    }
+
+
+def test_server_skill_and_hooks_are_registered_for_the_user(home: Path) -> None:
+    assert main(["install", "--yes"]) == 0
+    entry = load(home / ".claude.json")["mcpServers"]["fanout"]
+    assert entry == {
+        "type": "stdio",
+        "command": sys.executable,
+        "args": ["-I", "-m", "fanout_mcp", "serve"],
+    }
+    hooks = load(home / ".claude" / "settings.json")["hooks"]
+    assert "PreToolUse" in hooks
+    assert "PostToolBatch" in hooks
+    assert (home / ".claude" / "skills" / "fanout" / "SKILL.md").read_text() == entries.skill_text()
+
+
+def test_yes_agrees_to_no_permission_and_to_no_spending(home: Path) -> None:
+    main(["install", "--yes"])
+    assert "permissions" not in load(home / ".claude" / "settings.json")
+    assert not settings.read().claude_agreed
+
+
+def test_permission_and_spending_are_agreed_to_by_name(home: Path) -> None:
+    main(["install", "--yes", "--allow-tools", "--claude-backend"])
+    assert load(home / ".claude" / "settings.json")["permissions"] == {"allow": ["mcp__fanout"]}
+    assert settings.read().claude_agreed
+    before = files(home)
+    main(["install", "--yes"])
+    assert files(home) == before
+
+
+@pytest.mark.parametrize(
+    ("scope", "servers", "keys", "settings_file"),
+    [
+        ("local", "~/.claude.json", ("projects", "{}"), ".claude/settings.local.json"),
+        ("project", ".mcp.json", (), ".claude/settings.json"),
+    ],
+)
+def test_each_scope_has_its_files(
+    home: Path, scope: str, servers: str, keys: tuple[str, ...], settings_file: str
+) -> None:
+    project = Path.cwd()
+    main(["install", "--yes", "--scope", scope])
+    data = load(home / servers[2:] if servers.startswith("~") else project / servers)
+    for key in keys:
+        data = data[key.format(project)]
+    assert "fanout" in data["mcpServers"]
+    assert "hooks" in load(project / settings_file)
+    assert (project / ".claude" / "skills" / "fanout" / "SKILL.md").exists()
+    main(["uninstall", "--yes", "--scope", scope])
+    assert files(home, project) == {}
+
+
+def test_nothing_but_what_was_asked_for(home: Path) -> None:
+    main(["install", "--yes", "--no-hooks", "--no-skill"])
+    assert list(files(home)) == [str(home / ".claude.json"), str(home / ".config/fanout/installed.json")]
+
+
+def test_the_change_is_shown_before_it_is_written(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["install"]) == 2
+    shown = capsys.readouterr()
+    assert '+    "fanout": {' in shown.out
+    assert "Add --yes to write this" in shown.err
+    assert files(home) == {}
+
+
+def test_a_second_time_changes_nothing(mine: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["install", "--yes"])
+    before = files(home)
+    capsys.readouterr()
+    assert main(["install", "--yes"]) == 0
+    assert capsys.readouterr().out == "Everything is installed already.\n"
+    assert files(home) == before
+    main(["uninstall", "--yes"])
+    assert mine.read_text() == MINE
+
+
+def test_an_untouched_file_comes_back_byte_for_byte(mine: Path, home: Path) -> None:
+    main(["install", "--yes", "--allow-tools", "--claude-backend"])
+    assert mine.read_text() != MINE
+    main(["uninstall", "--yes"])
+    assert files(home) == {str(mine): MINE}
+
+
+def test_an_edited_file_loses_ours_and_nothing_else(mine: Path) -> None:
+    main(["install", "--yes", "--allow-tools"])
+    data = load(mine)
+    data["permissions"]["allow"].insert(0, "Bash(pwd)")
+    data["hooks"]["PreToolUse"].append({"hooks": [{"type": "command", "command": "true"}]})
+    data["theme"] = "dark"
+    mine.write_text(json.dumps(data))
+    main(["install", "--yes"])
+    main(["uninstall", "--yes"])
+    assert load(mine) == {
+        **json.loads(MINE),
+        "permissions": {"allow": ["Bash(pwd)", "Bash(ls)"], "deny": []},
+        "hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "true"}]}]},
+        "theme": "dark",
+    }
+
+
+def test_what_claude_code_wrote_meanwhile_stays(home: Path) -> None:
+    path = home / ".claude.json"
+    path.write_text('{"numStartups": 1, "mcpServers": {}}')
+    main(["install", "--yes"])
+    path.write_text(json.dumps({**load(path), "numStartups": 2}))
+    main(["uninstall", "--yes"])
+    assert load(path) == {"numStartups": 2, "mcpServers": {}}
+
+
+def test_key_order_link_and_mode_stay(mine: Path, tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles.json"
+    mine.rename(target)
+    mine.symlink_to(target)
+    target.chmod(0o640)
+    main(["install", "--yes"])
+    assert mine.is_symlink()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert list(load(target)) == ["model", "permissions", "x", "hooks"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"model": ', "line 1"),
+        ('{"a": 1, // why\n "b": 2}', "has comments"),
+        ('{"a": 1, "a": 2}', '"a" stands twice'),
+        ("[]", "no JSON object"),
+        ('{"permissions": []}', "permissions should be an object"),
+    ],
+)
+def test_a_file_that_is_not_understood_is_left_alone(
+    mine: Path, home: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.write_text(text)
+    assert main(["install", "--yes", "--allow-tools"]) == 2
+    assert told in capsys.readouterr().err
+    assert files(home) == {str(mine): text}
+
+
+def test_another_server_of_that_name_is_left_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = home / ".claude.json"
+    path.write_text('{"mcpServers": {"fanout": {"command": "other"}}}')
+    assert main(["install", "--yes"]) == 2
+    assert "isn't ours" in capsys.readouterr().err
+    assert load(path) == {"mcpServers": {"fanout": {"command": "other"}}}
+
+
+def test_a_clone_that_registers_the_server_itself_keeps_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / ".mcp.json").read_text()
+    Path(".mcp.json").write_text(text)
+    assert main(["install", "--yes", "--scope", "project"]) == 0
+    assert "registers the server already" in capsys.readouterr().out
+    assert Path(".mcp.json").read_text() == text
+    main(["uninstall", "--yes", "--scope", "project"])
+    assert Path(".mcp.json").read_text() == text
+
+
+def test_beside_the_plugin_nothing_is_registered_twice(home: Path) -> None:
+    path = home / ".claude" / "settings.json"
+    path.write_text('{"enabledPlugins": {"fanout@fanout": true}}')
+    assert main(["install", "--yes", "--allow-tools"]) == 0
+    assert load(path) == {
+        "enabledPlugins": {"fanout@fanout": True},
+        "permissions": {"allow": ["mcp__plugin_fanout_fanout"]},
+    }
+    assert not (home / ".claude.json").exists()
+
+
+def test_a_newer_environment_replaces_the_entry_of_an_older_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(sys, "executable", "/old/bin/python")
+        main(["install", "--yes"])
+    main(["install", "--yes"])
+    assert load(home / ".claude.json")["mcpServers"]["fanout"]["command"] == sys.executable
+    main(["uninstall", "--yes"])
+    assert files(home) == {}
+
+
+def test_an_edited_skill_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["install", "--yes"])
+    skill = home / ".claude" / "skills" / "fanout" / "SKILL.md"
+    skill.write_text("mine now")
+    main(["uninstall", "--yes"])
+    assert "was edited since, and stays" in capsys.readouterr().out
+    assert files(home) == {str(skill): "mine now"}
+
+
+def test_the_files_as_they_were_are_kept(mine: Path, home: Path) -> None:
+    main(["install", "--yes"])
+    kept = list((home / ".config" / "fanout" / "state" / "backups").glob("settings.json-*"))
+    assert [path.read_text() for path in kept] == [MINE]
+    assert mine.read_text() != MINE
+
+
+def test_taking_out_what_is_not_there_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["uninstall", "--yes"]) == 0
+    assert capsys.readouterr().out == "Nothing of fanout is installed for scope user.\n"
+    assert files(home) == {}
+
+
+@pytest.mark.parametrize("text", ["", 'model = "m"\n', "[prices]\nx = 1\n", "claude_agreed = false\n"])
+def test_the_agreement_is_one_line_of_the_users_own_file(home: Path, text: str) -> None:
+    config = home / ".config" / "fanout" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(text)
+    main(["install", "--yes", "--claude-backend"])
+    assert settings.read().claude_agreed
+    main(["uninstall", "--yes"])
+    assert not settings.read().claude_agreed
+    assert (config.read_text() if config.exists() else "") == text
+
+
+def test_uvx_is_no_place_to_register(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setattr(sys, "prefix", "/home/me/.cache/uv/archive-v0/abc")
+    assert main(["install", "--yes"]) == 2
+    assert files(home) == {}
