@@ -1,0 +1,142 @@
+"""What `fanout doctor` finds on this machine. No key is ever part of it: only whether there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from fanout_mcp.backends.choose import choose
+from fanout_mcp.errors import SettingsError
+from fanout_mcp.registration.entries import ALLOW, PLUGIN_RULE, RULE, is_server_entry
+from fanout_mcp.registration.places import SCOPES, Places, places, project_of
+from fanout_mcp.registration.plugin import plugin_in
+from fanout_mcp.settings import OPENROUTER_URL, Settings
+from fanout_mcp.types import Json
+
+State = Literal["good", "missing", "bad"]
+
+PROGRAMS: Final = {
+    "claude": "Claude Code itself, and the `claude` backend",
+    "git": "finding files, and reviewing changes",
+    "uv": "only makes environments faster",
+}
+
+
+class Finding(NamedTuple):
+    """`missing` is no fault: something could be used, and isn't there."""
+
+    what: str
+    state: State
+    told: str
+    do: str = ""
+
+
+def look(had: Settings | None, error: str = "") -> list[Finding]:
+    """Look at everything. `had` is None where the settings can't be read, and `error` says why."""
+    root = had.root if had is not None else Path.cwd()
+    return [
+        *(_backend(had) if had is not None else [Finding("settings", "bad", error)]),
+        Finding("python", "good", f"{platform.python_version()}, {sys.executable}"),
+        *_programs(),
+        *_registered(root),
+        *_hooks(root),
+    ]
+
+
+def _backend(had: Settings) -> Iterator[Finding]:
+    try:
+        choice = choose(had)
+    except SettingsError as error:
+        yield Finding("backend", "bad", str(error))
+        return
+    if choice.name == "plan":
+        do = "Set OPENROUTER_API_KEY, or FANOUT_BASE_URL for a local server, or agree to `claude`: "
+        do += "fanout install --claude-backend."
+        yield Finding("backend", "missing", f"plan: {choice.why}", do)
+    else:
+        yield Finding("backend", "good", f"{choice.name}: {choice.why}")
+    if had.base_url:
+        key = "with a key (not shown)" if had.api_key else "without a key"
+        if had.base_url == OPENROUTER_URL and not had.api_key:
+            yield Finding("endpoint", "bad", f"{had.base_url}, {key}", "Set OPENROUTER_API_KEY.")
+        else:
+            yield Finding("endpoint", "good", f"{had.base_url}, {key}")
+    if had.model:
+        yield Finding("model", "good", f"{had.model}, for every seat that names no other")
+
+
+def _programs() -> Iterator[Finding]:
+    for name, use in PROGRAMS.items():
+        path = shutil.which(name)
+        yield Finding(name, "good" if path else "missing", path or f"not on PATH ({use})")
+
+
+def _registered(root: Path) -> Iterator[Finding]:
+    project = project_of(root)
+    here = {scope: places(scope, project) for scope in SCOPES}
+    plugin = plugin_in(project)
+    servers = [
+        scope for scope, where in here.items() if is_server_entry(_at(where.servers, where.server_keys))
+    ]
+    told = [*servers, *([f"plugin {plugin}"] if plugin else [])]
+    do = "fanout install, or claude --plugin-dir FOLDER"
+    yield Finding(
+        "server", "good" if told else "missing", ", ".join(told) or "not registered", "" if told else do
+    )
+    rules = {RULE: servers, PLUGIN_RULE: plugin}
+    needed = [rule for rule, is_needed in rules.items() if is_needed]
+    allowed = [rule for where in here.values() for rule in _allowed(where)]
+    lacking = [rule for rule in needed or [RULE] if rule not in allowed]
+    if lacking:
+        do = "fanout install --allow-tools, else Claude asks at each tool's first use."
+        yield Finding("permission", "missing", f"permissions.allow lacks {', '.join(lacking)}", do)
+    else:
+        yield Finding("permission", "good", f"{', '.join(needed)} in permissions.allow")
+    skills = [scope for scope, where in here.items() if where.skill.is_file()]
+    told = [*skills, *([f"plugin {plugin}"] if plugin else [])]
+    yield Finding("skill", "good" if told else "missing", ", ".join(told) or "not installed")
+
+
+def _allowed(where: Places) -> list[str]:
+    rules = _at(where.settings, ALLOW)
+    return [str(rule) for rule in rules] if isinstance(rules, list) else []
+
+
+def _hooks(root: Path) -> Iterator[Finding]:
+    """Tell who registers the hook log and the gate."""
+    from fanout_hooks.hooks_object import each, is_ours
+    from fanout_hooks.registration import is_log_and_gate
+
+    project = project_of(root)
+    holders: list[str] = [
+        scope
+        for scope in SCOPES
+        if any(
+            is_ours(entry) and is_log_and_gate(entry)
+            for _, _, entry in each(_at(places(scope, project).settings, ("hooks",)))
+        )
+    ]
+    if plugin := plugin_in(project):
+        holders.append(f"plugin {plugin}")
+    if holders:
+        yield Finding("hooks", "good", f"log and gate: {', '.join(holders)}")
+    else:
+        yield Finding("hooks", "missing", "no hook log and no gate", "fanout install")
+    if mode := os.environ.get("FANOUT_GATE"):
+        yield Finding("gate", "good", f"FANOUT_GATE={mode}")
+
+
+def _at(path: Path, keys: tuple[str, ...]) -> Json:
+    try:
+        data: Json = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # `fanout install` says what is wrong with it
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data

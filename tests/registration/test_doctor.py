@@ -1,0 +1,99 @@
+"""`fanout doctor`: what it finds, and that it never tells a key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fakes.upstream import Rule, serving
+from fanout_mcp.cli import main
+
+KEY = "sk-or-a-very-secret-key"
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def find(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> dict[str, tuple[str, str]]:
+    assert main(["doctor", "--json", *words]) == status
+    out = capsys.readouterr().out
+    assert KEY not in out
+    return {one["what"]: (one["state"], one["told"]) for one in json.loads(out)}
+
+
+def test_a_bare_machine_has_a_plan_and_is_told_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    found = find(capsys, "--check")
+    state, told = found["backend"]
+    assert (state, told.split(":")[0]) == ("missing", "plan")
+    assert "no OPENROUTER_API_KEY and no FANOUT_BASE_URL" in told
+    assert found["server"] == ("missing", "not registered")
+    assert found["permission"] == ("missing", "permissions.allow lacks mcp__fanout")
+    assert found["hooks"] == ("missing", "no hook log and no gate")
+    assert found["check"] == ("missing", "there is no model to ask")
+
+
+def test_what_install_wrote_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["install", "--yes", "--allow-tools"])
+    capsys.readouterr()
+    found = find(capsys)
+    assert found["server"] == ("good", "user")
+    assert found["permission"] == ("good", "mcp__fanout in permissions.allow")
+    assert found["skill"] == ("good", "user")
+    assert found["hooks"] == ("good", "log and gate: user")
+
+
+def test_the_plugin_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Path(".claude/settings.json")
+    settings.parent.mkdir()
+    settings.write_text('{"enabledPlugins": {"fanout@fanout": true}}')
+    found = find(capsys)
+    assert found["server"] == ("good", "plugin fanout@fanout")
+    assert found["permission"] == ("missing", "permissions.allow lacks mcp__plugin_fanout_fanout")
+
+
+def test_the_check_is_one_short_call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Rule(text="ready")) as upstream:
+        monkeypatch.setenv("FANOUT_BASE_URL", upstream.url)
+        monkeypatch.setenv("FANOUT_API_KEY", KEY)
+        found = find(capsys, "--check")
+    assert found["endpoint"] == ("good", f"{upstream.url}, with a key (not shown)")
+    state, told = found["check"]
+    assert state == "good"
+    assert "maker/first answered" in told
+    assert len(upstream.log) == 1
+
+
+def test_a_refused_key_is_a_fault_and_is_not_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Rule(kind="status", status=401, body=f'{{"error": "bad key {KEY}"}}')) as upstream:
+        monkeypatch.setenv("FANOUT_BASE_URL", upstream.url)
+        monkeypatch.setenv("FANOUT_API_KEY", KEY)
+        found = find(capsys, "--check", status=1)
+    assert found["check"][0] == "bad"
+
+
+def test_a_backend_that_cannot_be_had_is_a_fault(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FANOUT_BACKEND", "http")
+    state, told = find(capsys, status=1)["backend"]
+    assert (state, "there is no endpoint" in told) == ("bad", True)
+
+
+def test_settings_that_cannot_be_read_are_a_fault(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FANOUT_MAX_PARALLEL", "many")
+    assert find(capsys, status=1)["settings"][0] == "bad"
+
+
+def test_for_people_each_finding_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    assert "✓ python" in capsys.readouterr().out
