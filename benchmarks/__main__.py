@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # the fakes of the tests, as pytest finds them
+
 from benchmarks.table import Row, as_json, line, markdown, show
 
 FRAME = {"__init__", "__main__", "table"}
