@@ -3,7 +3,9 @@
 Wide open until something speaks against it: a limiter starts at its cap, because waiting for evidence costs
 every call. The first 429 or 529 cuts it to 0.7 of what is in flight (at most every half second); each
 success of a call that started after the cut raises it by one, which doubles it every round trip, until the
-next cut. A Retry-After holds back every call to that provider, not only the one that was told.
+next cut. Evidence ages: FORGOTTEN_S after the last cut it is wide open again, so that one 429 of an idle hour
+ago does not slow a panel of eight. A Retry-After holds back every call to that provider, not only the one
+that was told.
 
 Fair between consultations: whoever waits is served by turns among the runs that wait, so a panel of three
 never queues behind a review of five hundred.
@@ -19,6 +21,8 @@ import anyio
 
 CUT = 0.7
 CUT_EVERY_S = 0.5
+FORGOTTEN_S = 60.0
+"""Providers count by the minute: what one said before that is no longer true."""
 SAMPLES = 200
 """Durations kept per provider: what a hedge's delay is derived from."""
 
@@ -63,6 +67,9 @@ class Limiter:
             self._cut_at = now
 
     async def _acquire(self, run: int) -> None:
+        if self._cut_at is not None and anyio.current_time() - self._cut_at >= FORGOTTEN_S:
+            self.limit, self._cut_at = float(self.cap), None
+            self._serve()
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
             return

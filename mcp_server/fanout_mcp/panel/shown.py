@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fanout_mcp.engine.budget import Estimate
@@ -11,8 +11,8 @@ from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.members import Member
 from fanout_mcp.types import Json, Usage
 
-WIDTHS: Final = ((3, 240), (8, 150), (24, 80))
-"""Up to so many members, so many characters of each text: three members in about 1 kB, eight under 4 kB."""
+WIDTHS: Final = ((3, 300), (8, 220), (24, 100))
+"""Up to so many members, so many characters for the texts of each: three in about 1 kB, eight under 4 kB."""
 
 
 def width(members: int) -> int:
@@ -35,15 +35,19 @@ def verdict(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> di
 
 def vote(member: Member, closed: Round, wide: int) -> dict[str, Json]:
     said = closed.positions[member.key]
+    summary, blocker, change = fitted(
+        (f"{said.summary} ({said.note})" if said.note else said.summary, said.blocker, said.smallest_change),
+        wide,
+    )
     return {
         "member": member.key,
         "persona": member.persona.name,
         "model": member.model,
         "verdict": said.verdict,
         "confidence": said.confidence,
-        "summary": clip(said.summary if not said.note else f"{said.summary} ({said.note})", wide),
-        "blocker": clip(said.blocker, wide) or None,
-        "smallest_change": clip(said.smallest_change, wide) or None,
+        "summary": summary,
+        "blocker": blocker or None,
+        "smallest_change": change or None,
     }
 
 
@@ -72,6 +76,16 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
             "cost_usd": "unknown" if expected.cost_usd is None else round(expected.cost_usd, 6),
         },
     }
+
+
+def fitted(texts: Sequence[str], wide: int) -> list[str]:
+    """Clip texts to so many characters together; what a short one leaves goes to the longer ones."""
+    shown, left = list(texts), wide
+    shortest_first = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    for taken, place in enumerate(shortest_first):
+        shown[place] = clip(texts[place], left // (len(texts) - taken))
+        left -= len(shown[place])
+    return shown
 
 
 def clip(words: str, wide: int) -> str:
