@@ -1,0 +1,126 @@
+"""What the demo puts on the screen: each call as Claude would send it, its progress, and its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from fanout_mcp.clean import printable
+from fanout_mcp.commands import explore, oracle, review, summarize
+from fanout_mcp.types import Json
+
+MOST_LINES: Final = 14
+WIDEST: Final = 120
+
+SHOWS: Final[Mapping[str, Callable[[Console, Json], None]]] = {
+    "oracle_batch": oracle.show,
+    "explore_modules": explore.show,
+    "summarize_files": summarize.show,
+    "batch_review": review.show,
+}
+"""How the shell commands show the same answers; others are shown as the JSON they are."""
+
+OnProgress = Callable[[float, float | None, str], None]
+
+
+class Stage:
+    def __init__(self, console: Console | None = None, *, is_live: bool = False) -> None:
+        self.console = console or Console(highlight=False)
+        self.console.width = min(self.console.width, WIDEST)
+        self.is_live = is_live
+        self._took = 0.0
+
+    def opens(self, version: str, names: list[str]) -> None:
+        money = (
+            "LIVE=1: your own backend is asked, and may cost money."
+            if self.is_live
+            else "No key, no network, no model: nothing is spent. LIVE=1 asks your own backend."
+        )
+        head = Text.assemble(("fanout", "bold"), f" {version}  ", (", ".join(names), "cyan"))
+        self.console.print(Panel(Group(head, Text(money, style="dim")), border_style="cyan"))
+
+    @contextmanager
+    def calling(self, name: str, arguments: Mapping[str, Json]) -> Iterator[OnProgress]:
+        """Show the call, and its progress while it runs."""
+        self.console.print()
+        given = ", ".join(f"{key}={json.dumps(value)}" for key, value in arguments.items())
+        self.console.print(Text.assemble(("▶ ", "cyan"), (name, "bold cyan"), f"({given})"))
+        began = monotonic()
+        columns = (
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[of]}"),
+            TextColumn("[dim]{task.fields[message]}"),
+        )
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task("", total=None, of="", message="")
+
+            def on_progress(done: float, total: float | None, message: str) -> None:
+                of = f"{done:.0f}/{total:.0f}" if total else ""
+                said = Text(printable(message)).plain.replace("[", r"\[")[: self.console.width - 40]
+                bar.update(task, completed=done, total=total, of=of, message=said)
+
+            yield on_progress
+        self._took = monotonic() - began
+
+    def answers(self, name: str, data: Json, text: str, *, is_error: bool) -> None:
+        body: RenderableType
+        if is_error or not isinstance(data, dict):
+            body = Text(text)
+        elif "plan" in data:
+            body = self._plan(data)
+        else:
+            body = self._lines(name, data)
+        colour = "red" if is_error else "green"
+        title = Text(f"{name} answered in {self._took:.1f} s", style=colour)
+        self.console.print(Panel(body, title=title, title_align="left", border_style="dim"))
+
+    def passes_over(self, name: str, description: str) -> None:
+        self.console.print()
+        self.console.print(Text.assemble(("· ", "dim"), (name, "bold"), (f"  {description}", "dim")))
+
+    def closes(self) -> None:
+        self.console.print(Rule(style="dim"))
+        self.console.print("In every project of yours: [bold]fanout install[/]")
+
+    def _plan(self, data: Json) -> RenderableType:
+        """Where there is no model: the agents that the host would run, message by message."""
+        note = printable(str(data.get("note", ""))).split(". ")[0].rstrip(".")
+        sentence = note or "No model was asked"
+        sent = data["plan"]["messages"]
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(no_wrap=True, style="bold", min_width=min(36, self.console.width // 3))
+        table.add_column(no_wrap=True, style="dim", overflow="ellipsis", ratio=1)
+        for number, message in enumerate(sent, 1):
+            if len(sent) > 1:
+                table.add_row(Text(f"message {number}", style="cyan"), "")
+            for call in message:
+                first = printable(call["prompt"]).strip().splitlines()[0]
+                table.add_row(Text(f"Agent: {call['description']}"), Text(first))
+        return Group(Text(f"{sentence}. This is what Claude starts instead, side by side:"), table)
+
+    def _lines(self, name: str, data: Json) -> RenderableType:
+        inner = Console(width=self.console.width - 4, color_system="standard", force_terminal=True)
+        with inner.capture() as captured:
+            SHOWS.get(name, _as_json)(inner, data)
+        lines = captured.get().rstrip("\n").split("\n")
+        shown = [Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in lines[:MOST_LINES]]
+        if len(lines) > MOST_LINES:
+            more = Text(f"… {len(lines) - MOST_LINES} more lines", style="dim")
+            shown.append(more)
+        last = Text.from_ansi(lines[-1], no_wrap=True, overflow="ellipsis")
+        return Group(*shown, *([last] if len(lines) > MOST_LINES + 1 else []))
+
+
+def _as_json(console: Console, data: Json) -> None:
+    console.print_json(data=data)
