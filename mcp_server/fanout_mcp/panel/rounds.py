@@ -14,7 +14,7 @@ complete the agreement, N has converged, and N+1 is cancelled with its streams.
 
 Rules:
 1. What is decided follows from the closed rounds alone, by pure functions; speculation moves only time.
-2. An answer counts in one round: the one that was under way when it came.
+2. An answer counts in one round: the open one that it completes, else the one under way when it came.
 3. Without speculation an open round waits for its stragglers, and the next one for the synthesis.
 4. A council of one round is an oracle_batch: its stop rule, no patience, no synthesis.
 """
@@ -173,8 +173,7 @@ class _Session:
         for earlier in self.panels[: panel.n]:
             out |= set(earlier.asked) - earlier.run.outcomes.keys()
             for key, outcome in earlier.run.outcomes.items():
-                counted = self.counted.get((earlier.n, key), len(self.panels))
-                if earlier is not panel and counted != panel.n:
+                if self.counted.get((earlier.n, key), panel.n) != panel.n:
                     continue
                 if outcome.is_answered:
                     answers[key] = earlier.asking.positions[key]

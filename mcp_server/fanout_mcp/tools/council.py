@@ -24,17 +24,18 @@ from fanout_mcp.types import Json, Progress
 MOST_ROUNDS: Final = 5
 
 
-def _without_words(schema: dict[str, Json]) -> None:
-    """Leave out what oracle_batch, always shown beside it, says of the same arguments."""
+def _in_short(schema: dict[str, Json]) -> None:
+    """Of the arguments that oracle_batch, always shown beside it, takes too, show the types alone."""
     for name in PanelArguments.model_fields:
-        schema["properties"][name].pop("description", None)
+        shown = schema["properties"][name]
+        schema["properties"][name] = {key: shown[key] for key in ("type", "enum", "anyOf") if key in shown}
 
 
 class Args(PanelArguments):
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_words)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_in_short)
 
     rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = 3
-    speculate: Annotated[bool, Field(description="Begin a round before the last is synthesised.")] = True
+    speculate: Annotated[bool, Field(description="Overlap rounds.")] = True
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 300
 
 
@@ -93,10 +94,10 @@ TOOL: Tool[Args] = Tool(
     name="council",
     title="Let a panel read each other and answer again",
     description=(
-        "A panel deliberates in up to 5 rounds: answer, read the others blind, answer again, until nobody "
-        "changes their verdict; returns verdict, votes, synthesis and rounds. Voting gives most of the gain: "
-        "prefer oracle_batch (= rounds 1); more rounds pay where experts may hold facts that the others "
-        "lack, or a split vote is costly. Panel arguments as in oracle_batch."
+        "A panel answers, reads the others blind and answers again, for up to 5 rounds or until no verdict "
+        "changes; returns votes, synthesis, rounds. Most of the gain is in the vote: prefer oracle_batch "
+        "(= rounds 1) unless members may hold facts that others lack, or the vote was split. "
+        "Arguments as in oracle_batch."
     ),
     arguments=Args,
     call=call,
