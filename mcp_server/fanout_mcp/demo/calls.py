@@ -14,7 +14,7 @@ ARGUMENTS: Final[Mapping[str, dict[str, Json]]] = {
     "oracle_batch": {"question": QUESTION},
     "council": {"question": QUESTION, "rounds": 2},
     "explore_modules": {"focus": "architecture"},
-    "summarize_files": {"paths": ["*.md", "docs", "mcp_server"]},
+    "summarize_files": {"paths": ["."]},
     "batch_review": {"patterns": ["**/*"], "focus": "security"},
     "agent_swarm": {"task": TASK, "count": 6},
     "hook_report": {},
