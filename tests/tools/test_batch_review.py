@@ -136,6 +136,7 @@ async def test_a_lost_review_is_told_and_its_files_are_not_called_clean(root: Pa
     backend = Scripted({"security:": answer(), "skeptic:": Reply("I like it.")})
     data = await review(root, workers, backend, engine="model", reviewers=2)
     assert data["failed_reviews"]["count"] == 1
+    (root / "src" / "a.py").write_text("value = 1\n")
     data = await review(root, workers, Scripted(default=Reply("I like it.")), engine="model")
     assert data["not_analysed"]["first"] == {"src/a.py": "no reviewer answered"}
 
@@ -165,7 +166,8 @@ async def test_a_planted_key_leaves_neither_in_a_request_nor_in_the_result(
 
 async def test_files_stand_behind_a_fence_that_is_new_each_time(root: Path, workers: Workers) -> None:
     backend = Scripted(default=answer())
-    for _ in range(2):
+    for number in range(2):
+        (root / "src" / "a.py").write_text(f"value = {number}\n")
         await review(root, workers, backend, engine="model")
     fences = [job.prompt.user.split("=====fence-")[1].split(" ")[0] for job in backend.asked]
     assert len(set(fences)) == 2
@@ -230,6 +232,55 @@ async def test_bad_input_is_refused_with_what_to_do(
     (root / "b.py").write_text("x = 1\n")
     with pytest.raises(InvalidInput, match=sentence):
         await review(root, workers, PlanBackend(), **arguments)
+
+
+async def test_an_unchanged_file_costs_no_call_and_a_changed_one_alone_is_read_again(
+    root: Path, workers: Workers
+) -> None:
+    (root / "src" / "b.py").write_text("limit = 10_000_000\n")
+    first = Scripted(
+        default=answer(
+            finding(8, 'os.system("nice " + command)'),
+            finding(1, "limit = 10_000_000", "src/b.py", "Limit"),
+            finding(1, "nowhere to be found", "src/b.py", "Absent"),
+        )
+    )
+    told = await review(root, workers, first, engine="model")
+    assert told["receipt"]["calls"] == 1
+    idle = Scripted(default=answer())
+    again = await review(root, workers, idle, engine="model")
+    assert not idle.asked
+    assert (again["receipt"]["calls"], again["receipt"]["cached"]) == (0, 2)
+    assert (again["findings"], again["dropped"]) == (told["findings"], told["dropped"])
+    (root / "src" / "b.py").write_text("limit = 2\n")
+    changed = await review(root, workers, idle, engine="model")
+    (job,) = idle.asked
+    assert "src/b.py" in job.prompt.user
+    assert "src/a.py" not in job.prompt.user
+    assert [item["path"] for item in changed["findings"]] == ["src/a.py"]
+
+
+async def test_an_answer_that_can_not_be_read_is_asked_for_again(root: Path, workers: Workers) -> None:
+    await review(root, workers, Scripted(default=Reply("I like it.")), engine="model")
+    backend = Scripted(default=answer(finding(8, 'os.system("nice " + command)')))
+    data = await review(root, workers, backend, engine="model")
+    assert len(data["findings"]) == len(backend.asked) == 1
+
+
+async def test_every_model_that_is_named_is_asked_and_told_who_agreed(root: Path, workers: Workers) -> None:
+    same = finding(8, 'os.system("nice " + command)')
+    backend = Scripted({"security@one": answer(same), "security@two": answer(same)})
+    data = await review(root, workers, backend, engine="model", models=["one", "two"])
+    assert {job.model for job in backend.asked} == {"one", "two"}
+    assert data["findings"][0]["reviewers"] == ["security@one", "security@two"]
+
+
+async def test_a_file_that_no_parser_understands_is_not_called_clean(root: Path, workers: Workers) -> None:
+    (root / "src" / "old.py").write_text('print "two"\n')
+    (root / "src" / "no.js").write_text("@@@ this is & no = = script { ( [ \n" * 9)
+    for focus in ("security", "bugs", "performance", "style", "architecture"):
+        data = await review(root, workers, PlanBackend(), focus=focus)
+        assert {"src/old.py", "src/no.js"} <= set(data["not_analysed"]["first"]), focus
 
 
 async def test_a_review_beyond_its_budget_starts_no_call(root: Path, workers: Workers) -> None:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fanout_mcp.review.finding import Finding, Focus
 from fanout_mcp.review.group import Group, grouped
 from fanout_mcp.review.merge import merge
 from fanout_mcp.review.parse import SCHEMA, parse
-from fanout_mcp.review.prompts import fence, prompt, reviewers_for
+from fanout_mcp.review.prompts import Reviewer, fence, prompt, reviewers_for
 from fanout_mcp.review.verify import Text, verify
 from fanout_mcp.source.tokens import budgeted
-from fanout_mcp.types import Job, Outcome
+from fanout_mcp.types import Answer, Job, Outcome
 
 GROUP_TOKENS = 16_000
 """Files of one review: far below any window, since findings get lost in the middle of long prompts."""
 ANSWER_TOKENS = 4_000
+
+
+class Seat(NamedTuple):
+    """A reviewer: a stance, and the model that takes it."""
+
+    name: str
+    reviewer: Reviewer
+    model: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +34,21 @@ class Asked:
     """A job, and what its reviewer is shown: the only text that its quotes may come from."""
 
     job: Job
-    reviewer: str
+    seat: Seat
     group: Group
+    fence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one reviewer said of one whole file, checked; `dropped`: claims thrown away, by reason."""
+
+    findings: tuple[Finding, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+SaidBy = Mapping[tuple[str, str], Said]
+"""By seat's name and path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,74 +60,110 @@ class Answered:
     """Reviews that were lost, by job: their files count as not analysed by that reviewer."""
     not_analysed: Mapping[str, str]
     """Files that no reviewer answered for."""
+    said: SaidBy
+    """By whole file; only reviewers who answered in full for it."""
 
 
-def plan(
-    texts: Mapping[str, str], focus: Focus, reviewers: int, models: Sequence[str | None], provider: str
-) -> list[Asked]:
-    """Return the jobs for files whose secrets are already taken out.
+def seats(focus: Focus, reviewers: int, models: Sequence[str | None]) -> list[Seat]:
+    """Return as many as reviewers were asked for, or models named if those are more.
 
-    There are as many reviewers as were asked for, or as models were named if those are more: a second model
-    finds more than a second stance.
+    A second model finds more than a second stance.
     """
-    groups = grouped(sorted(texts.items()), GROUP_TOKENS, budgeted)
     stances = reviewers_for(focus, reviewers)
-    asked = []
+    chosen = []
     for number in range(max(len(stances), len(models))):
         reviewer, model = stances[number % len(stances)], models[number % len(models)]
         name = f"{reviewer.name}@{model}" if model and len(set(models)) > 1 else reviewer.name
-        for place, group in enumerate(groups):
-            job = Job(
-                f"{name}:{place}",
-                prompt(group, focus, reviewer, fence()),
-                model,
-                SCHEMA,
-                ANSWER_TOKENS,
-                provider,
-            )
-            asked.append(Asked(job, name, group))
+        chosen.append(Seat(name, reviewer, model))
+    return chosen
+
+
+def plan(
+    texts: Mapping[str, str],
+    focus: Focus,
+    sitting: Iterable[Seat],
+    provider: str,
+    known: SaidBy | None = None,
+) -> list[Asked]:
+    """Return the jobs for files whose secrets are already taken out; what is known is not asked again."""
+    asked = []
+    for seat in sitting:
+        wanted = [item for item in sorted(texts.items()) if (seat.name, item[0]) not in (known or {})]
+        for place, group in enumerate(grouped(wanted, GROUP_TOKENS, budgeted)):
+            mark = fence()
+            words = prompt(group, focus, seat.reviewer, mark)
+            job = Job(f"{seat.name}:{place}", words, seat.model, SCHEMA, ANSWER_TOKENS, provider)
+            asked.append(Asked(job, seat, group, mark))
     return asked
 
 
-def collect(asked: Sequence[Asked], outcomes: Sequence[Outcome]) -> Answered:
-    """Read, check and unite what came back; identity is by job key, never by position."""
+def collect(asked: Sequence[Asked], outcomes: Sequence[Outcome], known: SaidBy | None = None) -> Answered:
+    """Read, check and unite what came back with what was known; identity is by job key, never by position."""
     by_key = {outcome.key: outcome for outcome in outcomes}
-    findings: list[Finding] = []
-    dropped: Counter[str] = Counter()
+    findings: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
+    dropped: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     failed: dict[str, str] = {}
-    answered: set[str] = set()
+    lost: set[tuple[str, str]] = set()
+    answered = {path for _, path in known or {}}
     for one in asked:
-        outcome = by_key.get(one.job.key)
-        if outcome is None or outcome.answer is None:
-            failed[one.job.key] = outcome.reason if outcome else "no outcome"
-            continue
-        parsed = parse(outcome.answer.text, one.reviewer, outcome.answer.data)
-        if not parsed.is_readable:
-            failed[one.job.key] = "the answer held no findings in JSON"
-            continue
-        answered.update(one.group.paths)
-        if outcome.answer.truncated:
-            failed[one.job.key] = "the answer was cut at its token limit; what came before is kept"
-        kept, gone = _checked(parsed.findings, one.group)
-        findings += kept
-        dropped.update(gone)
-        dropped.update({"not a whole finding": parsed.bad} if parsed.bad else {})
-    missing = {path for one in asked for path in one.group.paths} - answered
+        here = [(one.seat.name, path) for path in one.group.paths]
+        kept, gone, problem = _read(one, by_key.get(one.job.key))
+        if problem:
+            failed[one.job.key] = problem.reason
+            lost.update(here)
+        if problem is None or problem.is_partial:
+            answered.update(one.group.paths)
+        for finding in kept:
+            findings[one.seat.name, finding.path].append(finding)
+        for path, reason in gone:
+            dropped[one.seat.name, path][reason] += 1
+    every = {(one.seat.name, path) for one in asked for path in one.group.paths}
+    said = {place: Said(tuple(findings[place]), dict(dropped[place])) for place in sorted(every)}
+    united = [*said.values(), *(known or {}).values()]
+    total: Counter[str] = Counter()
+    for one_said in united:
+        total.update(one_said.dropped)
     return Answered(
-        tuple(merge(findings)),
-        dict(sorted(dropped.items())),
+        tuple(merge(finding for one_said in united for finding in one_said.findings)),
+        dict(sorted(total.items())),
         failed,
-        dict.fromkeys(sorted(missing), "no reviewer answered"),
+        dict.fromkeys(sorted({path for _, path in every} - answered), "no reviewer answered"),
+        {place: one_said for place, one_said in said.items() if place not in lost},
     )
 
 
-def _checked(findings: Sequence[Finding], group: Group) -> tuple[list[Finding], Counter[str]]:
+def is_good(answer: Answer) -> bool:
+    """Tell whether an answer is worth keeping: whole, and findings in JSON."""
+    return not answer.truncated and parse(answer.text, "", answer.data).is_readable
+
+
+class _Problem(NamedTuple):
+    reason: str
+    is_partial: bool = False
+
+
+def _read(
+    one: Asked, outcome: Outcome | None
+) -> tuple[list[Finding], list[tuple[str, str]], _Problem | None]:
+    """Return what stands up, (path, reason) of what doesn't, and what is wrong with the answer itself."""
+    if outcome is None or outcome.answer is None:
+        return [], [], _Problem(outcome.reason if outcome else "no outcome")
+    parsed = parse(outcome.answer.text, one.seat.name, outcome.answer.data)
+    if not parsed.is_readable:
+        return [], [], _Problem("the answer held no findings in JSON")
+    kept, gone = _checked(parsed.findings, one.group)
+    gone += [(one.group.paths[0], "not a whole finding")] * parsed.bad
+    is_cut = outcome.answer.truncated
+    return kept, gone, _Problem("the answer was cut at its token limit", is_partial=True) if is_cut else None
+
+
+def _checked(findings: Sequence[Finding], group: Group) -> tuple[list[Finding], list[tuple[str, str]]]:
     """Check each finding against the parts shown; a file may be there in several."""
     parts: dict[str, list[Text]] = {}
     for part in group.parts:
         parts.setdefault(part.path, []).append(Text(part.text, part.first_line))
     kept: list[Finding] = []
-    dropped: Counter[str] = Counter()
+    dropped: list[tuple[str, str]] = []
     for finding in findings:
         results = [verify([finding], {finding.path: text}) for text in parts.get(finding.path, [])]
         results = results or [verify([finding], {})]
@@ -113,5 +171,6 @@ def _checked(findings: Sequence[Finding], group: Group) -> tuple[list[Finding], 
         if good and (good[0].verified == "exact" or len(good) == 1):
             kept.append(good[0])
         else:
-            dropped.update({"quote stands in several other places": 1} if good else results[0].dropped)
+            reason = "quote stands in several other places" if good else next(iter(results[0].dropped))
+            dropped.append((finding.path if finding.path in parts else group.paths[0], reason))
     return kept, dropped

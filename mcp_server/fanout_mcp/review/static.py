@@ -34,20 +34,21 @@ async def review_static(
     not_analysed = {path: "no analyser for this kind of file" for path in paths if path not in set(known)}
     findings: list[Finding] = []
     imports: dict[str, Sequence[tuple[str, int]]] = {}
-    if focus in {"security", "architecture"}:
-        items: list[Json] = [{"path": path, "text": texts[path], "focus": focus} for path in known]
-        for item, result in await workers.map(ANALYSE, items, on_done=on_done):
-            if isinstance(result, Failure):
-                not_analysed[item["path"]] = result.reason
-                continue
-            findings += [from_json(table) for table in result["findings"]]
-            if result["unread"]:
-                not_analysed[item["path"]] = result["unread"]
-            if result["imports"]:
-                imports[item["path"]] = result["imports"]
-    else:
-        only = f"only Python is read for {focus} without a model"
-        not_analysed |= dict.fromkeys(set(known) - set(python), only)
+    own = (
+        known
+        if focus in {"security", "architecture"}
+        else [path for path in known if path not in set(python)]
+    )
+    items: list[Json] = [{"path": path, "text": texts[path], "focus": focus} for path in own]
+    for item, result in await workers.map(ANALYSE, items, on_done=on_done):
+        if isinstance(result, Failure):
+            not_analysed[item["path"]] = result.reason
+            continue
+        findings += [from_json(table) for table in result["findings"]]
+        if result["unread"]:
+            not_analysed[item["path"]] = result["unread"]
+        if result["imports"]:
+            imports[item["path"]] = result["imports"]
     linted = await _linted([(path, texts[path]) for path in python], focus, workers)
     findings += linted.findings
     not_analysed |= linted.not_analysed

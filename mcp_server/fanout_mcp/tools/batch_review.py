@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import anyio.to_thread
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import agent_call, messages
 from fanout_mcp.engine.budget import Budget, check, estimate
-from fanout_mcp.engine.run import Plan, run
+from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.finding import Finding, Focus, as_json, is_test, one_line
+from fanout_mcp.journal import Question, open_journal
+from fanout_mcp.review.finding import Finding, Focus, as_json, is_test
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import capped, merge, ranked
-from fanout_mcp.review.model import Answered, collect, plan
+from fanout_mcp.review.model import Answered, Asked, collect, is_good, plan, seats
+from fanout_mcp.review.pages import few, page, write
 from fanout_mcp.review.prompts import agent_prompts
+from fanout_mcp.review.remember import keys, recall, remember
 from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.review.static import Analysed, review_static
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import tokens
 from fanout_mcp.source.discover import reasons
 from fanout_mcp.source.secrets import redact
-from fanout_mcp.types import Job, Json, Outcome, Progress, Usage
+from fanout_mcp.types import Json, Outcome, Progress, Usage
 
-MOST_CHARACTERS = 40_000
-"""Of findings in one result: the client takes 50,000 in all."""
 PER_RULE = 20
 """Findings of one rule that are listed; critical and high ones all are, the report has the rest."""
 DEADLINE_S = 600.0
@@ -87,6 +85,17 @@ class Reviewed:
     not_analysed: Mapping[str, str] | None = None
     outcomes: Sequence[Outcome] = ()
     engine: str = "static"
+    known: int = 0
+    """Files, a reviewer each, that a model read before: they cost no call."""
+    problem: str = ""
+    """Why answers are not kept; empty while they are."""
+
+
+class Asking(NamedTuple):
+    answered: Answered
+    outcomes: Sequence[Outcome]
+    known: int
+    problem: str
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
@@ -107,7 +116,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 def _is_lost(reviewed: Reviewed) -> bool:
     """Every review by a model was lost, and nothing else reviewed the files."""
     lost = [outcome.answer is None for outcome in reviewed.outcomes]
-    return reviewed.engine == "model" and bool(lost) and all(lost)
+    return reviewed.engine == "model" and bool(lost) and all(lost) and not reviewed.known
 
 
 async def _perform(services: Services, args: Args, gathered: Gathered, progress: Progress) -> Reviewed:
@@ -127,24 +136,38 @@ async def _perform(services: Services, args: Args, gathered: Gathered, progress:
         )
     if not with_model:
         return Reviewed(analysed.findings, {}, {}, analysed.not_analysed, (), "static")
-    answered, outcomes = await _ask(services, args, texts, progress)
+    answered, outcomes, known, problem = await _ask(services, args, texts, progress)
     both = merge([*answered.findings, *analysed.findings])
     missing = {
         p: r for p, r in answered.not_analysed.items() if not with_static or p in analysed.not_analysed
     }
     return Reviewed(
-        tuple(both), answered.dropped, answered.failed, missing, outcomes, "both" if with_static else "model"
+        tuple(both),
+        answered.dropped,
+        answered.failed,
+        missing,
+        outcomes,
+        "both" if with_static else "model",
+        known,
+        problem,
     )
 
 
-async def _ask(
-    services: Services, args: Args, texts: Mapping[str, str], progress: Progress
-) -> tuple[Answered, Sequence[Outcome]]:
+async def _ask(services: Services, args: Args, texts: Mapping[str, str], progress: Progress) -> Asking:
+    """Ask for what was not said of the same content before; what is said now is kept for the next time."""
+    backend = services.backend
     clean = await anyio.to_thread.run_sync(lambda: {path: redact(text)[0] for path, text in texts.items()})
-    models: list[str | None] = [*args.models] if args.models else [services.backend.default_model("review")]
-    asked = plan(clean, args.focus, args.reviewers, models, services.backend.provider)
-    outcomes = await _run(services, args, [one.job for one in asked], progress)
-    return collect(asked, outcomes), outcomes
+    sitting = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
+    async with open_journal(services.settings, backend, services.limits, progress, 0) as journal:
+        places = keys(journal.cache, clean, args.focus, sitting, backend.name)
+        known = await anyio.to_thread.run_sync(recall, journal.cache, places)
+        asked = plan(clean, args.focus, sitting, backend.provider, known)
+        going = Plan(deadline_s=DEADLINE_S, budget=await _affordable(services, args, asked))
+        journal.tally.total = len(asked)
+        outcomes = await journal.ask([Question(one.job, one.fence) for one in asked], going, is_good)
+        answered = collect(asked, outcomes, known)
+        await anyio.to_thread.run_sync(remember, journal.cache, places, answered.said)
+        return Asking(answered, outcomes, len(known), journal.problem)
 
 
 def _chosen(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
@@ -183,58 +206,30 @@ def _render(
     first = set(listed)
     findings = [*listed, *(finding for finding in findings if finding not in first)]
     end = len(listed) if args.cursor < len(listed) else len(findings)
-    items, following = _page(findings, end, args)
+    items, following = page(findings, args.cursor, end, is_detailed=args.detail)
     not_analysed = dict(reviewed.not_analysed or {})
     data: dict[str, Json] = {"findings": items, "counts": dict(Counter(f.severity for f in findings))}
     if any(is_test(finding.path) for finding in findings):
         data["in_tests"] = sum(is_test(finding.path) for finding in findings)
     data["dropped"] = dict(reviewed.dropped or {})
     if not_analysed:
-        data["not_analysed"] = _few(not_analysed)
+        data["not_analysed"] = few(not_analysed)
     if reviewed.failed:
-        data["failed_reviews"] = _few(dict(reviewed.failed))
+        data["failed_reviews"] = few(dict(reviewed.failed))
     if over and end == len(listed):
         data["more_of_a_rule"] = over
     state = services.settings.state
     if following is not None:
         data["cursor"] = following
     if following is not None and not args.cursor:
-        data["report"] = _write(state, "review", _report(findings, reviewed))
+        data["report"] = write(state, _report(findings, reviewed))
     if args.sarif:
         log = to_sarif(findings, version("fanout-mcp"), not_analysed | gathered.skipped)
-        data["sarif"] = _write(state, "review", log, suffix=".sarif")
+        data["sarif"] = write(state, log, "sarif")
     if reviewed.engine == "static":
         data["note"] = NOT_FOUND_STATICALLY
     data["receipt"] = _receipt(gathered, reviewed, items)
     return data
-
-
-def _page(findings: Sequence[Finding], end: int, args: Args) -> tuple[list[Json], int | None]:
-    """Return what fits from the cursor on, and where the rest begins; a line each when all do not fit."""
-    rest = findings[args.cursor : end]
-    full = [as_json(finding) for finding in rest]
-    is_full = args.detail or _size(full) <= MOST_CHARACTERS
-    items: list[Json] = list(full) if is_full else [redact(one_line(finding))[0] for finding in rest]
-    used = 0
-    for number, item in enumerate(items):
-        used += _size(item) + 1
-        if used > MOST_CHARACTERS and number:
-            return items[:number], args.cursor + number
-    return items, end if end < len(findings) else None
-
-
-def _size(value: Json) -> int:
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-
-
-def _few(reasons_by_name: Mapping[str, str]) -> dict[str, Json]:
-    """Count by reason and name the first few; a thousand names help nobody."""
-    first = dict(list(reasons_by_name.items())[:5])
-    return {
-        "count": len(reasons_by_name),
-        "by_reason": dict(list(reasons(reasons_by_name.values()).items())[:10]),
-        "first": first,
-    }
 
 
 def _report(findings: Sequence[Finding], reviewed: Reviewed) -> dict[str, Json]:
@@ -251,7 +246,7 @@ def _receipt(gathered: Gathered, reviewed: Reviewed, items: Json) -> dict[str, J
     returned = tokens.count(json.dumps(items, ensure_ascii=False))
     usage = sum((outcome.usage for outcome in reviewed.outcomes), Usage())
     cost = usage.cost_usd if reviewed.outcomes else 0
-    return {
+    receipt: dict[str, Json] = {
         "engine": reviewed.engine,
         "files_read": len(gathered.files),
         "files_skipped": reasons(gathered.skipped.values()),
@@ -260,41 +255,28 @@ def _receipt(gathered: Gathered, reviewed: Reviewed, items: Json) -> dict[str, J
         "saving_percent": tokens.saving(raw, returned),
         "estimator": "own regex",
         "calls": sum(outcome.calls for outcome in reviewed.outcomes),
-        "cached": sum(outcome.status == "cached" for outcome in reviewed.outcomes),
+        "cached": sum(outcome.status == "cached" for outcome in reviewed.outcomes) + reviewed.known,
         "tokens_in": usage.tokens_in,
         "tokens_out": usage.tokens_out,
         "cost_usd": cost,
     }
+    if gathered.base is not None:
+        receipt["base"] = gathered.base
+    if reviewed.problem:
+        receipt["cache"] = reviewed.problem
+    return receipt
 
 
-def _write(state: Path, name: str, value: Json, suffix: str = ".json") -> str:
-    """Write a report into the project's state folder; a new file each time, never through a link."""
-    folder = state / "reports"
-    path = folder / f"{name}-{secrets.token_hex(4)}{suffix}"
-    text = json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "replace")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        ignore = state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("reports/\nstate/\ncache/\n", encoding="utf-8")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-    except OSError as error:
-        return f"could not be written: {error.strerror}"
-    return str(path)
-
-
-async def _run(services: Services, args: Args, jobs: Sequence[Job], progress: Progress) -> list[Outcome]:
+async def _affordable(services: Services, args: Args, asked: Sequence[Asked]) -> Budget:
     """Price first: BudgetExceeded comes before the first call."""
+    jobs = [one.job for one in asked]
     prices = {job.model: await services.backend.price(job.model) for job in jobs}
     budget = Budget(max_cost_usd=args.max_cost_usd, max_tokens=MOST_TOKENS)
     expected = estimate(
         jobs, lambda prompt: tokens.count(prompt.system + prompt.user), lambda job: prices[job.model]
     )
     check(expected, budget)
-    going = Plan(deadline_s=DEADLINE_S, budget=budget, progress=progress)
-    return await run(jobs, services.backend.ask, going, services.limits)
+    return budget
 
 
 TOOL = Tool(

@@ -50,7 +50,7 @@ def review_patterns(path: str, text: str, language: str) -> Reviewed:
     nodes.sort(key=lambda node: (node.start_byte, -node.end_byte))
     where = (path, text.split("\n"))
     results = [*_tree_findings(where, nodes, rules, Flow(grammar))]
-    results += _line_findings(where, _uncommented(data, nodes, grammar), rules)
+    results += _line_findings(where, _blanked(data, nodes, grammar), rules)
     if language in {"c", "cpp"}:
         results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
     best: dict[tuple[str, int], Finding] = {}
@@ -58,10 +58,11 @@ def review_patterns(path: str, text: str, language: str) -> Reviewed:
         known = best.get((finding.rule, finding.line))
         if known is None or finding.confidence > known.confidence:
             best[finding.rule, finding.line] = finding
-    return Reviewed(list(best.values()), _unread(root))
+    return Reviewed(list(best.values()), unread(root))
 
 
-def _unread(root: Node) -> str:
+def unread(root: Node) -> str:
+    """Say how much of a file the parser did not understand, where that is more than macros and dialects."""
     if not root.has_error:
         return ""
     size, first = 0, 0
@@ -163,8 +164,12 @@ def _line_findings(where: Where, bare: list[str], rules: Iterable[Rule]) -> Iter
                 )
 
 
-def _uncommented(data: bytes, nodes: list[Node], grammar: Grammar) -> list[str]:
-    """Return the lines with comments blanked out."""
+def uncommented(data: bytes, root: Node, language: str) -> list[str]:
+    """Return a file's lines with comments blanked out."""
+    return _blanked(data, QueryCursor(_query(language)).captures(root).get("n", []), GRAMMARS[language])
+
+
+def _blanked(data: bytes, nodes: Iterable[Node], grammar: Grammar) -> list[str]:
     blank = bytearray(data)
     for node in nodes:
         if node.type in grammar.comments:

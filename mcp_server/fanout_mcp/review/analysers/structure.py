@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 from lizard import analyze_file  # type: ignore[attr-defined] # made at import
 from vulture.core import Vulture
 
+from fanout_mcp.review.analysers.languages import parser_of
+from fanout_mcp.review.analysers.patterns import unread
 from fanout_mcp.review.analysers.places import quote
 from fanout_mcp.review.analysers.python_lower import parse_python
 from fanout_mcp.review.finding import Finding, Severity
@@ -60,6 +62,13 @@ def _dead(path: str, text: str, lines: list[str]) -> Iterable[Finding]:
     for item in finder.get_unused_code(min_confidence=SURE):
         title = str(item.message)
         yield _finding(path, lines, item.first_lineno, "dead-code", "low", title, "Remove it.")
+
+
+def understood(text: str, language: str) -> str:
+    """Say why a file's structure was not read; empty when it was."""
+    if language == "python":
+        return "" if parse_python(text) is not None else "not valid Python"
+    return unread(parser_of(language)[1].parse(text.encode("utf-8", "replace")).root_node)
 
 
 def imports_of(path: str, text: str) -> list[tuple[str, int]]:

@@ -36,10 +36,15 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
 
         findings, unread = review_patterns(path, text, language)
     elif focus == "architecture" and language:
-        from fanout_mcp.review.analysers.structure import imports_of, review_structure
+        from fanout_mcp.review.analysers.structure import imports_of, review_structure, understood
 
         findings = review_structure(path, text)
         imports = imports_of(path, text) if language == "python" else []
+        unread = understood(text, language)
+    elif language and language != "python":
+        from fanout_mcp.review.analysers.quality import review_quality
+
+        findings, unread = review_quality(path, text, language, focus)
     return {"findings": [asdict(finding) for finding in findings], "imports": imports, "unread": unread}
 
 
