@@ -8,10 +8,10 @@ import os
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - this is the file that says so
-    sys.stderr.write(
-        "fanout: its hooks need Python 3.11 or newer; they are skipped, and everything goes on\n"
-    )
-    sys.exit(0)
+    # A guard (--only) that can't run denies: this is the one way in which it could be lost.
+    what = "this guard can't run" if "--only" in sys.argv else "they are skipped, and everything goes on"
+    sys.stderr.write("fanout: its hooks need Python 3.11 or newer; " + what + "\n")
+    sys.exit(2 if "--only" in sys.argv else 0)
 
 if not __package__:
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -30,9 +30,13 @@ def folder(state_folder: str) -> str:
 
 
 def client_key(env: dict[str, str], parent: int) -> str:
-    """Return the name of the client that started us, the same in its hooks and its servers."""
+    """Return the name of the client that started us, the same in its hooks and its servers.
+
+    The plugin's server has one of its own: entries that call the other one must not take it for theirs.
+    """
     socket = env.get("CLAUDE_CODE_MESSAGING_SOCKET", "")
-    return os.path.basename(socket) if socket else f"pid-{env.get('CLAUDE_PID') or parent}"
+    key = os.path.basename(socket) if socket else f"pid-{env.get('CLAUDE_PID') or parent}"
+    return f"{key}@plugin" if env.get("CLAUDE_PLUGIN_ROOT") else key
 
 
 def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
@@ -123,17 +127,3 @@ def unmark(where: str, key: str, pid: int) -> None:
     with contextlib.suppress(OSError), open(path) as file:
         if file.read(20).strip() == str(pid):
             os.unlink(path)
-
-
-SENTINEL = (
-    "d={folder}; k=${{CLAUDE_CODE_MESSAGING_SOCKET##*/}}; "
-    'if read -r p <"$d/server-${{k:-pid-$CLAUDE_PID}}" && kill -0 "$p"; then exit 0; fi 2>/dev/null; '
-    "exec {cold}"
-)
-
-
-def sentinel(state_folder: str, cold_command: str) -> str:
-    """Return the command of a sentinel entry: a look at the mark, else the cold path. About 1 ms."""
-    import shlex
-
-    return SENTINEL.format(folder=shlex.quote(folder(state_folder)), cold=cold_command)

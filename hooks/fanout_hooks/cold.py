@@ -1,6 +1,6 @@
 """The cold path: one event in one process, for events and people without a server, and as the fallback.
 
-    python -I -S run.py cold --scopes "user local" [--only NAME] [--gate MODE]
+    python -I -S run.py cold --scopes "user local" [--only NAME] [--gate MODE] [--from plugin]
 
 Reads the event from stdin as a native hook would, runs its hooks through the same code as the warm path,
 prints the answer. Whatever is wrong with our input, the event goes on (exit 0), unless it is for a guard
@@ -14,7 +14,7 @@ import select
 import sys
 import time
 
-from fanout_hooks import claims
+from fanout_hooks import claims, registered
 from fanout_hooks import event as events
 from fanout_hooks.dispatch import Request, main_json, run_event
 from fanout_hooks.memory import state_folder
@@ -50,6 +50,9 @@ def main(argv: list[str]) -> int:
         return 2 if only else 0
     state = state_folder(env)
     scopes = options.get("scopes", "")
+    project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd", ""))
+    if options.get("from") == "plugin" and registered.by_settings(project, env.get("HOME", "")):
+        return 0
     if not only and not claims.claim(claims.folder(state), events.claim_name(event, scopes, only), "cold"):
         return 0
     request = Request(event, tuple(scopes.split()), env, only, options.get("gate", ""), "cold", raw)

@@ -32,6 +32,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 SCOPES = ("user", "local", "shared")
+VERSION = 1
 DEFAULT_TIMEOUT_S = 600.0
 """What the client gives a command hook; UserPromptSubmit has 30 s, SessionEnd 1.5 s (see timeout_of)."""
 EVENT_TIMEOUT_S = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
@@ -102,7 +103,7 @@ def load(scopes: Iterable[str], project: str, home: str) -> Config:
             continue
         hooks.extend(found.hooks)
         problems.extend(f"{path}: {problem}" for problem in found.problems)
-    return _named(hooks, problems)
+    return named(hooks, problems)
 
 
 def _read(path: str) -> Any:
@@ -220,7 +221,7 @@ def short_name(entry: dict[str, Any]) -> str:
     return os.path.basename(first.strip("\"'"))[:60] or "hook"
 
 
-def _named(hooks: list[Hook], problems: list[str]) -> Config:
+def named(hooks: list[Hook], problems: list[str]) -> Config:
     """Make names unique within an event, and report what `after` names in vain or in a circle."""
     named: list[Hook] = []
     taken: dict[tuple[str, str], int] = {}

@@ -15,11 +15,12 @@ How the line finds our own process:
     own        interpreter and script by their real paths: a version manager's shim costs more than all the
                rest. If the interpreter is gone, `python3` is tried.
     committed  no path of one machine may stand in a committed file: both are read from the user's state
-               folder (launch.py). Where that file isn't, fanout is not installed, and the original hooks run.
+               folder (launch.py).
     plugin     the script by CLAUDE_PLUGIN_ROOT, the interpreter from the state folder, else `python3`.
 
-If the script is gone, a guard denies and everything else goes on, and both say what to do: python itself
-would end with 2 there, and block every event.
+Where fanout isn't (a teammate's machine, or it was removed without `restore`), the hooks run all the same, by
+originals.py beside their hooks.json. Without even that, a guard denies, everything else goes on, and both say
+what to do: `python gone.py` would end with 2, and block every event.
 """
 
 from __future__ import annotations
@@ -42,16 +43,21 @@ MARK = ": fanout "
 STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"'
 """memory.state_folder in the shell's words: the session's environment decides, not that of the install."""
 LOOK = (
-    'k="${CLAUDE_CODE_MESSAGING_SOCKET##*/}"; '
-    'if read -r p <"$s/alive/server-${k:-pid-$CLAUDE_PID}%s" && kill -0 "$p"; then exit 0; fi 2>/dev/null'
+    'w=%s; k="${CLAUDE_CODE_MESSAGING_SOCKET##*/}"; '
+    'if %sread -r p <"$s/alive/server-${k:-pid-$CLAUDE_PID}$w" && kill -0 "$p"; then exit 0; fi 2>/dev/null'
 )
-ORIGINALS = (
-    'o="$CLAUDE_PROJECT_DIR/.claude/fanout/originals.py"; '
-    'if [ ! -e "$s/launch" ] && [ -r "$o" ]; then exec python3 "$o" %s; fi'
-)
-FROM_STATE = '{ read -r p && read -r m; } <"$s/launch"'
-FROM_PLUGIN = 'read -r p <"$s/launch" 2>/dev/null; m="$CLAUDE_PLUGIN_ROOT/hooks/run.py"'
+IS_CALLED = 'read -r w <"$CLAUDE_PROJECT_DIR/.claude/fanout/state/warm" && '
+"""In a committed file: whether this user's own settings hold the call, and to which server."""
+FROM_STATE = 'p=; m=; { read -r p && read -r m; } 2>/dev/null <"$s/launch"'
+FROM_PLUGIN = 'p=; read -r p 2>/dev/null <"$s/launch"; m="$CLAUDE_PLUGIN_ROOT/hooks/run.py"'
 START = '[ -x "$p" ] || p=python3; if [ -r "$m" ]; then exec "$p" -I -S "$m" cold %s; fi'
+ORIGINALS = 'o="%s/originals.py"; if [ -r "$o" ]; then exec python3 "$o" %s; fi'
+FOLDERS = {
+    "user": ("$HOME/.claude/fanout", "hooks.json"),
+    "local": ("$CLAUDE_PROJECT_DIR/.claude/fanout/state", "../hooks.local.json"),
+    "shared": ("$CLAUDE_PROJECT_DIR/.claude/fanout", "hooks.json"),
+}
+"""Where originals.py lies (place.py), and the hooks.json from there."""
 GONE = "echo \"fanout is not at '$m' any more; install it again, or take it out: %s\" >&2; exit %d"
 
 MARGIN_S = 1.0
@@ -108,31 +114,40 @@ def _only(groups: dict[str, list[Group]], kind: str) -> dict[str, list[Group]]:
 def _group(event: str, hooks: Sequence[config.Hook], to: Registration) -> Group:
     timeout = timeout_of(event, hooks)
     entries = []
-    if to.server and event in events.WARM_EVENTS:
+    is_warm = event in events.WARM_EVENTS
+    if to.server and is_warm:
         entries.append(call(to.server, events.mcp_input(event, (to.scope,)), timeout))
-    look = LOOK % kind_of(to.server) if event in events.WARM_EVENTS else ""
-    words = f"--scopes {to.scope}"
-    line = shell(to.scope, [look, *_found(to, event)], words, _advice(to))
-    entries.append(command(line, timeout))
+    look = _look(to) if is_warm else ""
+    entries.append(command(_line(to, look), timeout))
     return matched(event, [hook.matcher for hook in hooks], entries)
 
 
+def _look(to: Registration) -> str:
+    if to.launch is None:
+        return LOOK % ("", IS_CALLED)
+    # Without a call there is no server that could answer, whatever runs.
+    return LOOK % (kind_of(to.server), "") if to.server else ""
+
+
 def _guard(event: str, hook: config.Hook, to: Registration) -> Group:
-    words = f"--scopes {to.scope} --only {shlex.quote(hook.name)}"
-    found = _found(to, f"{event} {shlex.quote(hook.name)}")
-    line = shell(f"{to.scope} guard", found, words, _advice(to), exit_when_gone=2)
-    entry = command(line, timeout_of(event, [hook])) | {"onFailure": "block"}
+    entry = command(_line(to, "", hook.name), timeout_of(event, [hook])) | {"onFailure": "block"}
     return matched(event, [hook.matcher], [entry])
 
 
-def _found(to: Registration, originals: str) -> list[str]:
-    if to.launch is None:
-        return [ORIGINALS % originals, FROM_STATE]
-    return [f"p={shlex.quote(to.launch.python)}; m={shlex.quote(to.launch.script)}"]
-
-
-def _advice(to: Registration) -> str:
-    return f"fanout-hooks restore --scope {to.scope}"
+def _line(to: Registration, look: str, guard: str = "") -> str:
+    found = FROM_STATE
+    if to.launch is not None:
+        found = f"p={shlex.quote(to.launch.python)}; m={shlex.quote(to.launch.script)}"
+    only = f" --only {shlex.quote(guard)}" if guard else ""
+    folder, file = FOLDERS[to.scope]
+    return shell(
+        f"{to.scope} guard" if guard else to.scope,
+        look,
+        found,
+        START % f"--scopes {to.scope}{only}",
+        ORIGINALS % (folder, f"{file} {shlex.quote(guard)}" if guard else file),
+        GONE % (f"fanout-hooks restore --scope {to.scope}", 2 if guard else 1),
+    )
 
 
 def call(server: str, given: dict[str, str], timeout: float) -> dict[str, Any]:
@@ -143,10 +158,9 @@ def command(line: str, timeout: float) -> dict[str, Any]:
     return {"type": "command", "command": line, "timeout": timeout}
 
 
-def shell(title: str, steps: Iterable[str], words: str, advice: str, exit_when_gone: int = 1) -> str:
-    """Return the line of `sh` that starts `cold WORDS`, after `steps` that look and find us."""
-    last = [START % words, GONE % (advice, exit_when_gone)]
-    return "; ".join([MARK + title, STATE, *filter(None, steps), *last])
+def shell(title: str, *steps: str) -> str:
+    """Return a line of `sh` that begins with our mark and the state folder."""
+    return "; ".join([MARK + title, STATE, *filter(None, steps)])
 
 
 def kind_of(server: str) -> str:

@@ -42,6 +42,13 @@ def write(state_folder: str, launch: Launch) -> None:
     os.replace(temporary, path)
 
 
+def keep(state_folder: str) -> None:
+    """Leave the two paths if there are none that still lead anywhere. Raises OSError."""
+    known = read(state_folder)
+    if known is None or not (os.access(known.python, os.X_OK) and os.access(known.script, os.R_OK)):
+        write(state_folder, Launch.own())
+
+
 def read(state_folder: str) -> Launch | None:
     """Return what was left, None where fanout was never set up."""
     try:

@@ -1,8 +1,8 @@
 """The log and the gate, for users without hooks of their own: what `fanout install` and the plugin register.
 
-    with_log_and_gate(hooks, server="fanout", mode="smart")  -> the `hooks` of a settings file with our groups
+    with_log_and_gate(hooks, server="fanout", mode="on")  -> the `hooks` of a settings file with our groups
     without_log_and_gate(hooks)                              -> the same without them; adopted hooks stay
-    log_and_gate_entries(server="fanout", mode="smart")      -> {"PreToolUse": [group, ...], ...}
+    log_and_gate_entries(server="fanout", mode="on")      -> {"PreToolUse": [group, ...], ...}
     plugin_hooks()                                           -> the content of hooks/hooks.json
 
 All pure. settings.py does the file: `read`, `with_value(file.text, "hooks", hooks)`, `diff`, `write`.
@@ -16,21 +16,14 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from fanout_hooks import entries, hooks_object
+from fanout_hooks import entries, gate, hooks_object
 from fanout_hooks import event as events
 from fanout_hooks.entries import PLUGIN_SERVER, SERVER, Group
 from fanout_hooks.launch import Launch
 
-MODE = "smart"
-EVENTS = {
-    "UserPromptSubmit": "",
-    "PreToolUse": "Agent|Task",
-    "PostToolUse": "",
-    "PostToolUseFailure": "Agent|Task",
-    "PostToolBatch": "",
-    "SubagentStart": "",
-    "SubagentStop": "",
-}
+MODE = "on"
+"""Which mode counts is read at every event (gate_mode.py): a change of it needs no new entries."""
+EVENTS = gate.ENTRIES | {"PostToolUse": ""}
 """Event -> matcher. PostToolUse sees every tool: the first one of a day writes the report."""
 TIMEOUT_S = 30.0
 """For a server that is starting; the gate itself waits a quarter of a second."""
@@ -57,8 +50,8 @@ def plugin_hooks() -> dict[str, Any]:
 def _groups(
     server: str, given: dict[str, str], found: str, words: str, advice: str
 ) -> dict[str, list[Group]]:
-    look = entries.LOOK % entries.kind_of(server)
-    line = entries.shell("gate", [look, found], words, advice)
+    look, gone = entries.LOOK % (entries.kind_of(server), ""), entries.GONE % (advice, 1)
+    line = entries.shell("gate", look, found, entries.START % words, gone)
     return {
         event: [
             entries.matched(

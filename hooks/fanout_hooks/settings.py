@@ -148,6 +148,11 @@ def formatted(text: str, value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent).replace("\n", "\n" + indent)
 
 
+def formatted_file(value: Any) -> str:
+    """Write a whole file of ours."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
 def _spans(text: str) -> Iterator[tuple[str, Span]]:
     decoder = json.JSONDecoder()
     at = _skip(text, 0) + 1

@@ -10,7 +10,7 @@ import os
 import socket
 from typing import Any
 
-from fanout_hooks import claims, environment
+from fanout_hooks import claims, environment, launch, registered
 from fanout_hooks import event as events
 from fanout_hooks.dispatch import Answer, Handled, Request, handle
 from fanout_hooks.house import House
@@ -49,15 +49,19 @@ class Supervisor:
             scopes = str(arguments.get("fanout_scopes", ""))
             only, gate = str(arguments.get("fanout_only", "")), str(arguments.get("fanout_gate", ""))
             name = events.claim_name(event, scopes, only)
-            if claims.claim(self.alive, name, self.owner):
-                env = self._env(event)
+            env = self._env(event)
+            from_plugin = arguments.get("fanout_from") == "plugin"
+            if from_plugin and registered.by_settings(env["CLAUDE_PROJECT_DIR"], env.get("HOME", "")):
+                name = ""
+            elif claims.claim(self.alive, name, self.owner):
                 handled = await handle(self.house, Request(event, tuple(scopes.split()), env, only, gate))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
             self.house.complain(f"{type(error).__name__}: {error}")
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
         handled.afterwards()
-        await self.loop.sleep(claims.WARM_CLAIM_S)
-        claims.drop(self.alive, name)
+        if name:
+            await self.loop.sleep(claims.WARM_CLAIM_S)
+            claims.drop(self.alive, name)
 
     def _env(self, event: dict[str, Any]) -> dict[str, str]:
         """Return the event's environment: one object for the same content, so that it is compared fast."""
@@ -85,6 +89,7 @@ def main(fd: int) -> int:
     supervisor = Supervisor(loop, Channel(loop, socket.socket(fileno=fd)), env, (server_pid, client_pid))
     try:
         claims.mark(supervisor.alive, key, server_pid)
+        launch.keep(state_folder(env))
     except OSError as error:
         supervisor.house.complain(f"{error}: sentinels will run the hooks themselves")
     try:

@@ -1,0 +1,193 @@
+"""Takes the hooks of a settings file over: into the hooks.json of its scope, our entries in their place.
+
+    plan = plan_adoption(place, server)       # pure but for reading: what would become of each file
+    perform(plan, place)                      # writes; hooks.json first, so that no entry leads to nothing
+
+What only the client can do stays where it is (native.py). hooks.json keeps the `hooks` of the settings as
+they were written, so that `restore` can put them back byte for byte, on any machine.
+
+Adopting again takes what was added since, and writes our entries anew: after a change of hooks.json (a new
+guard, another timeout), of the interpreter, or of the server's registration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import NamedTuple
+
+from fanout_hooks import config, entries, hooks_object, launch, native, settings
+from fanout_hooks.entries import Registration
+from fanout_hooks.native import Hooks, Left
+from fanout_hooks.place import IGNORED, Place
+
+
+class Adoption(NamedTuple):
+    """What would be written. `None` for a file that isn't touched."""
+
+    settings: settings.File
+    settings_text: str
+    hooks: settings.File
+    hooks_text: str
+    beside: settings.File | None
+    beside_text: str
+    taken: tuple[str, ...]
+    """Newly taken hooks, "event: name"."""
+    held: int
+    """How many hooks are in hooks.json afterwards."""
+    left: tuple[Left, ...]
+    server: str
+
+
+def plan_adoption(place: Place, server: str) -> Adoption:
+    """Read a scope's files and say what adopting would make of them. Raises settings.Refused."""
+    file, known = settings.read(place.settings), settings.read(place.hooks)
+    before = hooks_of(file)
+    if known.data.get("version", config.VERSION) != config.VERSION:
+        raise settings.Refused(f"{known.path} was written by another version of fanout; use that one")
+    is_own = native.owned_by(place.scope)
+    registered = any(is_own(entry) for _, _, entry in hooks_object.each(before))
+    taken, stay = native.split(hooks_object.without(before, is_own))
+    held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
+    held = native.with_new(held, taken)
+    parsed = _parsed(held, place)
+    to = Registration(place.scope, None if place.scope == "shared" else launch.Launch.own(), server)
+    made = entries.adopted(parsed, to)
+    after = hooks_object.joined(stay, entries.sentinels_only(made) if place.beside else made)
+    _must_be_good(after, place)
+    original = _original(file, known, registered=registered, taken=bool(taken))
+    beside, beside_text = _beside(place, made)
+    return Adoption(
+        file,
+        settings.with_value(file.text, "hooks", after) if after != before else file.text,
+        known,
+        _hooks_text(known, held, original),
+        beside,
+        beside_text,
+        tuple(native.names(taken)),
+        len(parsed),
+        tuple(native.left(stay)),
+        server,
+    )
+
+
+def perform(plan: Adoption, place: Place) -> str:
+    """Write what was planned; return where the old settings are kept. Raises settings.Refused, OSError."""
+    _ignore(place)
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "originals.py")
+    with open(source, "rb") as file:
+        settings.replace(place.originals, file.read(), 0o644)
+    launch.write(place.state, launch.Launch.own())
+    if plan.hooks_text != plan.hooks.text:
+        settings.write(plan.hooks, plan.hooks_text, place.state)
+    if plan.beside is not None:
+        if plan.beside_text != plan.beside.text:
+            settings.write(plan.beside, plan.beside_text, place.state)
+        _tell_sentinels(plan, place)
+    if plan.settings_text == plan.settings.text:
+        return ""
+    return settings.write(plan.settings, plan.settings_text, place.state)
+
+
+# --- checking and reading ---------------------------------------------------------------------------------
+
+
+def hooks_of(file: settings.File) -> Hooks:
+    """Return the `hooks` of a settings file. Raises Refused where Claude Code would."""
+    hooks = file.data.get("hooks", {})
+    wrong = hooks_object.problems(hooks)
+    if wrong:
+        raise settings.Refused(f"{file.path}: {wrong[0]}. Claude Code refuses it, too; mend it first")
+    return dict(hooks)
+
+
+def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:
+    found = config.parse({"hooks": held}, place.scope)
+    found = config.named(list(found.hooks), list(found.problems))
+    if found.problems:
+        raise settings.Refused(f"{place.hooks}: {found.problems[0]}")
+    return found.hooks
+
+
+def _must_be_good(hooks: Hooks, place: Place) -> None:
+    wrong = hooks_object.problems(hooks)
+    if wrong:
+        raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
+
+
+# --- the other files ----------------------------------------------------------------------------------------
+
+
+def _original(file: settings.File, known: settings.File, *, registered: bool, taken: bool) -> str:
+    """Return the `hooks` as they were written before fanout came, to be put back."""
+    if not registered:
+        return settings.value_text(file.text, "hooks") or "{}"
+    kept = original_in(known)
+    if kept and not taken:
+        return kept
+    # Hooks were added since: what is put back is no text that ever stood there.
+    rest = hooks_object.without_ours(hooks_of(file))
+    return settings.formatted(file.text, hooks_object.joined(native.plain(hooks_of(known)), rest))
+
+
+def original_in(known: settings.File) -> str:
+    """Return the `hooks` text that a hooks.json keeps for restoring, "" where there is none."""
+    adopted = known.data.get("adopted")
+    text = adopted.get("hooks") if isinstance(adopted, dict) else None
+    try:
+        return text if isinstance(text, str) and isinstance(json.loads(text), dict) else ""
+    except ValueError:
+        return ""
+
+
+def _hooks_text(known: settings.File, held: Hooks, original: str) -> str:
+    data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
+    return known.text if data == known.data else settings.formatted_file(data)
+
+
+def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[settings.File | None, str]:
+    if not place.beside:
+        return None, ""
+    file = settings.read(place.beside)
+    before = hooks_of(file)
+    rest = hooks_object.without(before, native.owned_by(place.scope))
+    after = hooks_object.joined(rest, entries.calls_only(made))
+    if after == before:
+        return file, file.text
+    return file, settings.with_value(file.text, "hooks", after or None)
+
+
+def _tell_sentinels(plan: Adoption, place: Place) -> None:
+    written = beside_original(place)
+    if not plan.server:
+        if written is not None:
+            os.unlink(place.warm)
+    elif plan.beside is not None:
+        written = settings.value_text(plan.beside.text, "hooks") if written is None else written
+        text = f"{entries.kind_of(plan.server)}\n{written or ''}"
+        settings.replace(place.warm, text.encode(), 0o600)
+
+
+def beside_original(place: Place) -> str | None:
+    """Return what the user's own settings had as `hooks` before the calls came; None: no calls are there."""
+    try:
+        with open(place.warm, encoding="utf-8") as file:
+            return file.read().partition("\n")[2]
+    except OSError:
+        return None
+
+
+def _ignore(place: Place) -> None:
+    """Keep what is one user's out of the project's repository."""
+    if place.scope == "user":
+        return
+    path = os.path.join(place.folder, ".gitignore")
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        text = ""
+    missing = [line for line in IGNORED if line not in text.splitlines()]
+    if missing:
+        gap = "" if text.endswith("\n") or not text else "\n"
+        settings.replace(path, (text + gap + "\n".join(missing) + "\n").encode(), 0o644)

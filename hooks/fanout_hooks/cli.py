@@ -1,0 +1,67 @@
+"""The command `fanout-hooks`: a table of commands, each in a module of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from fanout_hooks.settings import Refused
+
+COMMANDS = {
+    "adopt": "run a settings file's hooks through fanout: faster, and in a safe order",
+    "restore": "undo that, byte for byte",
+    "check": "what is wrong, what stays native, which path is in use and why",
+    "graph": "who waits for whom, and why",
+    "learn": "write into hooks.json what real runs were seen to read and write",
+    "bench": "this project's own events: native, cold and warm side by side",
+    "dispatch": "run the hooks of one event that comes on stdin, and print the answer",
+}
+"""Command (a module in commands/) -> its line in the help."""
+OK, REFUSED, USAGE = 0, 1, 2
+
+
+class Command(Protocol):
+    """What the module of a command defines."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, 1 when something is wrong, 2 for wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(usage())
+        return OK if words else USAGE
+    if words[0] not in COMMANDS:
+        sys.stderr.write(f"fanout-hooks: there is no command {words[0]!r}; there are {', '.join(COMMANDS)}\n")
+        return USAGE
+    line = COMMANDS[words[0]]
+    command: Command = importlib.import_module(f"fanout_hooks.commands.{words[0]}")
+    parser = argparse.ArgumentParser(
+        prog=f"fanout-hooks {words[0]}", description=f"{line[0].upper()}{line[1:]}."
+    )
+    command.add_arguments(parser)
+    try:
+        return command.run(parser.parse_args(words[1:]))
+    except Refused as error:
+        sys.stderr.write(f"fanout-hooks: {error}\n")
+        return REFUSED
+    except BrokenPipeError:  # `fanout-hooks check | head`: the reader has seen enough
+        sys.stderr.close()
+        return OK
+    except OSError as error:
+        sys.stderr.write(f"fanout-hooks: {error.filename or 'the system'}: {error.strerror or error}\n")
+        return REFUSED
+    except KeyboardInterrupt:
+        return 130
+
+
+def usage() -> str:
+    lines = [f"  {name:<9} {line}" for name, line in COMMANDS.items()]
+    return "\n".join(
+        ["usage: fanout-hooks COMMAND ...", "", *lines, "", "`fanout-hooks COMMAND --help` tells more.", ""]
+    )

@@ -1,0 +1,85 @@
+"""`fanout-hooks adopt`: show what would change, ask, do it."""
+
+from __future__ import annotations
+
+import argparse
+
+from fanout_hooks import adopt, native, settings
+from fanout_hooks.adopt import Adoption
+from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
+from fanout_hooks.entries import SERVER
+from fanout_hooks.place import Place, find, server_of
+
+OK = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_scopes(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--warm", action="store_true", help="call the server, although none is registered here")
+    how.add_argument("--cold", action="store_true", help="never call the server")
+
+
+def run(args: argparse.Namespace) -> int:
+    chosen = places(args)
+    plans = [(place, _planned(args, place)) for place in chosen]
+    changes = [(place, plan) for place, plan in plans if _is_change(plan)]
+    for place, plan in plans:
+        _show(place, plan)
+    if not any(place.scope == "shared" for place in chosen):
+        _mention_shared(chosen[0])
+    if not changes or not confirm(args):
+        return OK
+    for place, plan in changes:
+        kept = adopt.perform(plan, place)
+        say(f"{place.scope}: done." + (f" What was there is kept in {kept}" if kept else ""))
+    say("Sessions that are running use it from the next event on. `fanout-hooks restore` undoes it.")
+    return OK
+
+
+def _planned(args: argparse.Namespace, place: Place) -> Adoption:
+    server = SERVER if args.warm else "" if args.cold else server_of(place)
+    return adopt.plan_adoption(place, server)
+
+
+def _is_change(plan: Adoption) -> bool:
+    if not plan.held and not plan.hooks.raw:
+        return False
+    return (
+        plan.settings_text != plan.settings.text
+        or plan.hooks_text != plan.hooks.text
+        or (plan.beside is not None and plan.beside_text != plan.beside.text)
+    )
+
+
+def _show(place: Place, plan: Adoption) -> None:
+    say(f"{place.scope}: {place.settings}")
+    for one in plan.left:
+        say(f"  stays: {one.event}: {one.name}: {one.why}")
+    if not _is_change(plan):
+        say("  already adopted, nothing to change" if plan.held else "  no hooks that fanout could run")
+        return
+    if plan.taken:
+        say(f"  moves to {place.hooks}: {some(plan.taken)}")
+    say(f"  {_path(plan)}")
+    say(settings.diff(place.settings, plan.settings.text, plan.settings_text))
+    if plan.beside is not None:
+        say(settings.diff(place.beside, plan.beside.text, plan.beside_text))
+
+
+def _path(plan: Adoption) -> str:
+    if plan.server:
+        return f"warm by the server {plan.server!r}, cold where it isn't"
+    return (
+        "cold: no server `fanout` is registered for these sessions. `fanout install` registers it; "
+        "adopt again after that, and events take a tenth of the time"
+    )
+
+
+def _mention_shared(place: Place) -> None:
+    shared = find("shared", place.project, {"HOME": place.home})
+    taken, _ = native.split(adopt.hooks_of(settings.read(shared.settings)))
+    names = native.names(taken)
+    if names:
+        say(f"shared: {shared.settings} has hooks, too ({some(names)}).")
+        say("  It is the project's committed file; `fanout-hooks adopt --shared` takes them.")

@@ -1,0 +1,43 @@
+"""`fanout-hooks restore`: show what would come back, ask, do it."""
+
+from __future__ import annotations
+
+import argparse
+
+from fanout_hooks import restore, settings
+from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
+from fanout_hooks.config import SCOPES
+from fanout_hooks.place import Place
+from fanout_hooks.restore import Restoration
+
+OK = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_scopes(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    plans = [(place, restore.plan_restoration(place)) for place in places(args, default=SCOPES)]
+    found = [(place, plan) for place, plan in plans if plan is not None]
+    if not found:
+        say("Nothing is adopted in " + ", ".join(place.settings for place, _ in plans))
+        return OK
+    for place, plan in found:
+        _show(place, plan)
+    if not confirm(args):
+        return OK
+    for place, plan in found:
+        kept = restore.perform(plan, place)
+        say(f"{place.scope}: restored. The files with fanout are kept beside {kept}")
+    return OK
+
+
+def _show(place: Place, plan: Restoration) -> None:
+    say(f"{place.scope}: {place.settings}")
+    say(f"  come back: {some(plan.back)}")
+    if plan.is_exact:
+        say("  byte for byte as they were written")
+    else:
+        say("  as they now stand in hooks.json: hooks were added or changed since they were adopted")
+    say(settings.diff(place.settings, plan.settings.text, plan.settings_text))

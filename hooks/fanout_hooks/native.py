@@ -1,0 +1,143 @@
+"""Which hooks fanout can run, which only the client can, and which of a settings file's entries are ours.
+
+Pure: `hooks` objects in, `hooks` objects out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from fanout_hooks import config, entries, hooks_object
+from fanout_hooks import event as events
+
+OUR_KEYS = ("name", "reads", "writes", "resources", "after", "isolate", "guard")
+"""What hooks.json may say of a hook beyond what settings.json does (config.py)."""
+NO_HTTP = ("SessionStart", "Setup")
+"""The client runs no http hooks there; nor do we."""
+
+Hooks = dict[str, Any]
+
+
+class Left(NamedTuple):
+    """A hook that stays in the settings file, and why ("": it could be adopted)."""
+
+    event: str
+    name: str
+    why: str
+
+
+def why_native(event: str, matcher: str, entry: dict[str, Any]) -> str:
+    """Return why a hook stays in settings.json, or ""."""
+    if event not in events.FIELDS and event not in events.COLD_EVENTS:
+        return "fanout doesn't know this event"
+    why = config.why_bad(entry)
+    if why:
+        return why
+    if entry.get("type") == "http" and event in NO_HTTP:
+        return "the client runs no http hooks on this event"
+    try:
+        re.compile(matcher)
+    except re.error as error:
+        return f"its matcher {matcher!r} is no pattern that Python reads ({error})"
+    return ""
+
+
+def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
+    """Return what fanout can run, and what stays (entries of ours among it)."""
+    taken: Hooks = {}
+    for event, group, entry in hooks_object.each(hooks):
+        if hooks_object.is_ours(entry) or why_native(event, group.get("matcher") or "", entry):
+            continue
+        groups = taken.setdefault(event, [])
+        own = {key: value for key, value in group.items() if key != "hooks"}
+        if groups and {key: value for key, value in groups[-1].items() if key != "hooks"} == own:
+            groups[-1]["hooks"].append(entry)
+        else:
+            groups.append({**own, "hooks": [entry]})
+    gone = {id(entry) for _, _, entry in hooks_object.each(taken)}
+    return taken, hooks_object.without(hooks, lambda entry: id(entry) in gone)
+
+
+def left(hooks: Hooks) -> Iterator[Left]:
+    for event, group, entry in hooks_object.each(hooks):
+        if not hooks_object.is_ours(entry):
+            name = config.short_name(entry) if entry.get("command") or entry.get("url") else entry["type"]
+            yield Left(event, name, why_native(event, group.get("matcher") or "", entry))
+
+
+def owned_by(scope: str) -> Callable[[Any], bool]:
+    """Return what says whether an entry is ours, for this scope's hooks."""
+    begins = (f"{entries.MARK}{scope};", f"{entries.MARK}{scope} guard;")
+
+    def is_owned(entry: Any) -> bool:
+        if not hooks_object.is_ours(entry):
+            return False
+        given = entry.get("input")
+        if isinstance(given, dict):
+            return bool(given.get("fanout_scopes") == scope)
+        return str(entry.get("command", "")).startswith(begins)
+
+    return is_owned
+
+
+def plain_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a hook without what only hooks.json says of it."""
+    return {key: value for key, value in entry.items() if key not in OUR_KEYS}
+
+
+def plain(hooks: Hooks) -> Hooks:
+    return {
+        event: [{**group, "hooks": [plain_entry(entry) for entry in group["hooks"]]} for group in groups]
+        for event, groups in hooks.items()
+    }
+
+
+def still_there(known: Hooks, present: Hooks) -> Hooks:
+    """Return the hooks of a hooks.json that no entry leads to, as far as the settings have them, too."""
+    there = [(event, group.get("matcher"), entry) for event, group, entry in hooks_object.each(present)]
+    gone = [
+        entry
+        for event, group, entry in hooks_object.each(known)
+        if (event, group.get("matcher"), plain_entry(entry)) not in there
+    ]
+    return hooks_object.without(known, lambda entry: any(entry is one for one in gone))
+
+
+def with_new(known: Hooks, taken: Hooks) -> Hooks:
+    there = [
+        (event, group.get("matcher"), plain_entry(entry)) for event, group, entry in hooks_object.each(known)
+    ]
+    new = [
+        entry
+        for event, group, entry in hooks_object.each(taken)
+        if (event, group.get("matcher"), entry) not in there
+    ]
+    more = hooks_object.without(taken, lambda entry: not any(entry is one for one in new))
+    return hooks_object.joined(known, _as_guards(more))
+
+
+def _as_guards(hooks: Hooks) -> Hooks:
+    """Mark as a guard what was to block when it fails."""
+    return {
+        event: [
+            {
+                **group,
+                "hooks": [
+                    {**entry, "guard": True} if entry.get("onFailure") == "block" else entry
+                    for entry in group["hooks"]
+                ],
+            }
+            for group in groups
+        ]
+        for event, groups in hooks.items()
+    }
+
+
+def names(hooks: Hooks) -> list[str]:
+    """Return "event: name" of each hook."""
+    return [
+        f"{event}: {entry.get('name') or config.short_name(entry)}"
+        for event, _, entry in hooks_object.each(hooks)
+    ]

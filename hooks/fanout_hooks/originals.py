@@ -1,0 +1,201 @@
+"""Runs adopted hooks where fanout is not installed: all that match, at once, as Claude Code itself would.
+
+`fanout-hooks adopt` puts this file beside hooks.json, and `restore` takes both away. It needs nothing but
+Python 3.7.
+
+    python3 originals.py hooks.json          the hooks of the event that comes on stdin, but for the guards
+    python3 originals.py hooks.json NAME     the one guard of that name
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from typing import Any
+
+MATCHED = {
+    "PreToolUse": "tool_name",
+    "PostToolUse": "tool_name",
+    "PostToolUseFailure": "tool_name",
+    "PermissionRequest": "tool_name",
+    "PermissionDenied": "tool_name",
+    "SessionStart": "source",
+    "SessionEnd": "reason",
+    "Setup": "trigger",
+    "PreCompact": "trigger",
+    "PostCompact": "trigger",
+    "SubagentStart": "agent_type",
+    "SubagentStop": "agent_type",
+    "Notification": "notification_type",
+    "ConfigChange": "source",
+    "UserPromptExpansion": "command_name",
+    "InstructionsLoaded": "load_reason",
+    "StopFailure": "error",
+}
+TIMEOUTS = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
+CONTEXT_EVENTS = ("UserPromptSubmit", "SessionStart", "UserPromptExpansion")
+STRENGTH = ("deny", "defer", "ask", "allow")
+
+
+def main(words: list[str]) -> int:
+    raw = sys.stdin.buffer.read()
+    event = json.loads(raw.decode("utf-8", "replace"))
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), words[0])
+    with open(path, encoding="utf-8") as file:
+        hooks = chosen(json.load(file), event, words[1] if len(words) > 1 else "")
+    results: list[tuple[int, str, str]] = [(0, "", "")] * len(hooks)
+
+    def run(at: int) -> None:
+        results[at] = run_one(hooks[at], event["hook_event_name"], raw)
+
+    threads = [threading.Thread(target=run, args=(at,)) for at in range(len(hooks))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    said = [result for result in results if any(result)]
+    code, out, err = said[0] if len(said) == 1 else joined(said, event["hook_event_name"])
+    sys.stdout.write(out)
+    sys.stderr.write(err)
+    return code
+
+
+def chosen(config: dict[str, Any], event: dict[str, Any], only: str) -> list[dict[str, Any]]:
+    """Return the hooks of an event; identical ones once."""
+    name = event["hook_event_name"]
+    value = str(event.get(MATCHED.get(name, ""), ""))
+    found: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for group in config["hooks"].get(name, []):
+        if name in MATCHED and not matches(group.get("matcher") or "", value):
+            continue
+        for hook in group["hooks"]:
+            key = json.dumps([hook.get(part) for part in ("type", "command", "args", "url")])
+            wanted = hook.get("name") == only if only else not hook.get("guard")
+            if wanted and key not in seen:
+                seen.add(key)
+                found.append(hook)
+    return found
+
+
+def matches(matcher: str, value: str) -> bool:
+    if matcher in ("", "*"):
+        return True
+    values = ("Agent", "Task") if value in ("Agent", "Task") else (value,)
+    if re.match(r"[A-Za-z0-9_|, ]+\Z", matcher):
+        return any(word.strip() in values for word in re.split(r"[|,]", matcher))
+    try:
+        return any(re.search(matcher, one) for one in values)
+    except re.error:
+        return False
+
+
+def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str]:
+    """Return exit code, stdout and stderr of one hook."""
+    timeout = hook.get("timeout") or TIMEOUTS.get(event, 600.0)
+    if hook.get("type") == "http":
+        return post(hook, raw, timeout)
+    line = ["/bin/sh", "-c", hook["command"]]
+    if hook.get("args") is not None:
+        project = os.environ.get("CLAUDE_PROJECT_DIR", "")
+        line = [word.replace("${CLAUDE_PROJECT_DIR}", project) for word in [hook["command"]] + hook["args"]]
+    try:
+        process = subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(raw, timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.communicate()
+            return failed(hook, "timed out")
+    except OSError as error:
+        return failed(hook, str(error))
+    text = err.decode("utf-8", "replace")
+    if process.returncode not in (0, 2) and hook.get("onFailure") == "block":
+        return failed(hook, text)
+    return process.returncode, out.decode("utf-8", "replace"), text
+
+
+def failed(hook: dict[str, Any], why: str) -> tuple[int, str, str]:
+    return (2 if hook.get("onFailure") == "block" else 1), "", why
+
+
+def post(hook: dict[str, Any], raw: bytes, timeout: float) -> tuple[int, str, str]:
+    allowed = hook.get("allowedEnvVars") or []
+
+    def fill(match: re.Match[str]) -> str:
+        name = match.group(1) or match.group(2)
+        return os.environ.get(name, "") if name in allowed else ""
+
+    headers = {"Content-Type": "application/json"}
+    for name, value in (hook.get("headers") or {}).items():
+        headers[name] = re.sub(r"\$(?:\{(\w+)\}|(\w+))", fill, str(value))
+    if not hook["url"].startswith(("http://", "https://")):
+        return failed(hook, "not an http address")
+    request = urllib.request.Request(hook["url"], raw, headers)  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - as above
+            return 0, answer.read().decode("utf-8", "replace"), ""
+    except (OSError, ValueError) as error:
+        return failed(hook, str(error))
+
+
+def joined(said: list[tuple[int, str, str]], event: str) -> tuple[int, str, str]:
+    """Join what several hooks said: the strongest decision with all its reasons, the context, the rest."""
+    answer: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    decisions: list[tuple[str, str]] = []
+    context: list[str] = []
+    for code, out, err in said:
+        data = parsed(out)
+        specific = data.pop("hookSpecificOutput", None) or {}
+        decision = specific.pop("permissionDecision", None)
+        reason = specific.pop("permissionDecisionReason", "") or data.get("reason", "")
+        if code == 2 or data.get("decision") == "block":
+            decisions.append(("deny", reason or err.strip()))
+        elif decision in STRENGTH:
+            decisions.append((decision, reason))
+        context.append(specific.pop("additionalContext", ""))
+        if not data and code == 0 and event in CONTEXT_EVENTS and not out.lstrip().startswith("{"):
+            context.append(out.strip())
+        answer.update(data)
+        own.update(specific)
+    strongest = [name for name in STRENGTH if name in dict(decisions)][:1]
+    reasons = "\n".join(reason for name, reason in decisions if [name] == strongest and reason)
+    if strongest and event == "PreToolUse":
+        answer.pop("decision", None)
+        own.update(permissionDecision=strongest[0], permissionDecisionReason=reasons)
+    elif strongest == ["deny"]:
+        return 2, "", reasons
+    if any(context):
+        own["additionalContext"] = "\n".join(filter(None, context))
+    own.pop("hookEventName", None)
+    if own:
+        answer["hookSpecificOutput"] = dict(own, hookEventName=event)
+    return 0, json.dumps(answer) if answer else "", ""
+
+
+def parsed(out: str) -> dict[str, Any]:
+    try:
+        data = json.loads(out)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (OSError, ValueError, KeyError) as problem:
+        sys.stderr.write(f"fanout's originals.py: {problem}\n")
+        sys.exit(2 if len(sys.argv) > 2 else 1)

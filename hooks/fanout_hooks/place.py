@@ -1,0 +1,103 @@
+"""Where the files of one scope lie, and which server its entries can call."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+from fanout_hooks import config, settings
+from fanout_hooks.entries import PLUGIN_SERVER, SERVER
+from fanout_hooks.memory import state_folder
+
+IGNORED = ("reports/", "state/", "cache/", "hooks.local.json")
+"""In `.claude/fanout/.gitignore`: an adopted hooks.json beside them is committed."""
+
+
+class Place(NamedTuple):
+    """One scope's files."""
+
+    scope: str
+    project: str
+    home: str
+    state: str
+
+    @property
+    def settings(self) -> str:
+        return settings.path_of(self.scope, self.project, self.home)
+
+    @property
+    def hooks(self) -> str:
+        return config.path_of(self.scope, self.project, self.home)
+
+    @property
+    def folder(self) -> str:
+        return os.path.dirname(self.hooks)
+
+    @property
+    def originals(self) -> str:
+        """What runs the hooks where fanout isn't: committed with a committed hooks.json only."""
+        below = ("state",) if self.scope == "local" else ()
+        return os.path.join(self.folder, *below, "originals.py")
+
+    @property
+    def warm(self) -> str:
+        """Tells a committed file's sentinels that this user's settings hold the calls, and to which server.
+
+        Its first line is how the server's mark ends; after it, those settings' `hooks` as they were written.
+        """
+        return os.path.join(self.folder, "state", "warm")
+
+    @property
+    def beside(self) -> str:
+        """Where the calls to the server stand for a committed file: in the user's own settings."""
+        return settings.path_of("local", self.project, self.home) if self.scope == "shared" else ""
+
+
+def find(scope: str, project: str, env: dict[str, str]) -> Place:
+    home = env.get("HOME") or os.path.expanduser("~")
+    return Place(scope, project, home, state_folder(env))
+
+
+def project_of(folder: str, home: str) -> str:
+    """Return the nearest folder from here upwards that has settings of its own, else this one."""
+    at = folder
+    while at not in (home, os.path.dirname(at)):
+        if any(os.path.exists(settings.path_of(scope, at, home)) for scope in ("shared", "local")):
+            return at
+        at = os.path.dirname(at)
+    return folder
+
+
+def server_of(place: Place) -> str:
+    """Return the name of the server that this scope's sessions have, "" where none is registered."""
+    user = _json(os.path.join(place.home, ".claude.json"))
+    files = [user]
+    plugged = [_json(settings.path_of("user", place.project, place.home))]
+    if place.scope != "user":
+        files += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]
+        plugged += [
+            _json(settings.path_of(scope, place.project, place.home)) for scope in ("shared", "local")
+        ]
+    if any(SERVER in _dict(file, "mcpServers") for file in files):
+        return SERVER
+    enabled: dict[str, Any] = {}
+    for file in plugged:
+        enabled |= _dict(file, "enabledPlugins")
+    return PLUGIN_SERVER if any(key.startswith("fanout@") and on for key, on in enabled.items()) else ""
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            data = json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _dict(data: dict[str, Any], *keys: str) -> dict[str, Any]:
+    for key in keys:
+        found = data.get(key)
+        data = found if isinstance(found, dict) else {}
+    return data

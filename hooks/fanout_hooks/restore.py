@@ -1,0 +1,102 @@
+"""Undoes an adoption: the hooks are Claude Code's own again, and hooks.json is gone.
+
+If nothing but our entries changed since, the `hooks` of the settings are put back as they were written, byte
+for byte. Else the adopted hooks, as they now stand in hooks.json, come back beside what was added meanwhile.
+Entries of other scopes, of the log and of the gate stay.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import NamedTuple
+
+from fanout_hooks import hooks_object, native, settings
+from fanout_hooks.adopt import beside_original, hooks_of, original_in
+from fanout_hooks.place import IGNORED, Place
+
+
+class Restoration(NamedTuple):
+    """What would be written."""
+
+    settings: settings.File
+    settings_text: str
+    hooks: settings.File
+    beside: settings.File | None
+    beside_text: str
+    is_exact: bool
+    """The old bytes, not only the old meaning."""
+    back: tuple[str, ...]
+    """The hooks that come back, "event: name"."""
+
+
+def plan_restoration(place: Place) -> Restoration | None:
+    """Say what restoring would write; None when nothing is adopted. Raises settings.Refused."""
+    file, known = settings.read(place.settings), settings.read(place.hooks)
+    before, held = hooks_of(file), hooks_of(known)
+    is_own = native.owned_by(place.scope)
+    if not any(is_own(entry) for _, _, entry in hooks_object.each(before)):
+        return None
+    rest = hooks_object.without(before, is_own)
+    original = original_in(known)
+    taken, stay = native.split(json.loads(original)) if original else ({}, {})
+    is_exact = bool(original) and rest == stay and native.plain(held) == taken
+    if is_exact:
+        text = settings.with_text(file.text, "hooks", original)
+    else:
+        merged = hooks_object.joined(native.plain(held), rest)
+        text = settings.with_value(file.text, "hooks", merged or None)
+    beside, beside_text = _beside(place)
+    names = tuple(native.names(held))
+    return Restoration(file, text, known, beside, beside_text, is_exact, names)
+
+
+def perform(plan: Restoration, place: Place) -> str:
+    """Write what was planned, settings first; return where the old ones are kept. Raises Refused, OSError."""
+    if os.path.exists(place.warm):
+        os.unlink(place.warm)  # from here on the committed sentinels run the hooks themselves
+    kept = settings.write(plan.settings, plan.settings_text, place.state)
+    if plan.beside is not None and plan.beside_text != plan.beside.text:
+        if json.loads(plan.beside_text):
+            settings.write(plan.beside, plan.beside_text, place.state)
+        else:
+            settings.remove(plan.beside, place.state)
+    settings.remove(plan.hooks, place.state)
+    _tidy(place)
+    return kept
+
+
+def _beside(place: Place) -> tuple[settings.File | None, str]:
+    if not place.beside:
+        return None, ""
+    file = settings.read(place.beside)
+    before = hooks_of(file)
+    after = hooks_object.without(before, native.owned_by(place.scope))
+    if after == before:
+        return file, file.text
+    written = beside_original(place)
+    if written and json.loads(written) == after:
+        return file, settings.with_text(file.text, "hooks", written)
+    return file, settings.with_value(file.text, "hooks", after or None)
+
+
+def _tidy(place: Place) -> None:
+    """Remove what only the adopted hooks needed, and folders that are empty then."""
+    if os.path.exists(place.originals):
+        os.unlink(place.originals)
+    ignore = os.path.join(place.folder, ".gitignore")
+    if place.scope != "user" and sorted(os.listdir(place.folder)) in (
+        [".gitignore"],
+        [".gitignore", "state"],
+    ):
+        with open(ignore, encoding="utf-8") as file:
+            is_ours = sorted(file.read().split()) == sorted(IGNORED)
+        if is_ours and not _entries(os.path.join(place.folder, "state")):
+            os.unlink(ignore)
+    for folder in (os.path.dirname(place.originals), place.folder):
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+
+
+def _entries(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []
