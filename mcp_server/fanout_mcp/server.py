@@ -25,7 +25,7 @@ from mcp.types import (
 )
 from mcp.types import Tool as ToolEntry
 
-from fanout_mcp import catalog
+from fanout_mcp import catalog, ledger
 from fanout_mcp.arguments import parse
 from fanout_mcp.clean import clean_text
 from fanout_mcp.errors import InvalidInput
@@ -86,6 +86,7 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
                 return await guarded(tool.name, lambda: tool.call(services, parsed, progress))
 
     result = await guarded(clean_text(params.name)[:60], call)
+    ledger.note(shared.state, params.name, result.data)
     return wire(params.name, result, shared.state)
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
-from fanout_mcp import settings
+from fanout_mcp import ledger, settings
 from fanout_mcp.arguments import parse
 from fanout_mcp.clean import clean, printable
 from fanout_mcp.opening import open_services
@@ -70,7 +70,9 @@ def call_tool(tool: Tool[A], arguments: Mapping[str, Json], *, quiet: bool = Fal
     async def call() -> ToolResult:
         async with open_services(settings.read()) as services:
             with live(tool.title, quiet=quiet) as progress:
-                return await tool.call(services, parsed, progress)
+                result = await tool.call(services, parsed, progress)
+            ledger.note(services.settings.state, tool.name, result.data)
+            return result
 
     return run_async(call)
 

@@ -1,0 +1,96 @@
+"""What the tools cost over time: one line per call with its receipt, `state/receipts.jsonl` of the project.
+
+Figures only, no question and no path. A ledger that can't be written costs its figures and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from fanout_mcp import state
+from fanout_mcp.types import Json
+
+NAME: Final = "receipts.jsonl"
+FIELDS: Final = (
+    *("calls", "cached", "tokens_in", "tokens_out", "cost_usd", "elapsed_s"),
+    *("tokens_raw", "tokens_returned"),
+)
+MOST_BYTES: Final = 8 << 20
+"""Some 40,000 calls; then the file begins anew, with the old one kept beside it."""
+
+
+def note(project_state: Path | None, tool: str, data: Json) -> None:
+    """Append the receipt of a tool's result, if it has one."""
+    receipt = data.get("receipt") if isinstance(data, dict) else None
+    if project_state is None or not isinstance(receipt, dict):
+        return
+    figures = {name: receipt[name] for name in FIELDS if isinstance(receipt.get(name), int | float)}
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    line = json.dumps({"timestamp": stamp, "tool": tool, **figures}, separators=(",", ":")) + "\n"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        path = state.folder(project_state, "state") / NAME
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+        if size > MOST_BYTES:
+            path.replace(path.with_suffix(".old.jsonl"))
+    except OSError:
+        return
+
+
+def costs(project_state: Path, since: str) -> list[dict[str, Json]]:
+    """Sum the receipts from a day ("2026-11-24") on, a row per tool, the dearest first.
+
+    `saved_tokens` is raw less returned, of the tools that read sources; `unpriced` counts calls of the tool
+    whose price nobody told: an unknown price is never 0.
+    """
+    rows: dict[str, dict[str, Json]] = {}
+    for line in _lines(project_state / "state", since):
+        row = rows.setdefault(line["tool"], _empty(line["tool"]))
+        row["uses"] += 1
+        for name in ("calls", "cached", "tokens_in", "tokens_out"):
+            row[name] += line.get(name, 0)
+        row["saved_tokens"] += max(0, line.get("tokens_raw", 0) - line.get("tokens_returned", 0))
+        if "cost_usd" in line:
+            row["cost_usd"] = round(row["cost_usd"] + line["cost_usd"], 6)
+        elif line.get("calls"):
+            row["unpriced"] += 1
+    return sorted(rows.values(), key=lambda row: (-row["cost_usd"], -row["uses"], row["tool"]))
+
+
+def money(row: Json) -> str:
+    """Return a row's money; what nobody told the price of is said."""
+    if row["unpriced"] and not row["cost_usd"]:
+        return "unknown"
+    told = f"${row['cost_usd']:.4f}"
+    return f"{told} and {row['unpriced']} of unknown price" if row["unpriced"] else told
+
+
+def _empty(tool: str) -> dict[str, Json]:
+    zero = ("uses", "calls", "cached", "tokens_in", "tokens_out", "saved_tokens", "unpriced")
+    return {"tool": tool, **dict.fromkeys(zero, 0), "cost_usd": 0.0}
+
+
+def _lines(folder: Path, since: str) -> Iterator[dict[str, Json]]:
+    for name in ("receipts.old.jsonl", NAME):
+        try:
+            text = (folder / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            try:
+                data = json.loads(line)
+            except ValueError:
+                continue
+            known = isinstance(data, dict) and isinstance(data.get("tool"), str)
+            if known and str(data.get("timestamp", "")) >= since:
+                yield data

@@ -1,0 +1,98 @@
+"""hook_report: where the time of the project's hooks goes, in short; the page and the file have the rest.
+
+gather (in a worker process: log, transcripts, receipts) -> render (bounded).
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fanout_hooks.event import COLD_EVENTS, FIELDS
+from fanout_mcp.errors import FanoutError, InvalidInput
+from fanout_mcp.reports import hooks
+from fanout_mcp.results import compact
+from fanout_mcp.services import Services, Tool, ToolResult
+from fanout_mcp.source.workers import Failure
+from fanout_mcp.types import Json, Progress
+
+SHORT: Final = 4_000
+"""Characters of a result by default: a report is looked at, it must not fill the context."""
+
+SHOWN: Final = {"events": 8, "hooks": 8, "recommendations": 5, "native": 4, "tools": 7, "changed": 5}
+"""Rows of each part in the short form, at most; the rest is counted."""
+
+KNOWN: Final = tuple(sorted(frozenset(FIELDS) | COLD_EVENTS))
+
+
+class Args(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    days: Annotated[int, Field(ge=1, le=365)] = 7
+    event: Annotated[str | None, Field(description="One event, such as PreToolUse.")] = None
+    detail: Literal["auto", "full"] = "auto"
+
+
+async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
+    if args.event is not None and args.event not in KNOWN:
+        near = get_close_matches(args.event, KNOWN, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KNOWN)}."
+        raise InvalidInput(f"`event` is no hook event; {hint}")
+    progress(0, 1, "reading the hook log")
+    settings = services.settings
+    item = hooks.item(settings.root, settings.state, args.days, args.event)
+    [(_, data)] = await services.workers.map(hooks.GATHER, [item], timeout_s=hooks.TIMEOUT_S)
+    if isinstance(data, Failure):
+        raise FanoutError(f"The hook log could not be reported: {data.reason}.")
+    progress(1, 1, "reported")
+    return ToolResult(data if args.detail == "full" else short(data))
+
+
+HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` hands it a project's hooks."
+
+
+def short(data: Json) -> dict[str, Json]:
+    """Return the report within SHORT characters: fewer rows and figures, what is left out counted."""
+    plain = {name: [_plain(row) for row in data[name]] for name in ("events", "hooks")}
+    result = {**data, **plain, "notes": [own["note"] for own in data["notes"][:3]]}
+    if not data["events"]:
+        result["hint"] = HINT
+    for name, most in SHOWN.items():
+        _cut(result, name, most)
+    while len(compact(result)) > SHORT:
+        longest = max(SHOWN, key=lambda name: len(compact(result[name])))
+        _cut(result, longest, len(result[longest]) - 1)
+    return result
+
+
+def _cut(result: dict[str, Json], name: str, most: int) -> None:
+    rows = result[name]
+    if len(rows) > most:
+        left_out = result.setdefault("left_out", {})
+        left_out[name] = left_out.get(name, 0) + len(rows) - most
+        result[name] = rows[:most]
+
+
+def _plain(row: Json) -> dict[str, Json]:
+    found = row["trend"]
+    direction = found["direction"]
+    said = f"{found['change']:+.0%}" if direction in {"slower", "faster"} else direction
+    plain = {
+        name: value for name, value in row.items() if value or name in {"count", "failures", "median_ms"}
+    }
+    return {**plain, "trend": said}
+
+
+TOOL: Tool[Args] = Tool(
+    name="hook_report",
+    title="Where the hooks' time goes",
+    description=(
+        "Where the time of this project's hooks goes: per event and hook count, median, p95, failures, trend; "
+        "what to do; the path of a page with charts."
+    ),
+    arguments=Args,
+    call=call,
+    search_hint="hook performance, slow hooks, hook timing",
+)
