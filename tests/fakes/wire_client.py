@@ -22,15 +22,22 @@ META = {
 
 
 class Wire:
-    """One server process; every wait ends after `timeout` seconds."""
+    """One server process; every wait ends after `timeout` seconds. `clean`: only `env` is its environment."""
 
-    def __init__(self, command: list[str], env: Mapping[str, str] | None = None, timeout: float = 20) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        env: Mapping[str, str] | None = None,
+        timeout: float = 20,
+        *,
+        clean: bool = False,
+    ) -> None:
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **(env or {})},
+            env={**({} if clean else os.environ), **(env or {})},
             bufsize=0,
         )
         self.timeout = timeout

@@ -1,0 +1,104 @@
+"""A consultation on the `claude` backend beside the same number of bare `claude -p`, the real client in both.
+
+    python -m benchmarks claude
+
+The model behind it is scripted and answers after 1 s; what is measured is starting, waiting and ending the
+processes. Bare means: all at once, the same arguments, nothing around them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+
+import anyio
+from mcp import Client as McpClient
+
+from benchmarks._stage import in_turn, server, stream
+from benchmarks.table import Row
+from e2e.client import Client, find_client
+from fakes.model import Call, Model, Request, Text, Turn, serving
+from fanout_mcp.backends.claude_cli import arguments
+from fanout_mcp.panel.answer import SCHEMA
+from fanout_mcp.types import Job, Prompt
+
+ANSWER_S = 1.0
+TIMES = 3
+PANELS = {3: "quick", 8: "all"}
+POSITION = {
+    "verdict": "PROCEED",
+    "confidence": 80,
+    "summary": "It holds.",
+    "reasons": ["It was asked."],
+    "blocker": None,
+    "smallest_change": None,
+}
+
+
+def script(request: Request) -> Turn:
+    if request.turn:
+        return [Text("done")]
+    time.sleep(ANSWER_S)
+    return [Call("StructuredOutput", POSITION)]
+
+
+async def rows(program: str) -> AsyncIterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="fanout-bench-") as name, serving(script) as model:
+        client = Client.make(program, Path(name))
+        config = client.home / ".config" / "fanout" / "config.toml"
+        config.parent.mkdir(parents=True)
+        config.write_text("claude_api_key = true\n")  # the scripted model knows no login
+        env = environment(client, model, Path(program).parent)
+        async with server(**env) as mcp:
+            for count, preset in PANELS.items():
+                bound, ours = await in_turn(
+                    TIMES,
+                    [
+                        lambda n=count: bare(program, n, env, client.project),  # type: ignore[misc]
+                        lambda p=preset, n=count: ask(mcp, p, n),  # type: ignore[misc]
+                    ],
+                )
+                yield Row(
+                    f"claude backend, {count} members",
+                    f"{ours:.2f} s",
+                    f"{bound:.2f} s (bare claude -p)",
+                    "<= 1.1 x the bound",
+                    ours <= 1.1 * bound,
+                )
+
+
+def environment(client: Client, model: Model, folder: Path) -> dict[str, str]:
+    path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**client.environment(model), "PATH": path, "FANOUT_BACKEND": "claude"}
+
+
+async def ask(mcp: McpClient, preset: str, count: int) -> None:
+    """Ask so that nobody is cut: bare processes all answer too."""
+    asked = {"question": "Is it?", "preset": preset, "quorum": count, "deadline_s": 120}
+    result = await mcp.call_tool("oracle_batch", asked)
+    data = result.structured_content or {}
+    if data.get("decision") != "PROCEED" or len(data["votes"]) != count:
+        raise RuntimeError(f"the panel did not answer: {data or result.content}")
+
+
+async def bare(program: str, count: int, env: Mapping[str, str], folder: Path) -> None:
+    job = Job("judge", Prompt("You judge.", "Is it?"), schema=SCHEMA)
+    command = [program, *arguments(job, "sonnet", "")]
+
+    async def one() -> None:
+        await anyio.run_process(command, input=b"Is it?", env=env, cwd=folder)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(count):
+            tasks.start_soon(one)
+
+
+def run() -> Iterator[Row]:
+    program = find_client()
+    if program is None:
+        yield Row("claude backend", "not measured: `make e2e` installs the client")
+    else:
+        yield from stream(lambda: rows(program))
