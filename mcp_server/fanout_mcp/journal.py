@@ -22,7 +22,7 @@ import anyio.to_thread
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.cache import Cache, open_cache
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Plan, run
+from fanout_mcp.engine.run import Background, Plan, Started, background
 from fanout_mcp.settings import Settings
 from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, Usage, no_progress
 
@@ -89,14 +89,21 @@ def _spoken(seconds: float) -> str:
 
 
 class Journal:
-    """The asking of one call of a tool: any number of `ask`, one tally."""
+    """The asking of one call of a tool: any number of portions, one tally."""
 
     def __init__(
-        self, backend: Backend, limits: Limits, cache: Cache, progress: Progress, total: int
+        self,
+        cache: Cache,
+        backend: Backend,
+        limits: Limits,
+        going: Background,
+        *,
+        progress: Progress,
+        total: int,
     ) -> None:
         self.cache = cache
         self.tally = Tally(total, anyio.current_time())
-        self._backend, self._limits, self._progress = backend, limits, progress
+        self._backend, self._limits, self._going, self._progress = backend, limits, going, progress
         self._told = float("-inf")
         self._turn = anyio.CapacityLimiter(1)
 
@@ -109,21 +116,26 @@ class Journal:
         self, questions: Sequence[Question], plan: Plan, is_good: IsGood = is_whole
     ) -> list[Outcome]:
         """Return an outcome a question, in order. Answers that are not good are used, and asked again."""
+        return await (await self.begin(questions, plan, is_good)).outcomes()
+
+    async def begin(self, questions: Sequence[Question], plan: Plan, is_good: IsGood = is_whole) -> Begun:
+        """Start asking and return at once, so that the next portion can be made ready meanwhile."""
         keys = {question.job.key: self.cache.key(self._identity(question)) for question in questions}
         known = await self._in_turn(lambda: self.cache.known(list(keys.values())))
         found: dict[str, Outcome] = {}
         for question in questions:
             answer = known.get(keys[question.job.key])
             if answer is not None:
-                found[question.job.key] = self._count(_remembered(Outcome(question.job, "cached", answer)))
+                outcome = _remembered(Outcome(question.job, "cached", answer))
+                found[outcome.key] = outcome
+                self._tell(outcome)
         missing = [question.job for question in questions if question.job.key not in found]
         one = _Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
-        going = replace(
+        plan = replace(
             plan, on_outcome=lambda outcome: self._tell(one.settled(outcome)), progress=no_progress
         )
-        for outcome in await run(missing, one.ask, going, self._limits):
-            found[outcome.key] = one.settled(outcome)
-        return [found[question.job.key] for question in questions]
+        started = self._going.start(missing, one.ask, plan, self._limits)
+        return Begun([question.job for question in questions], found, started, one)
 
     def _identity(self, question: Question) -> Json:
         """Everything that may change the answer."""
@@ -141,10 +153,6 @@ class Journal:
             job.max_tokens,
             question.material,
         ]
-
-    def _count(self, outcome: Outcome) -> Outcome:
-        self._tell(outcome)
-        return outcome
 
     def _tell(self, outcome: Outcome) -> None:
         self.tally.count(outcome)
@@ -198,6 +206,22 @@ class _Asking:
         return _remembered(outcome) if outcome.key in self.shared else outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A portion that is being asked."""
+
+    jobs: Sequence[Job]
+    found: dict[str, Outcome]
+    started: Started
+    asking: _Asking
+
+    async def outcomes(self) -> list[Outcome]:
+        """Wait for the end; outcomes in the order of the questions."""
+        for outcome in await self.started.result():
+            self.found[outcome.key] = self.asking.settled(outcome)
+        return [self.found[job.key] for job in self.jobs]
+
+
 def _remembered(outcome: Outcome) -> Outcome:
     """Somebody paid for it before: no call, no tokens, no money."""
     answer = outcome.answer and replace(outcome.answer, usage=Usage())
@@ -211,7 +235,12 @@ async def open_journal(
     """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
     cache = await anyio.to_thread.run_sync(open_cache, settings.state, settings.config_dir)
     try:
-        yield Journal(backend, limits, cache, progress, total)
+        async with background() as going:
+            yield Journal(cache, backend, limits, going, progress=progress, total=total)
+    except BaseExceptionGroup as group:  # a task group wraps what the caller's block raises
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(cache.close)

@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, TypeVar
 
+from fanout_mcp import state
 from fanout_mcp.source.tokens import count
 from fanout_mcp.types import Json
+
+T = TypeVar("T")
 
 Detail = Literal["auto", "full", "line"]
 
@@ -108,15 +111,20 @@ class Bounded:
         self._held = []
 
 
-def _new(folder: Path, name: str) -> Path:
+def _new(reports: Path, name: str) -> Path:
     """Create an empty report that nobody else can read, in the project's state folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = folder.parent / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("reports/\nstate/\ncache/\n", encoding="utf-8")
-    path = folder / f"{name}-{secrets.token_hex(4)}.jsonl"
+    path = state.folder(reports.parent, reports.name) / f"{name}-{secrets.token_hex(4)}.jsonl"
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     return path
+
+
+def page(items: Sequence[T], cursor: int) -> tuple[Sequence[T], int | None]:
+    """Return the items from `cursor` on that fit one answer, and where the rest begins, None at the end."""
+    size, end = 0, cursor
+    while end < len(items) and (end == cursor or size + len(compact(items[end])) <= LIMIT):
+        size += len(compact(items[end])) + 1
+        end += 1
+    return items[cursor:end], end if end < len(items) else None
 
 
 def tokens_of(data: Json) -> int:

@@ -38,15 +38,12 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 SYSTEM: Final = (
     "You explore one module of a code base for an engineer who will not read it. In 300 to 500 words, as "
-    "separate "
-    "statements: its key components and how they interact, observations for the focus, risks, "
-    "improvements. Each "
-    "statement carries the path and line that prove it and, as quote, that line word for word. A "
-    "statement that "
-    "you can't prove so, leave out: it is checked and dropped. Answer with JSON alone: "
-    '{"purpose": "one sentence", "statements": [{"kind": '
-    '"component|interaction|observation|risk|improvement", '
-    '"text": "...", "path": "...", "line": 1, "quote": "..."}]}.'
+    "separate statements: its key components and how they interact, observations for the focus, risks, "
+    "improvements. Each statement carries the path and line that prove it and, as quote, that line word for "
+    "word. A statement that you can't prove so, leave out: it is checked and dropped. Answer with JSON "
+    'alone: {"purpose": "one sentence", "statements": [{"kind": '
+    '"component|interaction|observation|risk|improvement", "text": "...", "path": "...", "line": 1, '
+    '"quote": "..."}]}.'
 )
 MOST_STATEMENTS: Final = 40
 LONGEST_TEXT: Final = 600
@@ -83,9 +80,8 @@ def question(
         else sources
     )
     return (
-        f"Module: {name}. Focus: {focus}.{wanted}\n\nIts outline (path:line signature):\n{fence} begins "
-        "outline\n"
-        f"{outline}\n{fence} ends\n\n{reading}"
+        f"Module: {name}. Focus: {focus}.{wanted}\n\nIts outline (path:line signature):\n"
+        f"{fence} begins outline\n{outline}\n{fence} ends\n\n{reading}"
     )
 
 

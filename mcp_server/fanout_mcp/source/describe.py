@@ -12,6 +12,10 @@ from fanout_mcp.types import Json
 
 MOST_SYMBOLS: Final = 40
 MOST_COMPONENTS: Final = 8
+MOST_INTERACTIONS: Final = 4
+_COMMON_NAMES: Final = frozenset({"__init__.py", "mod.rs", "lib.rs", "index.js", "index.ts", "main.go"})
+"""Names that say nothing without their folder."""
+
 GOD_LINES: Final = 800
 HUB_USERS: Final = 10
 
@@ -23,6 +27,7 @@ def described(module: Module, known: Graph, facts: Facts, focus: str, signals: S
     """Return a module's fields as the static engine knows them."""
     statements = [
         *_components(facts, known),
+        *_interactions(module, facts, known),
         *_observations(facts, focus, signals),
         *_risks(module, known, facts),
     ]
@@ -36,7 +41,7 @@ def fields(module: Module, known: Graph, facts: Facts, line: str, report: Sequen
         "module": module.name,
         "purpose": line,
         "report": " ".join(report),
-        "symbols": _symbols(facts, known),
+        "symbols": symbols(facts, known),
         "imports": [*facts.imports, *(f"{name} (external)" for name in facts.external)],
         "imported_by": list(facts.imported_by),
         "cycles": [" <-> ".join(cycle) for cycle in facts.cycles],
@@ -89,8 +94,25 @@ def _components(facts: Facts, known: Graph) -> list[str]:
         users = len(known.imported_by.get(path, ()))
         used = f"; imported by {users} files" if users else ""
         text = purpose(outline).rstrip(".")
-        found.append(f"{path.rpartition('/')[2]}: {text}{used} [{path}:{main.line if main else 1}].")
+        found.append(f"{_name(path)}: {text}{used} [{path}:{main.line if main else 1}].")
     return found
+
+
+def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
+    """Which of the module's files lean on which, the busiest first."""
+    own = set(module.paths)
+    uses = {path: [other for other in known.imports.get(path, ()) if other in own] for path in facts.central}
+    busiest = sorted((path for path in uses if uses[path]), key=lambda path: (-len(uses[path]), path))
+    return [
+        f"Interaction: {_name(path)} uses {', '.join(map(_name, uses[path][:5]))}"
+        f"{f' and {len(uses[path]) - 5} more' if len(uses[path]) > 5 else ''} [{path}:1]."
+        for path in busiest[:MOST_INTERACTIONS]
+    ]
+
+
+def _name(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder.rpartition('/')[2]}/{name}" if name in _COMMON_NAMES else name
 
 
 def _main(outline: Outline) -> Symbol | None:
@@ -148,7 +170,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     return found[:8]
 
 
-def _symbols(facts: Facts, known: Graph) -> list[str]:
+def symbols(facts: Facts, known: Graph) -> list[str]:
     rows = [
         f"{symbol.signature[:110]} ({path}:{symbol.line})"
         for path in facts.central

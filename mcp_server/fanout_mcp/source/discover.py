@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DEEPEST: Final = 40
 MOST_FILES: Final = 500_000
+OWN_STATE: Final = ".claude/fanout/"
 
 _VENDORED: Final = frozenset(
     """node_modules bower_components vendor third_party site-packages __pycache__ .git .hg .svn .tox .venv
@@ -166,6 +167,8 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
     if is_secret_path(path):
         return "secret file"
     if not is_named:
+        if path.startswith(OWN_STATE):
+            return "fanout's own state"
         parts = path.split("/")
         if not _VENDORED.isdisjoint(parts[:-1]):
             return "vendored or built"

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.types import ModelPrice
 
 Engine = Literal["auto", "model", "static", "plan"]
+
+ANSWER_TOKENS: Final = 500
+"""A usual answer: what a price is told from; the limit of one is higher."""
 
 FILES_PER_AGENT: Final = 5
 """Four to five files an agent: more, and its own context fills; fewer, and starting it costs more than it."""
@@ -20,10 +24,17 @@ def chosen(engine: Engine, *, has_model: bool) -> Literal["model", "static", "pl
     if engine == "model" and not has_model:
         raise InvalidInput(
             "There is no model to ask: set OPENROUTER_API_KEY or FANOUT_BASE_URL, agree to the claude "
-            "backend with "
-            '`fanout install`, or use engine="static" or engine="plan".'
+            'backend with `fanout install`, or use engine="static" or engine="plan".'
         )
     return engine
+
+
+def priced(calls: int, tokens: int, price: ModelPrice | None) -> str:
+    """Say what asking would take, before anything is asked."""
+    if price is None:
+        return f"{calls:,} model calls, about {tokens:,} tokens of source, price unknown"
+    cost = (tokens * price.usd_per_mtok_in + calls * ANSWER_TOKENS * price.usd_per_mtok_out) / 1e6
+    return f"{calls:,} model calls, about {tokens:,} tokens of source, about ${cost:,.2f}"
 
 
 def portions(paths: Sequence[str]) -> list[list[str]]:

@@ -8,7 +8,7 @@ Not `ast`: it knows the running interpreter's grammar alone, and rejects what a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +24,7 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
@@ -35,7 +35,8 @@ _CALLABLE: Final = frozenset({"function", "method", "constructor"})
 _BLANKS: Final = re.compile(r"\s+")
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
 _BRANCH: Final = re.compile(r"\b(?:if|elif|for|while|case|catch|except|when|unless)\b|&&|\|\|")
-_NOTES: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+_MARKS: Final = ("TODO", "FIXME", "XXX", "HACK")
+_NOTES: Final = re.compile(rf"\b(?:{'|'.join(_MARKS)})\b")
 _MAIN: Final = {
     "Python": re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE),
     "Go": re.compile(r"^func main\(\)", re.MULTILINE),
@@ -172,7 +173,17 @@ def _nested(definitions: list[tuple[Node, str, str]], data: bytes, language: Lan
             open_ones.pop()
         symbols.append(_symbol((node, kind, name), open_ones, data, source, language))
         open_ones.append((end, name, kind in _CALLABLE or bool(open_ones and open_ones[-1][2])))
-    return tuple(symbols[:MOST_SYMBOLS])
+    return _scrubbed(symbols[:MOST_SYMBOLS])
+
+
+def _scrubbed(symbols: list[Symbol]) -> tuple[Symbol, ...]:
+    """Take secrets out of all at once: signatures and docs hold no line ends, and redaction keeps lines."""
+    texts = [text for symbol in symbols for text in (symbol.signature, symbol.doc)]
+    scrubbed, count = redact("\n".join(texts))
+    if not count:
+        return tuple(symbols)
+    lines = iter(scrubbed.split("\n"))
+    return tuple(replace(symbol, signature=next(lines), doc=next(lines)) for symbol in symbols)
 
 
 def _symbol(
@@ -195,8 +206,8 @@ def _symbol(
         name,
         row + 1,
         node.end_point[0] + 1,
-        redact(signature)[0],
-        redact(doc)[0],
+        signature,
+        doc,
         ".".join(name for _, name, _ in open_ones),
         _is_public(name, signature, kind, language.name),
         in_function,
@@ -215,13 +226,21 @@ def _signature(node: Node, body: Node | None, data: bytes) -> str:
     # Cut from the file's bytes: node.text copies a whole class for its first line.
     longest = node.start_byte + 4 * LONGEST_SIGNATURE
     if body is not None:
-        raw = data[node.start_byte : min(body.start_byte, longest)]
+        raw = data[node.start_byte : min(_head_end(body), longest)]
     else:
         raw = data[node.start_byte : min(node.end_byte, longest)].split(b"{", 1)[0]
     text = (
         _BLANKS.sub(" ", raw.decode("utf-8", "replace")).strip().rstrip("{:;= ").removesuffix("=>").rstrip()
     )
     return text if len(text) <= LONGEST_SIGNATURE else text[: LONGEST_SIGNATURE - 1] + "…"
+
+
+def _head_end(body: Node) -> int:
+    """Return where the body begins, or the comments between it and the colon of a Python definition."""
+    last = body.prev_sibling
+    while last is not None and last.type == "comment":
+        body, last = last, last.prev_sibling
+    return body.start_byte
 
 
 def _doc(body: Node | None, source: list[bytes], row: int, language: Language) -> str:
@@ -250,7 +269,7 @@ def _notable(text: str, root: Node, symbols: tuple[Symbol, ...]) -> list[str]:
     notes = []
     if root.has_error:
         notes.append("has syntax that the parser did not understand; the outline may miss something")
-    marks = len(_NOTES.findall(text))
+    marks = len(_NOTES.findall(text)) if any(mark in text for mark in _MARKS) else 0
     if marks:
         notes.append(f"{marks} TODO or FIXME")
     longest = max(

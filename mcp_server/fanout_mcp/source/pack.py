@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,21 +84,14 @@ def numbered(packed: Packed, fence: str) -> str:
     lines = packed.text.split("\n")
     body = "\n".join(f"{number}\t{line}" for number, line in enumerate(lines, 1))
     note = " (cut: only its first lines)" if packed.cut else ""
-    return f"{fence} begins {_shown(packed.path)}{note}\n{body}\n{fence} ends"
+    return f"{fence} begins {shown(packed.path)}{note}\n{body}\n{fence} ends"
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """A name is data too: one with line ends must not look like a second line of ours."""
-    return path.encode("unicode_escape").decode("ascii") if not path.isprintable() else path
+    return path if path.isprintable() else path.encode("unicode_escape").decode("ascii")
 
 
-def mirror_file(item: Json) -> Json:
-    """Write `[root, path, target]` scrubbed below the target folder; return why not, or an empty text."""
-    root, path, target = item
-    packed = pack(Path(root), path, 1_000_000)
-    if packed.skipped:
-        return packed.skipped
-    copy = Path(target) / path
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(packed.text, encoding="utf-8", errors="replace")
-    return ""
+def listed(paths: Sequence[str]) -> str:
+    """Names for a prompt: each in quotes, so that none can pass for words of ours."""
+    return ", ".join(f'"{shown(path)}"' for path in paths)

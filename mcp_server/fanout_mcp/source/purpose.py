@@ -10,6 +10,10 @@ from fanout_mcp.source.outline import Outline, Symbol
 LONGEST: Final = 160
 LONGEST_SIGNATURE: Final = 120
 LONGEST_DOC: Final = 80
+LONGEST_BARE: Final = 40
+MOST_SYMBOLS: Final = 800
+LONGEST_SYMBOLS: Final = 36_000
+"""Characters of all rows of a file: one file's answer stays below what a client shows."""
 
 _FUNCTIONS: Final = frozenset({"function", "method", "constructor"})
 _NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
@@ -43,12 +47,18 @@ def derived(outline: Outline) -> str:
     return f"{outline.language or 'text'} without definitions, {outline.lines} lines"
 
 
-def symbols(outline: Outline, most: int = 400) -> list[str]:
-    """Return every public symbol as `line signature - doc`, members indented below what holds them."""
+def symbols(outline: Outline, most: int = MOST_SYMBOLS) -> list[str]:
+    """Return every public symbol as `line signature - doc`, members indented below what holds them.
+
+    A file with very many gets shorter rows, so that all names still fit an answer.
+    """
     shown = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
     holders = {_full(symbol) for symbol in shown}
     shown = [symbol for symbol in shown if not symbol.parent or symbol.parent in holders]
-    rows = [_row(symbol) for symbol in shown[:most]]
+    for form in (_row, _signed, _bare):
+        rows = [form(symbol) for symbol in shown[:most]]
+        if sum(map(len, rows)) <= LONGEST_SYMBOLS:
+            break
     return rows + [f"and {len(shown) - most} more"] * (len(shown) > most)
 
 
@@ -62,14 +72,25 @@ def dependencies(outline: Outline, most: int = 20) -> list[str]:
 
 
 def _row(symbol: Symbol) -> str:
+    doc = f" - {_cut(symbol.doc, LONGEST_DOC)}" if symbol.doc else ""
+    return _signed(symbol) + doc
+
+
+def _signed(symbol: Symbol) -> str:
     text = symbol.signature
     for noise in _NOISE:
         text = text.removeprefix(noise)
     if symbol.name.rpartition(".")[2] not in text:
         text = symbol.name
-    doc = f" - {_cut(symbol.doc, LONGEST_DOC)}" if symbol.doc else ""
-    indent = " " * (symbol.parent.count(".") + bool(symbol.parent))
-    return f"{indent}{symbol.line} {_cut(text, LONGEST_SIGNATURE)}{doc}"
+    return f"{_indent(symbol)}{symbol.line} {_cut(text, LONGEST_SIGNATURE)}"
+
+
+def _bare(symbol: Symbol) -> str:
+    return f"{_indent(symbol)}{symbol.line} {_cut(symbol.name, LONGEST_BARE)}"
+
+
+def _indent(symbol: Symbol) -> str:
+    return " " * (symbol.parent.count(".") + bool(symbol.parent))
 
 
 def _full(symbol: Symbol) -> str:

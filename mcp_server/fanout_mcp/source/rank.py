@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fanout_mcp.source.modules import is_test
+from fanout_mcp.source.modules import Graph, is_test
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.read import Skipped, read
 from fanout_mcp.types import Json
@@ -158,11 +158,13 @@ def count_file(item: Json) -> Json:
 
 def rank(
     question: str,
-    outlines: Sequence[Outline],
+    paths: Sequence[str],
+    known: Graph,
     bodies: Mapping[str, tuple[int, Mapping[str, int]]],
     most: int = 10,
 ) -> list[Ranked]:
     """Return the files that matter for the question, best first."""
+    outlines = [known.outlines[path] for path in paths]
     wanted = terms(question)
     names = {outline.path: _names(outline) for outline in outlines}
     body = _bm25(wanted, bodies)
@@ -177,9 +179,11 @@ def rank(
         score += MENTION * _mentioned(one, mentions)
         if score > 0:
             scores[one.path] = score * (TEST_WEIGHT if is_test(one.path) else 1.0)
-    known = {one.path: one for one in outlines}
     best = sorted(scores, key=lambda path: (-scores[path], path))[:most]
-    return [Ranked(path, round(scores[path], 2), _symbols(known[path], wanted, mentions)) for path in best]
+    return [
+        Ranked(path, round(scores[path], 2), _symbols(known.outlines[path], wanted, mentions))
+        for path in best
+    ]
 
 
 def _names(outline: Outline) -> Counter[str]:

@@ -6,13 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fanout_mcp.source.bound import tokens_of
 from fanout_mcp.source.tokens import ESTIMATOR, saving
 from fanout_mcp.types import Json, Outcome, Usage
 
-NAMED = 5
+NAMED: Final = 5
 """Skipped files that are named, for each reason; the others are counted."""
+
+REASONS: Final = 8
+LONGEST_NAME: Final = 120
 
 
 @dataclass(slots=True)
@@ -25,6 +29,10 @@ class Receipt:
     calls: int = 0
     cached: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+    """Statements of a model that cited what does not exist."""
+    cache: str = ""
+    """Why answers were not kept; empty when they were, or when none was asked for."""
     usage: Usage = field(default_factory=Usage)
     _skipped: dict[str, list[str]] = field(default_factory=dict)
 
@@ -49,8 +57,8 @@ class Receipt:
             "read": self.read,
             "cut": self.cut,
             "skipped": {
-                reason: {"count": len(paths), "paths": paths[:NAMED]}
-                for reason, paths in self._skipped.items()
+                reason: {"count": len(paths), "paths": [path[:LONGEST_NAME] for path in paths[:NAMED]]}
+                for reason, paths in self._reasons()
             },
             "tokens_raw": raw_tokens,
             "tokens_returned": returned,
@@ -64,5 +72,15 @@ class Receipt:
             "elapsed_s": round(time.monotonic() - self.started, 3),
         }
         if self.failed:
-            fields["failed"] = dict(self.failed.most_common(NAMED))
+            fields["failed"] = {why[:200]: count for why, count in self.failed.most_common(NAMED)}
+        if self.dropped:
+            fields["dropped"] = self.dropped
+        if self.cache:
+            fields["cache"] = self.cache
         return fields
+
+    def _reasons(self) -> list[tuple[str, list[str]]]:
+        """Most frequent first; a hostile repository can make up any number of them."""
+        ordered = sorted(self._skipped.items(), key=lambda item: -len(item[1]))
+        rest = [path for _, paths in ordered[REASONS:] for path in paths]
+        return [*ordered[:REASONS], *([("other reasons", rest)] if rest else [])]

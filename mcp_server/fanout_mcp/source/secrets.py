@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -67,6 +67,9 @@ NOT_SECRET: Final = (
 
 SECRET_FOLDERS: Final = frozenset({".aws", ".ssh", ".gnupg", ".git", ".kube", ".docker", ".azure", ".gcloud"})
 
+_SECRET_NAME: Final = re.compile("|".join(map(translate, SECRET_NAMES)))
+_NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
+
 _RULES: Final = (
     (
         "pem",
@@ -106,11 +109,15 @@ _HEADERS: Final = re.compile(
 _URL: Final = re.compile(r"(://[^\s:/@\"'<>{}$%]{0,100}:)([^\s/@\"'<>{}$]{3,200})(?=@)")
 _SHAPED: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _RULES))
 
-_HINT: Final = re.compile(
-    r"-----BEGIN|AKIA|ASIA|AIDA|AROA|\bgh[pousr]_|github_pat|glpat-|\bxox|hooks\.slack|\bsk-|AIza|\bya29|GOCSPX"
-    r"|_live_|_test_|whsec|npm_|pypi-|\bhf_|\bSG\.|\beyJ|(?i:AccountKey|SharedAccessKey)="
+_HINTS: Final = tuple(
+    """-----BEGIN AKIA ASIA AIDA AROA ghp_ gho_ ghu_ ghs_ ghr_ github_pat glpat- xoxa- xoxb- xoxe- xoxo- xoxp-
+    xoxr- xoxs- hooks.slack sk- AIza ya29 GOCSPX _live_ _test_ whsec npm_ pypi- hf_ SG. eyJ""".split()  # noqa: SIM905 - read as a line of words
 )
-"""Texts without any of these hold nothing that a shape could match; most end here."""
+_LOWER_HINTS: Final = ("accountkey=", "sharedaccesskey=")
+"""Texts without any of these hold nothing that a shape could match; most end here, found by plain search."""
+
+_KEYWORDS: Final = ("passw", "secret", "token", "key", "credential", "bearer")
+_HEADER_NAMES: Final = ("authorization", "x-api-key")
 
 _HARMLESS: Final = re.compile(
     r"(?ix)^(?: [<{$%].* | .*(?:example|placeholder|changeme|your[-_]|xxxx|\*\*\*\*|redacted|dummy).*"
@@ -125,9 +132,7 @@ def is_secret_path(path: str) -> bool:
     if any(part in SECRET_FOLDERS for part in parts[:-1]):
         return True
     name = (parts[-1] if parts else "").lower()
-    if any(fnmatchcase(name, pattern) for pattern in NOT_SECRET):
-        return False
-    return any(fnmatchcase(name, pattern) for pattern in SECRET_NAMES)
+    return bool(_SECRET_NAME.match(name)) and not _NO_SECRET_NAME.match(name)
 
 
 def redact(text: str) -> tuple[str, int]:
@@ -143,11 +148,16 @@ def redact(text: str) -> tuple[str, int]:
 
         return inner
 
-    if _HINT.search(text):
+    lower = text.lower()
+    if any(hint in text for hint in _HINTS) or any(hint in lower for hint in _LOWER_HINTS):
         text = _SHAPED.sub(counted(_shaped), text)
-    text = _URL.sub(counted(lambda m: f"{m[1]}<redacted:url-password>"), text)
-    text = _HEADERS.sub(counted(lambda m: f"{m[1]}<redacted:header>"), text)
-    return _KEYWORDED.sub(counted(_keyworded), text), count
+    if "://" in text and "@" in text:
+        text = _URL.sub(counted(lambda m: f"{m[1]}<redacted:url-password>"), text)
+    if any(name in lower for name in _HEADER_NAMES):
+        text = _HEADERS.sub(counted(lambda m: f"{m[1]}<redacted:header>"), text)
+    if any(word in lower for word in _KEYWORDS):
+        text = _KEYWORDED.sub(counted(_keyworded), text)
+    return text, count
 
 
 def _shaped(match: re.Match[str]) -> str:
