@@ -34,7 +34,7 @@ from fanout_mcp.source.discover import reasons
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.types import Json, Outcome, Progress, Usage
 
-PER_RULE = 20
+PER_RULE: dict[Focus, int] = {"security": 20, "bugs": 20, "performance": 10, "architecture": 10, "style": 3}
 """Findings of one rule that are listed; critical and high ones all are, the report has the rest."""
 DEADLINE_S = 600.0
 MOST_REVIEWERS = 8
@@ -202,7 +202,7 @@ def _render(
 ) -> dict[str, Json]:
     # A quote may hold a key; it stays in the file and out of every result.
     findings = [replace(finding, quote=redact(finding.quote)[0]) for finding in findings]
-    listed, over = capped(findings, PER_RULE)
+    listed, over = capped(findings, PER_RULE[args.focus])
     first = set(listed)
     findings = [*listed, *(finding for finding in findings if finding not in first)]
     end = len(listed) if args.cursor < len(listed) else len(findings)
