@@ -16,7 +16,8 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from fanout_hooks import gate
-from fanout_hooks.gate import AGENT_TOOLS, History
+from fanout_hooks.gate import AGENT_TOOLS
+from fanout_hooks.gate_history import History
 from fanout_hooks.transcript import HookRun, Message, Prompt, Transcript, Use
 
 Kind = Literal["sequential agents", "sequential calls", "slow hook", "racing hooks"]

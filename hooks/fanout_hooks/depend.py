@@ -1,13 +1,16 @@
-"""Does an agent call depend on what an earlier agent answered or did? Words in, a reason out; nothing else.
+"""Does an agent call depend on what earlier agents answered or did? Words in, a reason out; nothing else.
 
-A call depends when one of these holds, tried in this order:
+A call depends when one of these holds, tried in this order (the words stand in depend_words.py):
 
 1. it says so: a line `depends on: ...`;
-2. it refers back: "based on", "found above", "the earlier report", "those files", "now that", and their like;
-3. it names what only the earlier answer contains: a path, an identifier, a number, a quoted phrase that stood
-   neither in the human's prompt nor in the earlier agent's own task;
-4. it checks what the earlier agent made: the earlier task was to change something, this one is to test,
-   review or describe.
+2. the human asked for an order: "one by one", "first ... then";
+3. it refers back: "based on", "found above", "the earlier report", "those files", "now that", and their like;
+4. it names what only the earlier answer contains: a path, an identifier, a number, a quoted phrase, unusual
+   words that stood neither in the human's prompt nor in the earlier agent's own task. What answers before that
+   one contain counts too, unless the two tasks are alike: then they could have gone together;
+5. the earlier agent didn't get to its end, or this is the same task: a second attempt;
+6. the earlier agent changed something, and this one works on the same, checks it, or stands on it;
+7. it changes or decides what the earlier agent looked into.
 
 When in doubt the answer is yes: a needless sequence costs seconds, a wrong block costs trust.
 """
@@ -15,137 +18,126 @@ When in doubt the answer is yes: a needless sequence costs seconds, a wrong bloc
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
-SAYS_SO = re.compile(r"\bdepends?\s+(?:up)?on\s*:", re.IGNORECASE)
+from fanout_hooks import depend_words as words
 
-_NOUN = (
-    r"(?:answers?|results?|reports?|findings?|outputs?|summar(?:y|ies)|analys[ie]s|explorations?|"
-    r"investigations?|research|inventory|diagnos[ie]s|recommendations?|suggestions?|conclusions?)"
-)
-_AGENT = (
-    rf"(?:agents?|{_NOUN}|audits?|reviews?|lists?|plans?|designs?|proposals?|scans?|searches|surveys?|steps?)"
-)
-_EARLIER = r"(?:earlier|previous(?:ly)?|prior|preceding|first|last|initial|other|former|above|recent)"
-_CHANGE = r"(?:changes?|fix(?:es)?|patch(?:es)?|edits?|refactor(?:ing)?|rewrite|additions?|commits?)"
-_THING = (
-    r"(?:files?|functions?|modules?|issues?|bugs?|problems?|errors?|failures?|causes?|class(?:es)?|"
-    r"hypothes[ie]s|candidates?|places?|call\s+sites?|tests?|spots?|risks?|approach(?:es)?|options?)"
-)
-_FORWARD = r"(?!\s*[:(]|\s+(?:in|at|under|from|of)\s+(?:the\b|an?\b|[\w.-]*/|\w+\.\w))"
-"""What follows points forward ("these files: a.py") or to the project ("the results of the query")."""
-_SAW = (
-    r"(?:found|identified|discovered|uncovered|reported|located|listed|flagged|mentioned|produced|wrote|made|"
-    r"suggested|recommended|proposed|concluded|implemented|added|changed|fixed|written|created|refactored)"
-)
-
-_THE = r"(?:the|its|their|that|this|these|those)"
-_WITH = r"(?:use|using|with|from|given|per|following|in|apply|follow|take|read|extend|on)"
-_DO = r"(?:implement|follow|apply|execute|carry\s+out)"
-_DOUBT = r"(?:confirm|verify|validate|reproduce|refute|challenge|falsify)"
-
-REFERS_BACK = re.compile(
-    "|".join(
-        (
-            r"\b(?:based|building|relying|drawing|acting)\s+(?:up)?on\b",
-            r"\babove\b(?!\s+\d)|\b(?:aforementioned|previously|beforehand)\b",
-            r"\bearlier\b(?!\s+(?:than|versions?)\b)",
-            rf"\b(?:the|its|their|an?|your|that|this)\s+{_EARLIER}\s+{_AGENT}\b",
-            rf"\b{_WITH}\s+{_THE}\s+(?:\w+\s+)?{_NOUN}\b{_FORWARD}",
-            rf"\b{_DO}\s+{_THE}\s+(?:\w+\s+)?(?:{_NOUN}|plans?|designs?|proposals?|steps?)\b{_FORWARD}",
-            rf"\b(?:these|those|that|this)\s+(?:\w+\s+)?(?:{_NOUN}|{_THING})\b{_FORWARD}",
-            rf"\bas\s+(?:{_SAW}|described|noted|planned|designed|explained)\b",
-            r"\baccording\s+to\s+(?:the|its|their|that|this)\b",
-            r"\bnow\s+that\b|\bfollow(?:ing)?[\s-]?up\b|\bnext\s+step\b|\bdouble[\s-]check\b|\bsecond\s+opinion\b",
-            r"\b(?:given|since|because)\s+(?:that\s+)?(?:we|you|it|they|the\s+agent)\b",
-            r"^\s*(?:continue|proceed|carry\s+on|resume)\b",
-            r"\bwe\s+(?:now\s+)?(?:know|learn(?:ed|t)|saw|have\s+seen)\b|\bit\s+turn(?:s|ed)\s+out\b",
-            rf"\b{_SAW}\s+by\s+(?:the|that|this|an)\b",
-            rf"\b(?:it|they|we|agent|explorer|reviewer|researcher)\s+(?:has\s+|have\s+|had\s+|just\s+)*{_SAW}\b",
-            rf"\b(?:was|were|just)\s+(?:just\s+|been\s+)*{_SAW}\b",
-            rf"\b(?:has|have)\s+(?:just\s+)?been\s+{_SAW}\b",
-            rf"\b(?:the|this|that|these|those|its|their|our|your)\s+(?:\w+\s+)?{_CHANGE}\b(?!\s*-?log){_FORWARD}",
-            r"\b(?:the|these|those|its)\s+(?:newly|freshly|just)\s+\w+",
-            r"\bthe\s+(?:rest|remaining|remainder)\b",
-            rf"\b{_DOUBT}\s+(?:that|this|these|those|its|each)\b",
-        )
-    ),
-    re.IGNORECASE | re.MULTILINE,
-)
-
-FOUND = re.compile(r"\b(?:found|identified|discovered|uncovered|located)\b", re.IGNORECASE)
-REPORT_WHAT_IS_FOUND = re.compile(
-    r"\b(?:report|list|return|describe|summari[sz]e|note|give|show|document|mention|flag|count|collect|tell|"
-    r"any|all|every|each|anything|everything|what(?:ever)?)\b[^.\n;]{0,60}\b(?:found|identified|discovered|"
-    r"uncovered|located)\b(?!\s+(?:above|earlier|before|by|previously))",
-    re.IGNORECASE,
-)
-
-CHANGES = re.compile(
-    r"\b(?:implement|fix|refactor|write|add|create|update|migrate|rename|install|generate|apply|build|edit|"
-    r"remove|delete|replace|convert|port|upgrade|rewrite|extract|move|patch|set\s+up|scaffold|repair|bump|"
-    r"introduce|change)\b",
-    re.IGNORECASE,
-)
-CHECKS = re.compile(
-    r"\b(?:test|tests|re-?run|run|review|verify|validate|check|benchmark|lint|measure|commit|document|audit|"
-    r"deploy|profile|compare|type-?check|build|release|describe|summari[sz]e|inspect|confirm|proofread)\b",
-    re.IGNORECASE,
-)
-READS_ONLY = frozenset({"explore", "plan"})
-"""Built-in agent types that can't write, whatever their task says."""
+SHORT_ANSWER = 400
+"""An answer this short that speaks of failure is one; in a long one it is a finding."""
+ALIKE = 0.5
+"""The share of words that the first sentences of two tasks of one kind have in common."""
+UNUSUAL_WORDS = 2
+PHRASE = 5
+"""So many words in a row are no chance."""
 
 PATH = re.compile(r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*\w|\b[\w-]+\.[A-Za-z]\w{0,5}\b(?::\d+)?")
 IDENTIFIER = re.compile(
-    r"\b(?:[A-Za-z]+_\w+|_\w{2,}|[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*|[A-Z]{2,}[-_]?\d+|\w+\(\)|"
-    r"(?=[0-9a-f]*\d)[0-9a-f]{7,40})"
+    r"\b(?:[A-Za-z]+_\w+|_\w{2,}|[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*|[A-Z]{2,}[-_]?\d+|[A-Z][A-Z0-9]{2,}|\w+\(\)|"
+    r"(?=[0-9a-f]*\d)[0-9a-f]{7,40})|(?<!\w)--[a-z][\w-]+"
 )
-NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*\d(?!\w)|(?<=:)\d+\b")
+HYPHENATED = re.compile(r"(?<![\w/.-])[a-z]{2,}(?:-[a-z0-9]+)+(?![\w/.-])")
+NUMBER = re.compile(
+    r"(?<![\w.])v?\d[\d,.]*\d(?!\w)(?!\s*(?:words?|lines?|bullets?|sentences?|findings|items|points|characters|tokens)\b)"
+    r"|(?<=:)\d+\b",
+    re.IGNORECASE,
+)
 QUOTED = re.compile(
-    r"`([^`\n]{2,200})`|\"([^\"\n]{4,200})\"|“([^”\n]{4,200})”|(?<!\w)'([^'\n]{4,200})'(?!\w)"
+    r"`([^`\n]{2,200})`|\"([^\"\n]{4,200})\"|“([^”\n]{4,200})”|«([^»\n]{4,200})»|„([^“\n]{4,200})“"
+    r"|「([^」\n]{2,200})」|(?<!\w)'([^'\n]{4,200})'(?!\w)"
 )
 PROPER_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{3,}\w*\b")
+WORD = re.compile(r"[^\W\d_]+")
+CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]+")
+UNIT = re.compile(r"(?<=\d)(?=(?:ms|s|min|h|kb|mb|gb|px|x)\b)|(?<=\d)(?=%)", re.IGNORECASE)
+SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 
 
-def why(task: str, earlier_task: str, earlier_answer: str, known: str, earlier_kind: str = "") -> str:
-    """Return in a few words why `task` depends on the earlier agent, or "" when it doesn't.
+class Earlier(NamedTuple):
+    """An agent that ran before: its task ("name\\nprompt"), what it answered, its subagent_type."""
 
-    `known` is what stood before that agent ran: the human's prompt. `earlier_kind` is its subagent_type.
+    task: str
+    answer: str = ""
+    kind: str = ""
+
+
+def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
+    """Return in a few words why `task` depends on an earlier agent, or "" when it doesn't.
+
+    `known` is what stood before any agent ran: the human's prompt. `told` is what agents before `earlier` said.
     """
-    if SAYS_SO.search(task):
+    if words.SAYS_SO.search(task):
         return "it says so"
-    if match := REFERS_BACK.search(task):
+    if words.ONE_BY_ONE.search(known):
+        return "the user asked for an order"
+    if match := words.REFERS_BACK.search(task) or words.ELSEWHERE_REFERS_BACK.search(task):
         return f"it refers back ({_shown(match.group())})"
-    if FOUND.search(REPORT_WHAT_IS_FOUND.sub(" ", task)):
+    if words.FOUND.search(words.REPORT_WHAT_IS_FOUND.sub(" ", task)):
         return "it refers back (found)"
-    if name := _named_by_the_answer_alone(task, earlier_answer, f"{known}\n{earlier_task}"):
-        return f"it names what the earlier answer says ({_shown(name)})"
-    changed = earlier_kind.lower() not in READS_ONLY and CHANGES.search(earlier_task)
-    if changed and CHECKS.search(task) and not _is_only_reading(earlier_task):
-        return "it checks what the earlier agent changed"
-    return ""
+    before = f"{known}\n{earlier.task}"
+    alike = are_alike(task, earlier.task)
+    if name := _named_by_answers_alone(task, earlier.answer, before) or (
+        "" if alike else _named_by_answers_alone(task, told, before)
+    ):
+        return f"it names what an earlier answer says ({_shown(name)})"
+    if _is_another_attempt(task, earlier):
+        return "the earlier agent did not finish this"
+    if reason := _stands_on_changes(task, earlier, alike=alike) or _acts_on_what_was_read(task, earlier):
+        return reason
+    return "its language is not read here" if words.UNREAD_SCRIPT.search(task) else ""
 
 
-def _named_by_the_answer_alone(task: str, answer: str, known: str) -> str:
-    answer_text, known_text = _folded(answer), _folded(known)
+def are_alike(task: str, other: str) -> bool:
+    """Say whether two tasks are one kind of work on two things: the same verb, and most words in common."""
+    one, two = _opening(task), _opening(other)
+    if not one or not two or one[0] != two[0]:
+        return False
+    both = set(one) & set(two)
+    return len(both) >= ALIKE * len(set(one) | set(two))
+
+
+# --- what the answers alone contain ------------------------------------------------------------------------
+
+
+def _named_by_answers_alone(task: str, answers: str, known: str) -> str:
+    answer_text, known_text = _folded(answers), _folded(known)
     if not answer_text:
         return ""
-    for name in _names(task):
+
+    def is_news(name: str) -> bool:
+        return _stands_in(name, answer_text) and not _stands_in(name, known_text)
+
+    for name in _names(_spaced(task)):
         folded = _folded(name)
-        if len(folded) > 1 and _stands_in(folded, answer_text) and not _stands_in(folded, known_text):
+        if len(folded) > 1 and is_news(folded):
             return name
-    return ""
+    prompt = task.partition("\n")[2] or task
+    unusual = sorted({word for word in _content(prompt, _GENERAL) if len(word) >= 5 and is_news(word)})
+    if len(unusual) >= UNUSUAL_WORDS:
+        return ", ".join(unusual)
+    return next((phrase for phrase in _phrases(_folded(prompt)) if is_news(phrase)), "")
 
 
 def _names(task: str) -> list[str]:
     """Every path, identifier, number, quoted phrase and proper name of a task, the longest first."""
     names = {
         match.group().rstrip(".,")
-        for rule in (PATH, IDENTIFIER, NUMBER, PROPER_NAME)
+        for rule in (PATH, IDENTIFIER, NUMBER, PROPER_NAME, HYPHENATED)
         for match in rule.finditer(task)
     }
+    names = {name for name in names if not all(_is_general(part) for part in WORD.findall(name) or ["?"])}
     for match in QUOTED.finditer(task):
         names.add(next(group for group in match.groups() if group))
     return sorted(names, key=lambda name: (-len(name), name))
+
+
+def _phrases(text: str) -> Iterator[str]:
+    """Every run of words that holds something particular."""
+    found = text.split()
+    for start in range(len(found) - PHRASE + 1):
+        run = found[start : start + PHRASE]
+        if any(not _is_general(word) for part in run for word in WORD.findall(part)):
+            yield " ".join(run)
 
 
 def _stands_in(name: str, text: str) -> bool:
@@ -161,16 +153,101 @@ def _stands_in(name: str, text: str) -> bool:
     return False
 
 
-def _is_only_reading(task: str) -> bool:
-    return bool(
-        re.search(
-            r"\b(?:do\s+not|don't|never|without)\s+(?:\w+\s+)?(?:edit|chang|modif|writ)", task, re.IGNORECASE
-        )
-    )
+# --- what the earlier agent did ----------------------------------------------------------------------------
+
+
+def _is_another_attempt(task: str, earlier: Earlier) -> bool:
+    if _folded(task) == _folded(earlier.task):
+        return True
+    return len(earlier.answer) <= SHORT_ANSWER and bool(words.DID_NOT_FINISH.search(earlier.answer))
+
+
+def _stands_on_changes(task: str, earlier: Earlier, *, alike: bool) -> str:
+    reads_only = earlier.kind.lower() in words.READS_ONLY or words.WRITES_NOTHING.search(earlier.task)
+    if reads_only or not words.CHANGES.search(earlier.task):
+        return ""
+    if name := _shared_name(task, earlier.task):
+        return f"both work on {_shown(name)}, which the earlier agent changed"
+    if alike:
+        return ""
+    if words.CHECKS.search(task):
+        return "it checks what the earlier agent changed"
+    if words.FOUNDATION.search(earlier.task):
+        return "it stands on what the earlier agent set up"
+    if shared := _shared_subject(task, earlier.task):
+        return f"it works on what the earlier agent changed ({shared})"
+    return ""
+
+
+def _acts_on_what_was_read(task: str, earlier: Earlier) -> str:
+    acts = words.CHANGES.search(task) or words.DECIDES.search(task)
+    planned = earlier.kind.lower() == "plan" or words.DECIDES.search(earlier.task)
+    if planned and words.CHANGES.search(task) and not words.CHANGES.search(earlier.task):
+        return "it carries out what was planned"
+    changed = words.CHANGES.search(earlier.task) and earlier.kind.lower() not in words.READS_ONLY
+    shared = _shared_subject(task, earlier.task)
+    if acts and not changed and shared:
+        return f"it acts on what the earlier agent looked into ({shared})"
+    if words.IN_DEPTH.search(task) and not words.IN_DEPTH.search(earlier.task) and shared:
+        return f"it goes deeper into what the earlier agent looked into ({shared})"
+    return ""
+
+
+def _shared_name(task: str, other: str) -> str:
+    """Return a path, identifier or quoted phrase that stands in both; a folder shares what is below it."""
+    mine, theirs = _names(_spaced(task)), _names(_spaced(other))
+    for name in mine:
+        for own in theirs:
+            if name == own or name.startswith(own + "/") or own.startswith(name + "/"):
+                return name
+    return ""
+
+
+def _shared_subject(task: str, other: str) -> str:
+    mine = {_stem(word): word for word in _content(task, _COMMON)}
+    theirs = {_stem(word) for word in _content(other, _COMMON)}
+    return next((word for stem, word in sorted(mine.items()) if stem in theirs), "")
+
+
+# --- words -------------------------------------------------------------------------------------------------
+
+
+def _content(text: str, but: frozenset[str]) -> list[str]:
+    """Return the words that say what a text is about: all but some, however inflected."""
+    found = (word.casefold() for word in WORD.findall(_spaced(text)))
+    return [word for word in found if len(word) >= 3 and word not in but and _stem(word) not in but]
+
+
+def _is_general(word: str) -> bool:
+    folded = word.casefold()
+    return len(folded) < 2 or folded in _GENERAL or _stem(folded) in _GENERAL
+
+
+def _stem(word: str) -> str:
+    """Cut what inflects: `caching`, `cached` and `caches` are one word."""
+    for ending in ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "er", "es", "e", "s", "y"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+_COMMON = words.COMMON | frozenset(map(_stem, words.COMMON))
+_GENERAL = words.GENERAL | frozenset(map(_stem, words.GENERAL))
+
+
+def _opening(task: str) -> list[str]:
+    """Return the words of the first sentence of the prompt."""
+    prompt = (task.partition("\n")[2] or task).strip()
+    return [word.casefold() for word in WORD.findall(SENTENCE_END.split(prompt, maxsplit=1)[0])]
+
+
+def _spaced(text: str) -> str:
+    """Set Chinese and Japanese apart from Latin names, and numbers from their units."""
+    return UNIT.sub(" ", CJK.sub(r" \g<0> ", text))
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return re.sub(r"(?<=\d),(?=\d)", "", " ".join(_spaced(text).casefold().split()))
 
 
 def _shown(text: str) -> str:

@@ -6,6 +6,7 @@ A file and not memory, because warm and cold hooks of one session may alternate.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -14,14 +15,15 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from fanout_hooks.gate import Agent, Call, History, Scope, Verdict
+from fanout_hooks.gate import Verdict
+from fanout_hooks.gate_history import Agent, Call, History, Scope
 
-LOCK_WAIT_S = 2.0
-"""A decision holds the lock for about a millisecond; longer means a stopped process."""
 KEEP_SESSIONS_S = 7 * 24 * 3600
 MAX_BYTES = 4 << 20
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What reading something else than our own JSON comes to."""
 Step = Callable[[History], tuple[History, Verdict]]
 
 
@@ -39,30 +41,55 @@ def folder(env: dict[str, str]) -> str:
     return os.path.join(base, "fanout", "gate")
 
 
-def update(where: str, session: str, step: Step, wait_s: float = LOCK_WAIT_S) -> Verdict:
-    """Run one pure step on a session's history, under its lock. Raises Unusable."""
-    name = hashlib.sha256(session.encode("utf-8", "replace")).hexdigest()[:32]
-    path = os.path.join(where, name + ".json")
+class Done(NamedTuple):
+    """What a step came to, and what was wrong with the state before it."""
+
+    verdict: Verdict
+    note: str = ""
+
+
+def attempt(where: str, session: str, step: Step) -> Done | None:
+    """Run one pure step on a session's history, under its lock. None: somebody else holds it now.
+
+    It never waits, for it is called in a loop that serves other events too. Raises Unusable.
+    """
+    path = _path(where, session)
     try:
-        os.makedirs(where, mode=0o700, exist_ok=True)
-        with _locked(os.path.join(where, name + ".lock"), wait_s):
-            before = _read(path)
+        with _locked(path + ".lock", where) as is_ours:
+            if not is_ours:
+                return None
+            before, note = _read(path)
             after, verdict = step(before)
             if after != before:
+                is_new = not os.path.exists(path)
                 _write(path, after)
+                if is_new:
+                    sweep(where, time.time())
     except OSError as error:
         raise Unusable(f"{where}: {error.strerror or error}") from error
-    return verdict
+    return Done(verdict, note)
 
 
 def peek(where: str, session: str) -> History:
     """Return a session's history as it stands (files are replaced whole, so no lock is needed)."""
-    name = hashlib.sha256(session.encode("utf-8", "replace")).hexdigest()[:32]
-    return _read(os.path.join(where, name + ".json"))
+    try:
+        raw = _load(_path(where, session))
+        return History() if raw is None else _from_json(json.loads(raw))
+    except OSError as error:
+        raise Unusable(f"{where}: {error.strerror or error}") from error
+    except DAMAGE:
+        return History()  # whoever takes the next step, under the lock, sets it aside
+
+
+def _path(where: str, session: str) -> str:
+    return os.path.join(where, hashlib.sha256(session.encode("utf-8", "replace")).hexdigest()[:32] + ".json")
 
 
 def sweep(where: str, now: float) -> int:
-    """Remove what sessions of more than a week ago left; return how many files went."""
+    """Remove what sessions of more than a week ago left; return how many files went.
+
+    A lock's own time says nothing (it is never written): it goes with its session.
+    """
     gone = 0
     try:
         names = os.listdir(where)
@@ -71,7 +98,7 @@ def sweep(where: str, now: float) -> int:
     for name in names:
         path = os.path.join(where, name)
         try:
-            if now - os.lstat(path).st_mtime > KEEP_SESSIONS_S:
+            if now - _last_used(path) > KEEP_SESSIONS_S:
                 os.unlink(path)
                 gone += 1
         except OSError:
@@ -79,39 +106,57 @@ def sweep(where: str, now: float) -> int:
     return gone
 
 
+def _last_used(path: str) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return os.lstat(path.removesuffix(".lock")).st_mtime
+    return os.lstat(path).st_mtime
+
+
 @contextmanager
-def _locked(path: str, wait_s: float) -> Iterator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _locked(path: str, where: str) -> Iterator[bool]:
+    fd = _open_lock(path, where)
     try:
-        until = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Unusable("another process has held the gate's lock for too long") from None
-                time.sleep(0.002)
-        yield
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(fd)
 
 
-def _read(path: str) -> History:
+def _open_lock(path: str, where: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        os.makedirs(where, mode=0o700, exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
+def _read(path: str) -> tuple[History, str]:
+    """Return the history and, when the file was damaged and set aside, a note that says so."""
+    raw = _load(path)
+    if raw is None:
+        return History(), ""
+    try:
+        return _from_json(json.loads(raw)), ""
+    except DAMAGE:
+        os.replace(path, path + ".damaged")  # kept for whoever wonders; the session starts anew
+        return History(), f"had a damaged history: it is set aside as {path}.damaged, and a new one begun"
+
+
+def _load(path: str) -> bytes | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return History()
+        return None
     with os.fdopen(fd, "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
             raise Unusable(f"{path} is not a file of ours")
-        raw = file.read(MAX_BYTES + 1)
-    try:
-        return _from_json(json.loads(raw))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        os.replace(path, path + ".damaged")  # kept for whoever wonders; the session starts anew
-        return History()
+        return file.read(MAX_BYTES + 1)
 
 
 def _write(path: str, history: History) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fanout_hooks import gate_state
-from fanout_hooks.gate import PASS, Agent, Call, History, Scope, Verdict
+from fanout_hooks.gate import PASS, Verdict
+from fanout_hooks.gate_history import Agent, Call, History, Scope
 
 
 def remember(agent: str) -> gate_state.Step:
@@ -23,60 +24,67 @@ def remember(agent: str) -> gate_state.Step:
     return step
 
 
+def update(where: str, session: str, step: gate_state.Step) -> gate_state.Done:
+    """Take a step, waiting for the lock as whoever else holds it is a process of this test."""
+    while (done := gate_state.attempt(where, session, step)) is None:
+        continue
+    return done
+
+
 def test_what_was_put_in_comes_out_again(tmp_path: Path) -> None:
-    call = Call("toolu_1", "Explore", "Explore auth", "Explore", finished=True, agent="a", answer='"x"\n')
+    call = Call("toolu_1", "Explore", "Explore auth", "Explore", finished=True, failed=True, agent="a", answer='"x"\n')
     history = History(
-        {"main": Scope("p", (call,), (call,), "s", True, True, ("k",), ("i",), True)}, {"a": Agent(True, "x")}
+        {"main": Scope("p", (call,), (call,), "t", "s", True, True, ("k",), ("i",), True)}, {"a": Agent(True, "x")}
     )
-    gate_state.update(str(tmp_path), "s", lambda _: (history, PASS))
+    update(str(tmp_path), "s", lambda _: (history, PASS))
     assert gate_state.peek(str(tmp_path), "s") == history
 
 
 def test_a_damaged_file_is_set_aside_and_the_session_starts_anew(tmp_path: Path) -> None:
-    gate_state.update(str(tmp_path), "s", remember("a"))
+    update(str(tmp_path), "s", remember("a"))
     (file,) = tmp_path.glob("*.json")
     file.write_text('{"scopes": [', encoding="utf-8")
-    gate_state.update(str(tmp_path), "s", remember("b"))
+    assert "set aside" in update(str(tmp_path), "s", remember("b")).note
     assert set(gate_state.peek(str(tmp_path), "s").agents) == {"b"}
     assert len(list(tmp_path.glob("*.damaged"))) == 1
 
 
 @pytest.mark.parametrize("content", ["[]", "null", '{"scopes": {"main": {}}, "agents": {}}', "[" * 100_000])
 def test_every_shape_of_damage_is_survived(tmp_path: Path, content: str) -> None:
-    gate_state.update(str(tmp_path), "s", remember("a"))
+    update(str(tmp_path), "s", remember("a"))
     next(tmp_path.glob("*.json")).write_text(content, encoding="utf-8")
     assert gate_state.peek(str(tmp_path), "s") == History()
 
 
 def test_a_planted_symlink_is_not_followed(tmp_path: Path) -> None:
-    gate_state.update(str(tmp_path), "s", remember("a"))
+    update(str(tmp_path), "s", remember("a"))
     file = next(tmp_path.glob("*.json"))
     victim = tmp_path / "victim"
     victim.write_text("mine", encoding="utf-8")
     file.unlink()
     file.symlink_to(victim)
     with pytest.raises(gate_state.Unusable):
-        gate_state.update(str(tmp_path), "s", remember("b"))
+        update(str(tmp_path), "s", remember("b"))
     assert victim.read_text(encoding="utf-8") == "mine"
 
 
-def test_a_lock_that_is_held_too_long_is_unusable_and_not_waited_for(tmp_path: Path) -> None:
-    gate_state.update(str(tmp_path), "s", remember("a"))
+def test_a_lock_that_somebody_holds_is_said_at_once_and_never_waited_for(tmp_path: Path) -> None:
+    update(str(tmp_path), "s", remember("a"))
     with next(tmp_path.glob("*.lock")).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(gate_state.Unusable, match="lock"):
-            gate_state.update(str(tmp_path), "s", remember("b"), wait_s=0.02)
+        assert gate_state.attempt(str(tmp_path), "s", remember("b")) is None
+    assert gate_state.attempt(str(tmp_path), "s", remember("b")) is not None
 
 
 def test_an_unwritable_folder_is_unusable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(gate_state.Unusable):
-        gate_state.update(str(tmp_path / "file" / "gate"), "s", remember("a"))
+        update(str(tmp_path / "file" / "gate"), "s", remember("a"))
 
 
 def _write_many(where: str, first: int) -> None:
     for number in range(first, first + 20):
-        gate_state.update(where, "s", remember(f"a{number}"))
+        update(where, "s", remember(f"a{number}"))
 
 
 def test_many_processes_lose_no_record(tmp_path: Path) -> None:
@@ -90,18 +98,22 @@ def test_many_processes_lose_no_record(tmp_path: Path) -> None:
     assert len(gate_state.peek(str(tmp_path), "s").agents) == 80
 
 
-def test_sessions_of_more_than_a_week_ago_are_swept(tmp_path: Path) -> None:
-    gate_state.update(str(tmp_path), "old", remember("a"))
+def test_a_new_session_sweeps_those_of_more_than_a_week_ago(tmp_path: Path) -> None:
+    update(str(tmp_path), "old", remember("a"))
+    update(str(tmp_path), "in use", remember("a"))
     now = next(tmp_path.glob("*.json")).stat().st_mtime
+    long_ago = now - 8 * 24 * 3600
     for file in tmp_path.iterdir():
-        os.utime(file, (now - 8 * 24 * 3600,) * 2)
-    gate_state.update(str(tmp_path), "new", remember("a"))
-    assert gate_state.sweep(str(tmp_path), now) == 2
-    assert gate_state.peek(str(tmp_path), "new").agents
+        os.utime(file, (long_ago, long_ago))
+    update(str(tmp_path), "in use", remember("b"))
+    update(str(tmp_path), "new", remember("a"))
+    assert gate_state.peek(str(tmp_path), "old") == History()
+    assert len(list(tmp_path.iterdir())) == 4, "two sessions, each with its lock, though one lock is old"
+    assert gate_state.peek(str(tmp_path), "in use").agents.keys() == {"a", "b"}
 
 
 def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
-    gate_state.update(str(tmp_path / "gate"), "s", remember("a"))
+    update(str(tmp_path / "gate"), "s", remember("a"))
     (file,) = (tmp_path / "gate").glob("*.json")
     assert (tmp_path / "gate").stat().st_mode & 0o777 == 0o700
     assert file.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,66 @@
+"""The scenario set of benchmarks/corpus/gate, as values; the pure core and the real client both play it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CORPUS = Path(__file__).parents[2] / "benchmarks" / "corpus" / "gate"
+
+
+class Sent(NamedTuple):
+    """One agent call of a step."""
+
+    name: str
+    task: str
+    answer: str
+    kind: str = "Explore"
+    background: bool = False
+    lasting: bool = False
+    """It runs on while the next one is sent."""
+
+    @property
+    def input(self) -> dict[str, Any]:
+        return {
+            "description": self.name,
+            "prompt": self.task,
+            "subagent_type": self.kind,
+            "run_in_background": self.background,
+        }
+
+
+class Step(NamedTuple):
+    """One assistant message: agents, or another tool."""
+
+    agents: tuple[Sent, ...] = ()
+    denied: bool = False
+    tool: str = ""
+    input: dict[str, Any] = {}  # noqa: RUF012 - never mutated
+
+
+class Scenario(NamedTuple):
+    id: str
+    prompt: str
+    steps: tuple[Step, ...]
+    needless: bool
+
+    @property
+    def denials(self) -> int:
+        return sum(step.denied for step in self.steps)
+
+
+def load() -> list[Scenario]:
+    """Return all scenarios, the needless ones first."""
+    return [
+        Scenario(own["id"], own["prompt"], tuple(map(_step, own["steps"])), needless=kind == "needless")
+        for kind in ("needless", "legitimate")
+        for own in tomllib.loads((CORPUS / f"{kind}.toml").read_text(encoding="utf-8"))["scenario"]
+    ]
+
+
+def _step(own: dict[str, Any]) -> Step:
+    if "tool" in own:
+        return Step(tool=own["tool"], input=own["input"])
+    sent = own.get("together") or [{key: value for key, value in own.items() if key != "denied"}]
+    return Step(tuple(Sent(**fields) for fields in sent), denied=own.get("denied", False))
