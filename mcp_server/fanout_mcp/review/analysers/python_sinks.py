@@ -8,19 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fanout_mcp.review.analysers import python_settings
-from fanout_mcp.review.analysers.python_settings import Call
+from fanout_mcp.review.analysers.python_arrivals import CALLS, METHODS, Sink
+from fanout_mcp.review.analysers.python_calls import Call
+from fanout_mcp.review.analysers.python_secrets import check_setting
 from fanout_mcp.review.analysers.python_tables import (
     ARCHIVED,
-    CALLS,
     JSON_ANSWERS,
     LOCAL,
     LOGGER_NAMES,
-    METHODS,
     NETWORK,
     PARAM,
     RECEIVER_PATHS,
     REMOTE,
-    Sink,
     names,
 )
 from fanout_mcp.review.analysers.python_values import NOTHING, Hit, Value, join
@@ -206,7 +205,7 @@ def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) 
     elif owner in {"globals()", "locals()"}:
         report_if_input(reader, "unsafe-reflection", target, key)
     if isinstance(key.const, str):
-        python_settings.check_setting(reader, target, key.const, value)
+        check_setting(reader, target, key.const, value)
 
 
 _DIGESTS = ("hexdigest()", ".digest()", "hmac.digest()")
@@ -221,7 +220,7 @@ def check_compare(reader: Reader, node: ast.Compare, sides: Sequence[Value]) -> 
 
 
 def check_attribute(reader: Reader, target: ast.Attribute, value: Value) -> None:
-    python_settings.check_setting(reader, target, target.attr, value)
+    check_setting(reader, target, target.attr, value)
 
 
 def report_if_input(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:

@@ -1,0 +1,53 @@
+"""What a branch of a Python program says of names: which it checks, and what holds after it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from fanout_mcp.review.analysers.python_tables import CLEANING_TESTS
+from fanout_mcp.review.analysers.python_values import Value, join
+
+Env = dict[str, Value]
+
+
+def joined(one: Env, other: Env) -> Env:
+    result = dict(one)
+    for name, value in other.items():
+        mine = one.get(name)
+        if mine is not value:
+            result[name] = value if mine is None else join(mine, value)
+    return result
+
+
+def leaves(body: Sequence[ast.stmt]) -> bool:
+    if not body:
+        return False
+    last = body[-1]
+    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
+        call = last.value.func
+        name = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
+        return name in {"abort", "exit", "_exit", "fail"}
+    return isinstance(last, ast.Return | ast.Raise | ast.Continue | ast.Break)
+
+
+def checked_names(test: ast.expr) -> tuple[set[str], bool]:
+    """Return the names that a test compares with what is allowed, and whether it holds when they are not."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        names, is_negative = checked_names(test.operand)
+        return names, not is_negative
+    if isinstance(test, ast.BoolOp):
+        parts = [checked_names(part) for part in test.values]
+        wanted = isinstance(test.op, ast.Or)
+        return {name for names, negative in parts if negative is wanted for name in names}, wanted
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Name):
+        allowed = test.comparators[0]
+        is_list = not (isinstance(allowed, ast.Constant) and isinstance(allowed.value, str))
+        if is_list and isinstance(test.ops[0], ast.In | ast.NotIn):
+            return {test.left.id}, isinstance(test.ops[0], ast.NotIn)
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
+        name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
+        if name in CLEANING_TESTS:
+            owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
+            return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
+    return set(), False

@@ -1,0 +1,277 @@
+"""What is known of the value of an expression: of its pieces, and of what is called with them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fanout_mcp.review.analysers import python_sinks as sinks
+from fanout_mcp.review.analysers.python_branches import checked_names
+from fanout_mcp.review.analysers.python_calls import Call
+from fanout_mcp.review.analysers.python_tables import (
+    ARCHIVE_METHODS,
+    ARCHIVED,
+    ARCHIVES,
+    CLEANS,
+    CLEANS_ALL,
+    ERROR_CALLS,
+    FRAMEWORKS,
+    GROWS,
+    HANDLED,
+    HARMLESS_AS_NUMBER,
+    KEEPS_CALLS,
+    KEEPS_TEXT,
+    LOCAL,
+    REMOTE,
+    REQUEST_NAMES,
+    REQUEST_SAFE,
+    SOURCE_CALLS,
+    SOURCE_METHODS,
+    SOURCE_NAMES,
+    STILL_NUMBERS,
+)
+from fanout_mcp.review.analysers.python_values import NOTHING, Taint, Value, join
+
+if TYPE_CHECKING:
+    from fanout_mcp.review.analysers.python_taint import Reader
+
+
+def value_of(reader: Reader, node: ast.expr | None) -> Value:
+    if node is None:
+        return NOTHING
+    method = _EXPRESSIONS.get(type(node))
+    return method(reader, node) if method is not None else _children(reader, node)
+
+
+def _children(reader: Reader, node: ast.AST) -> Value:
+    result = NOTHING
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            result = join(result, value_of(reader, child))
+    return replace(result, const=None, kind="", is_request=False)
+
+
+def read_constant(_: Reader, node: ast.Constant) -> Value:
+    return Value(const=node.value, text=node.value if isinstance(node.value, str) else "")
+
+
+def read_name(reader: Reader, node: ast.Name) -> Value:
+    value = reader.scope.env.get(node.id)
+    if value is not None:
+        return value
+    full = reader.names.get(node.id, "")
+    if node.id in REQUEST_NAMES and full and full.split(".")[0] in FRAMEWORKS:
+        return Value(Taint(REMOTE, "the request", node.lineno), is_request=True)
+    level = SOURCE_NAMES.get(full)
+    return Value(Taint(level, full, node.lineno) if level else None, kind=full)
+
+
+def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
+    name = reader.dotted(node)
+    level = SOURCE_NAMES.get(name)
+    if level is not None:
+        return Value(Taint(level, name, node.lineno))
+    if isinstance(node.value, ast.Name):
+        own = reader.scope.env.get(f"{node.value.id}.{node.attr}")
+        if own is not None:
+            return own
+        if node.value.id == "self":
+            if reader.scope.is_handler and node.attr in HANDLED:
+                return Value(Taint(REMOTE, f"self.{node.attr}", node.lineno))
+            if node.attr == "request" and reader.is_web:
+                return Value(Taint(REMOTE, "self.request", node.lineno), is_request=True)
+            return reader.attributes.get(f"{reader.scope.owner}.{node.attr}", NOTHING)
+    base = value_of(reader, node.value)
+    if base.is_request:
+        if node.attr in REQUEST_SAFE:
+            return NOTHING
+        level = base.level
+        return Value(
+            Taint(level, f"request.{node.attr}", node.lineno), is_file=node.attr in {"files", "FILES"}
+        )
+    if node.attr == "filename" and base.is_file:
+        return replace(base, is_file=False)
+    return replace(base, const=None, kind=name if name and not base.taint else "", built=False)
+
+
+def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
+    base, key = value_of(reader, node.value), value_of(reader, node.slice)
+    if reader.dotted(node.value) in {"globals()", "locals()"} and key.taint:
+        sinks.report(reader, "unsafe-reflection", node, key)
+    return replace(base if base.taint else replace(NOTHING, text=base.text), const=None, kind="")
+
+
+def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
+    left, right = value_of(reader, node.left), value_of(reader, node.right)
+    joined = join(left, right)
+    if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
+        return Value(const=left.const + right.const, text=left.const + right.const)
+    if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number and right.taint:
+        sinks.report(reader, "zero-division", node, right)
+    if isinstance(node.op, ast.Mult) and (left.is_number or right.is_number) and (left.text or right.text):
+        sinks.report(reader, "resource-exhaustion", node, left if left.is_number else right)
+    is_text = isinstance(node.op, ast.Add | ast.Mod)
+    varies = left.const is None or right.const is None
+    kind = left.kind if isinstance(node.op, ast.Div) and "Path" in left.kind else ""
+    return replace(joined, const=None, kind=kind, built=is_text and varies)
+
+
+def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
+    result = NOTHING
+    for piece in node.values:
+        inner = piece.value if isinstance(piece, ast.FormattedValue) else piece
+        value = value_of(reader, inner)
+        if isinstance(piece, ast.FormattedValue) and piece.conversion == ord("r") and value.taint:
+            clean = value.taint.clean | {"log-injection", "header-injection"}
+            value = replace(value, taint=replace(value.taint, clean=clean))
+        result = join(result, value)
+    varies = any(isinstance(piece, ast.FormattedValue) for piece in node.values)
+    return replace(result, const=None, kind="", built=varies)
+
+
+def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
+    value_of(reader, node.test)
+    checked, is_negative = checked_names(node.test)
+    before = dict(reader.scope.env)
+    if not is_negative:
+        reader.clean(checked)
+    body = value_of(reader, node.body)
+    reader.scope.env = dict(before)
+    if is_negative:
+        reader.clean(checked)
+    result = join(body, value_of(reader, node.orelse))
+    reader.scope.env = before
+    return result
+
+
+def read_compare(reader: Reader, node: ast.Compare) -> Value:
+    sides = [value_of(reader, side) for side in (node.left, *node.comparators)]
+    sinks.check_compare(reader, node, sides)
+    return NOTHING
+
+
+def read_named(reader: Reader, node: ast.NamedExpr) -> Value:
+    value = value_of(reader, node.value)
+    reader.bind(node.target, value)
+    return value
+
+
+def read_lambda(reader: Reader, node: ast.Lambda) -> Value:
+    before = dict(reader.scope.env)
+    for argument in node.args.args:
+        reader.scope.env[argument.arg] = Value()
+    value = value_of(reader, node.body)
+    reader.scope.env = before
+    return value
+
+
+def read_comprehension(
+    reader: Reader, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+) -> Value:
+    before = dict(reader.scope.env)
+    for generator in node.generators:
+        reader.bind(generator.target, replace(value_of(reader, generator.iter), const=None, kind=""))
+        for test in generator.ifs:
+            value_of(reader, test)
+    if isinstance(node, ast.DictComp):
+        value = join(value_of(reader, node.key), value_of(reader, node.value))
+    else:
+        value = value_of(reader, node.elt)
+    reader.scope.env = before
+    return replace(value, const=None, kind="")
+
+
+def read_call(reader: Reader, node: ast.Call) -> Value:
+    receiver = value_of(reader, node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
+    arguments = [value_of(reader, argument) for argument in node.args]
+    keywords = {keyword.arg or "**": value_of(reader, keyword.value) for keyword in node.keywords}
+    name = reader.dotted(node.func)
+    call = Call(node, name, arguments, keywords)
+    sinks.check_call(reader, call, receiver)
+    method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if isinstance(node.func, ast.Attribute) and method in GROWS:
+        for value in (*arguments, *keywords.values()):
+            reader.grow(node.func.value, value)
+    return _result(reader, call, method, receiver)
+
+
+def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
+    node, name, arguments, keywords = call
+    everything = [*arguments, *keywords.values()]
+    level = SOURCE_CALLS.get(name)
+    if level is not None:
+        return Value(Taint(level, f"{name}()", node.lineno))
+    if name in ERROR_CALLS:
+        return Value(Taint(REMOTE, "the error", node.lineno, is_error=True))
+    if method in ARCHIVE_METHODS and reader.roots & ARCHIVES:
+        return Value(Taint(LOCAL, ARCHIVED, node.lineno))
+    if method in SOURCE_METHODS and "socket" in reader.roots | {"websocket"} & reader.roots:
+        return Value(Taint(REMOTE, f"{method}()", node.lineno))
+    joined = receiver
+    for value in everything:
+        joined = join(joined, value)
+    if name in CLEANS_ALL and joined.taint is not None:
+        number = replace(joined.taint, clean=HARMLESS_AS_NUMBER)
+        return Value(number, is_number=True) if name in STILL_NUMBERS else NOTHING
+    local = name.rsplit(".", 1)[-1]
+    if local in reader.functions and (name == local or name.startswith("self.")):
+        _pass(reader, local, node, arguments)
+        joined = join(joined, reader.returns.get(local, NOTHING))
+    taint = joined.taint
+    if taint is not None:
+        cleaned = CLEANS.get(name, frozenset())
+        if method == "replace" and node.args and isinstance(node.args[0], ast.Constant):
+            cleaned = _replaced(node.args[0].value)
+        keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(cleaned)
+        if name in sinks.ENDS or method in sinks.ENDING_METHODS:
+            return Value(kind=f"{name}()")
+        taint = replace(taint, clean=taint.clean | cleaned, is_direct=taint.is_direct and keeps)
+    built = method in {"format", "join", "format_map"} and any(value.const is None for value in everything)
+    keeps_file = receiver.is_file and method in {"get", "getlist"}
+    # The pieces stay known through str methods only: "SELECT" in an unknown call's argument says nothing.
+    text = joined.text if method in KEEPS_TEXT or name in KEEPS_CALLS else ""
+    is_built = built or (method in KEEPS_TEXT and receiver.built)
+    return Value(taint, text=text, kind=f"{name}()" if name else "", built=is_built, is_file=keeps_file)
+
+
+def _pass(reader: Reader, name: str, node: ast.Call, arguments: Sequence[Value]) -> None:
+    """Remember the strongest input that a function of this file is called with."""
+    function = reader.functions[name][0]
+    names = [a.arg for a in function.args.args if a.arg not in {"self", "cls"}]
+    given = dict(zip(names, arguments, strict=False))
+    given |= {k.arg: value_of(reader, k.value) for k in node.keywords if k.arg}
+    known = reader.passed.setdefault(name, {})
+    for parameter, value in given.items():
+        if value.taint is not None and value.level > known.get(parameter, NOTHING).level:
+            known[parameter] = replace(value, const=None)
+
+
+def _replaced(old: object) -> frozenset[str]:
+    table: dict[object, frozenset[str]] = {
+        "\n": frozenset({"log-injection", "header-injection"}),
+        "\r\n": frozenset({"log-injection", "header-injection"}),
+        "<": frozenset({"xss"}),
+        "..": frozenset({"path-traversal"}),
+    }
+    return table.get(old, frozenset())
+
+
+_EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
+    ast.Constant: read_constant,
+    ast.Name: read_name,
+    ast.Attribute: read_attribute,
+    ast.Subscript: read_subscript,
+    ast.BinOp: read_bin_op,
+    ast.JoinedStr: read_joined_str,
+    ast.IfExp: read_if_exp,
+    ast.Compare: read_compare,
+    ast.NamedExpr: read_named,
+    ast.Lambda: read_lambda,
+    ast.ListComp: read_comprehension,
+    ast.SetComp: read_comprehension,
+    ast.GeneratorExp: read_comprehension,
+    ast.DictComp: read_comprehension,
+    ast.Call: read_call,
+}
