@@ -55,7 +55,8 @@ def main(argv: list[str]) -> int:
         return 0
     if not only and not claims.claim(claims.folder(state), events.claim_name(event, scopes, only), "cold"):
         return 0
-    request = Request(event, tuple(scopes.split()), env, only, options.get("gate", ""), "cold", raw)
+    gate, is_logged = options.get("gate", ""), options.get("log") != "off"
+    request = Request(event, tuple(scopes.split()), env, only, gate, "cold", raw, is_logged)
     try:
         return main_json(run_event(request, state))
     except Exception as error:  # noqa: BLE001 - the edge: our own mistake denies for guards, else lets go on

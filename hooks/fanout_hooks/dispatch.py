@@ -56,6 +56,8 @@ class Request(NamedTuple):
     raw: bytes | None = None
     """The client's own bytes, where we have them."""
 
+    is_logged: bool = True
+    """Benchmarks keep what they do out of the log."""
 
 class Planned(NamedTuple):
     """A hook and how it will run."""
@@ -120,7 +122,7 @@ async def handle(house: House, request: Request) -> Handled:
 
     def afterwards() -> None:
         run.memory.save()
-        if outcomes or any(own.note for own in opinions):
+        if request.is_logged and (outcomes or any(own.note for own in opinions)):
             record = _record(request, run, outcomes, opinions, elapsed)
             try:
                 perflog.append(perflog.path_of(project), record, house.on_rotate)

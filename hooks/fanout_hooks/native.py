@@ -32,6 +32,11 @@ def why_native(event: str, matcher: str, entry: dict[str, Any]) -> str:
     """Return why a hook stays in settings.json, or ""."""
     if event not in events.FIELDS and event not in events.COLD_EVENTS:
         return "fanout doesn't know this event"
+    if entry.get("type") in config.NATIVE_TYPES:
+        return f"only Claude Code itself runs {entry['type']} hooks"
+    asked = [key for key in config.NATIVE_KEYS if entry.get(key)]
+    if asked:
+        return f"only Claude Code itself can do what {' and '.join(asked)} ask{'s' * (len(asked) == 1)} for"
     why = config.why_bad(entry)
     if why:
         return why

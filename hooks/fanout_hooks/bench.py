@@ -1,0 +1,201 @@
+"""This project's own events, native, cold and warm side by side: what adopting is worth on this machine.
+
+    native   all hooks of the event at once, a process each, as Claude Code starts them
+    cold     our process from its start to its answer
+    warm     the same in a process that keeps its interpreters
+
+The client's own part (a few milliseconds, the same for all three) is in none of them. The hooks are run for
+real, so what they do is done; only our log is left out. The median of rounds in which the three take turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fanout_hooks import config, launch, report, settings
+from fanout_hooks import event as events
+from fanout_hooks.dispatch import Request, handle
+from fanout_hooks.house import House
+from fanout_hooks.loop import Loop
+from fanout_hooks.place import Place
+
+ROUNDS = 7
+WARM_UP = 3
+"""Rounds that don't count: a hook is known after two runs."""
+FAR_S = 60.0
+
+
+class Measured(NamedTuple):
+    """One event of one scope, in milliseconds."""
+
+    event: str
+    scope: str
+    hooks: int
+    native_ms: float
+    cold_ms: float
+    warm_ms: float | None
+    """None where the client has no warm path."""
+
+
+def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | None = None) -> list[Measured]:
+    """Measure every event that has adopted hooks."""
+    found = config.load((own.scope,), own.project, own.home)
+    env = env | {"CLAUDE_PROJECT_DIR": own.project, "CLAUDECODE": "1"}
+    loop = Loop()
+    house = House(loop, own.state)
+    try:
+        return [
+            _measure(own, env, house, event, found, rounds)
+            for event in dict.fromkeys(hook.event for hook in found.hooks)
+            if only in (None, event)
+        ]
+    finally:
+        house.close()
+
+
+def _measure(
+    own: Place, env: dict[str, str], house: House, event: str, found: config.Config, rounds: int
+) -> Measured:
+    sample = sample_event(event, own.project, found)
+    raw = events.to_stdin(sample)
+    hooks = config.choose(found, sample)
+    ways: dict[str, Callable[[], None]] = {
+        "native": lambda: _native(hooks, raw, env, own.project),
+        "cold": lambda: _cold(own, raw, env),
+    }
+    if event in events.WARM_EVENTS:
+        request = Request(sample, (own.scope,), env, path="warm")
+        ways["warm"] = lambda: _warm(house, request)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(WARM_UP + rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            if number >= WARM_UP:
+                times[name].append((time.perf_counter() - began) * 1000)
+    medians = {name: round(statistics.median(own_times), 1) for name, own_times in times.items()}
+    return Measured(event, own.scope, len(hooks), medians["native"], medians["cold"], medians.get("warm"))
+
+
+def _native(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
+    running = []
+    for hook in hooks:
+        if hook.type != "command":
+            continue
+        line = [hook.command, *hook.args] if hook.args is not None else ["/bin/sh", "-c", hook.command]
+        line = (
+            [word.replace("${CLAUDE_PROJECT_DIR}", cwd) for word in line] if hook.args is not None else line
+        )
+        running.append(
+            subprocess.Popen(
+                line,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+        )
+    for process in running:
+        _feed(process, raw)
+    for process in running:
+        process.wait(FAR_S)
+
+
+def _feed(process: subprocess.Popen[bytes], raw: bytes) -> None:
+    if process.stdin is None:
+        return
+    try:
+        process.stdin.write(raw)
+        process.stdin.close()
+    except BrokenPipeError:
+        return  # it doesn't read its event
+
+
+def _cold(own: Place, raw: bytes, env: dict[str, str]) -> None:
+    ours = launch.Launch.own()
+    subprocess.run(
+        [ours.python, "-I", "-S", ours.script, "cold", "--scopes", own.scope, "--log", "off"],
+        input=raw,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=env,
+        cwd=own.project,
+        timeout=FAR_S,
+        check=False,
+    )
+
+
+def _warm(house: House, request: Request) -> None:
+    house.loop.run(handle(house, request))
+
+
+# --- a sample of each event ---------------------------------------------------------------------------------
+
+SAMPLES: dict[str, Any] = {
+    "tool_name": "Bash",
+    "tool_input": {"command": "ls -la", "description": "List the files"},
+    "tool_response": {"stdout": "", "stderr": "", "interrupted": False, "isImage": False},
+    "tool_use_id": "toolu_bench",
+    "session_id": "bench",
+    "permission_mode": "default",
+    "prompt": "Please look at this",
+    "source": "startup",
+    "reason": "other",
+    "trigger": "manual",
+    "agent_type": "general-purpose",
+}
+_BY_FORM: dict[str, Any] = {"s": "", "n": 1, "b": False, "j": {}, "v": ""}
+
+
+def sample_event(event: str, project: str, found: config.Config) -> dict[str, Any]:
+    """Return an event that as many of its hooks as can be told by their matchers run on."""
+    made = {field.name: SAMPLES.get(field.name, _BY_FORM[field.form]) for field in events.fields_of(event)}
+    made |= {"hook_event_name": event, "cwd": project}
+    field = config.MATCHED_FIELD.get(event)
+    if field:
+        made[field] = _most_matched(event, str(SAMPLES.get(field, "")), found)
+    return made
+
+
+def _most_matched(event: str, usual: str, found: config.Config) -> str:
+    matchers = [hook.matcher for hook in found.hooks if hook.event == event]
+    words = [word.strip() for matcher in matchers for word in matcher.replace(",", "|").split("|")]
+    candidates = [usual, *(word for word in words if word.replace("_", "").isalnum())]
+    return max(candidates, key=lambda value: sum(config.is_match(matcher, value) for matcher in matchers))
+
+
+# --- what is kept -------------------------------------------------------------------------------------------
+
+
+def keep(project: str, measured: list[Measured], now: float | None = None) -> str:
+    """Write the baseline that reports compare with; return its path. Raises settings.Refused."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(now))
+    rows = {}
+    for event in dict.fromkeys(one.event for one in measured):
+        # The client starts all scopes' hooks of an event at once; the slowest scope is what it waits for.
+        mine = [one for one in measured if one.event == event]
+        slowest = max(mine, key=lambda one: one.native_ms)
+        rows[event] = {
+            "hooks": sum(one.hooks for one in mine),
+            "native_ms": slowest.native_ms,
+            "cold_ms": slowest.cold_ms,
+            "warm_ms": slowest.warm_ms,
+        }
+    data = {
+        "date": day,
+        "python": sys.version.split()[0],
+        "cores": os.cpu_count(),
+        "events": rows,
+    }
+    path = report.baseline_path(project)
+    settings.replace(path, (json.dumps(data, indent=2) + "\n").encode(), 0o600)
+    return path

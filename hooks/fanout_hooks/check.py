@@ -1,0 +1,232 @@
+"""What is wrong with a project's hooks, what stays native, and which path its events take, and why.
+
+findings(project, env)         everything that `fanout-hooks check` says, in its order
+path_in_use(project, env)      the path alone, for `fanout doctor`
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from fanout_hooks import adopt, config, hooks_object, launch, native, place, recent, registration
+from fanout_hooks import event as events
+from fanout_hooks.command import plain_python, split, which
+from fanout_hooks.native import Hooks
+from fanout_hooks.place import Place
+from fanout_hooks.settings import Refused, read
+
+Level = Literal["wrong", "note", "good"]
+
+
+class Finding(NamedTuple):
+    """One line of the check. `wrong` makes it fail."""
+
+    level: Level
+    where: str
+    text: str
+
+
+class PathInUse(NamedTuple):
+    """How a project's events are run: warm, cold, or native where nothing is adopted."""
+
+    path: Literal["warm", "cold", "native", "off"]
+    why: str
+
+
+def findings(project: str, env: dict[str, str]) -> list[Finding]:
+    """Look at all scopes of a project."""
+    found: list[Finding] = []
+    registered: dict[str, Hooks] = {}
+    for scope in config.SCOPES:
+        own = place.find(scope, project, env)
+        try:
+            file = read(own.settings)
+            hooks = adopt.hooks_of(file)
+        except Refused as refused:
+            found.append(Finding("wrong", own.settings, str(refused)))
+            continue
+        registered[own.settings] = hooks
+        found += _scope(own, hooks, env)
+        if file.data.get("disableAllHooks"):
+            found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
+    twice = registration.registered_twice(registered)
+    if twice:
+        found.append(
+            Finding("wrong", twice[-1], f"the gate is registered here and in {twice[0]}; once is enough")
+        )
+    path, why = path_in_use(project, env)
+    return [*found, Finding("good" if path == "warm" else "note", "path", f"{path}: {why}")]
+
+
+def adopted_scopes(project: str, env: dict[str, str]) -> list[Place]:
+    """Return the scopes whose settings lead to a hooks.json."""
+    found = []
+    for scope in config.SCOPES:
+        own = place.find(scope, project, env)
+        try:
+            hooks = adopt.hooks_of(read(own.settings))
+        except Refused:
+            continue
+        if any(native.owned_by(scope)(entry) for _, _, entry in hooks_object.each(hooks)):
+            found.append(own)
+    return found
+
+
+def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
+    """Say which path events take, from the settings and from what the log says of the last ones."""
+    scopes = adopted_scopes(project, env)
+    if not scopes:
+        return PathInUse("native", "no hooks are adopted: Claude Code runs them itself")
+    if any(_switched_off(own) for own in scopes):
+        return PathInUse("off", "disableAllHooks is on")
+    seen = recent.paths(project)
+    without_call = [own.scope for own in scopes if not _calls(own)]
+    without_server = [own.scope for own in scopes if not place.server_of(own)]
+    if without_server:
+        return PathInUse("cold", f"no server `fanout` is registered for it; `fanout install` does{seen}")
+    if without_call:
+        names = ", ".join(without_call)
+        return PathInUse(
+            "cold", f"the entries ({names}) don't call the server; `fanout-hooks adopt` again{seen}"
+        )
+    return PathInUse(
+        "warm", f"by the server {place.server_of(scopes[0])!r}, cold where it isn't running{seen}"
+    )
+
+
+def _calls(own: Place) -> bool:
+    """Say whether some entry of a scope asks the server. Scopes with cold events only need none."""
+    held = read(own.hooks).data.get("hooks", {})
+    if not any(event in events.WARM_EVENTS for event in held):
+        return True
+    hooks = adopt.hooks_of(read(own.beside or own.settings))
+    is_own = native.owned_by(own.scope)
+    return any(is_own(entry) and entry["type"] == "mcp_tool" for _, _, entry in hooks_object.each(hooks))
+
+
+def _switched_off(own: Place) -> bool:
+    try:
+        return bool(read(own.settings).data.get("disableAllHooks"))
+    except Refused:
+        return False
+
+
+# --- one scope ----------------------------------------------------------------------------------------------
+
+
+def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
+    is_own = native.owned_by(own.scope)
+    is_adopted = any(is_own(entry) for _, _, entry in hooks_object.each(hooks))
+    for left in native.left(hooks_object.without_ours(hooks)):
+        if left.why:
+            yield Finding("note", own.settings, f"{left.event}: {left.name} stays native: {left.why}")
+        elif is_adopted:
+            yield Finding(
+                "note", own.settings, f"{left.event}: {left.name} is new and runs natively; `adopt` takes it"
+            )
+    if not is_adopted:
+        if os.path.exists(own.hooks):
+            yield Finding("note", own.hooks, f"no entry of {own.settings} leads to it: it is not in use")
+        return
+    yield from _adopted(own, hooks, env)
+
+
+def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
+    found = config.load((own.scope,), own.project, own.home)
+    for problem in found.problems:
+        yield Finding("wrong", own.hooks, problem.removeprefix(f"{own.hooks}: "))
+    for hook in found.hooks:
+        missing = _missing(hook, own.project, env)
+        if missing:
+            yield Finding("wrong", own.hooks, f"{hook.event}: {hook.name}: {missing}")
+    yield from _shims(found.hooks, own, env)
+    yield from _launches(hooks, own)
+    try:
+        plan = adopt.plan_adoption(own, _server_now(own))
+    except Refused as refused:
+        yield Finding("wrong", own.settings, str(refused))
+        return
+    if not plan.taken and (
+        plan.settings_text != plan.settings.text or plan.beside_text != _text(plan.beside)
+    ):
+        yield Finding(
+            "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them anew"
+        )
+    elif not found.problems:
+        yield Finding("good", own.hooks, f"{len(found.hooks)} hooks run through fanout")
+
+
+def _text(file: object) -> str:
+    return getattr(file, "text", "")
+
+
+def _server_now(own: Place) -> str:
+    """Return the server that the entries call now: whether they should call it is `path_in_use`'s business."""
+    hooks = adopt.hooks_of(read(own.beside or own.settings))
+    is_own = native.owned_by(own.scope)
+    return next(
+        (
+            str(entry["server"])
+            for _, _, entry in hooks_object.each(hooks)
+            if is_own(entry) and entry["type"] == "mcp_tool"
+        ),
+        "",
+    )
+
+
+_SCRIPT = re.compile(r".*\.(?:py|sh|bash|js|mjs|ts|rb|pl)")
+
+
+def _missing(hook: config.Hook, project: str, env: dict[str, str]) -> str:
+    """Return what a command hook needs and isn't there, as far as its words tell."""
+    if hook.type != "command":
+        return ""
+    own = env | {"CLAUDE_PROJECT_DIR": project}
+    words = [hook.command, *hook.args] if hook.args is not None else split(hook.command, own)
+    if not words:
+        return ""  # the shell makes more of it than we can read
+    words = [word.replace("${CLAUDE_PROJECT_DIR}", project) for word in words]
+    if hook.args is not None and which(words[0], own, project) is None:
+        return f"there is no program {words[0]}"
+    for word in words:
+        if _SCRIPT.fullmatch(word) and "/" in word and not os.path.exists(os.path.join(project, word)):
+            return f"there is no {word}"
+    return ""
+
+
+def _shims(hooks: tuple[config.Hook, ...], own: Place, env: dict[str, str]) -> Iterator[Finding]:
+    """Name the interpreters that are a version manager's script: each cold event waits for it."""
+    found: dict[str, list[str]] = {}
+    for hook in hooks:
+        program = plain_python(
+            hook.command, hook.args, env | {"CLAUDE_PROJECT_DIR": own.project}, own.project
+        )
+        if hook.type == "command" and program is not None and launch.is_shim(program.exe):
+            found.setdefault(program.exe, []).append(hook.name)
+    for exe, names in found.items():
+        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        yield Finding(
+            "note", own.hooks, f"{few}: {exe} is a version manager's script; cold events wait for it"
+        )
+
+
+_PATHS = re.compile(r"; p=(?P<python>.+?); m=(?P<script>.+?); \[ -x ")
+
+
+def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:
+    """Look whether what the entries would start is still there."""
+    is_own = native.owned_by(own.scope)
+    seen: dict[str, None] = {}
+    for _, _, entry in hooks_object.each(hooks):
+        match = _PATHS.search(str(entry.get("command", ""))) if is_own(entry) else None
+        if match and match["python"]:
+            seen |= dict.fromkeys(shlex.split(f"{match['python']} {match['script']}"))
+    for path in seen:
+        if not os.path.exists(path):
+            yield Finding("wrong", own.settings, f"the entries start {path}, which is gone; `adopt` again")
+        elif launch.is_shim(path) and not path.endswith(".py"):
+            yield Finding("wrong", own.settings, f"the entries start {path}, a version manager's script")

@@ -1,0 +1,29 @@
+"""`fanout-hooks graph`: who waits for whom, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+from fanout_hooks import check, graph
+from fanout_hooks.commands.common import add_project, project_of, say
+
+OK = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_project(parser)
+    parser.add_argument("--event", help="this event alone")
+    parser.add_argument("--json", action="store_true", help="print the graphs as JSON, nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    env = dict(os.environ)
+    found = graph.graphs(check.adopted_scopes(project_of(args), env), env)
+    found = [one for one in found if args.event in (None, one.event)]
+    if args.json:
+        say(json.dumps(graph.to_json(found), ensure_ascii=False))
+    else:
+        say(graph.to_text(found) or "No adopted hooks" + (f" on {args.event}" if args.event else ""))
+    return OK

@@ -1,0 +1,117 @@
+"""Who waits for whom, and why: an event's hooks as they would run now, with what is declared and learned.
+
+Hooks of one scope and event are ordered among themselves; between scopes and events it is locks on what they
+write that keep them apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fanout_hooks import config, dispatch
+from fanout_hooks.place import Place
+
+WAYS = {
+    "warm": "in the warm worker, in turn",
+    "trial": "in turn, in a process of its own until it is known",
+    "alone": "kept warm in a process of its own",
+    "lane": "a process of its own, as written",
+}
+
+
+class Node(NamedTuple):
+    """One hook of the graph."""
+
+    name: str
+    way: str
+    level: int
+    """The longest chain of hooks that ends with it."""
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    resources: tuple[str, ...]
+    is_guard: bool
+
+
+class Edge(NamedTuple):
+    earlier: str
+    later: str
+    why: str
+
+
+class Graph(NamedTuple):
+    """One event of one scope."""
+
+    event: str
+    scope: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    @property
+    def chain(self) -> int:
+        return max((node.level for node in self.nodes), default=0)
+
+
+def graphs(places: list[Place], env: dict[str, str]) -> list[Graph]:
+    """Return a graph for each event that has adopted hooks."""
+    found = []
+    for own in places:
+        hooks = config.load((own.scope,), own.project, own.home).hooks
+        for event in dict.fromkeys(hook.event for hook in hooks):
+            mine = [hook for hook in hooks if hook.event == event]
+            found.append(_graph(event, own, mine, env | {"CLAUDE_PROJECT_DIR": own.project}))
+    return found
+
+
+def _graph(event: str, own: Place, hooks: list[config.Hook], env: dict[str, str]) -> Graph:
+    # A guard has an entry and so an event of its own: nobody waits for it.
+    plain = [hook for hook in hooks if not hook.guard]
+    run = dispatch.plan(plain, own.project, env, own.state)
+    nodes = [
+        Node(
+            hook.name,
+            planned.way,
+            level,
+            tuple(sorted(footprint.reads)),
+            tuple(sorted(footprint.writes)),
+            tuple(sorted(footprint.resources)),
+            is_guard=False,
+        )
+        for hook, planned, footprint, level in zip(
+            plain, run.planned, run.footprints, run.levels, strict=True
+        )
+    ]
+    nodes += [Node(hook.name, "lane", 1, (), (), (), is_guard=True) for hook in hooks if hook.guard]
+    edges = [Edge(plain[wait.earlier].name, plain[wait.later].name, wait.why) for wait in run.waits]
+    return Graph(event, own.scope, tuple(nodes), tuple(edges))
+
+
+def to_json(found: list[Graph]) -> list[dict[str, Any]]:
+    return [
+        {
+            "event": graph.event,
+            "scope": graph.scope,
+            "longest_chain": graph.chain,
+            "hooks": [node._asdict() for node in graph.nodes],
+            "waits": [{"hook": edge.later, "for": edge.earlier, "why": edge.why} for edge in graph.edges],
+        }
+        for graph in found
+    ]
+
+
+def to_text(found: list[Graph]) -> str:
+    return "\n".join(line for graph in found for line in _lines(graph))
+
+
+def _lines(graph: Graph) -> list[str]:
+    count = len(graph.nodes)
+    lines = [f"{graph.event} ({graph.scope}): {count} hook{'s' * (count != 1)}, longest chain {graph.chain}"]
+    width = max(len(node.name) for node in graph.nodes)
+    for node in graph.nodes:
+        how = "guard: an entry of its own" if node.is_guard else WAYS[node.way]
+        lines.append(f"  {node.name:<{width}}  {how}")
+        lines += [
+            f"  {'':<{width}}    after {edge.earlier}: {edge.why}"
+            for edge in graph.edges
+            if edge.later == node.name
+        ]
+    return lines
