@@ -36,6 +36,7 @@ VERSION = 1
 DEFAULT_TIMEOUT_S = 600.0
 """What the client gives a command hook; UserPromptSubmit has 30 s, SessionEnd 1.5 s (see timeout_of)."""
 EVENT_TIMEOUT_S = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
+PROJECT = "${CLAUDE_PROJECT_DIR}"
 MAX_BYTES = 8 << 20
 NATIVE_TYPES = ("prompt", "agent", "mcp_tool")
 NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell")
@@ -101,9 +102,17 @@ def load(scopes: Iterable[str], project: str, home: str) -> Config:
         except (OSError, ValueError) as error:
             problems.append(f"{path}: {error}")
             continue
-        hooks.extend(found.hooks)
+        hooks.extend(_placed(hook, project) for hook in found.hooks)
         problems.extend(f"{path}: {problem}" for problem in found.problems)
     return named(hooks, problems)
+
+
+def _placed(hook: Hook, project: str) -> Hook:
+    """Fill in the one variable that the client fills into exec form, where no shell does."""
+    if hook.args is None:
+        return hook
+    command, *args = (word.replace(PROJECT, project) for word in (hook.command, *hook.args))
+    return hook._replace(command=command, args=tuple(args))
 
 
 def _read(path: str) -> Any:
