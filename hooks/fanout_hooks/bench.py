@@ -90,9 +90,6 @@ def _native(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str)
         if hook.type != "command":
             continue
         line = [hook.command, *hook.args] if hook.args is not None else ["/bin/sh", "-c", hook.command]
-        line = (
-            [word.replace("${CLAUDE_PROJECT_DIR}", cwd) for word in line] if hook.args is not None else line
-        )
         running.append(
             subprocess.Popen(
                 line,
