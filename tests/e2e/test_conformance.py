@@ -1,0 +1,147 @@
+"""The protocol's own judges: the official conformance suite (over HTTP) and the Inspector (over stdio).
+
+The suite judges any server by fixture tools, prompts and resources of its own, which fanout has none of. So
+what a server that offers only tools has to pass is listed here, and everything in it must pass.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanout_mcp import catalog
+
+pytestmark = pytest.mark.e2e
+
+SUITE = Path(__file__).parents[2] / ".client" / "suite" / "node_modules"
+HTTP_APP = Path(__file__).with_name("http_app.py")
+SERVER = [sys.executable, "-I", "-m", "fanout_mcp", "serve"]
+
+REQUIRED = {
+    "2025-11-25": (
+        "server-initialize",
+        "server-session-lifecycle",
+        "ping",
+        "tools-list",
+        "tools-call-error",
+        "server-sse-multiple-streams",
+        "dns-rebinding-protection",
+    ),
+    "2026-07-28": (
+        "server-stateless",
+        "tools-list",
+        "tools-call-error",
+        "caching",
+        "http-header-validation",
+        "sep-2164-resource-not-found",
+        "server-sse-multiple-streams",
+        "dns-rebinding-protection",
+        "input-required-result-unsupported-methods",
+        "input-required-result-validate-input",
+    ),
+}
+NEEDS_A_FIXTURE = frozenset(
+    {
+        # a tool of the suite that asks for a capability the client lacks
+        "sep-2575-server-rejects-undeclared-capability",
+        "sep-2575-missing-capability-http-400",
+        # lists of what fanout has none of: it answers "method not found", as it announces
+        "sep-2549-prompts-list-caching-hints",
+        "sep-2549-resources-list-caching-hints",
+        "sep-2549-resources-templates-list-caching-hints",
+    }
+)
+
+
+def tool(name: str) -> str:
+    path = SUITE / ".bin" / name
+    if not path.exists():
+        pytest.skip(f"{name} is not installed; `make e2e` installs it")
+    return str(path)
+
+
+def environment(home: Path) -> dict[str, str]:
+    node = SUITE / "node" / "bin"
+    return {**os.environ, "HOME": str(home), "PATH": f"{node}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, str(HTTP_APP)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/mcp"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+Checks = Mapping[str, list[dict[str, Any]]]
+"""Scenario -> its checks."""
+
+
+@pytest.fixture(scope="module")
+def judged(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checks]:
+    """Run the suite once for each revision of the protocol."""
+    return {revision: _judge(url, revision, tmp_path_factory.mktemp("suite")) for revision in REQUIRED}
+
+
+def _judge(url: str, revision: str, out: Path) -> Checks:
+    command = [tool("conformance"), "server", "--url", url, "--requirements", revision, "-o", str(out)]
+    subprocess.run(command, env=environment(out), capture_output=True, timeout=300, check=False)
+    found = {}
+    for path in out.glob("server-*/checks.json"):
+        name = path.parent.name.removeprefix("server-").rsplit("-20", 1)[0]
+        found[name] = json.loads(path.read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("revision", "scenario"),
+    [(revision, name) for revision, names in REQUIRED.items() for name in names],
+)
+def test_the_conformance_suite_finds_no_fault(
+    judged: Mapping[str, Checks], revision: str, scenario: str
+) -> None:
+    checks = judged[revision][scenario]
+    failed = [check["id"] for check in checks if check["status"] == "FAILURE"]
+    assert [name for name in failed if name not in NEEDS_A_FIXTURE] == []
+    assert any(check["status"] == "SUCCESS" for check in checks)
+
+
+def inspect(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [tool("mcp-inspector"), "--cli", *SERVER, *arguments, "-q"],
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_lists_the_tools_and_finds_their_schemas_portable(tmp_path: Path, era: str) -> None:
+    done = inspect(tmp_path, "--method", "tools/list", "--protocol-era", era, "--strict", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert [one["name"] for one in json.loads(done.stdout)["result"]["tools"]] == catalog.names()
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_calls_a_tool(tmp_path: Path, era: str) -> None:
+    call = ["--method", "tools/call", "--tool-name", "oracle_batch", "--protocol-era", era]
+    done = inspect(tmp_path, *call, "--tool-args-json", '{"question": "may we?"}')
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["structuredContent"]["decision"] == "NOT_ASKED"
+    refused = inspect(tmp_path, *call, "--tool-args-json", '{"quetsion": "may we?"}')
+    assert "did you mean `question`?" in refused.stdout

@@ -1,0 +1,214 @@
+"""Every way that Claude Code comes by the server, in the real client: clone, plugin, install, two at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2e.client import ROOT, Client, Said, tools_of
+from fakes.checkout import Checkout
+from fakes.model import Call, Request, Text, Turn, serving, turns
+from fanout_mcp.cli import main
+
+pytestmark = pytest.mark.e2e
+
+SHIPPED = (
+    ".mcp.json",
+    ".claude-plugin",
+    "mcp_server",
+    "hooks",
+    "skills",
+    "pyproject.toml",
+    "constraints.txt",
+)
+CLONE, PLUGIN = "mcp__fanout__oracle_batch", "mcp__plugin_fanout_fanout__oracle_batch"
+QUESTION = {"question": "may we?"}
+
+
+@pytest.fixture
+def clone(client: Client) -> Path:
+    """A clone as the client's project, whose environment is this one."""
+    _copy(client.project)
+    install_here(client.project)
+    return client.project
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """A copy of the repository beside the project."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    _copy(folder)
+    return folder
+
+
+def _copy(folder: Path) -> None:
+    for name in SHIPPED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+
+
+def install_here(clone: Path) -> None:
+    """What `make` leaves: a .venv that runs this clone; without the network it borrows our packages."""
+    (clone / "README.md").write_text("x")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(clone / ".venv")], check=True)
+    packages = next((clone / ".venv" / "lib").glob("python*/site-packages"))
+    ours = next(path for path in sys.path if path.endswith("site-packages"))
+    (packages / "_fanout.pth").write_text(f"{clone / 'mcp_server'}\n{clone / 'hooks'}\n{ours}\n")
+    (clone / ".venv" / ".ready").touch()
+
+
+def fake_install(client: Client, folder: Path) -> Checkout:
+    """Let a first use find a `uv` that makes an environment at once when the test says so."""
+    checkout = Checkout.make(folder)
+    client.env["PATH"] = f"{checkout.bin}:{os.environ['PATH']}"
+    return checkout
+
+
+def ask(client: Client, name: str, *arguments: str, cwd: Path | None = None) -> tuple[Said, str]:
+    """Let the model call the tool once; return the run and what the model was told."""
+    with serving(turns([[Call(name, QUESTION)], [Text("done")]])) as model:
+        said = client.say(model, "please ask", *arguments, cwd=cwd)
+    assert said.result == "done"
+    return said, model.last.tool_results[0].text
+
+
+@pytest.mark.parametrize("folder", [".", "docs/deep"], ids=["at its root", "in a subdirectory"])
+def test_a_clone_is_registered_by_its_own_file(client: Client, clone: Path, folder: str) -> None:
+    (clone / folder).mkdir(parents=True, exist_ok=True)
+    _, told = ask(client, CLONE, cwd=clone / folder)
+    assert json.loads(told)["decision"] == "NOT_ASKED"
+
+
+def test_the_plugin_passes_the_clients_own_validation(client: Client) -> None:
+    client.project = ROOT
+    done = client.run("plugin", "validate", "--strict", ".")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Validation passed" in done.stdout
+    assert "(README_TRIVIAL)" not in done.stdout
+
+
+def test_a_plugin_is_used_while_its_environment_is_made(client: Client, plugin: Path, tmp_path: Path) -> None:
+    checkout = fake_install(client, tmp_path / "fake")
+
+    def script(request: Request) -> Turn:
+        if request.turn == 0:
+            checkout_is_asked.append(CLONE)
+            return [Call(PLUGIN, QUESTION)]
+        return [Text("done")]
+
+    checkout_is_asked: list[str] = []
+    with serving(script) as model:
+        process = client.start(model, "please ask", "--plugin-dir", str(plugin))
+        checkout.finish_install()
+        out, _ = process.communicate(timeout=120)
+    said = Said(process.returncode, [json.loads(line) for line in out.splitlines() if line[:1] == "{"], "", 0)
+    assert said.servers == {"plugin:fanout:fanout": "connected"}
+    assert json.loads(model.last.tool_results[0].text)["decision"] == "NOT_ASKED"
+    assert "fanout:fanout" in str(said.events[0])
+
+
+def test_the_repository_is_its_own_marketplace(client: Client, plugin: Path, tmp_path: Path) -> None:
+    assert client.run("plugin", "marketplace", "add", str(plugin)).returncode == 0
+    assert client.run("plugin", "install", "fanout@fanout").returncode == 0
+    checkout = fake_install(client, tmp_path / "fake")
+    with serving(turns([[Call(PLUGIN, QUESTION)], [Text("done")]])) as model:
+        process = client.start(model, "please ask")
+        checkout.finish_install()
+        process.communicate(timeout=120)
+    assert json.loads(model.last.tool_results[0].text)["decision"] == "NOT_ASKED"
+    data = client.home / ".claude" / "plugins" / "data" / "fanout-fanout"
+    assert [path.name[:4] for path in data.glob("env-*")] == ["env-"]
+
+
+def test_a_clone_and_the_plugin_stand_side_by_side(
+    client: Client, clone: Path, plugin: Path, tmp_path: Path
+) -> None:
+    checkout = fake_install(client, tmp_path / "fake")
+    with serving(turns([[Call(CLONE, QUESTION), Call(PLUGIN, QUESTION)], [Text("done")]])) as model:
+        process = client.start(model, "please ask", "--plugin-dir", str(plugin))
+        checkout.finish_install()
+        out, _ = process.communicate(timeout=120)
+    events = [json.loads(line) for line in out.splitlines() if line[:1] == "{"]
+    decisions = [json.loads(result.text)["decision"] for result in model.last.tool_results]
+    assert decisions == ["NOT_ASKED", "NOT_ASKED"]
+    assert {CLONE, PLUGIN} <= set(tools_of(events))
+    assert clone.exists()
+
+
+def test_what_install_wrote_connects_and_needs_no_permission(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(client.home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(client.home / ".config"))
+    monkeypatch.chdir(client.project)
+    assert main(["install", "--yes", "--allow-tools"]) == 0
+    said, told = ask(client, CLONE, "--permission-mode", "default")
+    assert json.loads(told)["decision"] == "NOT_ASKED"
+    assert "fanout" in said.events[0].get("skills", []) or "fanout" in str(said.events[0])
+    assert main(["uninstall", "--yes"]) == 0
+    with serving(turns([[Text("done")]])) as model:
+        assert client.say(model, "hello").servers == {}
+
+
+def test_a_killed_server_is_started_again_by_the_next_call(client: Client, clone: Path) -> None:
+    def script(request: Request) -> Turn:
+        if request.turn == 0:
+            return [Call(CLONE, QUESTION)]
+        if request.turn == 1:
+            kill_the_servers_of(clone)
+            return [Call("Bash", {"command": "true", "description": "the client notices meanwhile"})]
+        if request.turn == 2:
+            return [Call(CLONE, QUESTION)]
+        return [Text("done")]
+
+    with serving(script) as model:
+        said = client.say(model, "please ask twice")
+    assert said.result == "done"
+    first, _, again = model.last.tool_results
+    assert json.loads(first.text)["decision"] == json.loads(again.text)["decision"] == "NOT_ASKED"
+
+
+def kill_the_servers_of(clone: Path) -> None:
+    """Kill the server that runs from this clone's environment, and nothing else."""
+    python = str(clone / ".venv" / "bin" / "python").encode()
+    killed = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == python and b"serve" in words:
+            os.kill(int(entry.name), signal.SIGKILL)
+            killed += 1
+    assert killed == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"quetsion": "may we?"}, "did you mean `question`?"),
+        ({}, "question"),
+        ({"question": "may we?", "preset": "quik"}, "Did you mean 'quick'?"),
+        ({"question": 7}, "question"),
+    ],
+    ids=["a typo", "nothing", "an unknown preset", "a wrong type"],
+)
+@pytest.mark.usefixtures("clone")
+def test_wrong_arguments_come_back_as_a_sentence_that_helps(
+    client: Client, arguments: dict[str, object], told: str
+) -> None:
+    with serving(turns([[Call(CLONE, arguments)], [Text("done")]])) as model:
+        client.say(model, "please ask")
+    result = model.last.tool_results[0]
+    assert result.is_error
+    assert told in result.text
