@@ -38,6 +38,17 @@ class Adoption(NamedTuple):
     left: tuple[Left, ...]
     server: str
 
+    @property
+    def is_change(self) -> bool:
+        """Say whether a file would be written."""
+        is_anything = bool(self.held) or self.hooks.raw is not None
+        beside = self.beside.text if self.beside is not None else self.beside_text
+        return is_anything and (
+            self.settings_text != self.settings.text
+            or self.hooks_text != self.hooks.text
+            or self.beside_text != beside
+        )
+
 
 def plan_adoption(place: Place, server: str) -> Adoption:
     """Read a scope's files and say what adopting would make of them. Raises settings.Refused."""

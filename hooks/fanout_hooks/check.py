@@ -150,9 +150,7 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
     except Refused as refused:
         yield Finding("wrong", own.settings, str(refused))
         return
-    if not plan.taken and (
-        plan.settings_text != plan.settings.text or plan.beside_text != _text(plan.beside)
-    ):
+    if plan.is_change and not plan.taken:
         yield Finding(
             "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them anew"
         )
@@ -160,12 +158,8 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
         yield Finding("good", own.hooks, f"{len(found.hooks)} hooks run through fanout")
 
 
-def _text(file: object) -> str:
-    return getattr(file, "text", "")
-
-
 def _server_now(own: Place) -> str:
-    """Return the server that the entries call now: whether they should call it is `path_in_use`'s business."""
+    """Return the server that the entries call now; whether they should is `path_in_use`'s business."""
     hooks = adopt.hooks_of(read(own.beside or own.settings))
     is_own = native.owned_by(own.scope)
     return next(

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     chosen = places(args)
     plans = [(place, _planned(args, place)) for place in chosen]
-    changes = [(place, plan) for place, plan in plans if _is_change(plan)]
+    changes = [(place, plan) for place, plan in plans if plan.is_change]
     for place, plan in plans:
         _show(place, plan)
     if not any(place.scope == "shared" for place in chosen):
@@ -42,21 +42,11 @@ def _planned(args: argparse.Namespace, place: Place) -> Adoption:
     return adopt.plan_adoption(place, server)
 
 
-def _is_change(plan: Adoption) -> bool:
-    if not plan.held and not plan.hooks.raw:
-        return False
-    return (
-        plan.settings_text != plan.settings.text
-        or plan.hooks_text != plan.hooks.text
-        or (plan.beside is not None and plan.beside_text != plan.beside.text)
-    )
-
-
 def _show(place: Place, plan: Adoption) -> None:
     say(f"{place.scope}: {place.settings}")
     for one in plan.left:
         say(f"  stays: {one.event}: {one.name}: {one.why}")
-    if not _is_change(plan):
+    if not plan.is_change:
         say("  already adopted, nothing to change" if plan.held else "  no hooks that fanout could run")
         return
     if plan.taken:
