@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from fanout_hooks import depend_words as words
@@ -125,19 +126,27 @@ def _names(task: str) -> list[str]:
         for rule in (PATH, IDENTIFIER, NUMBER, PROPER_NAME, HYPHENATED)
         for match in rule.finditer(task)
     }
-    names = {name for name in names if not all(_is_general(part) for part in WORD.findall(name) or ["?"])}
+    names = {name for name in names if not _is_plain(name)}
     for match in QUOTED.finditer(task):
         names.add(next(group for group in match.groups() if group))
     return sorted(names, key=lambda name: (-len(name), name))
 
 
+def _is_plain(name: str) -> bool:
+    parts = WORD.findall(name)
+    return bool(parts) and all(map(_is_general, parts))
+
+
 def _phrases(text: str) -> Iterator[str]:
-    """Every run of words that holds something particular."""
+    """Every run of words that holds something particular: pairs that mean something, and longer runs."""
     found = text.split()
+    for pair in pairwise(found):
+        if all(part.isalpha() and part not in _COMMON for part in pair) and not all(map(_is_general, pair)):
+            yield " ".join(pair)
     for start in range(len(found) - PHRASE + 1):
-        run = found[start : start + PHRASE]
-        if any(not _is_general(word) for part in run for word in WORD.findall(part)):
-            yield " ".join(run)
+        run = " ".join(found[start : start + PHRASE])
+        if not _is_plain(run):
+            yield run
 
 
 def _stands_in(name: str, text: str) -> bool:

@@ -10,7 +10,7 @@ import re
 
 SAYS_SO = re.compile(
     r"\bdepends?\s+(?:up)?on\s*:|\bh(?:ä|ae)ngt\s+ab\s+von\s*:|\bd(?:é|e)pend\s+de\s*:|\bdepende\s+de\s*:"
-    r"|依赖于?\s*[:：]|依存\s*[:：]",
+    r"|依赖于?\s*[:\uff1a]|依存\s*[:\uff1a]",
     re.IGNORECASE,
 )
 
@@ -28,8 +28,14 @@ _THING = (
     r"hypothes[ie]s|candidates?|places?|call\s+sites?|tests?|spots?|risks?|approach(?:es)?|options?|"
     r"endpoints?|locations?|gaps?|vulnerabilit(?:y|ies)|suspects?|queries|tables?|leads?|claims?)"
 )
-_FORWARD = r"(?!\s*[:(]|\s+(?:in|at|under|from|of)\s+(?:the\b|an?\b|[\w.-]*/|\w+\.\w))"
-"""What follows points forward ("these files: a.py") or to the project ("the results of the query")."""
+_FORWARD = (
+    r"(?!\s*[:(]|\s+(?:in|at|under|from|of)\s+(?:the\b|an?\b|[\w.-]*/|\w+\.\w)"
+    r"|\s+(?:services?|modules?|pages?|packages?|views?|components?|class(?:es)?|tables?|endpoints?|apis?|tools?|"
+    r"folders?|files?|formats?|generators?|builders?|screens?|handlers?|models?|commands?|sets?|caches?|types?|"
+    r"objects?|engines?|code|layers?|parsers?|writers?|templates?|jobs?|pipelines?|runners?)\b)"
+)
+"""What follows points forward ("these files: a.py") or to the project ("the results of the query", "the report
+service")."""
 _SAW = (
     r"(?:found|identified|discovered|uncovered|reported|located|listed|flagged|mentioned|produced|wrote|made|"
     r"suggested|recommended|proposed|concluded|implemented|added|changed|fixed|written|created|refactored|"
@@ -64,6 +70,8 @@ REFERS_BACK = re.compile(
             r"\bthe\s+culprits?\b|\bthe\s+winner\b|\bthe\s+(?:gaps|open\s+questions)\b",
             r"\b(?:address|fix|remove|eliminate|mitigate|patch)\s+the\s+(?:root\s+)?(?:cause|culprit|bottleneck)\b",
             r"\b(?:another|different|alternative|second|new|fresh)\s+(?:approach|attempt|try|look|pass|round)\b",
+            rf"\b(?:both|the\s+(?:two|three|four|five|\d+))\s+{_THING}\b{_FORWARD}",
+            rf"\b{_THING}\s+(?:raised|spotted|noticed|brought\s+up|pointed\s+out)\b",
             r"\bagain\b|\bonce\s+more\b|\bthis\s+time\b|\bretry\b|\bre-?(?:try|examine|visit|investigate|do)\b",
             r"\bin\s+light\s+of\b|\bin\s+response\s+to\s+(?:the|that|this)\b|\bas\s+a\s+(?:result|consequence)\b",
             rf"\bas\s+(?:{_SAW}|planned|designed|explained|discussed|agreed|decided)\b",
@@ -99,7 +107,7 @@ ELSEWHERE_REFERS_BACK = re.compile(
             r"\b(?:dies|diese[nmrs]?|jene[nmrs]?)\s+(?:ergebnis|bericht|befund|erkenntnis|fehler|datei|stelle|problem)\w*",
             r"\b(?:die|der|den|das)\s+(?:ergebnis|befund|erkenntnis|zusammenfassung|(?:ä|ae)nderung)\w*",
             # French
-            r"\b(?:d['’]apr(?:è|e)s|selon|(?:à|a)\s+partir\s+d|en\s+se\s+basant|sur\s+la\s+base|compte\s+tenu)\b",
+            r"\b(?:d['\u2019]apr(?:è|e)s|selon|(?:à|a)\s+partir\s+d|en\s+se\s+basant|sur\s+la\s+base|compte\s+tenu)\b",
             r"\bci-dessus\b|\bpr(?:é|e)c(?:é|e)dent\w*|\b(?:trouv|identifi|signal|rep(?:é|e)r|mentionn)(?:é|ée|és|ées)\b",
             r"\bces\s+(?:r(?:é|e)sultats|fichiers|erreurs|probl(?:è|e)mes|conclusions)\b|\bde\s+nouveau\b",
             # Spanish, Portuguese, Italian
@@ -124,7 +132,7 @@ ONE_BY_ONE = re.compile(
     r"\bwait\s+(?:for|until)\b|\bbefore\s+(?:start|mov|launch|go|do)ing\b|\bonly\s+(?:then|after|once|when)\b|"
     r"\bfirst\b.{1,300}?\b(?:then|after\s+that|afterwards)\b|"
     r"\bnacheinander\b|\beine[rsn]?\s+nach\s+(?:dem|der)\s+andere\w*|\bzuerst\b.{1,300}?\bdann\b|"
-    r"\bl['’]une?\s+apr(?:è|e)s\s+l['’]autre\b|\bd['’]abord\b.{1,300}?\b(?:puis|ensuite)\b|"
+    r"\bl['\u2019]une?\s+apr(?:è|e)s\s+l['\u2019]autre\b|\bd['\u2019]abord\b.{1,300}?\b(?:puis|ensuite)\b|"
     r"\buno\s+(?:por|tras)\s+(?:uno|otro)\b|\bprimero\b.{1,300}?\b(?:luego|despu(?:é|e)s)\b|"
     r"逐个|逐一|依次|先.{1,100}(?:再|然后)|順番に|一つずつ",
     re.IGNORECASE | re.DOTALL,

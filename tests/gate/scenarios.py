@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fanout_hooks.depend import Earlier
+
 CORPUS = Path(__file__).parents[2] / "benchmarks" / "corpus" / "gate"
 
 
@@ -50,13 +52,35 @@ class Scenario(NamedTuple):
         return sum(step.denied for step in self.steps)
 
 
+class Pair(NamedTuple):
+    """Two calls in a row, and whether the second had to wait for the first."""
+
+    prompt: str
+    first: Earlier
+    second: str
+    depends: bool
+
+
 def load() -> list[Scenario]:
     """Return all scenarios, the needless ones first."""
     return [
         Scenario(own["id"], own["prompt"], tuple(map(_step, own["steps"])), needless=kind == "needless")
         for kind in ("needless", "legitimate")
-        for own in tomllib.loads((CORPUS / f"{kind}.toml").read_text(encoding="utf-8"))["scenario"]
+        for own in _read(f"{kind}.toml")["scenario"]
     ]
+
+
+def pairs() -> list[Pair]:
+    found = []
+    for own in _read("pairs.toml")["pair"]:
+        first, second = own["first"], own["second"]
+        earlier = Earlier(f"{first['name']}\n{first['task']}", first["answer"], first["kind"])
+        found.append(Pair(own["prompt"], earlier, f"{second['name']}\n{second['task']}", own["depends"]))
+    return found
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((CORPUS / name).read_text(encoding="utf-8"))
 
 
 def _step(own: dict[str, Any]) -> Step:
