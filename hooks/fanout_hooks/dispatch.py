@@ -28,9 +28,10 @@ from fanout_hooks.command import Program, plain_python
 from fanout_hooks.conflicts import Footprint
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
-from fanout_hooks.interpreter import Ran, Scene, Task
+from fanout_hooks.interpreter import Scene
 from fanout_hooks.loop import Future, Loop, memory_file, write_all
 from fanout_hooks.memory import Memory
+from fanout_hooks.sitting import Ran, Task
 
 MS = 1000
 KEEP_CONTEXT_S = 24 * 3600
@@ -55,9 +56,9 @@ class Request(NamedTuple):
     path: str = "warm"
     raw: bytes | None = None
     """The client's own bytes, where we have them."""
-
     is_logged: bool = True
     """Benchmarks keep what they do out of the log."""
+
 
 class Planned(NamedTuple):
     """A hook and how it will run."""

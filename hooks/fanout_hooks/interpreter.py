@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from fanout_hooks.command import Program
-from fanout_hooks.loop import Channel, Future, Loop, memory_file
+from fanout_hooks.loop import Channel, Future, Loop
+from fanout_hooks.sitting import Ran, Sitting, Task
 
 STARTING_S = 10.0
 PATIENCE_S = 0.1
@@ -28,27 +29,6 @@ IDLE_SEATS = 1
 DEEP_LOOK_S = 5.0
 VERSION_FILES = (".python-version", ".tool-versions", ".mise.toml", "mise.toml")
 """What a version manager's shim decides by, beside the environment."""
-
-
-class Task(NamedTuple):
-    """A hook to be run in a seat."""
-
-    place: int
-    program: Program
-    timeout_s: float
-
-
-class Ran(NamedTuple):
-    """What became of it. `exit` is negative for a signal, as in subprocess."""
-
-    place: int
-    exit: int
-    ms: float
-    stdout: bytes
-    stderr: bytes
-    timed_out: bool = False
-    taint: str = ""
-    effects: dict[str, Any] | None = None
 
 
 class Scene(NamedTuple):
@@ -119,6 +99,8 @@ class Interpreter:
         self._seats: dict[int, Seat] = {}
         self._idle: list[Seat] = []
         self._waiting: list[Future[bool]] = []
+        self._suspects: set[str] = set()
+        """Scripts of an event that left something behind, and nobody knows which of them it was."""
         self.modules: set[str] = set()
         """Standard modules that hooks were seen to import: new workers have them from the start."""
 
@@ -190,6 +172,8 @@ class Interpreter:
 
     def close(self) -> None:
         """End the zygote; it takes its workers along."""
+        for channel in [seat.channel for seat in self._seats.values()] + [one for one, _ in self._forking]:
+            channel.close()
         if self._control is not None:
             self._control.close()
         if self._process is not None:
@@ -284,63 +268,56 @@ class Interpreter:
         self, seat: Seat, tasks: list[Task], scene: Scene, tell: Callable[[Ran], None], *, alone: bool
     ) -> list[Task]:
         """Run tasks in one seat until it is done or spoilt; return what is left."""
-        out, err = memory_file("out"), memory_file("err")
-        try:
+        with Sitting(tasks) as sitting:
             hooks = [
                 {
                     "i": task.place,
                     "script": task.program.script,
                     "argv": task.program.argv,
                     "exe": task.program.exe,
+                    "deep": alone or task.program.script in self._suspects,
                 }
                 for task in tasks
             ]
-            seat.channel.send({"hooks": hooks, "cwd": scene.cwd, "env": scene.env}, (scene.stdin, out, err))
-            left = list(tasks)
-            spans = (0, 0)
-            while left:
-                message, timed_out = await self._result(seat, left[0].timeout_s)
-                if message is None:
-                    status = await seat.died
-                    tell(_died(left[0], status, spans, out, err, timed_out=timed_out))
-                    return left[1:]
-                task = left.pop(0)
-                spans = (message["out"][1], message["err"][1])
-                tell(_ran(task, message, out, err))
-                if message["taint"]:
-                    break
-            self.loop.spawn(self._look_back(seat, alone=alone))
-            return left
-        finally:
-            os.close(out)
-            os.close(err)
+            job = {"hooks": hooks, "cwd": scene.cwd, "env": scene.env}
+            seat.channel.send(job, (scene.stdin, sitting.out, sitting.err, sitting.results))
+            while sitting.left and not sitting.spoilt:
+                lived = await self._word_from(seat, sitting)
+                for ran in sitting.news():
+                    tell(ran)
+                if not lived:
+                    if sitting.left:
+                        tell(sitting.died(await seat.died))
+                    return sitting.left
+            self.loop.spawn(self._look_back(seat, tasks, alone=alone))
+            return sitting.left
 
-    async def _result(self, seat: Seat, timeout_s: float) -> tuple[dict[str, Any] | None, bool]:
-        timed_out = False
-
-        def late() -> None:
-            nonlocal timed_out
-            if timer.result():
-                timed_out = True
+    async def _word_from(self, seat: Seat, sitting: Sitting) -> bool:
+        """Wait until the seat says that there are results; False when it has died (or was killed)."""
+        word = self.loop.spawn(seat.channel.get())
+        while not word.done and not sitting.timed_out:
+            await self.loop.first(word, max(0.0, sitting.time_left()))
+            if not word.done and sitting.time_left() <= 0:  # else another hook runs by now, with its own time
+                sitting.timed_out = True
                 self._kill(seat)
-
-        timer = self.loop.timer(timeout_s)
-        timer.then(late)
-        message = await seat.channel.get()
-        timer.set(False)
+        message = await word
         # The hook may have closed our socket, or written nonsense into it: its exit status still comes.
         if message is None and await self.loop.first(seat.died, 0.2) is None:
             self._kill(seat)
-        return message, timed_out
+        return message is not None
 
-    async def _look_back(self, seat: Seat, *, alone: bool) -> None:
+    async def _look_back(self, seat: Seat, tasks: list[Task], *, alone: bool) -> None:
         """Wait for the deep look; a clean seat serves again, any other is ended."""
-        said = self.loop.spawn(seat.channel.get())
-        message = await self.loop.first(said, DEEP_LOOK_S)
+        message = await self.loop.first(self.loop.spawn(_last_word(seat.channel)), DEEP_LOOK_S)
         self.preload(message.get("modules", ()) if message is not None else ())
-        if message is not None and not message.get("taint") and not alone:
-            self._give_back(seat)
-            return
+        scripts = {task.program.script for task in tasks}
+        if message is not None and not message.get("taint"):
+            self._suspects -= scripts
+            if not alone:
+                self._give_back(seat)
+                return
+        elif not alone:
+            self._suspects |= scripts  # one of them did it: from now on each is looked at right away
         seat.channel.close()  # ends the worker, not what its hooks left running on purpose
         if await self.loop.first(seat.died, 1.0) is None:
             self._kill(seat)
@@ -348,26 +325,9 @@ class Interpreter:
             await self.warm_up()
 
 
-def _ran(task: Task, message: dict[str, Any], out: int, err: int) -> Ran:
-    return Ran(
-        task.place,
-        message["exit"],
-        message["ms"],
-        _span(out, *message["out"]),
-        _span(err, *message["err"]),
-        taint=message["taint"],
-        effects=message["effects"],
-    )
-
-
-def _died(task: Task, status: int, spans: tuple[int, int], out: int, err: int, *, timed_out: bool) -> Ran:
-    stdout = _span(out, spans[0], os.fstat(out).st_size)
-    stderr = _span(err, spans[1], os.fstat(err).st_size)
-    return Ran(task.place, status, 0.0, stdout, stderr, timed_out, taint="ended the process")
-
-
-MAX_OUTPUT = 16 << 20
-
-
-def _span(fd: int, begin: int, end: int) -> bytes:
-    return os.pread(fd, min(end - begin, MAX_OUTPUT), begin) if end > begin else b""
+async def _last_word(channel: Channel) -> dict[str, Any] | None:
+    """Return what a seat says after its deep look; a message about results may come before."""
+    while True:
+        message = await channel.get()
+        if message is None or "done" in message:
+            return message

@@ -26,28 +26,9 @@ OWN_BUILTINS = dict(BUILTINS)
 
 
 PATCHING = frozenset(
-    [
-        "setattr",
-        "delattr",
-        "__setattr__",
-        "__dict__",
-        "vars",
-        "exec",
-        "eval",
-        "patch",
-        "nice",
-        "setpriority",
-        "setrlimit",
-        "prlimit",
-        "sched_setaffinity",
-        "ctypes",
-        "__builtins__",
-        "_getframe",
-        "f_locals",
-        "f_globals",
-        "get_objects",
-        "get_referrers",
-    ]
+    "setattr delattr __setattr__ __dict__ vars exec eval patch nice setpriority setrlimit prlimit"
+    " sched_setaffinity ctypes __builtins__ _getframe f_locals f_globals get_objects get_referrers"
+    " start_new_thread modules seed setstate".split()
 )
 """Names by which code reaches into what others share, or into what the process is allowed."""
 STORES = frozenset(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
@@ -121,7 +102,7 @@ def _run(code: types.CodeType, script: str) -> int:
     sys.modules["__main__"] = main
     status = _guarded(lambda: exec(code, vars(main)))  # noqa: S102 - running hooks is what this file is for
     _guarded(_join_threads)
-    _guarded(atexit._run_exitfuncs)  # noqa: SLF001 - what the interpreter itself calls at its end
+    _guarded(atexit._run_exitfuncs)
     if not _flushed():
         status = status or 120
     main.__dict__.clear()

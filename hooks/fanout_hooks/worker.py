@@ -9,9 +9,9 @@ What can be put back is put back; anything else is *taint*: it is reported, and 
 
 Three looks, by price:
   prevent  before and after each hook: everything that is cheap to set
-  check    after each hook: the modules that programs patch, descriptors, threads
-  deep     every module, its classes, limits: at once after a hook whose code could change them, and after the
-           last hook of an event, when its answer is out
+  check    after each hook: descriptors, threads
+  deep     every module, its classes, limits: at once after a hook whose code could change them, or whom we
+           don't know yet, and after the last hook of an event, when its answer is out
 
 A crash or a hang costs the hook its life and nobody else's: the supervisor sees which hook had no result yet,
 its output so far is in memory that outlives us, and the next process goes on with the next hook.
@@ -44,6 +44,8 @@ FD_FLOOR = 200
 """Our own descriptors live above; a hook's own come from 3 upwards, as in a fresh process."""
 
 
+TELL_S = 0.005
+"""Hooks outside this process may wait for a result; one message for several costs both sides less."""
 MAX_KNOWN = 4096
 """Raw paths remembered of a script: one that makes a new file each time must not fill the memory."""
 NOISY = frozenset(("antigravity", "this", "__main__"))
@@ -119,23 +121,33 @@ class Worker:
             self.pristine.picture.accept()
 
     def run(self, job: dict[str, Any], fds: list[int]) -> None:
-        """Run one event's hooks in order, a result message after each, a closing one after the deep look."""
-        stdin, out, err = fds
+        """Run one event's hooks in order, then look at everything.
+
+        Results go line by line into a file that outlives us; messages only say that there are some, the last
+        one whether this process may be used again.
+        """
+        stdin, out, err, results = fds
         kept = self.pristine.kept_fds
         self.pristine.kept_fds = kept | frozenset(fds)
         size = os.fstat(stdin).st_size
         payload = os.pread(stdin, size, 0) if size <= SMALL_STDIN else None
-        tainted = ""
+        taint, told = "", time.monotonic()
         for hook in job["hooks"]:
             result = self._one(hook, job, (stdin, out, err), payload)
-            tainted = result["taint"]
-            self._tell(result)
-            if tainted:
+            self._note(results, result)
+            taint = result["taint"] or result["spoilt"]
+            if taint:
                 break
+            if time.monotonic() - told > TELL_S and hook is not job["hooks"][-1]:
+                told = time.monotonic()
+                self._send({"more": True})
+        self._send({"more": True})
         self._dress_down()
+        self.pristine.kept_fds = kept | frozenset(fds)
+        self.pristine.reseed()
+        taint = taint or self.pristine.taint(deep=True)
         self.pristine.kept_fds = kept
-        taint = tainted or self.pristine.deep_taint()
-        send(self.sock, {"done": True, "taint": taint, "modules": self._new_modules()})
+        self._send({"done": True, "taint": taint, "modules": self._new_modules()})
 
     def _one(
         self, hook: dict[str, Any], job: dict[str, Any], fds: tuple[int, int, int], payload: bytes | None
@@ -154,13 +166,15 @@ class Worker:
         try:
             self.pristine.put_back()
             self.pristine.put_back_variables(effects.variables)
-            taint = "started a process" if effects.spawns else self._taint(file)
+            taint = "started a process" if effects.spawns else self._taint(file, deep=hook["deep"])
             return {
                 "i": hook["i"],
                 "exit": status,
                 "ms": round((time.perf_counter() - began) * 1000, 3),
                 "cpu_ms": round((time.process_time() - cpu) * 1000, 3),
                 "taint": taint,
+                "spoilt": self._spoilt(file),
+                "at": time.monotonic(),
                 "out": [spans[0], os.fstat(fds[1]).st_size],
                 "err": [spans[1], os.fstat(fds[2]).st_size],
                 "effects": self._news(file, effects),
@@ -169,11 +183,17 @@ class Worker:
             _end_as(status)
             raise
 
-    def _taint(self, file: str) -> str:
-        taint = self.pristine.taint()
-        if not taint and (self.pristine.had_foreign or self.programs.may_patch(file)):
-            return self.pristine.deep_taint()
-        return taint
+    def _taint(self, file: str, *, deep: bool) -> str:
+        deep = deep or self.pristine.had_foreign or self.programs.may_patch(file)
+        if deep:
+            self.pristine.reseed()
+        return self.pristine.taint(deep=deep)
+
+    def _spoilt(self, file: str) -> str:
+        """Return why this process can't go on although the hook did nothing wrong that we could see."""
+        if self.programs.may_patch(file) and self.pristine.picture.has_new():
+            return "loaded modules that it may have changed"
+        return ""
 
     def _new_modules(self) -> list[str]:
         """Return the standard modules that these hooks imported first."""
@@ -182,11 +202,17 @@ class Worker:
         self.reported |= loaded
         return sorted(name for name in loaded if name.partition(".")[0] in standard and name not in NOISY)
 
-    def _tell(self, result: dict[str, Any]) -> None:
+    def _note(self, results: int, result: dict[str, Any]) -> None:
         try:
-            send(self.sock, result)
+            os.write(results, json.dumps(result).encode() + b"\n")
         except OSError:
-            _end_as(result["exit"])  # the hook closed our socket: its exit code is all that can be told
+            _end_as(result["exit"])  # the hook closed our files: its exit code is all that can be told
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            send(self.sock, message)
+        except OSError:
+            os._exit(0)  # the results are in their file
 
     def _news(self, file: str, effects: Effects) -> dict[str, Any] | None:
         """Return what no earlier run showed; raw paths are compared, for real ones are dear."""

@@ -132,7 +132,7 @@ HOSTILE = (
     Hostile("sys.path", 'sys.path.insert(0, "/tmp"); sys.path.remove(sys.path[-1])'),
     Hostile(
         "meta path",
-        "sys.meta_path.insert(0, type('F', (), {'find_spec': staticmethod(lambda *a: None)})); sys.meta_path.pop()",
+        "F = type('F', (), {'find_spec': staticmethod(lambda *a: None)})\nsys.meta_path.insert(0, F)",
     ),
     Hostile("empty sys.meta_path", "sys.meta_path.clear()"),
     Hostile("big output", 'sys.stdout.write("x" * 3_000_000)'),
@@ -234,7 +234,7 @@ print(json.dumps({
     "blocked": status["SigBlk"].strip(),
     "ignored": status["SigIgn"].strip(),
     "caught": int(status["SigCgt"], 16) & ~(3 << 31),  # glibc's own two, there since the first thread
-    "timers": [signal.getitimer(one) for one in (signal.ITIMER_REAL, signal.ITIMER_PROF, signal.ITIMER_VIRTUAL)],
+    "timers": [signal.getitimer(one) for one in range(3)],
     "alarm": signal.alarm(0),
     "fds": sorted(fd for fd in fds if fd < 100),
     "recursion": [sys.getrecursionlimit(), deepest],
@@ -251,7 +251,7 @@ print(json.dumps({
     "timeout": socket.getdefaulttimeout(),
     "zone": time.tzname,
     "leaks": [name for name in ("leak", "lock") if hasattr(sys, name)],
-    "main": [sys.modules["__main__"].__name__, sorted(name for name in vars(sys.modules["__main__"]) if name.startswith("__"))],
+    "main": [__name__, sorted(name for name in globals() if name.startswith("__"))],
     "helper": helped,
     "session leader": os.getsid(0) == os.getpid() or True,
     "stdout": [sys.stdout.encoding, sys.stdout.errors, sys.stdout.line_buffering, sys.stderr.errors],

@@ -133,7 +133,7 @@ class Stage:
         """Register hooks in the local scope, beside those of other events."""
         path = self.project / ".claude" / "fanout" / "hooks.local.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        data = json.loads(path.read_text()) if path.exists() else {"version": 1, "hooks": {}}
+        data: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"version": 1, "hooks": {}}
         full = [
             {"type": "command", "command": one, "timeout": 30} if isinstance(one, str) else one
             for one in entries

@@ -6,12 +6,11 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from fanout_hooks.command import Program, plain_python
-from fanout_hooks.interpreter import Interpreter, Ran, Scene, Task
-from fanout_hooks.loop import Loop, memory_file, write_all
 from fanout_hooks.event import to_stdin
+from fanout_hooks.interpreter import Interpreter, Scene
+from fanout_hooks.loop import Loop, memory_file, write_all
+from fanout_hooks.sitting import Ran, Task
 from hooks.hostile import HOSTILE, PROBE, Hostile
 from hooks.stage import PYTHON, Native, Stage, pre_tool_use
 
