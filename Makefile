@@ -1,16 +1,22 @@
 # Each target does its own set-up: Python 3.11 or newer and make are all that a machine needs.
 # uv is used where it is installed, and never required.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENT_VERSION := 2.1.330
 CLIENT := .client/node_modules/.bin/claude
+# Judges of the protocol; they need a newer Node than many systems have, so one comes along.
+SUITE := .client/suite/node_modules/.bin/conformance
+JUDGES := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PHONY: demo test check e2e bench format client constraints clean
 
 $(READY): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "fanout needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Try: make PYTHON=/path/to/python3.12"; exit 1; }
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
 	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e . --group dev; \
@@ -36,11 +42,16 @@ check: $(READY)  ## format, lint, types, layers, and the tests with coverage
 
 $(CLIENT):
 	@command -v npm >/dev/null 2>&1 || { echo "make e2e needs npm, to install Claude Code $(CLIENT_VERSION)"; exit 1; }
-	npm install --prefix .client --no-audit --no-fund --no-save --silent @anthropic-ai/claude-code@$(CLIENT_VERSION)
+	@mkdir -p .client
+	$(NPM_INSTALL) --prefix .client @anthropic-ai/claude-code@$(CLIENT_VERSION)
 
-client: $(CLIENT)
+$(SUITE):
+	@mkdir -p .client/suite
+	$(NPM_INSTALL) --prefix .client/suite $(JUDGES)
 
-e2e: $(READY) $(CLIENT)  ## the same product, in the real Claude Code with a scripted model
+client: $(CLIENT) $(SUITE)
+
+e2e: $(READY) client  ## the same product, in the real Claude Code with a scripted model
 	FANOUT_CLIENT=$(abspath $(CLIENT)) $(BIN)/python -m pytest -m e2e
 
 bench: $(READY)  ## the benchmark tables, every figure beside its bound in the same run
