@@ -94,8 +94,14 @@ class Upstream:
 
 
 def _answer(said: str, key: str, n: int) -> str:
-    more = {"blocker": "It loses data.", "smallest_change": "Keep a copy."} if said == "STOP" else {}
-    return verdict(said, summary=f"said in round {n}", reasons=[f"Reason {key}-{n}."], **more)
+    stops = said == "STOP"
+    return verdict(
+        said,
+        summary=f"said in round {n}",
+        reasons=[f"Reason {key}-{n}."],
+        blocker="It loses data." if stops else None,
+        smallest_change="Keep a copy." if stops else None,
+    )
 
 
 def council(

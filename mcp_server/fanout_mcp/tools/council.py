@@ -27,15 +27,17 @@ MOST_ROUNDS: Final = 5
 def _in_short(schema: dict[str, Json]) -> None:
     """Of the arguments that oracle_batch, always shown beside it, takes too, show the types alone."""
     for name in PanelArguments.model_fields:
-        shown = schema["properties"][name]
-        schema["properties"][name] = {key: shown[key] for key in ("type", "enum", "anyOf") if key in shown}
+        told = schema["properties"][name]
+        form = told["anyOf"][0] if "anyOf" in told else told  # the other branch is null
+        schema["properties"][name] = {key: form[key] for key in ("type", "enum") if key in form}
 
 
 class Args(PanelArguments):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_in_short)
 
     rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = 3
-    speculate: Annotated[bool, Field(description="Overlap rounds.")] = True
+    speculate: bool = True
+    """Begin a round before the one before is through."""
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 300
 
 
@@ -94,10 +96,9 @@ TOOL: Tool[Args] = Tool(
     name="council",
     title="Let a panel read each other and answer again",
     description=(
-        "A panel answers, reads the others blind and answers again, for up to 5 rounds or until no verdict "
-        "changes; returns votes, synthesis, rounds. Most of the gain is in the vote: prefer oracle_batch "
-        "(= rounds 1) unless members may hold facts that others lack, or the vote was split. "
-        "Arguments as in oracle_batch."
+        "A panel answers, reads the others blind and answers again, until no verdict changes; returns votes, "
+        "synthesis, rounds. The vote gives most of the gain: prefer oracle_batch (= rounds 1) unless members "
+        "may hold facts that others lack, or a vote was split. Arguments as there."
     ),
     arguments=Args,
     call=call,

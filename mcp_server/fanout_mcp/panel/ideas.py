@@ -1,0 +1,89 @@
+"""What the agents of a swarm answer: a few ideas each, the most important first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from fanout_mcp.panel.answer import objects
+from fanout_mcp.panel.lenses import Chosen, Lens
+from fanout_mcp.panel.prompts import LANGUAGE
+from fanout_mcp.panel.shown import clip
+from fanout_mcp.types import Answer, Json, Prompt
+
+MOST_IDEAS: Final = 5
+MOST_CHARS: Final = 2_000
+"""Of one idea's detail: what is longer is no idea any more."""
+TITLE_CHARS: Final = 200
+
+SCHEMA: Final[dict[str, Json]] = {
+    "type": "object",
+    "properties": {
+        "ideas": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"title": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["title", "detail"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["ideas"],
+    "additionalProperties": False,
+}
+SYSTEM: Final = f"""You are one of many agents on the same task. Each looks through another lens; look through
+yours alone, the others cover the rest. {LANGUAGE}
+Answer with one JSON object and nothing else:
+{{"ideas": [{{"title": "the point in one sentence", "detail": "one to three sentences: where, why, how"}}]}}
+One to {MOST_IDEAS} ideas, the most important first. Nothing that everybody would say anyway; none is better
+than a weak one: then send an empty list."""
+IN_WORDS: Final = (
+    f"Answer with one to {MOST_IDEAS} points, the most important first, each with one to three sentences."
+)
+
+_BULLET: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """What one agent said. `agent` is the name of its lens, `place` its rank among its own, from 0."""
+
+    agent: str
+    place: int
+    title: str
+    detail: str = ""
+
+
+def prompt(task: str, chosen: Chosen, lens: Lens) -> Prompt:
+    return Prompt(SYSTEM, _asked(task, chosen, lens))
+
+
+def for_agent(task: str, chosen: Chosen, lens: Lens) -> str:
+    """The same for an agent of the host, which answers in words."""
+    return f"{_asked(task, chosen, lens)}\n\n{IN_WORDS}"
+
+
+def read(agent: str, answer: Answer) -> list[Idea] | None:
+    """Return the ideas of an answer, a list in words too; None when there is none to be found."""
+    for found in objects(answer.text, answer.data, "ideas"):
+        if isinstance(found.get("ideas"), list):
+            pairs = list(_pairs(found["ideas"]))
+            return [Idea(agent, place, *pair) for place, pair in enumerate(pairs[:MOST_IDEAS])]
+    lines = [" ".join(line.split()) for line in _BULLET.findall(answer.text)][:MOST_IDEAS]
+    return [Idea(agent, place, clip(line, TITLE_CHARS)) for place, line in enumerate(lines)] or None
+
+
+def _asked(task: str, chosen: Chosen, lens: Lens) -> str:
+    look = lens.look if lens.look == lens.name else f"{lens.name}: {lens.look}"
+    return "\n\n".join(filter(None, (f"Task:\n{task}", chosen.ask, f"Your lens: {look}.")))
+
+
+def _pairs(items: list[Json]) -> Iterator[tuple[str, str]]:
+    for item in items:
+        title, detail = (item.get("title"), item.get("detail")) if isinstance(item, dict) else (item, "")
+        if isinstance(title, str) and title.strip():
+            more = " ".join(detail.split()) if isinstance(detail, str) else ""
+            yield clip(" ".join(title.split()), TITLE_CHARS), clip(more, MOST_CHARS)

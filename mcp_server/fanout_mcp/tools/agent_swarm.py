@@ -1,0 +1,121 @@
+"""agent_swarm: many agents on one task, each through another lens; what they say merged and ranked.
+
+gather (lenses) -> plan (jobs, price; or the host's own agents) -> perform (one `await`) -> render.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Final, Literal
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from fanout_mcp import state
+from fanout_mcp.backends.plan import AT_MOST, agent_call, messages
+from fanout_mcp.engine.run import Plan, run
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.panel import ideas, lenses, shown, swarm
+from fanout_mcp.panel.lenses import Chosen
+from fanout_mcp.reports import text
+from fanout_mcp.services import Services, Tool, ToolResult
+from fanout_mcp.source.engines import chosen as engine_for
+from fanout_mcp.types import Json, Progress, Usage
+
+MOST_AGENTS: Final = 200
+MOST_CHARS: Final = 30_000
+"""Of a task: every agent gets it whole."""
+MOST_PLANNED: Final = 100
+"""Agents of the host: it runs six a message, so a hundred are seventeen messages."""
+INLINE_CHARS: Final = 25_000
+"""A plan longer than that, task repeated for each agent, sends the agents to read the task in a file."""
+
+
+class Args(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    task: Annotated[str, Field(min_length=1)]
+    count: Annotated[
+        int, Field(ge=1, le=MOST_AGENTS, description="Small 3-5, medium 10-20, large 50-100.")
+    ] = 5
+    lenses: Annotated[
+        list[str] | None, Field(description="A kind (tests, hypotheses, approaches, angles) or your own.")
+    ] = None
+    engine: Literal["auto", "model", "plan"] = "auto"
+    deadline_s: Annotated[float, Field(gt=0, le=3600), WithJsonSchema({"type": "number"})] = 100
+    max_cost_usd: Annotated[float, Field(gt=0), WithJsonSchema({"type": "number"})] = 1.0
+
+
+async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
+    task = args.task.strip()
+    if not task:
+        raise InvalidInput("task is empty; say what the agents are to do.")
+    if len(task) > MOST_CHARS:
+        raise InvalidInput(f"task has {len(task):,} characters; at most {MOST_CHARS:,}. Name files instead.")
+    chosen = lenses.choose(task, args.count, args.lenses)
+    if engine_for(args.engine, has_model=services.backend.has_model) != "model":
+        return ToolResult(await anyio.to_thread.run_sync(_for_host, services, task, chosen))
+    return await _perform(services, args, task, chosen, progress)
+
+
+async def _perform(
+    services: Services, args: Args, task: str, chosen: Chosen, progress: Progress
+) -> ToolResult:
+    backend = services.backend
+    model = backend.default_model("swarm")
+    jobs = swarm.jobs(task, chosen, model, backend.provider)
+    budget = swarm.priced(jobs, await backend.price(model), args.max_cost_usd)
+    plan = Plan(args.deadline_s, swarm.Enough(len(jobs)), budget=budget, progress=progress)
+    began = time.monotonic()
+    outcomes = await run(jobs, backend.ask, plan, services.limits)
+    elapsed_s = time.monotonic() - began
+    # In a thread: hundreds of answers are read and compared, and hook events pass through this loop.
+    found = await anyio.to_thread.run_sync(swarm.gather, chosen, outcomes)
+    used = sum((outcome.usage for outcome in outcomes), Usage())
+    data = swarm.short(found)
+    data["receipt"] = shown.receipt(sum(outcome.calls for outcome in outcomes), used, elapsed_s)
+    whole = swarm.report(task, found)
+    data["report"] = await anyio.to_thread.run_sync(text.write, services.settings.state, "swarm", whole)
+    return ToolResult(data, is_error=not any(outcome.is_answered for outcome in outcomes))
+
+
+def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
+    """Without a model: the agents as calls that the host sends itself, at most six a message."""
+    if len(chosen.lenses) > MOST_PLANNED:
+        raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MOST_PLANNED}.")
+    told = task
+    if len(task) * len(chosen.lenses) > INLINE_CHARS and (path := _brief(services, task)):
+        told = f"Read {path}: it holds your task."
+    calls = [
+        agent_call(shown.clip(f"Look at: {lens.name}", 60), ideas.for_agent(told, chosen, lens))
+        for lens in chosen.lenses
+    ]
+    why = getattr(services.backend, "why", "")
+    return {
+        "note": f"Nobody was asked. {why} Send the Agent calls of one message side by side (at most "
+        f"{AT_MOST}), then those of the next. Then merge what is the same, and rank by how many said it.",
+        "lenses": chosen.kind,
+        "plan": {"messages": messages(calls)},
+    }
+
+
+def _brief(services: Services, task: str) -> str | None:
+    try:
+        path = state.new_report(services.settings.state, "swarm-task", "md")
+        path.write_text(task, encoding="utf-8")
+    except OSError:
+        return None
+    return str(path)
+
+
+TOOL: Tool[Args] = Tool(
+    name="agent_swarm",
+    title="Many agents on one task, each through another lens",
+    description=(
+        "Many agents on one task, each through another lens; near-duplicates merged, the rest ranked. "
+        "Without a model: Agent calls to send."
+    ),
+    arguments=Args,
+    call=call,
+    search_hint="swarm, brainstorm, many agents, test cases, hypotheses",
+)
