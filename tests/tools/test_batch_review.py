@@ -209,8 +209,20 @@ async def test_a_plan_is_ready_agent_calls_of_a_few_files_each(root: Path, worke
     data = await review(root, workers, PlanBackend(), engine="plan")
     (calls,) = data["plan"]
     assert 3 <= len(calls) <= 6
+    assert all(call["prompt"].count(".py") in {4, 5} for call in calls)
     assert all(set(call) == {"subagent_type", "description", "prompt"} for call in calls)
     assert "50 to 200 words" in calls[0]["prompt"]
+
+
+async def test_a_plan_for_very_many_files_comes_in_pages(root: Path, workers: Workers) -> None:
+    for n in range(800):
+        (root / "src" / f"module_with_a_longer_name_{n}.py").write_text(f"x = {n}\n")
+    data = await review(root, workers, PlanBackend(), engine="plan")
+    files = sum(call["prompt"].count(".py") for wave in data["plan"] for call in wave)
+    while "cursor" in data:
+        data = await review(root, workers, PlanBackend(), engine="plan", cursor=data["cursor"])
+        files += sum(call["prompt"].count(".py") for wave in data["plan"] for call in wave)
+    assert files == 801
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
     parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
     parser.add_argument("--models", help="models to ask, separated by commas")
-    parser.add_argument("--max-files", type=int, default=5000)
+    parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
+    parser.add_argument("--max-cost", type=float, default=1.0, metavar="USD", help="refuse to spend more")
+    parser.add_argument("--detail", action="store_true", help="whole findings, in more pages if need be")
+    parser.add_argument("--cursor", type=int, default=0, metavar="N", help="go on from where a page ended")
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
     parser.add_argument(
         "--fail-on", choices=SEVERITIES, help="exit with 1 when a finding is at least so grave"
@@ -45,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
         "reviewers": args.reviewers,
         "models": args.models.split(",") if args.models else None,
         "max_files": args.max_files,
+        "max_cost_usd": args.max_cost,
+        "detail": args.detail,
+        "cursor": args.cursor,
         "sarif": bool(args.sarif),
     }
     result = call_tool(TOOL, arguments, quiet=args.json)
@@ -92,6 +98,6 @@ def show(console: Console, data: Json) -> None:
     receipt = data["receipt"]
     counts = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items()) or "nothing found"
     console.print(Text(f"{counts} in {receipt['files_read']} files. {data.get('note', '')}".rstrip()))
-    for name in ("not_analysed", "failed_reviews", "dropped", "more_of_a_rule", "report", "sarif"):
+    for name in ("not_analysed", "failed_reviews", "dropped", "more_of_a_rule", "report", "cursor", "sarif"):
         if data.get(name):
             console.print(Text(f"{name.replace('_', ' ')}: {data[name]}"))

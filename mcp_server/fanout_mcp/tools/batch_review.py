@@ -23,7 +23,7 @@ from fanout_mcp.review.finding import Finding, Focus, as_json, is_test
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import capped, merge, ranked
 from fanout_mcp.review.model import Answered, Asked, collect, is_good, plan, seats
-from fanout_mcp.review.pages import few, page, write
+from fanout_mcp.review.pages import MOST_CHARACTERS, few, page, size, write
 from fanout_mcp.review.prompts import agent_prompts
 from fanout_mcp.review.remember import keys, recall, remember
 from fanout_mcp.review.sarif import to_sarif
@@ -183,14 +183,21 @@ def _chosen(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
 
 
 def _plan(gathered: Gathered, args: Args) -> dict[str, Json]:
-    sizes = {source.path: source.size for source in gathered.files}
-    prompts = agent_prompts(list(sizes), args.focus, lambda path: sizes[path])
-    calls = [agent_call(description, prompt) for description, prompt in prompts] if sizes else []
+    """Hand the host its agents, message by message; what does not fit comes with the cursor."""
+    prompts = agent_prompts([source.path for source in gathered.files], args.focus)
+    waves: list[Json] = [*messages([agent_call(description, prompt) for description, prompt in prompts])]
+    shown: list[Json] = []
+    for wave in waves[args.cursor :]:
+        if shown and size([*shown, wave]) > MOST_CHARACTERS:
+            break
+        shown.append(wave)
+    after = args.cursor + len(shown)
     return {
-        "plan": messages(calls),
+        "plan": shown,
         "how": "Send all Agent calls of a list in ONE message; they run at once.",
+        **({"cursor": after} if after < len(waves) else {}),
         "receipt": {
-            "files_read": len(sizes),
+            "files_read": len(gathered.files),
             "files_skipped": reasons(gathered.skipped.values()),
             "engine": "plan",
         },
