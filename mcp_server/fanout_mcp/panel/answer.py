@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fanout_mcp.panel.vote import VERDICTS, Verdict
+from fanout_mcp.source.secrets import redact
 from fanout_mcp.types import Json
 
 SCHEMA: dict[str, Json] = {
@@ -148,4 +149,5 @@ def _text(value: Json) -> str:
     if value is None or isinstance(value, bool):
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return " ".join(text.split())[:MOST_TEXT]
+    # A member may repeat a key that it was shown in the question: it must not go on from here.
+    return " ".join(redact(text[: 2 * MOST_TEXT])[0].split())[:MOST_TEXT]

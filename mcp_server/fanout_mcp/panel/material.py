@@ -38,7 +38,9 @@ def gather(root: Path, files: Sequence[str]) -> Material:
     for name in dict.fromkeys(_relative(root, file) for file in files):
         source = read(root, name, at_most=MOST_BYTES)
         if isinstance(source, Skipped):
-            raise InvalidInput(f"{name!r} can't be attached: {source.reason}. Files must lie below {root}.")
+            raise InvalidInput(
+                f"{name[:200]!r} can't be attached: {source.reason}. Files must lie below {root}."
+            )
         text, found = redact(source.text)
         redacted += found
         names.append(name)
@@ -47,8 +49,7 @@ def gather(root: Path, files: Sequence[str]) -> Material:
     if len(material) > MOST_CHARS:
         raise InvalidInput(
             f"The attached files have {len(material):,} characters; at most {MOST_CHARS:,} can be sent. "
-            "Attach "
-            "fewer, or ask summarize_files first."
+            "Attach fewer, or ask summarize_files first."
         )
     return Material(material, tuple(names), redacted)
 

@@ -41,8 +41,7 @@ def seat(
         name, model = twice[0]
         raise InvalidInput(
             f"The member {name!r} with the model {model or 'default'!r} is named twice: equal members are "
-            "one "
-            "voice. Name it once, or give the second another model."
+            "one voice. Name it once, or give the second another model."
         )
     return [Member(_key(one, model, often), one, model) for one, model in pairs]
 
