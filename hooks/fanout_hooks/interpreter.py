@@ -295,11 +295,11 @@ class Interpreter:
     async def _word_from(self, seat: Seat, sitting: Sitting) -> bool:
         """Wait until the seat says that there are results; False when it has died (or was killed)."""
         word = self.loop.spawn(seat.channel.get())
-        while not word.done and not sitting.timed_out:
-            await self.loop.first(word, max(0.0, sitting.time_left()))
-            if not word.done and sitting.time_left() <= 0:  # else another hook runs by now, with its own time
+        while await self.loop.first(word, max(0.0, sitting.time_left())) is None and not word.done:
+            if sitting.time_left() <= 0:  # else another hook runs by now, with its own time
                 sitting.timed_out = True
                 self._kill(seat)
+                break
         message = await word
         # The hook may have closed our socket, or written nonsense into it: its exit status still comes.
         if message is None and await self.loop.first(seat.died, 0.2) is None:

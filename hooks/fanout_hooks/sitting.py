@@ -60,7 +60,7 @@ class Sitting:
 
     def time_left(self) -> float:
         """Return the seconds that the hook which runs now may still take."""
-        rows = self._rows()
+        rows, _ = self._rows()
         since = rows[-1]["at"] if rows else self._since
         running = self.left[len(rows)] if len(rows) < len(self.left) else None
         return 1.0 if running is None else float(since + running.timeout_s - time.monotonic())
@@ -68,7 +68,8 @@ class Sitting:
     def news(self) -> list[Ran]:
         """Take in the results that were not told yet."""
         found = []
-        for row in self._rows():
+        rows, self._read = self._rows()
+        for row in rows:
             task = self.left.pop(0)
             stdout, stderr = _span(self.out, *row["out"]), _span(self.err, *row["err"])
             found.append(
@@ -77,7 +78,6 @@ class Sitting:
             self._since = row["at"]
             self._spans = (row["out"][1], row["err"][1])
             self.spoilt = self.spoilt or bool(row["taint"] or row["spoilt"])
-        self._read = os.fstat(self.results).st_size
         return found
 
     def died(self, status: int) -> Ran:
@@ -87,11 +87,12 @@ class Sitting:
         ms = round((time.monotonic() - self._since) * 1000, 3)
         return Ran(self.left.pop(0).place, status, ms, stdout, stderr, self.timed_out, "ended the process")
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the whole lines that weren't read yet, and where they end."""
         size = os.fstat(self.results).st_size - self._read
-        if size <= 0:
-            return []
-        return [json.loads(line) for line in os.pread(self.results, size, self._read).splitlines()]
+        data = os.pread(self.results, size, self._read) if size > 0 else b""
+        end = data.rfind(b"\n") + 1
+        return [json.loads(line) for line in data[:end].splitlines()], self._read + end
 
 
 def _span(fd: int, begin: int, end: int) -> bytes:
