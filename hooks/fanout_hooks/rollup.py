@@ -17,7 +17,7 @@ from typing import Any
 
 from fanout_hooks.tally import Tally
 
-BLOCK = 4 << 20
+BLOCK = 1 << 20
 SHARE_BYTES = 16 << 20
 """Below this a second process costs more than it saves."""
 MOST_PROCESSES = 4
