@@ -49,6 +49,8 @@ class Settings:
     """Leave ANTHROPIC_API_KEY in the child's environment (it beats the login)."""
     is_child: bool = False
     """We run below our own `claude` backend: it must not be used again (recursion guard)."""
+    hedge: bool = False
+    """Send a late call twice (engine/hedge.py): shorter waits for up to 2 % more calls."""
     state_dir: Path | None = None
     """Overrides `<root>/.claude/fanout`."""
 
@@ -74,6 +76,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         max_parallel=_positive("FANOUT_MAX_PARALLEL", env.get("FANOUT_MAX_PARALLEL"), DEFAULT_MAX_PARALLEL),
         claude_agreed=table.get("claude_agreed") is True or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
         claude_api_key=table.get("claude_api_key") is True,
+        hedge=table.get("hedge") is True,
         is_child="FANOUT_CHILD" in env,
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
     )

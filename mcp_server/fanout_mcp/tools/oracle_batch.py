@@ -5,12 +5,14 @@ gather (personas, files) -> plan (members, jobs, price) -> perform (one `await`)
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from dataclasses import replace
 
+import anyio
 import anyio.to_thread
 
 from fanout_mcp.backends.plan import messages
+from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, prompts, shown, transcript
 from fanout_mcp.panel.asking import Asking, Decided
@@ -29,18 +31,19 @@ class Args(PanelArguments):
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     asked = await gather(services.settings, services.backend, args)
     if not services.backend.has_model:
-        return ToolResult(for_host(services, asked))
+        return ToolResult(await anyio.to_thread.run_sync(for_host, services, asked))
     terms = await terms_of(services.backend, {member.model for member in asked.members}, args)
     jobs = [_job(member, asked, terms.provider) for member in asked.members]
     expected = consult.priced(jobs, terms)
     if args.dry_run:
         return ToolResult(shown.dry(asked, expected))
     asking = Asking(services.backend.ask)
-    began = time.monotonic()
-    plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot))
+    began = anyio.current_time()
+    hedge = Hedge() if services.settings.hedge else None
+    plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
     outcomes = await run(jobs, asking, plan, services.limits)
     closed = consult.close(outcomes, asking, asked.ballot)
-    data = shown.verdict(asked, closed, shown.receipt(asking.calls, asking.usage, time.monotonic() - began))
+    data = shown.verdict(asked, closed, shown.receipt(asking.calls, asking.usage, anyio.current_time() - began))
     data["report"] = await anyio.to_thread.run_sync(_report, services, asked, closed, asking, data)
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
@@ -53,6 +56,7 @@ def _job(member: Member, asked: Consultation, provider: str) -> Job:
 def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
     """Without a model: ready agent calls that the host runs itself, all in one message."""
     why = getattr(services.backend, "why", "")
+    asked = replace(asked, question=text.set_aside(services.settings.state, "question", asked.question))
     return {
         "decision": "NOT_ASKED",
         "note": f"No model is set up, so nobody was asked. {why} Send the agent calls of each message below "
