@@ -49,7 +49,7 @@ class Seed(NamedTuple):
 
 
 def run() -> Iterable[Row]:
-    for name in ("seeded", "heldout"):
+    for name in ("seeded", "heldout", "heldout2"):
         yield from _within(_seeded, name)
     yield from _within(_noise)
     yield from _within(_speed)

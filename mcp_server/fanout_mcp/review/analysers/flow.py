@@ -24,6 +24,12 @@ _FILLS = re.compile(
     r"getline|Fscanf|concat|addAll)$"
 )
 _READS = frozenset({"scanf", "recv", "read"})
+SQL = re.compile(
+    r"\b(select\b.*\bfrom|insert\s+into|update\b.+\bset|delete\s+from|drop\s+table)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_JOINS = re.compile(r"\+|\$\{|#\{|\.=|\s\.\s|\$\w|format|Sprintf|\bf\"|%s|\{\w*\}", re.IGNORECASE)
+"""How text is put together from pieces, in any of the languages."""
 _NUMBER = re.compile(
     r"\b(int|long|short|float|double|bool|boolean|number|[iu](8|16|32|64|size)|Integer|Long|Guid|UUID|Uuid|DateTime)\b"
 )
@@ -33,6 +39,8 @@ _NUMBER = re.compile(
 class Flow:
     grammar: Grammar
     names: set[str] = field(default_factory=set)
+    queries: set[str] = field(default_factory=set)
+    """Names that hold SQL put together from pieces that vary."""
     until: int = 0
     """The byte where the outermost function ends."""
 
@@ -41,6 +49,7 @@ class Flow:
         if node.start_byte >= self.until:
             self.until = node.end_byte
             self.names.clear()
+            self.queries.clear()
         parameters = node.child_by_field_name("parameters")
         if parameters is not None and (self.grammar.parameter or self.grammar.route):
             self._take_parameters(node, parameters)
@@ -59,6 +68,8 @@ class Flow:
         name = _NAME.search(left)
         if name is None:
             return
+        if SQL.search(right) and _JOINS.search(right) and self.varies(right):
+            self.queries.add(name[0])
         if self.has_input(right):
             self.names.update(word for word in _NAME.findall(left) if word not in _WORDS)
         elif re.fullmatch(r"[\w$]+", left.strip()):
@@ -76,6 +87,9 @@ class Flow:
                 self.names.update(re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else ())
         elif owner and re.fullmatch(r"[\w$]+", owner) and self.has_input(arguments):
             self.names.add(owner)
+
+    def has_query(self, text: str) -> bool:
+        return not self.queries.isdisjoint(_NAME.findall(self.bare(text)))
 
     def has_input(self, text: str) -> bool:
         bare = self.bare(text)

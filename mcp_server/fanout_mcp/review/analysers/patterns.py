@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tree_sitter import Node, Query, QueryCursor
 
 from fanout_mcp.review.analysers.c_memory import memory_hits
-from fanout_mcp.review.analysers.flow import Flow
+from fanout_mcp.review.analysers.flow import SQL, Flow
 from fanout_mcp.review.analysers.languages import GRAMMARS, Grammar, parser_of
 from fanout_mcp.review.analysers.places import found
 from fanout_mcp.review.analysers.regexes import is_slow
@@ -22,10 +22,6 @@ from fanout_mcp.review.analysers.rules import Rule, rules_of
 from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
 from fanout_mcp.review.finding import Finding, Severity
 
-_SQL = re.compile(
-    r"\b(select\b.*\bfrom|insert\s+into|update\b.+\bset|delete\s+from|drop\s+table)\b",
-    re.IGNORECASE | re.DOTALL,
-)
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
 MOST_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
@@ -113,6 +109,9 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
+    if rule.weakness == "sql-injection" and rule.needs != "always" and flow.has_query(text):
+        yield _place(where, node, rule.weakness, "medium", 45, "The query was put together before.")
+        return
     if not rule.takes(text):
         return
     severity, confidence, why = rule.severity, 60, rule.why
@@ -120,7 +119,7 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
         if flow.has_input(text):
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
-            is_built = rule.weakness == "sql-injection" and _SQL.search(text) is not None
+            is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
             severity, confidence = ("medium", 45) if is_built else ("low", 30)
             why = why or "What arrives here varies."
         else:

@@ -139,6 +139,9 @@ CALLS: Final[dict[str, Sink]] = {
     **_many("pandas.read_sql pandas.read_sql_query", Sink("sql-injection", (0,), ("sql",), built=True)),
     **_many("django.db.models.expressions.RawSQL django.db.models.RawSQL", Sink("sql-injection")),
     "time.sleep": Sink("resource-exhaustion"),
+    **_many(
+        "PIL.Image.new numpy.zeros numpy.ones numpy.empty bytearray range", Sink("resource-exhaustion", ())
+    ),
     "smtplib.SMTP().sendmail": Sink("header-injection", (1, 2)),
 }
 METHODS: Final[dict[str, tuple[Sink, ...]]] = {

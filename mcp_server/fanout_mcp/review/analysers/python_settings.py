@@ -29,6 +29,7 @@ def check(reader: Reader, call: Call) -> None:
         has(call.keywords.get("verify"), False)
         or has(call.keywords.get("verify_ssl"), False)
         or has(call.keywords.get("check_hostname"), False)
+        or (has(call.keywords.get("ssl"), False) and "aiohttp" in reader.roots)
     ):
         add(reader, "no-certificate-check", call.node)
     for keyword, value in call.keywords.items():
@@ -156,6 +157,9 @@ def _logged(reader: Reader, call: Call) -> None:
             ):
                 add(reader, "secret-in-log", call.node)
                 return
+            if re.fullmatch(r"(\w+_)?token|session_?id|cookies?", called, re.IGNORECASE):
+                add(reader, "secret-in-log", call.node, 1)
+                return
 
 
 _BY_NAME: dict[str, CallRule] = {
@@ -189,6 +193,7 @@ _BY_NAME: dict[str, CallRule] = {
     "flask_cors.CORS": _cors,
 }
 _BY_LAST: dict[str, CallRule] = {
+    "get_unverified_claims": always("unverified-token"),
     "set_cookie": _cookie,
     "set_secure_cookie": _cookie,
     "extractall": _extract,

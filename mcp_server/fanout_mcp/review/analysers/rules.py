@@ -46,11 +46,15 @@ class Rule:
         )
 
 
+COMMON = "common"
+"""What every language has."""
+
+
 @functools.cache
 def rules_of(language: str) -> tuple[Rule, ...]:
     """Read the rules of a language from its data file; raises ValueError naming a rule that is wrong."""
     rules: list[Rule] = []
-    for name in GRAMMARS[language].rules or (language,):
+    for name in (*(GRAMMARS[language].rules or (language,)), COMMON):
         data = files("fanout_mcp.review.analysers").joinpath("rules", f"{name}.toml").read_text("utf-8")
         rules += [_rule(name, table) for table in tomllib.loads(data)["rule"]]
     return tuple(rules)
