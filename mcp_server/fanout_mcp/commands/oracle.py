@@ -15,6 +15,12 @@ COLOURS = {"PROCEED": "green", "SIMPLIFY": "yellow", "STOP": "red", "NO_VERDICT"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_asked(parser)
+    add_output(parser)
+
+
+def add_asked(parser: argparse.ArgumentParser) -> None:
+    """Who is asked what: `council` takes the same."""
     parser.add_argument("question", help="what the panel is to judge, with all context")
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--preset", help="quick (default), comprehensive, security, technical, all, or your own")
@@ -22,11 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--all", action="store_true", help="all eight built-in personas")
     add_panel(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say who would be asked and the price")
-    add_output(parser)
 
 
 def add_panel(parser: argparse.ArgumentParser) -> None:
-    """What `council` takes too."""
     parser.add_argument("--models", metavar="M1,M2", help="one for all, one per member, or persona=model")
     parser.add_argument(
         "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
@@ -45,7 +49,7 @@ PANEL = ("question", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
 
 
 def panel_arguments(args: argparse.Namespace) -> dict[str, Json]:
-    preset = "all" if getattr(args, "all", False) else args.preset
+    preset = "all" if args.all else args.preset
     return {
         **{name: getattr(args, name) for name in PANEL},
         "preset": preset,

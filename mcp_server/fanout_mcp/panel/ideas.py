@@ -66,6 +66,16 @@ def for_agent(task: str, chosen: Chosen, lens: Lens) -> str:
     return f"{_asked(task, chosen, lens)}\n\n{IN_WORDS}"
 
 
+def brief(task: str, chosen: Chosen) -> str:
+    """What is the same for all agents of the host, to be read from a file."""
+    return "\n\n".join(filter(None, (task, chosen.ask, IN_WORDS))) + "\n"
+
+
+def for_reader(path: str, lens: Lens) -> str:
+    """What such an agent is told beside the brief."""
+    return f"Read {path}: it holds your task. {_lens(lens)}"
+
+
 def read(agent: str, answer: Answer) -> list[Idea] | None:
     """Return the ideas of an answer, a list in words too; None when there is none to be found."""
     for found in objects(answer.text, answer.data, "ideas"):
@@ -77,8 +87,12 @@ def read(agent: str, answer: Answer) -> list[Idea] | None:
 
 
 def _asked(task: str, chosen: Chosen, lens: Lens) -> str:
+    return "\n\n".join(filter(None, (f"Task:\n{task}", chosen.ask, _lens(lens))))
+
+
+def _lens(lens: Lens) -> str:
     look = lens.look if lens.look == lens.name else f"{lens.name}: {lens.look}"
-    return "\n\n".join(filter(None, (f"Task:\n{task}", chosen.ask, f"Your lens: {look}.")))
+    return f"Your lens: {look}."
 
 
 def _pairs(items: list[Json]) -> Iterator[tuple[str, str]]:

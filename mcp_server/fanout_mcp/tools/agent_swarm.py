@@ -83,11 +83,13 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     """Without a model: the agents as calls that the host sends itself, at most six a message."""
     if len(chosen.lenses) > MOST_PLANNED:
         raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MOST_PLANNED}.")
-    told = task
-    if len(task) * len(chosen.lenses) > INLINE_CHARS and (path := _brief(services, task)):
-        told = f"Read {path}: it holds your task."
+    is_long = len(ideas.for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
+    path = _brief(services, ideas.brief(task, chosen)) if is_long else None
     calls = [
-        agent_call(shown.clip(f"Look at: {lens.name}", 60), ideas.for_agent(told, chosen, lens))
+        agent_call(
+            shown.clip(f"Look at: {lens.name}", 60),
+            ideas.for_reader(path, lens) if path else ideas.for_agent(task, chosen, lens),
+        )
         for lens in chosen.lenses
     ]
     why = getattr(services.backend, "why", "")
@@ -99,10 +101,10 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     }
 
 
-def _brief(services: Services, task: str) -> str | None:
+def _brief(services: Services, brief: str) -> str | None:
     try:
         path = state.new_report(services.settings.state, "swarm-task", "md")
-        path.write_text(task, encoding="utf-8")
+        path.write_text(brief, encoding="utf-8")
     except OSError:
         return None
     return str(path)

@@ -1,0 +1,64 @@
+"""`fanout swarm TASK --count N`: many agents on one task from the shell, or the plan for the host's own."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.types import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", help="what every agent is to do, with all context")
+    parser.add_argument(
+        "--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100"
+    )
+    parser.add_argument(
+        "--lens",
+        action="append",
+        dest="lenses",
+        metavar="LENS",
+        help="tests, hypotheses, approaches, angles, or your own as NAME: WHERE TO LOOK (repeatable)",
+    )
+    parser.add_argument("--engine", choices=("auto", "model", "plan"))
+    parser.add_argument(
+        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for all of it"
+    )
+    parser.add_argument(
+        "--max-cost", type=float, dest="max_cost_usd", metavar="USD", help="refuse to cost more"
+    )
+    add_output(parser)
+
+
+GIVEN = ("task", "count", "lenses", "engine", "deadline_s", "max_cost_usd")
+
+
+def run(args: argparse.Namespace) -> int:
+    from fanout_mcp.tools.agent_swarm import TOOL
+
+    return run_tool(TOOL, {name: getattr(args, name) for name in GIVEN}, args, show)
+
+
+def show(console: Console, data: Json) -> None:
+    from rich.text import Text
+
+    if "plan" in data:
+        console.print(Text(data["note"]))
+        console.print_json(data=data["plan"])
+        return
+    for place, answer in enumerate(data["answers"], 1):
+        console.print(Text(f"{place:>2}. ", "dim").append(answer["title"], "not dim bold"))
+        if answer.get("detail"):
+            console.print(Text(f"    {answer['detail']}"))
+        console.print(Text(f"    {', '.join(answer['said_by'])}", "dim"))
+    for failed in data["failed"]:
+        console.print(Text(f"{failed['agents']} failed: {failed['reason']}", "magenta"))
+    spent = data["receipt"]
+    cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']}"
+    counts = f"{data['agents']} agents ({data['lenses']}), {data['merged']} merged, {data['cut']} cut"
+    more = f" {data['more']}." if "more" in data else ""
+    console.print(Text(f"{counts}.{more} {spent['elapsed_s']} s, cost {cost}. {data['report'] or ''}", "dim"))
