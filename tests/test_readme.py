@@ -1,0 +1,97 @@
+"""What the README and docs/tools.md list is what the code has."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanout_mcp import catalog, cli
+from fanout_mcp.panel import personas
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOOLS = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "mcp_server" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def table(text: str, head: str) -> dict[str, list[str]]:
+    """Return the rows of the table whose first heading is `head`: first cell, without ticks -> the others."""
+    rows = re.search(rf"^\| {head} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert rows, f"no table begins with {head}"
+    cells = [re.split(r"\s*\|\s*", row.strip("|\n ").strip()) for row in rows[1].splitlines()]
+    return {first.strip("`"): rest for first, *rest in cells}
+
+
+def test_every_persona_is_listed(tmp_path: Path) -> None:
+    assert sorted(table(README, "persona")) == sorted(personas.read(tmp_path).personas)
+
+
+def test_every_preset_is_listed_with_its_members(tmp_path: Path) -> None:
+    listed = {name: tuple(cells[0].split(", ")) for name, cells in table(README, "preset").items()}
+    assert listed == {name: tuple(who) for name, who in personas.read(tmp_path).presets.items()}
+
+
+def test_every_tool_is_listed_in_the_order_of_the_server() -> None:
+    assert list(table(README, "tool")) == catalog.names()
+
+
+def test_every_command_is_listed() -> None:
+    listed = [name.split()[1] for name in table(README, "command")]
+    assert sorted(listed) == sorted(cli.COMMANDS)
+    for name in listed:
+        assert import_module(f"fanout_mcp.commands.{cli.COMMANDS[name][0]}").run
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    plugin = json.loads((ROOT / ".claude-plugin" / "plugin.json").read_text())
+    project = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert project
+    assert plugin["version"] == project[1] == catalog.snapshot()["version"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+def section(name: str) -> str:
+    found = re.search(rf"^## `{name}`\n(.*?)(?=^## |\Z)", TOOLS, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/tools.md has no section on {name}"
+    return found[1]
+
+
+@pytest.mark.parametrize("tool", catalog.snapshot()["tools"], ids=lambda tool: tool["name"])
+def test_every_argument_is_documented_with_its_default(tool: dict[str, Any]) -> None:
+    wanted = {
+        name: "required"
+        if field.is_required()
+        else ""
+        if field.default is None
+        else json.dumps(field.default)
+        for name, field in catalog.load(tool["name"]).arguments.model_fields.items()
+    }
+    listed = {name: cells[0].strip("`") for name, cells in table(section(tool["name"]), "argument").items()}
+    assert listed == wanted
+
+
+def test_no_tool_is_documented_that_is_not_there() -> None:
+    assert re.findall(r"^## `(\w+)`", TOOLS, re.MULTILINE) == catalog.names()
+
+
+def test_the_built_in_personas_are_the_files() -> None:
+    built_in = {path.name.removesuffix(".md") for path in (files("fanout_mcp.panel") / "personas").iterdir()}
+    assert built_in == set(table(README, "persona"))
+
+
+def test_every_variable_and_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    code = [path.read_text() for folder in ("mcp_server", "hooks") for path in (ROOT / folder).rglob("*.py")]
+    used = {name for text in code for name in re.findall(r'"(FANOUT_[A-Z_]+)"', text)}
+    assert sorted(used) == sorted(set(re.findall(r"^\| `(FANOUT_[A-Z_]+)`", page, re.MULTILINE)))
