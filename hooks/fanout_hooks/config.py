@@ -68,9 +68,9 @@ class Hook(NamedTuple):
     on_failure: str = "continue"
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> tuple[object, ...]:
         """The client runs hooks with equal identity once an event."""
-        return json.dumps([self.type, self.command, self.args, self.url])
+        return (self.type, self.command, self.args, self.url)
 
 
 class Config(NamedTuple):
@@ -313,7 +313,7 @@ def choose(config: Config, event: dict[str, Any], only: str = "") -> list[Hook]:
     """Return the hooks of an event in order; identical ones once, guards only where they are asked for."""
     name = str(event.get("hook_event_name", ""))
     value = event.get(MATCHED_FIELD.get(name, ""))
-    seen: set[str] = set()
+    seen: set[tuple[object, ...]] = set()
     chosen: list[Hook] = []
     for hook in config.hooks:
         if hook.event != name or hook.identity in seen:

@@ -17,6 +17,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+IN_TURN = "the same worker"
+"""Why a Python hook waits for the one before it when nothing else makes it."""
+
 
 class Footprint(NamedTuple):
     """What a hook touches, as far as is known: real paths or patterns with `*`."""
@@ -51,7 +54,7 @@ def waits(hooks: Sequence[Footprint]) -> list[Wait]:
                 found[pair] = why
         if hook.in_turn:
             if last_in_turn >= 0 and (later, last_in_turn) not in found:
-                found.setdefault((last_in_turn, later), "the same worker")
+                found.setdefault((last_in_turn, later), IN_TURN)
             last_in_turn = later
     return [Wait(earlier, later, why) for (earlier, later), why in _acyclic(found).items()]
 

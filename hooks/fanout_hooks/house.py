@@ -10,16 +10,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fanout_hooks import config, memory
+from fanout_hooks import plan as plans
 from fanout_hooks.command import Program
+from fanout_hooks.config import Hook
 from fanout_hooks.decide import Opinion
 from fanout_hooks.interpreter import Interpreter, key_of
 from fanout_hooks.loop import Future, Loop
 from fanout_hooks.memory import Memory
 from fanout_hooks.perflog import OnRotate
+from fanout_hooks.plan import Plan
 from fanout_hooks.resources import Locks
 
 AT_ONCE = 50
 """Processes of hooks at work at one time; more wait their turn."""
+
+MAX_PLANS = 64
 
 
 class Places:
@@ -52,6 +57,7 @@ class House:
         self._configs: dict[tuple[Any, ...], config.Config] = {}
         self._memories: dict[str, Memory] = {}
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
+        self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._said: set[str] = set()
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
@@ -70,6 +76,19 @@ class House:
         if project not in self._memories:
             self._memories[project] = Memory(memory.path_of(self._state, project))
         return self._memories[project]
+
+    def plan(self, hooks: Sequence[Hook], project: str, cwd: str, env: dict[str, str]) -> Plan:
+        """Return how these hooks run, made anew only when something has changed."""
+        memory = self.memory(project)
+        key = (tuple(hooks), project, cwd)
+        known = self._plans.get(key)
+        if known is not None and known[0] is env and known[1].is_still_good:
+            return known[1]
+        if len(self._plans) > MAX_PLANS:
+            self._plans.clear()
+        made = plans.make(hooks, project, cwd, env, memory)
+        self._plans[key] = (env, made)
+        return made
 
     def interpreter(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> Interpreter:
         """Return the interpreter that a program's command names, started at its first use."""

@@ -61,6 +61,8 @@ class Memory:
     def __init__(self, path: str) -> None:
         self._path = path
         self._changed = False
+        self.revision = 0
+        """Goes up with everything that may change a plan."""
         self._records, self.modules = _load(path)
 
     def of(self, file: str) -> Record:
@@ -93,9 +95,9 @@ class Memory:
             )
         self._records[file] = after
         # Times drift with every run; the file only has to know what changes a decision.
-        self._changed = (
-            self._changed or after._replace(ms=before.ms) != before or after.is_warm != before.is_warm
-        )
+        if after._replace(ms=before.ms) != before or after.is_warm != before.is_warm:
+            self._changed = True
+            self.revision += 1
 
     def note_modules(self, exe: str, names: set[str]) -> None:
         if not names <= set(self.modules.get(exe, ())):
