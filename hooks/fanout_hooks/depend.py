@@ -55,11 +55,15 @@ SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 
 
 class Earlier(NamedTuple):
-    """An agent that ran before: its task ("name\\nprompt"), what it answered, its subagent_type."""
+    """An agent that ran before."""
 
     task: str
+    """Its description, a line break, its prompt."""
     answer: str = ""
     kind: str = ""
+    """Its subagent_type."""
+    seen: str = ""
+    """What other tools showed since."""
 
 
 def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
@@ -77,7 +81,8 @@ def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
         return "it refers back (found)"
     before = f"{known}\n{earlier.task}"
     alike = are_alike(task, earlier.task)
-    if name := _named_by_answers_alone(task, earlier.answer, before) or (
+    answers = f"{earlier.answer}\n{earlier.seen}"
+    if name := _named_by_answers_alone(task, answers, before) or (
         "" if alike else _named_by_answers_alone(task, told, before)
     ):
         return f"it names what an earlier answer says ({_shown(name)})"

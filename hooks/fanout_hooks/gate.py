@@ -139,7 +139,7 @@ def _why_it_passes(history: History, scope: Scope, call: Call, mode: Mode) -> st
         return "something was changed in between"
     from fanout_hooks import depend  # compiles its words: only where there is something to compare
 
-    said = depend.Earlier(earlier.whole, f"{earlier.answer}\n{scope.seen}", earlier.kind)
+    said = depend.Earlier(earlier.whole, earlier.answer, earlier.kind, scope.seen)
     return depend.why(call.whole, said, scope.prompt, scope.told)
 
 

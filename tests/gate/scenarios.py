@@ -37,6 +37,8 @@ class Step(NamedTuple):
 
     agents: tuple[Sent, ...] = ()
     denied: bool = False
+    slow: bool = False
+    """Its first call is sent back when its message comes slowly: the siblings are not there yet."""
     tool: str = ""
     input: dict[str, Any] = {}  # noqa: RUF012 - never mutated
 
@@ -46,10 +48,6 @@ class Scenario(NamedTuple):
     prompt: str
     steps: tuple[Step, ...]
     needless: bool
-
-    @property
-    def denials(self) -> int:
-        return sum(step.denied for step in self.steps)
 
 
 class Pair(NamedTuple):
@@ -87,4 +85,4 @@ def _step(own: dict[str, Any]) -> Step:
     if "tool" in own:
         return Step(tool=own["tool"], input=own["input"])
     sent = own.get("together") or [{key: value for key, value in own.items() if key != "denied"}]
-    return Step(tuple(Sent(**fields) for fields in sent), denied=own.get("denied", False))
+    return Step(tuple(Sent(**fields) for fields in sent), own.get("denied", False), own.get("slow", False))

@@ -32,9 +32,12 @@ def update(where: str, session: str, step: gate_state.Step) -> gate_state.Done:
 
 
 def test_what_was_put_in_comes_out_again(tmp_path: Path) -> None:
-    call = Call("toolu_1", "Explore", "Explore auth", "Explore", finished=True, failed=True, agent="a", answer='"x"\n')
+    call = Call(
+        "toolu_1", "Explore", "Explore auth", "Explore", finished=True, failed=True, agent="a", answer='"x"\n'
+    )
     history = History(
-        {"main": Scope("p", (call,), (call,), "t", "s", True, True, ("k",), ("i",), True)}, {"a": Agent(True, "x")}
+        {"main": Scope("p", (call,), (call,), "t", "s", True, True, ("k",), ("i",), True)},
+        {"a": Agent(True, "x")},
     )
     update(str(tmp_path), "s", lambda _: (history, PASS))
     assert gate_state.peek(str(tmp_path), "s") == history
