@@ -213,21 +213,26 @@ def changes(current: Period, before: Period) -> list[dict[str, str]]:
 
 
 def gate_summary(gates: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Return what the gate did: verdicts over all sessions, and the waves it saw by their size."""
-    verdicts: Counter[str] = Counter()
-    waves: Counter[int] = Counter()
+    """Return what the gate did: verdicts and sizes of waves over all sessions, and of each session."""
+    whole: Counter[str] = Counter()
     for counts in gates.values():
-        for what, count in counts.items():
-            if what.startswith("wave "):
-                waves[int(what[5:])] += count
-            else:
-                verdicts[what] += count
-    launched = sum(size * count for size, count in waves.items())
+        whole.update(counts)
     return {
         "sessions": len(gates),
-        "verdicts": dict(verdicts),
-        "waves": {str(size): waves[size] for size in sorted(waves)},
-        "agents_per_wave": round(launched / sum(waves.values()), 2) if waves else None,
+        **_gate_row(whole),
+        "by_session": [{"session": session, **_gate_row(counts)} for session, counts in gates.items()],
+    }
+
+
+def _gate_row(counts: Mapping[str, int]) -> dict[str, Any]:
+    sizes = {int(what[5:]): count for what, count in counts.items() if what.startswith("wave ")}
+    waves = sum(sizes.values())
+    return {
+        "verdicts": {what: count for what, count in counts.items() if not what.startswith("wave ")},
+        "waves": {str(size): sizes[size] for size in sorted(sizes)},
+        "agents_per_wave": round(sum(size * count for size, count in sizes.items()) / waves, 2)
+        if waves
+        else None,
     }
 
 

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
+from fanout_hooks.counting import count
 from fanout_hooks.tally import Tally
 
 BLOCK = 1 << 20
@@ -125,9 +126,8 @@ def _last_line_end(fd: int, size: int) -> int:
 
 def _count(path: str, fd: int, begin: int, end: int) -> Tally:
     ranges = _ranges(fd, begin, end)
-    tally = Tally()
     others = [(one, _start(path, *one)) for one in ranges[1:]]
-    tally.add_lines(_lines(fd, *ranges[0]))
+    tally = count(_lines(fd, *ranges[0]))
     for one, (pid, pipe) in others:
         with os.fdopen(pipe, "rb") as file:
             said = file.read()
@@ -135,7 +135,7 @@ def _count(path: str, fd: int, begin: int, end: int) -> Tally:
         try:
             tally.merge(Tally.from_json(json.loads(said)))
         except ValueError:  # it was killed, for its memory perhaps
-            tally.add_lines(_lines(fd, *one))
+            tally.merge(count(_lines(fd, *one)))
     return tally
 
 
@@ -160,10 +160,8 @@ def _start(path: str, begin: int, end: int) -> tuple[int, int]:
     try:
         os.close(ours)
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # its own, for the offset is shared otherwise
-        tally = Tally()
-        tally.add_lines(_lines(fd, begin, end))
         with os.fdopen(theirs, "w") as pipe:
-            json.dump(tally.to_json(), pipe, separators=(",", ":"))
+            json.dump(count(_lines(fd, begin, end)).to_json(), pipe, separators=(",", ":"))
     finally:
         os._exit(0)
 

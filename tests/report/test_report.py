@@ -90,6 +90,10 @@ def test_the_gate_is_summed_over_sessions() -> None:
         "verdicts": {"deny": 2, "overruled": 1},
         "waves": {"1": 3, "5": 1},
         "agents_per_wave": 2.0,
+        "by_session": [
+            {"session": "a", "verdicts": {"deny": 2}, "waves": {"1": 3}, "agents_per_wave": 1.0},
+            {"session": "b", "verdicts": {"overruled": 1}, "waves": {"5": 1}, "agents_per_wave": 5.0},
+        ],
     }
 
 

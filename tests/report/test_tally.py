@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import tally as tallies
+from fanout_hooks import counting
 from fanout_hooks.tally import Tally
 from report.records import NOW, day, line, record, row
 
@@ -40,9 +40,7 @@ RECORDS = st.lists(
 
 
 def counted(*lines: bytes) -> Tally:
-    tally = Tally()
-    tally.add_lines(lines)
-    return tally
+    return counting.count(lines)
 
 
 @given(RECORDS)
@@ -106,14 +104,14 @@ def test_waiting_is_told_of_hooks_in_lanes_only() -> None:
 
 
 def test_the_gate_is_counted_by_session() -> None:
-    gate = {"verdict": "deny", "wave": 1}
-    tally = counted(line(record(gate=gate, session_id="x")), line(record(gate={"wave": 3}, session_id="x")))
-    assert tally.gates == {"x": {"deny": 1, "wave 1": 1, "wave 3": 1}}
+    said = ({"verdict": "deny"}, {"verdict": "wave", "wave": 3}, {"verdict": "overruled"})
+    tally = counted(*(line(record(gate=gate, session_id="x")) for gate in said))
+    assert tally.gates == {"x": {"deny": 1, "wave 3": 1, "overruled": 1}}
 
 
 def test_many_different_rows_are_folded_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tallies, "MOST_DIFFERENT", 3)
-    monkeypatch.setattr(tallies, "SAMPLE_EVERY", 2)
+    monkeypatch.setattr(counting, "MOST_DIFFERENT", 3)
+    monkeypatch.setattr(counting, "SAMPLE_EVERY", 2)
     tally = counted(*(line(record(row("a", float(number)))) for number in range(50)))
     assert tally.days[day(NOW)]["PreToolUse"].hooks["a"].ms.count == 50
 

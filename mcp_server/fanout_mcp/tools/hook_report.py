@@ -56,7 +56,8 @@ HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` h
 def short(data: Json) -> dict[str, Json]:
     """Return the report within SHORT characters: fewer rows and figures, what is left out counted."""
     plain = {name: [_plain(row) for row in data[name]] for name in ("events", "hooks")}
-    result = {**data, **plain, "notes": [own["note"] for own in data["notes"][:3]]}
+    gate = {name: value for name, value in data["gate"].items() if name != "by_session"}
+    result = {**data, **plain, "gate": gate, "notes": [own["note"] for own in data["notes"][:3]]}
     if not data["events"]:
         result["hint"] = HINT
     for name, most in SHOWN.items():
