@@ -8,7 +8,7 @@ the same name goes unseen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tree_sitter import Node
@@ -18,7 +18,7 @@ _MAKES = re.compile(r"^\(?[^()]*\)?\s*(?:\w+::)?(malloc|calloc|realloc|strdup|fo
 _LEAVES = frozenset(
     {"return_statement", "goto_statement", "break_statement", "continue_statement", "throw_statement"}
 )
-_BRANCHES = frozenset({"if_statement", "else_clause", "switch_statement", "case_statement"})
+_SIMPLE = frozenset({"expression_statement", "declaration", "return_statement"})
 _ARRAY = re.compile(r"^(\w+)\[\s*(\w+)\s*\]$")
 _LOOP = re.compile(r"for\s*\([^;]*;\s*(\w+)\s*<=\s*(\w+)\s*;")
 
@@ -33,7 +33,7 @@ def memory_hits(root: Node) -> Iterator[Hit]:
     stack = [root]
     while stack:
         node = stack.pop()
-        if node.type == "function_definition":
+        if node.type == "function_definition" and not node.has_error:
             body = node.child_by_field_name("body")
             if body is not None:
                 yield from _read(body, {})
@@ -45,18 +45,27 @@ def memory_hits(root: Node) -> Iterator[Hit]:
 
 def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     """Read a statement; `freed`: name -> the line that freed it, changed in place."""
-    for child in node.children:
-        if child.type in _BRANCHES or child.type == "compound_statement":
-            inner = dict(freed)
-            yield from _read(child, inner)
-            if child.type == "compound_statement" and node.type not in _BRANCHES:
-                freed.clear()
-            if not _ends(child):
-                freed.update(inner)
-        elif child.type in {"expression_statement", "declaration", "return_statement"}:
-            yield from _read_simple(child, freed)
-        elif child.child_count:
+    if node.type in _SIMPLE:
+        yield from _read_simple(node, freed)
+    elif node.type == "if_statement":
+        branches = [node.child_by_field_name(name) for name in ("consequence", "alternative")]
+        yield from _read_branches([branch for branch in branches if branch is not None], freed)
+    elif node.type == "switch_statement":
+        body = node.child_by_field_name("body")
+        yield from _read_branches(body.named_children if body is not None else [], freed)
+    else:
+        for child in node.named_children:
             yield from _read(child, freed)
+
+
+def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[Hit]:
+    """Read what happens instead of one another; each begins with what held before."""
+    before = dict(freed)
+    for branch in branches:
+        inner = dict(before)
+        yield from _read(branch, inner)
+        if not _ends(branch):
+            freed.update(inner)
 
 
 def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
@@ -82,12 +91,14 @@ def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
 
 def _ends(node: Node) -> bool:
     """Tell whether a branch leaves instead of going on to what follows it."""
+    if node.type in _LEAVES:
+        return True
     last = next((child for child in reversed(node.named_children) if child.type != "comment"), None)
     if last is None:
         return False
     if last.type == "expression_statement":
         return re.match(r"(exit|abort|_exit|die|fatal|longjmp)\s*\(", _text(last)) is not None
-    return last.type in _LEAVES or (last.type == "compound_statement" and _ends(last))
+    return last.type in _LEAVES or (last.type in {"compound_statement", "else_clause"} and _ends(last))
 
 
 def _beyond(body: Node) -> Iterator[Hit]:

@@ -16,6 +16,9 @@ from fanout_mcp.review.analysers.languages import Grammar
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\.)*`', re.DOTALL)
+_VARIABLE = re.compile(
+    r"(?<!\{)[#$]?\{(?!\{)[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\$\w+(?:(?:->|\[)[\w'\"]+\]?)*|\$[@*#?]|\$\([^)]*\)"
+)
 _WORDS = frozenset(
     {"new", "true", "false", "null", "nil", "None", "this", "self", "return", "await", "const", "undefined"}
 )
@@ -98,9 +101,13 @@ class Flow:
         return bool(self.grammar.source.search(bare)) or not self.names.isdisjoint(_NAME.findall(bare))
 
     def bare(self, text: str) -> str:
-        """Take out strings that hold no variables."""
+        """Take out the constant text of strings; what stands in them as a variable stays."""
         holds = re.compile(self.grammar.interpolation)
-        return _STRING.sub(lambda found: found.group() if holds.search(found.group()) else " ", text)
+
+        def variables(found: re.Match[str]) -> str:
+            return " ".join(_VARIABLE.findall(found[0])) if holds.search(found[0]) else " "
+
+        return _STRING.sub(variables, text)
 
     def varies(self, text: str) -> bool:
         return any(word not in _WORDS for word in _NAME.findall(self.bare(text)))

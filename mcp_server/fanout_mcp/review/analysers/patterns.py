@@ -47,14 +47,15 @@ def review_patterns(path: str, text: str, language: str) -> Reviewed:
     where = (path, text.split("\n"))
     results = [*_tree_findings(where, nodes, rules, Flow(grammar))]
     results += _line_findings(where, _blanked(data, nodes, grammar), rules)
-    if language in {"c", "cpp"}:
+    not_read = unread(root)
+    if language in {"c", "cpp"} and not not_read:
         results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
     best: dict[tuple[str, int], Finding] = {}
     for finding in results:
         known = best.get((finding.rule, finding.line))
         if known is None or finding.confidence > known.confidence:
             best[finding.rule, finding.line] = finding
-    return Reviewed(list(best.values()), unread(root))
+    return Reviewed(list(best.values()), not_read)
 
 
 def unread(root: Node) -> str:

@@ -71,9 +71,10 @@ def review_quality(path: str, text: str, language: str, focus: Focus) -> Reviewe
     results += _by_node(path, lines, root, language, rules)
     if focus == "style":
         results += _functions(path, text, lines)
-    if focus == "bugs" and language in {"c", "cpp"}:
+    not_read = unread(root)
+    if focus == "bugs" and language in {"c", "cpp"} and not not_read:
         results += _memory(path, lines, root)
-    return Reviewed(results, unread(root))
+    return Reviewed(results, not_read)
 
 
 def _by_line(path: str, lines: list[str], bare: list[str], rules: list[Rule]) -> Iterator[Finding]:
