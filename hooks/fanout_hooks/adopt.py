@@ -54,10 +54,12 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     """Read a scope's files and say what adopting would make of them. Raises settings.Refused."""
     file, known = settings.read(place.settings), settings.read(place.hooks)
     before = hooks_of(file)
-    if known.data.get("version", config.VERSION) != config.VERSION:
-        raise settings.Refused(f"{known.path} was written by another version of fanout; use that one")
     is_own = native.owned_by(place.scope)
     registered = any(is_own(entry) for _, _, entry in hooks_object.each(before))
+    if registered:
+        must_be_there(known, place)
+    if known.data.get("version", config.VERSION) != config.VERSION:
+        raise settings.Refused(f"{known.path} was written by another version of fanout; use that one")
     taken, stay = native.split(hooks_object.without(before, is_own))
     held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
     held = native.with_new(held, taken)
@@ -66,7 +68,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     made = entries.adopted(parsed, to)
     after = hooks_object.joined(stay, entries.sentinels_only(made) if place.beside else made)
     _must_be_good(after, place)
-    original = _original(file, known, registered=registered, taken=bool(taken))
+    original = _original(place, file, known, registered=registered, taken=bool(taken))
     beside, beside_text = _beside(place, made)
     return Adoption(
         file,
@@ -112,6 +114,14 @@ def hooks_of(file: settings.File) -> Hooks:
     return dict(hooks)
 
 
+def must_be_there(known: settings.File, place: Place) -> None:
+    """Refuse to write on when the adopted hooks are gone: what is left would go with the entries."""
+    if known.raw is None:
+        raise settings.Refused(
+            f"{known.path} is gone, and {place.settings} leads to it. Copies are in {place.state}/backups"
+        )
+
+
 def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:
     found = config.parse({"hooks": held}, place.scope)
     found = config.named(list(found.hooks), list(found.problems))
@@ -129,9 +139,16 @@ def _must_be_good(hooks: Hooks, place: Place) -> None:
 # --- the other files ----------------------------------------------------------------------------------------
 
 
-def _original(file: settings.File, known: settings.File, *, registered: bool, taken: bool) -> str:
+def _original(
+    place: Place, file: settings.File, known: settings.File, *, registered: bool, taken: bool
+) -> str:
     """Return the `hooks` as they were written before fanout came, to be put back."""
     if not registered:
+        committed = place._replace(scope="shared")
+        written = beside_original(committed) if place.settings == committed.beside else None
+        bare = hooks_object.without(hooks_of(file), native.owned_by("shared"))
+        if written and json.loads(written) == bare:
+            return written
         return settings.value_text(file.text, "hooks") or "{}"
     kept = original_in(known)
     if kept and not taken:
@@ -175,8 +192,11 @@ def _tell_sentinels(plan: Adoption, place: Place) -> None:
             os.unlink(place.warm)
     elif plan.beside is not None:
         written = settings.value_text(plan.beside.text, "hooks") if written is None else written
-        text = f"{entries.kind_of(plan.server)}\n{written or ''}"
-        settings.replace(place.warm, text.encode(), 0o600)
+        keep_beside(place, entries.kind_of(plan.server), written or "")
+
+
+def keep_beside(place: Place, kind: str, written: str) -> None:
+    settings.replace(place.warm, f"{kind}\n{written}".encode(), 0o600)
 
 
 def beside_original(place: Place) -> str | None:

@@ -100,8 +100,8 @@ def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
 
 def _calls(own: Place) -> bool:
     """Say whether some entry of a scope asks the server. Scopes with cold events only need none."""
-    held = read(own.hooks).data.get("hooks", {})
-    if not any(event in events.WARM_EVENTS for event in held):
+    held = config.load((own.scope,), own.project, own.home).hooks
+    if not any(hook.event in events.WARM_EVENTS for hook in held):
         return True
     hooks = adopt.hooks_of(read(own.beside or own.settings))
     is_own = native.owned_by(own.scope)
@@ -183,7 +183,6 @@ def _missing(hook: config.Hook, project: str, env: dict[str, str]) -> str:
     words = [hook.command, *hook.args] if hook.args is not None else split(hook.command, own)
     if not words:
         return ""  # the shell makes more of it than we can read
-    words = [word.replace("${CLAUDE_PROJECT_DIR}", project) for word in words]
     if hook.args is not None and which(words[0], own, project) is None:
         return f"there is no program {words[0]}"
     for word in words:

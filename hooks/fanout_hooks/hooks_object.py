@@ -48,6 +48,13 @@ def without_ours(hooks: dict[str, Any]) -> dict[str, Any]:
     return without(hooks, is_ours)
 
 
+def only_ours(hooks: dict[str, Any]) -> dict[str, Any]:
+    """Return `hooks` less everything but ours."""
+    return {
+        event: groups for event, groups in without(hooks, lambda entry: not is_ours(entry)).items() if groups
+    }
+
+
 def joined(hooks: dict[str, Any], more: dict[str, list[Group]]) -> dict[str, Any]:
     """Return `hooks` with our groups after those that are there."""
     return hooks | {event: [*hooks.get(event, []), *groups] for event, groups in more.items() if groups}

@@ -12,7 +12,8 @@ import os
 from typing import NamedTuple
 
 from fanout_hooks import hooks_object, native, settings
-from fanout_hooks.adopt import beside_original, hooks_of, original_in
+from fanout_hooks.adopt import beside_original, hooks_of, keep_beside, must_be_there, original_in
+from fanout_hooks.native import Hooks
 from fanout_hooks.place import IGNORED, Place
 
 
@@ -33,28 +34,21 @@ class Restoration(NamedTuple):
 def plan_restoration(place: Place) -> Restoration | None:
     """Say what restoring would write; None when nothing is adopted. Raises settings.Refused."""
     file, known = settings.read(place.settings), settings.read(place.hooks)
-    before, held = hooks_of(file), hooks_of(known)
+    before = hooks_of(file)
     is_own = native.owned_by(place.scope)
     if not any(is_own(entry) for _, _, entry in hooks_object.each(before)):
         return None
+    must_be_there(known, place)
     rest = hooks_object.without(before, is_own)
-    original = original_in(known)
-    taken, stay = native.split(json.loads(original)) if original else ({}, {})
-    is_exact = bool(original) and rest == stay and native.plain(held) == taken
-    if is_exact:
-        text = settings.with_text(file.text, "hooks", original)
-    else:
-        merged = hooks_object.joined(native.plain(held), rest)
-        text = settings.with_value(file.text, "hooks", merged or None)
+    text, is_exact = _restored(file, known, rest)
     beside, beside_text = _beside(place)
-    names = tuple(native.names(held))
+    names = tuple(native.names(hooks_of(known)))
     return Restoration(file, text, known, beside, beside_text, is_exact, names)
 
 
 def perform(plan: Restoration, place: Place) -> str:
     """Write what was planned, settings first; return where the old ones are kept. Raises Refused, OSError."""
-    if os.path.exists(place.warm):
-        os.unlink(place.warm)  # from here on the committed sentinels run the hooks themselves
+    _tell_sentinels(place, original_in(plan.hooks))
     kept = settings.write(plan.settings, plan.settings_text, place.state)
     if plan.beside is not None and plan.beside_text != plan.beside.text:
         if json.loads(plan.beside_text):
@@ -64,6 +58,20 @@ def perform(plan: Restoration, place: Place) -> str:
     settings.remove(plan.hooks, place.state)
     _tidy(place)
     return kept
+
+
+def _restored(file: settings.File, known: settings.File, rest: Hooks) -> tuple[str, bool]:
+    """Return the settings' text with the hooks back in it, and whether those have their old bytes."""
+    held, original = native.plain(hooks_of(known)), original_in(known)
+    was: Hooks = json.loads(original) if original else {}
+    taken, stay = native.split(was)
+    if not original or hooks_object.without_ours(rest) != hooks_object.without_ours(stay) or held != taken:
+        return settings.with_value(file.text, "hooks", hooks_object.joined(held, rest) or None), False
+    if hooks_object.only_ours(rest) == hooks_object.only_ours(was):
+        return settings.with_text(file.text, "hooks", original), True
+    # Entries of another scope, or of the gate, came or went since.
+    merged = hooks_object.joined(hooks_object.without_ours(was), hooks_object.only_ours(rest))
+    return settings.with_value(file.text, "hooks", merged), False
 
 
 def _beside(place: Place) -> tuple[settings.File | None, str]:
@@ -78,6 +86,18 @@ def _beside(place: Place) -> tuple[settings.File | None, str]:
     if written and json.loads(written) == after:
         return file, settings.with_text(file.text, "hooks", written)
     return file, settings.with_value(file.text, "hooks", after or None)
+
+
+def _tell_sentinels(place: Place, original: str) -> None:
+    """Have committed sentinels run their hooks themselves; or, restoring beside them, note the old bytes."""
+    committed = place._replace(scope="shared")
+    if beside_original(committed) is None:
+        return
+    if place.scope == "shared":
+        os.unlink(place.warm)
+    elif place.settings == committed.beside:
+        with open(committed.warm, encoding="utf-8") as file:
+            keep_beside(committed, file.readline().rstrip("\n"), original)
 
 
 def _tidy(place: Place) -> None:

@@ -74,19 +74,22 @@ def read(path: str) -> File:
         return File(path, target, None, "{}\n", {})
     except OSError as error:
         raise Refused(f"{path} can't be read: {error.strerror}") from None
-    with os.fdopen(fd, "rb") as file:
-        about = os.fstat(file.fileno())
+    try:
+        about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
             raise Refused(f"{path} is not a regular file")
         if about.st_size > MAX_BYTES:
             raise Refused(f"{path} is larger than {MAX_BYTES >> 20} MB")
-        raw = file.read()
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            raw = file.read()
+    finally:
+        os.close(fd)
     text, data = _understood(path, raw)
     return File(path, target, raw, text, data, stat.S_IMODE(about.st_mode))
 
 
 def _understood(path: str, raw: bytes) -> tuple[str, dict[str, Any]]:
-    mend = "mend it first (Claude Code can't read it either)"
+    mend = "mend it first; nothing was written"
     try:
         text = raw.decode("utf-8")
         data = json.loads(text, object_pairs_hook=_once)

@@ -23,15 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     chosen = places(args)
     plans = [(place, _planned(args, place)) for place in chosen]
-    changes = [(place, plan) for place, plan in plans if plan.is_change]
+    changes = [place for place, plan in plans if plan.is_change]
     for place, plan in plans:
         _show(place, plan)
     if not any(place.scope == "shared" for place in chosen):
         _mention_shared(chosen[0])
     if not changes or not confirm(args):
         return OK
-    for place, plan in changes:
-        kept = adopt.perform(plan, place)
+    for place in changes:
+        # Planned again: a committed scope and the user's own share a file.
+        kept = adopt.perform(_planned(args, place), place)
         say(f"{place.scope}: done." + (f" What was there is kept in {kept}" if kept else ""))
     say("Sessions that are running use it from the next event on. `fanout-hooks restore` undoes it.")
     return OK

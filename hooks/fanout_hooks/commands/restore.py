@@ -27,9 +27,11 @@ def run(args: argparse.Namespace) -> int:
         _show(place, plan)
     if not confirm(args):
         return OK
-    for place, plan in found:
-        kept = restore.perform(plan, place)
-        say(f"{place.scope}: restored. The files with fanout are kept beside {kept}")
+    for place, _ in found:
+        again = restore.plan_restoration(place)  # a committed scope and the user's own share a file
+        if again is not None:
+            kept = restore.perform(again, place)
+            say(f"{place.scope}: restored. What was there with fanout is kept beside {kept}")
     return OK
 
 

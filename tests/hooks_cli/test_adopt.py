@@ -1,0 +1,322 @@
+"""Adopting moves what fanout can run, leaves the rest, and can be undone byte for byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as rules
+from hypothesis import strategies as st
+
+from fanout_hooks import adopt, entries, hooks_object, native, restore
+from hooks_cli.desk import Desk, command, group
+
+GUARD = command("python3 guard.py", onFailure="block", timeout=5)
+LOG = command("python3 log.py")
+PROMPT = {"type": "prompt", "prompt": "is it safe?"}
+BY_HAND = """{
+    "permissions": {"allow": ["Bash(ls)"], "deny": []},
+    "hooks": {"PreToolUse": [{"matcher": "Bash", "hooks": [{"type":"command", "command": "python3 log.py"},
+                                                           {"type": "prompt", "prompt": "is it safe?"}]}],
+              "SessionEnd": [ {"hooks": [{"type": "command","command": "echo bye"}]} ] },
+    "env": {"NAME": "\\u00e4\\/"}
+}"""
+
+
+def ours(settings: dict[str, Any], kind: str = "") -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (event, entry)
+        for event, _, entry in hooks_object.each(settings["hooks"])
+        if hooks_object.is_ours(entry) and kind in ("", entry["type"])
+    ]
+
+
+def test_a_hook_moves_over_unchanged_and_our_entries_take_its_place(desk: Desk) -> None:
+    desk.register_server()
+    desk.write("user", {"model": "opus", "hooks": {"PreToolUse": [group(LOG, matcher="Bash")]}})
+    done = desk.run("adopt", "--yes")
+    assert done.status == 0
+    assert desk.held("user")["hooks"] == {"PreToolUse": [group(LOG, matcher="Bash")]}
+    settings = desk.settings("user")
+    assert settings["model"] == "opus"
+    assert [entry["type"] for _, entry in ours(settings)] == ["mcp_tool", "command"]
+    assert [event for event, _ in ours(settings)] == ["PreToolUse", "PreToolUse"]
+    assert settings["hooks"]["PreToolUse"][0]["matcher"] == "Bash"
+
+
+def test_restoring_brings_back_the_file_byte_for_byte_and_leaves_nothing_behind(desk: Desk) -> None:
+    desk.register_server()
+    desk.write("local", BY_HAND)
+    before = desk.files()
+    assert desk.run("adopt", "--yes").status == 0
+    assert desk.files() != before
+    assert "byte for byte" in desk.run("restore", "--yes").out
+    assert desk.files() == before
+
+
+ENTRIES = st.sampled_from(
+    [
+        GUARD,
+        LOG,
+        PROMPT,
+        command("echo x", **{"async": True}),
+        command("echo y", statusMessage="…"),
+        command("w", args=["a b"]),
+        command("v", **{"if": "Bash"}),
+        {"type": "http", "url": "http://127.0.0.1:1/x"},
+    ]
+)
+GROUPS = st.builds(
+    lambda entries, matcher: group(*entries, matcher=matcher),
+    st.lists(ENTRIES, max_size=3),
+    st.sampled_from([None, "", "*", "Bash", "Edit|Write", "mcp__.*", "Ba("]),
+)
+EVENTS = st.sampled_from(
+    ["PreToolUse", "Stop", "SessionStart", "SessionEnd", "UserPromptSubmit", "Elicitation"]
+)
+HOOKS = st.dictionaries(EVENTS, st.lists(GROUPS, max_size=3), min_size=1)
+
+
+@rules(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(HOOKS, st.sampled_from([None, 2, 4, "\t"]), st.sampled_from(["fanout", ""]))
+def test_every_settings_file_is_adopted_validly_keeps_each_hook_once_and_comes_back(
+    desk: Desk, hooks: dict[str, Any], indent: Any, server: str
+) -> None:
+    path = desk.write("local", json.dumps({"a": 1, "hooks": hooks, "b": "ä"}, indent=indent))
+    before = path.read_bytes()
+    own = desk.place("local")
+    plan = adopt.plan_adoption(own, server)
+    if not plan.is_change:
+        return
+    adopt.perform(plan, own)
+    settings = desk.settings("local")
+    assert hooks_object.problems(settings["hooks"]) == []
+    left = [entry for _, _, entry in hooks_object.each(settings["hooks"]) if not hooks_object.is_ours(entry)]
+    held = [native.plain_entry(entry) for _, _, entry in hooks_object.each(desk.held("local")["hooks"])]
+    unique = {json.dumps(entry) for _, _, entry in hooks_object.each(hooks)}
+    assert {json.dumps(entry) for entry in left + held} == unique
+    events = {event for event, _, _ in hooks_object.each(desk.held("local")["hooks"])}
+    assert {event for event, _ in ours(settings)} == events
+    assert not adopt.plan_adoption(own, server).is_change
+    back = restore.plan_restoration(own)
+    assert back is not None
+    restore.perform(back, own)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("event", "entry", "why"),
+    [
+        ("PreToolUse", PROMPT, "only Claude Code itself runs prompt hooks"),
+        ("Stop", {"type": "agent", "prompt": "x"}, "only Claude Code itself runs agent hooks"),
+        ("Stop", {"type": "mcp_tool", "server": "a", "tool": "b"}, "runs mcp_tool hooks"),
+        ("PreToolUse", command("x", **{"if": "Bash(git *)"}), "can do what if asks for"),
+        ("Stop", command("x", **{"async": True}), "what async asks for"),
+        ("Stop", command("x", asyncRewake=True), "what asyncRewake asks for"),
+        ("Stop", command("x", once=True), "what once asks for"),
+        ("Stop", command("x", shell="bash"), "what shell asks for"),
+        ("Elicitation", command("x"), "fanout doesn't know this event"),
+        ("SessionStart", {"type": "http", "url": "http://127.0.0.1:1"}, "runs no http hooks"),
+    ],
+)
+def test_what_only_the_client_can_do_stays_and_is_named(
+    desk: Desk, event: str, entry: dict[str, Any], why: str
+) -> None:
+    path = desk.write("local", {"hooks": {event: [group(entry)]}})
+    before = path.read_bytes()
+    assert why in desk.run("adopt", "--yes").out
+    assert path.read_bytes() == before
+    assert why in desk.run("check").out
+
+
+def test_without_consent_nothing_is_written(desk: Desk) -> None:
+    desk.write("local", BY_HAND)
+    before = desk.files()
+    done = desk.run("adopt")
+    assert done.status == 1
+    assert "--yes" in done.err
+    assert '+                        "type": "command",' in done.out  # the diff was shown
+    assert desk.files() == before
+
+
+def test_adopting_twice_changes_nothing(desk: Desk) -> None:
+    desk.write("local", BY_HAND)
+    desk.run("adopt", "--yes")
+    before = desk.files()
+    assert "nothing to change" in desk.run("adopt", "--yes").out
+    assert desk.files() == before
+
+
+def test_a_hook_added_later_runs_natively_is_named_by_check_and_taken_by_the_next_adopt(desk: Desk) -> None:
+    desk.write("local", BY_HAND)
+    desk.run("adopt", "--yes")
+    settings = desk.settings("local")
+    settings["hooks"]["Stop"] = [group(command("python3 late.py"))]
+    desk.write("local", settings)
+    assert "Stop: late is new and runs natively; `adopt` takes it" in desk.run("check").out
+    desk.run("adopt", "--yes")
+    assert desk.held("local")["hooks"]["Stop"] == [group(command("python3 late.py"))]
+    assert desk.run("restore", "--yes").status == 0
+    restored = desk.settings("local")["hooks"]
+    assert restored["Stop"] == [group(command("python3 late.py"))]
+    assert restored["SessionEnd"] == json.loads(BY_HAND)["hooks"]["SessionEnd"]
+    assert not any(hooks_object.is_ours(entry) for _, _, entry in hooks_object.each(restored))
+
+
+def test_what_was_changed_in_hooks_json_comes_back_changed(desk: Desk) -> None:
+    desk.write("local", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
+    desk.run("adopt", "--yes")
+    held = desk.held("local")
+    held["hooks"]["Stop"][0]["hooks"][0] |= {"command": "python3 b.py", "writes": ["x"]}
+    desk.hold("local", held)
+    assert "as they now stand in hooks.json" in desk.run("restore", "--yes").out
+    assert desk.settings("local")["hooks"] == {"Stop": [group(command("python3 b.py"))]}
+
+
+def test_edits_of_the_rest_of_the_file_survive_and_the_hooks_keep_their_bytes(desk: Desk) -> None:
+    path = desk.write("local", BY_HAND)
+    desk.run("adopt", "--yes")
+    path.write_text(path.read_text().replace('"deny": []', '"deny": ["Bash(rm *)"]'))
+    desk.run("restore", "--yes")
+    assert path.read_text() == BY_HAND.replace('"deny": []', '"deny": ["Bash(rm *)"]')
+
+
+def test_what_blocks_when_it_fails_becomes_a_guard_with_an_entry_of_its_own(desk: Desk) -> None:
+    desk.register_server()
+    desk.write("local", {"hooks": {"PreToolUse": [group(GUARD, LOG, matcher="Bash")]}})
+    desk.run("adopt", "--yes")
+    held = desk.held("local")["hooks"]["PreToolUse"][0]["hooks"]
+    assert [entry.get("guard", False) for entry in held] == [True, False]
+    guards = [entry for _, entry in ours(desk.settings("local")) if entry.get("onFailure") == "block"]
+    assert len(guards) == 1
+    assert "--only guard" in guards[0]["command"]
+
+
+def test_the_committed_file_is_touched_only_when_asked_and_mentioned_otherwise(desk: Desk) -> None:
+    path = desk.write("shared", BY_HAND)
+    done = desk.run("adopt", "--yes")
+    assert "`fanout-hooks adopt --shared` takes them" in done.out
+    assert path.read_text() == BY_HAND
+
+
+def test_a_committed_file_holds_no_path_of_this_machine_and_no_server(desk: Desk, tmp_path: Path) -> None:
+    desk.register_server()
+    desk.write("shared", BY_HAND)
+    desk.run("adopt", "--shared", "--yes")
+    text = desk.path("shared").read_text()
+    assert str(tmp_path) not in text
+    assert entries.TOOL not in text
+    assert [event for event, _ in ours(desk.settings("local"), "mcp_tool")] == ["PreToolUse"]
+    assert "hooks.local.json" in (desk.project / ".claude/fanout/.gitignore").read_text().splitlines()
+
+
+def test_committed_and_own_files_come_back_byte_for_byte(desk: Desk) -> None:
+    desk.register_server()
+    desk.write("shared", BY_HAND)
+    desk.write("local", BY_HAND)
+    before = desk.files()
+    assert desk.run("adopt", "--scope", "shared", "--scope", "local", "--yes").status == 0
+    assert desk.run("restore", "--yes").status == 0
+    assert desk.files() == before
+
+
+def test_a_scope_restores_while_another_stays_adopted(desk: Desk) -> None:
+    desk.register_server()
+    for scope in ("shared", "local", "user"):
+        desk.write(scope, BY_HAND)
+    desk.run("adopt", "--shared", "--scope", "local", "--scope", "user", "--yes")
+    desk.run("restore", "--scope", "local", "--yes")
+    assert [entry["input"]["fanout_scopes"] for _, entry in ours(desk.settings("local"))] == ["shared"]
+    desk.run("restore", "--yes")
+    for scope in ("shared", "user"):
+        assert desk.path(scope).read_text() == BY_HAND
+    assert desk.settings("local") == json.loads(BY_HAND)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('{"hooks": {"Stop": [}', "line 1"),
+        ('{"hooks": {"PreToolUse": [{"hooks": [{"type": "command"}]}]}}', "'command' is missing"),
+        ('{"hooks": {"PreToolUse": [{"hooks": [{"type": "callback"}]}]}}', "its type must be one of"),
+        ('{"hooks": {"Stop": [{"hooks": [{"type":"command","command":"x","timeout":0}]}]}}', "above 0"),
+        ('{"hooks": {"Stop": {}}}', "Stop must be a list of groups"),
+        ('{"hooks": []}', '"hooks" must be an object'),
+    ],
+)
+def test_settings_that_the_client_refuses_are_refused_and_left_as_they_are(
+    desk: Desk, content: str, why: str
+) -> None:
+    path = desk.write("local", content)
+    done = desk.run("adopt", "--yes")
+    assert done.status == 1
+    assert why in done.err
+    assert str(path) in done.err
+    assert path.read_text() == content
+    assert why in desk.run("check").out
+
+
+def test_a_hooks_json_of_another_version_is_left_to_it(desk: Desk) -> None:
+    desk.write("local", BY_HAND)
+    desk.run("adopt", "--yes")
+    desk.hold("local", desk.held("local") | {"version": 2})
+    before = desk.files()
+    assert "another version of fanout" in desk.run("adopt", "--yes").err
+    assert desk.files() == before
+
+
+def test_a_stale_hooks_json_brings_nothing_back_that_the_user_removed(desk: Desk) -> None:
+    desk.write("local", {"hooks": {"Stop": [group(command("a"), command("b"))]}})
+    desk.run("adopt", "--yes")
+    desk.write("local", {"hooks": {"Stop": [group(command("b"))]}})  # the user went back by hand
+    assert "not in use" in desk.run("check").out
+    desk.run("adopt", "--yes")
+    assert desk.held("local")["hooks"] == {"Stop": [group(command("b"))]}
+
+
+def test_what_is_said_of_a_hook_in_hooks_json_is_checked_before_entries_are_written(desk: Desk) -> None:
+    desk.write("local", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
+    desk.run("adopt", "--yes")
+    held = desk.held("local")
+    held["hooks"]["Stop"][0]["hooks"][0]["after"] = ["nobody"]
+    desk.hold("local", held)
+    done = desk.run("adopt", "--yes")
+    assert done.status == 1
+    assert 'says after "nobody", and there is no hook of that name' in done.err
+
+
+def test_where_no_server_is_registered_no_entry_calls_one_and_that_is_said(desk: Desk) -> None:
+    desk.write("local", BY_HAND)
+    assert "no server `fanout` is registered" in desk.run("adopt", "--yes").out
+    assert ours(desk.settings("local"), "mcp_tool") == []
+    desk.register_server()
+    desk.run("adopt", "--yes")
+    assert [event for event, _ in ours(desk.settings("local"), "mcp_tool")] == ["PreToolUse"]
+
+
+def test_plugin_users_are_served_by_the_plugins_server(desk: Desk) -> None:
+    desk.write("user", json.loads(BY_HAND) | {"enabledPlugins": {"fanout@fanout": True}})
+    desk.run("adopt", "--yes")
+    assert [entry["server"] for _, entry in ours(desk.settings("user"), "mcp_tool")] == [
+        entries.PLUGIN_SERVER
+    ]
+
+
+@pytest.mark.parametrize("adopting", [("shared", "local"), ("local", "shared")], ids=" then ".join)
+@pytest.mark.parametrize("restoring", [("shared", "local"), ("local", "shared")], ids=" then ".join)
+def test_in_whatever_order_two_scopes_share_a_file_both_come_back_byte_for_byte(
+    desk: Desk, adopting: tuple[str, ...], restoring: tuple[str, ...]
+) -> None:
+    desk.register_server()
+    desk.write("shared", BY_HAND)
+    desk.write("local", BY_HAND)
+    before = desk.files()
+    for scope in adopting:
+        assert desk.run("adopt", "--scope", scope, "--yes").status == 0
+    assert "nothing to change" in desk.run("adopt", "--shared", "--scope", "local", "--yes").out
+    for scope in restoring:
+        assert desk.run("restore", "--scope", scope, "--yes").status == 0
+    assert desk.files() == before

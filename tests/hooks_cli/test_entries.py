@@ -1,0 +1,254 @@
+"""What fanout writes for an event: valid, complete, and a line of `sh` that never loses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_hooks import claims, config, entries, hooks_object, launch, memory
+from fanout_hooks import event as events
+from fanout_hooks.config import Hook
+from fanout_hooks.entries import PLUGIN_SERVER, Registration
+from fanout_hooks.launch import Launch
+from hooks_cli.desk import sh
+
+EVENTS = sorted({*events.FIELDS, *events.COLD_EVENTS})
+OWN = Launch("/usr/bin/python 3.11", "/opt/it's/__main__.py")
+
+
+def hook(event: str, name: str = "a", **more: Any) -> Hook:
+    return Hook(name, event, "user", 0)._replace(**more)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize(
+    "to", [Registration("user", OWN), Registration("shared", None)], ids=["own", "committed"]
+)
+def test_for_each_event_the_entries_are_what_the_client_accepts(event: str, to: Registration) -> None:
+    hooks = [hook(event), hook(event, "g", guard=True)]
+    made = entries.adopted(hooks, to)
+    assert hooks_object.problems(made) == []
+    assert all(hooks_object.is_ours(entry) for _, _, entry in hooks_object.each(made))
+    kinds = [entry["type"] for _, _, entry in hooks_object.each(made)]
+    assert kinds == (["mcp_tool"] if event in events.WARM_EVENTS else []) + ["command", "command"]
+
+
+@pytest.mark.parametrize("event", sorted(events.WARM_EVENTS))
+def test_the_call_asks_for_every_field_of_its_event_by_name(event: str) -> None:
+    group = entries.adopted([hook(event)], Registration("user", OWN))[event][0]
+    asked = group["hooks"][0]["input"]
+    assert asked["fanout_scopes"] == "user"
+    names = [field.name for field in events.fields_of(event)]
+    assert {name: asked[name] for name in names} == {name: "${" + name + "}" for name in names}
+    assert len(asked) == len(names) + 1
+
+
+def test_without_a_server_nothing_looks_for_one() -> None:
+    group = entries.adopted([hook("Stop")], Registration("user", OWN, server=""))["Stop"][0]
+    (entry,) = group["hooks"]
+    assert "alive" not in entry["command"]
+
+
+def test_a_guard_is_blocked_when_it_fails_and_never_looks_for_a_server() -> None:
+    group = entries.adopted([hook("PreToolUse", "it's", guard=True)], Registration("user", OWN))[
+        "PreToolUse"
+    ][0]
+    (entry,) = group["hooks"]
+    assert entry["onFailure"] == "block"
+    assert "alive" not in entry["command"]
+
+
+@pytest.mark.parametrize(
+    ("event", "timeouts", "expected"),
+    [
+        ("PreToolUse", [600.0], 601.0),
+        ("PreToolUse", [5.0, 10.0], 21.0),
+        ("UserPromptSubmit", [30.0, 30.0, 30.0], 61.0),
+        ("SessionEnd", [1.5, 1.5], 2.0),
+        ("SessionEnd", [90.0], 60.0),
+    ],
+)
+def test_an_entry_gives_its_hooks_their_own_time(event: str, timeouts: list[float], expected: float) -> None:
+    assert entries.timeout_of(event, [hook(event, timeout_s=one) for one in timeouts]) == expected
+
+
+MATCHERS = st.sampled_from(
+    ["", "*", "Bash", "Bash|Edit", "Edit, Write", "Task", "Agent", "^Ba", "mcp__.*", "(?:x)|Read", "Notebook"]
+)
+TOOLS = ("Bash", "BashOutput", "Edit", "Write", "Read", "Agent", "mcp__a__b", "NotebookEdit", "Grep")
+
+
+@given(st.lists(MATCHERS, min_size=1, max_size=4))
+def test_every_union_matches_what_one_of_its_matchers_does_and_nothing_else(matchers: list[str]) -> None:
+    union = entries.union(matchers)
+    for tool in TOOLS:
+        assert config.is_match(union, tool) == any(config.is_match(one, tool) for one in matchers)
+
+
+def test_events_without_a_matcher_get_none() -> None:
+    made = entries.adopted([hook("Stop", matcher="Bash")], Registration("user", OWN))
+    assert "matcher" not in made["Stop"][0]
+
+
+# --- the line of sh -----------------------------------------------------------------------------------------
+
+
+class Scene:
+    """A state folder, a fake of our own process that says what it was started with, and an environment."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.project = tmp_path / "pro 'ject"
+        self.home = tmp_path / "ho me"
+        for folder in (self.project, self.home):
+            folder.mkdir()
+        self.script = tmp_path / "our's.py"
+        self.script.write_text(
+            "import sys; print('cold', sys.flags.isolated, sys.flags.no_site, *sys.argv[1:])"
+        )
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "CLAUDE_PROJECT_DIR": str(self.project),
+            "CLAUDE_CODE_MESSAGING_SOCKET": "/run/cc/77.sock",
+            "CLAUDE_PID": "4711",
+            "p": "/from/outside",
+            "m": "/from/outside",
+        }
+        self.state = memory.state_folder(self.env)
+
+    def registration(self, scope: str = "user", server: str = entries.SERVER) -> Registration:
+        own = Launch(os.path.realpath(sys.executable), str(self.script))
+        if scope == "shared":
+            launch.write(self.state, own)
+        return Registration(scope, None if scope == "shared" else own, server)
+
+    def line(self, to: Registration, **more: Any) -> str:
+        group = entries.adopted([hook("PreToolUse", **more)], to)["PreToolUse"][0]
+        return str(group["hooks"][-1]["command"])
+
+    def mark(self, pid: int, key: str = "77.sock") -> None:
+        claims.mark(claims.folder(self.state), key, pid)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+COLD = "cold 1 1 cold --scopes"
+
+
+@pytest.mark.parametrize("scope", ["user", "local", "shared"])
+def test_without_a_server_our_process_runs_isolated(scene: Scene, scope: str) -> None:
+    done = sh(scene.line(scene.registration(scope)), scene.env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{COLD} {scope}\n", "")
+
+
+def test_with_this_clients_server_alive_the_line_steps_back(scene: Scene) -> None:
+    scene.mark(os.getpid())
+    done = sh(scene.line(scene.registration()), scene.env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_a_messaging_socket_the_client_is_told_by_its_process(scene: Scene) -> None:
+    scene.mark(os.getpid(), "pid-4711")
+    env = {name: value for name, value in scene.env.items() if "SOCKET" not in name}
+    assert sh(scene.line(scene.registration()), env).stdout == ""
+
+
+@pytest.mark.parametrize("mark", ["dead", "another client's", "the plugin's", "empty", "garbage"])
+def test_any_other_mark_is_no_reason_to_step_back(scene: Scene, mark: str) -> None:
+    key = {"another client's": "78.sock", "the plugin's": "77.sock@plugin"}.get(mark, "77.sock")
+    scene.mark(os.getpid(), key)
+    content = {"dead": "4194999\n", "empty": "", "garbage": "; rm -rf x"}.get(mark)
+    if content is not None:
+        (Path(claims.folder(scene.state)) / f"server-{key}").write_text(content)
+    assert sh(scene.line(scene.registration()), scene.env).stdout == f"{COLD} user\n"
+
+
+def test_entries_that_call_the_plugins_server_look_for_that_one(scene: Scene) -> None:
+    scene.mark(os.getpid(), claims.client_key(scene.env | {"CLAUDE_PLUGIN_ROOT": "/x"}, 1))
+    assert sh(scene.line(scene.registration(server=PLUGIN_SERVER)), scene.env).stdout == ""
+
+
+def test_a_committed_line_steps_back_only_for_users_whose_own_settings_call_the_server(scene: Scene) -> None:
+    line = scene.line(scene.registration("shared"))
+    scene.mark(os.getpid())
+    assert sh(line, scene.env).stdout == f"{COLD} shared\n"
+    warm = scene.project / ".claude" / "fanout" / "state" / "warm"
+    warm.parent.mkdir(parents=True)
+    warm.write_text("\n{}")
+    assert sh(line, scene.env).stdout == ""
+    warm.write_text("@plugin\n{}")
+    assert sh(line, scene.env).stdout == f"{COLD} shared\n"
+
+
+def test_the_state_folder_is_the_sessions(scene: Scene, tmp_path: Path) -> None:
+    line = scene.line(scene.registration())
+    for more in ({"FANOUT_STATE_DIR": str(tmp_path / "f s")}, {"XDG_STATE_HOME": str(tmp_path / "x s")}):
+        env = scene.env | more
+        assert sh(line, env).stdout == f"{COLD} user\n"
+        claims.mark(claims.folder(memory.state_folder(env)), "77.sock", os.getpid())
+        assert sh(line, env).stdout == ""
+
+
+def test_an_interpreter_that_is_gone_is_replaced_by_the_one_on_the_path(scene: Scene) -> None:
+    to = scene.registration()
+    line = scene.line(to._replace(launch=Launch("/gone/python", str(scene.script))))
+    folder = scene.home / "bin"
+    folder.mkdir()
+    (folder / "python3").symlink_to(os.path.realpath(sys.executable))
+    assert sh(line, scene.env | {"PATH": f"{folder}:/usr/bin:/bin"}).stdout == f"{COLD} user\n"
+
+
+@pytest.mark.parametrize("scope", ["user", "local", "shared"])
+def test_where_fanout_is_gone_the_originals_run(scene: Scene, scope: str) -> None:
+    to = scene.registration(scope)
+    scene.script.unlink()
+    root = scene.home if scope == "user" else scene.project
+    folder = root / ".claude" / "fanout" / ("state" if scope == "local" else "")
+    folder.mkdir(parents=True)
+    (folder / "originals.py").write_text("import sys; print('originals', *sys.argv[1:])")
+    file = "../hooks.local.json" if scope == "local" else "hooks.json"
+    assert sh(scene.line(to), scene.env).stdout == f"originals {file}\n"
+    assert sh(scene.line(to, guard=True), scene.env).stdout == f"originals {file} a\n"
+
+
+@pytest.mark.parametrize("scope", ["user", "local", "shared"])
+def test_where_nothing_is_left_a_guard_denies_and_the_rest_goes_on_with_a_line_that_helps(
+    scene: Scene, scope: str
+) -> None:
+    to = scene.registration(scope)
+    scene.script.unlink()
+    for guard, status in ((False, 1), (True, 2)):
+        done = sh(scene.line(to, guard=guard), scene.env)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert re.fullmatch(
+            r"fanout is not at .* any more; install it again, or take it out: .*\n", done.stderr
+        )
+
+
+def test_the_real_cold_path_takes_an_event_from_the_line(scene: Scene) -> None:
+    folder = scene.home / ".claude" / "fanout"
+    folder.mkdir(parents=True)
+    entry = {"type": "command", "command": 'echo \'{"systemMessage": "ran"}\''}
+    (folder / "hooks.json").write_text(
+        json.dumps({"version": 1, "hooks": {"PreToolUse": [{"hooks": [entry]}]}})
+    )
+    line = scene.line(Registration("user", Launch.own()))
+    event = {
+        "hook_event_name": "PreToolUse",
+        "session_id": "s",
+        "cwd": str(scene.project),
+        "tool_name": "Bash",
+    }
+    done = sh(line, scene.env, json.dumps(event) + "\n")
+    assert json.loads(done.stdout) == {"systemMessage": "ran"}

@@ -1,0 +1,141 @@
+"""Where fanout isn't, the adopted hooks run all the same: by one file of plain Python beside hooks.json."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.client import ROOT
+from fanout_hooks import config, decide, originals
+from hooks_cli.desk import command, group
+
+SOURCE = ROOT / "hooks" / "fanout_hooks" / "originals.py"
+DENY = {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "deny"}}
+
+
+def run(
+    folder: Path, hooks: list[dict[str, Any]], only: str = "", event: str = "PreToolUse", **fields: Any
+) -> tuple[int, str, str]:
+    shutil.copy(SOURCE, folder / "originals.py")
+    (folder / "hooks.json").write_text(json.dumps({"version": 1, "hooks": {event: hooks}}))
+    sent = {"hook_event_name": event, "tool_name": "Bash", "cwd": str(folder)} | fields
+    line = [sys.executable, "originals.py", "hooks.json", *([only] if only else [])]
+    env = {"PATH": os.environ["PATH"], "CLAUDE_PROJECT_DIR": str(folder)}
+    done = subprocess.run(
+        line, input=json.dumps(sent), cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def says(value: object, **more: Any) -> dict[str, Any]:
+    return command(f"cat >/dev/null; echo '{json.dumps(value)}'", **more)
+
+
+def denies(reason: str) -> dict[str, Any]:
+    own = DENY["hookSpecificOutput"] | {"permissionDecisionReason": reason}
+    return says({"hookSpecificOutput": own})
+
+
+def test_it_is_plain_python_for_old_interpreters_and_imports_nothing_of_ours() -> None:
+    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 7))
+    assert "fanout_hooks" not in {
+        getattr(node, "module", None) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
+
+
+def test_its_tables_are_those_of_the_package() -> None:
+    assert originals.MATCHED == config.MATCHED_FIELD
+    assert originals.TIMEOUTS == config.EVENT_TIMEOUT_S
+    assert originals.STRENGTH == decide.STRENGTH
+    assert set(originals.CONTEXT_EVENTS) == decide.STDOUT_IS_CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("echo plain; echo why >&2; exit 2", (2, "plain\n", "why\n")),
+        ('echo \'{"systemMessage": "x"}\'', (0, '{"systemMessage": "x"}\n', "")),
+        ("exit 3", (3, "", "")),
+        ("true", (0, "", "")),
+        ("grep -c PreToolUse", (0, "1\n", "")),
+    ],
+)
+def test_one_hook_that_says_something_is_heard_as_it_is(
+    tmp_path: Path, line: str, expected: tuple[int, str, str]
+) -> None:
+    code, out, err = run(tmp_path, [group(command(line), command("true"))])
+    if line == "true":
+        assert (code, out, err) == (0, "", "")
+    else:
+        assert (code, out, err) == expected
+
+
+def test_of_several_denials_every_reason_is_heard_and_context_is_joined(tmp_path: Path) -> None:
+    context = {"hookSpecificOutput": {"hookEventName": "PreToolUse", "additionalContext": "look"}}
+    hooks = [denies("first"), command("echo second >&2; exit 2"), says(context)]
+    code, out, _ = run(tmp_path, [group(*hooks)])
+    assert code == 0
+    assert json.loads(out) == {
+        "hookSpecificOutput": {
+            "hookEventName": "PreToolUse",
+            "permissionDecision": "deny",
+            "permissionDecisionReason": "first\nsecond",
+            "additionalContext": "look",
+        }
+    }
+
+
+def test_on_other_events_an_objection_is_exit_code_2(tmp_path: Path) -> None:
+    hooks = [command("echo no >&2; exit 2"), command("echo context")]
+    assert run(tmp_path, [group(*hooks)], event="UserPromptSubmit") == (2, "", "no")
+
+
+def test_matchers_dedupe_and_guards_are_minded(tmp_path: Path) -> None:
+    note = command("echo x >>ran")
+    hooks = [
+        group(note, note, matcher="Bash|Edit"),
+        group(command("echo y >>ran"), matcher="Edit"),
+        group(command("echo z >>ran", guard=True, name="g")),
+    ]
+    run(tmp_path, hooks)
+    assert (tmp_path / "ran").read_text() == "x\n"
+    run(tmp_path, hooks, only="g")
+    assert (tmp_path / "ran").read_text() == "x\nz\n"
+
+
+def test_exec_form_needs_no_shell(tmp_path: Path) -> None:
+    hook = {"type": "command", "command": "printf", "args": ["%s", "${CLAUDE_PROJECT_DIR} $HOME;"]}
+    assert run(tmp_path, [group(hook)]) == (0, f"{tmp_path} $HOME;", "")
+
+
+def test_a_hook_that_hangs_is_cut_with_its_children(tmp_path: Path) -> None:
+    code, out, err = run(tmp_path, [group(command("sleep 60 & sleep 60", timeout=0.2))])
+    assert (code, out, err) == (1, "", "timed out")
+
+
+@pytest.mark.parametrize("how", [{"timeout": 0.2}, {}], ids=["hangs", "fails"])
+def test_what_blocks_when_it_fails_blocks(tmp_path: Path, how: dict[str, Any]) -> None:
+    hook = command("sleep 60" if how else "exit 1", onFailure="block", **how)
+    assert run(tmp_path, [group(hook)])[0] == 2
+
+
+@pytest.mark.parametrize(("only", "status"), [("", 1), ("g", 2)])
+def test_a_broken_hooks_json_denies_for_a_guard_and_lets_others_go_on(
+    tmp_path: Path, only: str, status: int
+) -> None:
+    shutil.copy(SOURCE, tmp_path / "originals.py")
+    (tmp_path / "hooks.json").write_text("{")
+    line = [sys.executable, "originals.py", "hooks.json", *([only] if only else [])]
+    done = subprocess.run(
+        line, input='{"hook_event_name": "Stop"}', cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status
+    assert "originals.py" in done.stderr
