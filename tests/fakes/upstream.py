@@ -73,6 +73,7 @@ class Upstream:
     connections: int = 0
     model_lists: int = 0
     used: dict[int, int] = field(default_factory=dict)
+    open: set[asyncio.Transport] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -101,8 +102,10 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.upstream.connections += 1
+        self.upstream.open.add(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.upstream.open.discard(self.transport)
         self.writable.set()
         if self.task is not None:
             self.task.cancel()
@@ -353,7 +356,9 @@ def serving(*rules: Rule, delay: float = 0.0, models: Sequence[Any] | None = Non
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        server.close_clients() if hasattr(server, "close_clients") else None
+        for transport in list(upstream.open):  # of clients that outlive the test, or were killed in it
+            transport.abort()
+        await asyncio.sleep(0)
 
     try:
         yield upstream

@@ -50,7 +50,7 @@ def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
     said = written.synthesis.fields(SYNTHESIS_WIDTH) if written and written.synthesis else None
     data["converged"] = held.ended == "converged"
     data["rounds"] = [*(_round(held, one) for one in held.rounds), *(_gone(held, n) for n in held.discarded)]
-    if WHY[held.ended]:
+    if WHY[held.ended] and not (held.ended == "no quorum" and len(held.rounds) == 1):
         data["note"] = WHY[held.ended]
     if len(held.rounds) > 1 or written:
         data["synthesis"] = said or f"none: {written.reason if written else 'nothing was decided'}"
