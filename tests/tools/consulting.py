@@ -1,0 +1,59 @@
+"""oracle_batch called as the server calls it, with a scripted backend, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from fakes.virtual import virtually
+from fanout_mcp.arguments import parse
+from fanout_mcp.backends.base import Backend
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.services import Services
+from fanout_mcp.settings import Settings
+from fanout_mcp.tools.oracle_batch import TOOL
+from fanout_mcp.types import Json
+
+
+@dataclass(frozen=True)
+class Consulted:
+    """What came back, when, and what progress said meanwhile."""
+
+    data: dict[str, Json]
+    is_error: bool
+    seconds: float
+    told: list[tuple[int, int | None, str]] = field(default_factory=list)
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        return {vote["member"]: vote["verdict"] for vote in self.data["votes"]}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        return {lost["member"]: lost["reason"] for lost in self.data["failed"]}
+
+    @property
+    def report(self) -> str:
+        return Path(self.data["report"]).read_text()
+
+
+def services(root: Path, backend: Backend, **more: Any) -> Services:
+    settings = Settings(root, root / "config", state_dir=root / ".claude" / "fanout", **more)
+    return Services(settings, backend, Limits(settings.max_parallel))
+
+
+async def ask(given: Services, arguments: Mapping[str, Json]) -> Consulted:
+    told: list[tuple[int, int | None, str]] = []
+    began = trio.current_time()
+    parsed = parse(TOOL.arguments, {"question": "Is it wise?", **arguments})
+    result = await TOOL.call(given, parsed, lambda *news: told.append(news))
+    return Consulted(result.data, result.is_error, round(trio.current_time() - began, 3), told)
+
+
+def consult(root: Path, backend: Backend, **arguments: Json) -> Consulted:
+    """One consultation with a server's fresh services."""
+    return virtually(lambda: ask(services(root, backend), arguments))
