@@ -9,6 +9,29 @@ from fanout_mcp.review.analysers.patterns import review_patterns
 from fanout_mcp.review.analysers.rules import rules_of
 
 BAD = [
+    (
+        "typescript",
+        "class A {\n @Get()\n f(@Query('to') to: string, res) { res.redirect(to); }\n}",
+        3,
+        "open-redirect",
+    ),
+    (
+        "java",
+        "class A {\n byte[] f(@PathVariable String n) {\n  return Files.readAllBytes(Paths.get(n));\n }\n}",
+        3,
+        "path-traversal",
+    ),
+    (
+        "csharp",
+        "class A : Controller {\n public IActionResult F(string u) => Redirect(u);\n}",
+        2,
+        "open-redirect",
+    ),
+    ("rust", "async fn f(Path(n): Path<String>) {\n fs::read(n);\n}", 2, "path-traversal"),
+    ("javascript", "const q = 'SELECT a FROM t WHERE b=' + b;\ndb.query(q, done);", 2, "sql-injection"),
+    ("javascript", "const r = /^(\\w+\\s?)*$/;", 1, "slow-regex"),
+    ("java", 'class A { Object p = Pattern.compile("(a+)+$"); }', 1, "slow-regex"),
+    ("c", "int f(char *p) {\n if (x)\n  free(p);\n return p[0];\n}", 4, "use-after-free"),
     ("javascript", "const n = req.query.n;\ndb.query('SELECT * FROM t WHERE n=' + n);", 2, "sql-injection"),
     ("javascript", "el.innerHTML = '<b>' + name;", 1, "xss"),
     ("typescript", "const u: string = req.query.u as string;\nfetch(u);", 2, "ssrf"),
@@ -22,8 +45,15 @@ BAD = [
     ("ruby", "def a\n  n = params[:n]\n  eval(n)\nend", 3, "code-injection"),
     ("php", "<?php\n$n = $_GET['n'];\necho '<p>' . $n;", 3, "xss"),
     ("bash", 'eval "$1"', 1, "command-injection"),
-]  # fmt: skip
+]
 GOOD = [
+    (
+        "csharp",
+        "class A : Controller {\n public IActionResult F(int id) => Redirect(id);\n}",
+        "open-redirect",
+    ),
+    ("c", "int f(char *p) {\n if (x)\n  free(p);\n else\n  g(p[0]);\n return 0;\n}", "use-after-free"),
+    ("rust", 'fn f() {\n let p = env::args().nth(1);\n fs::read("p {{p}}");\n}', "path-traversal"),
     ("javascript", "db.query('SELECT * FROM t WHERE n = ?', [req.query.n]);", "sql-injection"),
     ("javascript", "// eval(req.query.n)\nconst s = 'eval(x)';", "code-injection"),
     ("javascript", "const n = parseInt(req.query.n);\neval(n);", "code-injection"),
@@ -34,7 +64,7 @@ GOOD = [
     ("php", "<?php\necho htmlspecialchars($_GET['n']);", "xss"),
     ("ruby", 'User.where("n = ?", params[:n])', "sql-injection"),
     ("bash", 'cp "$a" "$b"', "unquoted"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("language", "text", "line", "rule"), BAD, ids=[f"{b[0]} {b[3]}" for b in BAD])

@@ -2,8 +2,9 @@
 
 Rules:
 1. The path is one of those supplied; nothing is matched by a similar name.
-2. The quote has at least 12 characters besides outer blanks and stands in the file word for word; only runs
-   of white space count as one blank. Containment is one-way: the file holds the quote, never the reverse.
+2. The quote has at least 12 characters besides outer blanks and stands in the file word for word, its first
+   and last word whole; only runs of white space count as one blank. Containment is one-way: the file holds
+   the quote, never the reverse.
 3. Within three lines of the cited line it is `exact`, and the line becomes the one where the quote begins.
 4. Exactly once elsewhere in the file: `moved`, and the line is corrected.
 5. Anything else is dropped, and counted by its reason.
@@ -66,12 +67,18 @@ class Text:
         found = []
         position = self._flat.find(wanted) if wanted else -1
         while position >= 0:
-            found.append((self._line_at(position), self._line_at(position + len(wanted) - 1)))
+            end = position + len(wanted)
+            if not (self._splits_word(position) or self._splits_word(end)):
+                found.append((self._line_at(position), self._line_at(end - 1)))
             position = self._flat.find(wanted, position + 1)
         return found
 
     def verbatim(self, line: int, end_line: int) -> str:
         return "\n".join(self._lines.get(number, "") for number in range(line, end_line + 1))
+
+    def _splits_word(self, position: int) -> bool:
+        around = self._flat[max(0, position - 1) : position + 1] if position else ""
+        return len(around) == 2 and all(character.isalnum() or character == "_" for character in around)
 
     def _line_at(self, position: int) -> int:
         return self._numbers[bisect_right(self._starts, position) - 1]

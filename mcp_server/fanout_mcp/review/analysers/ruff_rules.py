@@ -20,7 +20,7 @@ SELECT: Final[dict[Focus, tuple[str, str]]] = {
         "PERF203",
     ),
     "style": ("E,W,N,UP,SIM,RET", "E501,UP007,UP040,UP045,UP046,UP047"),
-    "architecture": ("PLR0913,PLR0904,F401", ""),
+    "architecture": ("PLR0913,PLR0904", ""),
 }
 """Focus -> what is selected, what is left out of it.
 

@@ -60,6 +60,8 @@ def _dead(path: str, text: str, lines: list[str]) -> Iterable[Finding]:
     finder = Vulture()  # type: ignore[no-untyped-call] # ships no types
     finder.scan(text, filename=path)  # type: ignore[no-untyped-call] # as above
     for item in finder.get_unused_code(min_confidence=SURE):
+        if item.typ == "import" and PurePosixPath(path).name == "__init__.py":
+            continue  # what a package imports is what it offers
         title = str(item.message)
         yield _finding(path, lines, item.first_lineno, "dead-code", "low", title, "Remove it.")
 
