@@ -52,12 +52,14 @@ async def rows(program: str) -> AsyncIterator[Row]:
         config.parent.mkdir(parents=True)
         config.write_text("claude_api_key = true\n")  # the scripted model knows no login
         env = environment(client, model, Path(program).parent)
+        empty = Path(name) / "empty"
+        empty.mkdir()
         async with server(**env) as mcp:
             for count, preset in PANELS.items():
                 bound, ours = await in_turn(
                     TIMES,
                     [
-                        lambda n=count: bare(program, n, env, client.project),  # type: ignore[misc]
+                        lambda n=count: bare(program, n, env, empty),  # type: ignore[misc]
                         lambda p=preset, n=count: ask(mcp, p, n),  # type: ignore[misc]
                     ],
                 )
@@ -85,11 +87,13 @@ async def ask(mcp: McpClient, preset: str, count: int) -> None:
 
 
 async def bare(program: str, count: int, env: Mapping[str, str], folder: Path) -> None:
+    """The same processes, started all at once."""
     job = Job("judge", Prompt("You judge.", "Is it?"), schema=SCHEMA)
     command = [program, *arguments(job, "sonnet", "")]
+    quiet = {**env, "FANOUT_CHILD": "1", "CLAUDE_CODE_MAX_RETRIES": "1"}
 
     async def one() -> None:
-        await anyio.run_process(command, input=b"Is it?", env=env, cwd=folder)
+        await anyio.run_process(command, input=b"Is it?", env=quiet, cwd=folder)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(count):
