@@ -10,6 +10,10 @@ from fanout_mcp.types import Json
 
 NOISE = frozenset({"title", "$defs"})
 """`title` repeats the property's name; definitions are put where they are used."""
+LIMITS = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum"}
+)
+"""Every conversation would pay for them, and a refusal says them to the one that needs them."""
 
 
 def input_schema(model: type[BaseModel]) -> dict[str, Json]:
@@ -41,7 +45,7 @@ def _value(key: str, value: Json, definitions: Mapping[str, Json]) -> Json:
 
 
 def _is_noise(key: str, value: Json) -> bool:
-    return key in NOISE or (key == "default" and value in (None, [], {}, ""))
+    return key in NOISE | LIMITS or (key == "default" and value in (None, [], {}, ""))
 
 
 def _without_null(node: dict[str, Json]) -> dict[str, Json]:
