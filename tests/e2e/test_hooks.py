@@ -1,0 +1,340 @@
+"""A project's hooks in the real client: the same as natively, whichever way they run, and never lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.client import Client, Said, find_client
+from e2e.hooked import Hooked, comparable, group, note_hook, python_hook
+from fakes.model import Call, Request, Text, ToolResult, serving, turns
+from fanout_hooks import event as events
+
+pytestmark = pytest.mark.e2e
+
+HOSTILE_NAME = "pro ject 'of' \"ümlauts\" $HOME"
+EVENTS = sorted({*events.FIELDS, *events.COLD_EVENTS})
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    """As usual, but for a project whose path needs every kind of quoting."""
+    program = find_client()
+    if program is None:
+        pytest.skip("Claude Code is not installed; `make e2e` installs it")
+    return Client.make(program, tmp_path, tmp_path / HOSTILE_NAME)
+
+
+def bash(command: str) -> Call:
+    return Call("Bash", {"command": command, "description": "x"})
+
+
+def agent(mark: str) -> Call:
+    task = {
+        "description": f"look {mark}",
+        "prompt": f"[[sub:{mark}]] look",
+        "subagent_type": "general-purpose",
+    }
+    return Call("Agent", {**task, "run_in_background": False})
+
+
+# --- every event --------------------------------------------------------------------------------------------
+
+IN_ONE_SESSION = {
+    "Setup": 1,
+    "InstructionsLoaded": 1,
+    "SessionStart": 1,
+    "UserPromptExpansion": 1,
+    "UserPromptSubmit": 1,
+    "MessageDisplay": 2,
+    "PreToolUse": 6,
+    "PermissionRequest": 1,
+    "PostToolUse": 4,
+    "PostToolUseFailure": 1,
+    "PostToolBatch": 6,
+    "SubagentStart": 1,
+    "SubagentStop": 1,
+    "CwdChanged": 1,
+    "Stop": 1,
+    "SessionEnd": 1,
+}
+
+
+def a_session_with_every_event(client: Client, way: str) -> Hooked:
+    """Run a session that triggers what `-p` can trigger, then compact it."""
+    (client.project / "CLAUDE.md").write_text("Be brief.\n")
+    (client.project / "sub").mkdir()
+    commands = client.project / ".claude" / "commands"
+    commands.mkdir(parents=True)
+    (commands / "mycmd.md").write_text("Do the thing with $ARGUMENTS\n")
+    note = note_hook(client)
+    hooked = Hooked.make(client, {event: [group(note)] for event in EVENTS}, way)
+    script = turns(
+        [
+            [Text("I begin."), bash("echo hi")],
+            [bash("ls ./nowhere")],
+            [agent("a")],
+            [bash("cd sub && pwd")],
+            [bash("touch made")],
+            [Text("all done")],
+        ],
+        agents={"[[sub:a]]": [[bash("echo in the agent")], [Text("a has looked")]]},
+    )
+    with serving(script) as model:
+        said = client.say(model, "/mycmd foo bar", "--permission-mode", "default", "--init")
+        assert said.result == "all done"
+        client.say(model, "/compact keep the names", "--continue")
+    return hooked
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Hooked]:
+    """The same session three ways; the client runs for real, so all tests look at these."""
+    program = find_client()
+    if program is None:
+        pytest.skip("Claude Code is not installed; `make e2e` installs it")
+    made = {}
+    for way in ("native", "warm", "cold"):
+        folder = tmp_path_factory.mktemp("top")
+        made[way] = a_session_with_every_event(Client.make(program, folder, folder / HOSTILE_NAME), way)
+    return made
+
+
+@pytest.mark.parametrize("way", ["warm", "cold"])
+def test_each_event_runs_its_hooks_once(sessions: dict[str, Hooked], way: str) -> None:
+    native, ours = Counter(sessions["native"].events()), Counter(sessions[way].events())
+    assert native.keys() >= IN_ONE_SESSION.keys() | {"PreCompact", "PostCompact"}
+    assert ours == native
+    assert len(sessions[way].log()) == sum(ours.values())
+
+
+@pytest.mark.parametrize("way", ["warm", "cold"])
+def test_hooks_read_and_find_around_them_what_native_hooks_do(sessions: dict[str, Hooked], way: str) -> None:
+    def records(hooked: Hooked) -> Counter[str]:
+        return Counter(comparable(record, hooked.client) for record in hooked.seen())
+
+    assert records(sessions[way]) == records(sessions["native"])
+
+
+def test_warm_events_were_warm_and_the_others_cold(sessions: dict[str, Hooked]) -> None:
+    ways = {(record["phase"], record["path"]) for record in sessions["warm"].log()}
+    assert {phase for phase, way in ways if way == "warm"} >= IN_ONE_SESSION.keys() - events.COLD_EVENTS - {
+        "InstructionsLoaded",  # this and the first prompt come before a server is sure to be connected
+        "UserPromptSubmit",
+        "UserPromptExpansion",
+    }
+    assert {phase for phase, way in ways if phase in events.COLD_EVENTS and way == "warm"} == set()
+    assert {record["path"] for record in sessions["cold"].log()} == {"cold"}
+
+
+# --- what hooks answer --------------------------------------------------------------------------------------
+
+ANSWERS = """
+import json, sys, time
+event = json.load(sys.stdin)
+command = event["tool_input"].get("command", "")
+def say(**own):
+    print(json.dumps({"hookSpecificOutput": {"hookEventName": "PreToolUse", **own}}))
+if "deny" in command:
+    say(permissionDecision="deny", permissionDecisionReason="not this one")
+elif "exit two" in command:
+    sys.stderr.write("nor this one")
+    sys.exit(2)
+elif "ask" in command:
+    say(permissionDecision="ask", permissionDecisionReason="are you sure?")
+elif "allow" in command:
+    say(permissionDecision="allow")
+elif "rewrite" in command:
+    say(updatedInput={**event["tool_input"], "command": "echo written anew"})
+elif "context" in command:
+    say(additionalContext="CONTEXT OF THE HOOK")
+elif "crash" in command:
+    raise RuntimeError("oops")
+elif "garbage" in command:
+    print('{"hookSpecificOutput": {"hookEv')
+elif "hang" in command:
+    time.sleep(60)
+"""
+COMMANDS = [
+    "echo deny",
+    "echo exit two",
+    "echo ask",
+    "touch allow",
+    "touch unasked",
+    "echo rewrite",
+    "echo context",
+    "echo crash",
+    "echo garbage",
+    "echo hang",
+    "echo plain",
+]
+
+
+def answers_of(client: Client, way: str) -> tuple[list[ToolResult], Said, list[Request], Hooked]:
+    hook = python_hook(client, "answers", ANSWERS, timeout=2)
+    hooked = Hooked.make(client, {"PreToolUse": [group(hook, matcher="Bash")]}, way)
+    with serving(turns([[bash(command)] for command in COMMANDS])) as model:
+        said = client.say(model, "please do", "--permission-mode", "default")
+        return model.last.tool_results, said, list(model.requests), hooked
+
+
+def test_every_answer_of_a_hook_has_the_effect_that_it_has_natively(tmp_path: Path) -> None:
+    program = find_client()
+    if program is None:
+        pytest.skip("Claude Code is not installed; `make e2e` installs it")
+    found, contexts = {}, {}
+    for way in ("native", "warm", "cold"):
+        client = Client.make(program, tmp_path / way, tmp_path / way / HOSTILE_NAME)
+        results, said, requests, hooked = answers_of(client, way)
+        assert len(results) == len(COMMANDS)
+        found[way] = {
+            command: (result.is_error, comparable({"text": result.text}, client))
+            for command, result in zip(COMMANDS, results, strict=True)
+        }
+        contexts[way] = ["CONTEXT OF THE HOOK" in request.news for request in requests]
+        assert (client.project / "allow").exists()
+        assert not (client.project / "unasked").exists()
+        if way != "native":
+            assert any("printed something that starts like JSON" in note for note in said.notes)
+            assert any(record["hooks"][0].get("timed_out") for record in hooked.log())
+    # Natively the hook's own command line stands before the reason of an exit code 2; ours is a clean reason.
+    assert "nor this one" in found["native"].pop("echo exit two")[1]
+    for way in ("warm", "cold"):
+        assert found[way].pop("echo exit two") == (
+            True,
+            '{"text": "PreToolUse:Bash hook error: nor this one"}',
+        )
+        assert found[way] == found["native"]
+        assert contexts[way] == contexts["native"]
+
+
+# --- servers that fail --------------------------------------------------------------------------------------
+
+DENY = """
+import sys
+if "deny" in sys.stdin.read():
+    sys.stderr.write("the guard says no")
+    sys.exit(2)
+"""
+KILL = """
+import json, os, pathlib, signal, sys
+if "kill" in json.load(sys.stdin)["tool_input"].get("command", ""):
+    (mark,) = pathlib.Path(os.environ["HOME"], ".local/state/fanout/hooks/alive").glob("server-*.sock")
+    os.kill(int(mark.read_text()), signal.SIGKILL)
+"""
+SLOW_SERVER = {"command": "sh", "args": ["-c", 'sleep 2; exec "$0" "$@"']}
+
+
+def guarded(client: Client, *, is_killed: bool = False) -> dict[str, list[dict[str, Any]]]:
+    guard = python_hook(client, "guard", DENY, onFailure="block", timeout=20)
+    kill = [python_hook(client, "kill", KILL)] if is_killed else []
+    note = note_hook(client)
+    return {"PreToolUse": [group(guard, *kill, note, matcher="Bash")], "Stop": [group(note)]}
+
+
+def denied(results: list[ToolResult]) -> list[bool]:
+    return [result.is_error and "the guard says no" in result.text for result in results]
+
+
+@pytest.mark.parametrize("trouble", ["absent", "not approved", "broken", "still connecting"])
+def test_without_a_server_that_answers_nothing_is_lost_and_nothing_runs_twice(
+    client: Client, trouble: str
+) -> None:
+    hooked = Hooked.make(client, guarded(client), "none")
+    if trouble == "not approved":
+        hooked.register_server(is_approved=False)
+    elif trouble == "broken":
+        hooked.register_server({"command": "false"})
+    elif trouble == "still connecting":
+        server = [*SLOW_SERVER["args"], *_server_line()]
+        hooked.register_server({"command": SLOW_SERVER["command"], "args": server})
+    hooked.adopt("--warm")
+    with serving(turns([[bash("echo deny 1")], [bash("echo plain")], [bash("echo deny 2")]])) as model:
+        client.say(model, "please do")
+        results = model.last.tool_results
+    assert denied(results) == [True, False, True]
+    assert hooked.events() == ["PreToolUse", "PreToolUse", "PreToolUse", "Stop"]
+
+
+def _server_line() -> list[str]:
+    from e2e.hooked import SERVER
+
+    return [str(SERVER["command"]), *map(str, SERVER["args"])]
+
+
+def test_a_server_killed_in_mid_event_costs_that_events_observers_at_most(client: Client) -> None:
+    hooked = Hooked.make(client, guarded(client, is_killed=True))
+    commands = ["echo plain", "echo kill", "echo kill and deny", "echo deny", "echo plain again"]
+    with serving(turns([[bash(command)] for command in commands])) as model:
+        client.say(model, "please do")
+        results = model.last.tool_results
+    assert denied(results) == [False, False, True, True, False]
+    ran = [
+        record["event"]["tool_input"]["command"]
+        for record in hooked.seen()
+        if "tool_input" in record["event"]
+    ]
+    assert [command for command in ran if "kill" not in command] == [
+        "echo plain",
+        "echo deny",
+        "echo plain again",
+    ]
+    assert len(ran) == len(set(ran))
+
+
+# --- many at once -------------------------------------------------------------------------------------------
+
+COUNT = """
+import json, os, sys
+json.load(sys.stdin)
+path = os.path.join(os.environ["CLAUDE_PROJECT_DIR"], "count.txt")
+try:
+    count = int(open(path).read())
+except FileNotFoundError:
+    count = 0
+open(path, "w").write(str(count + 1))
+"""
+
+
+def test_fourteen_agents_at_once_lose_no_event_and_no_update(client: Client) -> None:
+    count, note = python_hook(client, "count", COUNT), note_hook(client)
+    hooks = {
+        "PreToolUse": [group(count, note)],
+        "SubagentStart": [group(note)],
+        "SubagentStop": [group(note)],
+    }
+    hooked = Hooked.make(client, hooks)
+    marks = [f"m{number}" for number in range(14)]
+    script = turns(
+        [[agent(mark) for mark in marks], [Text("all done")]],
+        agents={f"[[sub:{mark}]]": [[bash(f"echo {mark}")], [Text(f"{mark} is done")]] for mark in marks},
+    )
+    with serving(script) as model:
+        said = client.say(model, "send all of them")
+    assert said.result == "all done"
+    assert Counter(hooked.events()) == {"PreToolUse": 28, "SubagentStart": 14, "SubagentStop": 14}
+    assert (client.project / "count.txt").read_text() == "28"
+    inside = [record["event"] for record in hooked.seen() if record["event"].get("agent_id")]
+    by_agent = Counter(event["agent_id"] for event in inside)
+    assert len(by_agent) == 14
+    assert set(by_agent.values()) == {3}
+
+
+SLOW_END = """
+import sys, time
+sys.stdin.read()
+time.sleep(0.5)
+open(sys.argv[1], "a").write('{"event": {"hook_event_name": "ended"}}\\n')
+"""
+
+
+def test_hooks_of_half_a_second_end_within_the_time_that_a_session_gives_its_end(client: Client) -> None:
+    hooked = Hooked.make(client, {"SessionEnd": [group(python_hook(client, "end", SLOW_END))]})
+    with serving(turns([[Text("done")]])) as model:
+        client.say(model, "hello")
+        client.say(model, "hello")
+    assert hooked.events() == ["ended", "ended"]
+    assert [record["hooks"][0]["exit"] for record in hooked.log()] == [0, 0]
