@@ -6,7 +6,7 @@ name, objects arrive as JSON text and missing fields as "". FIELDS says what eac
 `from_input(mcp_input(event))` gives a hook the same object as native stdin would.
 
 A field's form: `s` text, `n` number, `b` true or false, `j` an object or list, `v` any value. Fields after
-`?` are left out when they arrive empty; the others are always there.
+`?` are left out when they arrive empty; the others are always there. A field named twice is as said last.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ FIELDS: dict[str, str] = {
     "Notification": "message:s ? title:s notification_type:s",
     "Stop": "stop_hook_active:b ? last_assistant_message:s background_tasks:j session_crons:j",
     "StopFailure": "error:s ? error_details:s last_assistant_message:s",
-    "SubagentStart": "",
-    "SubagentStop": "stop_hook_active:b agent_transcript_path:s"
+    "SubagentStart": "agent_id:s agent_type:s",
+    "SubagentStop": "agent_id:s agent_type:s stop_hook_active:b agent_transcript_path:s"
     " ? last_assistant_message:s background_tasks:j session_crons:j",
     "PreCompact": "trigger:s custom_instructions:s",
     "PostCompact": "trigger:s compact_summary:s",
@@ -61,7 +61,7 @@ class Field(NamedTuple):
 
 def fields_of(event: str) -> list[Field]:
     """Return the fields of an event, in the client's order."""
-    found = []
+    found: dict[str, Field] = {}
     for part in (COMMON, "hook_event_name:s", FIELDS.get(event, "")):
         optional = False
         for word in part.split():
@@ -69,8 +69,8 @@ def fields_of(event: str) -> list[Field]:
                 optional = True
                 continue
             name, _, form = word.partition(":")
-            found.append(Field(name, form, optional))
-    return found
+            found[name] = Field(name, form, optional)
+    return list(found.values())
 
 
 def mcp_input(event: str, scopes: tuple[str, ...], only: str = "") -> dict[str, str]:
