@@ -43,7 +43,9 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
     outcomes = await run(jobs, asking, plan, services.limits)
     closed = consult.close(outcomes, asking, asked.ballot)
-    data = shown.verdict(asked, closed, shown.receipt(asking.calls, asking.usage, anyio.current_time() - began))
+    data = shown.verdict(
+        asked, closed, shown.receipt(asking.calls, asking.usage, anyio.current_time() - began)
+    )
     data["report"] = await anyio.to_thread.run_sync(_report, services, asked, closed, asking, data)
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
