@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.clean import clean
@@ -65,16 +63,11 @@ def _refused(name: str, text: str, state: Path | None) -> dict[str, Json]:
 def _keep(name: str, text: str, state: Path | None) -> Path | None:
     if state is None:
         return None
-    folder = state / "reports"
+    from fanout_mcp.state import new_report
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        ignore = state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("reports/\nstate/\ncache/\n", encoding="utf-8")
-        path = folder / f"{name}-{secrets.token_hex(4)}.json"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        path = new_report(state, name, "json")
+        path.write_text(text, encoding="utf-8")
     except OSError:
         return None
     return path

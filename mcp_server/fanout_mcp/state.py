@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 
 IGNORED = "reports/\nstate/\ncache/\n"
 """Not the whole folder: an adopted hooks.json beside them is committed."""
+CREATED = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""New files only: what a repository has planted there is neither followed nor overwritten."""
 
 
 def folder(state: Path, name: str) -> Path:
@@ -18,9 +21,10 @@ def folder(state: Path, name: str) -> Path:
     if not made.resolve().is_relative_to(state.parent.parent.resolve()):
         raise OSError(f"{made} leads out of the project")
     made.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ignore = state / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text(IGNORED, encoding="utf-8")
+    with suppress(FileExistsError):
+        descriptor = os.open(state / ".gitignore", CREATED, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(IGNORED)
     return made
 
 
@@ -28,5 +32,5 @@ def new_report(state: Path, stem: str, ending: str) -> Path:
     """Create an empty report that only its user can read, named so that reports sort by time."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = folder(state, "reports") / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, CREATED, 0o600))
     return path

@@ -168,15 +168,21 @@ def test_a_call_that_refuses_to_end_does_not_hold_up_the_end(how: str, tmp_path:
         assert time.monotonic() - started < QUICK_S
 
 
-def test_a_server_whose_pipes_are_files_is_served_too(tmp_path: Path) -> None:
+def test_a_server_that_writes_to_a_file_is_served_too(tmp_path: Path) -> None:
     asked = _line("tools/call", {"name": "echo", "arguments": {"count": 7}, "_meta": META}, 1)
-    (tmp_path / "in").write_bytes(asked)
-    command = [sys.executable, "-P", str(HOSTILE)]
-    with (tmp_path / "in").open("rb") as stdin, (tmp_path / "out").open("wb") as stdout:
-        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL)
-        assert process.wait(20) == 0
-    # The file ends at once, and with it the call: that it was answered at all is what counts.
-    assert json.loads((tmp_path / "out").read_bytes().splitlines()[0])["id"] == 1
+    command, out = [sys.executable, "-P", str(HOSTILE)], tmp_path / "out"
+    with out.open("wb") as stdout:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.DEVNULL, bufsize=0
+        )
+    assert process.stdin is not None
+    with process.stdin as stdin:
+        stdin.write(asked)
+        until = time.monotonic() + 20
+        while not out.read_bytes().endswith(b"\n") and time.monotonic() < until:
+            time.sleep(0.02)  # a file can only be looked at
+    assert process.wait(20) == 0
+    assert json.loads(out.read_bytes().splitlines()[0])["id"] == 1
 
 
 def _is_alive(pid: str) -> bool:

@@ -8,8 +8,6 @@ will not hold them all.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -104,18 +102,11 @@ class Bounded:
             return
         if self._file is None and self.path is None:
             with suppress(OSError):
-                self.path = _new(self.reports, self.name)
+                self.path = state.new_report(self.reports.parent, self.name, "jsonl")
                 self._file = self.path.open("w", encoding="utf-8", errors="replace")
         if self._file is not None:
             self._file.writelines(line + "\n" for line in [*self._held, text])
         self._held = []
-
-
-def _new(reports: Path, name: str) -> Path:
-    """Create an empty report that nobody else can read, in the project's state folder."""
-    path = state.folder(reports.parent, reports.name) / f"{name}-{secrets.token_hex(4)}.jsonl"
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    return path
 
 
 def page(items: Sequence[T], cursor: int) -> tuple[Sequence[T], int | None]:
