@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,13 @@ def install_here(clone: Path) -> None:
     (clone / ".venv" / ".ready").touch()
 
 
-def fake_install(client: Client, folder: Path) -> Checkout:
+@pytest.fixture
+def checkout(client: Client, tmp_path: Path) -> Iterator[Checkout]:
     """Let a first use find a `uv` that makes an environment at once when the test says so."""
-    checkout = Checkout.make(folder)
+    checkout = Checkout.make(tmp_path / "fake")
     client.env["PATH"] = f"{checkout.bin}:{os.environ['PATH']}"
-    return checkout
+    yield checkout
+    checkout.close()
 
 
 def ask(client: Client, name: str, *arguments: str, cwd: Path | None = None) -> tuple[Said, str]:
@@ -98,16 +101,7 @@ def test_the_plugin_passes_the_clients_own_validation(client: Client) -> None:
 
 
 def test_a_plugin_is_used_while_its_environment_is_made(client: Client, plugin: Path, tmp_path: Path) -> None:
-    checkout = fake_install(client, tmp_path / "fake")
-
-    def script(request: Request) -> Turn:
-        if request.turn == 0:
-            checkout_is_asked.append(CLONE)
-            return [Call(PLUGIN, QUESTION)]
-        return [Text("done")]
-
-    checkout_is_asked: list[str] = []
-    with serving(script) as model:
+    with serving(turns([[Call(PLUGIN, QUESTION)], [Text("done")]])) as model:
         process = client.start(model, "please ask", "--plugin-dir", str(plugin))
         checkout.finish_install()
         out, _ = process.communicate(timeout=120)
@@ -117,10 +111,9 @@ def test_a_plugin_is_used_while_its_environment_is_made(client: Client, plugin: 
     assert "fanout:fanout" in str(said.events[0])
 
 
-def test_the_repository_is_its_own_marketplace(client: Client, plugin: Path, tmp_path: Path) -> None:
+def test_the_repository_is_its_own_marketplace(client: Client, plugin: Path, checkout: Checkout) -> None:
     assert client.run("plugin", "marketplace", "add", str(plugin)).returncode == 0
     assert client.run("plugin", "install", "fanout@fanout").returncode == 0
-    checkout = fake_install(client, tmp_path / "fake")
     with serving(turns([[Call(PLUGIN, QUESTION)], [Text("done")]])) as model:
         process = client.start(model, "please ask")
         checkout.finish_install()
@@ -131,9 +124,8 @@ def test_the_repository_is_its_own_marketplace(client: Client, plugin: Path, tmp
 
 
 def test_a_clone_and_the_plugin_stand_side_by_side(
-    client: Client, clone: Path, plugin: Path, tmp_path: Path
+    client: Client, clone: Path, plugin: Path, checkout: Checkout
 ) -> None:
-    checkout = fake_install(client, tmp_path / "fake")
     with serving(turns([[Call(CLONE, QUESTION), Call(PLUGIN, QUESTION)], [Text("done")]])) as model:
         process = client.start(model, "please ask", "--plugin-dir", str(plugin))
         checkout.finish_install()

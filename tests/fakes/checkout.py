@@ -5,6 +5,7 @@ The fake's environment runs this test's own interpreter, so what takes over is t
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
@@ -26,6 +27,7 @@ if [ "$1" = venv ]; then
   echo "{source}/mcp_server" > "$folder/lib/python3/site-packages/_fanout.pth"
   exit
 fi
+[ -e "{gate}.closed" ] && exit 1
 read answer < "{gate}"
 [ "$answer" = go ] && exit
 echo "Resolving" && echo "error: no route to the index" && echo "bye" && exit 1
@@ -73,6 +75,17 @@ class Checkout:
     def finish_install(self, answer: str = "go") -> None:
         """Let the install that waits at the gate go on, or fail; waits until there is one."""
         self.gate.write_text(answer + "\n")
+
+    def close(self) -> None:
+        """Let no install wait for ever: whoever waits fails, whoever comes later does so at once."""
+        self.gate.with_suffix(".closed").touch()
+        held = os.open(self.gate, os.O_RDWR)  # what is written stays readable while it is held
+        os.write(held, b"closed\n")
+        for workplace in (self.data, self.source / ".venv"):
+            if workplace.exists():
+                with (workplace / "setup.log.lock").open("w") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)  # the install holds it until its end
+        os.close(held)
 
     def steps(self) -> list[str]:
         return self.log.read_text().split() if self.log.exists() else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ LEGACY = {
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return Checkout.make(tmp_path)
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    checkout = Checkout.make(tmp_path)
+    yield checkout
+    checkout.close()
 
 
 def say(wire: Wire, method: str, params: dict[str, Any], number: int | None = None) -> None:

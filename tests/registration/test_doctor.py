@@ -33,6 +33,7 @@ def test_a_bare_machine_has_a_plan_and_is_told_what_is_missing(capsys: pytest.Ca
     assert found["server"] == ("missing", "not registered")
     assert found["permission"] == ("missing", "permissions.allow lacks mcp__fanout")
     assert found["hooks"] == ("missing", "no hook log and no gate")
+    assert found["hooks path"] == ("good", "native: no hooks are adopted: Claude Code runs them itself")
     assert found["check"] == ("missing", "there is no model to ask")
 
 

@@ -16,14 +16,25 @@ from rich.table import Table
 from rich.text import Text
 
 from fanout_mcp.clean import printable
-from fanout_mcp.commands import explore, oracle, review, summarize
+from fanout_mcp.commands import council, explore, oracle, review, summarize, swarm
 from fanout_mcp.types import Json
 
 MOST_LINES: Final = 14
 WIDEST: Final = 120
 
+
+def _hooks(console: Console, data: Json) -> None:
+    for row in [*data["events"], *data["hooks"]]:
+        name = str(row.get("event") or row.get("name"))
+        console.print(Text(f"{row['median_ms']:8.1f} ms  {row['count']:6} times  {name}"))
+    console.print(Text(data.get("hint") or f"{data['saved_ms']:.0f} ms saved. {data.get('page') or ''}"))
+
+
 SHOWS: Final[Mapping[str, Callable[[Console, Json], None]]] = {
     "oracle_batch": oracle.show,
+    "council": council.show,
+    "agent_swarm": swarm.show,
+    "hook_report": _hooks,
     "explore_modules": explore.show,
     "summarize_files": summarize.show,
     "batch_review": review.show,
@@ -105,8 +116,8 @@ class Stage:
             if len(sent) > 1:
                 table.add_row(Text(f"message {number}", style="cyan"), "")
             for call in message:
-                first = printable(call["prompt"]).strip().splitlines()[0]
-                table.add_row(Text(f"Agent: {call['description']}"), Text(first))
+                task = " ".join(printable(call["prompt"]).split())
+                table.add_row(Text(f"Agent: {call['description']}"), Text(task[: self.console.width]))
         return Group(Text(f"{sentence}. This is what Claude starts instead, side by side:"), table)
 
     def _lines(self, name: str, data: Json) -> RenderableType:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from fanout_hooks.check import path_in_use
+from fanout_hooks.hooks_object import each, is_ours
+from fanout_hooks.registration import is_log_and_gate
 from fanout_mcp.backends.choose import choose
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.registration.entries import ALLOW, PLUGIN_RULE, RULE, is_server_entry
@@ -110,9 +113,6 @@ def _allowed(where: Places) -> list[str]:
 
 def _hooks(root: Path) -> Iterator[Finding]:
     """Tell who registers the hook log and the gate."""
-    from fanout_hooks.hooks_object import each, is_ours
-    from fanout_hooks.registration import is_log_and_gate
-
     project = project_of(root)
     holders: list[str] = [
         scope
@@ -128,8 +128,8 @@ def _hooks(root: Path) -> Iterator[Finding]:
         yield Finding("hooks", "good", f"log and gate: {', '.join(holders)}")
     else:
         yield Finding("hooks", "missing", "no hook log and no gate", "fanout install")
-    if mode := os.environ.get("FANOUT_GATE"):
-        yield Finding("gate", "good", f"FANOUT_GATE={mode}")
+    used = path_in_use(str(root), dict(os.environ))
+    yield Finding("hooks path", "good", f"{used.path}: {used.why}")
 
 
 def _at(path: Path, keys: tuple[str, ...]) -> Json:
