@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", help="models to ask, separated by commas")
     parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
     parser.add_argument("--max-cost", type=float, default=1.0, metavar="USD", help="refuse to spend more")
-    parser.add_argument("--detail", action="store_true", help="whole findings, in more pages if need be")
+    parser.add_argument(
+        "--detail", choices=("auto", "full", "line"), default="auto", help="whole findings, or a line each"
+    )
     parser.add_argument("--cursor", type=int, default=0, metavar="N", help="go on from where a page ended")
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
     parser.add_argument(

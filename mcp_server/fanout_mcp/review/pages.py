@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fanout_mcp import state
 from fanout_mcp.review.finding import Finding, as_json, one_line
+from fanout_mcp.source.bound import Detail, compact
 from fanout_mcp.source.discover import reasons
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.types import Json
@@ -23,11 +24,11 @@ class Page(NamedTuple):
     """Where the rest begins; None when there is none."""
 
 
-def page(findings: Sequence[Finding], start: int, end: int, *, is_detailed: bool) -> Page:
-    """Return what fits from `start` on; a line each when they don't fit whole and nobody wants them so."""
+def page(findings: Sequence[Finding], start: int, end: int, detail: Detail = "auto") -> Page:
+    """Return what fits from `start` on; by itself a line each when they don't all fit whole."""
     rest = findings[start:end]
     full = [as_json(finding) for finding in rest]
-    is_full = is_detailed or size(full) <= MOST_CHARACTERS
+    is_full = detail == "full" or (detail == "auto" and size(full) <= MOST_CHARACTERS)
     items: list[Json] = list(full) if is_full else [redact(one_line(finding))[0] for finding in rest]
     used = 0
     for number, item in enumerate(items):
@@ -38,7 +39,7 @@ def page(findings: Sequence[Finding], start: int, end: int, *, is_detailed: bool
 
 
 def size(value: Json) -> int:
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return len(compact(value))
 
 
 def few(reasons_by_name: Mapping[str, str]) -> dict[str, Json]:

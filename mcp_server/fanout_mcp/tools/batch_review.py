@@ -30,6 +30,7 @@ from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.review.static import Analysed, review_static
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import tokens
+from fanout_mcp.source.bound import Detail
 from fanout_mcp.source.discover import reasons
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.types import Json, Outcome, Progress, Usage
@@ -69,7 +70,7 @@ class Args(BaseModel):
     models: list[str] | None = None
     sarif: bool = False
     cursor: Annotated[int, _at_least(0)] = 0
-    detail: bool = False
+    detail: Detail = "auto"
     """Whole findings, never a line each: more pages instead."""
     max_files: Annotated[int, _at_least(1)] = 5000
     max_cost_usd: Annotated[float, _at_least(0)] = 1.0
@@ -213,7 +214,7 @@ def _render(
     first = set(listed)
     findings = [*listed, *(finding for finding in findings if finding not in first)]
     end = len(listed) if args.cursor < len(listed) else len(findings)
-    items, following = page(findings, args.cursor, end, is_detailed=args.detail)
+    items, following = page(findings, args.cursor, end, args.detail)
     not_analysed = dict(reviewed.not_analysed or {})
     data: dict[str, Json] = {"findings": items, "counts": dict(Counter(f.severity for f in findings))}
     if any(is_test(finding.path) for finding in findings):
