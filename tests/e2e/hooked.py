@@ -66,11 +66,15 @@ class Hooked:
         return python_hook(self.client, name, source, **more)
 
     def register_server(self, server: Json | None = None, *, is_approved: bool = True) -> None:
-        write_json(self.project / ".mcp.json", {"mcpServers": {"fanout": server or SERVER}})
+        """Register the server as `claude mcp add` does; or in a file of the project that the user refused."""
         path = self.client.home / ".claude.json"
         state = json.loads(path.read_text())
         own = state["projects"].setdefault(str(self.project), {})
-        own["enabledMcpjsonServers" if is_approved else "disabledMcpjsonServers"] = ["fanout"]
+        if is_approved:
+            own["mcpServers"] = {"fanout": {"type": "stdio", **(server or SERVER)}}
+        else:
+            own["disabledMcpjsonServers"] = ["fanout"]
+            write_json(self.project / ".mcp.json", {"mcpServers": {"fanout": server or SERVER}})
         path.write_text(json.dumps(state))
 
     def adopt(self, *words: str) -> str:
@@ -124,7 +128,7 @@ _VARYING = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"toolu_[0-9a-f]{20}"), "TOOLU"),
     (re.compile(r"\ba[0-9a-f]{16}\b"), "AGENT"),
-    (re.compile(r'"(duration_ms|totalDurationMs)": [0-9.]+'), r'"\1": 0'),
+    (re.compile(r'(duration_ms|totalDurationMs)("?): [0-9.]+'), r"\1\2: 0"),
     (re.compile(r'"CLAUDE_PID": "\d+"'), '"CLAUDE_PID": "PID"'),
     (re.compile(r"/\d+\.sock"), "/PID.sock"),
     (re.compile(r'"CLAUDE_CODE_MESSAGING_TOKEN": "\w+"'), '"CLAUDE_CODE_MESSAGING_TOKEN": "TOKEN"'),

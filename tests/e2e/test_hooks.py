@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import shutil
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.client import Client, Said, find_client
-from e2e.hooked import Hooked, comparable, group, note_hook, python_hook
+from e2e.client import POLL_S, ROOT, Client, Said, find_client, write_json
+from e2e.hooked import SERVER, Hooked, comparable, group, note_hook, python_hook
 from fakes.model import Call, Request, Text, ToolResult, serving, turns
 from fanout_hooks import event as events
+from fanout_hooks import registration
 
 pytestmark = pytest.mark.e2e
 
@@ -113,10 +118,11 @@ def test_each_event_runs_its_hooks_once(sessions: dict[str, Hooked], way: str) -
 
 @pytest.mark.parametrize("way", ["warm", "cold"])
 def test_hooks_read_and_find_around_them_what_native_hooks_do(sessions: dict[str, Hooked], way: str) -> None:
-    def records(hooked: Hooked) -> Counter[str]:
-        return Counter(comparable(record, hooked.client) for record in hooked.seen())
+    def records(hooked: Hooked) -> list[str]:
+        return sorted(comparable(record, hooked.client) for record in hooked.seen())
 
-    assert records(sessions[way]) == records(sessions["native"])
+    different = difflib.unified_diff(records(sessions["native"]), records(sessions[way]), n=0)
+    assert "\n".join(different) == ""
 
 
 def test_warm_events_were_warm_and_the_others_cold(sessions: dict[str, Hooked]) -> None:
@@ -211,6 +217,61 @@ def test_every_answer_of_a_hook_has_the_effect_that_it_has_natively(tmp_path: Pa
         assert contexts[way] == contexts["native"]
 
 
+@pytest.mark.usefixtures("tmux")
+def test_in_a_running_terminal_session_adopted_hooks_take_over_and_answer(client: Client) -> None:
+    answers, note = python_hook(client, "answers", ANSWERS), note_hook(client)
+    seen = ("Notification", "PermissionRequest", "ConfigChange", "PreCompact", "PostCompact", "SessionEnd")
+    hooks = {event: [group(note)] for event in seen}
+    hooked = Hooked.make(client, {**hooks, "PreToolUse": [group(answers, note)]}, "native")
+    hooked.register_server()
+    script = turns(
+        [
+            [bash("echo natively")],
+            [Text("the first is done")],
+            [bash("echo deny")],
+            [bash("echo rewrite")],
+            [bash("echo context")],
+            [bash("echo ask")],
+            [Text("the second is done")],
+        ]
+    )
+    with (
+        serving(script) as model,
+        client.terminal(model, "--permission-mode", "default", size=(200, 60)) as screen,
+    ):
+        screen.type("please begin")
+        screen.wait_for("the first is done")
+        assert hooked.log() == []
+        hooked.adopt()
+        screen.type("please go on")
+        screen.wait_for("Do you want to proceed", "are you sure?")
+        screen.press("Enter")
+        screen.wait_for("the second is done")
+        results = model.last.tool_results
+        screen.type("/compact keep the names")
+        screen.wait_for("Compacted|Conversation compacted|compacted")
+        screen.type("/exit")
+        wait_until(lambda: "SessionEnd" in hooked.events())
+    assert [(result.is_error, result.text.strip()) for result in results] == [
+        (False, "natively"),
+        (True, "PreToolUse:Bash hook error: not this one"),
+        (False, "written anew"),
+        (False, "context"),
+        (False, "ask"),
+    ]
+    assert any("CONTEXT OF THE HOOK" in request.news for request in model.requests)
+    assert {record["path"] for record in hooked.log() if record["phase"] == "PreToolUse"} == {"warm"}
+    assert Counter(hooked.events())["PreToolUse"] == 5
+    assert {"PreCompact", "PostCompact", "ConfigChange"} <= set(hooked.events())
+
+
+def wait_until(is_true: Callable[[], bool], timeout: float = 30) -> None:
+    until = time.monotonic() + timeout
+    while not is_true():
+        assert time.monotonic() < until, "it did not come to pass"
+        time.sleep(POLL_S)
+
+
 # --- servers that fail --------------------------------------------------------------------------------------
 
 DENY = """
@@ -260,8 +321,6 @@ def test_without_a_server_that_answers_nothing_is_lost_and_nothing_runs_twice(
 
 
 def _server_line() -> list[str]:
-    from e2e.hooked import SERVER
-
     return [str(SERVER["command"]), *map(str, SERVER["args"])]
 
 
@@ -338,3 +397,29 @@ def test_hooks_of_half_a_second_end_within_the_time_that_a_session_gives_its_end
         client.say(model, "hello")
     assert hooked.events() == ["ended", "ended"]
     assert [record["hooks"][0]["exit"] for record in hooked.log()] == [0, 0]
+
+
+# --- the plugin ---------------------------------------------------------------------------------------------
+
+
+def test_the_plugin_brings_log_and_gate_and_nothing_runs_twice_beside_the_settings(client: Client) -> None:
+    plugin = client.home.parent / "plug in"
+    shutil.copytree(ROOT / "hooks", plugin / "hooks", ignore=shutil.ignore_patterns("__pycache__"))
+    about = {"name": "fanout", "version": "0.1.0", "mcpServers": {"fanout": SERVER}}
+    write_json(plugin / ".claude-plugin" / "plugin.json", about)
+    hooked = Hooked(client, "plugin")
+
+    def waves() -> int:
+        script = turns([[agent("a")], [Text("all done")]], agents={"[[sub:a]]": [[Text("a is done")]]})
+        before = len(hooked.log())
+        with serving(script) as model:
+            said = client.say(model, "send one", "--plugin-dir", str(plugin))
+        assert said.result == "all done"
+        return sum(
+            record["gate"]["verdict"] == "wave" for record in hooked.log()[before:] if "gate" in record
+        )
+
+    assert waves() == 1
+    hooked.register_server()
+    client.settings({"hooks": registration.with_log_and_gate({})}, "user")
+    assert waves() == 1
