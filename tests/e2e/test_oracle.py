@@ -1,0 +1,122 @@
+"""oracle_batch in the real client: what the model sends reaches the members, and the verdict comes back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from e2e.client import Client, write_json
+from fakes.model import Call, Text, serving, turns
+from fakes.upstream import Rule, Upstream, until
+from fakes.upstream import serving as providing
+from fanout_mcp.types import Json
+
+pytestmark = pytest.mark.e2e
+
+TOOL = "mcp__fanout__oracle_batch"
+
+
+def oracle(**arguments: Json) -> Call:
+    return Call(TOOL, {"question": "Is it wise?", **arguments})
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with providing() as upstream:
+        yield upstream
+
+
+def pids(client: Client) -> Path:
+    """Where each server process leaves its number."""
+    return client.home / "pids"
+
+
+@pytest.fixture
+def server(client: Client, upstream: Upstream) -> list[str]:
+    """The arguments that give a run the server, with its members at the fake provider."""
+    env = {"FANOUT_BASE_URL": upstream.url, "FANOUT_MODEL": "maker/first"}
+    start = f"echo $$ >> {pids(client)}; exec {sys.executable} -P -m fanout_mcp serve"
+    entry = {"command": "sh", "args": ["-c", start], "env": env}
+    config = write_json(client.home / "mcp.json", {"mcpServers": {"fanout": entry}})
+    return ["--mcp-config", str(config), "--strict-mcp-config"]
+
+
+def test_the_verdict_reaches_the_model_as_compact_json(
+    client: Client, upstream: Upstream, server: list[str]
+) -> None:
+    with serving(turns([[oracle()], [Text("so be it")]])) as model:
+        said = client.say(model, "ask them", *server)
+    assert said.result == "so be it"
+    assert len(upstream.log) == 3
+    assert all("Is it wise?" in seen.prompt for seen in upstream.log)
+    (result,) = model.last.tool_results
+    data = json.loads(result.text)
+    assert (data["decision"], len(data["votes"]), result.is_error) == ("PROCEED", 3, False)
+    assert result.text == json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    assert len(result.text) < 2_000
+    assert Path(data["report"]).is_relative_to(client.project)
+
+
+def test_wrong_arguments_come_back_as_a_sentence_that_helps(client: Client, server: list[str]) -> None:
+    calls = [[oracle(preset="quik")], [oracle(persona=["judge"])], [Text("I see")]]
+    with serving(turns(calls)) as model:
+        client.say(model, "ask them", *server)
+    preset, persona = model.last.tool_results
+    assert preset.is_error
+    assert "Did you mean 'quick'?" in preset.text
+    assert persona.is_error
+    assert "did you mean `personas`?" in persona.text
+
+
+def test_no_verdict_reaches_the_model_as_an_error_with_each_reason(
+    client: Client, upstream: Upstream, server: list[str]
+) -> None:
+    upstream.rules[:] = [Rule(kind="status", status=401)]
+    with serving(turns([[oracle()], [Text("I see")]])) as model:
+        client.say(model, "ask them", *server)
+    (result,) = model.last.tool_results
+    assert result.is_error
+    assert "NO_VERDICT" in result.text
+    assert result.text.count("the key is missing, wrong") == 3
+
+
+def test_two_consultations_in_one_message_run_at_once(
+    client: Client, upstream: Upstream, server: list[str]
+) -> None:
+    upstream.rules[:] = [Rule(delay=2.0)]
+    both = [oracle(question="Is the amber one wise?"), oracle(question="Is the violet one wise?")]
+    with serving(turns([both, [Text("I see")]])) as model:
+        client.say(model, "ask them", *server)
+    assert upstream.peak == 6
+    assert [json.loads(result.text)["decision"] for result in model.last.tool_results] == ["PROCEED"] * 2
+
+
+def test_a_killed_server_is_restarted_by_the_next_call(
+    client: Client, upstream: Upstream, server: list[str]
+) -> None:
+    kill = Call("Bash", {"command": f"kill -9 $(cat {pids(client)})", "description": "end it"})
+    with serving(turns([[oracle()], [kill], [oracle()], [oracle()], [Text("done")]])) as model:
+        client.say(model, "ask them", *server)
+    assert json.loads(model.last.tool_results[-1].text)["decision"] == "PROCEED"
+    assert len(set(pids(client).read_text().split())) == 2
+
+
+@pytest.mark.usefixtures("tmux")
+def test_progress_shows_in_the_terminal_and_esc_closes_every_stream(
+    client: Client, upstream: Upstream, server: list[str]
+) -> None:
+    # The default models differ by persona only at OpenRouter: the persona's words tell the members apart.
+    upstream.rules[:] = [Rule("You weigh a proposal"), Rule(delay=600)]
+    with serving(turns([[oracle()], [Text("done")]])) as model, client.terminal(model, *server) as screen:
+        screen.type("ask them")
+        screen.wait_for("judge: PROCEED")
+        assert upstream.in_flight == 2
+        screen.press("Escape")
+        anyio.run(until, lambda: upstream.in_flight == 0)
+        screen.wait_for("Interrupted")
+    assert sum(seen.aborted is not None for seen in upstream.log) == 2
