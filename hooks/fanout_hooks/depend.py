@@ -6,8 +6,8 @@ A call depends when one of these holds, tried in this order (the words stand in 
 2. the human asked for an order: "one by one", "first ... then";
 3. it refers back: "based on", "found above", "the earlier report", "those files", "now that", and their like;
 4. it names what only the earlier answer contains: a path, an identifier, a number, a quoted phrase, unusual
-   words that stood neither in the human's prompt nor in the earlier agent's own task. What answers before that
-   one contain counts too, unless the two tasks are alike: then they could have gone together;
+   words that stood neither in the human's prompt nor in the earlier agent's own task. What answers before
+   that one contain counts too, unless the two tasks are alike: then they could have gone together;
 5. the earlier agent didn't get to its end, or this is the same task: a second attempt;
 6. the earlier agent changed something, and this one works on the same, checks it, or stands on it;
 7. it changes or decides what the earlier agent looked into.
@@ -69,7 +69,8 @@ class Earlier(NamedTuple):
 def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
     """Return in a few words why `task` depends on an earlier agent, or "" when it doesn't.
 
-    `known` is what stood before any agent ran: the human's prompt. `told` is what agents before `earlier` said.
+    `known` is what stood before any agent ran: the human's prompt. `told` is what agents before
+    `earlier` said.
     """
     if words.SAYS_SO.search(task):
         return "it says so"

@@ -34,8 +34,8 @@ _FORWARD = (
     r"folders?|files?|formats?|generators?|builders?|screens?|handlers?|models?|commands?|sets?|caches?|types?|"
     r"objects?|engines?|code|layers?|parsers?|writers?|templates?|jobs?|pipelines?|runners?)\b)"
 )
-"""What follows points forward ("these files: a.py") or to the project ("the results of the query", "the report
-service")."""
+"""What follows points forward ("these files: a.py") or to the project ("the results of the query", "the
+report service")."""
 _SAW = (
     r"(?:found|identified|discovered|uncovered|reported|located|listed|flagged|mentioned|produced|wrote|made|"
     r"suggested|recommended|proposed|concluded|implemented|added|changed|fixed|written|created|refactored|"
@@ -98,7 +98,7 @@ REFERS_BACK = re.compile(
 )
 
 ELSEWHERE_REFERS_BACK = re.compile(
-    "|".join(
+    "|".join(  # noqa: FLY002 - a row a language
         (
             # German
             r"\b(?:basierend\s+auf|auf\s+(?:der\s+)?(?:basis|grundlage)|aufgrund|anhand|ausgehend\s+von|laut|gem(?:ä|ae)(?:ß|ss))\b",

@@ -15,8 +15,8 @@ Rules, all of them here; what depends on what is depend.py's:
 4. After a wave of one, one line of advice, once a prompt.
 5. Nothing unknown is ever denied: no history, no answer seen, an agent still running or failed, all pass.
 
-`decide` and `settle` are pure: history in, history and verdict out. What the history is, gate_history.py says;
-where it is kept, gate_state.py; who waits, gate_watch.py.
+`decide` and `settle` are pure: history in, history and verdict out. What the history is, gate_history.py
+says; where it is kept, gate_state.py; who waits, gate_watch.py.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ ENTRIES: dict[str, str] = {
     "SubagentStart": "",
     "SubagentStop": "",
 }
-"""The settings entries that the gate needs: event to matcher. A wider matcher does no harm. Each entry carries
-`fanout_gate: MODE` (cold: `--gate MODE`), which counts where nothing else is said (gate_mode.py)."""
+"""The settings entries that the gate needs: event to matcher. A wider matcher does no harm. Each entry
+carries `fanout_gate: MODE` (cold: `--gate MODE`), which counts where nothing else is said (gate_mode.py)."""
 
 
 class Verdict(NamedTuple):
@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
     kind: Literal["pass", "deny", "context", "wait"]
     text: str = ""
     note: dict[str, Any] = {}  # noqa: RUF012 - never mutated
-    """For the log: verdict (pass, deny, warn, overruled), why, call, after; wave: how many agents one held."""
+    """For the log: verdict (pass, deny, warn, overruled, skipped), why, call, after; wave: its size."""
 
 
 PASS = Verdict("pass")
@@ -267,8 +267,9 @@ def _reason(call: Call, before: tuple[Call, ...], mode: Mode) -> str:
     if mode == "strict":
         return f"{told}. Send {together}: they run at once. {again}"
     return (
-        f"{told}, and nothing in its task depends on that answer. Send {together}: they run at once. If this one "
-        f'does depend on the earlier answer, add a line "depends on: {before[0].name}" to its prompt. {again}'
+        f"{told}, and nothing in its task depends on that answer. Send {together}: they run at once. "
+        f'If this one does depend on the earlier answer, add a line "depends on: {before[0].name}" to its '
+        f"prompt. {again}"
     )
 
 

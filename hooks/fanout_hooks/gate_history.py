@@ -1,7 +1,7 @@
 """What the gate remembers of one session, as values: scopes, their waves, agents. No rules here.
 
-Bounded: of each text a part is kept, answers only as long as a call may still depend on them, agents only while
-they run or belong to a wave that counts. The whole is read and written at every agent call.
+Bounded: of each text a part is kept, answers only as long as a call may still depend on them, agents only
+while they run or belong to a wave that counts. The whole is read and written at every agent call.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def call_of(event: dict[str, Any]) -> Call:
 def scope_of(history: History, event: dict[str, Any]) -> Scope:
     """Return the scope of an event: the main conversation's, or its sub-agent's.
 
-    A sub-agent's prompt is the task of the call that launched it, where the event tells which (`launched_by`).
+    A sub-agent's prompt is the task of the call that launched it, where the event names it (`launched_by`).
     """
     known = history.scopes.get(_key(event))
     if known is not None:

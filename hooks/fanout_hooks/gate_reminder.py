@@ -1,7 +1,7 @@
 """The reminder: a line of context for a prompt that looks like work for several agents. Off by default.
 
-On with `gate_reminder = true` in the user's config.toml. It speaks only when the prompt itself counts or lists
-several things, or says that it wants the whole of something; it never speaks twice for the same words.
+On with `gate_reminder = true` in the user's config.toml. It speaks only when the prompt itself counts or
+lists several things, or says that it wants the whole of something; it never speaks twice for the same words.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 TEXT = (
-    "fanout: this looks like work for several agents. If its parts don't need one another, send all Agent calls "
-    "in ONE message (3 to 6, each with its own files and 50 to 200 words back), or use explore_modules, "
+    "fanout: this looks like work for several agents. If its parts don't need one another, send all "
+    "Agent calls in ONE message (3 to 6, each with its own files and 50 to 200 words back), or use explore_modules, "
     "summarize_files or batch_review in one call."
 )
 MOST = 300

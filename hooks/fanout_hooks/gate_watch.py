@@ -1,7 +1,7 @@
 """Runs the sequential-agent gate on one event: decides, and lets a lone call wait for siblings.
 
-The decision is gate.py's, pure; the history is gate_state.py's. What is here is the waiting, for siblings and for
-the lock, in the loop of whoever calls: other events go on meanwhile, and one of them may be the sibling.
+The decision is gate.py's, pure; the history is gate_state.py's. What is here is the waiting, for siblings and
+for the lock, in the loop of whoever calls: other events go on meanwhile, and one of them may be the sibling.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOCK_WAIT_S = 2.0
 
 
 async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry: str) -> Opinion:
-    """Return the gate's opinion; without usable history it has none. `entry` is the mode of the settings entry."""
+    """Return the gate's opinion; `entry` is the mode that the settings entry says."""
     if not gate.concerns(event):
         return Opinion(NAME)
     chosen = gate_mode.choose(event, env, entry)

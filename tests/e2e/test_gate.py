@@ -45,7 +45,7 @@ def test_every_scenario_gets_its_verdict_and_goes_on(client: Client, tmp_path: P
 def test_a_slowly_streamed_message_has_the_same_verdicts_but_for_the_first_of_its_wave(
     client: Client, tmp_path: Path
 ) -> None:
-    """The first of a slow wave is let through on its second sending: its siblings were not there to be seen."""
+    """The first of a slow wave passes on its second sending: its siblings were not there to be seen."""
 
     def part(number: int) -> Talk:
         folder = tmp_path / str(number)

@@ -1,4 +1,4 @@
-"""One Claude Code session as the gate's pure core sees it: events in the order in which the client sends them."""
+"""One Claude Code session as the gate's pure core sees it: events in the order of the client."""
 
 from __future__ import annotations
 

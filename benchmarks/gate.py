@@ -1,0 +1,160 @@
+"""The sequential-agent gate: verdicts over the scenario set, what it adds to a call, and company.
+
+    python -m benchmarks gate
+
+Verdicts are those of the pure core; `make e2e` plays the same scenarios in the real client. The time is that of
+events through a real supervisor, by turns with and without the gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.table import Row
+from fanout_hooks import depend, event, gate_state
+from fanout_mcp.hook_bridge import HookBridge, start_supervisor
+from gate.scenarios import Scenario, load, pairs
+from gate.session import Session
+from gate.test_scenarios import play
+
+EVENTS = 300
+TIMES = 200
+AGENTS = 14
+MS = 1000
+ALLOWED_MS = 5.0
+
+
+def run() -> Iterable[Row]:
+    """Return every figure of the gate."""
+    yield from verdicts()
+    yield from in_company()
+
+
+def verdicts() -> Iterator[Row]:
+    every = load()
+    legitimate = [own for own in every if not own.needless]
+    needless = [own for own in every if own.needless]
+    false = sum(sum(play(own)) for own in legitimate)
+    wanted = sum(step.denied for own in needless for step in own.steps)
+    right = sum(_hits(own) for own in needless)
+    yield Row(f"false denials, {len(legitimate)} legitimate scenarios", str(false), "", "0", false == 0)
+    yield Row(
+        f"needless sequences sent back once, {len(needless)} scenarios",
+        f"{right} of {wanted}",
+        "",
+        "every one",
+        right == wanted,
+    )
+    known = pairs()
+    agreed = sum(bool(depend.why(own.second, own.first, own.prompt)) == own.depends for own in known)
+    yield Row("pairs of calls judged as their author did", f"{agreed} of {len(known)}")
+    strict = strict_table()
+    yield Row("strict: the table of five", f"{sum(strict)} of {len(strict)}", "", "every one", all(strict))
+
+
+def _hits(scenario: Scenario) -> int:
+    told = zip(play(scenario), scenario.steps, strict=True)
+    return sum(back and step.denied for back, step in told)
+
+
+def strict_table() -> list[bool]:
+    """Return for each line of the rule whether it holds."""
+    session = Session("strict")
+    session.prompt()
+    return [
+        session.message("one alone") == ["pass"],
+        session.message("another alone") == ["deny"],
+        session.message("another alone") == ["pass"],
+        session.message("several", "at", "once") == ["pass"] * 3,
+        session.message("alone after several") == ["deny"],
+    ]
+
+
+def in_company() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(_in_company(Path(folder)))
+
+
+async def _in_company(folder: Path) -> list[Row]:
+    supervised = _Supervised(folder)
+    try:
+        return [await _added(supervised), *await _fourteen(supervised)]
+    finally:
+        await supervised.bridge.close()
+
+
+class _Supervised:
+    """A supervisor with its state in a folder, as a server starts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        os.environ["FANOUT_STATE_DIR"] = str(folder / "state")
+        os.environ["CLAUDE_PROJECT_DIR"] = str(folder)
+        self.bridge = HookBridge(start_supervisor)
+
+    async def send(self, gated: str, session: str, name: str, **fields: Any) -> str:
+        own = {"session_id": session, "cwd": str(self.folder), "hook_event_name": name, **fields}
+        given = {key: _as_sent(own.get(key, "")) for key in event.mcp_input(name, ())}
+        return await self.bridge.handle(given | ({"fanout_gate": gated} if gated else {}))
+
+
+def _as_sent(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _call(number: int) -> dict[str, Any]:
+    given = {"description": f"part {number}", "prompt": f"Explore part {number}.", "subagent_type": "Explore"}
+    return {"tool_name": "Agent", "tool_use_id": f"toolu_{time.monotonic_ns()}_{number}", "tool_input": given}
+
+
+async def _added(supervised: _Supervised) -> Row:
+    """Time the first agent call of a prompt (no sibling is waited for), by turns with and without the gate."""
+    took: dict[str, list[float]] = {"smart": [], "": []}
+    for number in range(2 * EVENTS):
+        gated = ("smart", "")[number % 2]
+        await supervised.send("smart", "timed", "UserPromptSubmit", prompt=f"Explain part {number}.")
+        began = time.perf_counter()
+        await supervised.send(gated, "timed", "PreToolUse", **_call(number))
+        took[gated].append((time.perf_counter() - began) * MS)
+    with_gate, without = statistics.median(took["smart"]), statistics.median(took[""])
+    added = with_gate - without
+    return Row(
+        f"added to an agent call, warm, median of {EVENTS}",
+        f"{added:.2f} ms",
+        f"{without:.2f} ms without",
+        f"<= {ALLOWED_MS:.0f} ms",
+        added <= ALLOWED_MS,
+    )
+
+
+async def _fourteen(supervised: _Supervised) -> list[Row]:
+    """Send 14 calls of one message at once, after one that ran alone, in a session of its own each time."""
+    denials = lost = 0
+    where = gate_state.folder({"FANOUT_STATE_DIR": str(supervised.folder / "state")})
+    for number in range(TIMES):
+        session = f"many {number}"
+        await supervised.send("smart", session, "UserPromptSubmit", prompt="Explain the parts.")
+        first = _call(99)
+        await supervised.send("smart", session, "PreToolUse", **first)
+        done = {"status": "completed", "agentId": "a", "content": "Fine."}
+        await supervised.send("smart", session, "PostToolUse", **first, tool_response=done, duration_ms=1)
+        await supervised.send("smart", session, "PostToolBatch", tool_calls=[first])
+        calls = [_call(part) for part in range(AGENTS)]
+        said = await asyncio.gather(
+            *(supervised.send("smart", session, "PreToolUse", **call) for call in calls)
+        )
+        denials += sum("deny" in answer for answer in said)
+        seen = {call.id for call in gate_state.peek(where, session).scopes["main"].open}
+        lost += len({call["tool_use_id"] for call in calls} - seen)
+    return [
+        Row(f"{AGENTS} agents of one message, {TIMES} times: denials", str(denials), "", "0", denials == 0),
+        Row(f"{AGENTS} agents of one message, {TIMES} times: lost records", str(lost), "", "0", lost == 0),
+    ]
