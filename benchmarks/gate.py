@@ -2,8 +2,8 @@
 
     python -m benchmarks gate
 
-Verdicts are those of the pure core; `make e2e` plays the same scenarios in the real client. The time is that of
-events through a real supervisor, by turns with and without the gate.
+Verdicts are those of the pure core; `make e2e` plays the same scenarios in the real client. The time is that
+of events through a real supervisor, by turns with and without the gate.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _call(number: int) -> dict[str, Any]:
 
 
 async def _added(supervised: _Supervised) -> Row:
-    """Time the first agent call of a prompt (no sibling is waited for), by turns with and without the gate."""
+    """Time the first agent call of a prompt (nobody is waited for), by turns with and without the gate."""
     took: dict[str, list[float]] = {"smart": [], "": []}
     for number in range(2 * EVENTS):
         gated = ("smart", "")[number % 2]

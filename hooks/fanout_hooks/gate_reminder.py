@@ -10,8 +10,8 @@ import re
 
 TEXT = (
     "fanout: this looks like work for several agents. If its parts don't need one another, send all "
-    "Agent calls in ONE message (3 to 6, each with its own files and 50 to 200 words back), or use explore_modules, "
-    "summarize_files or batch_review in one call."
+    "Agent calls in ONE message (3 to 6, each with its own files and 50 to 200 words back), or use "
+    "explore_modules, summarize_files or batch_review in one call."
 )
 MOST = 300
 LOOKS_LARGE = re.compile(
