@@ -100,7 +100,9 @@ def test_the_plugin_passes_the_clients_own_validation(client: Client) -> None:
     assert "(README_TRIVIAL)" not in done.stdout
 
 
-def test_a_plugin_is_used_while_its_environment_is_made(client: Client, plugin: Path, tmp_path: Path) -> None:
+def test_a_plugin_is_used_while_its_environment_is_made(
+    client: Client, plugin: Path, checkout: Checkout
+) -> None:
     with serving(turns([[Call(PLUGIN, QUESTION)], [Text("done")]])) as model:
         process = client.start(model, "please ask", "--plugin-dir", str(plugin))
         checkout.finish_install()
