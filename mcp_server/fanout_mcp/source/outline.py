@@ -24,7 +24,7 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
@@ -159,7 +159,10 @@ def _text(node: Node) -> str:
 
 def _nested(definitions: list[tuple[Node, str, str]], data: bytes, language: Language) -> tuple[Symbol, ...]:
     """Order by place, drop what two patterns found, and give each its parents."""
-    ordered = sorted(definitions, key=lambda item: (item[0].start_byte, -item[0].end_byte))
+    # Of two patterns for one place the one that says more wins: a constant may be a function.
+    ordered = sorted(
+        definitions, key=lambda item: (item[0].start_byte, -item[0].end_byte, item[1] == "constant")
+    )
     source = data.split(b"\n")
     open_ones: list[tuple[int, str, bool]] = []
     symbols: list[Symbol] = []

@@ -10,7 +10,7 @@ import math
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,90 +20,32 @@ from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.read import Skipped, read
 from fanout_mcp.types import Json
 
-K1: Final = 1.2
-B: Final = 0.75
+K1: Final = 1.6
+B: Final = 0.85
 MOST_TERMS: Final = 120
-OUTLINE_WEIGHT: Final = 1.0
+OUTLINE_WEIGHT: Final = 0.5
 MENTION: Final = 6.0
-TEST_WEIGHT: Final = 0.3
+PATH_WORD: Final = 1.5
+"""For each word of the question that stands in the path."""
+TEST_WEIGHT: Final = 0.1
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PATHS: Final = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,4}\b|\b\w+(?:\.\w+)+")
 _COMMON: Final = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "can",
-        "do",
-        "does",
-        "for",
-        "from",
-        "has",
-        "have",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "me",
-        "my",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "our",
-        "should",
-        "so",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "this",
-        "to",
-        "use",
-        "used",
-        "was",
-        "we",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-        "get",
-        "set",
-        "self",
-        "none",
-        "true",
-        "false",
-        "return",
-        "def",
-        "class",
-        "import",
-        "file",
-        "code",
-    ]
+    """a an and are as at be but by can do does for from has have how i if in into is it its me my no not of on
+    or our should so that the their them then there these this to was we what when where which who why will
+    with would you your self none true false return def class import file code get set
+    about across after against all allow also any because been before behavior behaviour being between both
+    case cases cause caused causing could each even every first handle handled handling instead less like
+    longer made make makes many may might more most must new non now old only other over previously properly
+    raise raised raises release result resulted resulting same second some still such than those two under use
+    used user users using version versions via well while within without
+    add added bug change changed correctly courtesy due during ensure ensures error exception exceptions fix
+    fixed fixe fixing improve improved incorrect incorrectly introduced issue pull regression request support
+    supported able eg etc""".split()  # noqa: SIM905 - words read better as text
 )
+"""English that says nothing of code, and the words in which every issue is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +107,9 @@ def rank(
 ) -> list[Ranked]:
     """Return the files that matter for the question, best first."""
     outlines = [known.outlines[path] for path in paths]
-    wanted = terms(question)
+    asked = bag(question)
+    # What is said again is meant more, by far less than twice as much.
+    wanted = {term: 1 + math.log(max(1, asked[term])) for term in terms(question)}
     names = {outline.path: _names(outline) for outline in outlines}
     body = _bm25(wanted, bodies)
     outline = _bm25(wanted, {path: (sum(counts.values()), counts) for path, counts in names.items()})
@@ -177,6 +121,7 @@ def rank(
         score = 10 * body.get(one.path, 0) / best_body
         score += OUTLINE_WEIGHT * 10 * outline.get(one.path, 0) / best_outline
         score += MENTION * _mentioned(one, mentions)
+        score += PATH_WORD * len(wanted.keys() & bag(one.path).keys())
         if score > 0:
             scores[one.path] = score * (TEST_WEIGHT if is_test(one.path) else 1.0)
     best = sorted(scores, key=lambda path: (-scores[path], path))[:most]
@@ -191,16 +136,18 @@ def _names(outline: Outline) -> Counter[str]:
     return bag(f"{outline.path.replace('/', ' ')} {outline.path.replace('/', ' ')} {outline.doc} {names}")
 
 
-def _bm25(wanted: Sequence[str], texts: Mapping[str, tuple[int, Mapping[str, int]]]) -> dict[str, float]:
+def _bm25(
+    wanted: Mapping[str, float], texts: Mapping[str, tuple[int, Mapping[str, int]]]
+) -> dict[str, float]:
     average = sum(length for length, _ in texts.values()) / (len(texts) or 1) or 1.0
     scores: dict[str, float] = {}
-    for term in wanted:
+    for term, meant in wanted.items():
         holding = [
             (path, length, counts[term]) for path, (length, counts) in texts.items() if counts.get(term)
         ]
         if not holding:
             continue
-        weight = math.log(1 + (len(texts) - len(holding) + 0.5) / (len(holding) + 0.5))
+        weight = meant * math.log(1 + (len(texts) - len(holding) + 0.5) / (len(holding) + 0.5))
         for path, length, times in holding:
             scores[path] = scores.get(path, 0.0) + weight * times * (K1 + 1) / (
                 times + K1 * (1 - B + B * length / average)
@@ -232,7 +179,7 @@ def _mentioned(outline: Outline, mentions: set[str]) -> float:
     return score + 0.5 * min(3, len(defined & {mention.rpartition(".")[2] for mention in mentions}))
 
 
-def _symbols(outline: Outline, wanted: Sequence[str], mentions: set[str]) -> tuple[str, ...]:
+def _symbols(outline: Outline, wanted: Iterable[str], mentions: set[str]) -> tuple[str, ...]:
     names = {mention.rpartition(".")[2] for mention in mentions}
     scored = []
     for symbol in outline.symbols:

@@ -18,6 +18,7 @@
   value: (object (pair key: (_) @name value: [(arrow_function) (function_expression)]) @method))
 (export_statement
   (object (pair key: (_) @name value: [(arrow_function) (function_expression)]) @method))
+(export_statement (lexical_declaration (variable_declarator name: (identifier) @name) @constant))
 (import_statement source: (string) @import)
 (export_statement source: (string) @import)
 (call_expression

@@ -22,6 +22,7 @@
   right: [(arrow_function) (function_expression) (generator_function)]) @function
 (variable_declarator
   value: (object (pair key: (_) @name value: [(arrow_function) (function_expression)]) @method))
+(export_statement (lexical_declaration (variable_declarator name: (identifier) @name) @constant))
 (import_statement source: (string) @import)
 (export_statement source: (string) @import)
 (import_require_clause source: (string) @import)
