@@ -80,9 +80,9 @@ def a_session_with_every_event(client: Client, way: str) -> Hooked:
     script = turns(
         [
             [Text("I begin."), bash("echo hi")],
+            [bash("cd sub && pwd")],  # early: the client doesn't wait for CwdChanged, and cuts it at the end
             [bash("ls ./nowhere")],
             [agent("a")],
-            [bash("cd sub && pwd")],
             [bash("touch made")],
             [Text("all done")],
         ],
