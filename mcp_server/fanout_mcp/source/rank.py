@@ -33,8 +33,8 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PATHS: Final = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,4}\b|\b\w+(?:\.\w+)+")
 _COMMON: Final = frozenset(
-    """a an and are as at be but by can do does for from has have how i if in into is it its me my no not of on
-    or our should so that the their them then there these this to was we what when where which who why will
+    """a an and are as at be but by can do does for from has have how i if in into is it its me my no not of
+    on or our should so that the their them then there these this to was we what when where which who why will
     with would you your self none true false return def class import file code get set
     about across after against all allow also any because been before behavior behaviour being between both
     case cases cause caused causing could each even every first handle handled handling instead less like
