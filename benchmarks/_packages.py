@@ -19,6 +19,14 @@ def from_pypi(name: str, version: str) -> Path:
     return _unpacked("pypi", name, version, [*pip, "--only-binary=:all:", f"{name}=={version}"])
 
 
+def source_from_pypi(name: str, version: str) -> Path:
+    """Return the folder of a package's source distribution, tests and all."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    whole = _unpacked("pypi-source", name, version, [*pip, f"--no-binary={name}", f"{name}=={version}"])
+    (folder,) = [path for path in whole.iterdir() if path.is_dir()]
+    return folder
+
+
 def from_npm(name: str, version: str) -> Path:
     return _unpacked("npm", name, version, ["npm", "pack", "--silent", f"{name}@{version}"])
 

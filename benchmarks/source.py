@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,16 @@ from benchmarks import _packages as packages
 from benchmarks._stage import environment, provider
 from benchmarks.table import Row
 from fakes.upstream import Rule
+from fanout_mcp.source import rank
+from fanout_mcp.source.discover import discover
 from fanout_mcp.source.languages import language_of, parser
+from fanout_mcp.source.modules import all_modules, graph
 from fanout_mcp.source.outline import outline_path
+from fanout_mcp.source.outlines import outlines_now
+from fanout_mcp.source.read import Source, read
+from fanout_mcp.source.workers import Workers
 
+ISSUES = Path(__file__).parent / "corpus" / "source" / "issues.jsonl"
 REPOSITORIES = (
     ("pypi", "django", "5.2.8", (".py",)),
     ("pypi", "flask", "3.1.2", (".py",)),
@@ -39,6 +47,7 @@ def run() -> Iterator[Row]:
     yield from whole_call(django)
     yield from saving()
     yield from fan_out()
+    yield from ranking()
     yield from many_files()
 
 
@@ -145,6 +154,35 @@ def fan_out() -> Iterator[Row]:
         )
         leaks = sum(KEY in json.dumps(seen) for seen in upstream.log())
         yield Row("requests with the planted key", str(leaks), f"{count} requests", "0", leaks == 0)
+
+
+def ranking() -> Iterator[Row]:
+    """For what was written of a change, the place of the file that was changed, among all of the release."""
+    tasks = [json.loads(line) for line in ISSUES.read_text("utf-8").splitlines()]
+    hits: dict[str, list[bool]] = {}
+    with closing(Workers()) as workers:
+        for release in dict.fromkeys(task["release"] for task in tasks):
+            ranked = _ranker(packages.source_from_pypi(*release.split("==")), workers)
+            for task in (task for task in tasks if task["release"] == release):
+                hits.setdefault(task["half"], []).append(task["changed"] in ranked(task["text"]))
+    for half, found in hits.items():
+        share = sum(found) / len(found)
+        what = f"changed file among the top 5, {half} ({len(found)} issues)"
+        yield Row(what, f"{share:.1%}", bar=">= 75 %" if half == "held out" else "", met=share >= 0.75)
+
+
+def _ranker(root: Path, workers: Workers) -> Callable[[str], list[str]]:
+    known = graph(one for one in outlines_now(workers, root, discover(root).paths) if not one.skipped)
+    paths = list(dict.fromkeys(path for module in all_modules(known) for path in module.paths))
+    sources = {path: read(root, path) for path in paths}
+    bags = {path: rank.bag(source.text) for path, source in sources.items() if isinstance(source, Source)}
+    lengths = {path: sum(bag.values()) for path, bag in bags.items()}
+
+    def ranked(question: str) -> list[str]:
+        bodies = {path: (lengths[path], bag) for path, bag in bags.items()}
+        return [one.path for one in rank.rank(question, paths, known, bodies, most=5)]
+
+    return ranked
 
 
 def many_files(count: int = 100_000) -> Iterator[Row]:
