@@ -54,9 +54,9 @@ HEAD: Final = (
 TAIL: Final = (
     "Without a model these tools still answer: from static analysis, or with a plan of agents; launch those "
     "Agent calls together in one message. Large results end with the path of a report to read from.\n"
-    "Agents of your own: all independent ones in ONE message, 3 to 6, each with 4 to 5 files of its own and 50 to "
-    "200 words back. Not for one file, one search, or work that needs an answer still out; an agent that does need "
-    "an earlier answer says so in its prompt: `depends on: <that agent's description>`."
+    "Agents of your own: all independent ones in ONE message, 3 to 6, each with 4 to 5 files of its own and "
+    "50 to 200 words back. Not for one file, one search, or work that needs an answer still out; an agent "
+    "that does need an earlier answer says so in its prompt: `depends on: <that agent's description>`."
 )
 
 

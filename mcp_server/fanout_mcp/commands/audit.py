@@ -77,7 +77,9 @@ def _show(found: list[Observation], *, with_transcripts: bool) -> None:
         time = f"{one.seconds:.1f} s {'measured' if one.measured else 'estimated'}, {one.basis}"
         console.print(f"[bold]{one.kind}[/]  {escape(printable(one.what))}")
         console.print(f"  [dim]at[/]   {escape(printable(one.place))}", soft_wrap=True)
-        console.print(f"  [dim]time[/] {escape(time if one.seconds else 'not measured: ' + one.basis)}")
+        console.print(
+            f"  [dim]time[/] {escape(time if one.seconds else 'not measured: ' + one.basis)}", soft_wrap=True
+        )
         console.print(f"  [dim]do[/]   {escape(one.advice)}\n")
     if not found:
         console.print("Nothing ran one after another that could have run at once.")
