@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks import config, decide, lanes, perflog
+from fanout_hooks import background, config, decide, lanes, perflog
 from fanout_hooks.command import Program
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
@@ -109,6 +109,8 @@ async def handle(house: House, request: Request) -> Handled:
                 perflog.append(perflog.path_of(project), record, house.on_rotate)
             except perflog.Unwritable as error:
                 house.complain(f"the hook log: {error}")
+        if request.event.get("hook_event_name") == "PostToolUse":
+            background.write_report_when_due(project)
 
     return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
 
