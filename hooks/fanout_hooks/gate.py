@@ -183,7 +183,7 @@ def _on_batch(history: History, event: dict[str, Any], mode: Mode) -> tuple[Hist
         split=() if resent else scope.split,
         advised=scope.advised or advise,
     )
-    note = {} if resent else {"verdict": "wave", "wave": len(wave)}
+    note = {} if resent else {"wave": len(wave)}
     verdict = Verdict("context", ADVICE, note) if advise else Verdict("pass", "", note)
     return gate_history.pruned(put(history, event, closed)), verdict
 

@@ -36,7 +36,7 @@ def play(client: Client, tmp_path: Path, scenarios: list[Scenario], *, slow: boo
 def test_every_scenario_gets_its_verdict_and_goes_on(client: Client, tmp_path: Path) -> None:
     talk = play(with_gate(client, tmp_path), tmp_path, EVERY)
     assert {own.id: talk.sent_back[own.id] for own in EVERY} == {own.id: expected(own) for own in EVERY}
-    said = Counter(record["verdict"] for record in gate_log(client.project))
+    said = Counter(record.get("verdict") for record in gate_log(client.project))
     denials = sum(step.denied for own in EVERY for step in own.steps)
     assert said["deny"] == said["overruled"] == denials
     assert talk.advice > 0
