@@ -1,0 +1,262 @@
+"""Hooks in the real client (its own durations, native and fanout by turns), and the runtime on its own.
+
+    python -m benchmarks hooks
+
+Durations are the client's telemetry, `total_duration_ms` of an event; the hooks' interpreter is named by its
+real path. Sessions of each way alternate, so that a busy machine slows all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.table import Row
+from e2e.client import Client, find_client
+from e2e.hooked import PYTHON, Hooked
+from fakes.model import Call, Text, serving, turns
+from fakes.telemetry import receiving
+from hooks.stage import Stage, pre_tool_use
+
+CORPUS = Path(__file__).parent / "corpus"
+ROUNDS = 3
+CALLS = 16
+LEARNING = 5
+"""A session's first events: hooks are being learned, modules loaded."""
+HELLO = """
+import anyio
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp.types import CallToolResult, ListToolsResult, TextContent
+
+async def tools(ctx, params): return ListToolsResult(tools=[])
+async def call(ctx, params): return CallToolResult(content=[TextContent(type="text", text="{}")])
+
+async def main():
+    server = Server("hello", on_list_tools=tools, on_call_tool=call)
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+anyio.run(main)
+"""
+COUNT = """
+import sys, time
+path = sys.argv[1]
+try:
+    n = int(open(path).read())
+except FileNotFoundError:
+    n = 0
+time.sleep(0.001)
+open(path, "w").write(str(n + 1))
+"""
+
+Hook = dict[str, Any]
+
+
+def run() -> Iterable[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        yield from _in_client(top)
+        yield from _at_once(top / "at once")
+        yield from _lanes(top / "lanes")
+        yield _updates(top / "updates")
+
+
+# --- in the real client -------------------------------------------------------------------------------------
+
+
+def _in_client(top: Path) -> Iterator[Row]:
+    program = find_client()
+    if program is None:
+        yield Row("the real client", "not installed (make client)")
+        return
+    python = _corpus("python")
+    ways: dict[str, tuple[str, list[Hook]]] = {
+        "native": ("native", python),
+        "warm": ("warm", python),
+        "cold": ("cold", python),
+        "native mixed": ("native", [*python, *_corpus("mixed")]),
+        "warm mixed": ("warm", [*python, *_corpus("mixed")]),
+        "trivial": ("warm", [{"type": "command", "command": f"{PYTHON} {_trivial(top)}"}]),
+        "hello": ("hello", []),
+    }
+    made = {name: _project(top / name, program, way, hooks) for name, (way, hooks) in ways.items()}
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, hooked in made.items():
+            found[name] += _session(hooked)
+    middle = {name: statistics.median(some) for name, some in found.items() if some}
+    yield from _compared(middle)
+
+
+def _compared(middle: dict[str, float]) -> Iterator[Row]:
+    native = f"native {middle['native']:.0f} ms"
+    for name, bar in (("warm", 20.0), ("cold", 4.0)):
+        times = middle["native"] / middle[name]
+        figure = f"{middle[name]:.1f} ms, {times:.1f} x faster"
+        yield Row(f"{name} event, 21 Python hooks", figure, native, f">= {bar:.0f} x", times >= bar)
+    mixed = middle["native mixed"] / middle["warm mixed"]
+    figure = f"{middle['warm mixed']:.0f} ms, {mixed:.1f} x faster"
+    yield Row("warm event, 21 Python and 4 other hooks", figure, f"native {middle['native mixed']:.0f} ms")
+    over = middle["trivial"] - middle["hello"]
+    figure, bound = f"{middle['trivial']:.1f} ms, {over:.1f} over", f"bare mcp_tool {middle['hello']:.1f} ms"
+    good = middle["trivial"] <= 12 and over <= 6
+    yield Row("warm event, one trivial hook", figure, bound, "<= 12 ms, <= 6 over", good)
+
+
+def _corpus(name: str) -> list[Hook]:
+    return [
+        {"type": "command", "command": f"{'sh' if path.suffix == '.sh' else PYTHON} {path}"}
+        for path in sorted((CORPUS / name).iterdir())
+    ]
+
+
+def _trivial(top: Path) -> Path:
+    path = top / "trivial.py"
+    path.write_text("import sys\nsys.stdin.read()\n")
+    return path
+
+
+def _project(folder: Path, program: str, way: str, hooks: list[Hook]) -> Hooked:
+    client = Client.make(program, folder)
+    if way != "hello":
+        return Hooked.make(client, {"PreToolUse": [{"hooks": hooks}]}, way)
+    hooked = Hooked.make(
+        client,
+        {"PreToolUse": [{"hooks": [{"type": "mcp_tool", "server": "fanout", "tool": "hook", "input": {}}]}]},
+        "native",
+    )
+    script = folder / "hello.py"
+    script.write_text(HELLO)
+    hooked.register_server({"command": sys.executable, "args": [str(script)]})
+    return hooked
+
+
+def _session(hooked: Hooked) -> list[float]:
+    """Return the durations of one session's PreToolUse events, but for the first ones."""
+    calls = [[Call("Bash", {"command": f"true {number}", "description": "x"})] for number in range(CALLS)]
+    with serving(turns([*calls, [Text("done")]])) as model, receiving() as told:
+        hooked.client.say(model, "please", env=told.env)
+        return told.durations("PreToolUse")[LEARNING:]
+
+
+# --- the runtime on its own ---------------------------------------------------------------------------------
+
+
+def _at_once(folder: Path) -> Iterator[Row]:
+    stage = Stage(folder)
+    hooks = _corpus("python")
+    stage.hooks("PreToolUse", *hooks)
+    events = [pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{number}") for number in range(8)]
+    native, warm, cpu = [], [], []
+    with stage.running() as running:
+        for _ in range(4):
+            running.event(events[0])
+        for _ in range(5):
+            native.append(_seconds(lambda: _all_natives(stage, [hook["command"] for hook in hooks] * 8)))
+            warm.append(_seconds(lambda: running.events(events)))
+            cpu.append(_cpu(running, stage, hooks))
+        workers = [pid for own in running.house._interpreters.values() for pid in own._seats]  # noqa: SLF001
+        rest = sum(map(_memory_mb, workers))
+    ratio = statistics.median(native) / statistics.median(warm)
+    figure = f"{statistics.median(warm) * 1000:.0f} ms, {ratio:.0f} x faster"
+    bound = f"native {statistics.median(native) * 1000:.0f} ms"
+    yield Row("8 events at once, 21 hooks each, warm", figure, bound, ">= 40 x", ratio >= 40)
+    share = statistics.median(a / b for a, b in cpu)
+    yield Row(
+        "CPU of a warm event of 21 hooks", f"1/{1 / share:.0f} of native", "", "<= 1/30", share <= 1 / 30
+    )
+    yield Row("memory of a worker at rest (its own)", f"{rest:.0f} MB", "", "< 40 MB with its supervisor")
+
+
+def _all_natives(stage: Stage, commands: list[str]) -> None:
+    """Start every command at once, as the client does, and wait for all."""
+    started = [
+        subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=stage.env,
+            cwd=stage.project,
+        )
+        for command in commands
+    ]
+    for one in started:
+        one.communicate(b'{"hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"x"}}\n')
+
+
+def _cpu(running: Any, stage: Stage, hooks: list[Hook]) -> tuple[float, float]:
+    """Return the CPU seconds of ten warm events and of ten native ones (of one, times ten)."""
+    pids = [os.getpid(), *(pid for own in running.house._interpreters.values() for pid in own._seats)]  # noqa: SLF001
+    before = sum(map(_ticks, pids))
+    for _ in range(10):
+        running.event(pre_tool_use())
+    warm = sum(map(_ticks, pids)) - before
+    ours = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _all_natives(stage, [hook["command"] for hook in hooks])
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return warm, 10 * (now.ru_utime + now.ru_stime - ours.ru_utime - ours.ru_stime)
+
+
+def _ticks(pid: int) -> float:
+    """Return a process's CPU seconds, to the nanosecond where the system counts so."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except OSError:
+        return 0.0
+
+
+def _memory_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def _lanes(folder: Path) -> Iterator[Row]:
+    free, chained = Stage(folder / "free"), Stage(folder / "chain")
+    free.hooks("PreToolUse", *[f"sleep 0.3; : {number}" for number in range(10)])
+    entries: list[Hook | str] = [
+        {"type": "command", "command": f"sleep 0.3; : {number}", "resources": ["one"]} for number in range(3)
+    ]
+    chained.hooks("PreToolUse", *entries, *[f"sleep 0.3; : {number}" for number in range(3, 10)])
+    times = {}
+    for name, stage in (("free", free), ("chain", chained)):
+        with stage.running() as running:
+            times[name] = statistics.median(
+                _seconds(lambda: running.event(pre_tool_use()))
+                for _ in range(5)
+            )
+    yield Row(
+        "10 shell hooks of 0.3 s", f"{times['free']:.3f} s", "0.300 s", "<= 0.36 s", times["free"] <= 0.36
+    )
+    good = 0.9 <= times["chain"] <= 1.0
+    yield Row("the same, 3 in one chain", f"{times['chain']:.3f} s", "0.900 s", "0.9 to 1.0 s", good)
+
+
+def _updates(folder: Path) -> Row:
+    stage = Stage(folder)
+    counter = stage.project / "counter"
+    entry = stage.python("count", COUNT)
+    stage.hooks("PreToolUse", entry | {"command": f"{entry['command']} {counter}"})
+    events = [pre_tool_use(tool_use_id=f"toolu_{number}") for number in range(20)]
+    kept = []
+    with stage.running() as running:
+        for _ in range(50):
+            counter.unlink(missing_ok=True)
+            running.events(events)
+            kept.append(int(counter.read_text()))
+    figure = f"{min(kept)} of 20 kept at the least, 50 times"
+    return Row("one read-modify-write hook, 20 events at once", figure, "", "20 of 20", min(kept) == 20)
+
+
+def _seconds(call: Any) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
