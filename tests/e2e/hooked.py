@@ -128,7 +128,7 @@ _VARYING = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"toolu_[0-9a-f]{20}"), "TOOLU"),
     (re.compile(r"\ba[0-9a-f]{16}\b"), "AGENT"),
-    (re.compile(r'(duration_ms|totalDurationMs)("?): [0-9.]+'), r"\1\2: 0"),
+    (re.compile(r'(duration_ms|totalDurationMs|seconds_since_last_response)("?): [0-9.]+'), r"\1\2: 0"),
     (re.compile(r'"CLAUDE_PID": "\d+"'), '"CLAUDE_PID": "PID"'),
     (re.compile(r"/\d+\.sock"), "/PID.sock"),
     (re.compile(r'"CLAUDE_CODE_MESSAGING_TOKEN": "\w+"'), '"CLAUDE_CODE_MESSAGING_TOKEN": "TOKEN"'),
@@ -138,7 +138,7 @@ _VARYING = [
 def comparable(record: Json, client: Client) -> str:
     """Return a note without what differs from run to run."""
     top = str(client.home.parent)
-    text = json.dumps(record, sort_keys=True).replace(top, "/TOP")
+    text = json.dumps(record, sort_keys=True, indent=1).replace(top, "/TOP")
     text = text.replace(re.sub(r"[^A-Za-z0-9]", "-", top), "-TOP")  # as the client names a project's folder
     for pattern, word in _VARYING:
         text = pattern.sub(word, text)
