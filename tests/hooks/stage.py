@@ -34,9 +34,8 @@ Entry = str | dict[str, Any]
 
 
 def pre_tool_use(command: str = "echo hi", **more: Any) -> Event:
-    return _event(
-        "PreToolUse", tool_name="Bash", tool_input={"command": command}, tool_use_id="toolu_1", **more
-    )
+    fields = {"tool_name": "Bash", "tool_input": {"command": command}, "tool_use_id": "toolu_1"}
+    return _event("PreToolUse", **(fields | more))
 
 
 def prompt(text: str = "Please do it.", **more: Any) -> Event:

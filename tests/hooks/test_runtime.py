@@ -1,0 +1,315 @@
+"""One event through the hooks: order, lanes, locks, deadlines, one answer from many, claims, log, imports."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fanout_hooks
+from fanout_hooks import claims, environment, event, perflog
+from fanout_hooks.decide import CONTEXT_CHARS, Left, decide, understand
+from fanout_hooks.loop import Loop
+from hooks.stage import Stage, pre_tool_use, prompt
+
+COLD = [sys.executable, "-I", "-S", str(Path(fanout_hooks.__file__).with_name("__main__.py")), "cold"]
+
+
+def _answer(*left: Left, name: str = "PreToolUse", **fields: Any) -> dict[str, Any]:
+    given_event = {"hook_event_name": name, **fields}
+    answer: dict[str, Any] = json.loads(decide(given_event, [understand(one, name) for one in left]).stdout)
+    return answer
+
+
+def _says(name: str, **specific: Any) -> Left:
+    return Left(name, 0, json.dumps({"hookSpecificOutput": {"hookEventName": "PreToolUse", **specific}}))
+
+
+@pytest.mark.parametrize(
+    ("said", "wins"),
+    [
+        (["allow", "ask", "defer", "deny"], "deny"),
+        (["allow", "ask", "defer"], "defer"),
+        (["allow", "ask"], "ask"),
+        (["allow"], "allow"),
+    ],
+)
+def test_the_strongest_decision_wins_whatever_the_order(said: list[str], wins: str) -> None:
+    for order in (said, said[::-1]):
+        answer = _answer(*[_says(one, permissionDecision=one) for one in order])
+        assert answer["hookSpecificOutput"]["permissionDecision"] == wins
+
+
+def test_every_denying_hook_is_heard_by_name_exit_code_2_and_json_alike() -> None:
+    answer = _answer(
+        Left("one", 2, "", "no tabs\n"),
+        _says("two", permissionDecision="deny", permissionDecisionReason="no rm"),
+        Left("three", 0, '{"decision": "block", "reason": "no sudo"}'),
+    )
+    reason = answer["hookSpecificOutput"]["permissionDecisionReason"]
+    assert reason == "one: no tabs\ntwo: no rm\nthree: no sudo"
+
+
+@pytest.mark.parametrize("garbage", ['{"a": ', "{not json}", '{"a": 1} {"b": 2}', "{" * 100_000])
+def test_garbage_costs_its_hook_alone_and_the_user_is_told(garbage: str) -> None:
+    answer = _answer(Left("bad", 0, garbage), _says("good", permissionDecision="deny", additionalContext="c"))
+    assert answer["hookSpecificOutput"]["permissionDecision"] == "deny"
+    assert "the hook bad printed something that starts like JSON" in answer["systemMessage"]
+
+
+@given(st.lists(st.text(max_size=6000), max_size=6))
+def test_context_of_every_size_stays_below_the_clients_limit(texts: list[str]) -> None:
+    left = [_says(f"hook{number}", additionalContext=text) for number, text in enumerate(texts)]
+    context = _answer(*left).get("hookSpecificOutput", {}).get("additionalContext", "")
+    assert len(context) <= CONTEXT_CHARS
+    assert sum(map(len, texts)) + len(texts) > CONTEXT_CHARS or context == "\n".join(filter(None, texts))
+
+
+def test_rewritten_inputs_are_joined_field_by_field_and_a_quarrel_is_refused_by_name() -> None:
+    before = {"command": "ls", "timeout": 1}
+    one = _says("one", updatedInput={"command": "ls -l", "timeout": 1})
+    two = _says("two", updatedInput={"command": "ls", "timeout": 9})
+    joined = _answer(one, two, tool_input=before)["hookSpecificOutput"]["updatedInput"]
+    assert joined == {"command": "ls -l", "timeout": 9}
+    three = _says("three", updatedInput={"command": "pwd", "timeout": 1})
+    refused = _answer(one, three, tool_input=before)["hookSpecificOutput"]
+    assert refused["permissionDecision"] == "deny"
+    assert '"one" and "three" rewrite "command"' in refused["permissionDecisionReason"]
+
+
+def test_too_much_context_lies_in_a_file_that_the_answer_names(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks("UserPromptSubmit", "yes 12345678 | head -2000")
+    with stage.running() as run:
+        context = json.loads(run.event(prompt()).stdout)["hookSpecificOutput"]["additionalContext"]
+    path = Path(context.rpartition(" in ")[2].rstrip("]"))
+    assert len(context) < 10_000
+    assert path.read_text().count("12345678") == 2000
+
+
+def test_answers_come_in_configuration_order_whoever_ends_first(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks(
+        "UserPromptSubmit", "sleep 0.2; echo slow", stage.python("middle", "print('middle')"), "echo fast"
+    )
+    with stage.running() as run:
+        for _ in range(4):
+            answer = json.loads(run.event(prompt()).stdout)
+            assert answer["hookSpecificOutput"]["additionalContext"] == "slow\nmiddle\nfast"
+
+
+def test_a_hook_that_overstays_is_killed_with_its_children_and_the_others_count(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    pids = tmp_path / "pids"
+    lasting = f"sleep 600 & echo $! > {pids}; sleep 600"
+    stage.hooks("UserPromptSubmit", {"type": "command", "command": lasting, "timeout": 0.4}, "echo kept")
+    with stage.running() as run:
+        answer = json.loads(run.event(prompt()).stdout)
+    assert answer["hookSpecificOutput"]["additionalContext"] == "kept"
+    assert "time limit" in answer["systemMessage"]
+    status = Path(f"/proc/{pids.read_text().strip()}/stat")
+    assert not status.exists() or status.read_text().split()[2] == "Z"
+
+
+def test_nobody_waits_for_a_child_that_keeps_stdout_open(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks("UserPromptSubmit", "sleep 600 & echo $!")
+    with stage.running() as run:
+        context = json.loads(run.event(prompt()).stdout)["hookSpecificOutput"]["additionalContext"]
+    assert stage.log()[0]["elapsed_ms"] < 60_000
+    os.kill(int(context), 9)
+
+
+def test_an_edited_hook_is_the_new_code_at_the_next_event(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks("UserPromptSubmit", stage.python("own", "print(0)"))
+    with stage.running() as run:
+        for number in (0, 0, 0, 1, 2, 2, 2, 3):
+            stage.script("own", f"print({number})")
+            answer = json.loads(run.event(prompt()).stdout)
+            assert answer["hookSpecificOutput"]["additionalContext"] == str(number)
+
+
+def test_twenty_events_at_once_keep_every_update_of_a_hook_that_reads_and_writes(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    source = (
+        "import os\nn = int(open('n').read()) if os.path.exists('n') else 0\nopen('n', 'w').write(str(n + 1))"
+    )
+    stage.hooks("PreToolUse", stage.python("count", source))
+    with stage.running() as run:
+        for _ in range(5):
+            (stage.project / "n").unlink(missing_ok=True)
+            run.events([pre_tool_use(tool_use_id=f"toolu_{number}") for number in range(20)])
+            assert (stage.project / "n").read_text() == "20"
+
+
+# --- what a hook reads ------------------------------------------------------------------------------------
+
+VALUES = {
+    "s": 'text \u00fc "quoted" ${x}\n',
+    "n": 7,
+    "b": False,
+    "j": {"a": ["1", 2, {"b": None}]},
+    "v": "plain",
+}
+
+
+@pytest.mark.parametrize("name", sorted(event.FIELDS))
+@pytest.mark.parametrize("full", [True, False], ids=["all fields", "needed fields"])
+def test_the_servers_input_gives_a_hook_the_same_object_as_native_stdin(name: str, *, full: bool) -> None:
+    fields = [one for one in event.fields_of(name) if full or not one.optional]
+    native = {one.name: VALUES[one.form] for one in fields} | {"hook_event_name": name}
+    arguments = {
+        key: _as_the_client_fills(text, native) for key, text in event.mcp_input(name, ("user",)).items()
+    }
+    rebuilt = event.from_input(arguments)
+    assert rebuilt == native
+    assert list(rebuilt) == [one.name for one in fields]
+
+
+def _as_the_client_fills(text: str, stdin: dict[str, Any]) -> Any:
+    if not text.startswith("${"):
+        return text
+    value = stdin.get(text[2:-1], "")
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def test_a_warm_hooks_environment_is_the_sessions_not_the_servers() -> None:
+    base = {
+        "PATH": "/bin",
+        "CLAUDE_PLUGIN_ROOT": "/p",
+        "CLAUDE_CODE_SESSION_ID": "old",
+        "CLAUDE_EFFORT": "low",
+    }
+    env = environment.for_event(base, {"session_id": "new", "cwd": "/w", "effort": {"level": "high"}}, 42)
+    assert "CLAUDE_PLUGIN_ROOT" not in env
+    wanted = {"CLAUDE_CODE_SESSION_ID": "new", "CLAUDE_EFFORT": "high", "CLAUDE_PID": "42", "PWD": "/w"}
+    assert wanted.items() <= env.items()
+
+
+# --- who runs an event ------------------------------------------------------------------------------------
+
+
+def test_of_two_ways_to_one_event_only_the_first_runs_it(tmp_path: Path) -> None:
+    where = str(tmp_path / "alive")
+    assert claims.claim(where, "e", "server 1")
+    assert not claims.claim(where, "e", "cold")
+    assert claims.claim(where, "e", "cold")  # the same words again: a new event
+
+
+@pytest.mark.parametrize(
+    "stdin", [b"", b"null", b"[]", b'{"hook_event', b"\xff\xfe", b'{"hook_event_name": 3}', b"[" * 100_000]
+)
+def test_bad_stdin_lets_the_event_go_on_and_makes_a_guard_deny(tmp_path: Path, stdin: bytes) -> None:
+    stage = Stage(tmp_path)
+    for more, code in ([], 0), (["--only", "guard"], 2):
+        done = subprocess.run([*COLD, *more], input=stdin, env=stage.env, capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (code, b"")
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_the_cold_path_answers_from_a_deleted_folder_beside_hostile_modules(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    (stage.project / "json.py").write_text("raise SystemExit('hostile')")
+    stage.hooks("PreToolUse", "echo no >&2; exit 2")
+    given_event = stage.here(pre_tool_use()) | {"cwd": str(tmp_path / "gone")}
+    done = subprocess.run(
+        [*COLD, "--scopes", "local"],
+        input=event.to_stdin(given_event),
+        env=stage.env,
+        cwd=stage.project,
+        capture_output=True,
+        check=False,
+    )
+    assert json.loads(done.stdout)["hookSpecificOutput"]["permissionDecision"] == "deny"
+
+
+# --- the log ----------------------------------------------------------------------------------------------
+
+
+def _write(path: str, writer: int, count: int) -> None:
+    for number in range(count):
+        perflog.append(path, {"writer": writer, "number": number, "fill": "x" * 2000})
+
+
+def test_eight_writers_leave_every_line_whole(tmp_path: Path) -> None:
+    path = str(tmp_path / "log" / "hook_performance.jsonl")
+    started = [
+        multiprocessing.get_context("spawn").Process(target=_write, args=(path, n, 500)) for n in range(8)
+    ]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    assert {(row["writer"], row["number"]) for row in rows} == {(w, n) for w in range(8) for n in range(500)}
+
+
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "folder"])
+def test_a_log_that_is_no_file_of_ours_is_refused_and_the_answer_stands(tmp_path: Path, kind: str) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks("UserPromptSubmit", "echo kept")
+    path = stage.project / perflog.NAME
+    path.parent.mkdir(parents=True)
+    {"symlink": lambda: path.symlink_to("/dev/null"), "fifo": lambda: os.mkfifo(path), "folder": path.mkdir}[
+        kind
+    ]()
+    with stage.running() as run:
+        assert "kept" in run.event(prompt()).stdout
+    with pytest.raises(perflog.Unwritable):
+        perflog.append(str(path), {})
+
+
+def test_a_full_log_is_renamed_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perflog, "ROTATE_BYTES", 1000)
+    told: list[str] = []
+    path = str(tmp_path / "log.jsonl")
+    for number in range(100):
+        perflog.append(path, {"number": number}, told.append)
+    kept = [
+        json.loads(line)
+        for one in [*told, path]
+        if Path(one).exists()
+        for line in Path(one).read_text().splitlines()
+    ]
+    assert sorted(row["number"] for row in kept) == list(range(100))
+    assert told
+
+
+# --- the price of our own code ----------------------------------------------------------------------------
+
+DEAR = {
+    "asyncio",
+    "dataclasses",
+    "concurrent",
+    "tomllib",
+    "logging",
+    "pathlib",
+    "inspect",
+    "argparse",
+    "http",
+}
+
+
+def test_the_cold_path_imports_nothing_dear() -> None:
+    top = Path(fanout_hooks.__file__).parents[1]
+    code = f"import sys; sys.path.insert(0, {str(top)!r}); import fanout_hooks.cold; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert DEAR.isdisjoint(done.stdout.split())
+
+
+def test_the_loop_ends_with_its_work_even_when_nothing_else_is_due() -> None:
+    async def nothing() -> str:
+        return "done"
+
+    assert Loop().run(nothing()) == "done"
