@@ -1,6 +1,6 @@
 """Starts the daily report in a process of its own, which nobody waits for.
 
-Looked at after each PostToolUse, when the answer is out: the report is written at the first one after 24 hours.
+Looked at after each PostToolUse, when the answer is out: the first one after 24 hours starts it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ daily.write_daily(sys.argv[2])
 
 
 def write_report_when_due(project: str, now: float | None = None) -> subprocess.Popen[bytes] | None:
-    """Start the report's process when the file is a day old, or missing; return it for whoever wants to wait."""
+    """Start the report's process when the file is a day old or missing; return it for tests to wait."""
     now = time.time() if now is None else now
     if now - _tried.get(project, 0.0) < AGAIN_S or not _is_due(os.path.join(project, NAME), now):
         return None

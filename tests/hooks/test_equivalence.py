@@ -61,10 +61,8 @@ PIECES = (
     "import collections; print(collections.Counter(NAME).most_common(1))",
     "import hashlib; print(hashlib.sha256(NAME.encode()).hexdigest()[:8])",
     "import unicodedata; print(unicodedata.name('ü'), 'ü €')",
-    "print(json.dumps({'hookSpecificOutput': {'hookEventName': event['hook_event_name'],"
-    " 'additionalContext': NAME}}))",
-    "print(json.dumps({'hookSpecificOutput': {'hookEventName': 'PreToolUse',"
-    " 'permissionDecision': 'deny', 'permissionDecisionReason': NAME}}))",
+    "own = {'hookEventName': 'PreToolUse', 'additionalContext': NAME}\nsay(own)",
+    "own = {'permissionDecision': 'deny', 'hookEventName': 'PreToolUse'}\nsay(own)",
     "print(json.dumps({'decision': 'block', 'reason': NAME}))",
     "print('{not json')",
     "print(globals().get('event') is None)",
@@ -80,6 +78,9 @@ PIECES = (
     "x: int = N; print(__annotations__)",
     "import dataclasses\n@dataclasses.dataclass\nclass P:\n    n: int = N\nprint(P())",
 )
+
+
+SAY = "def say(own): print(json.dumps({'hookSpecificOutput': own}))\n"
 
 
 def programs(seed: int, count: int) -> Iterator[str]:
@@ -107,12 +108,6 @@ def _forget(stage: Stage) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _said(native: Native, event: Event, name: str) -> tuple[Any, ...]:
-    """Return what the client would make of a process."""
-    left = decide.Left(name, native.exit, native.stdout, native.stderr)
-    return tuple(decide.understand(left, event["hook_event_name"]))
 
 
 def _natives(stage: Stage, commands: list[str], event: Event) -> tuple[list[Native], dict[str, bytes]]:

@@ -259,9 +259,12 @@ def test_a_log_that_is_no_file_of_ours_is_refused_and_the_answer_stands(tmp_path
     stage.hooks("UserPromptSubmit", "echo kept")
     path = stage.project / perflog.NAME
     path.parent.mkdir(parents=True)
-    {"symlink": lambda: path.symlink_to("/dev/null"), "fifo": lambda: os.mkfifo(path), "folder": path.mkdir}[
-        kind
-    ]()
+    if kind == "symlink":
+        path.symlink_to("/dev/null")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
     with stage.running() as run:
         assert "kept" in run.event(prompt()).stdout
     with pytest.raises(perflog.Unwritable):
