@@ -80,7 +80,7 @@ EVENTS = st.sampled_from(
 HOOKS = st.dictionaries(EVENTS, st.lists(GROUPS, max_size=3), min_size=1)
 
 
-@rules(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@rules(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HOOKS, st.sampled_from([None, 2, 4, "\t"]), st.sampled_from(["fanout", ""]))
 def test_every_settings_file_is_adopted_validly_keeps_each_hook_once_and_comes_back(
     desk: Desk, hooks: dict[str, Any], indent: Any, server: str

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from fanout_hooks import claims, config, entries, hooks_object, launch, memory
@@ -86,6 +87,7 @@ MATCHERS = st.sampled_from(
 TOOLS = ("Bash", "BashOutput", "Edit", "Write", "Read", "Agent", "mcp__a__b", "NotebookEdit", "Grep")
 
 
+@rules(deadline=None)
 @given(st.lists(MATCHERS, min_size=1, max_size=4))
 def test_every_union_matches_what_one_of_its_matchers_does_and_nothing_else(matchers: list[str]) -> None:
     union = entries.union(matchers)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from fanout_hooks import settings
@@ -36,6 +37,7 @@ STYLES = st.sampled_from(
 HOOKS = {"Stop": [{"hooks": [{"type": "command", "command": 'echo "ä"'}]}]}
 
 
+@rules(deadline=None)
 @given(OBJECTS, STYLES)
 def test_of_every_file_everything_else_keeps_its_bytes_and_taking_out_gives_the_old_file(
     data: dict[str, Any], style: dict[str, Any]
@@ -47,6 +49,7 @@ def test_of_every_file_everything_else_keeps_its_bytes_and_taking_out_gives_the_
     assert settings.with_value(after, "hooks", None) == before
 
 
+@rules(deadline=None)
 @given(OBJECTS, VALUES, STYLES, st.integers(0, 4))
 def test_of_every_file_a_value_is_replaced_where_it_stands(
     data: dict[str, Any], old: Any, style: dict[str, Any], at: int
