@@ -34,12 +34,15 @@ def _borrow() -> Any:
     if first and os.path.abspath(first) == here:
         del sys.path[0]
     sys.path.insert(0, _OWN)
+    # The user's PYTHONDONTWRITEBYTECODE is about their folders; without a cache of ours each start compiles.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     try:
         import importlib.machinery
 
         from fanout_hooks import worker
     finally:
         sys.path.remove(_OWN)
+        sys.dont_write_bytecode = writes
     del importlib
     for name in [name for name in sys.modules if name.partition(".")[0] == "fanout_hooks"]:
         del sys.modules[name]

@@ -87,7 +87,8 @@ def programs(seed: int, count: int) -> Iterator[str]:
     """Generate hook programs, the same for the same seed."""
     chance = random.Random(seed)
     for number in range(count):
-        head = f"import json, os, sys\nNAME = 'hook{number}'\nN = {chance.randrange(PROGRAMS // AT_ONCE)}\nOWN = 'own_{number}.txt'\n"
+        names = f"NAME = 'hook{number}'\nN = {chance.randrange(6)}\nOWN = 'own_{number}.txt'\n"
+        head = f"import json, os, sys\n{names}{SAY}"
         pieces = chance.sample(PIECES, chance.randint(1, 6))
         yield head + "\n".join(pieces) + "\n"
 
