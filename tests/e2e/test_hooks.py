@@ -66,6 +66,12 @@ IN_ONE_SESSION = {
     "Stop": 1,
     "SessionEnd": 1,
 }
+NOT_AWAITED = {"CwdChanged", "InstructionsLoaded"}
+"""The client goes on beside their hooks and ends them with the session: how often they run is up to chance."""
+
+
+def awaited(names: list[str]) -> Counter[str]:
+    return Counter(name for name in names if name not in NOT_AWAITED)
 
 
 def a_session_with_every_event(client: Client, way: str) -> Hooked:
@@ -110,16 +116,18 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Hooked]:
 
 @pytest.mark.parametrize("way", ["warm", "cold"])
 def test_each_event_runs_its_hooks_once(sessions: dict[str, Hooked], way: str) -> None:
-    native, ours = Counter(sessions["native"].events()), Counter(sessions[way].events())
-    assert native.keys() >= IN_ONE_SESSION.keys() | {"PreCompact", "PostCompact"}
-    assert ours == native
-    assert len(sessions[way].log()) == sum(ours.values())
+    native, ours = sessions["native"].events(), sessions[way].events()
+    assert set(native) >= IN_ONE_SESSION.keys() | {"PreCompact", "PostCompact"}
+    assert awaited(ours) == awaited(native)
+    assert set(ours) == set(native)
+    assert awaited([record["phase"] for record in sessions[way].log()]) == awaited(ours)
 
 
 @pytest.mark.parametrize("way", ["warm", "cold"])
 def test_hooks_read_and_find_around_them_what_native_hooks_do(sessions: dict[str, Hooked], way: str) -> None:
     def records(hooked: Hooked) -> list[str]:
-        return "\n".join(sorted(comparable(record, hooked.client) for record in hooked.seen())).splitlines()
+        found = [one for one in hooked.seen() if one["event"]["hook_event_name"] not in NOT_AWAITED]
+        return "\n".join(sorted(comparable(one, hooked.client) for one in found)).splitlines()
 
     assert list(difflib.unified_diff(records(sessions["native"]), records(sessions[way]), n=0)) == []
 
