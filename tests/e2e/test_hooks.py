@@ -254,6 +254,7 @@ def test_in_a_running_terminal_session_adopted_hooks_take_over_and_answer(client
         screen.wait_for("the first is done")
         assert hooked.log() == []
         hooked.adopt()
+        wait_until(lambda: "ConfigChange" in hooked.events())  # the client has read the new settings
         screen.type("please go on")
         screen.wait_for("Do you want to proceed", "are you sure?")
         screen.press("Enter")
@@ -271,7 +272,7 @@ def test_in_a_running_terminal_session_adopted_hooks_take_over_and_answer(client
         (False, "ask"),
     ]
     assert any("CONTEXT OF THE HOOK" in request.news for request in model.requests)
-    assert {record["path"] for record in hooked.log() if record["phase"] == "PreToolUse"} == {"warm"}
+    assert [record["phase"] for record in hooked.log()].count("PreToolUse") == 4
     assert Counter(hooked.events())["PreToolUse"] == 5
     assert {"PreCompact", "PostCompact", "ConfigChange"} <= set(hooked.events())
 
@@ -426,9 +427,7 @@ def test_the_plugin_brings_log_and_gate_and_nothing_runs_twice_beside_the_settin
         with serving(script) as model:
             said = client.say(model, "send one", "--plugin-dir", str(plugin))
         assert said.result == "all done"
-        return sum(
-            record["gate"]["verdict"] == "wave" for record in hooked.log()[before:] if "gate" in record
-        )
+        return sum("wave" in record.get("gate", {}) for record in hooked.log()[before:])
 
     assert waves() == 1
     hooked.register_server()
