@@ -212,13 +212,21 @@ def _spent(running: Running) -> float:
     for own in running.house._interpreters.values():  # noqa: SLF001 - what it costs is inside
         assert own._process is not None  # noqa: SLF001
         for pid in (own._process.pid, *own._seats):  # noqa: SLF001
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = _about(pid, "stat").rpartition(")")[2].split()
             total += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return total
 
 
+def _about(pid: int, what: str) -> str:
+    """Return what the system says of a process; nothing when it has just been buried."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _memory_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    lines = _about(pid, "smaps_rollup").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
