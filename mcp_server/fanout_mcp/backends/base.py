@@ -27,7 +27,7 @@ class Backend(Protocol):
         """A cap of the backend's own (processes on this machine), None when only the user's cap counts."""
 
     def default_model(self, purpose: str) -> str | None:
-        """Return the model for a persona's name, or for `summary`, `review`, `explore`, `swarm`, `synthesis`."""
+        """Return the model for a persona, or for `summary`, `review`, `explore`, `swarm`, `synthesis`."""
 
     async def price(self, model: str | None) -> ModelPrice | None:
         """Return the price of a model, None when unknown; cached, never raises for want of a network."""

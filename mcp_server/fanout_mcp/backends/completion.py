@@ -26,11 +26,14 @@ MOST_TOKENS: Final = 100_000_000
 """A count above it is a defect of the provider, not a bill."""
 MOST_DOLLARS: Final = 1_000_000
 
+_DECODER: Final = json.JSONDecoder(parse_constant=lambda _: None)
+"""Made once: json.loads makes one a call when NaN is to be read otherwise."""
+
 
 def parse(text: str | bytes) -> Json:
     """Parse JSON from outside. Raises BadAnswer, also for nesting that exhausts the stack; NaN is null."""
     try:
-        return json.loads(text, parse_constant=lambda _: None)
+        return _DECODER.decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
     except (ValueError, RecursionError) as error:
         raise BadAnswer(f"The provider sent broken JSON ({type(error).__name__}).") from None
 

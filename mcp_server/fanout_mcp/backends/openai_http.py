@@ -10,8 +10,9 @@ Rules:
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -23,7 +24,7 @@ import httpx2
 
 from fanout_mcp.backends.completion import Completion, parse
 from fanout_mcp.backends.models import model_for
-from fanout_mcp.backends.pool import FastPool
+from fanout_mcp.backends.pool import KEEP_S, FastPool
 from fanout_mcp.backends.prices import Prices, kept_at, user_table
 from fanout_mcp.backends.refusals import error_in, refusal
 from fanout_mcp.backends.sse import EventStream
@@ -49,8 +50,8 @@ CALL_S: Final = 600.0
 """The end of a call that nobody else ends; callers bring a shorter deadline."""
 LIST_S: Final = 5.0
 
-TIMEOUT: Final = httpx2.Timeout(connect=10.0, read=300.0, write=30.0, pool=None)
-"""Reading waits long: models think before the first byte, and a local one loads itself."""
+CONNECT: Final = {"timeout": {"connect": 10.0}}
+"""Only connecting has a time of its own: models think long before the first byte, and a local one loads."""
 
 Body = dict[str, Json]
 
@@ -89,38 +90,46 @@ FOREIGN: Final[Mapping[str, type[BackendError]]] = {
     "DecodingError": BadAnswer,
     "LocalProtocolError": Rejected,
 }
-"""By name: the stock transport raises httpx2's classes, ours httpcore2's, and the names are the same."""
+"""By name: httpcore2 nests its classes otherwise than we do."""
 
-CORE_ERRORS: Final = (httpcore2.ProtocolError, httpcore2.NetworkError, httpcore2.TimeoutException)
+CORE_ERRORS: Final = (
+    httpcore2.ProtocolError,
+    httpcore2.NetworkError,
+    httpcore2.TimeoutException,
+    httpcore2.ProxyError,
+    httpcore2.UnsupportedProtocol,
+)
+
+JSON_BODY: Final = (b"Content-Type", b"application/json")
+Headers = Sequence[tuple[bytes, bytes]]
+Pool = FastPool | httpcore2.AsyncConnectionPool
+"""Of a base URL, or of a proxy."""
 
 
 @dataclass(slots=True)
 class HttpBackend:
-    """One transport for one base URL and key; calls share nothing but its idle connections."""
+    """One pool for one base URL and key; calls share nothing but its idle connections."""
 
     settings: Settings
-    transport: httpx2.AsyncBaseTransport = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    pool: Pool = field(repr=False)
+    headers: Headers = field(repr=False)
     name: str = "http"
     has_model: bool = True
     max_parallel: int | None = None
     prices: Prices = field(init=False, repr=False)
     _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
-    _completions: httpx2.URL = field(init=False, repr=False)
-    """Parsed once: parsing it for each call costs a fifth of the call's CPU."""
+    provider: str = field(init=False)
+    _completions: httpcore2.URL = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._completions = httpx2.URL(f"{self._url}/chat/completions")
+        self.provider = urlsplit(self._url).netloc
+        self._completions = core_url(f"{self._url}/chat/completions")
         folder = self.settings.config_dir
         self.prices = Prices(self._fetch_models, kept_at(folder, self._url), user_table(folder))
 
     @property
     def _url(self) -> str:
         return self.settings.base_url or ""
-
-    @property
-    def provider(self) -> str:
-        return urlsplit(self._url).netloc
 
     def default_model(self, purpose: str) -> str | None:
         """Return None where only the endpoint knows its models: `ask` then takes the first it lists."""
@@ -158,28 +167,31 @@ class HttpBackend:
     async def _send(self, job: Job, body: Body) -> Answer:
         with _Mapped(self.provider):
             async with self._open("POST", self._completions, body) as response:
-                if response.status_code != 200:
+                if response.status != 200:
                     raise await self._refusal(response)
-                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
                 if kind == "text/event-stream":
                     return await self._read_stream(job, response)
                 return self._read_whole(job, kind, await self._read(response, MAX_BYTES))
 
     @asynccontextmanager
     async def _open(
-        self, method: str, url: httpx2.URL, body: Body | None = None
-    ) -> AsyncIterator[httpx2.Response]:
-        # To the transport itself: of httpx2's client we would use nothing but its generators, which nobody
-        # closes when an answer is left in its middle.
-        extensions = {"timeout": TIMEOUT.as_dict()}
-        request = httpx2.Request(method, url, headers=self.headers, json=body, extensions=extensions)
-        response = await self.transport.handle_async_request(request)
+        self, method: str, url: httpcore2.URL, body: Body | None = None
+    ) -> AsyncIterator[httpcore2.Response]:
+        # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
+        # when an answer is left in its middle, and its objects, which cost more than all else of a call.
+        content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        sized = [] if body is None else [JSON_BODY, (b"Content-Length", b"%d" % len(content))]
+        request = httpcore2.Request(
+            method, url, headers=[*self.headers, *sized], content=content, extensions=CONNECT
+        )
+        response = await self.pool.handle_async_request(request)
         try:
             yield response
         finally:
-            await parts_of(response).aclose()
+            await response.aclose()
 
-    async def _read_stream(self, job: Job, response: httpx2.Response) -> Answer:
+    async def _read_stream(self, job: Job, response: httpcore2.Response) -> Answer:
         completion = Completion(self.provider, self.settings.api_key)
         events = EventStream()
         size = 0
@@ -203,8 +215,8 @@ class HttpBackend:
         completion.add(parse(body))
         return completion.answer(job, streamed=False)
 
-    async def _refusal(self, response: httpx2.Response) -> BackendError:
-        status = response.status_code
+    async def _refusal(self, response: httpcore2.Response) -> BackendError:
+        status = response.status
         text = b"" if status in {401, 403} else await self._read(response, MAX_ERROR_BYTES, cut=True)
         try:
             found = error_in(parse(text))
@@ -212,9 +224,9 @@ class HttpBackend:
             found = None
         is_page = text.lstrip()[:1] == b"<"
         message = found[1] if found else "" if is_page else text.decode("utf-8", "replace")
-        return refusal(status, message, self.provider, self.settings.api_key, response.headers)
+        return refusal(status, message, self.provider, self.settings.api_key, headers_of(response))
 
-    async def _read(self, response: httpx2.Response, most: int, *, cut: bool = False) -> bytes:
+    async def _read(self, response: httpcore2.Response, most: int, *, cut: bool = False) -> bytes:
         body = bytearray()
         async for part in parts_of(response):
             body += part
@@ -235,18 +247,28 @@ class HttpBackend:
     async def _fetch_models(self) -> Json:
         try:
             with anyio.fail_after(LIST_S), _Mapped(self.provider):
-                async with self._open("GET", httpx2.URL(f"{self._url}/models")) as response:
-                    if response.status_code != 200:
+                async with self._open("GET", core_url(f"{self._url}/models")) as response:
+                    if response.status != 200:
                         raise await self._refusal(response)
                     return parse(await self._read(response, MAX_LIST_BYTES))
         except TimeoutError:
             raise DeadlineExceeded(f"{self.provider} did not list its models in {LIST_S:g} s.") from None
 
 
-def parts_of(response: httpx2.Response) -> httpx2.AsyncByteStream:
-    if not isinstance(response.stream, httpx2.AsyncByteStream):
-        raise BadAnswer("The transport gave no stream.")
+def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:
+    if not isinstance(response.stream, AsyncIterable):
+        raise BadAnswer("The connection gave no stream.")
     return response.stream
+
+
+def headers_of(response: httpcore2.Response) -> dict[str, str]:
+    """Return its headers by lower-case name; of one sent twice, the last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+def core_url(text: str) -> httpcore2.URL:
+    url = httpx2.URL(text)  # it knows international names, and what must be escaped
+    return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 class _Mapped:
@@ -258,7 +280,7 @@ class _Mapped:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, (httpx2.HTTPError, httpx2.InvalidURL, *CORE_ERRORS)):
+        if not isinstance(error, CORE_ERRORS):
             return
         name = type(error).__name__
         leaf = FOREIGN.get(name, Unreachable)
@@ -304,21 +326,24 @@ def find_quirk(message: str, sent: Body) -> str | None:
 @asynccontextmanager
 async def open_http(settings: Settings) -> AsyncIterator[HttpBackend]:
     """Yield the backend with its client. Raises SettingsError for a key that no header can carry."""
-    host = httpx2.URL(settings.base_url or "").netloc.decode("ascii")
-    headers = {"Host": host, "Accept-Encoding": "identity", "User-Agent": "fanout", "X-Title": "fanout"}
+    base = settings.base_url or ""
+    headers = [
+        (b"Host", httpx2.URL(base).netloc),
+        (b"Accept-Encoding", b"identity"),
+        (b"User-Agent", b"fanout"),
+        (b"X-Title", b"fanout"),
+    ]
     if settings.api_key:
-        headers["Authorization"] = f"Bearer {_checked(settings.api_key)}"
+        headers.append((b"Authorization", b"Bearer " + _checked(settings.api_key).encode("ascii")))
     context = httpx2.create_ssl_context(trust_env=False)
     proxy = _proxy(settings)
-    transport: httpx2.AsyncBaseTransport = (
-        FastPool(context, max(1024, settings.max_parallel))
+    pool: Pool = (
+        FastPool(core_url(base).origin, context, max(1024, settings.max_parallel))
         if proxy is None
-        else httpx2.AsyncHTTPTransport(
-            verify=context, trust_env=False, proxy=proxy, limits=httpx2.Limits(keepalive_expiry=60.0)
-        )
+        else httpcore2.AsyncConnectionPool(ssl_context=context, proxy=proxy, keepalive_expiry=KEEP_S)
     )
-    async with transport:
-        yield HttpBackend(settings, transport, headers)
+    async with pool:
+        yield HttpBackend(settings, pool, headers)
 
 
 def _checked(key: str) -> str:
@@ -330,7 +355,7 @@ def _checked(key: str) -> str:
     return key
 
 
-def _proxy(settings: Settings) -> str | None:
+def _proxy(settings: Settings) -> httpcore2.Proxy | None:
     if urlsplit(settings.base_url or "").hostname in LOOPBACK_HOSTS:
         return None
     try:
@@ -338,4 +363,6 @@ def _proxy(settings: Settings) -> str | None:
     except (OSError, ValueError):
         return None  # settings.read has already said what is wrong with the file
     proxy = table.get("proxy")
-    return proxy if isinstance(proxy, str) and proxy else None
+    if not isinstance(proxy, str) or not proxy:
+        return None
+    return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)
