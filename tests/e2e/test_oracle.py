@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from e2e.client import Client, write_json
-from fakes.model import Call, Text, serving, turns
+from fakes.model import Call, Text, Turn, serving, turns
 from fakes.upstream import Rule, Upstream, until
 from fakes.upstream import serving as providing
 from fanout_mcp.types import Json
@@ -63,7 +63,7 @@ def test_the_verdict_reaches_the_model_as_compact_json(
 
 
 def test_wrong_arguments_come_back_as_a_sentence_that_helps(client: Client, server: list[str]) -> None:
-    calls = [[oracle(preset="quik")], [oracle(persona=["judge"])], [Text("I see")]]
+    calls: list[Turn] = [[oracle(preset="quik")], [oracle(persona=["judge"])], [Text("I see")]]
     with serving(turns(calls)) as model:
         client.say(model, "ask them", *server)
     preset, persona = model.last.tool_results

@@ -166,30 +166,26 @@ class HttpBackend:
 
     async def _send(self, job: Job, body: Body) -> Answer:
         with _Mapped(self.provider):
-            async with self._open("POST", self._completions, body) as response:
+            response = await self._open("POST", self._completions, body)
+            try:
                 if response.status != 200:
                     raise await self._refusal(response)
                 kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
                 if kind == "text/event-stream":
                     return await self._read_stream(job, response)
                 return self._read_whole(job, kind, await self._read(response, MAX_BYTES))
+            finally:
+                await response.aclose()
 
-    @asynccontextmanager
-    async def _open(
-        self, method: str, url: httpcore2.URL, body: Body | None = None
-    ) -> AsyncIterator[httpcore2.Response]:
+    async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
         # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
         # when an answer is left in its middle, and its objects, which cost more than all else of a call.
-        content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        content = b"" if body is None else json.dumps(body).encode()
         sized = [] if body is None else [JSON_BODY, (b"Content-Length", b"%d" % len(content))]
         request = httpcore2.Request(
             method, url, headers=[*self.headers, *sized], content=content, extensions=CONNECT
         )
-        response = await self.pool.handle_async_request(request)
-        try:
-            yield response
-        finally:
-            await response.aclose()
+        return await self.pool.handle_async_request(request)
 
     async def _read_stream(self, job: Job, response: httpcore2.Response) -> Answer:
         completion = Completion(self.provider, self.settings.api_key)
@@ -247,10 +243,13 @@ class HttpBackend:
     async def _fetch_models(self) -> Json:
         try:
             with anyio.fail_after(LIST_S), _Mapped(self.provider):
-                async with self._open("GET", core_url(f"{self._url}/models")) as response:
+                response = await self._open("GET", core_url(f"{self._url}/models"))
+                try:
                     if response.status != 200:
                         raise await self._refusal(response)
                     return parse(await self._read(response, MAX_LIST_BYTES))
+                finally:
+                    await response.aclose()
         except TimeoutError:
             raise DeadlineExceeded(f"{self.provider} did not list its models in {LIST_S:g} s.") from None
 

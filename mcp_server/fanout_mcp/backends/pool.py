@@ -9,9 +9,9 @@ connections. Foreign errors pass as they are: openai_http maps them by name.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import anyio
 import httpcore2
@@ -109,7 +109,8 @@ class _Body:
         self._pool = pool
         self._connection = connection
         self._response = response
-        self._parts = response.aiter_stream()
+        # Not through the response: that is one more generator for every part.
+        self._parts = cast("AsyncGenerator[bytes]", aiter(cast("AsyncIterable[bytes]", response.stream)))
         self._is_open = True
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -119,8 +120,10 @@ class _Body:
         if not self._is_open:
             return
         self._is_open = False
-        with anyio.move_on_after(CLOSE_S, shield=True):
+        try:
+            # Neither waits: what was not read to its end shields its own closing. When we are cancelled just
+            # here, the connection is not idle, and is closed below.
             await self._parts.aclose()
             await self._response.aclose()
-        with anyio.CancelScope(shield=True):
+        finally:
             await self._pool._put_back(self._connection)  # noqa: SLF001 - one idea, two classes

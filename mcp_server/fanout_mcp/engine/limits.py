@@ -14,8 +14,7 @@ never queues behind a review of five hundred.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 import anyio
 
@@ -39,17 +38,23 @@ class Limiter:
         self._cut_at: float | None = None
         self._waiting: OrderedDict[int, deque[anyio.Event]] = OrderedDict()
 
-    @asynccontextmanager
-    async def slot(self, run: int) -> AsyncIterator[None]:
-        """Hold one place, for the run with this number; waits for its turn and for the cool-down."""
-        await self._acquire(run)
+    async def acquire(self, run: int) -> float:
+        """Take one place for the run with this number, to be released; wait for its turn and the cool-down.
+
+        Returns the time.
+        """
+        await self._take_turn(run)
         try:
-            while anyio.current_time() < self.cool_until:  # noqa: ASYNC110 - moved on while we sleep, it is a time
+            while (now := anyio.current_time()) < self.cool_until:  # noqa: ASYNC110 - a time, moved on while we sleep
                 await anyio.sleep_until(self.cool_until)
-            yield
-        finally:
-            self.in_flight -= 1
-            self._serve()
+        except BaseException:
+            self.release()
+            raise
+        return now
+
+    def release(self) -> None:
+        self.in_flight -= 1
+        self._serve()
 
     def succeeded(self, started: float, ended: float) -> None:
         self.durations.append(ended - started)
@@ -66,7 +71,7 @@ class Limiter:
             self.limit = max(1.0, min(self.limit, self.in_flight) * CUT)
             self._cut_at = now
 
-    async def _acquire(self, run: int) -> None:
+    async def _take_turn(self, run: int) -> None:
         if self._cut_at is not None and anyio.current_time() - self._cut_at >= FORGOTTEN_S:
             self.limit, self._cut_at = float(self.cap), None
             self._serve()
@@ -79,8 +84,7 @@ class Limiter:
             await turn.wait()
         except BaseException:
             if turn.is_set():  # served and cancelled at once: pass the place on
-                self.in_flight -= 1
-                self._serve()
+                self.release()
             else:
                 self._leave(run, turn)
             raise

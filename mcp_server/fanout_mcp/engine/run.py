@@ -184,8 +184,11 @@ class _Attempts:
     async def until_settled(self) -> Answer | BackendError:
         limiter = self.run.limits.of(self.job.provider)
         while True:
-            async with limiter.slot(self.run.number):
-                result = await self._try(limiter)
+            began = await limiter.acquire(self.run.number)
+            try:
+                result = await self._try(limiter, began)
+            finally:
+                limiter.release()
             if isinstance(result, Answer):
                 return result
             left = retry.budget(self.run.calls - self.run.retries) - self.run.retries
@@ -198,8 +201,7 @@ class _Attempts:
                     self.run.retries += counted
                     await anyio.sleep(wait_s)
 
-    async def _try(self, limiter: Limiter) -> Answer | BackendError:
-        began = anyio.current_time()
+    async def _try(self, limiter: Limiter, began: float) -> Answer | BackendError:
         self.tries += 1
         result = await self._call_or_hedge(limiter)
         if isinstance(result, Answer):
