@@ -24,7 +24,7 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
@@ -172,7 +172,8 @@ def _nested(definitions: list[tuple[Node, str, str]], data: bytes, language: Lan
         if (start, name) in seen:
             continue
         seen.add((start, name))
-        while open_ones and open_ones[-1][0] <= start:
+        # `const A, B = 1, 2` is one statement with two names: neither stands in the other.
+        while open_ones and (open_ones[-1][0] <= start or (kind == "constant" and open_ones[-1][0] == end)):
             open_ones.pop()
         symbols.append(_symbol((node, kind, name), open_ones, data, source, language))
         open_ones.append((end, name, kind in _CALLABLE or bool(open_ones and open_ones[-1][2])))
@@ -232,9 +233,8 @@ def _signature(node: Node, body: Node | None, data: bytes) -> str:
         raw = data[node.start_byte : min(_head_end(body), longest)]
     else:
         raw = data[node.start_byte : min(node.end_byte, longest)].split(b"{", 1)[0]
-    text = (
-        _BLANKS.sub(" ", raw.decode("utf-8", "replace")).strip().rstrip("{:;= ").removesuffix("=>").rstrip()
-    )
+    text = _BLANKS.sub(" ", raw.decode("utf-8", "replace")).strip()
+    text = text.rstrip("{:;= ").removesuffix("=>").rstrip()
     return text if len(text) <= LONGEST_SIGNATURE else text[: LONGEST_SIGNATURE - 1] + "…"
 
 

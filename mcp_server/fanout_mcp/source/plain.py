@@ -73,11 +73,17 @@ def _keys(kind: str, text: str) -> Places:
             keys.setdefault(next(group for group in match.groups() if group), number)
     wanted = _top_level(kind, text)
     if wanted is not None:
-        keys = {key: line for key, line in keys.items() if key in wanted}
+        keys = {key: keys.get(key) or _line_of(key, text) for key in wanted[:MOST_KEYS]}
     return list(keys.items())[:MOST_KEYS]
 
 
-def _top_level(kind: str, text: str) -> set[str] | None:
+def _line_of(key: str, text: str) -> int:
+    """Find a JSON key that begins no line of its own: in a compact file several share one."""
+    match = re.search(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
+    return text.count("\n", 0, match.start()) + 1 if match else 1
+
+
+def _top_level(kind: str, text: str) -> list[str] | None:
     """JSON has no line that says how deep it is; None when it can't be parsed."""
     if kind != "JSON":
         return None
@@ -85,7 +91,7 @@ def _top_level(kind: str, text: str) -> set[str] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return set(value) if isinstance(value, dict) else set()
+    return list(value) if isinstance(value, dict) else []
 
 
 def _described(kind: str, text: str) -> str:

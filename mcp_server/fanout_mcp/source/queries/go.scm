@@ -2,4 +2,9 @@
 (method_declaration name: (field_identifier) @name) @method
 (type_spec name: (type_identifier) @name) @type
 (type_alias name: (type_identifier) @name) @type
+(method_elem name: (field_identifier) @name) @method
+(source_file (const_declaration (const_spec (identifier) @name) @constant) (#match? @name "^[A-Z]"))
+(source_file (var_declaration (var_spec (identifier) @name) @constant) (#match? @name "^[A-Z]"))
+(source_file (var_declaration
+  (var_spec_list (var_spec (identifier) @name) @constant)) (#match? @name "^[A-Z]"))
 (import_spec path: (_) @import)

@@ -1,0 +1,362 @@
+"""Outlines: what a file defines, in every language, with its lines; what only looks like a definition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fanout_mcp.source.languages import LANGUAGES, language_of
+from fanout_mcp.source.outline import Outline, as_json, from_json, outline_path, outline_text
+
+PYTHON = '''\
+"""Carts. They hold things."""
+import decimal
+from shop.money import Money
+
+@dataclass
+class Cart(Base):
+    """What a customer takes."""
+
+    def total(self, rate: float = 0.2) -> Money:
+        def add(one): ...
+
+async def fetch(url: str): ...
+
+if __name__ == "__main__":
+    fetch("x")
+'''
+JAVASCRIPT = """\
+// Carts.
+const money = require('./money')
+import { stock } from './stock.js'
+class Cart extends Base {
+  #secret() {}
+  get total() { return 1 }
+  later = () => 2
+}
+exports.open = function (id) { return id }
+Cart.prototype.close = function close() {}
+const sum = (a, b) => a + b
+function* walk() {}
+export const api = { list() {}, drop: () => 0 };
+[1].map(function (x) { return x })
+"""
+TYPESCRIPT = """\
+import type { Money } from "./money";
+export interface Line { price(): Money; count: number }
+export type Id = string | number;
+export enum Size { S, L }
+export abstract class Cart<T> { abstract total(): Money; private drop(id: Id): void {} }
+namespace Shop { export function open(): void {} }
+export const LIMIT: number = 3;
+declare function later(x: number): string;
+"""
+TSX = """\
+import React from "react";
+export const Button = (props: Props) => <button>{props.label}</button>;
+export function Page(): JSX.Element { return <Button label="x" />; }
+"""
+GO = """\
+// Package shop sells.
+package shop
+
+import "fmt"
+
+// Cart holds.
+type Cart struct{ lines []Line }
+
+func (c *Cart) Total() int { return 0 }
+
+type Seller interface {
+	Sell(id int) error
+}
+
+const Most, least = 9, 1
+
+var (
+	Open  bool
+	count int
+)
+
+func main() {
+	const Inner = 1
+}
+"""
+RUST = """\
+//! Carts.
+use std::fmt::Debug;
+
+pub const MOST: usize = 9;
+
+/// Holds things.
+pub struct Cart<'a> { lines: &'a str }
+
+impl<'a> Cart<'a> {
+    pub fn total(&self) -> u32 { 0 }
+}
+
+trait Sell { fn sell(&self); }
+enum Size { S, L }
+macro_rules! cart { () => {}; }
+mod inner { pub(crate) fn open() {} }
+type Id = u32;
+"""
+JAVA = """\
+package shop;
+import java.util.List;
+/** Holds. */
+public class Cart extends Base {
+    public Cart(int id) { }
+    private int count() { return 0; }
+    interface Line { int price(); }
+    enum Size { S, L }
+}
+record Point(int x, int y) { }
+"""
+C = """\
+#include <stdio.h>
+#include "shop.h"
+struct cart { int lines; };
+typedef struct { int x; } point;
+enum size { S, L };
+static int count(const struct cart *c) { return 0; }
+int *total(void) { return 0; }
+#define TWICE(x) ((x) * 2)
+"""
+CPP = """\
+#include <vector>
+namespace shop {
+template <typename T> class Cart {
+ public:
+  Cart();
+  int total() const { return 0; }
+};
+enum class Size { S, L };
+}
+int shop::open(int id) { return id; }
+"""
+C_SHARP = """\
+using System.Linq;
+namespace Shop {
+    public interface ILine { int Price(); }
+    public class Cart : Base {
+        public Cart(int id) { }
+        private int Count() { return 0; }
+        public int Total { get; set; }
+    }
+    public enum Size { S, L }
+    public record Point(int X, int Y);
+}
+"""
+RUBY = """\
+# Carts.
+require 'money'
+module Shop
+  class Cart < Base
+    def total(rate = 0.2)
+    end
+    def self.open(id)
+    end
+  end
+end
+"""
+PHP = """\
+<?php
+namespace Shop;
+use Shop\\Money;
+interface Line { public function price(): int; }
+trait Sells { function sell() {} }
+abstract class Cart extends Base {
+    public function total(float $rate = 0.2): int { return 0; }
+}
+enum Size { case S; }
+function open(int $id) {}
+"""
+BASH = """\
+#!/bin/bash
+# Opens the shop.
+source ./money.sh
+open_shop() {
+  echo open
+}
+function close_shop { echo closed; }
+"""
+
+TABLE = [
+    ("a.py", PYTHON, "6 class Cart, 9 method Cart.total, 10 function Cart.total.add, 12 function fetch"),
+    (
+        "a.js",
+        JAVASCRIPT,
+        (
+            "4 class Cart, 5 method Cart.#secret, 6 method Cart.total, 7 method Cart.later, "
+            "9 function exports.open, 10 function Cart.prototype.close, 11 function sum, 12 function walk, "
+            "13 constant api, 13 method api.list, 13 method api.drop"
+        ),
+    ),
+    (
+        "a.ts",
+        TYPESCRIPT,
+        (
+            "2 interface Line, 2 method Line.price, 3 type Id, 4 enum Size, 5 class Cart, 5 method Cart.total, "
+            "5 method Cart.drop, 6 namespace Shop, 6 function Shop.open, 7 constant LIMIT, 8 function later"
+        ),
+    ),
+    ("a.tsx", TSX, "2 function Button, 3 function Page"),
+    (
+        "a.go",
+        GO,
+        (
+            "7 type Cart, 9 method Total, 11 type Seller, 12 method Seller.Sell, 15 constant Most, "
+            "18 constant Open, 22 function main"
+        ),
+    ),
+    (
+        "a.rs",
+        RUST,
+        (
+            "4 constant MOST, 7 struct Cart, 9 impl Cart<'a>, 10 method Cart<'a>.total, 13 trait Sell, "
+            "13 method Sell.sell, 14 enum Size, 15 macro cart, "
+            "16 module inner, 16 method inner.open, 17 type Id"
+        ),
+    ),
+    (
+        "A.java",
+        JAVA,
+        (
+            "4 class Cart, 5 constructor Cart.Cart, 6 method Cart.count, 7 interface Cart.Line, "
+            "7 method Cart.Line.price, 8 enum Cart.Size, 10 record Point"
+        ),
+    ),
+    ("a.c", C, "3 struct cart, 4 type point, 5 enum size, 6 function count, 7 function total, 8 macro TWICE"),
+    (
+        "a.cc",
+        CPP,
+        (
+            "2 namespace shop, 3 class shop.Cart, 5 method shop.Cart.Cart, 6 method shop.Cart.total, "
+            "8 enum shop.Size, 10 function shop::open"
+        ),
+    ),
+    (
+        "a.cs",
+        C_SHARP,
+        (
+            "2 namespace Shop, 3 interface Shop.ILine, 3 method Shop.ILine.Price, 4 class Shop.Cart, "
+            "5 constructor Shop.Cart.Cart, 6 method Shop.Cart.Count, 7 property Shop.Cart.Total, "
+            "9 enum Shop.Size, 10 record Shop.Point"
+        ),
+    ),
+    ("a.rb", RUBY, "3 module Shop, 4 class Shop.Cart, 5 method Shop.Cart.total, 7 method Shop.Cart.open"),
+    (
+        "a.php",
+        PHP,
+        (
+            "4 interface Line, 4 method Line.price, 5 trait Sells, 5 method Sells.sell, 6 class Cart, "
+            "7 method Cart.total, 9 enum Size, 10 function open"
+        ),
+    ),
+    ("a.sh", BASH, "4 function open_shop, 7 function close_shop"),
+]
+
+
+def told(outline: Outline) -> str:
+    return ", ".join(
+        f"{one.line} {one.kind} {'.'.join(filter(None, (one.parent, one.name)))}" for one in outline.symbols
+    )
+
+
+@pytest.mark.parametrize(("path", "text", "wanted"), TABLE, ids=[row[0] for row in TABLE])
+def test_every_definition_is_found_with_its_line_kind_and_holder(path: str, text: str, wanted: str) -> None:
+    outline = outline_text(path, text)
+    assert told(outline) == wanted
+    assert not any("syntax" in note for note in outline.notes)
+
+
+def test_every_language_is_in_the_table() -> None:
+    assert {language_of(path) for path, _, _ in TABLE} == set(LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wanted"),
+    [
+        ("a.py", PYTHON, ("decimal", "shop.money.Money")),
+        ("a.js", JAVASCRIPT, ("./money", "./stock.js")),
+        ("a.go", GO, ("fmt",)),
+        ("a.rs", RUST, ("std::fmt::Debug",)),
+        ("A.java", JAVA, ("java.util.List",)),
+        ("a.c", C, ("stdio.h", "shop.h")),
+        ("a.cs", C_SHARP, ("System.Linq",)),
+        ("a.rb", RUBY, ("money",)),
+        ("a.php", PHP, ("Shop\\Money",)),
+        ("a.sh", BASH, ("./money.sh",)),
+    ],
+)
+def test_imports_are_names_without_quotes_and_keywords(path: str, text: str, wanted: tuple[str, ...]) -> None:
+    assert outline_text(path, text).imports == wanted
+
+
+def test_what_python_keeps_private_or_inside_a_function_is_told_apart() -> None:
+    outline = outline_text("a.py", PYTHON + "class _Own:\n    def shown(self): ...\n")
+    public = [one.name for one in outline.symbols if one.public and not one.in_function]
+    assert public == ["Cart", "total", "fetch", "shown"]
+    assert [one.name for one in outline.symbols if one.in_function] == ["add"]
+
+
+def test_go_names_what_it_exports_by_their_first_letter() -> None:
+    public = [one.name for one in outline_text("a.go", GO).symbols if one.public]
+    assert public == ["Cart", "Total", "Seller", "Sell", "Most", "Open"]
+
+
+def test_two_names_of_one_statement_stand_beside_each_other() -> None:
+    assert told(outline_text("a.go", "package a\n\nvar A, B int\n")) == "3 constant A, 3 constant B"
+
+
+def test_the_file_s_own_words_and_where_it_starts_are_found() -> None:
+    outline = outline_text("a.py", PYTHON)
+    assert (outline.doc, outline.entry) == ("Carts.", 14)
+    cart = outline.symbols[0]
+    assert (cart.signature, cart.doc, cart.end_line) == ("class Cart(Base)", "What a customer takes.", 10)
+
+
+def test_a_signature_holds_no_body_and_no_secret() -> None:
+    key = "ghp_" + "a1B2" * 9
+    outline = outline_text("a.py", f'def open(key="{key}"):\n    return key\n')
+    assert key not in str(outline)
+    assert outline.symbols[0].signature.startswith("def open(key=")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wanted"),
+    [
+        ("a.md", "# Shop\n\nSells.\n\n## Cart\n", "1 heading # Shop, 5 heading ## Cart"),
+        ("a.toml", "[shop]\nname = 1\n", "1 key shop, 2 key name"),
+        ("a.json", '{"shop": {"name": 1}, "cart": 2}\n', "1 key shop, 1 key cart"),
+        ("a.json", '{\n  "shop": {"cart": 1},\n  "cart": 2\n}\n', "2 key shop, 3 key cart"),
+        ("a.yml", "shop:\n  name: 1\ncart: 2\n", "1 key shop, 3 key cart"),
+        ("NOTES", "anything\n", ""),
+    ],
+)
+def test_documents_and_configuration_are_told_by_headings_and_keys(path: str, text: str, wanted: str) -> None:
+    assert told(outline_text(path, text)) == wanted
+
+
+def test_broken_syntax_is_said_and_what_is_whole_is_still_found() -> None:
+    outline = outline_text("a.py", "def whole(): ...\n\ndef broken(:\n")
+    assert outline.symbols[0].name == "whole"
+    assert any("did not understand" in note for note in outline.notes)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "\ufeff", "def f():\r\n    pass\r\n"])
+def test_hardly_anything_is_an_outline_too(text: str) -> None:
+    assert outline_text("a.py", text).skipped == ""
+
+
+def test_an_outline_survives_the_way_out_of_a_worker() -> None:
+    outline = outline_text("a.go", GO)
+    assert from_json(as_json(outline)) == outline
+
+
+def test_a_pathological_file_is_refused_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("(" * 100_000)
+    assert outline_path(tmp_path, "a.py").skipped
+    assert not outline_path(tmp_path, "a.py").symbols
