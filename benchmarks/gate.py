@@ -24,6 +24,7 @@ from fanout_mcp.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import play
+from gate.unseen import second_of, unseen
 
 EVENTS = 300
 TIMES = 200
@@ -35,6 +36,7 @@ ALLOWED_MS = 5.0
 def run() -> Iterable[Row]:
     """Return every figure of the gate."""
     yield from verdicts()
+    yield from on_unseen()
     yield from in_company()
 
 
@@ -63,6 +65,23 @@ def verdicts() -> Iterator[Row]:
 def _hits(scenario: Scenario) -> int:
     told = zip(play(scenario), scenario.steps, strict=True)
     return sum(back and step.denied for back, step in told)
+
+
+def on_unseen() -> Iterator[Row]:
+    """Judge the pairs that were written before the rules were read; those the rules were mended on apart."""
+    for mended, half in ((False, "held out"), (True, "mended on")):
+        judged = [(pair.needless, second_of(pair)) for pair in unseen() if pair.mended == mended]
+        false = sum(verdict.kind == "deny" for needless, verdict in judged if not needless)
+        sent_back = [verdict.kind == "deny" for needless, verdict in judged if needless]
+        legitimate = len(judged) - len(sent_back)
+        yield Row(f"{half}: false denials, {legitimate} legitimate pairs", str(false), "", "0", false == 0)
+        yield Row(
+            f"{half}: needless pairs sent back",
+            f"{sum(sent_back)} of {len(sent_back)}",
+            "",
+            "every one",
+            all(sent_back),
+        )
 
 
 def strict_table() -> list[bool]:

@@ -10,7 +10,8 @@ A call depends when one of these holds, tried in this order (the words stand in 
    that one contain counts too, unless the two tasks are alike: then they could have gone together;
 5. the earlier agent didn't get to its end, or this is the same task: a second attempt;
 6. the earlier agent changed something, and this one works on the same, checks it, or stands on it;
-7. it changes or decides what the earlier agent looked into.
+7. it changes or decides what the earlier agent looked into;
+8. nothing shows that both are parts of one request (depend_parts.py).
 
 When in doubt the answer is yes: a needless sequence costs seconds, a wrong block costs trust.
 """
@@ -20,15 +21,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 from fanout_hooks import depend_words as words
+from fanout_hooks.depend_parts import are_alike, could_go_together
+from fanout_hooks.depend_text import (
+    COMMON,
+    GENERAL,
+    WORD,
+    Earlier,
+    content,
+    folded,
+    is_general,
+    prompt_of,
+    shown,
+    spaced,
+    stands_in,
+    stem,
+)
 
 SHORT_ANSWER = 400
 """An answer this short that speaks of failure is one; in a long one it is a finding."""
-ALIKE = 0.5
-"""The share of words that the first sentences of two tasks of one kind have in common."""
+UNUSUAL = 5
+"""So many letters."""
 UNUSUAL_WORDS = 2
+"""Two tasks of one form may share one word by chance; others don't, nor does the name of a task."""
 PHRASE = 5
 """So many words in a row are no chance."""
 
@@ -48,22 +64,6 @@ QUOTED = re.compile(
     r"|「([^」\n]{2,200})」|(?<!\w)'([^'\n]{4,200})'(?!\w)"
 )
 PROPER_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{3,}\w*\b")
-WORD = re.compile(r"[^\W\d_]+")
-CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]+")
-UNIT = re.compile(r"(?<=\d)(?=(?:ms|s|min|h|kb|mb|gb|px|x)\b)|(?<=\d)(?=%)", re.IGNORECASE)
-SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
-
-
-class Earlier(NamedTuple):
-    """An agent that ran before."""
-
-    task: str
-    """Its description, a line break, its prompt."""
-    answer: str = ""
-    kind: str = ""
-    """Its subagent_type."""
-    seen: str = ""
-    """What other tools showed since."""
 
 
 def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
@@ -72,57 +72,62 @@ def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
     `known` is what stood before any agent ran: the human's prompt. `told` is what agents before
     `earlier` said.
     """
+    alike = are_alike(task, earlier.task)
     if words.SAYS_SO.search(task):
         return "it says so"
-    if words.ONE_BY_ONE.search(known):
+    if words.ONE_BY_ONE.search(known) or (not alike and words.AND_THEN_IT.search(known)):
         return "the user asked for an order"
-    if match := words.REFERS_BACK.search(task) or words.ELSEWHERE_REFERS_BACK.search(task):
-        return f"it refers back ({_shown(match.group())})"
-    if words.FOUND.search(words.REPORT_WHAT_IS_FOUND.sub(" ", task)):
-        return "it refers back (found)"
+    if phrase := _refers_back(task, earlier.task):
+        return f"it refers back ({shown(phrase)})"
     before = f"{known}\n{earlier.task}"
-    alike = are_alike(task, earlier.task)
     answers = f"{earlier.answer}\n{earlier.seen}"
-    if name := _named_by_answers_alone(task, answers, before) or (
-        "" if alike else _named_by_answers_alone(task, told, before)
+    if name := _named_by_answers_alone(task, answers, before, alike=alike) or (
+        "" if alike else _named_by_answers_alone(task, told, before, alike=True)
     ):
-        return f"it names what an earlier answer says ({_shown(name)})"
+        return f"it names what an earlier answer says ({shown(name)})"
     if _is_another_attempt(task, earlier):
         return "the earlier agent did not finish this"
     if reason := _stands_on_changes(task, earlier, alike=alike) or _acts_on_what_was_read(task, earlier):
         return reason
-    return "its language is not read here" if words.UNREAD_SCRIPT.search(task) else ""
+    if words.UNREAD_SCRIPT.search(task):
+        return "its language is not read here"
+    return (
+        "" if could_go_together(task, earlier.task, known) else "nothing shows that the two are of one kind"
+    )
 
 
-def are_alike(task: str, other: str) -> bool:
-    """Say whether two tasks are one kind of work on two things: the same verb, and most words in common."""
-    one, two = _opening(task), _opening(other)
-    if not one or not two or one[0] != two[0]:
-        return False
-    both = set(one) & set(two)
-    return len(both) >= ALIKE * len(set(one) | set(two))
+def _refers_back(task: str, other: str) -> str:
+    """Return the phrase that refers back; what the earlier task says too is the form of both."""
+    same = folded(other)
+    for rule in (words.REFERS_BACK, words.ELSEWHERE_REFERS_BACK):
+        for match in rule.finditer(task):
+            if not stands_in(folded(match.group()), same):
+                return match.group()
+    found = words.FOUND.search(words.REPORT_WHAT_IS_FOUND.sub(" ", task))
+    return found.group() if found and not words.FOUND.search(other) else ""
 
 
 # --- what the answers alone contain ------------------------------------------------------------------------
 
 
-def _named_by_answers_alone(task: str, answers: str, known: str) -> str:
-    answer_text, known_text = _folded(answers), _folded(known)
+def _named_by_answers_alone(task: str, answers: str, known: str, *, alike: bool) -> str:
+    answer_text, known_text = folded(answers), folded(known)
     if not answer_text:
         return ""
 
     def is_news(name: str) -> bool:
-        return _stands_in(name, answer_text) and not _stands_in(name, known_text)
+        return stands_in(name, answer_text) and not stands_in(name, known_text)
 
-    for name in _names(_spaced(task)):
-        folded = _folded(name)
-        if len(folded) > 1 and is_news(folded):
+    for name in _names(spaced(task)):
+        low = folded(name)
+        if len(low) > 1 and is_news(low):
             return name
-    prompt = task.partition("\n")[2] or task
-    unusual = sorted({word for word in _content(prompt, _GENERAL) if len(word) >= 5 and is_news(word)})
-    if len(unusual) >= UNUSUAL_WORDS:
+    prompt, name = prompt_of(task), task.partition("\n")[0]
+    unusual = sorted({word for word in content(prompt, GENERAL) if len(word) >= UNUSUAL and is_news(word)})
+    subject = [word for word in unusual if stands_in(word, folded(name))]
+    if len(unusual) >= UNUSUAL_WORDS or subject or (unusual and not alike):
         return ", ".join(unusual)
-    return next((phrase for phrase in _phrases(_folded(prompt)) if is_news(phrase)), "")
+    return next((phrase for phrase in _phrases(folded(prompt)) if is_news(phrase)), "")
 
 
 def _names(task: str) -> list[str]:
@@ -140,14 +145,14 @@ def _names(task: str) -> list[str]:
 
 def _is_plain(name: str) -> bool:
     parts = WORD.findall(name)
-    return bool(parts) and all(map(_is_general, parts))
+    return bool(parts) and all(map(is_general, parts))
 
 
 def _phrases(text: str) -> Iterator[str]:
     """Every run of words that holds something particular: pairs that mean something, and longer runs."""
     found = text.split()
     for pair in pairwise(found):
-        if all(part.isalpha() and part not in _COMMON for part in pair) and not all(map(_is_general, pair)):
+        if all(part.isalpha() and part not in COMMON for part in pair) and not all(map(is_general, pair)):
             yield " ".join(pair)
     for start in range(len(found) - PHRASE + 1):
         run = " ".join(found[start : start + PHRASE])
@@ -155,24 +160,11 @@ def _phrases(text: str) -> Iterator[str]:
             yield run
 
 
-def _stands_in(name: str, text: str) -> bool:
-    """Whole words only: `42` is not in `1423`, `auth` not in `author`."""
-    at = text.find(name)
-    while at >= 0:
-        end = at + len(name)
-        if not (text[at - 1 : at].isalnum() and name[0].isalnum()) and not (
-            text[end : end + 1].isalnum() and name[-1].isalnum()
-        ):
-            return True
-        at = text.find(name, at + 1)
-    return False
-
-
 # --- what the earlier agent did ----------------------------------------------------------------------------
 
 
 def _is_another_attempt(task: str, earlier: Earlier) -> bool:
-    if _folded(task) == _folded(earlier.task):
+    if folded(task) == folded(earlier.task):
         return True
     return len(earlier.answer) <= SHORT_ANSWER and bool(words.DID_NOT_FINISH.search(earlier.answer))
 
@@ -181,8 +173,8 @@ def _stands_on_changes(task: str, earlier: Earlier, *, alike: bool) -> str:
     reads_only = earlier.kind.lower() in words.READS_ONLY or words.WRITES_NOTHING.search(earlier.task)
     if reads_only or not words.CHANGES.search(earlier.task):
         return ""
-    if name := _shared_name(task, earlier.task):
-        return f"both work on {_shown(name)}, which the earlier agent changed"
+    if (name := _shared_name(task, earlier.task)) and not (alike and _have_own_files(task, earlier.task)):
+        return f"both work on {shown(name)}, which the earlier agent changed"
     if alike:
         return ""
     if words.CHECKS.search(task):
@@ -208,9 +200,15 @@ def _acts_on_what_was_read(task: str, earlier: Earlier) -> str:
     return ""
 
 
+def _have_own_files(task: str, other: str) -> bool:
+    """Say whether each names a file or folder of its own: what they share is then what both go by."""
+    mine, theirs = set(PATH.findall(spaced(task))), set(PATH.findall(spaced(other)))
+    return bool(mine - theirs) and bool(theirs - mine)
+
+
 def _shared_name(task: str, other: str) -> str:
     """Return a path, identifier or quoted phrase that stands in both; a folder shares what is below it."""
-    mine, theirs = _names(_spaced(task)), _names(_spaced(other))
+    mine, theirs = _names(spaced(task)), _names(spaced(other))
     for name in mine:
         for own in theirs:
             if name == own or name.startswith(own + "/") or own.startswith(name + "/"):
@@ -219,52 +217,6 @@ def _shared_name(task: str, other: str) -> str:
 
 
 def _shared_subject(task: str, other: str) -> str:
-    mine = {_stem(word): word for word in _content(task, _COMMON)}
-    theirs = {_stem(word) for word in _content(other, _COMMON)}
+    mine = {stem(word): word for word in content(task, COMMON)}
+    theirs = {stem(word) for word in content(other, COMMON)}
     return next((word for stem, word in sorted(mine.items()) if stem in theirs), "")
-
-
-# --- words -------------------------------------------------------------------------------------------------
-
-
-def _content(text: str, but: frozenset[str]) -> list[str]:
-    """Return the words that say what a text is about: all but some, however inflected."""
-    found = (word.casefold() for word in WORD.findall(_spaced(text)))
-    return [word for word in found if len(word) >= 3 and word not in but and _stem(word) not in but]
-
-
-def _is_general(word: str) -> bool:
-    folded = word.casefold()
-    return len(folded) < 2 or folded in _GENERAL or _stem(folded) in _GENERAL
-
-
-def _stem(word: str) -> str:
-    """Cut what inflects: `caching`, `cached` and `caches` are one word."""
-    for ending in ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "er", "es", "e", "s", "y"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
-
-
-_COMMON = words.COMMON | frozenset(map(_stem, words.COMMON))
-_GENERAL = words.GENERAL | frozenset(map(_stem, words.GENERAL))
-
-
-def _opening(task: str) -> list[str]:
-    """Return the words of the first sentence of the prompt."""
-    prompt = (task.partition("\n")[2] or task).strip()
-    return [word.casefold() for word in WORD.findall(SENTENCE_END.split(prompt, maxsplit=1)[0])]
-
-
-def _spaced(text: str) -> str:
-    """Set Chinese and Japanese apart from Latin names, and numbers from their units."""
-    return UNIT.sub(" ", CJK.sub(r" \g<0> ", text))
-
-
-def _folded(text: str) -> str:
-    return re.sub(r"(?<=\d),(?=\d)", "", " ".join(_spaced(text).casefold().split()))
-
-
-def _shown(text: str) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= 40 else one_line[:39] + "…"

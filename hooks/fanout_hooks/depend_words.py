@@ -139,6 +139,14 @@ ONE_BY_ONE = re.compile(
 )
 """In the human's prompt: then an order was asked for, and it isn't ours to judge."""
 
+AND_THEN_IT = re.compile(
+    r"\b(?:and|then|,)\s+(?:\w+\s+){0,2}?(?:fix|implement|use|set|have|make|check|double-check|test|verify|review|break|"
+    r"optimi[sz]e|improve|apply|update|add|write|build|document|clean|change|remove|deploy|run|try|shrink|convert|"
+    r"replace|refactor|measure)\s+(?:sure\s+)?(?:it|them|this|that|nothing)(?:['\u2019]s)?\b",
+    re.IGNORECASE,
+)
+"""In the human's prompt: "find ... and fix it" is an order too."""
+
 FOUND = re.compile(r"\b(?:found|identified|discovered|uncovered|located)\b", re.IGNORECASE)
 REPORT_WHAT_IS_FOUND = re.compile(
     r"\b(?:report|list|return|describe|summari[sz]e|note|give|show|document|mention|flag|count|collect|tell|"
@@ -170,7 +178,7 @@ CHANGES = re.compile(
     r"translate|bootstrap|initiali[sz]e|address|resolve|correct|adapt|adjust|hook\s+up|connect|drop|format|"
     r"implementiere|behebe|schreibe|erstelle|(?:ä|ae)ndere|entferne|ersetze|korrigiere|f(?:ü|ue)ge|"
     r"impl(?:é|e)mente\w*|corrige\w*|ajoute\w*|cr(?:é|e)e\w*|modifie\w*|supprime\w*|(?:é|e)cris|r(?:é|e)dige\w*|"
-    r"implementa\w*|arregla\w*|a(?:ñ|n)ade\w*|crea\w*|escribe|elimina\w*|actualiza\w*)\b"
+    r"implementa\w*|arregla\w*|a(?:ñ|n)ade\w*|crea\w*|escribe|elimina\w*|actualiza\w*)\b(?!\s*,)"
     r"|实现|修复|编写|添加|创建|重构|更新|删除|実装|修正|作成|追加|削除|変更|реализуй|исправь|напиши|добавь|создай",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -191,6 +199,17 @@ DECIDES = re.compile(
     r"|设计|规划|制定|設計|計画",
     re.IGNORECASE | re.MULTILINE,
 )
+LOOKS = frozenset(
+    """
+    explore read find search look investigate explain describe analyze analyse summarize summarise list count
+    review check audit inspect examine research map trace document identify locate compare survey study
+    report give tell show understand determine measure scan gather collect verify evaluate assess
+    how what where which who why when
+    untersuche erkunde lies suche beschreibe analysiere explore lis cherche décris analyse lee busca explica
+    analiza revisa leia descreva изучи найди опиши
+    """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
+)
+"""The first words of tasks that only look at something."""
 FOUNDATION = re.compile(
     r"\b(?:set\s+up|scaffold|bootstrap|initiali[sz]e|install|migrate|upgrade|rename|restructure|"
     r"move|skeleton|boilerplate|foundation|schema|base\s+class(?:es)?|shared\s+(?:types|code|helpers|library)|"

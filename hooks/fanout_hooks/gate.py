@@ -137,9 +137,12 @@ def _why_it_passes(history: History, scope: Scope, call: Call, mode: Mode) -> st
         return "the earlier agent failed"
     if scope.changed:
         return "something was changed in between"
-    from fanout_hooks import depend  # compiles its words: only where there is something to compare
+    from fanout_hooks import (
+        depend,
+        depend_text,
+    )  # compile their words: only where there is something to compare
 
-    said = depend.Earlier(earlier.whole, earlier.answer, earlier.kind, scope.seen)
+    said = depend_text.Earlier(earlier.whole, earlier.answer, earlier.kind, scope.seen)
     return depend.why(call.whole, said, scope.prompt, scope.told)
 
 
@@ -183,7 +186,8 @@ def _on_batch(history: History, event: dict[str, Any], mode: Mode) -> tuple[Hist
         split=() if resent else scope.split,
         advised=scope.advised or advise,
     )
-    note = {} if resent else {"wave": len(wave)}
+    held = sum(own.denied and own.id in scope.split for own in scope.open)
+    note = {} if resent else {"wave": len(wave) + held}  # counted as sent: its resending adds nothing
     verdict = Verdict("context", ADVICE, note) if advise else Verdict("pass", "", note)
     return gate_history.pruned(put(history, event, closed)), verdict
 

@@ -65,8 +65,10 @@ def test_the_first_of_a_slow_message_passes_when_sent_again_and_is_no_new_wave()
     late, verdict = session.call("Explore search")
     assert verdict.kind == "pass"
     session.run(late, "Fine.", background=False)
-    session.send("PostToolBatch", tool_calls=[slow, late])
-    assert session.message("Explore billing") == ["pass"]
+    assert session.send("PostToolBatch", tool_calls=[slow, late]).note == {"wave": 2}
+    again, _ = session.lone("Explore billing")
+    session.run(again, "Fine.", background=False)
+    assert session.send("PostToolBatch", tool_calls=[again]).note == {}, "counted already"
     assert session.message("Explore the CLI") == ["pass"], "billing and search were one wave"
 
 

@@ -1,0 +1,71 @@
+"""The held-out pairs of benchmarks/corpus/gate, as values, and each played as the client would send it.
+
+They were written before the rules' words were read. Rules were then mended on the odd ones alone, so that the
+even ones say how the gate does on what nobody had in mind.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from fanout_hooks.gate import Verdict
+from gate.scenarios import CORPUS
+from gate.session import Session
+
+KIND = "general-purpose"
+
+
+class Unseen(NamedTuple):
+    """One pair: what the person asked, the first agent, what came between, the second, sent alone."""
+
+    human: str
+    name: str
+    task: str
+    answer: str
+    then: str
+    next: str
+    needless: bool
+    mended: bool
+    """Of the half on which the rules were mended."""
+    state: str = "done"
+    """What became of the first agent: done, failed, running, resumed."""
+    between: tuple[dict[str, Any], ...] = ()
+
+
+def unseen() -> list[Unseen]:
+    """Return all pairs, the needless ones first."""
+    return [*_read("unseen_needless.toml", needless=True), *_read("unseen_legitimate.toml", needless=False)]
+
+
+def second_of(pair: Unseen) -> Verdict:
+    """Play a pair and return the verdict on its second call."""
+    session = Session()
+    session.prompt(pair.human)
+    first, _ = session.lone(pair.task, KIND, pair.name)
+    _end(session, pair, first)
+    session.send("PostToolBatch", tool_calls=[first])
+    if pair.state == "resumed":
+        session.send("SubagentStart", agent_id=f"agent-{first['tool_use_id']}")
+    for event in pair.between:
+        if "prompt" in event:
+            session.prompt(event["prompt"])
+        else:
+            session.other(event["tool"], event["answer"], **event["input"])
+    _, verdict = session.lone(pair.next, KIND, pair.then)
+    return verdict
+
+
+def _end(session: Session, pair: Unseen, first: dict[str, Any]) -> None:
+    if pair.state == "failed":
+        session.send("PostToolUseFailure", **first, error=pair.answer)
+    else:
+        session.run(first, pair.answer, background=pair.state == "running")
+
+
+def _read(name: str, *, needless: bool) -> Iterator[Unseen]:
+    own = tomllib.loads((CORPUS / name).read_text(encoding="utf-8"))["case"]
+    for number, fields in enumerate(own):
+        between = tuple(fields.pop("between", ()))
+        yield Unseen(**fields, needless=needless, mended=number % 2 == 1, between=between)
