@@ -163,6 +163,20 @@ def test_after_a_429_the_limit_falls_and_rises_again() -> None:
     assert virtually(main) == [28.0, 28.0, 19.6, 19.6, 20.6]
 
 
+@pytest.mark.parametrize(("later", "at_once"), [(50.0, 29), (61.0, 40)], ids=["remembered", "forgotten"])
+def test_a_429_is_forgotten_after_a_minute(later: float, at_once: int) -> None:
+    upstream = Upstream(1.0, {"0": [(0.5, RateLimited("429", 0.0)), (1.0, "0")]})
+    limits = Limits(40)
+
+    async def main() -> None:
+        await run(jobs(40), upstream.ask, plan(), limits)
+        await trio.sleep_until(later)
+        await run(jobs(40), upstream.ask, plan(), limits)
+
+    virtually(main)
+    assert [time for time, _ in upstream.started].count(later) == at_once
+
+
 def test_a_small_consultation_is_not_starved_by_a_large_one() -> None:
     upstream = Upstream(1.0)
     limits = Limits(10)

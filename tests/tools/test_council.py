@@ -151,6 +151,14 @@ def test_without_a_model_it_hands_the_host_a_plan(tmp_path: Path) -> None:
     assert "at most 3" in data["note"]
 
 
+def test_a_long_question_is_written_once_and_not_into_every_agents_call(tmp_path: Path) -> None:
+    question = "Why? " * 8_000
+    data = ask(tmp_path, PlanBackend(), question=question, preset="all")[0].data
+    assert len(json.dumps(data)) < 30_000
+    prompt = data["plan"]["messages"][0][0]["prompt"]
+    assert Path(prompt.split("Read ")[1].split(" first")[0]).read_text() == question.strip()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

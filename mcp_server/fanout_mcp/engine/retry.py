@@ -79,7 +79,7 @@ def decide(
             return GiveUp(f"it asks to wait {asked:.0f} s, which is longer than this call can wait")
         return Again(max(0.0, asked), counted=False)
     if not rule.paced and budget_left <= 0:
-        return GiveUp("not tried again: too much of this run has failed")
+        return GiveUp("not tried again: this run's retries are used up")
     longest = rule.waits[min(tries, len(rule.waits)) - 1]
     wait = longest * (0.5 + 0.5 * chance)
     if wait >= remaining_s:

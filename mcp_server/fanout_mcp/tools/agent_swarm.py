@@ -11,7 +11,6 @@ from typing import Annotated, Final, Literal
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from fanout_mcp import state
 from fanout_mcp.backends.plan import AT_MOST, agent_call, messages
 from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput
@@ -84,7 +83,8 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     if len(chosen.lenses) > MOST_PLANNED:
         raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MOST_PLANNED}.")
     is_long = len(ideas.for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
-    path = _brief(services, ideas.brief(task, chosen)) if is_long else None
+    told = ideas.brief(task, chosen)
+    path = text.write(services.settings.state, "swarm-task", told) if is_long else None
     calls = [
         agent_call(
             shown.clip(f"Look at: {lens.name}", 60),
@@ -99,15 +99,6 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
         "lenses": chosen.kind,
         "plan": {"messages": messages(calls)},
     }
-
-
-def _brief(services: Services, brief: str) -> str | None:
-    try:
-        path = state.new_report(services.settings.state, "swarm-task", "md")
-        path.write_text(brief, encoding="utf-8")
-    except OSError:
-        return None
-    return str(path)
 
 
 TOOL: Tool[Args] = Tool(

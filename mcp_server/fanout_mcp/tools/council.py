@@ -5,6 +5,7 @@ gather (personas, files) -> plan (price of all rounds) -> perform (deliberate) -
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 import anyio.to_thread
@@ -49,7 +50,7 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
     """Hold a council; `tell` hears of everything as it happens."""
     asked = await gather(services.settings, services.backend, args)
     if not services.backend.has_model:
-        return ToolResult(_for_host(services, asked, args.rounds))
+        return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked, args.rounds))
     writer = services.backend.default_model("synthesis")
     terms = await terms_of(
         services.backend,
@@ -82,6 +83,7 @@ class _Line:
 def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str, Json]:
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
     why = getattr(services.backend, "why", "")
+    asked = replace(asked, question=text.set_aside(services.settings.state, "question", asked.question))
     return {
         "decision": "NOT_ASKED",
         "note": f"No model is set up, so nobody was asked. {why} Send the agent calls of each message below "
