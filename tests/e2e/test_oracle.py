@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import anyio
 import pytest
 
 from e2e.client import Client, write_json
-from fakes.model import Call, Text, Turn, serving, turns
+from fakes.model import Call, Request, Text, Turn, serving, turns
 from fakes.upstream import Rule, Upstream, until
 from fakes.upstream import serving as providing
 from fanout_mcp.types import Json
@@ -104,6 +105,53 @@ def test_a_killed_server_is_restarted_by_the_next_call(
         client.say(model, "ask them", *server)
     assert json.loads(model.last.tool_results[-1].text)["decision"] == "PROCEED"
     assert len(set(pids(client).read_text().split())) == 2
+
+
+def test_the_panel_is_answered_by_claude_itself_which_starts_no_second_server(client: Client) -> None:
+    position = {
+        "verdict": "STOP",
+        "confidence": 90,
+        "summary": "It loses data.",
+        "reasons": ["It was asked."],
+    }
+    position |= {"blocker": "No backup.", "smallest_change": "Copy it first."}
+
+    def script(request: Request) -> Turn:
+        if request.turn:
+            return [Text("done")]
+        is_member = "StructuredOutput" in request.tools
+        return [Call("StructuredOutput", position)] if is_member else [oracle()]
+
+    registered_for_every_project(client, {"FANOUT_BACKEND": "claude", "PATH": path_with(client.program)})
+    allow_key(client)
+    with serving(script) as model:
+        client.say(model, "ask them")
+    (result,) = model.last.tool_results
+    data = json.loads(result.text)
+    assert (data["decision"], len(data["votes"]), result.is_error) == ("STOP", 3, False)
+    members = [request for request in model.requests if "StructuredOutput" in request.tools]
+    assert len({request.system for request in members if not request.turn}) == 3, "each has its persona"
+    assert not any(TOOL in request.tools for request in members)
+    assert len(pids(client).read_text().split()) == 1, "one server: the user's"
+
+
+def registered_for_every_project(client: Client, env: dict[str, str]) -> None:
+    """Register the server where each `claude` of this home finds it, a member of the panel too."""
+    start = f"echo $$ >> {pids(client)}; exec {sys.executable} -P -m fanout_mcp serve"
+    path = client.home / ".claude.json"
+    entry = {"command": "sh", "args": ["-c", start], "env": env}
+    write_json(path, {**json.loads(path.read_text()), "mcpServers": {"fanout": entry}})
+
+
+def path_with(program: str) -> str:
+    return f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def allow_key(client: Client) -> None:
+    """Let the key through to the members: the scripted model knows no login."""
+    config = client.home / ".config" / "fanout" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("claude_api_key = true\n")
 
 
 @pytest.mark.usefixtures("tmux")
