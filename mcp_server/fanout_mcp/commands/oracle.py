@@ -10,6 +10,7 @@ from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 COLOURS = {"PROCEED": "green", "SIMPLIFY": "yellow", "STOP": "red", "NO_VERDICT": "magenta"}
 
@@ -71,27 +72,37 @@ def show(console: Console, data: Json) -> None:
         console.print_json(data=data)
         return
     decision = data["decision"]
-    console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {data['agreement']:.0%} of the positions")
-    for vote in data["votes"]:
-        sure = "" if vote["confidence"] is None else f" {vote['confidence']} %"
-        colour = COLOURS.get(vote["verdict"], "dim")
-        console.print(
-            f"  [{colour}]{vote['verdict']:<9}[/][bold]{escape(vote['member'])}[/]"
-            f"[dim]{sure}[/]  {escape(vote['summary'])}"
-        )
-        for name in ("blocker", "smallest_change"):
-            if vote[name]:
-                console.print(f"            [dim]{name.replace('_', ' ')}:[/] {escape(vote[name])}")
-    for lost in data["failed"]:
-        console.print(f"  [magenta]failed   [/][bold]{escape(lost['member'])}[/]  {escape(lost['reason'])}")
-    for member in data["cut"]:
-        console.print(f"  [dim]cut      {escape(member)}  the vote was decided without it[/]")
+    agreed = f"  {data['agreement']:.0%} of the positions" if data["votes"] else "  nobody answered"
+    console.print(f"[bold {COLOURS[decision]}]{decision}[/]{agreed}")
+    console.print(_members(data))
     spent = data["receipt"]
     cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']}"
     console.print(f"[dim]Rule: {escape(data['rule'])}.[/]")
-    console.print(
-        f"[dim]{spent['calls']} calls, {spent['elapsed_s']} s, cost {cost}. {data['report'] or ''}[/]"
-    )
+    console.print(f"[dim]{spent['calls']} calls, {spent['elapsed_s']} s, cost {cost}.[/]")
+    if data["report"]:
+        console.print(f"[dim]{escape(data['report'])}[/]", soft_wrap=True)  # a broken path can't be clicked
+
+
+def _members(data: Json) -> Table:
+    """What became of each, in two columns, so that long lines keep to theirs."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for vote in data["votes"]:
+        sure = "" if vote["confidence"] is None else f" {vote['confidence']} %"
+        said = [f"[bold]{escape(vote['member'])}[/][dim]{sure}[/]  {escape(vote['summary'])}"]
+        said += [
+            f"[dim]{name.replace('_', ' ')}:[/] {escape(vote[name])}"
+            for name in ("blocker", "smallest_change")
+            if vote[name]
+        ]
+        table.add_row(f"  [{COLOURS.get(vote['verdict'], 'dim')}]{vote['verdict']}[/]", "\n".join(said))
+    for lost in data["failed"]:
+        table.add_row("  [magenta]failed[/]", f"[bold]{escape(lost['member'])}[/]  {escape(lost['reason'])}")
+    for member in data["cut"]:
+        table.add_row("  [dim]cut[/]", f"[dim]{escape(member)}  the vote was decided without it[/]")
+    return table
 
 
 def _split(names: str | None) -> list[str] | None:
