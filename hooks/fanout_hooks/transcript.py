@@ -96,6 +96,19 @@ def read(path: str) -> Transcript:
     return Transcript(path, tuple(_entries(records, results)), tuple(hook_runs(records)), damaged)
 
 
+def distinct(transcripts: Iterable[Transcript]) -> Iterator[Transcript]:
+    """Leave out what a transcript repeats of one before: a resumed session's file begins with its history."""
+    seen: set[str] = set()
+    for transcript in transcripts:
+        entries = [
+            entry
+            for entry in transcript.entries
+            if isinstance(entry, Prompt) or not any(use.id in seen for use in entry.uses)
+        ]
+        seen |= {use.id for entry in entries if isinstance(entry, Message) for use in entry.uses}
+        yield transcript._replace(entries=tuple(entries))
+
+
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     with open(path, "rb") as file:
         for number, raw in enumerate(file, 1):
@@ -117,13 +130,24 @@ def _entries(
                     yield Message(tuple(uses), at, first)
                 uses, message_id, first, at = [], str(message.get("id")), line, _time(record)
             uses += _uses(message, results, _time(record), line)
-        elif record.get("type") == "user" and isinstance(message.get("content"), str):
+        elif (text := _said(record, message)) is not None:
             if uses:
                 yield Message(tuple(uses), at, first)
             uses, message_id = [], ""
-            yield Prompt(message["content"], _time(record), line)
+            yield Prompt(text, _time(record), line)
     if uses:
         yield Message(tuple(uses), at, first)
+
+
+def _said(record: dict[str, Any], message: dict[str, Any]) -> str | None:
+    """Return what was said to the model, None when the record is no prompt."""
+    if record.get("type") != "user" or record.get("isMeta"):
+        return None
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    kinds = {block.get("type") for block in _blocks(message)}
+    return _text(content) if "text" in kinds and "tool_result" not in kinds else None
 
 
 def _uses(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit.corpus import Writer
-from fanout_hooks import audit, transcript
+from fanout_hooks import audit_agents, audit_calls, audit_hooks, audit_races, audit_slow, transcript
 from fanout_hooks.audit import Observation
 from fanout_mcp.cli import main
 
@@ -20,7 +20,11 @@ READS = [
 
 
 def look(writer: Writer) -> list[Observation]:
-    return audit.audit_transcript(transcript.read(writer.write()))
+    return found_in(transcript.read(writer.write()))
+
+
+def found_in(read: transcript.Transcript) -> list[Observation]:
+    return [*audit_agents.sequential_agents(read), *audit_calls.sequential_calls(read)]
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def test_an_edit_between_reads_ends_the_run(talk: Writer) -> None:
 def test_a_slow_hook_is_found_from_its_measured_runs(talk: Writer) -> None:
     for ms in (350.0, 400.0, 380.0):
         talk.hook("PreToolUse:Bash", "python3 slow.py", ms).hook("PreToolUse:Bash", "python3 fast.py", 20.0)
-    (found,) = audit.audit_hook_runs([transcript.read(talk.write())])
+    (found,) = audit_slow.of_transcripts([transcript.read(talk.write())], [])
     assert found.kind == "slow hook"
     assert "slow.py" in found.what
     assert found.seconds == pytest.approx(1.13)
@@ -128,7 +132,7 @@ def test_damaged_lines_are_counted_and_the_rest_is_read(talk: Writer) -> None:
     talk.lines.append('"text"')
     read = transcript.read(talk.write())
     assert read.damaged == 2
-    assert len(audit.audit_transcript(read)) == 1
+    assert len(found_in(read)) == 1
 
 
 def test_a_random_corpus_holds_exactly_the_sequences_that_were_seeded(tmp_path: Path) -> None:
@@ -170,7 +174,8 @@ def test_hooks_that_write_and_read_one_file_race(tmp_path: Path) -> None:
     file = tmp_path / ".claude" / "settings.json"
     file.parent.mkdir()
     file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    (found,) = audit.audit_settings(str(file), settings, str(tmp_path))
+    seen, _ = audit_hooks.find(str(tmp_path), {"HOME": str(tmp_path / "home")})
+    (found,) = audit_races.races(seen)
     assert (found.kind, found.measured) == ("racing hooks", False)
     assert "count.py, show.py touch state.json" in found.what
     assert int(found.place.rsplit(":", 1)[1]) > 1

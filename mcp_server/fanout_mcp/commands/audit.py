@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fanout_hooks import audit, transcript
+from fanout_hooks import (
+    audit,
+    audit_agents,
+    audit_calls,
+    audit_hooks,
+    audit_races,
+    audit_slow,
+    perflog,
+    rollup,
+    transcript,
+)
 from fanout_hooks.audit import Observation
+from fanout_hooks.audit_hooks import Found
 from fanout_mcp import settings
 from fanout_mcp.clean import printable
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.status import OK
-
-SETTINGS_FILES = ("settings.json", "settings.local.json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    root = settings.read().root
-    found = [*_from_settings(root), *(_from_transcripts(args, root) if args.transcripts is not None else ())]
+    root = str(settings.read().root)
+    hooks, problems = audit_hooks.find(root, dict(os.environ))
+    if problems:
+        raise InvalidInput(problems[0])
+    found = [*audit_races.races(hooks), *_from_log(root, hooks)]
+    if args.transcripts is not None:
+        found += _from_transcripts(args, root, hooks)
     found.sort(key=lambda one: (-one.seconds, one.place))
     if args.json:
         sys.stdout.write(audit.to_json(found) + "\n")
@@ -43,29 +57,26 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _from_settings(root: Path) -> Iterator[Observation]:
-    folders = (Path.home() / ".claude", root / ".claude")
-    for file in (folder / name for folder in folders for name in SETTINGS_FILES):
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise InvalidInput(
-                f"{file} can't be read: {error}. Mend it; Claude Code ignores it too."
-            ) from error
-        if isinstance(data, dict):
-            yield from audit.audit_settings(str(file), data, str(root))
+def _from_log(root: str, hooks: list[Found]) -> Iterator[Observation]:
+    log = perflog.path_of(root)
+    try:
+        tally = rollup.gather(log)
+    except OSError as error:
+        raise InvalidInput(f"{log} can't be read: {error.strerror or error}.") from error
+    yield from audit_slow.of_log(tally, log, hooks)
 
 
-def _from_transcripts(args: argparse.Namespace, root: Path) -> Iterator[Observation]:
-    folder = args.transcripts or transcript.project_folder(str(root), str(Path.home()))
+def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -> Iterator[Observation]:
+    folder = args.transcripts or transcript.project_folder(root, str(Path.home()))
     if not Path(folder).is_dir():
         raise InvalidInput(f"{folder} holds no transcripts. Name their folder: --transcripts FOLDER.")
-    read = [transcript.read(path) for path in transcript.find(folder)[: max(1, args.last)]]
+    newest = transcript.find(folder)[: max(1, args.last)]
+    # The oldest first: what a later one repeats of it is left out there.
+    read = list(transcript.distinct(map(transcript.read, reversed(newest))))
     for conversation in read:
-        yield from audit.audit_transcript(conversation)
-    yield from audit.audit_hook_runs(read)
+        yield from audit_agents.sequential_agents(conversation)
+        yield from audit_calls.sequential_calls(conversation)
+    yield from audit_slow.of_transcripts(read, hooks)
 
 
 def _show(found: list[Observation], *, with_transcripts: bool) -> None:
@@ -82,8 +93,8 @@ def _show(found: list[Observation], *, with_transcripts: bool) -> None:
         )
         console.print(f"  [dim]do[/]   {escape(one.advice)}\n")
     if not found:
-        console.print("Nothing ran one after another that could have run at once.")
-    if not with_transcripts:
         console.print(
-            "[dim]Settings and hooks only. Claude Code's transcripts are read with --transcripts.[/]"
+            "Nothing found that ran one after another without need, and no hook that is slow or races."
         )
+    if not with_transcripts:
+        console.print("[dim]Settings, hooks and hook log only. Transcripts are read with --transcripts.[/]")
