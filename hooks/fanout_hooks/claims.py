@@ -5,9 +5,10 @@ looks whether this client's server is there and otherwise runs the hooks itself.
 event: a server that is just starting is waited for by the client, while the sentinel found none. So whoever
 wants to run an event makes a file of its name; the second to come finds it, and stands down.
 
-The mark that the sentinel looks for: a file named after the client's messaging socket, else its process, with
-the server's process in it. The session's id would not do: after `/clear` hooks carry a new one and the server
-keeps the old.
+The marks that the sentinel looks for: files named after the client's messaging socket and its process, with
+the server's process in them. Both, for each may be missing: the client opens its socket beside starting its
+servers, and goes on without it if it can't; a launcher (`uv run`) stands between the client and the server.
+The session's id would not do: after `/clear` hooks carry a new one and the server keeps the old.
 
 A claim lives for as long as the other path could still come, and no longer: an event without any id of its
 own (a notification) may happen again in the same words.
@@ -29,14 +30,14 @@ def folder(state_folder: str) -> str:
     return os.path.join(state_folder, "alive")
 
 
-def client_key(env: dict[str, str], parent: int) -> str:
-    """Return the name of the client that started us, the same in its hooks and its servers.
+def client_keys(env: dict[str, str], client: int) -> tuple[str, ...]:
+    """Return the names of the client that started us, of which its hooks know one at least.
 
-    The plugin's server has one of its own: entries that call the other one must not take it for theirs.
+    The plugin's server has some of its own: entries that call the other one must not take it for theirs.
     """
-    socket = env.get("CLAUDE_CODE_MESSAGING_SOCKET", "")
-    key = os.path.basename(socket) if socket else f"pid-{env.get('CLAUDE_PID') or parent}"
-    return f"{key}@plugin" if env.get("CLAUDE_PLUGIN_ROOT") else key
+    socket = os.path.basename(env.get("CLAUDE_CODE_MESSAGING_SOCKET", ""))
+    kind = "@plugin" if env.get("CLAUDE_PLUGIN_ROOT") else ""
+    return tuple(f"{key}{kind}" for key in (socket, f"pid-{client}") if key)
 
 
 def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
@@ -111,19 +112,21 @@ def _is_alive(path: str) -> bool:
     return True
 
 
-def mark(where: str, key: str, pid: int) -> None:
-    """Leave the sign by which sentinels know that this client's server is there."""
+def mark(where: str, keys: tuple[str, ...], pid: int) -> None:
+    """Leave the signs by which sentinels know that this client's server is there. Raises OSError."""
     os.makedirs(where, mode=0o700, exist_ok=True)
-    path = os.path.join(where, f"server-{key}")
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    os.write(fd, f"{pid}\n".encode())
-    os.close(fd)
-    os.replace(temporary, path)
+    for key in keys:
+        path = os.path.join(where, f"server-{key}")
+        temporary = f"{path}.{os.getpid()}.tmp"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.write(fd, f"{pid}\n".encode())
+        os.close(fd)
+        os.replace(temporary, path)
 
 
-def unmark(where: str, key: str, pid: int) -> None:
-    path = os.path.join(where, f"server-{key}")
-    with contextlib.suppress(OSError), open(path) as file:
-        if file.read(20).strip() == str(pid):
-            os.unlink(path)
+def unmark(where: str, keys: tuple[str, ...], pid: int) -> None:
+    for key in keys:
+        path = os.path.join(where, f"server-{key}")
+        with contextlib.suppress(OSError), open(path) as file:
+            if file.read(20).strip() == str(pid):
+                os.unlink(path)

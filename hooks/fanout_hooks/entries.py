@@ -43,8 +43,8 @@ MARK = ": fanout "
 STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"'
 """memory.state_folder in the shell's words: the session's environment decides, not that of the install."""
 LOOK = (
-    'w=%s; k="${CLAUDE_CODE_MESSAGING_SOCKET##*/}"; '
-    'if %sread -r p <"$s/alive/server-${k:-pid-$CLAUDE_PID}$w" && kill -0 "$p"; then exit 0; fi 2>/dev/null'
+    'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '
+    'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then exit 0; fi; done; fi 2>/dev/null'
 )
 IS_CALLED = 'read -r w <"$CLAUDE_PROJECT_DIR/.claude/fanout/state/warm" && '
 """In a committed file: whether this user's own settings hold the call, and to which server."""

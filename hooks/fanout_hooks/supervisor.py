@@ -83,19 +83,20 @@ def main(fd: int) -> int:
     """Serve on a socket that the server gave us."""
     env = dict(os.environ)
     server_pid = os.getppid()
-    client_pid = int(env.get("CLAUDE_PID") or _parent_of(server_pid))
-    key = claims.client_key(env, client_pid)
+    # CLAUDE_PID is set for hooks alone: here it would be that of a client whose hook started this one.
+    client_pid = _parent_of(server_pid) or int(env.get("CLAUDE_PID") or 0)
+    keys = claims.client_keys(env, client_pid)
     loop = Loop()
     supervisor = Supervisor(loop, Channel(loop, socket.socket(fileno=fd)), env, (server_pid, client_pid))
     try:
-        claims.mark(supervisor.alive, key, server_pid)
+        claims.mark(supervisor.alive, keys, server_pid)
         launch.keep(state_folder(env))
     except OSError as error:
         supervisor.house.complain(f"{error}: sentinels will run the hooks themselves")
     try:
         loop.run(supervisor.serve())
     finally:
-        claims.unmark(supervisor.alive, key, server_pid)
+        claims.unmark(supervisor.alive, keys, server_pid)
         supervisor.house.close()
     return 0
 

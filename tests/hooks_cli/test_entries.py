@@ -137,7 +137,7 @@ class Scene:
         return str(group["hooks"][-1]["command"])
 
     def mark(self, pid: int, key: str = "77.sock") -> None:
-        claims.mark(claims.folder(self.state), key, pid)
+        claims.mark(claims.folder(self.state), (key,), pid)
 
 
 @pytest.fixture
@@ -160,10 +160,26 @@ def test_with_this_clients_server_alive_the_line_steps_back(scene: Scene) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_without_a_messaging_socket_the_client_is_told_by_its_process(scene: Scene) -> None:
-    scene.mark(os.getpid(), "pid-4711")
-    env = {name: value for name, value in scene.env.items() if "SOCKET" not in name}
-    assert sh(scene.line(scene.registration()), env).stdout == ""
+@pytest.mark.parametrize(
+    ("server_knows", "hook_knows"),
+    [
+        ("both", "both"),
+        ("both", "the socket"),
+        ("both", "the process"),
+        ("the process", "both"),
+        ("the process", "the process"),
+    ],
+)
+def test_a_server_and_hooks_that_know_one_thing_of_their_client_in_common_find_each_other(
+    scene: Scene, server_knows: str, hook_knows: str
+) -> None:
+    out = {"the socket": "CLAUDE_PID", "the process": "CLAUDE_CODE_MESSAGING_SOCKET"}
+    server, own = (
+        {name: value for name, value in scene.env.items() if name != out.get(knows)}
+        for knows in (server_knows, hook_knows)
+    )
+    claims.mark(claims.folder(scene.state), claims.client_keys(server, 4711), os.getpid())
+    assert sh(scene.line(scene.registration()), own).stdout == ""
 
 
 @pytest.mark.parametrize("mark", ["dead", "another client's", "the plugin's", "empty", "garbage"])
@@ -177,7 +193,8 @@ def test_any_other_mark_is_no_reason_to_step_back(scene: Scene, mark: str) -> No
 
 
 def test_entries_that_call_the_plugins_server_look_for_that_one(scene: Scene) -> None:
-    scene.mark(os.getpid(), claims.client_key(scene.env | {"CLAUDE_PLUGIN_ROOT": "/x"}, 1))
+    keys = claims.client_keys(scene.env | {"CLAUDE_PLUGIN_ROOT": "/x"}, 1)
+    claims.mark(claims.folder(scene.state), keys, os.getpid())
     assert sh(scene.line(scene.registration(server=PLUGIN_SERVER)), scene.env).stdout == ""
 
 
@@ -198,7 +215,7 @@ def test_the_state_folder_is_the_sessions(scene: Scene, tmp_path: Path) -> None:
     for more in ({"FANOUT_STATE_DIR": str(tmp_path / "f s")}, {"XDG_STATE_HOME": str(tmp_path / "x s")}):
         env = scene.env | more
         assert sh(line, env).stdout == f"{COLD} user\n"
-        claims.mark(claims.folder(memory.state_folder(env)), "77.sock", os.getpid())
+        claims.mark(claims.folder(memory.state_folder(env)), ("77.sock",), os.getpid())
         assert sh(line, env).stdout == ""
 
 
