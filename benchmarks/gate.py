@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from audit import seeded_races, seeded_sequences
+from audit.test_seeded import kinds_of, races_of, sequences_of
 from benchmarks.table import Row
 from fanout_hooks import depend, event, gate_state
 from fanout_mcp.hook_bridge import HookBridge, start_supervisor
@@ -37,6 +39,7 @@ def run() -> Iterable[Row]:
     """Return every figure of the gate."""
     yield from verdicts()
     yield from on_unseen()
+    yield from of_audit()
     yield from in_company()
 
 
@@ -82,6 +85,21 @@ def on_unseen() -> Iterator[Row]:
             "every one",
             all(sent_back),
         )
+
+
+def of_audit() -> Iterator[Row]:
+    """Audit the corpus of tests/audit: sequences in transcripts, races in hooks, and what looks like them."""
+    with tempfile.TemporaryDirectory() as base:
+        fresh = (Path(tempfile.mkdtemp(dir=base)) for _ in iter(int, 1))
+        talks, hooks = seeded_sequences.SEEDED, seeded_races.RACES
+        found = sum(kinds_of(sequences_of(talk, next(fresh))) == talk.kinds for talk in talks)
+        found += sum(len(races_of(own, next(fresh))) == 1 for own in hooks)
+        decoys = (*seeded_sequences.DECOYS, *seeded_races.DECOYS)
+        invented = sum(len(sequences_of(talk, next(fresh))) for talk in seeded_sequences.DECOYS)
+        invented += sum(len(races_of(own, next(fresh))) for own in seeded_races.DECOYS)
+    seeded = len(talks) + len(hooks)
+    yield Row("audit: seeded cases found", f"{found} of {seeded}", "", "every one", found == seeded)
+    yield Row(f"audit: invented in {len(decoys)} decoys", str(invented), "", "0", invented == 0)
 
 
 def strict_table() -> list[bool]:

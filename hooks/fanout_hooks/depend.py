@@ -87,7 +87,9 @@ def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
         return f"it names what an earlier answer says ({shown(name)})"
     if _is_another_attempt(task, earlier):
         return "the earlier agent did not finish this"
-    if reason := _stands_on_changes(task, earlier, alike=alike) or _acts_on_what_was_read(task, earlier):
+    if reason := _stands_on_changes(task, earlier, alike=alike) or _acts_on_what_was_read(
+        task, earlier, alike=alike
+    ):
         return reason
     if words.UNREAD_SCRIPT.search(task):
         return "its language is not read here"
@@ -186,14 +188,14 @@ def _stands_on_changes(task: str, earlier: Earlier, *, alike: bool) -> str:
     return ""
 
 
-def _acts_on_what_was_read(task: str, earlier: Earlier) -> str:
+def _acts_on_what_was_read(task: str, earlier: Earlier, *, alike: bool) -> str:
     acts = words.CHANGES.search(task) or words.DECIDES.search(task)
     planned = earlier.kind.lower() == "plan" or words.DECIDES.search(earlier.task)
     if planned and words.CHANGES.search(task) and not words.CHANGES.search(earlier.task):
         return "it carries out what was planned"
     changed = words.CHANGES.search(earlier.task) and earlier.kind.lower() not in words.READS_ONLY
     shared = _shared_subject(task, earlier.task)
-    if acts and not changed and shared:
+    if acts and not changed and shared and not alike:
         return f"it acts on what the earlier agent looked into ({shared})"
     if words.IN_DEPTH.search(task) and not words.IN_DEPTH.search(earlier.task) and shared:
         return f"it goes deeper into what the earlier agent looked into ({shared})"

@@ -204,3 +204,24 @@ def test_a_broken_settings_file_is_named(
     (tmp_path / ".claude" / "settings.json").write_text("{", encoding="utf-8")
     assert main(["audit"]) == 2
     assert "settings.json" in capsys.readouterr().err
+
+
+def test_a_resumed_sessions_file_repeats_nothing(tmp_path: Path) -> None:
+    first = Writer(tmp_path / "1.jsonl").prompt("Explain auth and billing.")
+    first.agents(("Explore auth", "Sessions.")).agents(("Explore billing", "Invoices."))
+    second = Writer(tmp_path / "2.jsonl")
+    second.lines = list(first.lines)
+    read = transcript.distinct(map(transcript.read, (first.write(), second.write())))
+    assert [len(found_in(one)) for one in read] == [1, 0]
+
+
+def test_a_prompt_in_blocks_is_a_prompt_and_a_note_of_the_client_is_none(talk: Writer) -> None:
+    talk.agents(("Explore auth", "Sessions."))
+    block = {"type": "text", "text": "Thanks. Now something else."}
+    talk.lines.append(json.dumps({"type": "user", "message": {"role": "user", "content": [block]}}))
+    talk.agents(("Explore billing", "Invoices."))
+    note = {"type": "user", "isMeta": True, "message": {"role": "user", "content": "Caveat: local command"}}
+    talk.lines.append(json.dumps(note))
+    talk.agents(("Explore search", "Words."))
+    (found,) = look(talk)
+    assert '"Explore search" ran alone after "Explore billing"' in found.what
