@@ -113,7 +113,7 @@ class _Counting:
             session = "others"
         counts = self.tally.gates.setdefault(session, Counter())
         verdict = gate.get("verdict")
-        if verdict == "wave" and isinstance(gate.get("wave"), int):
+        if isinstance(gate.get("wave"), int):
             counts[f"wave {gate['wave']}"] += 1
         elif isinstance(verdict, str):
             counts[verdict] += 1

@@ -104,7 +104,7 @@ def test_waiting_is_told_of_hooks_in_lanes_only() -> None:
 
 
 def test_the_gate_is_counted_by_session() -> None:
-    said = ({"verdict": "deny"}, {"verdict": "wave", "wave": 3}, {"verdict": "overruled"})
+    said = ({"verdict": "deny"}, {"wave": 3}, {"verdict": "overruled"})
     tally = counted(*(line(record(gate=gate, session_id="x")) for gate in said))
     assert tally.gates == {"x": {"deny": 1, "wave 3": 1, "overruled": 1}}
 
