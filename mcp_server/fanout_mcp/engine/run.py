@@ -99,20 +99,21 @@ class _Run:
 
     async def collect(self, jobs: tuple[Job, ...]) -> list[Outcome]:
         outcomes: dict[str, Outcome] = {}
-        keys = [job.key for job in jobs]
-        if len(set(keys)) != len(keys):
+        outstanding = {job.key: None for job in jobs}
+        if len(outstanding) != len(jobs):
             raise ValueError("the jobs of a run need unique keys")
 
         def take(outcome: Outcome) -> None:
             outcomes[outcome.key] = outcome
-            if self.plan.stop is not None and not self.decided.is_set():
-                outstanding = [key for key in keys if key not in outcomes]
-                if outstanding and (why := self.plan.stop(list(outcomes.values()), outstanding)):
-                    self.ended = why
-                    self.decided.set()
+            del outstanding[outcome.key]
+            if self.plan.stop is None or self.decided.is_set() or not outstanding:
+                return
+            if why := self.plan.stop(list(outcomes.values()), tuple(outstanding)):
+                self.ended = why
+                self.decided.set()
 
         await self.perform(take)
-        return [outcomes[key] for key in keys]
+        return [outcomes[job.key] for job in jobs]
 
     async def perform(self, take: Take) -> None:
         self.started = anyio.current_time()

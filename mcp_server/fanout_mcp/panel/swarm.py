@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from fanout_mcp.clean import quoted
@@ -60,7 +61,12 @@ def jobs(task: str, chosen: Chosen, model: str | None, provider: str) -> list[Jo
 def priced(todo: Sequence[Job], price: ModelPrice | None, max_cost_usd: float) -> Budget:
     """Return the budget of these jobs. Raises BudgetExceeded when they may cost more."""
     allowed = Budget(max_cost_usd, MOST_TOKENS)
-    check(estimate(todo, _count, lambda _: price), allowed)
+    same = cache(tokens.count)  # of two hundred prompts with one system prompt it is counted once
+
+    def count(prompt: Prompt) -> int:
+        return same(prompt.system) + tokens.count(prompt.user)
+
+    check(estimate(todo, count, lambda _: price), allowed)
     return allowed
 
 
@@ -137,7 +143,3 @@ def _reasons(failed: Mapping[str, str]) -> list[dict[str, Json]]:
     for why in failed.values():
         often[clip(why, TITLE)] = often.get(clip(why, TITLE), 0) + 1
     return [{"agents": times, "reason": why} for why, times in list(often.items())[:MOST_NAMES]]
-
-
-def _count(prompt: Prompt) -> int:
-    return tokens.count(prompt.system) + tokens.count(prompt.user)
