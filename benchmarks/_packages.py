@@ -31,6 +31,11 @@ def from_npm(name: str, version: str) -> Path:
     return _unpacked("npm", name, version, ["npm", "pack", "--silent", f"{name}@{version}"])
 
 
+def fetched(registry: str, name: str, version: str) -> Path:
+    """Return a package's folder: registry is `pypi`, `pypi-source` or `npm`."""
+    return {"pypi": from_pypi, "pypi-source": source_from_pypi, "npm": from_npm}[registry](name, version)
+
+
 def _unpacked(registry: str, name: str, version: str, command: list[str]) -> Path:
     folder = CACHE / registry / f"{name.replace('/', '_')}-{version}"
     if folder.is_dir():

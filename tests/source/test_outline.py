@@ -198,8 +198,9 @@ TABLE = [
         "a.ts",
         TYPESCRIPT,
         (
-            "2 interface Line, 2 method Line.price, 3 type Id, 4 enum Size, 5 class Cart, 5 method Cart.total, "
-            "5 method Cart.drop, 6 namespace Shop, 6 function Shop.open, 7 constant LIMIT, 8 function later"
+            "2 interface Line, 2 method Line.price, 3 type Id, 4 enum Size, 5 class Cart, "
+            "5 method Cart.total, 5 method Cart.drop, 6 namespace Shop, 6 function Shop.open, "
+            "7 constant LIMIT, 8 function later"
         ),
     ),
     ("a.tsx", TSX, "2 function Button, 3 function Page"),
@@ -300,6 +301,15 @@ def test_what_python_keeps_private_or_inside_a_function_is_told_apart() -> None:
     public = [one.name for one in outline.symbols if one.public and not one.in_function]
     assert public == ["Cart", "total", "fetch", "shown"]
     assert [one.name for one in outline.symbols if one.in_function] == ["add"]
+
+
+@pytest.mark.parametrize("path", ["a.py", "a.ts"])
+def test_a_parameter_called_private_hides_nothing(path: str) -> None:
+    text = {
+        "a.py": "def add(self, private=False): ...\n",
+        "a.ts": "export function add(private_: boolean, private: boolean): void {}\n",
+    }[path]
+    assert outline_text(path, text).symbols[0].public
 
 
 def test_go_names_what_it_exports_by_their_first_letter() -> None:

@@ -68,11 +68,12 @@ class Bounded:
             self._full.append(item)
             self._full_size += len(text) + 1
             self.raw_full += raw_tokens
+        if self._lines_end:
+            return
         room = max(SHORTEST_LINE, LIMIT // max(1, self.total - self.cursor) - 8)
         short = self.line(item, room)
         size = len(compact(short)) + 1
-        if not self._lines_end:
-            self._lines_end = self._line_size + size > LIMIT
+        self._lines_end = self._line_size + size > LIMIT
         if not self._lines_end:
             self._lines.append(short)
             self._line_size += size
@@ -90,8 +91,8 @@ class Bounded:
         if not is_whole:
             data["detail"] = "full" if wants_full else "line"
             data["total"] = self._seen
-            if self.path is not None:
-                data["report"] = str(self.path)
+            if self.path is not None or self._why_none:
+                data["report"] = self._why_none or str(self.path)
         if after < self._seen:
             data["next_cursor"] = after
         return data, raw
@@ -101,9 +102,11 @@ class Bounded:
             self._held.append(text)
             return
         if self._file is None and self.path is None:
-            with suppress(OSError):
+            try:
                 self.path = state.new_report(self.reports.parent, self.name, "jsonl")
                 self._file = self.path.open("w", encoding="utf-8", errors="replace")
+            except OSError as error:
+                self._why_none = f"could not be written: {error}"
         if self._file is not None:
             self._file.writelines(line + "\n" for line in [*self._held, text])
         self._held = []

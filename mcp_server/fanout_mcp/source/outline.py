@@ -24,7 +24,7 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
@@ -32,20 +32,21 @@ MOST_SYMBOLS: Final = 4_000
 LONG_FUNCTION: Final = 100
 
 _CALLABLE: Final = frozenset({"function", "method", "constructor"})
-_BLANKS: Final = re.compile(r"\s+")
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
-_BRANCH: Final = re.compile(r"\b(?:if|elif|for|while|case|catch|except|when|unless)\b|&&|\|\|")
+_BRANCH: Final = re.compile(r"\b(?:if|for|while|case|catch|when|unless)\b|&&|\|\|")
+_PYTHON_BRANCH: Final = re.compile(r"\b(?:if|elif|for|while|case|except)\b")
 _MARKS: Final = ("TODO", "FIXME", "XXX", "HACK")
 _NOTES: Final = re.compile(rf"\b(?:{'|'.join(_MARKS)})\b")
 _MAIN: Final = {
-    "Python": re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE),
-    "Go": re.compile(r"^func main\(\)", re.MULTILINE),
-    "Rust": re.compile(r"^(?:pub )?(?:async )?fn main\(\)", re.MULTILINE),
-    "Java": re.compile(r"\bpublic static void main\("),
-    "C": re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE),
-    "C++": re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE),
-    "C#": re.compile(r"\bstatic (?:async )?(?:void|int|Task)\s+Main\("),
+    "Python": ("__main__", re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)),
+    "Go": ("func main()", re.compile(r"^func main\(\)", re.MULTILINE)),
+    "Rust": ("fn main()", re.compile(r"^(?:pub )?(?:async )?fn main\(\)", re.MULTILINE)),
+    "Java": ("void main(", re.compile(r"\bpublic static void main\(")),
+    "C": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
+    "C++": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
+    "C#": (" Main(", re.compile(r"\bstatic (?:async )?(?:void|int|Task)\s+Main\(")),
 }
+"""Where a program starts: what a file without it can't hold, found by plain search, and the pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,8 @@ def _outline_code(path: str, text: str, lines: int, language: Language) -> Outli
                 for node in nodes:
                     imports.update(dict.fromkeys(import_names(language.name, _text(node))))
             elif name and kind[0] != "_":
-                definitions.append((nodes[0], kind, _BLANKS.sub(" ", _text(name[0]))))
+                definitions.append((nodes[0], kind, " ".join(_text(name[0]).split())))
     symbols = _nested(definitions, data, language)
-    match = _MAIN[language.name].search(text) if language.name in _MAIN else None
     return Outline(
         path,
         language.name,
@@ -148,9 +148,15 @@ def _outline_code(path: str, text: str, lines: int, language: Language) -> Outli
         symbols,
         tuple(imports),
         tuple(_notable(text, root, symbols)),
-        text.count("\n", 0, match.start()) + 1 if match else 0,
-        branches=len(_BRANCH.findall(text)),
+        _entry(text, language),
+        branches=len((_PYTHON_BRANCH if language.name == "Python" else _BRANCH).findall(text)),
     )
+
+
+def _entry(text: str, language: Language) -> int:
+    sign, pattern = _MAIN.get(language.name, ("", None))
+    match = pattern.search(text) if pattern and sign in text else None
+    return text.count("\n", 0, match.start()) + 1 if match else 0
 
 
 def _text(node: Node) -> str:
@@ -233,7 +239,7 @@ def _signature(node: Node, body: Node | None, data: bytes) -> str:
         raw = data[node.start_byte : min(_head_end(body), longest)]
     else:
         raw = data[node.start_byte : min(node.end_byte, longest)].split(b"{", 1)[0]
-    text = _BLANKS.sub(" ", raw.decode("utf-8", "replace")).strip()
+    text = " ".join(raw.decode("utf-8", "replace").split())
     text = text.rstrip("{:;= ").removesuffix("=>").rstrip()
     return text if len(text) <= LONGEST_SIGNATURE else text[: LONGEST_SIGNATURE - 1] + "…"
 
@@ -265,7 +271,10 @@ def _is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return not signature.startswith("static ")
     if name.startswith("__") and name.endswith("__"):
         return name in {"__init__", "__call__", "__enter__", "__aenter__", "__iter__"}
-    return not name.startswith("_") and not _HIDDEN.search(signature)
+    if language == "Python":
+        return not name.startswith("_")
+    # Before the parameters: one of them may be called private.
+    return not name.startswith("_") and not _HIDDEN.search(signature.partition("(")[0])
 
 
 def _notable(text: str, root: Node, symbols: tuple[Symbol, ...]) -> list[str]:

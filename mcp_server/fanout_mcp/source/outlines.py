@@ -19,6 +19,7 @@ from typing import Final
 
 import anyio.to_thread
 
+from fanout_mcp import state
 from fanout_mcp.source.outline import VERSION, Outline, from_json
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
@@ -117,8 +118,7 @@ def _shelf(folder: Path | None) -> Iterator[sqlite3.Connection | None]:
 
 
 def _open(folder: Path) -> sqlite3.Connection:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / "outlines.sqlite"
+    path = state.folder(folder.parent, folder.name) / "outlines.sqlite"
     if path.is_symlink():
         raise OSError("the cache is a symlink")
     for attempt in (1, 2):
