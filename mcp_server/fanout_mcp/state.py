@@ -19,7 +19,7 @@ def folder(state: Path, name: str) -> Path:
     made = state / name
     # A repository can ship .claude/fanout as a link to anywhere: nothing is written out of the project.
     if not made.resolve().is_relative_to(state.parent.parent.resolve()):
-        raise OSError(f"{made} leads out of the project")
+        raise OSError(f"{made} leads out of the project, so nothing is written there; remove the link")
     made.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         descriptor = os.open(state / ".gitignore", CREATED, 0o644)

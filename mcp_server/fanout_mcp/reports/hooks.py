@@ -44,12 +44,12 @@ def make(item: Json) -> page.Drawn:
     return page.Drawn(data, tally, days, now)
 
 
-def _page(project_state: Path, html: str) -> str | None:
+def _page(project_state: Path, html: str) -> str:
     try:
         path = state.new_report(project_state, "hooks", "html")
         path.write_text(html, encoding="utf-8")
-    except OSError:
-        return None
+    except OSError as error:
+        return f"could not be written: {error}"
     return str(path)
 
 

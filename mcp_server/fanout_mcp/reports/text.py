@@ -8,23 +8,34 @@ from fanout_mcp import state
 from fanout_mcp.clean import printable
 from fanout_mcp.source.secrets import redact
 
-
 MOST_IN_A_PLAN = 4_000
 """Of words that every agent call of a plan would repeat."""
 
 
 def set_aside(folder: Path, stem: str, words: str) -> str:
     """Return the words, or where they stand when they are too long to be repeated."""
-    path = write(folder, stem, words) if len(words) > MOST_IN_A_PLAN else None
+    path = keep(folder, stem, words) if len(words) > MOST_IN_A_PLAN else None
     return words if path is None else f"Read {path} first: it stands there, whole."
 
 
-def write(folder: Path, stem: str, text: str) -> str | None:
-    """Write a report and return its path, None when the folder can't be written. Secrets are scrubbed."""
-    clean = "\n".join(printable(line) for line in redact(text)[0].split("\n"))
+def write(folder: Path, stem: str, text: str) -> str:
+    """Write a report; return its path, or why there is none. Secrets are scrubbed."""
     try:
-        path = state.new_report(folder, stem, "md")
-        path.write_text(clean, encoding="utf-8")
+        return _written(folder, stem, text)
+    except OSError as error:
+        return f"could not be written: {error}"
+
+
+def keep(folder: Path, stem: str, text: str) -> str | None:
+    """The same for a text that a path stands for; None when it has none."""
+    try:
+        return _written(folder, stem, text)
     except OSError:
         return None
+
+
+def _written(folder: Path, stem: str, text: str) -> str:
+    clean = "\n".join(printable(line) for line in redact(text)[0].split("\n"))
+    path = state.new_report(folder, stem, "md")
+    path.write_text(clean, encoding="utf-8")
     return str(path)

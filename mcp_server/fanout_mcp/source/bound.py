@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal, TypeVar
@@ -54,6 +53,7 @@ class Bounded:
     _lines_end: bool = False
     _held: list[str] = field(default_factory=list)
     _file: IO[str] | None = None
+    _why_none: str = ""
 
     def add(self, item: Json, raw_tokens: int) -> None:
         """Take the next item; `raw_tokens`: what reading its sources would have cost."""
@@ -101,7 +101,7 @@ class Bounded:
         if self._file is None and sum(map(len, self._held)) + len(text) <= LIMIT and self.detail != "line":
             self._held.append(text)
             return
-        if self._file is None and self.path is None:
+        if self._file is None and self.path is None and not self._why_none:
             try:
                 self.path = state.new_report(self.reports.parent, self.name, "jsonl")
                 self._file = self.path.open("w", encoding="utf-8", errors="replace")

@@ -84,7 +84,7 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
         raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MOST_PLANNED}.")
     is_long = len(ideas.for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
     told = ideas.brief(task, chosen)
-    path = text.write(services.settings.state, "swarm-task", told) if is_long else None
+    path = text.keep(services.settings.state, "swarm-task", told) if is_long else None
     calls = [
         agent_call(
             shown.clip(f"Look at: {lens.name}", 60),
