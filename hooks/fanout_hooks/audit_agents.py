@@ -78,7 +78,7 @@ def _agents_in_sequence(path: str, earlier: Use, later: Use, ends: dict[str, flo
         f'"{_title(later)}" ran alone after "{_title(earlier)}" (line {earlier.line}), not depending on it',
         min(spans) if len(spans) == 2 else 0.0,
         measured=False,
-        basis="the shorter of the two measured runs: together they take as long as the longer",
+        basis="the shorter of the two measured runs",
         advice="Send independent agents in one message, side by side.",
     )
 

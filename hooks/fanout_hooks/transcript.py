@@ -98,14 +98,17 @@ def read(path: str) -> Transcript:
 
 def distinct(transcripts: Iterable[Transcript]) -> Iterator[Transcript]:
     """Leave out what a transcript repeats of one before: a resumed session's file begins with its history."""
-    seen: set[str] = set()
+    seen: set[tuple[str, float, str]] = set()
+
+    def keys(entry: Message) -> set[tuple[str, float, str]]:
+        return {(use.id, use.started, repr(use.input)) for use in entry.uses}
+
     for transcript in transcripts:
         entries = [
-            entry
-            for entry in transcript.entries
-            if isinstance(entry, Prompt) or not any(use.id in seen for use in entry.uses)
+            entry for entry in transcript.entries if isinstance(entry, Prompt) or not keys(entry) & seen
         ]
-        seen |= {use.id for entry in entries if isinstance(entry, Message) for use in entry.uses}
+        for entry in entries:
+            seen |= keys(entry) if isinstance(entry, Message) else set()
         yield transcript._replace(entries=tuple(entries))
 
 

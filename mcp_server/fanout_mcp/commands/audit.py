@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fanout_hooks import (
     audit,
@@ -25,6 +26,9 @@ from fanout_mcp import settings
 from fanout_mcp.clean import printable
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.status import OK
+
+if TYPE_CHECKING:
+    from rich.table import Table  # for its name alone: rich starts slowly
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,17 +88,38 @@ def _show(found: list[Observation], *, with_transcripts: bool) -> None:
     from rich.markup import escape
 
     console = Console(highlight=False)
-    for one in found:
-        time = f"{one.seconds:.1f} s {'measured' if one.measured else 'estimated'}, {one.basis}"
-        console.print(f"[bold]{one.kind}[/]  {escape(printable(one.what))}")
-        console.print(f"  [dim]at[/]   {escape(printable(one.place))}", soft_wrap=True)
-        console.print(
-            f"  [dim]time[/] {escape(time if one.seconds else 'not measured: ' + one.basis)}", soft_wrap=True
-        )
-        console.print(f"  [dim]do[/]   {escape(one.advice)}\n")
+    for kind in dict.fromkeys(one.kind for one in found):
+        own = [one for one in found if one.kind == kind]
+        total = sum(one.seconds for one in own)
+        console.print(f"[bold]{kind}[/]: {len(own)}" + (f", {total:.1f} s" if total else ""))
+        for one in own:
+            console.print(_row("-", one.what))
+            console.print(_row("", f"[dim]at[/] {escape(printable(one.place))}", is_markup=True))
+            console.print(_row("", f"[dim]time[/] {escape(_time(one))}", is_markup=True))
+        for advice in dict.fromkeys(one.advice for one in own):
+            console.print(_row("=>", advice))
+        console.print()
     if not found:
         console.print(
             "Nothing found that ran one after another without need, and no hook that is slow or races."
         )
     if not with_transcripts:
         console.print("[dim]Settings, hooks and hook log only. Transcripts are read with --transcripts.[/]")
+
+
+def _row(mark: str, text: str, *, is_markup: bool = False) -> Table:
+    """Lay a line out with its mark in a margin, so that what is wrapped stays under its text."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=2, justify="right")
+    row.add_column(overflow="fold")
+    row.add_row(mark, text if is_markup else escape(printable(text)))
+    return row
+
+
+def _time(one: Observation) -> str:
+    if not one.seconds:
+        return f"not measured: {one.basis}"
+    return f"{one.seconds:.1f} s {'measured' if one.measured else 'estimated'}: {one.basis}"
