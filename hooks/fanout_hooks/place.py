@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any, NamedTuple
 
-from fanout_hooks import config, settings
+from fanout_hooks import config, regular, settings
 from fanout_hooks.entries import PLUGIN_SERVER, SERVER
 from fanout_hooks.memory import state_folder
 
@@ -71,26 +71,31 @@ def project_of(folder: str, home: str) -> str:
 
 def server_of(place: Place) -> str:
     """Return the name of the server that this scope's sessions have, "" where none is registered."""
-    user = _json(os.path.join(place.home, ".claude.json"))
-    files = [user]
+    if registered(place):
+        return SERVER
     plugged = [_json(settings.path_of("user", place.project, place.home))]
     if place.scope != "user":
-        files += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]
         plugged += [
             _json(settings.path_of(scope, place.project, place.home)) for scope in ("shared", "local")
         ]
-    if any(SERVER in _dict(file, "mcpServers") for file in files):
-        return SERVER
     enabled: dict[str, Any] = {}
     for file in plugged:
         enabled |= _dict(file, "enabledPlugins")
     return PLUGIN_SERVER if any(key.startswith("fanout@") and on for key, on in enabled.items()) else ""
 
 
+def registered(place: Place) -> list[dict[str, Any]]:
+    """Return what stands under our server's name wherever this scope's sessions look for servers."""
+    user = _json(os.path.join(place.home, ".claude.json"))
+    files = [user]
+    if place.scope != "user":
+        files += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]
+    return [_dict(file, "mcpServers", SERVER) for file in files if SERVER in _dict(file, "mcpServers")]
+
+
 def _json(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            data = json.loads(file.read())
+        data = json.loads(regular.read(path, follow=True))
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

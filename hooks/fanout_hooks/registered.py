@@ -1,6 +1,8 @@
 """Do the settings hold what the plugin registers, too? Then the plugin's entries stand down.
 
 Looked at on every event of the plugin, so no JSON is read: our own word in the file is enough.
+
+calls(project, home)   whether some settings of the user or the project call a server, by the same look
 """
 
 from __future__ import annotations
@@ -9,20 +11,30 @@ import os
 
 PLACES = ("settings.json", "settings.local.json")
 SIGN = b'"fanout_gate"'
+CALL = b'"run_hooks"'
 MAX_BYTES = 8 << 20
 
 
 def by_settings(project: str, home: str) -> bool:
     """Say whether a settings file of the user or the project registers the log and the gate."""
-    files = [os.path.join(home, ".claude", PLACES[0])]
-    files += [os.path.join(project, ".claude", name) for name in PLACES]
-    return any(_holds(path) for path in files)
+    return any(_holds(path, SIGN) for path in _files(project, home))
 
 
-def _holds(path: str) -> bool:
+def calls(project: str, home: str) -> bool:
+    """Say whether a settings file of the user or the project has hooks that call a server of ours."""
+    return any(_holds(path, CALL) for path in _files(project, home))
+
+
+def _files(project: str, home: str) -> list[str]:
+    return [os.path.join(home, ".claude", PLACES[0])] + [
+        os.path.join(project, ".claude", name) for name in PLACES
+    ]
+
+
+def _holds(path: str, sign: bytes) -> bool:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
-            return SIGN in file.read(MAX_BYTES)
+            return sign in file.read(MAX_BYTES)
     except OSError:
         return False

@@ -2,8 +2,9 @@
 
 The supervisor (fanout_hooks/supervisor.py) is a process of its own, standard library only: hook code, even
 its crashes and endless loops, stays far from the server, and the server's work stays far from the hooks'
-time. It is started at the first event. When it dies, the events it had get an empty answer (the client takes
-that as "no opinion") and it is started again for the next one.
+time. It is started when the client has connected, if this session's hooks call this server, else at the first
+event. When it dies, the events it had get an empty answer (the client takes that as "no opinion") and it is
+started again for the next one.
 
 Messages both ways: four bytes of length, then JSON: `{"id", "arguments"}` there, `{"id", "answer"}` back.
 """
@@ -111,6 +112,13 @@ class HookBridge:
             return await link.ask(number, arguments)
         finally:
             link.owed.pop(number, None)
+
+    async def get_ready(self) -> None:
+        """Start the supervisor before the first event where there will be one; it says that we are there."""
+        from fanout_hooks.expected import is_expected
+
+        if await asyncio.to_thread(is_expected, dict(os.environ), sys.orig_argv):
+            await self._linked()
 
     async def close(self) -> None:
         """End the supervisor and, through it, whatever hooks still run."""

@@ -68,7 +68,8 @@ def build(seams: Seams | None = None) -> Server[Shared]:
     )
 
 
-async def _list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
+async def _list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
+    ctx.lifespan_context.connected.set()
     return ListToolsResult(tools=[ToolEntry.model_validate(tool) for tool in catalog.snapshot()["tools"]])
 
 

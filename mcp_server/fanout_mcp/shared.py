@@ -32,6 +32,7 @@ class Bridge(Protocol):
     """What passes hook events to the process that runs them (hook_bridge.py)."""
 
     async def handle(self, arguments: dict[str, Json]) -> str: ...
+    async def get_ready(self) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -58,6 +59,8 @@ class Shared:
 
     seams: Seams
     calls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_CALLS))
+    connected: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the client has its list of tools: what it waited for is done."""
     _hooks: Bridge | None = None
     _wanted: anyio.Event = field(default_factory=anyio.Event)
     _settled: anyio.Event = field(default_factory=anyio.Event)
@@ -101,6 +104,13 @@ class Shared:
             self._hooks = self.seams.bridge()
         return self._hooks
 
+    async def get_hooks_ready(self) -> None:
+        await self.connected.wait()
+        try:
+            await (await self.bridge()).get_ready()
+        except Exception:  # the edge: the first event starts what could not be started now
+            log.exception("the hooks' process could not be started")
+
     async def close(self) -> None:
         if self._hooks is not None:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSING_S):
@@ -112,6 +122,7 @@ async def sharing(seams: Seams) -> AsyncIterator[Shared]:
     shared = Shared(seams)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(shared.keep_open)
+        tasks.start_soon(shared.get_hooks_ready)
         try:
             yield shared
         finally:

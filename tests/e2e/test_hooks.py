@@ -134,14 +134,18 @@ def test_hooks_read_and_find_around_them_what_native_hooks_do(sessions: dict[str
     assert list(difflib.unified_diff(records(sessions["native"]), records(sessions[way]), n=0)) == []
 
 
-def test_warm_events_were_warm_and_the_others_cold(sessions: dict[str, Hooked]) -> None:
-    ways = {(record["phase"], record["path"]) for record in sessions["warm"].log()}
+def test_from_the_first_tool_on_all_events_are_warm_that_can_be(sessions: dict[str, Hooked]) -> None:
+    log = sessions["warm"].log()
+    ways = [(record["phase"], record["path"]) for record in log]
+    begin = next(at for at, record in enumerate(log) if record["phase"] == "PreToolUse")
+    end = next(at for at, record in enumerate(log) if record["phase"] == "SessionEnd")
+    assert {way for way in ways[begin:end] if way[1] != "warm"} <= {("CwdChanged", "cold")}
     assert {phase for phase, way in ways if way == "warm"} >= IN_ONE_SESSION - events.COLD_EVENTS - {
-        "PreCompact",
-        "PostCompact",
-        "InstructionsLoaded",  # this and the first prompt come before a server is sure to be connected
+        "InstructionsLoaded",  # this one and the first prompt come before a server is sure to be connected
         "UserPromptSubmit",
         "UserPromptExpansion",
+        "PreCompact",  # a session of its own, and nothing else
+        "PostCompact",
     }
     assert {phase for phase, way in ways if phase in events.COLD_EVENTS and way == "warm"} == set()
     assert {record["path"] for record in sessions["cold"].log()} == {"cold"}
@@ -257,6 +261,7 @@ def test_in_a_running_terminal_session_adopted_hooks_take_over_and_answer(client
         wait_until(lambda: "ConfigChange" in hooked.events())  # the client has read the new settings
         screen.type("please go on")
         screen.wait_for("Do you want to proceed", "are you sure?")
+        wait_until(lambda: "Notification" in hooked.events())  # some seconds after it asked
         screen.press("Enter")
         screen.wait_for("the second is done")
         results = model.last.tool_results
@@ -272,7 +277,13 @@ def test_in_a_running_terminal_session_adopted_hooks_take_over_and_answer(client
         (False, "ask"),
     ]
     assert any("CONTEXT OF THE HOOK" in request.news for request in model.requests)
-    assert [record["phase"] for record in hooked.log()].count("PreToolUse") == 4
+    # The first one starts what the server had no reason to start before there were hooks to call it.
+    tools = [record["path"] for record in hooked.log() if record["phase"] == "PreToolUse"]
+    assert len(tools) == 4
+    assert tools[1:] == ["warm"] * 3
+    later = {record["phase"]: record["path"] for record in hooked.log()}
+    waited = ("Notification", "PermissionRequest", "PreCompact", "PostCompact")
+    assert [later[phase] for phase in waited] == ["warm"] * 4
     assert Counter(hooked.events())["PreToolUse"] == 5
     assert {"PreCompact", "PostCompact", "ConfigChange"} <= set(hooked.events())
 

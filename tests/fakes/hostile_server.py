@@ -206,6 +206,9 @@ class Bridge:
             raise FanoutError("the hooks' process is gone")
         return f'{{"event":"{arguments.get("hook_event_name")}"}}'
 
+    async def get_ready(self) -> None:
+        pass
+
     async def close(self) -> None:
         note("bridge closed")
 
