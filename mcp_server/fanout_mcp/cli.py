@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -30,6 +32,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 """Command -> module in `fanout_mcp.commands`, and its line in the help."""
 
 
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a disk says that takes no more."""
+
+
 class Command(Protocol):
     """What a module in `commands/` defines."""
 
@@ -38,8 +44,30 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    """Run one command and return its exit status; what it printed is written by then."""
+    try:
+        status = chosen(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `fanout report | head`: the reader has seen enough
+        discard_output()
+        return OK
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        discard_output()
+        return complain(f"the output can't be written: {error.strerror}.", NO_VERDICT)
+    return status
+
+
+def discard_output() -> None:
+    """Send what is still in the buffer nowhere: Python would try again at its end, and fail loudly."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def chosen(words: list[str]) -> int:
+    """Run the command that the words name."""
     if not words or words[0] in {"-h", "--help", "help"}:
         sys.stdout.write(usage())
         return OK if words else USAGE
@@ -75,9 +103,6 @@ def run(name: str, words: Sequence[str]) -> int:
     except KeyboardInterrupt as error:
         status: int = getattr(error, "status", INTERRUPTED)  # commands/shell.py says which signal it was
         return status
-    except BrokenPipeError:  # `fanout report | head`: the reader has seen enough
-        sys.stderr.close()
-        return OK
 
 
 def usage() -> str:
