@@ -1,4 +1,4 @@
-"""What the commands that call a tool share: services, a live line per message, and the two forms of output.
+"""What the commands that call a tool share: services, how far they are, and the two forms of output.
 
     def add_arguments(parser):
         parser.add_argument("question")
@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from pydantic import BaseModel
 
 from fanout_mcp import ledger, settings
 from fanout_mcp.arguments import parse
-from fanout_mcp.clean import clean, printable
+from fanout_mcp.clean import clean, flat
 from fanout_mcp.opening import open_services
 from fanout_mcp.services import Tool, ToolResult
 from fanout_mcp.status import NO_VERDICT, OK
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")
+
+UNBROKEN: Final = 100_000
+"""Columns of what is no terminal: a path that is broken can't be followed, a line that is can't be grepped."""
+
+STEPS: Final = 20
+"""Lines of progress for one call, about, in a log."""
 
 Show = Callable[["Console", Json], None]
 """Prints a tool's data for a person."""
@@ -63,7 +70,7 @@ def run_tool(
 
 
 def call_tool(tool: Tool[A], arguments: Mapping[str, Json], *, quiet: bool = False) -> ToolResult:
-    """Call a tool with services of its own and a live line per message on stderr, none when `quiet`."""
+    """Call a tool with services of its own; how far it is goes to stderr, nowhere when `quiet`."""
     given = {name: value for name, value in arguments.items() if value is not None}
     parsed = parse(tool.arguments, given)
 
@@ -106,54 +113,71 @@ def emit(result: ToolResult, args: argparse.Namespace, show: Show | None = None)
     data = clean(result.data)
     if args.json:
         sys.stdout.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n")
-        return
+    else:
+        put(lambda console: show(console, data) if show else console.print_json(data=data))
+
+
+def put(draw: Callable[[Console], None]) -> None:
+    """Print as wide as the terminal; into a file or a pipe no line is broken, and none padded."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if show is None:
-        console.print_json(data=data)
-    else:
-        show(console, data)
+    if sys.stdout.isatty():
+        draw(Console(highlight=False))
+        return
+    written = io.StringIO()
+    draw(Console(file=written, width=UNBROKEN, highlight=False))
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in written.getvalue().split("\n")[:-1])
 
 
 @contextmanager
 def live(title: str, *, quiet: bool = False) -> Iterator[Progress]:
-    """Yield a progress that shows each message once: above a bar on a terminal, else as plain lines."""
+    """Yield a progress: a bar that is erased at the end on a terminal, else at most some twenty lines."""
     if quiet:
         yield no_progress
     elif sys.stderr.isatty():
         with _bar(title) as progress:
             yield progress
     else:
-        yield _plain
+        yield Lines(sys.stderr)
 
 
-def _plain(done: int, total: int | None, message: str) -> None:
-    of = f"{done}/{total}" if total else str(done)
-    sys.stderr.write(f"{of} {printable(message)}\n")
-    sys.stderr.flush()
+class Lines:
+    """Progress where nobody watches: a line each time another twentieth is through, and the last one."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._told: tuple[int | None, int] = (None, -1)
+
+    def __call__(self, done: int, total: int | None, message: str) -> None:
+        step = (total, done * STEPS // total if total else done)
+        if step == self._told:
+            return
+        self._told = step
+        of = f"{done}/{total}" if total else str(done)
+        self._out.write(f"{of} {flat(message)}\n")
+        self._out.flush()
 
 
 @contextmanager
 def _bar(title: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
+    said = TextColumn("{task.fields[said]}", "dim", markup=False, table_column=Column(no_wrap=True, ratio=1))
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        said,
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(title), total=None)
+    with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
+        task = bar.add_task(title, total=None, said="")
 
         def progress(done: int, total: int | None, message: str) -> None:
-            bar.update(task, completed=done, total=total)
-            if message:
-                bar.console.print(f"  [dim]{done}[/]  {escape(printable(message))}")
+            bar.update(task, completed=done, total=total, said=flat(message))
 
         yield progress
