@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from fanout_mcp import state
+from fanout_mcp.database import NewerFile, opened
 from fanout_mcp.types import Answer, Json, Usage
 
 T = TypeVar("T")
@@ -62,10 +63,6 @@ _TAKEN: Final = "SELECT 1 FROM lease WHERE key = :key AND until BETWEEN :now AND
 
 Claimed = Answer | Literal["mine", "theirs"]
 """The answer, or who is to ask."""
-
-
-class NewerFile(sqlite3.Error):
-    """The file was written by a later version."""
 
 
 @dataclass(slots=True)
@@ -225,34 +222,13 @@ class Cache:
 def open_cache(state_folder: Path, config_folder: Path) -> Cache:
     """Open the project's cache; one that is off and says why when it can't be had. Never raises."""
     try:
-        return Cache(_open(state.folder(state_folder, "cache") / "answers.sqlite"), _secret(config_folder))
+        path = state.folder(state_folder, "cache") / "answers.sqlite"
+        return Cache(opened(path, _prepare, BUSY_S), _secret(config_folder))
     except (OSError, sqlite3.Error) as error:
         return Cache(problem=f"went on without the cache: {error}")
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    if path.is_symlink():
-        raise OSError(f"{path} is a symlink")
-    for attempt in (1, 2):
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        try:
-            _prepare(connection)
-        except (sqlite3.OperationalError, NewerFile):
-            connection.close()
-            raise
-        except sqlite3.DatabaseError:  # not a database, or a damaged one
-            connection.close()
-            if attempt == 2:
-                raise
-            path.replace(path.with_suffix(".broken"))
-        else:
-            path.chmod(0o600)
-            return connection
-    raise AssertionError("one of the two attempts returns or raises")
-
-
 def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA trusted_schema = OFF")
     [(version,)] = connection.execute("PRAGMA user_version")
     if version > VERSION:
         raise NewerFile(f"its file is of version {version}, this fanout knows {VERSION}")

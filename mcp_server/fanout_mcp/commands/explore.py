@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.commands import plans
+from fanout_mcp.commands.shell import run_tool
+from fanout_mcp.commands.sources import add_paging, show_end
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -18,10 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--focus", help="architecture, security, performance, testing, data flow, or words")
     parser.add_argument("--question", help="rank the files that matter for it")
-    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
-    parser.add_argument("--cursor", type=int, help="go on from this module")
-    parser.add_argument("--detail", choices=("auto", "full", "line"), default="auto")
-    add_output(parser)
+    add_paging(parser, "module")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +35,7 @@ def show(console: Console, data: Json) -> None:
     from rich.markup import escape
 
     if "plan" in data:
-        console.print_json(data=data)
+        plans.show(console, data)
         return
     for module in data["modules"]:
         if isinstance(module, str):
@@ -51,11 +50,4 @@ def show(console: Console, data: Json) -> None:
         console.print(
             f"[bold]{one['score']:6.2f}[/] {escape(one['path'])}  {escape(', '.join(one['symbols']))}"
         )
-    if "report" in data:
-        console.print(f"All of it: {escape(data['report'])}", soft_wrap=True)
-    receipt = data["receipt"]
-    console.print(
-        f"[dim]{receipt['read']} files read, {receipt['tokens_raw']:,} tokens as "
-        f"{receipt['tokens_returned']:,} (saves {receipt['saving_percent']} %), {receipt['calls']} calls, "
-        f"{receipt['elapsed_s']} s[/]"
-    )
+    show_end(console, data)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.commands import plans
+from fanout_mcp.commands.shell import run_tool
+from fanout_mcp.commands.sources import add_paging, show_end
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -15,12 +17,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     parser.add_argument("--focus", help="what to look for")
-    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
     parser.add_argument("--max-words", type=int, help="prose per file, 20 to 200")
     parser.add_argument("--max-files", type=int, help="allow more than 500 model calls")
-    parser.add_argument("--cursor", type=int, help="go on from this file")
-    parser.add_argument("--detail", choices=("auto", "full", "line"), default="auto")
-    add_output(parser)
+    add_paging(parser, "file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +33,7 @@ def show(console: Console, data: Json) -> None:
     from rich.markup import escape
 
     if "plan" in data:
-        console.print_json(data=data)
+        plans.show(console, data)
         return
     for file in data["files"]:
         if isinstance(file, str):
@@ -44,11 +43,4 @@ def show(console: Console, data: Json) -> None:
         console.print(f"[bold]{escape(file['path'])}[/]{label}\n  {escape(file['purpose'])}", soft_wrap=True)
         for row in [*file["symbols"], *(f"! {note}" for note in file.get("notes", []))]:
             console.print(f"    [dim]{escape(row)}[/]", soft_wrap=True)
-    if "report" in data:
-        console.print(f"All of it: {escape(data['report'])}", soft_wrap=True)
-    receipt = data["receipt"]
-    console.print(
-        f"[dim]{receipt['read']} files read, {receipt['tokens_raw']:,} tokens as "
-        f"{receipt['tokens_returned']:,} (saves {receipt['saving_percent']} %), {receipt['calls']} calls, "
-        f"{receipt['elapsed_s']} s[/]"
-    )
+    show_end(console, data)

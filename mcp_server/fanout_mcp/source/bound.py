@@ -8,7 +8,7 @@ will not hold them all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal, TypeVar
@@ -33,9 +33,9 @@ def compact(value: Json) -> str:
 
 @dataclass(slots=True)
 class Bounded:
-    """Collects items from number `cursor` on; `line` makes the short form of one, given the room it has."""
+    """Collects items from number `cursor` on; each has a `purpose`, and is called by its field `key`."""
 
-    line: Callable[[Json, int], Json]
+    key: str
     total: int
     reports: Path
     name: str
@@ -71,13 +71,19 @@ class Bounded:
         if self._lines_end:
             return
         room = max(SHORTEST_LINE, LIMIT // max(1, self.total - self.cursor) - 8)
-        short = self.line(item, room)
+        short = self._line(item, room)
         size = len(compact(short)) + 1
         self._lines_end = self._line_size + size > LIMIT
         if not self._lines_end:
             self._lines.append(short)
             self._line_size += size
             self.raw_lines += raw_tokens
+
+    def _line(self, item: Json, room: int) -> str:
+        """Return the short form: the whole name, and as much of the purpose as `room` leaves."""
+        head = f"{item[self.key]}: "
+        left, text = room - len(head), str(item["purpose"])
+        return head + (text if len(text) <= left else text[: max(0, left - 1)] + "…")
 
     def result(self, name: str) -> tuple[dict[str, Json], int]:
         """Return the items under `name`, cursor and report where they are not all, and their raw tokens."""

@@ -20,6 +20,7 @@ from typing import Final
 import anyio.to_thread
 
 from fanout_mcp import state
+from fanout_mcp.database import opened
 from fanout_mcp.source.outline import VERSION, Outline, from_json
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
@@ -28,6 +29,7 @@ CHUNK: Final = 2_000
 """Files at once: bounds what is in memory on the way."""
 
 MOST_ROWS: Final = 200_000
+BUSY_S: Final = 2.0
 
 FUNCTION: Final = "fanout_mcp.source.outline:outline_file"
 
@@ -109,7 +111,8 @@ def _shelf(folder: Path | None) -> Iterator[sqlite3.Connection | None]:
     connection = None
     if folder is not None:
         with suppress(OSError, sqlite3.Error):
-            connection = _open(folder)
+            path = state.folder(folder.parent, folder.name) / "outlines.sqlite"
+            connection = opened(path, _prepare, BUSY_S)
     if connection is None:
         yield None
         return
@@ -117,29 +120,10 @@ def _shelf(folder: Path | None) -> Iterator[sqlite3.Connection | None]:
         yield connection
 
 
-def _open(folder: Path) -> sqlite3.Connection:
-    path = state.folder(folder.parent, folder.name) / "outlines.sqlite"
-    if path.is_symlink():
-        raise OSError("the cache is a symlink")
-    for attempt in (1, 2):
-        connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
-        try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = OFF")  # lost with the power, made again: it is a cache
-            connection.execute("CREATE TABLE IF NOT EXISTS outline (key TEXT PRIMARY KEY, value BLOB)")
-        except sqlite3.OperationalError:
-            connection.close()
-            raise
-        except sqlite3.DatabaseError:
-            connection.close()
-            if attempt == 2:
-                raise
-            path.replace(path.with_suffix(".broken"))
-        else:
-            path.chmod(0o600)
-            return connection
-    raise AssertionError("one of the two attempts returns or raises")
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = OFF")  # lost with the power, made again: it is a cache
+    connection.execute("CREATE TABLE IF NOT EXISTS outline (key TEXT PRIMARY KEY, value BLOB)")
 
 
 def _known(shelf: sqlite3.Connection | None, keys: dict[str, str]) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Question, is_whole, open_journal
@@ -22,11 +22,12 @@ from fanout_mcp.review.verify import Text
 from fanout_mcp.review.verify import locate as locate_quote
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import claims, describe, material, pack
-from fanout_mcp.source.bound import Bounded, Detail, page
+from fanout_mcp.source.bound import Bounded, Detail
 from fanout_mcp.source.engines import Engine, chosen, portions, priced
 from fanout_mcp.source.modules import Module
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.structure import Gathered, Gathering
+from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Answer, Job, Json, Progress, Prompt
 
 MOST_FOR_MODEL: Final = 40
@@ -214,7 +215,7 @@ def _render(
     entries: Iterable[tuple[Module, Json]],
 ) -> Json:
     reports = services.settings.state / "reports"
-    bounded = Bounded(_line, len(gathered.modules), reports, "modules", args.cursor, args.detail)
+    bounded = Bounded("module", len(gathered.modules), reports, "modules", args.cursor, args.detail)
     read: set[str] = set()
     for module, entry in entries:
         fresh = [path for path in module.paths if path not in read]
@@ -244,13 +245,6 @@ def _entry(
     return {**describe.fields(module, known, own, purpose, report), "derived": False}
 
 
-def _line(entry: Json, room: int) -> Json:
-    head = f"{entry['module']}: "
-    left = room - len(head)
-    text = str(entry["purpose"])
-    return head + (text if len(text) <= left else text[: max(0, left - 1)] + "…")
-
-
 def _plan(args: Args, gathered: Gathered, receipt: Receipt) -> Json:
     wanted = f" Answer above all: {args.question}" if args.question else ""
     calls = [
@@ -265,14 +259,7 @@ def _plan(args: Args, gathered: Gathered, receipt: Receipt) -> Json:
         for module in gathered.modules
         for paths in portions(gathered.facts[module.name].central[:FILES_PLANNED])
     ]
-    shown, following = page(calls, args.cursor)
-    data: dict[str, Json] = {
-        "plan": messages(shown),
-        "how": "Send each list as the Agent calls of ONE message.",
-    }
-    if following is not None:
-        data |= {"total": len(calls), "next_cursor": following}
-    return {**data, "receipt": receipt.as_json(data, 0)}
+    return planned(calls, args.cursor, receipt)
 
 
 TOOL = Tool(

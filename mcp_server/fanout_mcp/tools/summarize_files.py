@@ -15,13 +15,13 @@ from typing import Annotated, Final
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import pack, purpose
-from fanout_mcp.source.bound import Bounded, Detail, page
+from fanout_mcp.source.bound import Bounded, Detail
 from fanout_mcp.source.discover import Found, discover
 from fanout_mcp.source.engines import Engine, chosen, portions, priced
 from fanout_mcp.source.outline import Outline
@@ -29,6 +29,7 @@ from fanout_mcp.source.outlines import CHUNK, outlines
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.summary import ANSWER_TOKENS, SCHEMA, SYSTEM, Summary, parse, question
 from fanout_mcp.source.workers import Failure
+from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Answer, Job, Json, Progress
 
 MOST_FOR_MODEL: Final = 500
@@ -67,7 +68,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     if engine == "model" and len(found.paths) > (args.max_files or MOST_FOR_MODEL):
         raise InvalidInput(await _price(services, found))
     state = services.settings.state
-    bounded = Bounded(_line, len(found.paths), state / "reports", "summaries", args.cursor, args.detail)
+    bounded = Bounded("path", len(found.paths), state / "reports", "summaries", args.cursor, args.detail)
 
     def take(known: Sequence[Outline], answers: Mapping[str, Summary]) -> None:
         for outline in known:
@@ -204,14 +205,6 @@ def _entry(outline: Outline, summary: Summary | None, max_words: int) -> Json:
     return {name: value for name, value in entry.items() if value != [] or name == "symbols"}
 
 
-def _line(entry: Json, room: int) -> Json:
-    """The short form: the whole path, and as much of the purpose as `room` leaves."""
-    head = f"{entry['path']}: "
-    left = room - len(head)
-    text = str(entry["purpose"])
-    return head + (text if len(text) <= left else text[: max(0, left - 1)] + "…")
-
-
 def _plan(found: Found, args: Args, receipt: Receipt) -> Json:
     wanted = f", above all: {args.focus}" if args.focus else ""
     calls = [
@@ -224,15 +217,7 @@ def _plan(found: Found, args: Args, receipt: Receipt) -> Json:
         )
         for paths in portions(found.paths)
     ]
-    shown, following = page(calls, args.cursor)
-    data: dict[str, Json] = {
-        "plan": messages(shown),
-        "how": "Send each list as the Agent calls of ONE message.",
-    }
-    if following is not None:
-        data |= {"total": len(calls), "next_cursor": following}
-    receipt.read = 0
-    return {**data, "receipt": receipt.as_json(data, 0)}
+    return planned(calls, args.cursor, receipt)
 
 
 TOOL = Tool(
