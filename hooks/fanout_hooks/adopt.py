@@ -16,7 +16,7 @@ import json
 import os
 from typing import NamedTuple
 
-from fanout_hooks import config, entries, hooks_object, launch, native, settings
+from fanout_hooks import config, entries, hooks_object, launch, native, regular, settings
 from fanout_hooks.entries import Registration
 from fanout_hooks.native import Hooks, Left
 from fanout_hooks.place import IGNORED, Place
@@ -202,9 +202,8 @@ def keep_beside(place: Place, kind: str, written: str) -> None:
 def beside_original(place: Place) -> str | None:
     """Return what the user's own settings had as `hooks` before the calls came; None: no calls are there."""
     try:
-        with open(place.warm, encoding="utf-8") as file:
-            return file.read().partition("\n")[2]
-    except OSError:
+        return regular.read(place.warm).decode().partition("\n")[2]
+    except (OSError, UnicodeDecodeError):
         return None
 
 

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fanout_hooks import adopt, audit_source, check, config, hooks_object, memory, place
+from fanout_hooks import adopt, audit_source, check, config, hooks_object, memory, place, regular
 from fanout_hooks.audit_source import Touches
 from fanout_hooks.memory import Memory
 from fanout_hooks.settings import Refused, read
@@ -132,8 +132,8 @@ def _split(command: str) -> list[str]:
 
 def _text(script: str) -> str:
     try:
-        with open(script, encoding="utf-8", errors="replace") as file:
-            return file.read(MAX_BYTES)
+        with regular.opened(script, follow=True) as file:
+            return file.read(MAX_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
 

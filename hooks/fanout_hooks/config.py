@@ -31,6 +31,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from fanout_hooks import regular
+
 SCOPES = ("user", "local", "shared")
 VERSION = 1
 DEFAULT_TIMEOUT_S = 600.0
@@ -100,7 +102,7 @@ def load(scopes: Iterable[str], project: str, home: str) -> Config:
         try:
             found = parse(_read(path), scope, start=len(hooks))
         except (OSError, ValueError) as error:
-            problems.append(f"{path}: {error}")
+            problems.append(f"{path}: {getattr(error, 'strerror', None) or error}")
             continue
         hooks.extend(_placed(hook, project) for hook in found.hooks)
         problems.extend(f"{path}: {problem}" for problem in found.problems)
@@ -116,10 +118,7 @@ def _placed(hook: Hook, project: str) -> Hook:
 
 
 def _read(path: str) -> Any:
-    with open(path, "rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES} bytes")
+    raw = regular.read(path, MAX_BYTES, follow=True)
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from fanout_hooks import event as events
-from fanout_hooks import perflog
+from fanout_hooks import perflog, regular
 
 TAIL_BYTES = 1 << 18
 LAST = 100
@@ -17,7 +17,7 @@ LAST = 100
 def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
     """Return the last records of the log, oldest first; what is no record is left out."""
     try:
-        with open(perflog.path_of(project), "rb") as file:
+        with regular.opened(perflog.path_of(project)) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
             lines = file.read().splitlines()[-last:]
     except OSError:

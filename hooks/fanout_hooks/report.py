@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from fanout_hooks import perflog, rollup, trend
+from fanout_hooks import perflog, regular, rollup, trend
 from fanout_hooks.digest import Digest
 from fanout_hooks.recommend import recommend
 from fanout_hooks.tally import EventTally, HookTally, Tally, empty_event, merge_event
@@ -239,9 +239,8 @@ def _gate_row(counts: Mapping[str, int]) -> dict[str, Any]:
 def read_baseline(path: str) -> dict[str, Any] | None:
     """Read a baseline of `fanout-hooks bench`; None when there is none that can be read."""
     try:
-        with open(path, "rb") as file:
-            data = json.load(file)
-    except (OSError, ValueError):
+        data = json.loads(regular.read(path))
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 

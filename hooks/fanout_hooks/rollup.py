@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
+from fanout_hooks import regular
 from fanout_hooks.counting import count
 from fanout_hooks.tally import Tally
 
@@ -89,8 +90,7 @@ def _counted(path: str) -> Tally:
 def _recall(kept: str, about: os.stat_result) -> tuple[int, Tally]:
     """Return up to where a file was counted, and what; nothing when the digest isn't of this file."""
     try:
-        with open(kept, "rb") as file:
-            data = json.loads(file.read())
+        data = json.loads(regular.read(kept))
         if data["inode"] == about.st_ino and data["end"] <= about.st_size:
             return int(data["end"]), Tally.from_json(data["tally"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

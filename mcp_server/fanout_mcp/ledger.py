@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from fanout_hooks import regular
 from fanout_mcp import state
 from fanout_mcp.types import Json
 
@@ -37,11 +39,13 @@ def note(project_state: Path | None, tool: str, data: Json) -> None:
         path = state.folder(project_state, "state") / NAME
         descriptor = os.open(path, flags, 0o600)
         try:
-            size = os.fstat(descriptor).st_size
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
-        if size > MOST_BYTES:
+        if status.st_size > MOST_BYTES:
             path.replace(path.with_suffix(".old.jsonl"))
     except OSError:
         return
@@ -83,7 +87,8 @@ def _empty(tool: str) -> dict[str, Json]:
 def _lines(folder: Path, since: str) -> Iterator[dict[str, Json]]:
     for name in ("receipts.old.jsonl", NAME):
         try:
-            text = (folder / name).read_text(encoding="utf-8", errors="replace")
+            # One line more than the bound: the file is renamed by whoever has made it too long.
+            text = regular.read(folder / name, MOST_BYTES + (1 << 20)).decode("utf-8", "replace")
         except OSError:
             continue
         for line in text.splitlines():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from fanout_hooks import regular
 from fanout_hooks.check import path_in_use
 from fanout_hooks.hooks_object import each, is_ours
 from fanout_hooks.registration import is_log_and_gate
@@ -134,8 +135,8 @@ def _hooks(root: Path) -> Iterator[Finding]:
 
 def _at(path: Path, keys: tuple[str, ...]) -> Json:
     try:
-        data: Json = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data: Json = json.loads(regular.read(path, follow=True))
+    except (OSError, ValueError, RecursionError):
         return None  # `fanout install` says what is wrong with it
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from fanout_hooks import regular
 from fanout_mcp.registration.places import SCOPES, places
 
 
@@ -19,7 +20,7 @@ def plugin_in(project: Path) -> str | None:
 
 def _enabled(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("enabledPlugins")
-    except (OSError, ValueError, AttributeError):
+        found = json.loads(regular.read(path, follow=True)).get("enabledPlugins")
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}  # whoever has to write the file says what is wrong with it
     return found if isinstance(found, dict) else {}

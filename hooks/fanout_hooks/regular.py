@@ -1,0 +1,36 @@
+"""Read a file that a repository may have planted: without waiting, regular, bounded.
+
+    read(path, at_most)                 OSError for a FIFO, a device, a link, what is larger
+    read(path, at_most, follow=True)    a link counts as what it leads to: settings files may be links
+
+A FIFO opened without O_NONBLOCK holds its reader up for ever. What lies below a project's root and is read as
+source goes through fanout_mcp.source.read, which follows no link on the way either.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import BinaryIO
+
+FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+MOST_BYTES = 8 << 20
+
+
+def read(path: str | os.PathLike[str], at_most: int = MOST_BYTES, *, follow: bool = False) -> bytes:
+    """Return the whole of a file. Raises OSError."""
+    with opened(path, follow=follow) as file:
+        data = file.read(at_most + 1)
+    if len(data) > at_most:
+        raise OSError(errno.EFBIG, f"larger than {at_most:,} bytes", os.fspath(path))
+    return data
+
+
+def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
+    """Open a regular file for reading. Raises OSError."""
+    fd = os.open(path, FLAGS if follow else FLAGS | os.O_NOFOLLOW)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return os.fdopen(fd, "rb")
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
