@@ -168,14 +168,14 @@ def test_a_first_round_without_quorum_has_no_verdict_and_no_synthesis() -> None:
     ("synthesis", "why"),
     [
         pytest.param((1.0, "fail"), "it was refused", id="refused"),
-        pytest.param((1.0, "I would rather not."), "it could not be read", id="unreadable"),
+        pytest.param((1.0, "I would rather not."), "the writer's answer could not be read", id="unreadable"),
     ],
 )
 def test_when_the_synthesis_fails_the_vote_stands(synthesis: tuple[float, str], why: str) -> None:
     upstream = Upstream({"a": [(1.0, YES)], "b": [(1.0, YES)], "c": [(1.0, YES)]}, synthesis)
     plan = council(["a", "b", "c"])
     data = minutes.short(plan.asked, hold(upstream, plan)[0])
-    assert (data["decision"], data["synthesis"]) == (YES, f"none: {why}")
+    assert (data["decision"], data["synthesis"]) == (YES, f"no synthesis: {why}")
 
 
 def test_a_council_of_one_round_asks_for_no_synthesis_and_cuts_by_the_stop_rule() -> None:

@@ -201,7 +201,7 @@ def test_from_the_shell_events_go_to_stderr_and_the_result_to_stdout(
         as_json = capsys.readouterr()
     assert "round 1: PROCEED, 100% agree, converged" in shown.err
     assert "agreement: All see the gain." in shown.out
-    assert "thrown away: nothing." in shown.out
+    assert "Every call was used." in shown.out
     assert as_json.err == ""
     assert json.loads(as_json.out)["converged"] is True
 

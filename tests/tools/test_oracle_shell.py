@@ -40,7 +40,7 @@ def test_a_verdict_ends_with_0_and_a_line_for_each_member_as_it_answers(tmp_path
     with serving(Rule("You weigh a proposal", text=verdict("STOP", blocker=WORDS))) as upstream:
         done = shell(tmp_path, upstream, "Is it wise?")
     assert done.returncode == OK
-    assert done.stdout.startswith("PROCEED  67% of the positions\n")
+    assert done.stdout.startswith("PROCEED  2 of 3 agree\n")
     assert "PROCEED   skeptic 80 %  It holds." in done.stdout
     assert sorted(line.partition(" ")[0] for line in done.stderr.splitlines()) == ["1/3", "2/3", "3/3"]
     report = Path(done.stdout.splitlines()[-1])

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import oracle
+from fanout_mcp.commands import oracle, words
 from fanout_mcp.commands.board import watching
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.services import Services, ToolResult
@@ -58,7 +58,7 @@ def show(console: Console, data: Json) -> None:
         decided = round_["decision"] or "not needed"
         early = ", begun early" if round_["speculative"] else ""
         share = "" if round_["agreement"] is None else f", {round_['agreement']:.0%} agree"
-        wasted = f", {round_['wasted']} calls thrown away" if round_["wasted"] else ""
+        wasted = f", {words.counted(round_['wasted'], 'call')} not used" if round_["wasted"] else ""
         console.print(Text(f"round {round_['n']}: {decided}{share}{early}{wasted}", "dim"))
     _show_synthesis(console, data.get("synthesis"))
     console.print(Text(_balance(data), "dim"))
@@ -68,15 +68,17 @@ def _show_synthesis(console: Console, said: Json) -> None:
     from rich.text import Text
 
     if isinstance(said, str):
-        console.print(Text(f"synthesis: {said}", "magenta"))
+        console.print(Text(f"{said[:1].upper()}{said[1:]}.", "magenta"))
     for name, value in said.items() if isinstance(said, dict) else ():
         if value:
             console.print(Text(f"{name.replace('_', ' ')}: ", "bold").append(value, "not bold"))
 
 
 def _balance(data: Json) -> str:
+    """What overlapping rounds saved, and what they cost."""
     wasted = data["wasted"]
-    cost = "an unknown sum" if wasted["cost_usd"] is None else f"${wasted['cost_usd']}"
-    calls = f"{wasted['calls']} calls, {wasted['tokens']} tokens, {cost}" if wasted["calls"] else "nothing"
-    saved = f"{data['saved_s']} s saved against one round after another; " if data.get("saved_s") else ""
-    return f"{saved}thrown away: {calls}."
+    saved = f"{data['saved_s']} s saved against one round after another. " if data.get("saved_s") else ""
+    if not wasted["calls"]:
+        return f"{saved}Every call was used."
+    calls = f"{words.counted(wasted['calls'], 'call')}, {wasted['tokens']:,} tokens"
+    return f"{saved}Begun early and not used: {calls}, cost {words.money(wasted['cost_usd'])}."

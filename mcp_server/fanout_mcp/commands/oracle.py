@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fanout_mcp.commands import plans, words
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.types import Json
 
@@ -68,19 +69,30 @@ def run(args: argparse.Namespace) -> int:
 def show(console: Console, data: Json) -> None:
     from rich.markup import escape
 
-    if "decision" not in data or "plan" in data:
-        console.print_json(data=data)
+    if "plan" in data:
+        plans.show(console, data)
+        return
+    if data.get("dry_run"):
+        plans.show_dry(console, data)
         return
     decision = data["decision"]
-    agreed = f"  {data['agreement']:.0%} of the positions" if data["votes"] else "  nobody answered"
-    console.print(f"[bold {COLOURS[decision]}]{decision}[/]{agreed}")
+    console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {_agreed(data)}")
     console.print(_members(data))
     spent = data["receipt"]
-    cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']}"
+    took = f"{words.counted(spent['calls'], 'call')}, {spent['elapsed_s']} s"
     console.print(f"[dim]Rule: {escape(data['rule'])}.[/]")
-    console.print(f"[dim]{spent['calls']} calls, {spent['elapsed_s']} s, cost {cost}.[/]")
+    console.print(f"[dim]{took}, cost {words.money(spent['cost_usd'])}.[/]")
     if data["report"]:
         console.print(f"[dim]{escape(data['report'])}[/]", soft_wrap=True)  # a broken path can't be clicked
+
+
+def _agreed(data: Json) -> str:
+    """By how many of those who took a position; an abstention is none."""
+    if not data["votes"]:
+        return "nobody answered"
+    positions = sum(vote["verdict"] != "ABSTAIN" for vote in data["votes"])
+    agreeing = round(data["agreement"] * positions)
+    return f"{agreeing} of {positions} agree" if positions else "nobody took a position"
 
 
 def _members(data: Json) -> Table:

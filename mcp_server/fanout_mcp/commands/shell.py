@@ -39,7 +39,7 @@ A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")
 
 UNBROKEN: Final = 100_000
-"""Columns of what is no terminal: a path that is broken can't be followed, a line that is can't be grepped."""
+"""Columns of what is no terminal: a broken path can't be followed, a broken line can't be searched."""
 
 STEPS: Final = 20
 """Lines of progress for one call, about, in a log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fanout_mcp.commands import plans, words
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.types import Json
 
@@ -47,8 +48,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     if "plan" in data:
-        console.print(Text(data["note"]))
-        console.print_json(data=data["plan"])
+        plans.show(console, data)
         return
     for place, answer in enumerate(data["answers"], 1):
         console.print(Text(f"{place:>2}. ", "dim").append(answer["title"], "not dim bold"))
@@ -58,7 +58,9 @@ def show(console: Console, data: Json) -> None:
     for failed in data["failed"]:
         console.print(Text(f"{failed['agents']} failed: {failed['reason']}", "magenta"))
     spent = data["receipt"]
-    cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']}"
-    counts = f"{data['agents']} agents ({data['lenses']}), {data['merged']} merged, {data['cut']} cut"
+    agents = f"{words.counted(data['agents'], 'agent')} ({data['lenses']})"
+    counts = f"{agents}, {data['merged']} merged, {data['cut']} cut"
     more = f" {data['more']}." if "more" in data else ""
-    console.print(Text(f"{counts}.{more} {spent['elapsed_s']} s, cost {cost}. {data['report'] or ''}", "dim"))
+    took = f"{spent['elapsed_s']} s, cost {words.money(spent['cost_usd'])}."
+    console.print(Text(f"{counts}.{more} {took}", "dim"))
+    console.print(Text(data["report"] or "", "dim"), soft_wrap=True)

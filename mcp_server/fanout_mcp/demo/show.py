@@ -12,7 +12,6 @@ from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from fanout_mcp.clean import printable
@@ -88,8 +87,6 @@ class Stage:
         body: RenderableType
         if is_error or not isinstance(data, dict):
             body = Text(text)
-        elif "plan" in data:
-            body = self._plan(data)
         else:
             body = self._lines(name, data)
         colour = "red" if is_error else "green"
@@ -103,22 +100,6 @@ class Stage:
     def closes(self) -> None:
         self.console.print(Rule(style="dim"))
         self.console.print("In every project of yours: [bold]fanout install[/]")
-
-    def _plan(self, data: Json) -> RenderableType:
-        """Where there is no model: the agents that the host would run, message by message."""
-        note = printable(str(data.get("note", ""))).split(". ")[0].rstrip(".")
-        sentence = note or "No model was asked"
-        sent = data["plan"]["messages"]
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(no_wrap=True, style="bold", min_width=min(36, self.console.width // 3))
-        table.add_column(no_wrap=True, style="dim", overflow="ellipsis", ratio=1)
-        for number, message in enumerate(sent, 1):
-            if len(sent) > 1:
-                table.add_row(Text(f"message {number}", style="cyan"), "")
-            for call in message:
-                task = " ".join(printable(call["prompt"]).split())
-                table.add_row(Text(f"Agent: {call['description']}"), Text(task[: self.console.width]))
-        return Group(Text(f"{sentence}. This is what Claude starts instead, side by side:"), table)
 
     def _lines(self, name: str, data: Json) -> RenderableType:
         inner = Console(width=self.console.width - 4, color_system="standard", force_terminal=True)

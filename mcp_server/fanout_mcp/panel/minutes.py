@@ -53,7 +53,7 @@ def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
     if WHY[held.ended] and not (held.ended == "no quorum" and len(held.rounds) == 1):
         data["note"] = WHY[held.ended]
     if len(held.rounds) > 1 or written:
-        data["synthesis"] = said or f"none: {written.reason if written else 'nothing was decided'}"
+        data["synthesis"] = said or f"no synthesis: {written.reason if written else 'nothing was decided'}"
         data["saved_s"] = round(max(0.0, held.plain_s - held.elapsed_s), 2)
     data["wasted"] = _waste(held.waste())
     return data

@@ -90,7 +90,7 @@ class Scribe:
 
     def _end(self, draft: _Draft, outcome: Outcome) -> None:
         found = synthesis.read(outcome.answer) if outcome.answer is not None else None
-        reason = outcome.reason or ("" if found else "it could not be read")
+        reason = outcome.reason or ("" if found else "the writer's answer could not be read")
         self._settle(draft, Written(found, reason, anyio.current_time() - draft.began))
 
     def _settle(self, draft: _Draft, written: Written) -> None:

@@ -1,0 +1,64 @@
+"""How the commands say what a call took: money, tokens, and the files that were left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from fanout_mcp.clean import flat
+from fanout_mcp.types import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MOST_NAMED: Final = 3
+"""Files of one reason that are named; the others are counted."""
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def money(usd: Json) -> str:
+    """An unknown price is said, never 0."""
+    return f"${usd}" if isinstance(usd, int | float) else "unknown"
+
+
+def at_most(expected: Mapping[str, Json]) -> str:
+    tokens = f"{expected['tokens_in']:,} tokens in and {expected['tokens_out']:,} out"
+    return f"{counted(expected['calls'], 'call')}, {tokens}, cost {money(expected['cost_usd'])}"
+
+
+def tokens(receipt: Mapping[str, Json]) -> str:
+    """What an answer has of its sources' tokens: a saving, or none for a handful of short files."""
+    raw, returned = receipt["tokens_raw"], receipt["tokens_returned"]
+    if returned < raw:
+        return f", {raw:,} tokens as {returned:,} (saves {receipt['saving_percent']} %)"
+    return f", {raw:,} tokens, {returned:,} with what is said of them" if raw else ""
+
+
+def took(receipt: Mapping[str, Json]) -> str:
+    """The last line of a source tool: files, tokens, calls, time."""
+    read = f"{counted(receipt['read'], 'file')} read{tokens(receipt)}"
+    return f"{read}, {counted(receipt['calls'], 'call')}, {receipt['elapsed_s']} s"
+
+
+def lines(what: str, by_reason: Mapping[str, Json], noun: str = "file") -> Iterator[str]:
+    """A line for each reason of a receipt: how many files, and the first of them by name."""
+    for reason, found in by_reason.items():
+        named = [flat(path) for path in found["paths"][:MOST_NAMED]]
+        more = found["count"] - len(named)
+        names = ", ".join([*named, *([f"{more:,} more"] if more > 0 else [])])
+        yield f"{what} {counted(found['count'], noun)}, {flat(reason)}: {names}"
+
+
+def show_receipt(console: Console, receipt: Mapping[str, Json]) -> None:
+    """What was skipped and why, what failed and why, then what it took."""
+    from rich.text import Text
+
+    for line in lines("skipped", receipt.get("skipped", {})):
+        console.print(Text(line, "yellow"), soft_wrap=True)
+    for line in lines("no answer to", receipt.get("failed", {}), "question"):
+        console.print(Text(line, "magenta"), soft_wrap=True)
+    console.print(Text(took(receipt), "dim"))
