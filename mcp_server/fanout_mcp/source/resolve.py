@@ -46,6 +46,7 @@ def index(paths: Iterable[str]) -> Index:
     ordered = sorted(paths)
     found = Index(frozenset(ordered))
     packages = {posixpath.dirname(path) for path in ordered if path.endswith("/__init__.py")}
+    namespaces: list[str] = []
     for path in ordered:
         folder, name = posixpath.split(path)
         found.by_name.setdefault(name, []).append(path)
@@ -53,8 +54,12 @@ def index(paths: Iterable[str]) -> Index:
             dotted = _dotted(folder, name, packages)
             found.dotted[path] = dotted
             found.python.setdefault(dotted, path)
+            if folder not in packages:
+                namespaces.append(path)
         elif name.endswith(".go") and not name.endswith("_test.go"):
             found.folders.setdefault(folder, path)
+    for path in namespaces:  # a folder needs no __init__.py to be imported from; one that has it goes first
+        found.python.setdefault(path.removeprefix("src/").rsplit(".", 1)[0].replace("/", "."), path)
     return found
 
 
