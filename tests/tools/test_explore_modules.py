@@ -16,7 +16,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import InvalidInput, Rejected
+from fanout_mcp.errors import InvalidInput, NoVerdict, Rejected
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
@@ -180,7 +180,18 @@ async def test_what_the_model_cannot_say_the_structure_says(root: Path, workers:
     backend = Scripted({"Module: shop": Reply(error=Rejected("no")), "Module: web": Reply("no JSON")})
     data = await explore(root, workers, backend, modules=["shop", "web"])
     assert [module["derived"] for module in data["modules"]] == [True, True]
-    assert data["receipt"]["failed"] == {"no": 1, "the answer held no statements": 1}
+    assert data["receipt"]["failed"] == {
+        "no": {"count": 1, "paths": ["shop"]},
+        "the answer held no statements.": {"count": 1, "paths": ["web"]},
+    }
+
+
+async def test_a_model_that_is_insisted_on_and_answers_nothing_is_an_error(
+    root: Path, workers: Workers
+) -> None:
+    backend = Scripted(default=Reply(error=Rejected("403: not for you.")))
+    with pytest.raises(NoVerdict, match=r"none of 1 questions: 403: not for you\."):
+        await explore(root, workers, backend, modules=["shop"], engine="model")
 
 
 class Agent(Scripted):

@@ -15,7 +15,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import InvalidInput, Rejected
+from fanout_mcp.errors import AuthRejected, InvalidInput, NoVerdict, Rejected
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
@@ -175,7 +175,22 @@ async def test_what_the_model_cannot_say_the_structure_says(root: Path, workers:
         ("src/store.go", True),
         ("README.md", True),
     ]
-    assert data["receipt"]["failed"] == {"no": 1, "the answer held no summary": 1}
+    assert data["receipt"]["failed"] == {
+        "no": {"count": 1, "paths": ["src/store.go"]},
+        "the answer held no summary.": {"count": 1, "paths": ["README.md"]},
+    }
+
+
+async def test_a_model_that_is_insisted_on_and_answers_nothing_is_an_error(
+    root: Path, workers: Workers
+) -> None:
+    backend = Scripted(default=Reply(error=AuthRejected("401: the key is refused.")))
+    with pytest.raises(NoVerdict, match=r"none of 2 questions: 401: the key is refused\."):
+        await summarize(root, workers, backend, paths=["src"], engine="model")
+    data = await summarize(root, workers, backend, paths=["src"])
+    assert data["receipt"]["failed"] == {
+        "401: the key is refused.": {"count": 2, "paths": ["src/account.py", "src/store.go"]}
+    }
 
 
 async def test_many_files_come_as_a_line_each_and_the_rest_by_cursor(root: Path, workers: Workers) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from fanout_mcp.errors import NoVerdict
 from fanout_mcp.source.bound import tokens_of
 from fanout_mcp.source.tokens import ESTIMATOR, saving
 from fanout_mcp.types import Json, Outcome, Usage
 
 NAMED: Final = 5
-"""Skipped files that are named, for each reason; the others are counted."""
+"""Files that are named, for each reason; the others are counted."""
 
 REASONS: Final = 8
 LONGEST_NAME: Final = 120
+LONGEST_REASON: Final = 200
 
 
 @dataclass(slots=True)
@@ -28,13 +29,14 @@ class Receipt:
     cut: int = 0
     calls: int = 0
     cached: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
+    asked: int = 0
     dropped: int = 0
     """Statements of a model that cited what does not exist."""
     cache: str = ""
     """Why answers were not kept; empty when they were, or when none was asked for."""
     usage: Usage = field(default_factory=Usage)
     _skipped: dict[str, list[str]] = field(default_factory=dict)
+    _failed: dict[str, list[str]] = field(default_factory=dict)
 
     def skip(self, path: str, reason: str) -> None:
         self._skipped.setdefault(reason, []).append(path)
@@ -45,21 +47,32 @@ class Receipt:
 
     def count(self, outcome: Outcome) -> None:
         """Add what a job took."""
+        self.asked += 1
         self.calls += outcome.calls
         self.cached += outcome.status == "cached"
         self.usage += outcome.usage
         if not outcome.is_answered:
-            self.failed[outcome.reason or outcome.status] += 1
+            self.fail(outcome.key, outcome.reason or outcome.status)
+
+    def fail(self, key: str, reason: str) -> None:
+        """Note that the model said nothing of use about `key`: what stands there is derived from the code."""
+        self._failed.setdefault(reason, []).append(key)
+
+    def insist(self) -> None:
+        """Raise NoVerdict when something was asked and nothing of use came: somebody wanted a model."""
+        if self.asked and self.asked == sum(map(len, self._failed.values())):
+            why, _ = _by_reason(self._failed)[0]
+            raise NoVerdict(
+                f"The model answered none of {self.asked:,} questions: {why[:LONGEST_REASON]} "
+                'engine="static" needs no model, and "auto" goes on without its answers.'
+            )
 
     def as_json(self, content: Json, raw_tokens: int) -> dict[str, Json]:
         returned = tokens_of(content)
         fields: dict[str, Json] = {
             "read": self.read,
             "cut": self.cut,
-            "skipped": {
-                reason: {"count": len(paths), "paths": [path[:LONGEST_NAME] for path in paths[:NAMED]]}
-                for reason, paths in self._reasons()
-            },
+            "skipped": _counted(self._skipped),
             "tokens_raw": raw_tokens,
             "tokens_returned": returned,
             "saving_percent": saving(raw_tokens, returned),
@@ -71,16 +84,27 @@ class Receipt:
             "cost_usd": self.usage.cost_usd if self.calls else 0.0,
             "elapsed_s": round(time.monotonic() - self.started, 3),
         }
-        if self.failed:
-            fields["failed"] = {why[:200]: count for why, count in self.failed.most_common(NAMED)}
+        if self._failed:
+            fields["failed"] = _counted(self._failed)
         if self.dropped:
             fields["dropped"] = self.dropped
         if self.cache:
             fields["cache"] = self.cache
         return fields
 
-    def _reasons(self) -> list[tuple[str, list[str]]]:
-        """Most frequent first; a hostile repository can make up any number of them."""
-        ordered = sorted(self._skipped.items(), key=lambda item: -len(item[1]))
-        rest = [path for _, paths in ordered[REASONS:] for path in paths]
-        return [*ordered[:REASONS], *([("other reasons", rest)] if rest else [])]
+
+def _counted(found: Mapping[str, list[str]]) -> dict[str, Json]:
+    return {
+        reason[:LONGEST_REASON]: {
+            "count": len(names),
+            "paths": [name[:LONGEST_NAME] for name in names[:NAMED]],
+        }
+        for reason, names in _by_reason(found)
+    }
+
+
+def _by_reason(found: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """Most frequent first; a hostile repository can make up any number of them."""
+    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    rest = [name for _, names in ordered[REASONS:] for name in names]
+    return [*ordered[:REASONS], *([("other reasons", rest)] if rest else [])]

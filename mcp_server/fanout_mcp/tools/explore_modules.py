@@ -82,6 +82,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         if args.modules is None and len(gathered.modules) > MOST_FOR_MODEL:
             raise InvalidInput(await _price(services, gathered))
         answers = await _ask(services, args, gathered, receipt, progress)
+        if args.engine == "model":
+            receipt.insist()
     signals = await gathering.signals(args.focus, gathered)
     entries = (
         (module, _entry(module, gathered, args.focus, signals, answers.get(module.name)))
@@ -152,7 +154,7 @@ async def _settled(one: Asked, receipt: Receipt) -> claims.Exploration | None:
         return None
     found = await anyio.to_thread.run_sync(lambda: claims.checked(answer, _locator(one.files)))
     if found is None:
-        receipt.failed["the answer held no statements"] += 1
+        receipt.fail(outcome.key, "the answer held no statements.")
         return None
     receipt.dropped += sum(found.dropped.values())
     return found

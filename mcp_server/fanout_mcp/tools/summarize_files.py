@@ -80,6 +80,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 
     if engine == "model":
         await _Asking(services, args, receipt, take).ask_all(found.paths, progress)
+        if args.engine == "model":
+            receipt.insist()
     else:
         await _outline_all(services, found.paths, progress, take)
     data, raw = bounded.result("files")
@@ -172,7 +174,7 @@ class _Asking:
                 self.receipt.dropped += summary.dropped
                 answers[outcome.key] = summary
             elif outcome.answer is not None:
-                self.receipt.failed["the answer held no summary"] += 1
+                self.receipt.fail(outcome.key, "the answer held no summary.")
         await anyio.to_thread.run_sync(self.take, known, answers)
 
     def _job(self, outline: Outline, file: pack.Packed) -> Job:
