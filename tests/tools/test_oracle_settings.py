@@ -33,13 +33,13 @@ def configured(folder: Path, line: str, backend: Scripted) -> Services:
 def test_a_late_member_that_can_change_the_verdict(
     tmp_path: Path, line: str, seconds: float, calls: int
 ) -> None:
-    soon, late = Reply(delay_s=1.0), Reply(delay_s=30.0)
+    usual, late = Reply(delay_s=1.0), Reply(delay_s=30.0)
     backend = Scripted(
         {
-            "model-of-critic": Reply(verdict("SIMPLIFY"), 1.0),
-            "model-of-skeptic": [*[soon] * ASKED_BEFORE, late, soon],
+            "model-of-critic": Reply(verdict("SIMPLIFY"), 0.5),
+            "model-of-skeptic": [*[usual] * ASKED_BEFORE, late, usual],
         },
-        soon,
+        Reply(delay_s=0.5),
     )
     given = configured(tmp_path, line, backend)
 
