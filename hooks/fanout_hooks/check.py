@@ -55,9 +55,8 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
             found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
     twice = registration.registered_twice(registered)
     if twice:
-        found.append(
-            Finding("wrong", twice[-1], f"the gate is registered here and in {twice[0]}; once is enough")
-        )
+        where = f"the gate is registered here and in {twice[0]}"
+        found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
     path, why = path_in_use(project, env)
     return [*found, Finding("good" if path == "warm" else "note", "path", f"{path}: {why}")]
 

@@ -1,29 +1,35 @@
-"""Who runs an event: the warm path, or the cold one. Never both, never neither.
+"""Who runs an event: the warm path, or the cold one. Never two, never none.
 
 Each event has two entries in the settings: a call to the server, and the *sentinel*, a line of `sh` that
 looks whether this client's server is there and otherwise runs the hooks itself. Both may come to the same
-event: a server that is just starting is waited for by the client, while the sentinel found none. So whoever
-wants to run an event makes a file of its name; the second to come finds it, and stands down.
+event: a server that is just starting is waited for by the client, while the sentinel found none. And several
+settings files may register the same. So whoever wants to run an event makes a file of its name; those who
+come later find it, add themselves, and stand down. Who finds himself there has a new event in the same words:
+the client runs entries that are equal once, so nobody gets one event twice.
 
 The marks that the sentinel looks for: files named after the client's messaging socket and its process, with
 the server's process in them. Both, for each may be missing: the client opens its socket beside starting its
 servers, and goes on without it if it can't; a launcher (`uv run`) stands between the client and the server.
 The session's id would not do: after `/clear` hooks carry a new one and the server keeps the old.
 
-A claim lives for as long as the other path could still come, and no longer: an event without any id of its
-own (a notification) may happen again in the same words.
+A claim lives for as long as others could still come, and no longer: an event without any id of its own (a
+notification) may happen again in the same words.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
+from collections.abc import Iterator
 
 WARM_CLAIM_S = 5.0
 """The client starts both entries at once; a sentinel that comes later than this found no server long ago."""
 COLD_CLAIM_S = 600.0
 """A call may wait this long for a server that is starting."""
+MAX_CLAIM = 1 << 16
+NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def folder(state_folder: str) -> str:
@@ -41,41 +47,59 @@ def client_keys(env: dict[str, str], client: int) -> tuple[str, ...]:
 
 
 def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
-    """Say whether this event is ours to run. Without a usable folder it is: better twice than never."""
+    """Say whether this event is ours to run. Without a usable folder it is: better twice than never.
+
+    `owner` is one line that tells an entry of the settings from all others.
+    """
     now = time.time() if now is None else now
     path = os.path.join(where, f"event-{name}")
     for _ in range(2):
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | NEW, 0o600)
         except FileExistsError:
-            if _stands(path, owner, now):
-                return False
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # dropped just now: once more
+                return _is_new(where, path, owner, now)
         except FileNotFoundError:
             with contextlib.suppress(OSError):
                 os.makedirs(where, mode=0o700, exist_ok=True)
         except OSError:
             return True
         else:
-            os.write(fd, owner.encode())
+            os.write(fd, f"{owner}\n".encode())
             os.close(fd)
             return True
     return True
 
 
-def _stands(path: str, owner: str, now: float) -> bool:
-    """Say whether somebody else's claim still counts; it is used up by the one who stood down for it."""
+def _is_new(where: str, path: str, owner: str, now: float) -> bool:
+    """Say whether what the claim was for is over; else add ourselves to those who came for it.
+
+    Raises FileNotFoundError when the claim is gone.
+    """
     try:
-        with open(path) as file:
-            by = file.read(200)
-        age = now - os.lstat(path).st_mtime
-        if by == owner:
-            return False  # the same path never gets one event twice: this is a new one in the same words
-        os.unlink(path)
+        with _alone(where):
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "rb+", buffering=0) as file:
+                came = file.read(MAX_CLAIM).decode("utf-8", "replace").splitlines()
+                is_new = owner in came or now - os.fstat(fd).st_mtime >= COLD_CLAIM_S
+                if is_new:
+                    file.truncate(0)
+                file.write(f"{owner}\n".encode())
+    except FileNotFoundError:
+        raise
     except OSError:
-        return True
-    return age < COLD_CLAIM_S
+        return False
+    return is_new
+
+
+@contextlib.contextmanager
+def _alone(where: str) -> Iterator[None]:
+    fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def drop(where: str, name: str) -> None:

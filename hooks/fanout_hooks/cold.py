@@ -53,7 +53,9 @@ def main(argv: list[str]) -> int:
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd", ""))
     if options.get("from") == "plugin" and registered.by_settings(project, env.get("HOME", "")):
         return 0
-    if not only and not claims.claim(claims.folder(state), events.claim_name(event, scopes, only), "cold"):
+    if not only and not claims.claim(
+        claims.folder(state), events.claim_name(event, scopes, only), f"cold {sys.orig_argv}"
+    ):
         return 0
     gate, is_logged = options.get("gate", ""), options.get("log") != "off"
     request = Request(event, tuple(scopes.split()), env, only, gate, "cold", raw, is_logged)

@@ -8,7 +8,7 @@
 All pure. settings.py does the file: `read`, `with_value(file.text, "hooks", hooks)`, `diff`, `write`.
 
 Nothing runs twice where the plugin is on and the settings hold the same: the plugin's entries say where they
-come from, and stand down (registered.py).
+come from, and stand down (registered.py). Where two settings files do, the first to come runs the event.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def is_log_and_gate(entry: dict[str, Any]) -> bool:
 
 
 def registered_twice(files: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the settings files that register the gate when several do: each would count every agent."""
+    """Return the settings files that register the gate when several do: one is enough (claims.py)."""
     holders = [
         path
         for path, hooks in files.items()

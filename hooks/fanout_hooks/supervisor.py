@@ -50,10 +50,10 @@ class Supervisor:
             only, gate = str(arguments.get("fanout_only", "")), str(arguments.get("fanout_gate", ""))
             name = events.claim_name(event, scopes, only)
             env = self._env(event)
-            from_plugin = arguments.get("fanout_from") == "plugin"
-            if from_plugin and registered.by_settings(env["CLAUDE_PROJECT_DIR"], env.get("HOME", "")):
+            origin = str(arguments.get("fanout_from", ""))
+            if origin == "plugin" and registered.by_settings(env["CLAUDE_PROJECT_DIR"], env.get("HOME", "")):
                 name = ""
-            elif claims.claim(self.alive, name, self.owner):
+            elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
                 handled = await handle(self.house, Request(event, tuple(scopes.split()), env, only, gate))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
             self.house.complain(f"{type(error).__name__}: {error}")

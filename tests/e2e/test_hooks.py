@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from e2e.client import POLL_S, ROOT, Client, Said, find_client, write_json
-from e2e.hooked import SERVER, Hooked, comparable, group, note_hook, python_hook
+from e2e.hooked import PYTHON, SERVER, Hooked, comparable, group, note_hook, python_hook
 from fakes.model import Call, Request, Text, ToolResult, serving, turns
 from fanout_hooks import event as events
 from fanout_hooks import registration
+from fanout_hooks.launch import Launch
 
 pytestmark = pytest.mark.e2e
 
@@ -425,22 +426,26 @@ def test_hooks_of_half_a_second_end_within_the_time_that_a_session_gives_its_end
 # --- the plugin ---------------------------------------------------------------------------------------------
 
 
-def test_the_plugin_brings_log_and_gate_and_nothing_runs_twice_beside_the_settings(client: Client) -> None:
+def test_the_plugin_brings_log_and_gate_and_nothing_runs_twice_beside_any_settings(client: Client) -> None:
     plugin = client.home.parent / "plug in"
     shutil.copytree(ROOT / "hooks", plugin / "hooks", ignore=shutil.ignore_patterns("__pycache__"))
     about = {"name": "fanout", "version": "0.1.0", "mcpServers": {"fanout": SERVER}}
     write_json(plugin / ".claude-plugin" / "plugin.json", about)
     hooked = Hooked(client, "plugin")
 
-    def waves() -> int:
+    def waves(*words: str) -> int:
         script = turns([[agent("a")], [Text("all done")]], agents={"[[sub:a]]": [[Text("a is done")]]})
         before = len(hooked.log())
         with serving(script) as model:
-            said = client.say(model, "send one", "--plugin-dir", str(plugin))
+            said = client.say(model, "send one", *words)
         assert said.result == "all done"
         return sum("wave" in record.get("gate", {}) for record in hooked.log()[before:])
 
-    assert waves() == 1
-    hooked.register_server()
+    with_plugin = ("--plugin-dir", str(plugin))
+    assert waves(*with_plugin) == 1
     client.settings({"hooks": registration.with_log_and_gate({})}, "user")
-    assert waves() == 1
+    other = Launch(PYTHON, str(plugin / "hooks" / "run.py"))
+    client.settings({"hooks": registration.with_log_and_gate({}, mode="smart", launch=other)}, "local")
+    assert waves() == 1  # both cold, by different lines
+    hooked.register_server()
+    assert waves(*with_plugin) == 1  # both warm, by different calls

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,28 @@ def test_of_two_ways_to_one_event_only_the_first_runs_it(tmp_path: Path) -> None
     assert claims.claim(where, "e", "server 1")
     assert not claims.claim(where, "e", "cold")
     assert claims.claim(where, "e", "cold")  # the same words again: a new event
+
+
+def test_of_many_entries_that_come_to_one_event_in_any_order_one_runs_it(tmp_path: Path) -> None:
+    where = str(tmp_path / "alive")
+    owners = ["server 1 on", "cold a", "server 1 strict", "cold b", "server 2 on"]
+    for order in itertools.islice(itertools.permutations(owners), 0, None, 7):
+        assert [claims.claim(where, "e", owner) for owner in order] == [True, *[False] * 4]
+
+
+def test_of_many_processes_that_come_at_once_one_runs_the_event(tmp_path: Path) -> None:
+    where = str(tmp_path / "alive")
+    code = f"import sys; from fanout_hooks import claims; sys.exit(claims.claim({where!r}, 'e', sys.argv[1]))"
+    for _ in range(3):
+        started = [subprocess.Popen([sys.executable, "-c", code, f"cold {number}"]) for number in range(8)]
+        assert sorted(process.wait() for process in started) == [0] * 7 + [1]
+        claims.drop(where, "e")
+
+
+def test_a_claim_that_nobody_can_come_for_any_more_is_over(tmp_path: Path) -> None:
+    where = str(tmp_path / "alive")
+    assert claims.claim(where, "e", "cold")
+    assert claims.claim(where, "e", "server 1", time.time() + claims.COLD_CLAIM_S + 1)
 
 
 @pytest.mark.parametrize(
