@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
 
 from fakes.upstream import ANSWER, Rule, Upstream, serving, until
 from fanout_mcp.backends.choose import open_backend
-from fanout_mcp.errors import SettingsError
+from fanout_mcp.errors import Rejected, SettingsError, Unreachable
 from fanout_mcp.settings import Settings
 from fanout_mcp.types import Answer, Job, ModelPrice, Prompt, Usage
 
@@ -71,6 +73,23 @@ async def test_without_a_model_the_first_that_the_endpoint_lists_is_asked(
         async with open_backend(replace(pointing_at(upstream), model=None)) as backend:
             assert backend.default_model("judge") is None
             assert (await backend.ask(job)).model == "maker/first"
+
+
+async def test_a_server_that_is_not_there_is_said_to_be_not_there(tmp_path: Path, job: Job) -> None:
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/v1"
+        settings = Settings(root=tmp_path, config_dir=tmp_path, base_url=url)
+        async with open_backend(settings) as backend:
+            with pytest.raises(Unreachable, match="can't be reached: does the server run"):
+                await backend.ask(job)
+
+
+async def test_an_endpoint_without_a_list_of_models_wants_one_named(pointing_at: Pointing, job: Job) -> None:
+    with serving(models=[]) as upstream:
+        async with open_backend(replace(pointing_at(upstream), model=None)) as backend:
+            with pytest.raises(Rejected, match="lists no model: set FANOUT_MODEL"):
+                await backend.ask(job)
 
 
 async def test_prices_are_fetched_once_and_kept_for_the_next_process(pointing_at: Pointing) -> None:
@@ -156,6 +175,18 @@ async def test_a_proxy_in_the_environment_gets_nothing(
         async with open_backend(pointing_at(upstream)) as backend:
             await backend.ask(job)
     assert proxy.connections == 0
+
+
+async def test_a_proxy_that_is_no_address_is_refused_with_what_it_must_look_like(
+    pointing_at: Pointing,
+) -> None:
+    with serving() as upstream:
+        settings = replace(pointing_at(upstream), base_url="http://api.example.test/v1")
+    settings.config_dir.mkdir()
+    (settings.config_dir / "config.toml").write_text('proxy = "mailto:me"\n')
+    with pytest.raises(SettingsError, match="http://host:port"):
+        async with open_backend(settings):
+            pass
 
 
 async def test_a_proxy_in_the_users_own_file_is_used(pointing_at: Pointing, job: Job) -> None:

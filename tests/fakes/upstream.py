@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -333,22 +334,27 @@ async def until(condition: Callable[[], bool]) -> None:
         await anyio.sleep(0.002)
 
 
-async def serve(upstream: Upstream, port: int = 0) -> asyncio.Server:
+async def serve(upstream: Upstream, port: int = 0, tls: ssl.SSLContext | None = None) -> asyncio.Server:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", port, backlog=1024, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
     return server
 
 
 @contextmanager
-def serving(*rules: Rule, delay: float = 0.0, models: Sequence[Any] | None = None) -> Iterator[Upstream]:
+def serving(
+    *rules: Rule,
+    delay: float = 0.0,
+    models: Sequence[Any] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Upstream]:
     """Serve from a thread with a loop of its own, so that a test may use any loop and any clock."""
     upstream = Upstream(list(rules), delay, list(MODELS if models is None else models))
     loop = asyncio.new_event_loop()
     asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(serve(upstream), loop).result(5)
+    server = asyncio.run_coroutine_threadsafe(serve(upstream, tls=tls), loop).result(5)
 
     async def stop() -> None:
         server.close()

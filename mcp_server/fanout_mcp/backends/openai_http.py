@@ -30,6 +30,7 @@ from fanout_mcp.backends.refusals import error_in, refusal
 from fanout_mcp.backends.sse import EventStream
 from fanout_mcp.clean import clean_text
 from fanout_mcp.errors import (
+    AuthRejected,
     BackendError,
     BadAnswer,
     DeadlineExceeded,
@@ -238,7 +239,15 @@ class HttpBackend:
     async def _first_model(self) -> str:
         for model in await self.prices.models():
             return model
-        raise Rejected(f"{self.provider} lists no model: set FANOUT_MODEL.")
+        problem = self.prices.problem
+        if isinstance(problem, Unreachable):
+            raise Unreachable(
+                f"{self.provider} can't be reached: does the server run, and is FANOUT_BASE_URL right?"
+            )
+        if isinstance(problem, AuthRejected):
+            raise AuthRejected(str(problem))
+        why = f" ({str(problem).rstrip('.')})" if problem else ""
+        raise Rejected(f"{self.provider} lists no model{why}: set FANOUT_MODEL.")
 
     async def _fetch_models(self) -> Json:
         try:
@@ -364,4 +373,7 @@ def _proxy(settings: Settings) -> httpcore2.Proxy | None:
     proxy = table.get("proxy")
     if not isinstance(proxy, str) or not proxy:
         return None
-    return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)
+    try:
+        return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)
+    except (ValueError, httpx2.InvalidURL):
+        raise SettingsError("config.toml: proxy must look like http://host:port.") from None

@@ -1,0 +1,105 @@
+"""The same calls over TLS: reused, cancelled, and refused where the certificate is nobody's."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import anyio
+import httpx2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from fakes.upstream import ANSWER, Rule, Upstream, serving, until
+from fanout_mcp.backends.choose import open_backend
+from fanout_mcp.errors import Unreachable
+from fanout_mcp.settings import Settings
+from fanout_mcp.types import Job
+
+pytestmark = pytest.mark.anyio
+
+Pointing = Callable[[Upstream], Settings]
+
+
+class Ends(NamedTuple):
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+    """Trusts that server alone."""
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Ends:
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    path.write_bytes(certificate())
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path)
+    return Ends(server, ssl.create_default_context(cafile=path))
+
+
+def certificate() -> bytes:
+    """A certificate for 127.0.0.1 that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a provider on loopback")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form, nothing = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(pem, form, nothing) + signed.public_bytes(pem)
+
+
+def over_tls(settings: Settings) -> Settings:
+    return replace(settings, base_url=(settings.base_url or "").replace("http:", "https:"))
+
+
+@pytest.fixture
+def trusted(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx2, "create_ssl_context", lambda **_: ends.client)
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_an_answer_comes_over_tls_and_the_connection_is_reused(
+    ends: Ends, pointing_at: Pointing, job: Job
+) -> None:
+    with serving(tls=ends.server) as upstream, anyio.fail_after(10):
+        async with open_backend(over_tls(pointing_at(upstream))) as backend:
+            assert [(await backend.ask(job)).text for _ in range(3)] == [ANSWER] * 3
+    assert upstream.connections == 1
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_cancelling_closes_the_stream_over_tls_too(ends: Ends, pointing_at: Pointing, job: Job) -> None:
+    with serving(Rule(kind="hang"), tls=ends.server) as upstream, anyio.fail_after(10):
+        async with open_backend(over_tls(pointing_at(upstream))) as backend:
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(backend.ask, job)
+                await until(lambda: upstream.in_flight == 1)
+                cancelled = time.monotonic()
+                calls.cancel_scope.cancel()
+            await until(lambda: not upstream.in_flight)
+            assert (upstream.log[0].aborted or float("inf")) - cancelled < 1
+            upstream.rules.clear()
+            assert (await backend.ask(job)).text == ANSWER
+
+
+async def test_a_certificate_that_nobody_vouches_for_gets_no_key(
+    ends: Ends, pointing_at: Pointing, job: Job
+) -> None:
+    with serving(tls=ends.server) as upstream, anyio.fail_after(10):
+        async with open_backend(over_tls(pointing_at(upstream))) as backend:
+            with pytest.raises(Unreachable, match="ConnectError"):
+                await backend.ask(job)
+    assert upstream.log == []
