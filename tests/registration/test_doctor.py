@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ def test_the_check_is_one_short_call(
     assert state == "good"
     assert "maker/first answered" in told
     assert len(upstream.log) == 1
+
+
+def test_a_server_that_does_not_run_is_named_as_such(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("FANOUT_BASE_URL", f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/v1")
+        found = find(capsys, "--check", status=1)
+    assert found["model"][1].startswith("the first that the endpoint lists")
+    state, told = found["check"]
+    assert (state, "can't be reached" in told) == ("bad", True)
 
 
 def test_a_refused_key_is_a_fault_and_is_not_told(

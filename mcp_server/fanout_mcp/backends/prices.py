@@ -45,6 +45,8 @@ class Prices:
     kept: Path
     table: Mapping[str, ModelPrice]
     now: Callable[[], float] = time.time
+    problem: BackendError | None = None
+    """Why the provider could not be asked last time."""
     _models: Mapping[str, Model] | None = None
     _until: float = 0.0
     _lock: anyio.Lock = field(default_factory=anyio.Lock)
@@ -69,8 +71,10 @@ class Prices:
                 return models, self.now() + DAY_S - age
         try:
             body = await self.fetch()
-        except BackendError:
+        except BackendError as error:
+            self.problem = error
             return self._models or {}, self.now() + RETRY_S
+        self.problem = None
         models = read_models(body)
         if not models:
             return {}, self.now() + RETRY_S

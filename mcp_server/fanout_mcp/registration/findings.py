@@ -73,6 +73,8 @@ def _backend(had: Settings) -> Iterator[Finding]:
             yield Finding("endpoint", "good", f"{had.base_url}, {key}")
     if had.model:
         yield Finding("model", "good", f"{had.model}, for every seat that names no other")
+    elif choice.name == "http" and had.base_url != OPENROUTER_URL:
+        yield Finding("model", "good", "the first that the endpoint lists: FANOUT_MODEL names none")
 
 
 def _programs() -> Iterator[Finding]:
