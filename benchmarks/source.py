@@ -47,11 +47,15 @@ def engine(django: Path, paths: list[str]) -> Row:
     assert language is not None
     parse, query = parser(language)
     sources = [(django / path).read_bytes() for path in paths]
-    began = time.process_time()
-    for source in sources:
-        QueryCursor(query).matches(parse.parse(source).root_node)
-    speed = len(paths) / (time.process_time() - began)
-    return Row("parse and query, Django", f"{speed:.0f} files/CPU-s", bar=">= 900", met=speed >= 900)
+    speeds = []
+    for _ in range(TIMES):
+        began = time.process_time()
+        for source in sources:
+            QueryCursor(query).matches(parse.parse(source).root_node)
+        speeds.append(len(paths) / (time.process_time() - began))
+    speed = statistics.median(speeds)
+    what = f"parse and query, Django, median of {TIMES}"
+    return Row(what, f"{speed:.0f} files/CPU-s", bar=">= 900", met=speed >= 900)
 
 
 def whole_call(django: Path) -> Iterator[Row]:

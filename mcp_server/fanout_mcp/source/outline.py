@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fanout_mcp.source import plain, shape
+from fanout_mcp.source import notable, plain, shape
 from fanout_mcp.source.docs import doc_above, first_child, first_sentence, opening
 from fanout_mcp.source.imports import import_names
 from fanout_mcp.source.languages import Language, language_of, parser
@@ -29,24 +29,8 @@ VERSION: Final = 6
 
 LONGEST_SIGNATURE: Final = 200
 MOST_SYMBOLS: Final = 4_000
-LONG_FUNCTION: Final = 100
 
-_CALLABLE: Final = frozenset({"function", "method", "constructor"})
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
-_BRANCH: Final = re.compile(r"\b(?:if|for|while|case|catch|when|unless)\b|&&|\|\|")
-_PYTHON_BRANCH: Final = re.compile(r"\b(?:if|elif|for|while|case|except)\b")
-_MARKS: Final = ("TODO", "FIXME", "XXX", "HACK")
-_NOTES: Final = re.compile(rf"\b(?:{'|'.join(_MARKS)})\b")
-_MAIN: Final = {
-    "Python": ("__main__", re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)),
-    "Go": ("func main()", re.compile(r"^func main\(\)", re.MULTILINE)),
-    "Rust": ("fn main()", re.compile(r"^(?:pub )?(?:async )?fn main\(\)", re.MULTILINE)),
-    "Java": ("void main(", re.compile(r"\bpublic static void main\(")),
-    "C": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
-    "C++": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
-    "C#": (" Main(", re.compile(r"\bstatic (?:async )?(?:void|int|Task)\s+Main\(")),
-}
-"""Where a program starts: what a file without it can't hold, found by plain search, and the pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +131,10 @@ def _outline_code(path: str, text: str, lines: int, language: Language) -> Outli
         redact(opening(text, root, language))[0],
         symbols,
         tuple(imports),
-        tuple(_notable(text, root, symbols)),
-        _entry(text, language),
-        branches=len((_PYTHON_BRANCH if language.name == "Python" else _BRANCH).findall(text)),
+        tuple(notable.notes(text, symbols, is_whole=not root.has_error)),
+        notable.entry(text, language),
+        branches=notable.branches(text, language),
     )
-
-
-def _entry(text: str, language: Language) -> int:
-    sign, pattern = _MAIN.get(language.name, ("", None))
-    match = pattern.search(text) if pattern and sign in text else None
-    return text.count("\n", 0, match.start()) + 1 if match else 0
 
 
 def _text(node: Node) -> str:
@@ -182,7 +160,7 @@ def _nested(definitions: list[tuple[Node, str, str]], data: bytes, language: Lan
         while open_ones and (open_ones[-1][0] <= start or (kind == "constant" and open_ones[-1][0] == end)):
             open_ones.pop()
         symbols.append(_symbol((node, kind, name), open_ones, data, source, language))
-        open_ones.append((end, name, kind in _CALLABLE or bool(open_ones and open_ones[-1][2])))
+        open_ones.append((end, name, kind in notable.CALLABLE or bool(open_ones and open_ones[-1][2])))
     return _scrubbed(symbols[:MOST_SYMBOLS])
 
 
@@ -275,23 +253,6 @@ def _is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return not name.startswith("_")
     # Before the parameters: one of them may be called private.
     return not name.startswith("_") and not _HIDDEN.search(signature.partition("(")[0])
-
-
-def _notable(text: str, root: Node, symbols: tuple[Symbol, ...]) -> list[str]:
-    notes = []
-    if root.has_error:
-        notes.append("has syntax that the parser did not understand; the outline may miss something")
-    marks = len(_NOTES.findall(text)) if any(mark in text for mark in _MARKS) else 0
-    if marks:
-        notes.append(f"{marks} TODO or FIXME")
-    longest = max(
-        (s for s in symbols if s.kind in _CALLABLE), key=lambda s: s.end_line - s.line, default=None
-    )
-    if longest and longest.end_line - longest.line >= LONG_FUNCTION:
-        notes.append(
-            f"{longest.name} is {longest.end_line - longest.line + 1} lines long (line {longest.line})"
-        )
-    return notes
 
 
 def as_json(outline: Outline) -> Json:

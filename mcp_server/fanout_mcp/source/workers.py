@@ -21,19 +21,17 @@ import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
 import anyio.to_thread
 
+from fanout_mcp.source.worker import Worker, ending, start
 from fanout_mcp.types import Json
 
 ITEM_TIMEOUT_S: Final = 10.0
@@ -59,70 +57,12 @@ def default_size() -> int:
     return max(1, min(3, (os.cpu_count() or 2) - 1))
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    process: subprocess.Popen[bytes]
-    pending: deque[int] = field(default_factory=deque)
-    buffer: bytes = b""
-    outgoing: bytes = b""
-    last_answer: float = 0.0
-
-    @property
-    def output(self) -> int:
-        assert self.process.stdout is not None  # noqa: S101 - opened with a pipe; tells mypy so
-        return self.process.stdout.fileno()
-
-    @property
-    def input(self) -> int:
-        assert self.process.stdin is not None  # noqa: S101 - as above
-        return self.process.stdin.fileno()
-
-    def write_some(self) -> None:
-        """Write what the pipe takes; a worker that is gone is noticed at its output."""
-        try:
-            written = os.write(self.input, self.outgoing[: 1 << 16])
-        except BlockingIOError:
-            return
-        except OSError:
-            self.outgoing = b""
-            return
-        self.outgoing = self.outgoing[written:]
-
-    def end(self) -> int:
-        """Kill and reap; return how it ended."""
-        if self.process.poll() is None:
-            self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what it still had to say is of no use
-                    pipe.close()
-        return self.process.wait()
-
-
-def _start() -> _Worker:
-    command = [sys.executable, "-P", "-m", "fanout_mcp.source.workers_main"]
-    environment = {k: v for k, v in os.environ.items() if not k.endswith(("_KEY", "_TOKEN"))}
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-        bufsize=0,
-    )
-    worker = _Worker(process)
-    # Both pipes may be full at once when items and results are large: neither side may block on the other.
-    os.set_blocking(worker.input, False)
-    return worker
-
-
 class Workers:
     """The pool of a server process or shell command; empty until it is first used."""
 
     def __init__(self, size: int | None = None) -> None:
         self._size = size or default_size()
-        self._idle: list[_Worker] = []
+        self._idle: list[Worker] = []
         self._out = 0
         self._waiting = 0
         self._free = threading.Condition()
@@ -159,7 +99,7 @@ class Workers:
         stop = stop or threading.Event()
         return _Call(self, function, items, timeout_s=timeout_s, on_done=on_done, stop=stop).run()
 
-    def lease(self, held: int, stop: threading.Event) -> _Worker | None:
+    def lease(self, held: int, stop: threading.Event) -> Worker | None:
         """Hand out a worker; None when there is none for this call now. A call without any waits for one."""
         with self._free:
             if held and (self._waiting or not (self._idle or self._out < self._size)):
@@ -180,12 +120,12 @@ class Workers:
             worker.end()
             worker = None
         try:
-            return worker or _start()
+            return worker or start()
         except OSError:
             self.give_back(None)
             raise
 
-    def give_back(self, worker: _Worker | None) -> None:
+    def give_back(self, worker: Worker | None) -> None:
         """Take a worker back, None for one that was ended."""
         with self._free:
             self._out -= 1
@@ -242,7 +182,7 @@ class _Call:
         self.queue: deque[int] = deque(range(len(items)))
         self.alone: deque[int] = deque()
         self.tried: set[int] = set()
-        self.workers: list[_Worker] = []
+        self.workers: list[Worker] = []
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> list[tuple[Json, Json | Failure]]:
@@ -276,7 +216,7 @@ class _Call:
             self.selector.register(worker_or_none.output, selectors.EVENT_READ, worker_or_none)
             self._feed(worker_or_none)
 
-    def _feed(self, worker: _Worker) -> None:
+    def _feed(self, worker: Worker) -> None:
         numbers = self._next()
         if not numbers:
             self._let_go(worker, keep=True)
@@ -286,7 +226,7 @@ class _Call:
         worker.outgoing = b"".join(self._question(number) for number in numbers)
         self._write(worker)
 
-    def _write(self, worker: _Worker) -> None:
+    def _write(self, worker: Worker) -> None:
         """Write, and go on when the pipe has room again."""
         was_full = bool(worker.outgoing) and worker.input in self.selector.get_map()
         worker.write_some()
@@ -313,7 +253,7 @@ class _Call:
 
     def _listen(self) -> None:
         for key, events in self.selector.select(timeout=0.1):
-            worker: _Worker = key.data
+            worker: Worker = key.data
             if worker not in self.workers:
                 continue  # buried a moment ago
             if events & selectors.EVENT_WRITE:
@@ -329,7 +269,7 @@ class _Call:
             if worker.pending and now - worker.last_answer > self.timeout_s + BACKSTOP_S:
                 self._bury(worker, timed_out=True)
 
-    def _take(self, worker: _Worker, chunk: bytes) -> None:
+    def _take(self, worker: Worker, chunk: bytes) -> None:
         *lines, worker.buffer = (worker.buffer + chunk).split(b"\n")
         worker.last_answer = time.monotonic()
         for line in lines:
@@ -342,7 +282,7 @@ class _Call:
         if self.on_done is not None:
             self.on_done(len(self.results))
 
-    def _bury(self, worker: _Worker, *, timed_out: bool = False) -> None:
+    def _bury(self, worker: Worker, *, timed_out: bool = False) -> None:
         """A worker died. What it died of is the first item that it did not answer."""
         pending = list(worker.pending)
         ended = self._let_go(worker, keep=False)
@@ -353,12 +293,12 @@ class _Call:
         if timed_out or ended == -signal.SIGALRM:
             self._settle(culprit, Failure(f"took longer than {self.timeout_s:g} s"))
         elif culprit in self.tried:
-            self._settle(culprit, Failure(f"the parser crashed ({_ending(ended)})"))
+            self._settle(culprit, Failure(f"the parser crashed ({ending(ended)})"))
         else:
             self.tried.add(culprit)
             self.alone.append(culprit)
 
-    def _let_go(self, worker: _Worker, *, keep: bool) -> int:
+    def _let_go(self, worker: Worker, *, keep: bool) -> int:
         for descriptor in (worker.output, worker.input):
             if descriptor in self.selector.get_map():
                 self.selector.unregister(descriptor)
@@ -368,15 +308,3 @@ class _Call:
             ended = worker.end()
         self.pool.give_back(worker if keep else None)
         return ended
-
-
-def _ending(code: int) -> str:
-    try:
-        return signal.Signals(-code).name if code < 0 else f"exit {code}"
-    except ValueError:
-        return f"signal {-code}"
-
-
-def failures(results: Iterable[tuple[Json, Json | Failure]]) -> list[tuple[Json, str]]:
-    """Return the items that have no result, with the reason."""
-    return [(item, result.reason) for item, result in results if isinstance(result, Failure)]
