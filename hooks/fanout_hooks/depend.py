@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 
+from fanout_hooks import depend_back
 from fanout_hooks import depend_words as words
 from fanout_hooks.depend_parts import are_alike, could_go_together
 from fanout_hooks.depend_text import (
@@ -91,7 +92,7 @@ def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
         task, earlier, alike=alike
     ):
         return reason
-    if words.UNREAD_SCRIPT.search(task):
+    if not task.isascii() and words.UNREAD_SCRIPT.search(task):
         return "its language is not read here"
     return (
         "" if could_go_together(task, earlier.task, known) else "nothing shows that the two are of one kind"
@@ -101,10 +102,10 @@ def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
 def _refers_back(task: str, other: str) -> str:
     """Return the phrase that refers back; what the earlier task says too is the form of both."""
     same = folded(other)
-    for rule in (words.REFERS_BACK, words.ELSEWHERE_REFERS_BACK):
-        for match in rule.finditer(task):
-            if not stands_in(folded(match.group()), same):
-                return match.group()
+    elsewhere = (match.group() for match in words.ELSEWHERE_REFERS_BACK.finditer(task))
+    for phrase in chain(depend_back.phrases(task), elsewhere):
+        if not stands_in(folded(phrase), same):
+            return phrase
     found = words.FOUND.search(words.REPORT_WHAT_IS_FOUND.sub(" ", task))
     return found.group() if found and not words.FOUND.search(other) else ""
 

@@ -6,9 +6,10 @@ import re
 from typing import NamedTuple
 
 from fanout_hooks import depend_words as words
+from fanout_hooks.depend_rule import Rule
 
 WORD = re.compile(r"[^\W\d_]+")
-CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]+")
+CJK = Rule("[\u3040-\u30ff\u3400-\u9fff]+")
 UNIT = re.compile(r"(?<=\d)(?=(?:ms|s|min|h|kb|mb|gb|px|x)\b)|(?<=\d)(?=%)", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 
@@ -60,7 +61,7 @@ def prompt_of(task: str) -> str:
 
 def spaced(text: str) -> str:
     """Set Chinese and Japanese apart from Latin names, and numbers from their units."""
-    return UNIT.sub(" ", CJK.sub(r" \g<0> ", text))
+    return UNIT.sub(" ", text if text.isascii() else CJK.sub(r" \g<0> ", text))
 
 
 def folded(text: str) -> str:

@@ -8,96 +8,15 @@ from __future__ import annotations
 
 import re
 
-SAYS_SO = re.compile(
+from fanout_hooks.depend_rule import Rule
+
+SAYS_SO = Rule(
     r"\bdepends?\s+(?:up)?on\s*:|\bh(?:ä|ae)ngt\s+ab\s+von\s*:|\bd(?:é|e)pend\s+de\s*:|\bdepende\s+de\s*:"
     r"|依赖于?\s*[:\uff1a]|依存\s*[:\uff1a]",
     re.IGNORECASE,
 )
 
-_NOUN = (
-    r"(?:answers?|results?|reports?|findings?|outputs?|summar(?:y|ies)|analys[ie]s|explorations?|"
-    r"investigations?|research|inventory|diagnos[ie]s|recommendations?|suggestions?|conclusions?|"
-    r"feedback|insights?|measurements?|notes|verdicts?)"
-)
-_PAPER = rf"(?:{_NOUN}|plans?|designs?|proposals?|drafts?|steps?|specs?|specifications?|outlines?)"
-_AGENT = rf"(?:agents?|{_PAPER}|audits?|reviews?|lists?|scans?|searches|surveys?|runs?|attempts?)"
-_EARLIER = r"(?:earlier|previous(?:ly)?|prior|preceding|first|last|initial|other|former|above|recent)"
-_CHANGE = r"(?:changes?|fix(?:es)?|patch(?:es)?|edits?|refactor(?:ing)?|rewrite|additions?|commits?)"
-_THING = (
-    r"(?:files?|functions?|modules?|issues?|bugs?|problems?|errors?|failures?|causes?|class(?:es)?|"
-    r"hypothes[ie]s|candidates?|places?|call\s+sites?|tests?|spots?|risks?|approach(?:es)?|options?|"
-    r"endpoints?|locations?|gaps?|vulnerabilit(?:y|ies)|suspects?|queries|tables?|leads?|claims?)"
-)
-_FORWARD = (
-    r"(?!\s*[:(]|\s+(?:in|at|under|from|of)\s+(?:the\b|an?\b|[\w.-]*/|\w+\.\w)"
-    r"|\s+(?:services?|modules?|pages?|packages?|views?|components?|class(?:es)?|tables?|endpoints?|apis?|tools?|"
-    r"folders?|files?|formats?|generators?|builders?|screens?|handlers?|models?|commands?|sets?|caches?|types?|"
-    r"objects?|engines?|code|layers?|parsers?|writers?|templates?|jobs?|pipelines?|runners?)\b)"
-)
-"""What follows points forward ("these files: a.py") or to the project ("the results of the query", "the
-report service")."""
-_SAW = (
-    r"(?:found|identified|discovered|uncovered|reported|located|listed|flagged|mentioned|produced|wrote|made|"
-    r"suggested|recommended|proposed|concluded|implemented|added|changed|fixed|written|created|refactored|"
-    r"described|noted|outlined|singled\s+out|pointed\s+(?:out|to)|turned\s+up|surfaced|picked|chosen|chose)"
-)
-_CHOSEN = (
-    r"(?:offending|culprit|affected|vulnerable|resulting|chosen|selected|recommended|proposed|agreed|"
-    r"suggested|identified|reported|flagged|winning|suspected|missing|failing|leaking|unanswered|open|"
-    r"generated|refactored|reworked|updated|aforesaid|said|discovered|highest-ranked|top-ranked)"
-)
-_THE = r"(?:the|its|their|that|this|these|those)"
-_WITH = r"(?:use|using|with|from|given|per|following|in|apply|follow|take|read|extend|on|to|into|against)"
-_DO = (
-    r"(?:implement|follow|apply|execute|carry\s+out|critique|challenge|evaluate|assess|refine|improve|polish|"
-    r"revise|rate|judge|turn|convert|address|act\s+on)"
-)
-_DOUBT = r"(?:confirm|verify|validate|reproduce|refute|challenge|falsify|prove|disprove)"
-_JOIN = r"(?:combine|consolidate|synthesi[sz]e|reconcile|aggregate|collate|merge|distil)"
-
-REFERS_BACK = re.compile(
-    "|".join(
-        (
-            r"\b(?:based|building|build|relying|drawing|acting|depending)\s+(?:up)?on\b",
-            r"\babove\b(?!\s+\d)|\b(?:aforementioned|previously|beforehand)\b",
-            r"\bearlier\b(?!\s+(?:than|versions?)\b)",
-            rf"\b(?:the|its|their|an?|your|that|this)\s+{_EARLIER}\s+{_AGENT}\b",
-            rf"\b{_WITH}\s+{_THE}\s+(?:\w+\s+)?{_NOUN}\b{_FORWARD}",
-            rf"\b{_DO}\s+{_THE}\s+(?:\w+\s+)?{_PAPER}\b{_FORWARD}",
-            rf"\b(?:these|those|that|this)\s+(?:\w+\s+)?(?:{_NOUN}|{_THING})\b{_FORWARD}",
-            rf"\bthe\s+{_CHOSEN}\s+(?:\w+\s+)?(?:{_PAPER}|{_THING}|{_CHANGE}|one|parts?|code|line|step)\b{_FORWARD}",
-            rf"\b{_JOIN}\s+(?:(?:all|both)\s+)?{_THE}\s+(?:\w+\s+)?{_PAPER}\b",
-            r"\bthe\s+culprits?\b|\bthe\s+winner\b|\bthe\s+(?:gaps|open\s+questions)\b",
-            r"\b(?:address|fix|remove|eliminate|mitigate|patch)\s+the\s+(?:root\s+)?(?:cause|culprit|bottleneck)\b",
-            r"\b(?:another|different|alternative|second|new|fresh)\s+(?:approach|attempt|try|look|pass|round)\b",
-            rf"\b(?:both|the\s+(?:two|three|four|five|\d+))\s+{_THING}\b{_FORWARD}",
-            rf"\b{_THING}\s+(?:raised|spotted|noticed|brought\s+up|pointed\s+out)\b",
-            r"\bagain\b|\bonce\s+more\b|\bthis\s+time\b|\bretry\b|\bre-?(?:try|examine|visit|investigate|do)\b",
-            r"\bin\s+light\s+of\b|\bin\s+response\s+to\s+(?:the|that|this)\b|\bas\s+a\s+(?:result|consequence)\b",
-            rf"\bas\s+(?:{_SAW}|planned|designed|explained|discussed|agreed|decided)\b",
-            r"\baccording\s+to\s+(?:the|its|their|that|this)\b",
-            r"\bnow\s+that\b|\bfollow(?:ing)?[\s-]?up\b|\bnext\s+step\b|\bdouble[\s-]check\b|\bsecond\s+opinion\b",
-            r"\b(?:step|phase|stage)\s+(?:[2-9]\b|two\b|three\b|four\b)|\bsecond\s+(?:step|phase|stage)\b",
-            r"\b(?:drill|dig|go|look|dive)\s+(?:down|deeper|further|closer|more\s+closely)\b",
-            r"\b(?:given|since|because)\s+(?:that\s+)?(?:we|you|it|they|the\s+agent)\b",
-            r"^\s*(?:continue|proceed|carry\s+on|resume|pick\s+up)\b",
-            r"\bwe\s+(?:now\s+)?(?:know|learn(?:ed|t)|saw|have\s+seen)\b|\bit\s+turn(?:s|ed)\s+out\b",
-            rf"\b{_SAW}\s+by\s+(?:the|that|this|an)\b",
-            rf"\b(?:it|they|we|you|agent|explorer|reviewer|researcher)\s+(?:has\s+|have\s+|had\s+|just\s+)*{_SAW}\b",
-            rf"\b(?:was|were|just)\s+(?:just\s+|been\s+)*{_SAW}\b",
-            rf"\b(?:has|have)\s+(?:just\s+)?been\s+{_SAW}\b",
-            rf"\b(?:the|this|that|these|those|its|their|our|your)\s+(?:\w+\s+)?{_CHANGE}\b(?!\s*-?log){_FORWARD}",
-            r"\b(?:the|these|those|its)\s+(?:newly|freshly|just)\s+\w+",
-            r"\bthe\s+(?:rest|remaining|remainder)\b",
-            rf"\b{_DOUBT}\s+(?:that|this|these|those)\b",
-            r"^\W*(?:(?:please|now|then|next|finally|also)\s+)*\w+\s+(?:it|them|(?:this|that|these|those)(?=\s*[.,;!\n]|\s*$))(?!\w)",
-            r"^\W*(?:write|add)\s+(?:unit\s+)?(?:tests?|docs?|documentation)\s+(?:for|to)\s+(?:it|them|this|that)\b",
-        )
-    ),
-    re.IGNORECASE | re.MULTILINE,
-)
-
-ELSEWHERE_REFERS_BACK = re.compile(
+ELSEWHERE_REFERS_BACK = Rule(
     "|".join(  # noqa: FLY002 - a row a language
         (
             # German
@@ -125,7 +44,7 @@ ELSEWHERE_REFERS_BACK = re.compile(
     re.IGNORECASE,
 )
 
-ONE_BY_ONE = re.compile(
+ONE_BY_ONE = Rule(
     r"\bone\s+(?:by\s+one|at\s+a\s+time|after\s+(?:the\s+other|another))\b|\bsequential(?:ly)?\b|\bserially\b|"
     r"\bin\s+(?:this|that|the\s+following)\s+order\b|\bin\s+sequence\b|\bstep\s+by\s+step\b|\bin\s+turn\b|"
     r"\bnot\s+(?:all\s+)?(?:in\s+parallel|at\s+once|at\s+the\s+same\s+time)\b|"
@@ -139,7 +58,7 @@ ONE_BY_ONE = re.compile(
 )
 """In the human's prompt: then an order was asked for, and it isn't ours to judge."""
 
-AND_THEN_IT = re.compile(
+AND_THEN_IT = Rule(
     r"\b(?:and|then|,)\s+(?:\w+\s+){0,2}?(?:fix|implement|use|set|have|make|check|double-check|test|verify|review|break|"
     r"optimi[sz]e|improve|apply|update|add|write|build|document|clean|change|remove|deploy|run|try|shrink|convert|"
     r"replace|refactor|measure)\s+(?:sure\s+)?(?:it|them|this|that|nothing)(?:['\u2019]s)?\b",
@@ -147,15 +66,15 @@ AND_THEN_IT = re.compile(
 )
 """In the human's prompt: "find ... and fix it" is an order too."""
 
-FOUND = re.compile(r"\b(?:found|identified|discovered|uncovered|located)\b", re.IGNORECASE)
-REPORT_WHAT_IS_FOUND = re.compile(
+FOUND = Rule(r"\b(?:found|identified|discovered|uncovered|located)\b", re.IGNORECASE)
+REPORT_WHAT_IS_FOUND = Rule(
     r"\b(?:report|list|return|describe|summari[sz]e|note|give|show|document|mention|flag|count|collect|tell|"
     r"any|all|every|each|anything|everything|what(?:ever)?|where|can\s+be|is|are|be)\b[^.\n;]{0,60}\b(?:found|identified|"
     r"discovered|uncovered|located)\b(?!\s+(?:above|earlier|before|by|previously))",
     re.IGNORECASE,
 )
 
-DID_NOT_FINISH = re.compile(
+DID_NOT_FINISH = Rule(
     r"\b(?:could\s*n[o']t|can\s*not|can't|unable\s+to|failed\s+to|not\s+able\s+to|did\s*n[o']t)\s+(?:fully\s+)?"
     r"(?:finish|complete|access|open|read|run|reach|determine|answer|locate|get)\b|"
     r"\bran\s+out\s+of\s+(?:time|context|tokens|turns|budget|space)\b|\bI\s+(?:timed\s+out|hit|was\s+(?:rate|cut))\b|"
@@ -171,7 +90,7 @@ _IMPERATIVE = (
 )
 """Where a verb says what is to be done: "how to add" and "where we create" say something else."""
 
-CHANGES = re.compile(
+CHANGES = Rule(
     _IMPERATIVE + r"(?:implement|fix|refactor|write|add|create|update|migrate|rename|install|generate|apply|"
     r"build|edit|remove|delete|replace|convert|port|upgrade|rewrite|extract|move|patch|set\s+up|scaffold|repair|bump|"
     r"introduce|change|make|wire|integrate|enable|disable|optimi[sz]e|speed\s+up|split|simplify|develop|harden|"
@@ -182,7 +101,7 @@ CHANGES = re.compile(
     r"|实现|修复|编写|添加|创建|重构|更新|删除|実装|修正|作成|追加|削除|変更|реализуй|исправь|напиши|добавь|создай",
     re.IGNORECASE | re.MULTILINE,
 )
-CHECKS = re.compile(
+CHECKS = Rule(
     _IMPERATIVE
     + r"(?:(?:smoke[\s-])?test|re-?run|run|review|verify|validate|check|benchmark|lint|measure|commit|"
     r"document|audit|deploy|profile|compare|type-?check|build|release|describe|summari[sz]e|inspect|confirm|"
@@ -192,7 +111,7 @@ CHECKS = re.compile(
     r"|测试|检查|审查|验证|テスト|確認|検証|レビュー|проверь|протестируй",
     re.IGNORECASE | re.MULTILINE,
 )
-DECIDES = re.compile(
+DECIDES = Rule(
     _IMPERATIVE
     + r"(?:plan|design|decide|choose|propose|outline|architect|draft|recommend|prioriti[sz]e|rank|"
     r"synthesi[sz]e|conclude|specify|sketch|estimate|plane|entwirf|entscheide|con(?:ç|c)ois|dise(?:ñ|n)a)\b"
@@ -210,7 +129,7 @@ LOOKS = frozenset(
     """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
 )
 """The first words of tasks that only look at something."""
-FOUNDATION = re.compile(
+FOUNDATION = Rule(
     r"\b(?:set\s+up|scaffold|bootstrap|initiali[sz]e|install|migrate|upgrade|rename|restructure|"
     r"move|skeleton|boilerplate|foundation|schema|base\s+class(?:es)?|shared\s+(?:types|code|helpers|library)|"
     r"interface|protocol|data\s+model|project\s+structure|toolchain)\b|搭建|初始化|脚手架|aufsetzen|einrichten",
@@ -220,17 +139,17 @@ FOUNDATION = re.compile(
 READS_ONLY = frozenset({"explore", "plan"})
 """Built-in agent types that can't write, whatever their task says."""
 _ANYTHING = r"(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)"
-WRITES_NOTHING = re.compile(
+WRITES_NOTHING = Rule(
     r"\b(?:(?:do\s+not|don't|never)\s+(?:\w+\s+)?(?:edit|change|modify|write)|without\s+(?:edit|chang|modify|writ)ing)"
     + _ANYTHING
     + r"|\bread[\s-]only\b",
     re.IGNORECASE,
 )
-IN_DEPTH = re.compile(
+IN_DEPTH = Rule(
     r"\bin\s+(?:more\s+|greater\s+|full\s+)?(?:depth|detail)\b|\bmore\s+closely\b|\bfurther\b|\bdeeper\b",
     re.IGNORECASE,
 )
-UNREAD_SCRIPT = re.compile(
+UNREAD_SCRIPT = Rule(
     "[\u0590-\u05ff\u0600-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u10a0-\u10ff\u1100-\u11ff\uac00-\ud7af\u0370-\u03ff]"
 )
 """Hebrew, Arabic, Indic, Thai, Georgian, Korean, Greek: no words of theirs stand here."""
