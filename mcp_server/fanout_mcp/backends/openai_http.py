@@ -1,21 +1,21 @@
 """Any OpenAI-compatible endpoint, always streamed: an aborted stream is what stops the provider's bill.
 
 Rules:
-1. Every foreign error is mapped here to the most specific leaf of errors.py; no text of ours holds the key.
+1. Every foreign error becomes the most specific leaf of errors.py (foreign.py); no text of ours has the key.
 2. No redirect is followed, no proxy and no certificate is taken from the environment: a repository can set
    that, and the key would go with it. A proxy stands in the user's config.toml (`proxy = "http://..."`).
 3. Whatever the server does, a call ends: by bytes (MAX_BYTES) and by time (CALL_S), not only by its caller.
-4. What an endpoint does not know (QUIRKS) is asked for once, then left out for that model.
+4. What an endpoint does not know (request.py) is asked for once, then left out for that model.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,12 +23,13 @@ import httpcore2
 import httpx2
 
 from fanout_mcp.backends.completion import Completion, parse
+from fanout_mcp.backends.foreign import Mapped
 from fanout_mcp.backends.models import model_for
 from fanout_mcp.backends.pool import KEEP_S, FastPool
 from fanout_mcp.backends.prices import Prices, kept_at, user_table
 from fanout_mcp.backends.refusals import error_in, refusal
+from fanout_mcp.backends.request import QUIRKS, Body, find_quirk, request_body
 from fanout_mcp.backends.sse import EventStream
-from fanout_mcp.clean import clean_text
 from fanout_mcp.errors import (
     AuthRejected,
     BackendError,
@@ -53,53 +54,6 @@ LIST_S: Final = 5.0
 
 CONNECT: Final = {"timeout": {"connect": 10.0}}
 """Only connecting has a time of its own: models think long before the first byte, and a local one loads."""
-
-Body = dict[str, Json]
-
-
-class Quirk(NamedTuple):
-    """Words of a 400 that tell of something an endpoint does not know, and the body without it."""
-
-    words: tuple[str, ...]
-    change: Callable[[Body], Body]
-
-
-def _without(*names: str) -> Callable[[Body], Body]:
-    return lambda body: {name: value for name, value in body.items() if name not in names}
-
-
-def _newer_token_limit(body: Body) -> Body:
-    rest = _without("max_tokens")(body)
-    return {**rest, "max_completion_tokens": body["max_tokens"]} if "max_tokens" in body else body
-
-
-QUIRKS: Final[Mapping[str, Quirk]] = {
-    "token limit": Quirk(("max_completion_tokens",), _newer_token_limit),
-    "usage": Quirk(("stream_options", "include_usage"), _without("stream_options", "usage")),
-    "schema": Quirk(("response_format", "json_schema", "schema", "structured"), _without("response_format")),
-}
-
-FOREIGN: Final[Mapping[str, type[BackendError]]] = {
-    "ConnectError": Unreachable,
-    "ConnectTimeout": Unreachable,
-    "ReadError": Unreachable,
-    "WriteError": Unreachable,
-    "WriteTimeout": Unreachable,
-    "ProxyError": Unreachable,
-    "ReadTimeout": DeadlineExceeded,
-    "RemoteProtocolError": BadAnswer,
-    "DecodingError": BadAnswer,
-    "LocalProtocolError": Rejected,
-}
-"""By name: httpcore2 nests its classes otherwise than we do."""
-
-CORE_ERRORS: Final = (
-    httpcore2.ProtocolError,
-    httpcore2.NetworkError,
-    httpcore2.TimeoutException,
-    httpcore2.ProxyError,
-    httpcore2.UnsupportedProtocol,
-)
 
 JSON_BODY: Final = (b"Content-Type", b"application/json")
 Headers = Sequence[tuple[bytes, bytes]]
@@ -166,7 +120,7 @@ class HttpBackend:
                 self._quirks[model] = self._quirks.get(model, frozenset()) | {unknown}
 
     async def _send(self, job: Job, body: Body) -> Answer:
-        with _Mapped(self.provider):
+        with Mapped(self.provider):
             response = await self._open("POST", self._completions, body)
             try:
                 if response.status != 200:
@@ -251,7 +205,7 @@ class HttpBackend:
 
     async def _fetch_models(self) -> Json:
         try:
-            with anyio.fail_after(LIST_S), _Mapped(self.provider):
+            with anyio.fail_after(LIST_S), Mapped(self.provider):
                 response = await self._open("GET", core_url(f"{self._url}/models"))
                 try:
                     if response.status != 200:
@@ -277,58 +231,6 @@ def headers_of(response: httpcore2.Response) -> dict[str, str]:
 def core_url(text: str) -> httpcore2.URL:
     url = httpx2.URL(text)  # it knows international names, and what must be escaped
     return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-
-
-class _Mapped:
-    """Turns errors of the HTTP client into ours. `from None`: theirs carry the request, and it the key."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, CORE_ERRORS):
-            return
-        name = type(error).__name__
-        leaf = FOREIGN.get(name, Unreachable)
-        if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
-            leaf = Unreachable
-        raise leaf(f"{self.host}: {SAID.get(leaf, 'the connection failed')} ({name}).") from None
-
-
-SAID: Final[Mapping[type[BackendError], str]] = {
-    Unreachable: "no connection, or it broke before the answer was whole",
-    DeadlineExceeded: "nothing came for too long",
-    BadAnswer: "what came is no HTTP answer",
-    Rejected: "the request could not be written",
-}
-
-
-def request_body(job: Job, model: str, *, is_openrouter: bool) -> Body:
-    messages = [("system", job.prompt.system), ("user", job.prompt.user)]
-    body: Body = {
-        "model": clean_text(model),
-        "messages": [{"role": role, "content": clean_text(text)} for role, text in messages if text],
-        "max_tokens": job.max_tokens,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    if is_openrouter:
-        body["usage"] = {"include": True}
-    if job.schema is not None:
-        schema = {"name": "answer", "strict": True, "schema": dict(job.schema)}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return body
-
-
-def find_quirk(message: str, sent: Body) -> str | None:
-    """Return the first quirk that the message tells of and that would change what was sent."""
-    for name, quirk in QUIRKS.items():
-        if any(word in message for word in quirk.words) and quirk.change(sent) != sent:
-            return name
-    is_unexplained = "answered 400" in message and "response_format" in sent
-    return "schema" if is_unexplained else None
 
 
 @asynccontextmanager
