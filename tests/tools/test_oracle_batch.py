@@ -43,6 +43,15 @@ def panel(**members: Reply | list[Reply]) -> Scripted:
 # --- the verdict ---
 
 
+def test_a_stop_that_names_no_change_is_counted_as_simplify_and_the_rule_says_so(tmp_path: Path) -> None:
+    lax = says("STOP", smallest_change=None)
+    got = consult(tmp_path, panel(judge=lax, critic=lax), stakes="critical")
+    assert got.verdicts == {"judge": "SIMPLIFY", "critic": "SIMPLIFY", "skeptic": "PROCEED"}
+    said = "a STOP without a blocker and a smallest change counts as SIMPLIFY: 2 did"
+    assert (got.data["decision"], got.data["rule"].rpartition("; ")[2]) == ("SIMPLIFY", said)
+    assert said in got.report
+
+
 def test_three_experts_answer_in_the_time_of_one(tmp_path: Path) -> None:
     got = consult(tmp_path, panel(skeptic=says("SIMPLIFY", 1.4)))
     assert got.data["decision"] == "PROCEED"

@@ -42,6 +42,7 @@ PROCEED: go ahead, with the fixes you name. SIMPLIFY: the goal is right, the way
 not go ahead as it is. ABSTAIN: you can't judge from what you were given; say what is missing."""
 
 MOST_TEXT = 4_000
+DEMOTED = "said STOP without"
 _PLACEHOLDERS = re.compile(
     r"your judgement in one sentence|one to five reasons|only with STOP|<[a-z_ ]+>|^\.\.\.$", re.IGNORECASE
 )
@@ -59,6 +60,11 @@ class Position:
     smallest_change: str = ""
     note: str = ""
     """What we changed in it, and why."""
+
+    @property
+    def is_demoted(self) -> bool:
+        """It said STOP and counts as SIMPLIFY: a STOP names what must not go ahead, and what clears it."""
+        return self.note.startswith(DEMOTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
         missing = " and ".join(
             name for name, value in (("blocker", blocker), ("smallest_change", change)) if not value
         )
-        verdict, note = "SIMPLIFY", f"said STOP without {missing}: counted as SIMPLIFY"
+        verdict, note = "SIMPLIFY", f"{DEMOTED} {missing}: counted as SIMPLIFY"
     return Position(verdict, _confidence(fields.get("confidence")), summary, reasons, blocker, change, note)
 
 

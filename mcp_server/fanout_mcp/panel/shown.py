@@ -24,13 +24,17 @@ def verdict(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> di
     members = {member.key: member for member in asked.members}
     return {
         "decision": closed.decision,
-        "rule": asked.ballot.rule,
+        "rule": rule(asked, closed),
         "agreement": closed.agreement,
         "votes": [vote(members[key], closed, wide) for key in members if key in closed.positions],
         "failed": [{"member": key, "reason": clip(why, wide)} for key, why in closed.failed.items()],
         "cut": list(closed.cut),
         "receipt": dict(spent),
     }
+
+
+def rule(asked: Consultation, closed: Round) -> str:
+    return asked.ballot.applied(sum(said.is_demoted for said in closed.positions.values()))
 
 
 def vote(member: Member, closed: Round, wide: int) -> dict[str, Json]:

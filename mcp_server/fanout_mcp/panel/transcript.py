@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fanout_mcp.clean import quoted
+from fanout_mcp.panel import shown
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.panel.consult import Round
 from fanout_mcp.panel.consultation import Consultation
@@ -18,7 +19,7 @@ def head(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> list[
     parts = [
         f"# {closed.decision}",
         (
-            f"Rule: {asked.ballot.rule}. Agreement {closed.agreement:.0%}. "
+            f"Rule: {shown.rule(asked, closed)}. Agreement {closed.agreement:.0%}. "
             "Confidence is self-reported and not weighed."
         ),
         (

@@ -4,7 +4,8 @@ Rules:
 1. Only positions count: PROCEED, SIMPLIFY, STOP. An abstention, a failure and an unreadable answer are none.
 2. Fewer positions than the quorum (more than half of the panel unless given) are NO_VERDICT.
 3. The most frequent verdict wins; ties go to the more cautious: STOP, then SIMPLIFY.
-4. Stakes `critical`: one STOP stops (a STOP has a blocker, else it was counted as SIMPLIFY). Stakes
+4. Stakes `critical`: one STOP stops (a STOP has a blocker and the smallest change
+   that would clear it, else it was counted as SIMPLIFY, and the printed rule says so). Stakes
    `exploration`: a STOP counts as SIMPLIFY unless two thirds of the positions are STOP.
 5. Confidence is shown and never weighed: self-reported confidence is not calibrated.
 """
@@ -42,6 +43,14 @@ class Ballot:
         return (
             f"most frequent of at least {self.quorum} positions of {self.members} members, "
             f"ties to the more cautious{stakes}"
+        )
+
+    def applied(self, demoted: int) -> str:
+        """The rule as it was applied; `demoted`: how many STOPs were counted as SIMPLIFY (answer.py)."""
+        if not demoted:
+            return self.rule
+        return (
+            f"{self.rule}; a STOP without a blocker and a smallest change counts as SIMPLIFY: {demoted} did"
         )
 
 
