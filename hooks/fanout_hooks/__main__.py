@@ -4,6 +4,7 @@ Isolated (`-I`), so that no module of the project's folder and no PYTHON* variab
 only the folder that holds this package goes onto the path.
 """
 
+import gc
 import os
 import sys
 
@@ -24,11 +25,20 @@ def main(argv: list[str]) -> int:
 
         return supervise(int(argv[1]))
     if argv[:1] == ["cold"]:
-        from fanout_hooks.cold import main as run_cold
-
-        return run_cold(argv[1:])
+        return _cold(argv[1:])
     sys.stderr.write("fanout: say cold or supervisor\n")
     return 1
+
+
+def _cold(argv: list[str]) -> int:
+    """Run one event and end at once: taking the interpreter apart would be on the user's time."""
+    gc.disable()  # what is made in these milliseconds is needed until their end
+    from fanout_hooks.cold import main as run_cold
+
+    code = run_cold(argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

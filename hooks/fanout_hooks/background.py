@@ -6,9 +6,12 @@ Looked at after each PostToolUse, when the answer is out: the first one after 24
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 NAME = os.path.join(".claude", "memory", "hook_performance_report.md")
 EVERY_S = 24 * 3600
@@ -30,6 +33,8 @@ def write_report_when_due(project: str, now: float | None = None) -> subprocess.
     if now - _tried.get(project, 0.0) < AGAIN_S or not _is_due(os.path.join(project, NAME), now):
         return None
     _tried[project] = now
+    import subprocess  # 3 ms that only one event a day needs
+
     ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
         return subprocess.Popen(

@@ -5,6 +5,9 @@
 Reads the event from stdin as a native hook would, runs its hooks through the same code as the warm path,
 prints the answer. Whatever is wrong with our input, the event goes on (exit 0), unless it is for a guard
 (`--only`): then it is denied (exit 2).
+
+What the hooks' interpreter needs as well is imported first; then it is forked (ahead.py), and what only we
+need is imported while it gets ready on another core.
 """
 
 from __future__ import annotations
@@ -13,14 +16,17 @@ import os
 import select
 import sys
 import time
+from typing import Any
 
-from fanout_hooks import claims, registered
+from fanout_hooks import ahead, claims, registered
 from fanout_hooks import event as events
-from fanout_hooks.dispatch import Request, main_json, run_event
-from fanout_hooks.memory import state_folder
+from fanout_hooks.memory import Memory, path_of, state_folder
 
 STDIN_S = 5.0
 """The client writes the event at once; a stdin that stays open is not the client."""
+
+Event = dict[str, Any]
+Options = dict[str, str]
 
 
 def read_stdin(fd: int, limit_s: float = STDIN_S) -> bytes | None:
@@ -48,25 +54,46 @@ def main(argv: list[str]) -> int:
     if raw is None or event is None:
         sys.stderr.write("fanout: what came on stdin is no hook event\n")
         return 2 if only else 0
-    state = state_folder(env)
-    scopes = options.get("scopes", "")
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd", ""))
     if options.get("from") == "plugin" and registered.by_settings(project, env.get("HOME", "")):
         return 0
+    scopes = options.get("scopes", "")
     if not only and not claims.claim(
-        claims.folder(state), events.claim_name(event, scopes, only), f"cold {sys.orig_argv}"
+        claims.folder(state_folder(env)), events.claim_name(event, scopes, only), f"cold {sys.orig_argv}"
     ):
         return 0
-    gate, is_logged = options.get("gate", ""), options.get("log") != "off"
-    request = Request(event, tuple(scopes.split()), env, only, gate, "cold", raw, is_logged)
     try:
-        return main_json(run_event(request, state))
+        return run_event(event, raw, env, options)
     except Exception as error:  # noqa: BLE001 - the edge: our own mistake denies for guards, else lets go on
         sys.stderr.write(f"fanout: {type(error).__name__}: {error}\n")
         return 2 if only else 0
 
 
-def _options(argv: list[str]) -> dict[str, str]:
+def run_event(event: Event, raw: bytes, env: dict[str, str], options: Options) -> int:
+    """Run the event's hooks and print their answer; the log is written when it is out."""
+    state = state_folder(env)
+    project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd") or os.getcwd())
+    known = Memory(path_of(state, project))
+    forked = ahead.fork(known, env)
+
+    from fanout_hooks.dispatch import Request, handle, main_json
+    from fanout_hooks.house import House
+    from fanout_hooks.loop import Loop
+
+    scopes, gate = tuple(options.get("scopes", "").split()), options.get("gate", "")
+    is_logged = options.get("log") != "off"
+    loop = Loop()
+    house = House(loop, state)
+    house.expect(project, known, forked)
+    handled = loop.run(
+        handle(house, Request(event, scopes, env, options.get("only", ""), gate, "cold", raw, is_logged))
+    )
+    code = main_json(handled.answer)
+    handled.afterwards()
+    return code
+
+
+def _options(argv: list[str]) -> Options:
     """Read `--name value` pairs; argparse alone would cost more than all the rest."""
     pairs = iter(argv)
     return {name[2:]: next(pairs, "") for name in pairs if name.startswith("--")}

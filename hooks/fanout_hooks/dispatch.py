@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks import background, config, decide, lanes, perflog
+from fanout_hooks import background, config, decide, perflog
 from fanout_hooks.command import Program
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
@@ -165,7 +165,15 @@ class Run:
         left: Sequence[int] = unit
         if first.program is not None:
             left = await self._in_seats(unit, first.program, scene, waited)
-        for place in left:
+        if left:
+            await self._in_lanes(left, scene, waited)
+
+    async def _in_lanes(self, unit: Sequence[int], scene: Scene, waited: float) -> None:
+        from fanout_hooks import (
+            lanes,
+        )  # with subprocess 4 ms, which a cold event of Python hooks does without
+
+        for place in unit:
             hook = self.plan.planned[place].hook
             line = (
                 lanes.http_line(hook) if hook.type == "http" else lanes.command_line(hook.command, hook.args)
@@ -189,6 +197,8 @@ class Run:
         alone = self.plan.planned[unit[0]].way != "warm"
         await interpreter.run(tasks, scene, lambda ran: self._learned(ran, waited), alone=alone)
         self.plan.memory.note_modules(program.exe, interpreter.modules)
+        if interpreter.start is not None:
+            self.plan.memory.note_start(interpreter.key, interpreter.start)
         return [place for place in unit if not self.ended[place].done]
 
     def _learned(self, ran: Ran, waited: float) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 from fanout_hooks import config, memory
 from fanout_hooks import plan as plans
+from fanout_hooks.ahead import Ahead
 from fanout_hooks.command import Program
 from fanout_hooks.config import Hook
 from fanout_hooks.decide import Opinion
-from fanout_hooks.interpreter import Interpreter, key_of
+from fanout_hooks.identity import key_of
+from fanout_hooks.interpreter import Interpreter
 from fanout_hooks.loop import Future, Loop
 from fanout_hooks.memory import Memory
 from fanout_hooks.perflog import OnRotate
@@ -59,6 +61,7 @@ class House:
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._said: set[str] = set()
+        self._ahead: Ahead | None = None
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
         """Return the hooks of the registered scopes, read again when a file has changed."""
@@ -71,6 +74,11 @@ class House:
             self._configs.clear()
             self._configs[key] = config.load(scopes, project, home)
         return self._configs[key]
+
+    def expect(self, project: str, known: Memory, ahead: Ahead | None) -> None:
+        """Take over what the cold path began before there was a house."""
+        self._memories[project] = known
+        self._ahead = ahead
 
     def memory(self, project: str) -> Memory:
         if project not in self._memories:
@@ -94,10 +102,14 @@ class House:
         """Return the interpreter that a program's command names, started at its first use."""
         key = key_of(program, env, cwd)
         interpreter = self._interpreters.get(key)
-        if interpreter is None or interpreter.broken == "gone":
+        if interpreter is None or (interpreter.broken and interpreter.start):  # it served, and is gone
             interpreter = self._interpreters[key] = Interpreter(self.loop)
-            interpreter.open(program, env, cwd)
-            interpreter.preload(known.modules.get(program.exe, ()))
+            if self._ahead is not None and self._ahead.key == key:
+                interpreter.take_over(self._ahead, known.modules.get(program.exe, ()))
+            else:
+                interpreter.open(program, env, cwd)
+                interpreter.preload(known.modules.get(program.exe, ()))
+            interpreter.key = key
         return interpreter
 
     async def gate(self, event: dict[str, Any], env: dict[str, str], mode: str) -> Opinion:

@@ -12,13 +12,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanout_hooks.ahead import Ahead
 from fanout_hooks.command import Program
 from fanout_hooks.loop import Channel, Future, Loop
 from fanout_hooks.sitting import Ran, Sitting, Task
+
+if TYPE_CHECKING:
+    import subprocess
 
 STARTING_S = 10.0
 PATIENCE_S = 0.1
@@ -27,8 +30,6 @@ SEATS_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
 MAX_SEATS = 50
 IDLE_SEATS = 1
 DEEP_LOOK_S = 5.0
-VERSION_FILES = (".python-version", ".tool-versions", ".mise.toml", "mise.toml")
-"""What a version manager's shim decides by, beside the environment."""
 
 
 class Scene(NamedTuple):
@@ -37,42 +38,6 @@ class Scene(NamedTuple):
     stdin: int
     env: dict[str, str]
     cwd: str
-
-
-def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
-    """Return what tells interpreters apart: the command, its flags, and what a shim would choose by."""
-    about = os.stat(program.exe)
-    shim = _is_script(program.exe)
-    choice = tuple(_chosen_by(env, cwd)) if shim else ()
-    python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))
-    return (program.exe, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
-
-
-def _is_script(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return False
-
-
-def _chosen_by(env: dict[str, str], cwd: str) -> list[str]:
-    found = [
-        f"{name}={env[name]}"
-        for name in ("PYENV_VERSION", "ASDF_PYTHON_VERSION", "MISE_PYTHON_VERSION")
-        if name in env
-    ]
-    folder = cwd
-    while True:
-        for name in VERSION_FILES:
-            try:
-                about = os.stat(os.path.join(folder, name))
-            except OSError:
-                continue
-            found.append(f"{folder}/{name}:{about.st_mtime_ns}")
-        if os.path.dirname(folder) == folder:
-            return [*found, cwd if not found else ""]
-        folder = os.path.dirname(folder)
 
 
 class Seat:
@@ -92,6 +57,11 @@ class Interpreter:
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self.broken = ""
+        self.start: dict[str, Any] | None = None
+        """What its start decided; nothing: a fork of ours that is not like a real start."""
+        self.key: tuple[str, ...] = ()
+        self.is_fork = False
+        """Don't wait for it to be ready: fewer turns, and it answers when it is."""
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Channel | None = None
         self._ready: Future[bool] = Future()
@@ -108,29 +78,25 @@ class Interpreter:
 
     def open(self, program: Program, env: dict[str, str], cwd: str) -> None:
         """Start the zygote; `ready` tells when it serves."""
-        ours, theirs = socket.socketpair()
-        zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-        flags = [f"-{program.flags}"] if program.flags else []
-        command = [program.exe, *flags, zygote, str(theirs.fileno()), program.flags]
-        os.set_inheritable(theirs.fileno(), True)
+        from fanout_hooks.starting import (
+            CannotStart,
+            start_zygote,
+        )  # with subprocess 4 ms; a fork needs neither
+
         try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    command,
-                    env=env,
-                    cwd=cwd,
-                    pass_fds=(theirs.fileno(),),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            ours.close()
-            self._break(f"{program.exe}: {error.strerror or error}")
+            self._process, ours = start_zygote(program, env, cwd)
+        except CannotStart as error:
+            self._break(str(error))
             return
         self._control = Channel(self.loop, ours)
         self.loop.spawn(self._listen(self._control, program.exe))
+
+    def take_over(self, ahead: Ahead, modules: Iterable[str]) -> None:
+        """Use the zygote that our own process forked."""
+        self._control = Channel(self.loop, ahead.control)
+        self.modules.update(modules)
+        self.is_fork = True
+        self.loop.spawn(self._listen(self._control, ahead.key[0]))
 
     async def ready(self) -> bool:
         """Wait until the zygote serves; False when it never will."""
@@ -143,7 +109,10 @@ class Interpreter:
             if message is None:
                 break
             if "ready" in message:
+                self.start = message["ready"]
                 self._ready.set(True)
+            elif "unlike" in message:
+                self.start = {}
             elif "forked" in message:
                 channel, future = self._forking.pop(0)
                 seat = Seat(channel, message["forked"])
@@ -177,11 +146,9 @@ class Interpreter:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            try:
-                self._process.wait(0.2)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            from fanout_hooks.starting import end
+
+            end(self._process)
 
     @property
     def children(self) -> int:
@@ -190,7 +157,9 @@ class Interpreter:
     # --- seats -----------------------------------------------------------------------------------------
 
     async def _fork(self) -> Seat | None:
-        if self._control is None or self._control.closed or not await self.ready():
+        if self._control is None or self._control.closed:
+            return None
+        if not self.is_fork and not await self.ready():
             return None
         ours, theirs = socket.socketpair()
         future: Future[Seat | None] = Future()

@@ -19,7 +19,11 @@ SLOW_MS = 25.0
 MAX_CRASHES = 2
 MAX_RECORDS = 2000
 MAX_PATHS = 256
+MAX_STARTS = 8
 MAX_BYTES = 8 << 20
+
+
+Starts = dict[tuple[str, ...], dict[str, Any]]
 
 
 class Record(NamedTuple):
@@ -46,6 +50,9 @@ class Record(NamedTuple):
         return self.is_learned and clean and self.ms < SLOW_MS
 
 
+Learned = tuple[dict[str, Record], dict[str, list[str]], Starts]
+
+
 def version_of(file: str) -> str:
     """Return what tells one version of a script from the next, "" when it isn't there."""
     try:
@@ -63,7 +70,7 @@ class Memory:
         self._changed = False
         self.revision = 0
         """Goes up with everything that may change a plan."""
-        self._records, self.modules = _load(path)
+        self._records, self.modules, self.starts = _load(path)
 
     def of(self, file: str) -> Record:
         version = version_of(file)
@@ -104,6 +111,15 @@ class Memory:
             self.modules[exe] = sorted(names | set(self.modules.get(exe, ())))
             self._changed = True
 
+    def note_start(self, key: tuple[str, ...], facts: dict[str, Any]) -> None:
+        """Keep what an interpreter's start decides (startup.py); no facts: forget it."""
+        if self.starts.get(key, {}) == facts:
+            return
+        self.starts.pop(key, None)
+        if facts:
+            self.starts[key] = facts
+        self._changed = True
+
     def save(self) -> None:
         """Write the file anew when something changed that matters; a failure costs only what was learned."""
         if not self._changed:
@@ -114,6 +130,7 @@ class Memory:
             "version": 1,
             "scripts": {file: _to_json(record) for file, record in kept.items()},
             "modules": self.modules,
+            "starts": list(self.starts.items())[-MAX_STARTS:],
         }
         temporary = f"{self._path}.{os.getpid()}.tmp"
         try:
@@ -158,12 +175,12 @@ def _to_json(record: Record) -> dict[str, Any]:
     return record._asdict() | {"reads": sorted(record.reads), "writes": sorted(record.writes)}
 
 
-def _load(path: str) -> tuple[dict[str, Record], dict[str, list[str]]]:
+def _load(path: str) -> Learned:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
             if os.fstat(file.fileno()).st_uid != os.getuid():
-                return {}, {}
+                return {}, {}, {}
             data = json.loads(file.read(MAX_BYTES))
         records = {
             str(name): Record(
@@ -171,6 +188,7 @@ def _load(path: str) -> tuple[dict[str, Record], dict[str, list[str]]]:
             )
             for name, own in data["scripts"].items()
         }
-        return records, {str(exe): list(map(str, names)) for exe, names in data["modules"].items()}
+        modules = {str(exe): list(map(str, names)) for exe, names in data["modules"].items()}
+        return records, modules, {tuple(key): dict(facts) for key, facts in data.get("starts", ())}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {}, {}
+        return {}, {}, {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _locale
 import _socket
 import _thread
+import _warnings
 import gc
 import importlib
 import os
@@ -33,7 +34,7 @@ TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 class Pristine:
     """A picture of this process before any hook ran; `put_back` and `taint` compare with it."""
 
-    def __init__(self, kept_fds: frozenset[int]) -> None:
+    def __init__(self, kept_fds: frozenset[int], *, is_late: bool = False) -> None:
         self.kept_fds = kept_fds
         self.path = list(sys.path)
         self.meta_path = list(sys.meta_path)
@@ -52,8 +53,8 @@ class Pristine:
         self.threads = _thread._count()
         self.tasks = _tasks()
         self.limits = _limits()
-        self.filters = list(getattr(sys.modules.get("warnings"), "filters", ()))
-        self.picture = Picture()
+        self.filters = (_warnings.filters, list(_warnings.filters))
+        self.picture = Picture(is_late=is_late)
         self.had_foreign = False
         """The last hook brought modules of its own, whose code nobody has looked at."""
 
@@ -103,9 +104,9 @@ class Pristine:
             _signal.setitimer(timer, 0)
 
     def _put_back_warnings(self, warnings: Any) -> None:
-        filters = self.picture.modules["warnings"][1]["filters"]
-        if warnings.filters is filters and self.filters != filters:
-            filters[:] = self.filters
+        filters, kept = self.filters
+        if warnings.filters is filters and kept != filters:
+            filters[:] = kept
             getattr(warnings, "_filters_mutated", lambda: None)()
 
     def reseed(self) -> None:

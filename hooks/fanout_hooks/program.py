@@ -32,6 +32,7 @@ PATCHING = frozenset(
 )
 """Names by which code reaches into what others share, or into what the process is allowed."""
 STORES = frozenset(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
+IMPORT, EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.EXTENDED_ARG
 
 
 def may_patch(code: types.CodeType) -> bool:
@@ -42,6 +43,19 @@ def may_patch(code: types.CodeType) -> bool:
     if not its_own and not STORES.isdisjoint(code.co_code[::2]):
         return True
     return any(may_patch(one) for one in code.co_consts if isinstance(one, types.CodeType))
+
+
+def brings_modules(code: types.CodeType) -> bool:
+    """Say whether code imports what is not the standard library's."""
+    standard = getattr(sys, "stdlib_module_names", ())
+    high = 0
+    for operation, low in zip(code.co_code[::2], code.co_code[1::2]):
+        number, high = high | low, 0
+        if operation == EXTENDED:
+            high = number << 8
+        elif operation == IMPORT and code.co_names[number].partition(".")[0] not in standard:
+            return True
+    return any(brings_modules(one) for one in code.co_consts if isinstance(one, types.CodeType))
 
 
 class Programs:
@@ -72,6 +86,14 @@ class Programs:
     def may_patch(self, file: str) -> bool:
         known = self._compiled.get(file)
         return known is not None and known[2]
+
+    def needs_look(self, file: str, script: str) -> bool:
+        """Say whether a program could change what programs after it stand on, before it has run."""
+        try:
+            code = self.load(file, script)
+        except (OSError, SyntaxError, ValueError):
+            return False  # it will not run
+        return self.may_patch(file) or brings_modules(code)
 
     def folder(self, script: str) -> str:
         """Return what python puts first on the path: the script's real folder."""

@@ -32,26 +32,37 @@ OWN_NAMES = frozenset(("__main__", "__mp_main__"))
 class Picture:
     """Every module that may stay loaded, as it was before any hook ran."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_late: bool = False) -> None:
+        """`is_late`: only names now; the rest when a look is first needed (`complete`)."""
+        self.is_late = is_late
         self.modules: dict[str, tuple[types.ModuleType, dict[str, Any]]] = {}
         self._classes: dict[int, tuple[type, Any, dict[str, Any]]] = {}
         self._containers: dict[int, tuple[str, Any, Any]] = {}
         self.accept()
+        self.drop_foreign()  # what a start brought that no folder of ours holds: not a hook's doing
 
     def accept(self) -> None:
         """Take what is loaded now as the base: the standard library's and installed modules stay loaded."""
         for name, module in list(sys.modules.items()):
             if name in self.modules or name in OWN_NAMES or not is_kept(name, module):
                 continue
-            namespace = dict(vars(module))
+            namespace = {} if self.is_late else dict(vars(module))
             self.modules[name] = (module, namespace)
             for key, value in namespace.items():
                 if isinstance(value, type) and id(value) not in self._classes:
                     self._classes[id(value)] = (value, vars(value), dict(vars(value)))
                 elif type(value) in (dict, list, set) and not _is_cache(name, key):
                     self._containers[id(value)] = (f"{name}.{key}", value, value.copy())
-        gc.collect()
+        if not self.is_late:
+            gc.collect()
         gc.freeze()
+
+    def complete(self) -> None:
+        """Take the picture that was put off, before the first program that could change what is in it."""
+        if self.is_late:
+            self.is_late = False
+            self.modules.clear()
+            self.accept()
 
     def drop_foreign(self) -> bool:
         """Forget the modules of hooks (equal helper names, edited files); say whether there were any."""

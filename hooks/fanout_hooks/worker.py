@@ -90,7 +90,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 class Worker:
     """This process: what it may use, and the picture of how it has to look between hooks."""
 
-    def __init__(self, sock: socket.socket, flags: str) -> None:
+    def __init__(self, sock: socket.socket, flags: str, *, is_once: bool = False) -> None:
         self.sock = sock
         self.unbuffered = "u" in flags
         self.safe_path = "I" in flags or "P" in flags or bool(getattr(sys.flags, "safe_path", False))
@@ -104,7 +104,10 @@ class Worker:
             for number, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__))
             if stream is not None
         }
-        self.pristine = Pristine(frozenset(open_fds()))
+        self.pristine = Pristine(frozenset(open_fds()), is_late=is_once)
+        self.is_once = is_once
+        """There will be no second event here: nobody waits for the look after the last hook."""
+        self.real: dict[str, str] = {}
         self.reported = set(sys.modules)
 
     def serve(self) -> None:
@@ -142,6 +145,8 @@ class Worker:
                 told = time.monotonic()
                 self._send({"more": True})
         self._send({"more": True})
+        if self.is_once:
+            os._exit(0)
         self._dress_down()
         self.pristine.kept_fds = kept | frozenset(fds)
         self.pristine.reseed()
@@ -158,6 +163,8 @@ class Worker:
         spans = [os.fstat(fd).st_size for fd in fds[1:]]
         self._dress(hook, job, fds, payload)
         script, file = hook["script"], os.path.join(job["cwd"], hook["script"])
+        if self.pristine.picture.is_late and (hook["deep"] or self.programs.needs_look(file, script)):
+            self.pristine.picture.complete()
         self.watch.effects = effects
         status = program.start(self.programs, file, script)
         self.watch.effects = None
@@ -185,13 +192,17 @@ class Worker:
 
     def _taint(self, file: str, *, deep: bool) -> str:
         deep = deep or self.pristine.had_foreign or self.programs.may_patch(file)
+        deep = deep and not self.pristine.picture.is_late  # then nothing to compare with: _spoilt says so
         if deep:
             self.pristine.reseed()
         return self.pristine.taint(deep=deep)
 
     def _spoilt(self, file: str) -> str:
         """Return why this process can't go on although the hook did nothing wrong that we could see."""
-        if self.programs.may_patch(file) and self.pristine.picture.has_new():
+        picture = self.pristine.picture
+        if picture.is_late and self.pristine.had_foreign:
+            return "loaded modules that nobody has a picture of"
+        if self.programs.may_patch(file) and picture.has_new():
             return "loaded modules that it may have changed"
         return ""
 
@@ -224,8 +235,14 @@ class Worker:
         if len(known) > MAX_KNOWN:
             known.clear()
         known |= raw
-        searched = frozenset(os.path.realpath(folder) for folder in (*sys.path, self.programs.folder(file)))
+        searched = frozenset(map(self._real, (*sys.path, self.programs.folder(file))))
         return effects.settled((*self.ignored, os.path.realpath(file)), searched)
+
+    def _real(self, folder: str) -> str:
+        """Return a folder's real path; those that are searched for modules stay where they are."""
+        if folder not in self.real:
+            self.real[folder] = os.path.realpath(folder)
+        return self.real[folder]
 
     def _dress(
         self, hook: dict[str, Any], job: dict[str, Any], fds: tuple[int, int, int], payload: bytes | None
@@ -305,10 +322,10 @@ def _parked(fd: int) -> int:
     return high
 
 
-def become(sock: socket.socket, flags: str) -> None:
+def become(sock: socket.socket, flags: str, *, is_once: bool = False) -> None:
     """Turn a just forked process into a worker. Does not return."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for sig in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_DFL)
-    Worker(socket.socket(fileno=_parked(sock.detach())), flags).serve()
+    Worker(socket.socket(fileno=_parked(sock.detach())), flags, is_once=is_once).serve()

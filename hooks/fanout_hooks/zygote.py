@@ -6,7 +6,9 @@ imports little, starts no thread, runs no hook, and so can fork at any time. The
 process, never by forking: it stays free of what the supervisor is.
 
 Commands over the socket: {"do": "fork"} with a socket for the child, {"do": "kill", "pid"}, {"do": "import",
-"names"}. It tells {"forked": pid}, {"died": pid, "status"}.
+"names"}. It tells {"ready": what its start decided}, {"forked": pid}, {"died": pid, "status"}.
+
+A cold process may fork it from itself instead (ahead.py): then `serve` is its entry.
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8; older ones are sent away.
 """
@@ -18,17 +20,19 @@ import sys
 if sys.version_info < (3, 8):  # noqa: UP036 - this file is run by whatever Python the hooks' command is
     sys.exit("fanout: this Python is older than 3.8, so its hooks run one process each")
 
+import gc
 import os
 import select
 import signal
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def _borrow() -> Any:
-    """Import our worker, and leave no trace of our folder for the hooks."""
+def _borrow() -> tuple[Any, Any]:
+    """Import our worker and startup.py, and leave no trace of our folder for the hooks."""
     first = sys.path[0] if sys.path else ""
     here = os.path.dirname(os.path.abspath(__file__))
     if first and os.path.abspath(first) == here:
@@ -39,7 +43,7 @@ def _borrow() -> Any:
     try:
         import importlib.machinery
 
-        from fanout_hooks import worker
+        from fanout_hooks import startup, worker
     finally:
         sys.path.remove(_OWN)
         sys.dont_write_bytecode = writes
@@ -47,16 +51,17 @@ def _borrow() -> Any:
     for name in [name for name in sys.modules if name.partition(".")[0] == "fanout_hooks"]:
         del sys.modules[name]
     sys.path_importer_cache.clear()
-    return worker
+    return worker, startup
 
 
 class Zygote:
     """Forks on request, buries what it forked, and takes everything along when the supervisor goes."""
 
-    def __init__(self, control: socket.socket, flags: str, worker: Any) -> None:
+    def __init__(self, control: socket.socket, flags: str, worker: Any, *, is_once: bool = False) -> None:
         self.control = control
         self.flags = flags
         self.worker = worker
+        self.is_once = is_once
         self.children: set[int] = set()
         self.wakeup, write = os.pipe()
         for fd in (self.wakeup, write):
@@ -93,7 +98,7 @@ class Zygote:
                 os.close(own)
             self.control.close()
             try:
-                self.worker.become(socket.socket(fileno=fd), self.flags)
+                self.worker.become(socket.socket(fileno=fd), self.flags, is_once=self.is_once)
             finally:
                 os._exit(70)
         self.children.add(pid)
@@ -126,7 +131,7 @@ def _kill(pid: int) -> None:
             continue
 
 
-def _import(names: list[str]) -> None:
+def _import(names: Iterable[str]) -> None:
     """Load standard modules that hooks were seen to use, so that new workers have them from the start."""
     import importlib
 
@@ -137,14 +142,30 @@ def _import(names: list[str]) -> None:
             continue
 
 
+def serve(control: socket.socket, flags: str) -> None:
+    """Serve until the other side is gone."""
+    worker, startup = _borrow()
+    worker.send(control, {"ready": startup.facts()})
+    Zygote(control, flags, worker).serve()
+
+
+def serve_once(control: socket.socket, flags: str, differs: str, modules: Iterable[str]) -> None:
+    """Serve one event in a fork of a cold process; not at all when it differs from a real start."""
+    worker, _ = _borrow()
+    if differs:
+        worker.send(control, {"unlike": differs})
+        return
+    _import(modules)
+    gc.freeze()  # it is here to stay: no child need look at it, and copy it to do so
+    Zygote(control, flags, worker, is_once=True).serve()
+
+
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
     flags = sys.argv[2]
-    worker = _borrow()
     del sys.argv[1:]
-    worker.send(control, {"ready": list(sys.version_info[:3]), "prefix": sys.prefix})
-    Zygote(control, flags, worker).serve()
+    serve(control, flags)
 
 
 if __name__ == "__main__":

@@ -97,10 +97,10 @@ def _settled(run: Running, stage: Stage, event: Event) -> None:
     """Run an event until its hooks are known, so that they are warm, then forget what they did."""
     for _ in range(3):
         run.event(event)
-        _forget(stage)
+        forget(stage)
 
 
-def _forget(stage: Stage) -> None:
+def forget(stage: Stage) -> None:
     for path in stage.project.iterdir():
         if path.name == ".claude":
             for own in ("state", "logs"):
@@ -111,11 +111,11 @@ def _forget(stage: Stage) -> None:
             path.unlink()
 
 
-def _natives(stage: Stage, commands: list[str], event: Event) -> tuple[list[Native], dict[str, bytes]]:
-    _forget(stage)
+def natives(stage: Stage, commands: list[str], event: Event) -> tuple[list[Native], dict[str, bytes]]:
+    forget(stage)
     left = [stage.native(command, event) for command in commands]
     files = dict(stage.files())
-    _forget(stage)
+    forget(stage)
     return left, files
 
 
@@ -135,7 +135,7 @@ def test_generated_programs_do_in_one_event_what_they_do_alone_and_in_order(
         ]
         stage.hooks("PreToolUse", *[entry | {"command": _quoted(entry)} for entry in entries])
         event = pre_tool_use(f"echo {batch}")
-        natives, files = _natives(stage, [_quoted(entry) for entry in entries], event)
+        alone, files = natives(stage, [_quoted(entry) for entry in entries], event)
         with stage.running() as run:
             for way in ("trial", "learned", "warm"):
                 seen.clear()
@@ -143,12 +143,12 @@ def test_generated_programs_do_in_one_event_what_they_do_alone_and_in_order(
                 got = [seen[f"hook {number}"] for number in range(AT_ONCE)]
                 differing += [
                     f"batch {batch}, {way}, hook {number}: {ours} instead of {theirs}"
-                    for number, (ours, theirs) in enumerate(zip(got, natives, strict=True))
+                    for number, (ours, theirs) in enumerate(zip(got, alone, strict=True))
                     if ours != theirs
                 ]
                 if dict(stage.files()) != files:
                     differing.append(f"batch {batch}, {way}: other files")
-                _forget(stage)
+                forget(stage)
     assert "\n".join(differing) == ""
 
 
@@ -185,10 +185,10 @@ def test_the_benchmarks_hooks_say_the_same_and_leave_the_same_files(
         stage.hooks(name, *[{"type": "command", "command": command} for command in commands.values()])
     with stage.running() as run:
         for event in EVENTS:
-            natives, files = _natives(stage, list(commands.values()), event)
+            alone, files = natives(stage, list(commands.values()), event)
             _settled(run, stage, event)
             seen.clear()
             run.event(event)
-            assert [seen[name] for name in commands] == natives
+            assert [seen[name] for name in commands] == alone
             assert dict(stage.files()) == files
-            _forget(stage)
+            forget(stage)

@@ -61,23 +61,21 @@ def test_no_hostile_hook_touches_the_next_one_and_each_ends_as_it_would_alone(tm
     clean = stage.native(f"{PYTHON} {stage.scripts / 'probe.py'}", pre_tool_use())
     dirty, wrong = [], []
     for number, hostile in enumerate(HOSTILE):
-        wrong += _difference(stage, number, hostile, ran[2 * number + 1])
-        dirty += _dirt(hostile.name, clean, ran[2 * number + 2])
+        own, after = ran[2 * number + 1], ran[2 * number + 2]
+        wrong += difference(stage, number, hostile, native_of(own), timed_out=own.timed_out)
+        dirty += dirt(hostile.name, clean, native_of(after))
     assert "\n".join(dirty) == ""
     assert "\n".join(wrong) == ""
 
 
-def _difference(stage: Stage, number: int, hostile: Hostile, ran: Ran) -> list[str]:
+def difference(stage: Stage, number: int, hostile: Hostile, got: Native, *, timed_out: bool) -> list[str]:
     if hostile.cut:
-        good = ran.timed_out and ran.stdout == b"before\n"
-        return [] if good else [f"{hostile.name}: not cut: {ran}"]
+        good = timed_out and got.stdout == "before\n"
+        return [] if good else [f"{hostile.name}: not cut: {_short(got)}"]
     alone = stage.native(f"exec {PYTHON} {stage.scripts / f'hostile_{number}.py'}", pre_tool_use())
-    got = Native(ran.exit, ran.stdout.decode("utf-8", "replace"), ran.stderr.decode("utf-8", "replace"))
-    return (
-        []
-        if _comparable(got) == _comparable(alone)
-        else [f"{hostile.name}: {_short(got)} instead of {_short(alone)}"]
-    )
+    if _comparable(got) == _comparable(alone):
+        return []
+    return [f"{hostile.name}: {_short(got)} instead of {_short(alone)}"]
 
 
 CHANGING = re.compile(r"0x[0-9a-f]+|repeated \d+ more times")
@@ -92,10 +90,14 @@ def _short(native: Native) -> str:
     return str(tuple(part[-600:] if isinstance(part, str) else part for part in native))
 
 
-def _dirt(after: str, clean: Native, ran: Ran) -> list[str]:
-    if ran.exit or ran.stderr or not ran.stdout.startswith(b"{"):
+def dirt(after: str, clean: Native, ran: Native) -> list[str]:
+    if ran.exit or ran.stderr or not ran.stdout.startswith("{"):
         return [f"after {after}: {ran}"]
     want, got = json.loads(clean.stdout), json.loads(ran.stdout)
     return [
         f"after {after}: {key} is {got[key]!r}, not {want[key]!r}" for key in want if want[key] != got[key]
     ]
+
+
+def native_of(ran: Ran) -> Native:
+    return Native(ran.exit, ran.stdout.decode("utf-8", "replace"), ran.stderr.decode("utf-8", "replace"))
