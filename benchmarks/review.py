@@ -20,9 +20,9 @@ from benchmarks.table import Row
 from fanout_mcp.review.finding import FOCUSES, Finding, is_at_least, is_test
 from fanout_mcp.review.merge import capped, ranked, same_weakness
 from fanout_mcp.review.model import collect, plan, seats
+from fanout_mcp.review.result import PER_RULE
 from fanout_mcp.review.static import review_static
 from fanout_mcp.source.workers import Workers
-from fanout_mcp.tools.batch_review import PER_RULE
 from fanout_mcp.types import Answer, Json, Outcome
 
 T = TypeVar("T")

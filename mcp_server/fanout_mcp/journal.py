@@ -64,10 +64,10 @@ class Tally:
     failed: int = 0
     usage: Usage = field(default_factory=Usage)
 
-    def count(self, outcome: Outcome) -> None:
+    def count(self, outcome: Outcome, *, is_good: bool) -> None:
         self.done += 1
         self.cached += outcome.status == "cached"
-        self.failed += not outcome.is_answered
+        self.failed += not is_good
         self.usage += outcome.usage
 
     def line(self, now: float) -> str:
@@ -128,12 +128,15 @@ class Journal:
             if answer is not None:
                 outcome = _remembered(Outcome(question.job, "cached", answer))
                 found[outcome.key] = outcome
-                self._tell(outcome)
+                self._tell(outcome, is_good=True)
         missing = [question.job for question in questions if question.job.key not in found]
         one = _Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
-        plan = replace(
-            plan, on_outcome=lambda outcome: self._tell(one.settled(outcome)), progress=no_progress
-        )
+
+        def hear(outcome: Outcome) -> None:
+            answer = outcome.answer if outcome.is_answered else None
+            self._tell(one.settled(outcome), is_good=answer is not None and is_good(answer))
+
+        plan = replace(plan, on_outcome=hear, progress=no_progress)
         started = self._going.start(missing, one.ask, plan, self._limits)
         return Begun([question.job for question in questions], found, started, one)
 
@@ -154,8 +157,8 @@ class Journal:
             question.material,
         ]
 
-    def _tell(self, outcome: Outcome) -> None:
-        self.tally.count(outcome)
+    def _tell(self, outcome: Outcome, *, is_good: bool) -> None:
+        self.tally.count(outcome, is_good=is_good)
         now, is_last = anyio.current_time(), self.tally.done == self.tally.total
         if is_last or now - self._told >= TELL_EVERY_S:
             self._told = now

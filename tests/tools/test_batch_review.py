@@ -94,7 +94,7 @@ async def test_without_a_model_the_analysers_answer_and_say_what_they_can_not_fi
     assert (first["path"], first["line"], first["cwe"]) == ("src/a.py", 8, "CWE-78")
     assert first["quote"] == 'os.system("nice " + command)'
     assert "logic bugs" in data["note"]
-    assert data["receipt"]["files_read"] == 1
+    assert data["receipt"]["read"] == 1
     assert data["receipt"]["calls"] == 0
 
 
@@ -149,6 +149,34 @@ async def test_with_no_answer_at_all_the_result_is_an_error(root: Path, workers:
     assert result.data["not_analysed"]["count"] == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "reply", "note"),
+    [
+        ("src", Reply(error=Overloaded("busy", 3600.0)), "nobody answered"),
+        ("src", Reply("I like it."), "nobody answered"),
+        (".env", answer(), "nothing that the patterns match could be read"),
+    ],
+    ids=["down", "unreadable", "skipped"],
+)
+async def test_where_nobody_looked_the_result_is_an_error_and_says_so(
+    root: Path, workers: Workers, name: str, reply: Reply, note: str
+) -> None:
+    (root / ".env").write_text("A=1\n")
+    services = Services(Settings(root, root), Scripted(default=reply), Limits(8), workers)
+    result = await TOOL.call(services, Args(patterns=[name], engine="model"), no_progress)
+    assert result.is_error
+    assert note in result.data["note"]
+
+
+async def test_progress_counts_an_answer_that_can_not_be_read_as_failed(root: Path, workers: Workers) -> None:
+    told: list[str] = []
+    backend = Scripted(default=Reply("I like it."))
+    services = Services(Settings(root, root), backend, Limits(8), workers)
+    arguments = Args(patterns=["src"], engine="model")
+    await TOOL.call(services, arguments, lambda _done, _total, line: told.append(line))
+    assert told == ["1 of 1 done, 0 cached, 1 failed, $0.0010"]
+
+
 async def test_a_planted_key_leaves_neither_in_a_request_nor_in_the_result(
     root: Path, workers: Workers
 ) -> None:
@@ -160,7 +188,7 @@ async def test_a_planted_key_leaves_neither_in_a_request_nor_in_the_result(
     assert backend.asked
     assert KEY not in sent
     assert KEY not in json.dumps(data)
-    assert data["receipt"]["files_skipped"] == {"secret file": 1}
+    assert data["receipt"]["skipped"] == {"secret file": {"count": 1, "paths": [".env"]}}
     assert "hardcoded-secret" in {item["rule"] for item in data["findings"]}
 
 
@@ -176,7 +204,7 @@ async def test_files_stand_behind_a_fence_that_is_new_each_time(root: Path, work
 async def test_only_changed_lines_count_with_a_base(root: Path, workers: Workers) -> None:
     commit(root)
     data = await review(root, workers, PlanBackend(), base="HEAD")
-    assert (data["findings"], data["receipt"]["files_read"]) == ([], 0)
+    assert (data["findings"], data["receipt"]["read"]) == ([], 0)
     (root / "src" / "a.py").write_text(SOURCE + '\ndef again(command):\n    os.system("ls " + command)\n')
     data = await review(root, workers, PlanBackend(), base="HEAD")
     assert {item["line"] for item in data["findings"]} == {11}
@@ -232,8 +260,11 @@ async def test_a_plan_for_very_many_files_comes_in_pages(root: Path, workers: Wo
         ({"patterns": ["*.rb"]}, "Nothing matches"),
         ({"patterns": ["../x"]}, "outside"),
         ({"engine": "model"}, "There is no model"),
-        ({"patterns": []}, "needs a path"),
-        ({"reviewers": 99}, "at most 8"),
+        ({"patterns": []}, "^`patterns` is empty; name a path, a folder or a glob.$"),
+        ({"models": ["one"]}, "`models` names whom to ask, but there is no model"),
+        ({"models": []}, "`models` is empty"),
+        ({"cursor": 99}, "`cursor` is 99, but there are 2 findings"),
+        ({"reviewers": 99}, "^`reviewers` is 99; at most 8"),
         ({"base": "-x"}, "not begin with -"),
         ({"max_files": 1, "patterns": ["."]}, "match 2 files"),
     ],

@@ -1,0 +1,147 @@
+"""A review's result: findings cut to size, what is no finding told beside them, and what it all took."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.review.finding import Finding, Focus, as_json, is_test
+from fanout_mcp.review.gather import Gathered
+from fanout_mcp.review.merge import capped, ranked
+from fanout_mcp.review.pages import few, page, write
+from fanout_mcp.review.sarif import to_sarif
+from fanout_mcp.source import tokens
+from fanout_mcp.source.bound import Detail
+from fanout_mcp.source.receipt import Receipt
+from fanout_mcp.source.secrets import redact
+from fanout_mcp.types import Json, Outcome
+
+PER_RULE: Final[dict[Focus, int]] = {
+    "security": 20,
+    "bugs": 20,
+    "performance": 10,
+    "architecture": 10,
+    "style": 3,
+}
+"""Findings of one rule that are listed; critical and high ones all are, the report has the rest."""
+
+NOT_FOUND_STATICALLY: Final = (
+    "Static review finds known patterns. It can't find logic bugs: wrong rules, missing checks of who may do "
+    "what, races, wrong results. No finding doesn't mean no defect."
+)
+NOTHING_READ: Final = "No file was reviewed: nothing that the patterns match could be read."
+NOTHING_CHANGED: Final = "No file was reviewed: none that the patterns match differs from the base."
+NOBODY_LOOKED: Final = "No file was reviewed: nobody answered, or nothing reads such files."
+
+
+class Wanted(NamedTuple):
+    """What of a review its caller wants to see."""
+
+    focus: Focus
+    cursor: int = 0
+    detail: Detail = "auto"
+    sarif: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What the engines said, before it is cut to size."""
+
+    findings: tuple[Finding, ...] = ()
+    dropped: Mapping[str, int] | None = None
+    failed: Mapping[str, str] | None = None
+    not_analysed: Mapping[str, str] | None = None
+    outcomes: Sequence[Outcome] = ()
+    engine: str = "static"
+    known: int = 0
+    """Files, a reviewer each, that a model read before: they cost no call."""
+    problem: str = ""
+    """Why answers are not kept; empty while they are."""
+
+
+def is_lost(gathered: Gathered, reviewed: Reviewed) -> bool:
+    """Nobody looked: no file could be read, or the model that alone was to review said a thing of none."""
+    if not gathered.files:
+        return gathered.changed is None
+    return reviewed.engine == "model" and len(reviewed.not_analysed or {}) >= len(gathered.files)
+
+
+def render(
+    state: Path, wanted: Wanted, gathered: Gathered, reviewed: Reviewed, receipt: Receipt
+) -> dict[str, Json]:
+    # A quote may hold a key; it stays in the file and out of every result.
+    findings = [replace(one, quote=redact(one.quote)[0]) for one in _chosen(reviewed.findings, gathered)]
+    if wanted.cursor and wanted.cursor >= len(findings):
+        raise InvalidInput(f"`cursor` is {wanted.cursor}, but there are {len(findings)} findings.")
+    listed, over = capped(findings, PER_RULE[wanted.focus])
+    first = set(listed)
+    findings = [*listed, *(finding for finding in findings if finding not in first)]
+    end = len(listed) if wanted.cursor < len(listed) else len(findings)
+    items, following = page(findings, wanted.cursor, end, wanted.detail)
+    not_analysed = dict(reviewed.not_analysed or {})
+    data: dict[str, Json] = {"findings": items, "counts": dict(Counter(f.severity for f in findings))}
+    if any(is_test(finding.path) for finding in findings):
+        data["in_tests"] = sum(is_test(finding.path) for finding in findings)
+    data["dropped"] = dict(reviewed.dropped or {})
+    if not_analysed:
+        data["not_analysed"] = few(not_analysed)
+    if reviewed.failed:
+        data["failed_reviews"] = few(dict(reviewed.failed))
+    if over and end == len(listed):
+        data["more_of_a_rule"] = over
+    if following is not None:
+        data["cursor"] = following
+    if following is not None and not wanted.cursor:
+        data["report"] = write(state, _report(findings, reviewed))
+    if wanted.sarif:
+        log = to_sarif(findings, version("fanout-mcp"), not_analysed | gathered.skipped)
+        data["sarif"] = write(state, log, "sarif")
+    if note := _note(gathered, reviewed):
+        data["note"] = note
+    data["receipt"] = _receipt(gathered, reviewed, receipt, items)
+    return data
+
+
+def _note(gathered: Gathered, reviewed: Reviewed) -> str:
+    """What a reader must know who sees few findings, or none."""
+    if not gathered.files:
+        return NOTHING_READ if gathered.changed is None else NOTHING_CHANGED
+    if len(reviewed.not_analysed or {}) >= len(gathered.files):
+        return NOBODY_LOOKED
+    return NOT_FOUND_STATICALLY if reviewed.engine == "static" else ""
+
+
+def _chosen(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
+    """Keep what touches changed lines in the order a reader wants it."""
+    changed = gathered.changed
+    kept = [
+        finding
+        for finding in findings
+        if changed is None
+        or any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
+    ]
+    return ranked(kept, changed or frozenset())
+
+
+def _report(findings: Sequence[Finding], reviewed: Reviewed) -> dict[str, Json]:
+    return {
+        "findings": [as_json(finding) for finding in findings],
+        "dropped": dict(reviewed.dropped or {}),
+        "failed_reviews": dict(reviewed.failed or {}),
+        "not_analysed": dict(reviewed.not_analysed or {}),
+    }
+
+
+def _receipt(gathered: Gathered, reviewed: Reviewed, receipt: Receipt, items: Json) -> dict[str, Json]:
+    for outcome in reviewed.outcomes:
+        receipt.count(outcome)
+    receipt.cached += reviewed.known
+    receipt.cache = reviewed.problem
+    raw = sum(tokens.count(source.text) for source in gathered.files)
+    base: dict[str, Json] = {} if gathered.base is None else {"base": gathered.base}
+    return {"engine": reviewed.engine, **receipt.as_json(items, raw), **base}
