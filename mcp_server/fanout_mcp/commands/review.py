@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fanout_mcp.clean import flat
+from fanout_mcp.commands import plans, sarif_file, words
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
 from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
@@ -55,51 +59,91 @@ def run(args: argparse.Namespace) -> int:
         "cursor": args.cursor,
         "sarif": bool(args.sarif),
     }
+    target = Path(args.sarif) if args.sarif else None
+    if target:
+        sarif_file.check(target)  # before a review that may take long, or cost money
     result = call_tool(TOOL, arguments, quiet=args.json)
-    data = result.data
-    if args.sarif and not _moved(str(data.get("sarif")), args.sarif):
-        sys.stderr.write(f"fanout review: {args.sarif} could not be written.\n")
-        return NO_VERDICT
-    if args.sarif:
-        data["sarif"] = args.sarif
+    problem = sarif_file.copy(str(result.data.get("sarif")), target) if target else ""
+    if target:
+        result.data["sarif"] = str(target)
+    if problem:
+        del result.data["sarif"]
     emit(result, args, show)
-    if result.is_error:
+    if problem:
+        sys.stderr.write(f"fanout review: {problem}\n")
+    if problem or result.is_error:
         return NO_VERDICT
-    counts = data.get("counts", {})
+    counts = result.data.get("counts", {})
     is_grave = args.fail_on and any(is_at_least(severity, args.fail_on) for severity in counts)
     return FINDINGS if is_grave else OK
-
-
-def _moved(written: str, wanted: str) -> bool:
-    """Copy the log to where the caller wants it: the tool itself writes into the project's state only."""
-    import shutil
-
-    try:
-        shutil.copyfile(written, wanted)
-    except OSError:
-        return False
-    return True
 
 
 def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
-    for item in data.get("findings", []):
-        if isinstance(item, str):
-            console.print(Text(item))
-            continue
-        head = Text(f"{item['path']}:{item['line']} ")
-        head.append(item["severity"], _COLOURS[item["severity"]])
-        console.print(
-            head.append(f" {item['title']} [{item['rule']}{', ' + item['cwe'] if 'cwe' in item else ''}]")
-        )
-        console.print(Text(f"    {item['quote'].splitlines()[0]}", "dim"))
-        console.print(Text(f"    {item.get('why', '')} {item.get('fix', '')}".rstrip()))
+    skipped = data["receipt"]["skipped"]
     if "plan" in data:
-        console.print_json(data=data["plan"])
-    receipt = data["receipt"]
-    counts = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items()) or "nothing found"
-    console.print(Text(f"{counts} in {receipt['files_read']} files. {data.get('note', '')}".rstrip()))
-    for name in ("not_analysed", "failed_reviews", "dropped", "more_of_a_rule", "report", "cursor", "sarif"):
-        if data.get(name):
-            console.print(Text(f"{name.replace('_', ' ')}: {data[name]}"))
+        plans.show(console, data)
+    for item in data.get("findings", []):
+        _show_finding(console, item)
+    for line in [*_lost(data), *words.lines("skipped", skipped)]:
+        console.print(Text(line, "yellow"), soft_wrap=True)
+    if "findings" in data:
+        console.print(Text(_found(data), "bold"))
+        console.print(Text(data.get("note", ""), "dim"), end="\n" if data.get("note") else "")
+        console.print(Text(words.took(data["receipt"]), "dim"))
+    for line in _further(data):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _show_finding(console: Console, item: Json) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if isinstance(item, str):
+        console.print(Text(flat(item)), soft_wrap=True)
+        return
+    head = Text(f"{flat(item['path'])}:{item['line']} ")
+    head.append(item["severity"], _COLOURS[item["severity"]])
+    rule = f"{item['rule']}, {item['cwe']}" if "cwe" in item else item["rule"]
+    console.print(head.append(flat(f" {item['title']} [{rule}]")), soft_wrap=True)
+    below = [(item["quote"].splitlines()[0], "dim"), (words.sentences(item.get("why"), item.get("fix")), "")]
+    for text, style in below:
+        if text:
+            console.print(Padding(Text(text, style), (0, 0, 0, 4)))
+
+
+def _found(data: Json) -> str:
+    """How many findings in how many files that somebody looked at; never "nothing" where nobody did."""
+    read = data["receipt"]["read"]
+    looked = read - data.get("not_analysed", {}).get("count", 0)
+    found = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items())
+    if looked <= 0 and not found:
+        return "Nothing was reviewed."
+    of = words.counted(looked, "file") if looked == read else f"{looked:,} of {read:,} files"
+    return f"{found or 'Nothing found'} in {of}."
+
+
+def _lost(data: Json) -> Iterator[str]:
+    """What of the review is missing, and why."""
+    for name, what in (("not_analysed", "not analysed"), ("failed_reviews", "lost")):
+        some = data.get(name, {"by_reason": {}, "first": {}})
+        by_reason = {
+            reason: {"count": count, "paths": [path for path, why in some["first"].items() if why == reason]}
+            for reason, count in some["by_reason"].items()
+        }
+        yield from words.lines(what, by_reason, "review" if name == "failed_reviews" else "file")
+    for reason, count in data.get("dropped", {}).items():
+        yield f"dropped {words.counted(count, 'claim')}: {reason}"
+
+
+def _further(data: Json) -> Iterator[str]:
+    """Where the rest stands."""
+    if data.get("more_of_a_rule"):
+        yield f"Not listed: {', '.join(f'{n} more of {rule}' for rule, n in data['more_of_a_rule'].items())}."
+    if "cursor" in data:
+        yield f"Go on with --cursor {data['cursor']}."
+    if data.get("report"):
+        yield f"All of it: {data['report']}"
+    if data.get("sarif"):
+        yield f"SARIF: {data['sarif']}"

@@ -49,8 +49,15 @@ def lines(what: str, by_reason: Mapping[str, Json], noun: str = "file") -> Itera
     for reason, found in by_reason.items():
         named = [flat(path) for path in found["paths"][:MOST_NAMED]]
         more = found["count"] - len(named)
-        names = ", ".join([*named, *([f"{more:,} more"] if more > 0 else [])])
-        yield f"{what} {counted(found['count'], noun)}, {flat(reason)}: {names}"
+        names = [*named, *([f"{more:,} more"] if named and more > 0 else [])]
+        said = f"{what} {counted(found['count'], noun)}, {flat(reason)}"
+        yield f"{said}: {', '.join(names)}" if names else said
+
+
+def sentences(*parts: str | None) -> str:
+    """Several texts as one, each ended before the next begins."""
+    said = [part.strip() for part in parts if part and part.strip()]
+    return " ".join(part if part[-1] in ".!?:;…" else f"{part}." for part in said)
 
 
 def show_receipt(console: Console, receipt: Mapping[str, Json]) -> None:

@@ -84,11 +84,7 @@ class Stage:
         self._took = monotonic() - began
 
     def answers(self, name: str, data: Json, text: str, *, is_error: bool) -> None:
-        body: RenderableType
-        if is_error or not isinstance(data, dict):
-            body = Text(text)
-        else:
-            body = self._lines(name, data)
+        body = Text(text) if is_error or not isinstance(data, dict) else self._lines(name, data)
         colour = "red" if is_error else "green"
         title = Text(f"{name} answered in {self._took:.1f} s", style=colour)
         self.console.print(Panel(body, title=title, title_align="left", border_style="dim"))
