@@ -26,7 +26,7 @@ from fanout_mcp.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import play
-from gate.unseen import second_of, unseen
+from gate.unseen import Unseen, second_of, unseen
 
 EVENTS = 300
 TIMES = 200
@@ -72,19 +72,20 @@ def _hits(scenario: Scenario) -> int:
 
 def on_unseen() -> Iterator[Row]:
     """Judge the pairs that were written before the rules were read; those the rules were mended on apart."""
-    for mended, half in ((False, "held out"), (True, "mended on")):
-        judged = [(pair.needless, second_of(pair)) for pair in unseen() if pair.mended == mended]
-        false = sum(verdict.kind == "deny" for needless, verdict in judged if not needless)
-        sent_back = [verdict.kind == "deny" for needless, verdict in judged if needless]
-        legitimate = len(judged) - len(sent_back)
-        yield Row(f"{half}: false denials, {legitimate} legitimate pairs", str(false), "", "0", false == 0)
-        yield Row(
-            f"{half}: needless pairs sent back",
-            f"{sum(sent_back)} of {len(sent_back)}",
-            "",
-            "every one",
-            all(sent_back),
-        )
+    every = unseen()
+    yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
+    yield from _judged("held out, written after the mending", [pair for pair in every if pair.after])
+    yield from _judged("mended on", [pair for pair in every if pair.mended])
+
+
+def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:
+    false = [second_of(pair).kind == "deny" for pair in own if not pair.needless]
+    right = [second_of(pair).kind == "deny" for pair in own if pair.needless]
+    yield Row(
+        f"{half}: false denials, {len(false)} legitimate pairs", str(sum(false)), "", "0", not any(false)
+    )
+    figure = f"{sum(right)} of {len(right)}"
+    yield Row(f"{half}: needless pairs sent back", figure, "", "every one", all(right))
 
 
 def of_audit() -> Iterator[Row]:

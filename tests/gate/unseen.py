@@ -1,7 +1,7 @@
 """The held-out pairs of benchmarks/corpus/gate, as values, and each played as the client would send it.
 
 They were written before the rules' words were read. Rules were then mended on the odd ones alone, so that the
-even ones say how the gate does on what nobody had in mind.
+even ones say how the gate does on what nobody had in mind; some more were written after that.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ class Unseen(NamedTuple):
     needless: bool
     mended: bool
     """Of the half on which the rules were mended."""
+    after: bool = False
+    """Written when they had been."""
     state: str = "done"
     """What became of the first agent: done, failed, running, resumed."""
     between: tuple[dict[str, Any], ...] = ()
 
 
 def unseen() -> list[Unseen]:
-    """Return all pairs, the needless ones first."""
-    return [*_read("unseen_needless.toml", needless=True), *_read("unseen_legitimate.toml", needless=False)]
+    """Return all pairs: the needless ones, the legitimate ones, and those that were written last."""
+    first = [*_read("unseen_needless.toml", needless=True), *_read("unseen_legitimate.toml", needless=False)]
+    last = tomllib.loads((CORPUS / "unseen_after.toml").read_text(encoding="utf-8"))["case"]
+    return [*first, *(Unseen(**fields, mended=False, after=True) for fields in last)]
 
 
 def second_of(pair: Unseen) -> Verdict:
