@@ -28,10 +28,12 @@ def run() -> Iterator[Row]:
     django = packages.fetched("pypi", "django", "5.2.8")
     whole = packages.fetched("pypi-source", "django", "5.2.8")
     paths = [path.relative_to(django).as_posix() for path in sorted(django.rglob("*.py"))]
-    yield engine(django, paths)
+    parsed = parse_speed(django, paths)
+    what = f"parse and query, Django, median of {TIMES}"
+    yield Row(what, f"{parsed:.0f} files/CPU-s", bar=">= 900", met=parsed >= 900)
     yield against_ast(django, paths)
     yield from against_reading()
-    yield from whole_call(whole)
+    yield from whole_call(whole, parsed)
     yield memory(whole)
     yield from saving()
     yield from fan_out()
@@ -40,7 +42,8 @@ def run() -> Iterator[Row]:
     yield from ranking()
 
 
-def engine(django: Path, paths: list[str]) -> Row:
+def parse_speed(django: Path, paths: list[str]) -> float:
+    """Return files per CPU-second, with nothing around the parser."""
     from tree_sitter import QueryCursor
 
     language = language_of("a.py")
@@ -53,12 +56,10 @@ def engine(django: Path, paths: list[str]) -> Row:
         for source in sources:
             QueryCursor(query).matches(parse.parse(source).root_node)
         speeds.append(len(paths) / (time.process_time() - began))
-    speed = statistics.median(speeds)
-    what = f"parse and query, Django, median of {TIMES}"
-    return Row(what, f"{speed:.0f} files/CPU-s", bar=">= 900", met=speed >= 900)
+    return statistics.median(speeds)
 
 
-def whole_call(django: Path) -> Iterator[Row]:
+def whole_call(django: Path, parsed: float) -> Iterator[Row]:
     speeds, ratios, walls = [], [], []
     for _ in range(TIMES):
         with tempfile.TemporaryDirectory() as name:
@@ -69,7 +70,8 @@ def whole_call(django: Path) -> Iterator[Row]:
         walls.append(first.seconds)
     speed, ratio = statistics.median(speeds), statistics.median(ratios)
     what = f"whole call, start-up included, Django, median of {TIMES}"
-    yield Row(what, f"{speed:.0f} files/CPU-s", bar=">= 350", met=speed >= 350)
+    bound = f"{parsed:.0f} parsed and queried alone"
+    yield Row(what, f"{speed:.0f} files/CPU-s", bound, ">= 350", speed >= 350)
     bound = f"first run {statistics.median(walls):.1f} s"
     yield Row("second run, unchanged", f"{ratio:.2f} x", bound, "<= 0.2 x", ratio <= 0.2)
 

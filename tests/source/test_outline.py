@@ -317,6 +317,12 @@ def test_go_names_what_it_exports_by_their_first_letter() -> None:
     assert public == ["Cart", "Total", "Seller", "Sell", "Most", "Open"]
 
 
+@pytest.mark.parametrize("path", ["a.js", "a.ts"])
+def test_functions_under_the_keys_of_an_assigned_object_are_named(path: str) -> None:
+    outline = outline_text(path, "exports.api = { list() {}, drop: () => 0, most: 9 }\n")
+    assert told(outline) == "1 method list, 1 method drop"
+
+
 def test_two_names_of_one_statement_stand_beside_each_other() -> None:
     assert told(outline_text("a.go", "package a\n\nvar A, B int\n")) == "3 constant A, 3 constant B"
 

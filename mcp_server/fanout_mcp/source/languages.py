@@ -17,13 +17,13 @@ QUERIES: Final = Path(__file__).with_name("queries")
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`module` and `function` find the grammar; `comment` begins a line of comment."""
+    """`module` and `function` find the grammar, `queries` its patterns; `comment` begins a line comment."""
 
     name: str
     module: str
     extensions: tuple[str, ...]
     function: str = "language"
-    query: str = ""
+    queries: tuple[str, ...] = ()
     comment: str = "//"
     block: bool = True
     """Comments of several lines between /* and */."""
@@ -31,24 +31,35 @@ class Language:
 
 LANGUAGES: Final = (
     Language(
-        "Python", "tree_sitter_python", (".py", ".pyi", ".pyw"), query="python", comment="#", block=False
+        "Python", "tree_sitter_python", (".py", ".pyi", ".pyw"), queries=("python",), comment="#", block=False
     ),
-    Language("JavaScript", "tree_sitter_javascript", (".js", ".jsx", ".mjs", ".cjs"), query="javascript"),
     Language(
-        "TypeScript", "tree_sitter_typescript", (".ts", ".mts", ".cts"), "language_typescript", "typescript"
+        "JavaScript",
+        "tree_sitter_javascript",
+        (".js", ".jsx", ".mjs", ".cjs"),
+        queries=("script", "javascript"),
     ),
-    Language("TSX", "tree_sitter_typescript", (".tsx",), "language_tsx", "typescript"),
-    Language("Go", "tree_sitter_go", (".go",), query="go"),
-    Language("Rust", "tree_sitter_rust", (".rs",), query="rust"),
-    Language("Java", "tree_sitter_java", (".java",), query="java"),
-    Language("C", "tree_sitter_c", (".c",), query="c"),
-    Language("C++", "tree_sitter_cpp", (".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx"), query="cpp"),
-    Language("C#", "tree_sitter_c_sharp", (".cs",), query="c_sharp"),
     Language(
-        "Ruby", "tree_sitter_ruby", (".rb", ".rake", ".gemspec"), query="ruby", comment="#", block=False
+        "TypeScript",
+        "tree_sitter_typescript",
+        (".ts", ".mts", ".cts"),
+        "language_typescript",
+        ("script", "typescript"),
     ),
-    Language("PHP", "tree_sitter_php", (".php",), "language_php", "php"),
-    Language("Bash", "tree_sitter_bash", (".sh", ".bash"), query="bash", comment="#", block=False),
+    Language("TSX", "tree_sitter_typescript", (".tsx",), "language_tsx", ("script", "typescript")),
+    Language("Go", "tree_sitter_go", (".go",), queries=("go",)),
+    Language("Rust", "tree_sitter_rust", (".rs",), queries=("rust",)),
+    Language("Java", "tree_sitter_java", (".java",), queries=("java",)),
+    Language("C", "tree_sitter_c", (".c",), queries=("c",)),
+    Language(
+        "C++", "tree_sitter_cpp", (".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx"), queries=("cpp",)
+    ),
+    Language("C#", "tree_sitter_c_sharp", (".cs",), queries=("c_sharp",)),
+    Language(
+        "Ruby", "tree_sitter_ruby", (".rb", ".rake", ".gemspec"), queries=("ruby",), comment="#", block=False
+    ),
+    Language("PHP", "tree_sitter_php", (".php",), "language_php", ("php",)),
+    Language("Bash", "tree_sitter_bash", (".sh", ".bash"), queries=("bash",), comment="#", block=False),
 )
 _BY_EXTENSION: Final = {ext: language for language in LANGUAGES for ext in language.extensions}
 _BY_INTERPRETER: Final = {
@@ -81,5 +92,5 @@ def parser(language: Language) -> tuple[Parser, Query]:
     import tree_sitter
 
     grammar = tree_sitter.Language(getattr(importlib.import_module(language.module), language.function)())
-    query = (QUERIES / f"{language.query}.scm").read_text(encoding="utf-8")
-    return tree_sitter.Parser(grammar), tree_sitter.Query(grammar, query)
+    patterns = "".join((QUERIES / f"{name}.scm").read_text(encoding="utf-8") for name in language.queries)
+    return tree_sitter.Parser(grammar), tree_sitter.Query(grammar, patterns)
