@@ -147,7 +147,8 @@ def test_a_large_swarm_s_answer_is_bounded_and_its_report_whole() -> None:
         for place in range(200)
     ]
     chosen = Chosen("tests", "", [Lens(one.key, "") for one in outcomes])
-    found = swarm.gather(chosen, outcomes)
+    read = {one.key: ideas.read(one.key, one.answer) or [] for one in outcomes if one.answer}
+    found = swarm.gather(chosen, outcomes, read)
     data = swarm.short(found)
     assert len(json.dumps(data)) < 12_000
     assert (len(data["answers"]), data["merged"], data["more"]) == (25, 400, "175 more in the report")

@@ -18,6 +18,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Rejected
 from fanout_mcp.services import Services, ToolResult
 from fanout_mcp.settings import Settings
+from fanout_mcp.status import NO_VERDICT
 from fanout_mcp.tools.agent_swarm import TOOL, Args
 from fanout_mcp.types import Json, ModelPrice, no_progress
 
@@ -141,6 +142,25 @@ def test_what_only_a_model_can_do_is_refused_without_one(
 ) -> None:
     with pytest.raises(InvalidInput, match=sentence):
         swarm(tmp_path, PlanBackend(), **arguments)
+
+
+def test_agents_whose_answers_can_not_be_read_have_failed_in_progress_result_and_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving(Rule(text="I will look into it.")) as upstream:
+        monkeypatch.setenv("FANOUT_BASE_URL", upstream.url)
+        assert cli.main(["swarm", "Name test cases", "--count", "4"]) == NO_VERDICT
+    shown = capsys.readouterr()
+    assert "4 failed: its answer could not be read" in shown.out
+    assert shown.err.count(": failed") == 4
+    assert "answered" not in shown.err
+
+
+def test_what_an_unreadable_answer_cost_is_counted(tmp_path: Path) -> None:
+    lost, said = (swarm(tmp_path, Scripted({}, reply))[0].data for reply in (Reply("No."), idea("Yes")))
+    assert lost["receipt"]["calls"] == said["receipt"]["calls"] == 5
+    assert lost["receipt"]["tokens_out"] == said["receipt"]["tokens_out"] > 0
 
 
 def test_from_the_shell(

@@ -9,13 +9,14 @@ from typing import Final
 
 from fanout_mcp.clean import quoted
 from fanout_mcp.engine.budget import Budget, check, estimate
+from fanout_mcp.errors import UnreadableAnswer
 from fanout_mcp.panel import ideas
 from fanout_mcp.panel.alike import Group, merge
 from fanout_mcp.panel.ideas import Idea
 from fanout_mcp.panel.lenses import Chosen
 from fanout_mcp.panel.shown import clip
 from fanout_mcp.source import tokens
-from fanout_mcp.types import Job, Json, ModelPrice, Outcome, Prompt
+from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Prompt, Usage
 
 MAX_TOKENS: Final = 1_200
 """Of one agent's answer: five ideas of four sentences."""
@@ -81,17 +82,28 @@ class Enough:
         return f"{answered} agents had answered" if answered >= self._wanted else ""
 
 
-def gather(chosen: Chosen, outcomes: Sequence[Outcome]) -> Swarm:
-    """Read what came, and merge what is alike."""
-    found: list[Idea] = []
-    failed = {one.key: one.reason for one in outcomes if one.status == "failed"}
-    for outcome in outcomes:
-        if outcome.answer is None:
-            continue
-        read = ideas.read(outcome.key, outcome.answer)
+class Reading:
+    """The `ask` of a swarm: reads each answer as it comes, and counts what was spent, on lost ones too."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.ideas: dict[str, list[Idea]] = {}
+        self.usage = Usage()
+
+    async def __call__(self, job: Job, /) -> Answer:
+        answer = await self._ask(job)
+        self.usage += answer.usage
+        read = ideas.read(job.key, answer)
         if read is None:
-            failed[outcome.key] = "its answer could not be read"
-        found += read or []
+            raise UnreadableAnswer("its answer could not be read")
+        self.ideas[job.key] = read
+        return answer
+
+
+def gather(chosen: Chosen, outcomes: Sequence[Outcome], said: Mapping[str, Sequence[Idea]]) -> Swarm:
+    """Merge what is alike of what was said, by job."""
+    found = [idea for one in outcomes if one.is_answered for idea in said[one.key]]
+    failed = {one.key: one.reason for one in outcomes if one.status == "failed"}
     cut = [one.key for one in outcomes if one.status == "cut"]
     return Swarm(chosen, merge(found), len(found), failed, cut)
 

@@ -19,7 +19,7 @@ from fanout_mcp.panel.lenses import Chosen
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source.engines import chosen as engine_for
-from fanout_mcp.types import Json, Progress, Usage
+from fanout_mcp.types import Json, Progress
 
 MOST_AGENTS: Final = 200
 MOST_CHARS: Final = 30_000
@@ -66,13 +66,13 @@ async def _perform(
     budget = swarm.priced(jobs, await backend.price(model), args.max_cost_usd)
     plan = Plan(args.deadline_s, swarm.Enough(len(jobs)), budget=budget, progress=progress)
     began = time.monotonic()
-    outcomes = await run(jobs, backend.ask, plan, services.limits)
+    reading = swarm.Reading(backend.ask)
+    outcomes = await run(jobs, reading, plan, services.limits)
     elapsed_s = time.monotonic() - began
-    # In a thread: hundreds of answers are read and compared, and hook events pass through this loop.
-    found = await anyio.to_thread.run_sync(swarm.gather, chosen, outcomes)
-    used = sum((outcome.usage for outcome in outcomes), Usage())
+    # In a thread: hundreds of answers are compared, and hook events pass through this loop.
+    found = await anyio.to_thread.run_sync(swarm.gather, chosen, outcomes, reading.ideas)
     data = swarm.short(found)
-    data["receipt"] = shown.receipt(sum(outcome.calls for outcome in outcomes), used, elapsed_s)
+    data["receipt"] = shown.receipt(sum(outcome.calls for outcome in outcomes), reading.usage, elapsed_s)
     whole = swarm.report(task, found)
     data["report"] = await anyio.to_thread.run_sync(text.write, services.settings.state, "swarm", whole)
     return ToolResult(data, is_error=not any(outcome.is_answered for outcome in outcomes))
