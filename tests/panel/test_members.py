@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fanout_mcp.errors import InvalidInput, SettingsError
+from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel.members import Member, seat
 from fanout_mcp.panel.personas import Library, Persona, read
 
@@ -91,28 +91,50 @@ def test_users_add_personas_and_presets_and_replace_ours(tmp_path: Path) -> None
         pytest.param("---\nname: lawyer\n---\n" + "x" * 20_001, "characters of prompt", id="too long"),
     ],
 )
-def test_a_broken_persona_is_named_with_its_path(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_broken_persona_costs_itself_and_is_named_with_its_path(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
     own(tmp_path, text)
-    with pytest.raises(SettingsError, match=r"lawyer\.md") as caught:
-        read(tmp_path)
+    library = read(tmp_path)
+    assert len(library.choose("quick", None)) == 3
+    assert "lawyer.md" in library.broken["lawyer"]
+    with pytest.raises(InvalidInput) as caught:
+        library.choose("quick", ["lawyer"])
     assert sentence in str(caught.value)
 
 
+def test_a_broken_copy_of_ours_leaves_ours_to_the_presets_and_is_an_error_by_name(tmp_path: Path) -> None:
+    own(tmp_path, "You judge otherwise.", "judge.md")
+    library = read(tmp_path)
+    assert library.choose("quick", None)[0].system.startswith("You weigh a proposal")
+    with pytest.raises(InvalidInput, match="must begin with a head"):
+        library.choose("quick", ["judge"])
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "name", "sentence"),
     [
-        "presets = 3",
-        "[presets]\nx = []",
-        "[presets]\nx = [1]",
-        "[presets]\nx = 'judge'",
-        "not toml",
-        "[presets]\nx=['nobody']",
+        pytest.param("presets = 3", "presets.toml", "begin it with a line [presets]", id="no table"),
+        pytest.param("not toml", "presets.toml", "can't be read", id="no TOML"),
+        pytest.param('mine = ["judge"]', "mine", "stands outside of [presets]", id="above the table"),
+        pytest.param("[presets]\nmine = []", "mine", "a list of persona names", id="nobody"),
+        pytest.param("[presets]\nmine = [1]", "mine", "a list of persona names", id="a number"),
+        pytest.param("[presets]\nmine = 'judge'", "mine", "a list of persona names", id="no list"),
+        pytest.param("[presets]\nmine = ['juge']", "mine", "Did you mean 'judge'?", id="an unknown persona"),
+        pytest.param("[presets]\nmine = ['lawyer']", "mine", "must begin with a head", id="a broken persona"),
     ],
 )
-def test_a_broken_preset_is_refused_before_anybody_is_asked(tmp_path: Path, text: str) -> None:
+def test_a_broken_preset_costs_itself_and_is_an_error_where_it_is_asked_for(
+    tmp_path: Path, text: str, name: str, sentence: str
+) -> None:
+    own(tmp_path, "You know the law.")
     (tmp_path / "presets.toml").write_text(text)
-    with pytest.raises(SettingsError, match="preset"):
-        read(tmp_path)
+    library = read(tmp_path)
+    assert sentence in library.broken[name]
+    assert len(library.choose("quick", None)) == 3
+    with pytest.raises(InvalidInput) as caught:
+        library.choose("mine", None)
+    assert sentence in str(caught.value)
 
 
 # --- models ---

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.upstream import Rule, serving
+from fanout_mcp import settings
 from fanout_mcp.cli import main
 
 KEY = "sk-or-a-very-secret-key"
@@ -49,9 +50,9 @@ def test_what_install_wrote_is_found(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_plugin_is_found(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Path(".claude/settings.json")
-    settings.parent.mkdir()
-    settings.write_text('{"enabledPlugins": {"fanout@fanout": true}}')
+    file = Path(".claude/settings.json")
+    file.parent.mkdir()
+    file.write_text('{"enabledPlugins": {"fanout@fanout": true}}')
     found = find(capsys)
     assert found["server"] == ("good", "plugin fanout@fanout")
     assert found["permission"] == ("missing", "permissions.allow lacks mcp__plugin_fanout_fanout")
@@ -81,6 +82,14 @@ def test_a_server_that_does_not_run_is_named_as_such(
     assert found["model"][1].startswith("the first that the endpoint lists")
     state, told = found["check"]
     assert (state, "can't be reached" in told) == ("bad", True)
+
+
+def test_a_persona_that_cannot_be_used_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = settings.read().config_dir / "personas"
+    folder.mkdir(parents=True)
+    (folder / "dba.md").write_text("You know databases.")
+    state, told = find(capsys, status=1)["panel"]
+    assert (state, "dba.md must begin with a head" in told) == ("bad", True)
 
 
 def test_a_refused_key_is_a_fault_and_is_not_told(

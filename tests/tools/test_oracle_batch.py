@@ -52,6 +52,14 @@ def test_a_stop_that_names_no_change_is_counted_as_simplify_and_the_rule_says_so
     assert said in got.report
 
 
+def test_what_is_wrong_with_the_users_own_personas_is_told_and_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "config" / "personas").mkdir(parents=True)
+    (tmp_path / "config" / "personas" / "dba.md").write_text("You know databases.")
+    got = consult(tmp_path, panel())
+    assert got.data["decision"] == "PROCEED"
+    assert ["dba.md must begin with a head" in why for why in got.data["ignored"]] == [True]
+
+
 def test_three_experts_answer_in_the_time_of_one(tmp_path: Path) -> None:
     got = consult(tmp_path, panel(skeptic=says("SIMPLIFY", 1.4)))
     assert got.data["decision"] == "PROCEED"

@@ -68,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
 
 def show(console: Console, data: Json) -> None:
     from rich.markup import escape
+    from rich.text import Text
 
+    for why in data.get("ignored", []):
+        console.print(Text(f"ignored: {why}", "yellow"), soft_wrap=True)
     if "plan" in data:
         plans.show(console, data)
         return

@@ -59,6 +59,8 @@ class Consultation:
     members: Sequence[Member]
     material: Material
     ballot: Ballot
+    ignored: tuple[str, ...] = ()
+    """What is wrong with the user's own personas and presets; nobody here needed them."""
 
 
 async def gather(settings: Settings, backend: Backend, args: PanelArguments) -> Consultation:
@@ -77,7 +79,8 @@ async def gather(settings: Settings, backend: Backend, args: PanelArguments) -> 
     if quorum > len(members):
         raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
     attached = await anyio.to_thread.run_sync(material.gather, settings.root, args.files or [])
-    return Consultation(question, members, attached, Ballot(len(members), quorum, args.stakes))
+    ballot = Ballot(len(members), quorum, args.stakes)
+    return Consultation(question, members, attached, ballot, tuple(library.broken.values()))
 
 
 async def terms_of(

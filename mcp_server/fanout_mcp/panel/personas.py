@@ -7,6 +7,9 @@ A persona is a Markdown file with a head and a system prompt:
     title: Judge
     ---
     You weigh a proposal as a whole and decide. ...
+
+A preset is a line of presets.toml below [presets]: `mine = ["judge", "dba"]`. What is wrong with a file costs
+that file alone, and is told with every result; it is an error where just that is asked for.
 """
 
 from __future__ import annotations
@@ -14,15 +17,20 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from fanout_mcp.errors import InvalidInput, SettingsError
+from fanout_mcp.errors import InvalidInput
 
 OURS = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MOST_CHARS = 20_000
+PRESETS = "presets.toml"
+
+
+class Broken(Exception):
+    """A persona or a preset can't be used; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +48,21 @@ class Library:
 
     personas: Mapping[str, Persona]
     presets: Mapping[str, Sequence[str]]
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """What can't be used, by the name of the persona, the preset or the file; and why."""
 
     def choose(self, preset: str, names: Sequence[str] | None) -> list[Persona]:
         """Return the personas of a panel; `names` win over the preset. Raises InvalidInput."""
+        for name in names or ():
+            if name in self.broken:
+                raise InvalidInput(self.broken[name])
         wanted = list(names) if names is not None else list(self._preset(preset))
         return [self._persona(name) for name in wanted]
 
     def _preset(self, name: str) -> Sequence[str]:
         if name not in self.presets:
-            raise InvalidInput(_unknown("preset", name, self.presets))
+            unknown = f"{_unknown('preset', name, self.presets)} {self.broken.get(PRESETS, '')}".rstrip()
+            raise InvalidInput(self.broken.get(name) or unknown)
         return self.presets[name]
 
     def _persona(self, name: str) -> Persona:
@@ -58,50 +72,77 @@ class Library:
 
 
 def read(config_dir: Path) -> Library:
-    """Read ours and the user's. Raises SettingsError that names a broken file."""
-    personas = {**_folder(OURS / "personas"), **_folder(config_dir / "personas")}
-    presets = {**_presets(OURS / "presets.toml"), **_presets(config_dir / "presets.toml")}
-    for preset, names in presets.items():
-        for name in names:
-            if name not in personas:
-                raise SettingsError(f"The preset {preset}: {_unknown('persona', name, personas)}")
-    return Library(personas, presets)
+    """Read ours and the user's; what is broken of theirs is told in the library."""
+    broken: dict[str, str] = {}
+    personas = {**_folder(OURS / "personas", broken), **_folder(config_dir / "personas", broken)}
+    presets = _presets(OURS / PRESETS, broken)
+    for preset, names in _presets(config_dir / PRESETS, broken).items():
+        lost = next((name for name in names if name not in personas), None)
+        if lost is None:
+            presets[preset] = names
+        else:
+            broken[preset] = (
+                f"The preset {preset!r}: {broken.get(lost) or _unknown('persona', lost, personas)}"
+            )
+    return Library(personas, presets, broken)
 
 
-def _folder(folder: Path) -> dict[str, Persona]:
-    return {persona.name: persona for persona in map(_persona, sorted(folder.glob("*.md")))}
+def _folder(folder: Path, broken: dict[str, str]) -> dict[str, Persona]:
+    found: dict[str, Persona] = {}
+    for path in sorted(folder.glob("*.md")):
+        try:
+            persona = _persona(path)
+        except Broken as error:
+            broken[path.stem] = str(error)
+        else:
+            found[persona.name] = persona
+    return found
 
 
 def _persona(path: Path) -> Persona:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The persona {path} can't be read: {error}.") from error
+        raise Broken(f"The persona {path} can't be read: {_why(error)}.") from error
     match = re.fullmatch(r"---\n(?P<head>.*?)\n---\n(?P<system>.*)", text, re.DOTALL)
     if match is None:
-        raise SettingsError(f"The persona {path} must begin with a head between two lines of ---.")
+        raise Broken(
+            f"The persona {path} must begin with a head between two lines of ---, with a line `name: NAME`."
+        )
     head = dict(re.findall(r"^(\w+):\s*(.*?)\s*$", match["head"], re.MULTILINE))
     name, system = head.get("name", ""), match["system"].strip()
     if not NAME.fullmatch(name):
-        raise SettingsError(
-            f"The persona {path} needs a name of small letters, digits and dashes, not {name!r}."
-        )
+        raise Broken(f"The persona {path} needs a name of small letters, digits and dashes, not {name!r}.")
     if not 1 <= len(system) <= MOST_CHARS:
-        raise SettingsError(f"The persona {path} needs 1 to {MOST_CHARS:,} characters of prompt.")
+        raise Broken(f"The persona {path} needs 1 to {MOST_CHARS:,} characters of prompt.")
     return Persona(name, head.get("title") or name.capitalize(), system)
 
 
-def _presets(path: Path) -> dict[str, list[str]]:
+def _presets(path: Path, broken: dict[str, str]) -> dict[str, list[str]]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("presets", {})
+        whole = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} can't be read: {error}. Mend or remove it.") from error
-    for name, names in table.items() if isinstance(table, dict) else [("presets", table)]:
-        if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
-            raise SettingsError(f"{path}: {name} must be a list of persona names.")
-    return dict(table)
+        broken[path.name] = f"{path} can't be read: {_why(error)}. Mend or remove it."
+        return {}
+    table = whole.pop("presets", {})
+    for name in whole:
+        broken[name] = f"{path}: {name} stands outside of [presets]; put it below a line [presets]."
+    if not isinstance(table, dict):
+        broken[path.name] = f"{path}: presets must be a table; begin it with a line [presets]."
+        return {}
+    found = {}
+    for name, names in table.items():
+        if isinstance(names, list) and names and all(isinstance(one, str) for one in names):
+            found[name] = names
+        else:
+            broken[name] = f'{path}: the preset {name} must be a list of persona names, such as ["judge"].'
+    return found
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,9 @@ WIDTHS: Final = ((3, 300), (8, 220), (24, 100))
 """Up to so many members, so many characters for the texts of each: three in about 1 kB, eight under 4 kB."""
 
 
+MOST_IGNORED: Final = 3
+
+
 def width(members: int) -> int:
     return next((wide for most, wide in WIDTHS if members <= most), WIDTHS[-1][1])
 
@@ -30,7 +33,14 @@ def verdict(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> di
         "failed": [{"member": key, "reason": clip(why, wide)} for key, why in closed.failed.items()],
         "cut": list(closed.cut),
         "receipt": dict(spent),
+        **ignored(asked),
     }
+
+
+def ignored(asked: Consultation) -> dict[str, Json]:
+    """What was passed over of the user's own files; nothing where all is well."""
+    told = [clip(why, 300) for why in asked.ignored[:MOST_IGNORED]]
+    return {"ignored": told} if told else {}
 
 
 def rule(asked: Consultation, closed: Round) -> str:
@@ -79,6 +89,7 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
             "tokens_out": expected.tokens_out,
             "cost_usd": "unknown" if expected.cost_usd is None else round(expected.cost_usd, 6),
         },
+        **ignored(asked),
     }
 
 

@@ -47,6 +47,7 @@ def look(had: Settings | None, error: str = "") -> list[Finding]:
     return [
         *(_backend(had) if had is not None else [Finding("settings", "bad", error)]),
         Finding("python", "good", f"{platform.python_version()}, {sys.executable}"),
+        *(_own(had.config_dir) if had is not None else []),
         *_programs(),
         *_registered(root),
         *_hooks(root),
@@ -75,6 +76,14 @@ def _backend(had: Settings) -> Iterator[Finding]:
         yield Finding("model", "good", f"{had.model}, for every seat that names no other")
     elif choice.name == "http" and had.base_url != OPENROUTER_URL:
         yield Finding("model", "good", "the first that the endpoint lists: FANOUT_MODEL names none")
+
+
+def _own(config_dir: Path) -> Iterator[Finding]:
+    """Tell what is wrong with the user's own personas and presets; each costs itself alone."""
+    from fanout_mcp.panel.personas import read
+
+    for why in read(config_dir).broken.values():
+        yield Finding("panel", "bad", why, "It is ignored until then.")
 
 
 def _programs() -> Iterator[Finding]:

@@ -90,6 +90,7 @@ def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str,
         f"side by side: round 1. For each further round, at most {rounds}, send them again with the others' "
         "answers of the round before added, without names; stop when round 1 is unanimous or no verdict "
         f"changed. Then apply the rule: {asked.ballot.rule}.",
+        **shown.ignored(asked),
         "plan": {"messages": messages(agent_calls(asked))},
     }
 

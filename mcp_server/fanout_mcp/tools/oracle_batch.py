@@ -63,6 +63,7 @@ def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
         "decision": "NOT_ASKED",
         "note": f"No model is set up, so nobody was asked. {why} Send the agent calls of each message below "
         f"side by side, then apply the rule: {asked.ballot.rule}.",
+        **shown.ignored(asked),
         "plan": {"messages": messages(agent_calls(asked))},
     }
 
