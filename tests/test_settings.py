@@ -65,3 +65,26 @@ def test_a_wrong_value_is_named_with_what_to_do(tmp_path: Path, env: dict[str, s
 def test_a_broken_file_is_named_and_never_ignored(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"config\.toml"):
         read(tmp_path, "base_url = ")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("claude_agred = true", "there is no setting claude_agred; did you mean claude_agreed?"),
+        ('bakend = "plan"', "there is no setting bakend; did you mean backend?"),
+        ("colour = 3", "there is no setting colour; there are backend, base_url,"),
+        ('claude_agreed = "yes"', "claude_agreed must be true or false, not str."),
+        ("model = 3", "model must be text in quotes, not int."),
+        ("prices = 3", "prices must be a table, not int."),
+        ('backend = "http2"', "backend in config.toml is 'http2'; it must be one of auto,"),
+    ],
+)
+def test_a_slip_in_the_file_is_named_and_never_believed(tmp_path: Path, line: str, sentence: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, line)
+    assert sentence in str(caught.value)
+
+
+def test_every_key_of_the_file_stands_in_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text()
+    assert [key for key in settings.KEYS if f"`{key}`" not in page and f"`[{key}." not in page] == []

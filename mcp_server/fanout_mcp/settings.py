@@ -13,6 +13,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,15 @@ from fanout_mcp.errors import SettingsError
 
 BackendName = Literal["auto", "http", "claude", "plan"]
 BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
+
+KEYS: Mapping[str, type] = {
+    **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate"), str),
+    **dict.fromkeys(("claude_agreed", "claude_api_key", "hedge", "gate_reminder"), bool),
+    "prices": dict,
+}
+"""What config.toml may say. Another key is a slip of the pen: passed over, it would be believed."""
+
+KINDS = {str: "text in quotes", bool: "true or false", dict: "a table"}
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 DEFAULT_MAX_PARALLEL = 50
@@ -64,19 +74,19 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
     """Read the environment and the user's config.toml. Raises SettingsError that names what is wrong."""
     env = os.environ if env is None else env
     config_dir = _config_dir(env)
-    table = _read_table(config_dir / "config.toml")
+    table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
     base_url, key = _endpoint(env, table)
     return Settings(
         root=(root or Path(env.get("CLAUDE_PROJECT_DIR") or Path.cwd())).resolve(),
         config_dir=config_dir,
-        backend=_backend(env.get("FANOUT_BACKEND") or str(table.get("backend", "auto"))),
+        backend=_backend(env, table),
         base_url=base_url,
         api_key=key,
         model=env.get("FANOUT_MODEL") or _optional_text(table, "model"),
         max_parallel=_positive("FANOUT_MAX_PARALLEL", env.get("FANOUT_MAX_PARALLEL"), DEFAULT_MAX_PARALLEL),
-        claude_agreed=table.get("claude_agreed") is True or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
-        claude_api_key=table.get("claude_api_key") is True,
-        hedge=table.get("hedge") is True,
+        claude_agreed=bool(table.get("claude_agreed")) or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
+        claude_api_key=bool(table.get("claude_api_key")),
+        hedge=bool(table.get("hedge")),
         is_child="FANOUT_CHILD" in env,
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
     )
@@ -97,11 +107,26 @@ def _read_table(path: Path) -> Mapping[str, object]:
         raise SettingsError(f"{path} can't be read: {error}. Mend or remove it.") from error
 
 
-def _backend(name: str) -> BackendName:
+def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
+    """Return the table when it holds nothing but what it may. Raises SettingsError."""
+    for name, value in table.items():
+        if name not in KEYS:
+            near = get_close_matches(name, KEYS, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}."
+            raise SettingsError(f"{path}: there is no setting {name}; {hint}")
+        if not isinstance(value, KEYS[name]):
+            raise SettingsError(f"{path}: {name} must be {KINDS[KEYS[name]]}, not {type(value).__name__}.")
+    return table
+
+
+def _backend(env: Mapping[str, str], table: Mapping[str, object]) -> BackendName:
+    said = env.get("FANOUT_BACKEND")
+    name = said or table.get("backend") or "auto"
     for known in BACKEND_NAMES:
         if name == known:
             return known
-    raise SettingsError(f"FANOUT_BACKEND is {name!r}; it must be one of {', '.join(BACKEND_NAMES)}.")
+    where = "FANOUT_BACKEND" if said else "backend in config.toml"
+    raise SettingsError(f"{where} is {name!r}; it must be one of {', '.join(BACKEND_NAMES)}.")
 
 
 def _endpoint(env: Mapping[str, str], table: Mapping[str, object]) -> tuple[str | None, str | None]:
@@ -132,9 +157,7 @@ def _endpoint(env: Mapping[str, str], table: Mapping[str, object]) -> tuple[str 
 
 def _optional_text(table: Mapping[str, object], name: str) -> str | None:
     value = table.get(name)
-    if value is None or isinstance(value, str):
-        return value or None
-    raise SettingsError(f"config.toml: {name} must be text, not {type(value).__name__}.")
+    return str(value) if value else None
 
 
 def _positive(name: str, text: str | None, default: int) -> int:
