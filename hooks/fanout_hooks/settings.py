@@ -225,7 +225,7 @@ def diff(path: str, before: str, after: str) -> str:
 def write(before: File, text: str, state_folder: str) -> str:
     """Replace the file at once; return where the old one is kept ("" where none was). Raises Refused."""
     _understood(before.path, text.encode())
-    with _locked(before.target, state_folder):
+    with locked(before.target, state_folder):
         if _on_disk(before) != before.raw:
             raise Refused(f"{before.path} was changed meanwhile; nothing was written. Try again.")
         if before.raw is not None and not before.mode & 0o222:
@@ -237,7 +237,7 @@ def write(before: File, text: str, state_folder: str) -> str:
 
 def remove(before: File, state_folder: str) -> str:
     """Remove a file of ours; return where it is kept."""
-    with _locked(before.target, state_folder):
+    with locked(before.target, state_folder):
         if before.raw is None:
             return ""
         kept = _keep(before, state_folder)
@@ -303,14 +303,14 @@ def _name_of(target: str) -> str:
 
 
 @contextmanager
-def _locked(target: str, state_folder: str) -> Iterator[None]:
-    """Hold the file against another `fanout-hooks`: the lock lies in our own folder, not in the user's."""
+def locked(target: str, state_folder: str, wait_s: float = LOCK_S) -> Iterator[None]:
+    """Hold a file against others of ours: the lock lies in our own folder, not the user's. Raises Refused."""
     folder = os.path.join(state_folder, "locks")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, _name_of(target))
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        until = time.monotonic() + LOCK_S
+        until = time.monotonic() + wait_s
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

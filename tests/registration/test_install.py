@@ -6,6 +6,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from fanout_mcp import settings
 from fanout_mcp.cli import main
-from fanout_mcp.registration import entries
+from fanout_mcp.registration import entries, plan
 
 MINE = '{\n    "model": "opus",\n    "permissions": {"allow": ["Bash(ls)"], "deny": []},\n    "x": [1,2]\n}'
 """As somebody wrote it by hand: four spaces, lists on a line, no newline at the end."""
@@ -271,3 +272,54 @@ def test_uvx_is_no_place_to_register(monkeypatch: pytest.MonkeyPatch, home: Path
     monkeypatch.setattr(sys, "prefix", "/home/me/.cache/uv/archive-v0/abc")
     assert main(["install", "--yes"]) == 2
     assert files(home) == {}
+
+
+def test_three_installations_at_once_all_succeed(home: Path) -> None:
+    words = [sys.executable, "-I", "-m", "fanout_mcp", "install", "--yes"]
+    running = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    said = [process.communicate(timeout=60) for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], said
+    assert sum(b"Installed." in out for out, _ in said) == 1
+    main(["uninstall", "--yes"])
+    assert files(home) == {}
+
+
+def test_what_another_wrote_meanwhile_is_planned_for_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / ".claude" / "settings.json"
+    planned = plan.installing
+
+    def installing(*args: Any) -> plan.Plan:
+        made = planned(*args)
+        if not path.exists():  # after the first look, before anything is written
+            path.write_text('{"model": "opus"}\n')
+        return made
+
+    monkeypatch.setattr(plan, "installing", installing)
+    assert main(["install", "--yes"]) == 0
+    assert load(path)["model"] == "opus"
+    assert "hooks" in load(path)
+
+
+def test_leaving_with_ctrl_d_agrees_to_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert main(["install"]) == 0
+    assert sys.stdout.getvalue().endswith("Nothing was written.\n")
+    assert files(home) == {}
+
+
+def test_a_refusal_is_one_sentence_with_one_full_stop(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / ".claude" / "settings.json").write_text("{")
+    assert main(["install", "--yes"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("nothing was written") == 1
+    assert ".." not in said
+    assert "Nothing more" not in said

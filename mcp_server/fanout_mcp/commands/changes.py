@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanout_hooks.settings import Refused
+from fanout_hooks.settings import Refused, locked
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration.plan import Plan
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+WAIT_S = 30.0
+"""For others that are writing right now, each of them for milliseconds."""
 
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -23,7 +27,37 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except Refused as error:
-        raise InvalidInput(f"{error}. Nothing more was written.") from None
+        said = str(error).rstrip(".")
+        rest = "" if "nothing was written" in said else " Nothing more was written."
+        raise InvalidInput(f"{said}.{rest}") from None
+
+
+def carry_out(
+    console: Console, make: Callable[[], Plan], write: Callable[[Plan], None], lock: Path, *, yes: bool
+) -> Plan | None:
+    """Show a plan, ask, and write it; return what was planned, None when it wasn't wanted.
+
+    Nobody waits while somebody thinks: the lock is taken for writing, and what another process wrote
+    before that is planned for, and shown, anew.
+    """
+    with refusing():
+        planned = make()
+        while True:
+            show(console, planned)
+            if not planned.changes:
+                return planned
+            if not is_wanted(f"Write {_count(planned)}?", yes=yes):
+                return None
+            with locked("installing", str(lock), WAIT_S):
+                now = make()
+                if now == planned:
+                    write(planned)
+                    return planned
+            planned = now
+
+
+def _count(planned: Plan) -> str:
+    return "this file" if len(planned.changes) == 1 else f"these {len(planned.changes)} files"
 
 
 def show(console: Console, plan: Plan) -> None:
@@ -47,7 +81,11 @@ def is_wanted(question: str, *, yes: bool) -> bool:
 
 
 def ask(question: str, *, default: bool) -> bool:
-    answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+    try:
+        answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+    except EOFError:  # Ctrl-D: whoever leaves has agreed to nothing
+        sys.stdout.write("\n")
+        return False
     return answer in {"y", "yes"} if answer else default
 
 

@@ -6,7 +6,7 @@ import argparse
 import shutil
 
 from fanout_mcp import settings
-from fanout_mcp.commands.changes import ask, is_terminal, is_wanted, refusing, show
+from fanout_mcp.commands.changes import ask, carry_out, is_terminal
 from fanout_mcp.registration import plan, record
 from fanout_mcp.registration.entries import Choices
 from fanout_mcp.registration.places import SCOPES, places, project_of
@@ -40,22 +40,25 @@ def run(args: argparse.Namespace) -> int:
     if plugin := plugin_in(project):
         console.print(f"The plugin {plugin} is on and brings server, skill and hooks.")
         wanted = wanted.beside_the_plugin
-    kept = record.read(had.config_dir)
-    old = kept.scopes.get(where.name, record.Installed())
-    with refusing():
-        planned = plan.installing(where, wanted, old, had.config_dir / "config.toml")
-        show(console, planned)
-        if not planned.changes:
-            console.print("Everything is installed already.")
-            return OK
-        if not is_wanted(f"Write {count(planned)}?", yes=args.yes):
-            console.print("Nothing was written.")
-            return OK
+
+    def make() -> plan.Plan:
+        old = record.read(had.config_dir).scopes.get(where.name, record.Installed())
+        return plan.installing(where, wanted, old, had.config_dir / "config.toml")
+
+    def write(planned: plan.Plan) -> None:
         if planned.installed is not None:  # first: what is remembered too much does no harm
+            kept = record.read(had.config_dir)
             kept.scopes[where.name] = planned.installed
             record.write(had.config_dir, kept)
         plan.perform(planned, had.config_dir)
-    console.print("Installed. Start Claude Code anew; `fanout uninstall` takes exactly this out again.")
+
+    planned = carry_out(console, make, write, had.config_dir / plan.STATE, yes=args.yes)
+    if planned is None:
+        console.print("Nothing was written.")
+    elif not planned.changes:
+        console.print("Everything is installed already.")
+    else:
+        console.print("Installed. Start Claude Code anew; `fanout uninstall` takes exactly this out again.")
     return OK
 
 
@@ -70,7 +73,3 @@ def choices(args: argparse.Namespace, had: settings.Settings) -> Choices:
                 default=False,
             )
     return Choices(hooks=not args.no_hooks, skill=not args.no_skill, allow_tools=allow, claude_backend=claude)
-
-
-def count(planned: plan.Plan) -> str:
-    return "this file" if len(planned.changes) == 1 else f"these {len(planned.changes)} files"
