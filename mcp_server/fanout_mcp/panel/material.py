@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,7 @@ def gather(root: Path, files: Sequence[str]) -> Material:
     for name in dict.fromkeys(_relative(root, file) for file in files):
         source = read(root, name, at_most=MOST_BYTES)
         if isinstance(source, Skipped):
-            raise InvalidInput(
-                f"{name[:200]!r} can't be attached: {source.reason}. Files must lie below {root}."
-            )
+            raise InvalidInput(f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name)}")
         text, found = redact(source.text)
         redacted += found
         names.append(name)
@@ -52,6 +51,12 @@ def gather(root: Path, files: Sequence[str]) -> Material:
             "Attach fewer, or ask summarize_files first."
         )
     return Material(material, tuple(names), redacted)
+
+
+def _advice(root: Path, name: str) -> str:
+    """What to do about a file that is none of the project's; of one that is, the reason says all."""
+    is_inside = Path(os.path.normpath(root / name)).is_relative_to(root)
+    return "" if is_inside else f" Files must lie below {root}."
 
 
 def _relative(root: Path, file: str) -> str:
