@@ -116,13 +116,18 @@ def _times(row: Mapping[str, Any]) -> tuple[object, ...]:
     return tuple(row[name] for name in ("mean_ms", "median_ms", "p95_ms", "p99_ms"))
 
 
+def _seconds(ms: float) -> str:
+    """A hair less than nothing is nothing, not -0.0."""
+    return f"{round(ms / 1000, 1) + 0.0:.1f}"
+
+
 def _saved(data: Mapping[str, Any]) -> list[str]:
-    said = [f"Against the same hooks one after another: {data['saved_ms'] / 1000:.1f} s saved."]
+    said = [f"Against the same hooks one after another: {_seconds(data['saved_ms'])} s saved."]
     native = data["saved_against_native"]
     if native:
         said.append(
             f"Against Claude Code running them itself, as measured on {native['date']}: "
-            f"{native['saved_ms'] / 1000:.1f} s saved."
+            f"{_seconds(native['saved_ms'])} s saved."
         )
     else:
         said.append("Against Claude Code running them itself: not known; `fanout-hooks bench` measures it.")

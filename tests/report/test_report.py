@@ -169,3 +169,11 @@ def test_a_daily_file_that_cannot_be_written_leaves_nothing_half_done(tmp_path: 
 
 def test_an_empty_log_makes_a_report_that_says_so() -> None:
     assert "No hook ran" in daily.markdown(report.build(Tally(), now=NOW), NOW)
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"), [(-3.0, "0.0 s"), (-1200.0, "-1.2 s"), (0.0, "0.0 s"), (1250.0, "1.2 s")]
+)
+def test_a_hair_less_than_nothing_saved_is_nothing(tmp_path: Path, ms: float, said: str) -> None:
+    data = {**built(tmp_path, record(row("a", 1.0))), "saved_ms": ms}
+    assert f"one after another: {said} saved." in daily.markdown(data, NOW)
