@@ -102,7 +102,8 @@ def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:
         return f"There is no argument `{where}`."
     if kind == "value_error":
         return f"`{where}`: {str(detail.get('ctx', {}).get('error', 'is not valid'))[:300]}"
-    return f"`{where}` {_INPUT_SHOULD.sub('must', detail['msg'])[:200]}."
+    said = _INPUT_SHOULD.sub("must", detail["msg"]).replace("a valid array", "a list")
+    return f"`{where}` {said[:200]}."
 
 
 def _choices(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final, Protocol
 
+from fanout_mcp.commands.flags import in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
 from fanout_mcp.status import INTERRUPTED, NO_VERDICT, OK, USAGE
 
@@ -99,7 +100,7 @@ def run(name: str, words: Sequence[str]) -> int:
     except NoVerdict as error:
         return complain(str(error), NO_VERDICT)
     except FanoutError as error:
-        return complain(str(error), USAGE)
+        return complain(in_flags(str(error), parser), USAGE)
     except KeyboardInterrupt as error:
         status: int = getattr(error, "status", INTERRUPTED)  # commands/shell.py says which signal it was
         return status

@@ -21,6 +21,11 @@ FanoutError                 every sentence says what is wrong and what to do
 from __future__ import annotations
 
 
+def why(error: OSError | ValueError) -> str:
+    """What a system call or a parser said, without its number and without the path that we name ourselves."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 class FanoutError(Exception):
     """The root: its text is a sentence for whoever must act."""
 

@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.last < 1:
+        raise InvalidInput("--last must be a whole number from 1 on.")
     root = str(settings.read().root)
     hooks, problems = audit_hooks.find(root, dict(os.environ))
     if problems:
@@ -74,7 +76,7 @@ def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -
     folder = args.transcripts or transcript.project_folder(root, str(Path.home()))
     if not Path(folder).is_dir():
         raise InvalidInput(f"{folder} holds no transcripts. Name their folder: --transcripts FOLDER.")
-    newest = transcript.find(folder)[: max(1, args.last)]
+    newest = transcript.find(folder)[: args.last]
     # The oldest first: what a later one repeats of it is left out there.
     read = list(transcript.distinct(map(transcript.read, reversed(newest))))
     for conversation in read:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import plans, words
+from fanout_mcp.commands import flags, plans, words
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.types import Json
 
@@ -23,17 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
     """Who is asked what: `council` takes the same."""
-    parser.add_argument("question", help="what the panel is to judge, with all context")
+    parser.add_argument(
+        "question",
+        metavar="QUESTION",
+        type=flags.words,
+        help="what the panel is to judge, with all context; - reads it from stdin",
+    )
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--preset", help="quick (default), comprehensive, security, technical, all, or your own")
-    who.add_argument("--personas", metavar="A,B,C", help="personas by name, instead of a preset")
+    who.add_argument(
+        "--personas", type=flags.names, metavar="A,B,C", help="personas by name, instead of a preset"
+    )
     who.add_argument("--all", action="store_true", help="all eight built-in personas")
     add_panel(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say who would be asked and the price")
 
 
 def add_panel(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--models", metavar="M1,M2", help="one for all, one per member, or persona=model")
+    parser.add_argument(
+        "--models", type=flags.names, metavar="M1,M2", help="one for all, one per member, or persona=model"
+    )
     parser.add_argument(
         "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
     )
@@ -47,7 +56,7 @@ def add_panel(parser: argparse.ArgumentParser) -> None:
     )
 
 
-PANEL = ("question", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
+PANEL = ("question", "personas", "models", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
 
 
 def panel_arguments(args: argparse.Namespace) -> dict[str, Json]:
@@ -55,8 +64,6 @@ def panel_arguments(args: argparse.Namespace) -> dict[str, Json]:
     return {
         **{name: getattr(args, name) for name in PANEL},
         "preset": preset,
-        "personas": _split(args.personas),
-        "models": _split(args.models),
     }
 
 
@@ -118,7 +125,3 @@ def _members(data: Json) -> Table:
     for member in data["cut"]:
         table.add_row("  [dim]cut[/]", f"[dim]{escape(member)}  the vote was decided without it[/]")
     return table
-
-
-def _split(names: str | None) -> list[str] | None:
-    return [name.strip() for name in names.split(",") if name.strip()] if names else None

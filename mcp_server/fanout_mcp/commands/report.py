@@ -10,14 +10,16 @@ from typing import Any
 
 from fanout_hooks import limits, report
 from fanout_mcp import settings
-from fanout_mcp.errors import FanoutError, InvalidInput
+from fanout_mcp.arguments import parse
+from fanout_mcp.errors import FanoutError, InvalidInput, why
 from fanout_mcp.reports import hooks, page
 from fanout_mcp.status import FINDINGS, OK
+from fanout_mcp.tools.hook_report import Args, check_event
 from fanout_mcp.types import Json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--days", type=int, default=7, help="whole days up to today (default 7)")
+    parser.add_argument("--days", type=int, default=7, help="whole days up to today, 1 to 365 (default 7)")
     parser.add_argument("--event", help="one event, such as PreToolUse")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON, nothing else")
     parser.add_argument("--html", metavar="FILE", help="write the page with charts")
@@ -35,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.days < 1:
-        raise InvalidInput("--days must be a whole number from 1 on.")
+    parse(Args, {"days": args.days, "event": args.event})
+    check_event(args.event)
     asked = [_limit(text) for text in args.fail_above]
     baseline = _read(args.compare) if args.compare else None
     found = settings.read()
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         made = hooks.make(item)  # in this process: a shell command has no hook events waiting
     except OSError as error:
-        raise FanoutError(f"The hook log can't be read: {error}.") from error
+        raise FanoutError(f"The hook log can't be read: {why(error)}.") from error
     if args.html:
         _write(args.html, page.render(made))
         made.data["page"] = args.html
@@ -56,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge(period: report.Period, asked: list[limits.Limit], baseline: Any) -> int:
-    broken = [why for why in (limits.above(period, limit) for limit in asked) if why]
+    broken = [said for said in (limits.above(period, limit) for limit in asked) if said]
     if baseline is not None:
         try:
             broken += limits.regressions(period, baseline)
         except ValueError as error:
             raise InvalidInput(f"--compare: {error}.") from error
-    for why in broken:
-        sys.stderr.write(f"fanout report: {why}\n")
+    for said in broken:
+        sys.stderr.write(f"fanout report: {said}\n")
     return FINDINGS if broken else OK
 
 
@@ -91,7 +93,7 @@ def _read(path: str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidInput(
-            f"--compare: {path} can't be read ({error}); write one with `fanout report --save`."
+            f"--compare: {path} can't be read ({why(error)}); write one with `fanout report --save`."
         ) from error
 
 
@@ -99,4 +101,4 @@ def _write(path: str, text: str) -> None:
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise FanoutError(f"{path} can't be written: {error}.") from error
+        raise FanoutError(f"{path} can't be written: {why(error)}.") from error

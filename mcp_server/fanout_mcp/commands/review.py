@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanout_mcp.clean import flat
-from fanout_mcp.commands import plans, sarif_file, words
+from fanout_mcp.commands import flags, plans, sarif_file, words
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
 from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
@@ -29,9 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
     parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
     parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
-    parser.add_argument("--models", help="models to ask, separated by commas")
+    parser.add_argument(
+        "--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas"
+    )
     parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
-    parser.add_argument("--max-cost", type=float, default=1.0, metavar="USD", help="refuse to spend more")
+    parser.add_argument(
+        "--max-cost", type=float, default=1.0, dest="max_cost_usd", metavar="USD", help="refuse to spend more"
+    )
     parser.add_argument(
         "--detail", choices=("auto", "full", "line"), default="auto", help="whole findings, or a line each"
     )
@@ -52,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
         "base": args.base,
         "engine": args.engine,
         "reviewers": args.reviewers,
-        "models": args.models.split(",") if args.models else None,
+        "models": args.models,
         "max_files": args.max_files,
-        "max_cost_usd": args.max_cost,
+        "max_cost_usd": args.max_cost_usd,
         "detail": args.detail,
         "cursor": args.cursor,
         "sarif": bool(args.sarif),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import plans, words
+from fanout_mcp.commands import flags, plans, words
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.types import Json
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", help="what every agent is to do, with all context")
+    parser.add_argument(
+        "task",
+        metavar="TASK",
+        type=flags.words,
+        help="what every agent is to do, with all context; - reads it from stdin",
+    )
     parser.add_argument(
         "--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.clean import flat
+from fanout_mcp.engine.budget import dollars
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def counted(count: int, noun: str) -> str:
 
 def money(usd: Json) -> str:
     """An unknown price is said, never 0."""
-    return f"${usd}" if isinstance(usd, int | float) else "unknown"
+    return dollars(usd) if isinstance(usd, int | float) else "unknown"
 
 
 def at_most(expected: Mapping[str, Json]) -> str:

@@ -12,6 +12,12 @@ from fanout_mcp.errors import BudgetExceeded
 from fanout_mcp.types import Job, ModelPrice, Prompt, Usage
 
 
+def dollars(usd: float) -> str:
+    """A sum in plain figures, however small: `$0.00001`, never `$1e-05`."""
+    places = 4 if usd >= 0.01 else 10
+    return "$" + f"{usd:.{places}f}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Bounds of one run; None: unbounded."""
@@ -26,7 +32,7 @@ class Budget:
             and usage.cost_usd is not None
             and usage.cost_usd >= self.max_cost_usd
         ):
-            return f"the budget of ${self.max_cost_usd:g} is used up"
+            return f"the budget of {dollars(self.max_cost_usd)} is used up"
         if self.max_tokens is not None and usage.tokens_in + usage.tokens_out >= self.max_tokens:
             return f"the budget of {self.max_tokens:,} tokens is used up"
         return ""
@@ -69,8 +75,8 @@ def check(expected: Estimate, allowed: Budget) -> None:
         and expected.cost_usd > allowed.max_cost_usd
     ):
         raise BudgetExceeded(
-            f"These {expected.calls} calls may cost up to ${expected.cost_usd:.4f}, the budget is "
-            f"${allowed.max_cost_usd:g}. Nothing was started: raise max_cost_usd or ask for less."
+            f"These {expected.calls} calls may cost up to {dollars(expected.cost_usd)}, the budget is "
+            f"{dollars(allowed.max_cost_usd)}. Nothing was started: raise max_cost_usd or ask for less."
         )
     tokens = expected.tokens_in + expected.tokens_out
     if allowed.max_tokens is not None and tokens > allowed.max_tokens:

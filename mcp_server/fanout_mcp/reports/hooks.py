@@ -12,6 +12,7 @@ from typing import Final
 
 from fanout_hooks import daily, natives, report, transcript
 from fanout_mcp import ledger, state
+from fanout_mcp.errors import why
 from fanout_mcp.ledger import money
 from fanout_mcp.reports import page
 from fanout_mcp.types import Json
@@ -49,7 +50,7 @@ def _page(project_state: Path, html: str) -> str:
         path = state.new_report(project_state, "hooks", "html")
         path.write_text(html, encoding="utf-8")
     except OSError as error:
-        return f"could not be written: {error}"
+        return f"could not be written: {why(error)}"
     return str(path)
 
 

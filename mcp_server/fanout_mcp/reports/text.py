@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fanout_mcp import state
 from fanout_mcp.clean import printable
+from fanout_mcp.errors import why
 from fanout_mcp.source.secrets import redact
 
 MOST_IN_A_PLAN = 4_000
@@ -23,7 +24,7 @@ def write(folder: Path, stem: str, text: str) -> str:
     try:
         return _written(folder, stem, text)
     except OSError as error:
-        return f"could not be written: {error}"
+        return f"could not be written: {why(error)}"
 
 
 def keep(folder: Path, stem: str, text: str) -> str | None:

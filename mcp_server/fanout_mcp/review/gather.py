@@ -79,9 +79,13 @@ def _check_count(root: Path, paths: Sequence[str], most_files: int) -> None:
     if len(paths) > most_files:
         size = sum(_size(root / path) for path in paths)
         raise InvalidInput(
-            f"The patterns match {len(paths):,} files ({size / 1e6:,.0f} MB, about {size // 4:,} "
+            f"The patterns match {len(paths):,} files ({_spoken(size)}, about {size // 4:,} "
             f"tokens), more than max_files={most_files:,}. Narrow them, give a `base`, or raise max_files."
         )
+
+
+def _spoken(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 10**7 else f"{size / 1e3:,.1f} kB"
 
 
 def _size(path: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fanout_mcp import state
+from fanout_mcp.errors import why
 from fanout_mcp.review.finding import Finding, as_json, one_line
 from fanout_mcp.source.bound import Detail, compact
 from fanout_mcp.source.discover import reasons
@@ -58,5 +59,5 @@ def write(folder: Path, value: Json, ending: str = "json") -> str:
         path = state.new_report(folder, "review", ending)
         path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8", "replace")
     except OSError as error:
-        return f"could not be written: {error}"
+        return f"could not be written: {why(error)}"
     return str(path)

@@ -36,10 +36,7 @@ class Args(BaseModel):
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
-    if args.event is not None and args.event not in KNOWN:
-        near = get_close_matches(args.event, KNOWN, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KNOWN)}."
-        raise InvalidInput(f"`event` is no hook event; {hint}")
+    check_event(args.event)
     progress(0, 1, "reading the hook log")
     settings = services.settings
     item = hooks.item(settings.root, settings.state, args.days, args.event)
@@ -48,6 +45,14 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         raise FanoutError(f"The hook log could not be reported: {data.reason}.")
     progress(1, 1, "reported")
     return ToolResult(data if args.detail == "full" else short(data))
+
+
+def check_event(event: str | None) -> None:
+    """Raise InvalidInput for what is no hook event, with the nearest that is one."""
+    if event is not None and event not in KNOWN:
+        near = get_close_matches(event, KNOWN, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KNOWN)}."
+        raise InvalidInput(f"`event` is no hook event; {hint}")
 
 
 HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` hands it a project's hooks."

@@ -1,0 +1,51 @@
+"""What a shell's user types: words for a tool's arguments, and its errors in those words.
+
+The tools name their arguments as the model knows them (`max_cost_usd`, engine="static"); here the same
+sentences name the flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import Final
+
+MOST_BYTES: Final = 1 << 20
+"""Of a question from stdin: far more than a tool takes, which then says how much that is."""
+
+
+def names(text: str) -> list[str]:
+    """Read names that are separated by commas; for `type=`."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError("it names nothing; give one or more, separated by commas")
+    return found
+
+
+def words(text: str) -> str:
+    """Read a question or a task; `-` is what stdin holds. For `type=`."""
+    if text != "-":
+        return text
+    return sys.stdin.buffer.read(MOST_BYTES).decode("utf-8", "replace")
+
+
+def in_flags(sentence: str, parser: argparse.ArgumentParser) -> str:
+    """Return the sentence with every argument named as it is typed."""
+    for dest, typed in _typed(parser).items():
+        sentence = re.sub(rf"`{dest}`", typed, sentence)
+        if typed.startswith("-"):
+            sentence = re.sub(rf'\b{dest}="?([\w.-]+(?:,\d{{3}})*)"?', rf"{typed} \1", sentence)
+        if "_" in dest:
+            sentence = re.sub(rf"\b{dest}\b", typed, sentence)
+    return sentence
+
+
+def _typed(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Each argument's name -> its longest flag; what has no flag goes by its place's name in the usage."""
+    return {
+        action.dest: max(action.option_strings, key=len)
+        if action.option_strings
+        else str(action.metavar or action.dest.upper())
+        for action in parser._actions  # noqa: SLF001 - argparse has no other list of them
+    }
