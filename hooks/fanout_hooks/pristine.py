@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from fanout_hooks.tamper import Picture
+from fanout_hooks.tamper import Picture, is_kept
 
 # The module `signal` wraps every answer in an enum: sixty of them, each time.
 _signal: Any = importlib.import_module("_signal")
@@ -86,12 +86,11 @@ class Pristine:
             sys.setprofile(None)
         if sys.gettrace() is not None:
             sys.settrace(None)
-        loaded = self.picture.modules
-        if "warnings" in loaded:
+        if _is_loaded("warnings"):
             self._put_back_warnings(sys.modules["warnings"])
-        if "logging" in loaded:
+        if _is_loaded("logging"):
             _put_back_logging(sys.modules["logging"])
-        if "weakref" in loaded:
+        if _is_loaded("weakref"):
             sys.modules["weakref"].finalize._registered_with_atexit = False  # its registration was just run
 
     def _put_back_signals(self) -> None:
@@ -111,7 +110,7 @@ class Pristine:
 
     def reseed(self) -> None:
         """Let nobody inherit a seed."""
-        if "random" in self.picture.modules:
+        if _is_loaded("random"):
             sys.modules["random"].seed()
 
     def put_back_variables(self, names: Iterable[bytes]) -> None:
@@ -158,6 +157,11 @@ class Pristine:
         if _limits() != self.limits:
             return "changed the process's limits"
         return "left a thread running" if _tasks() > self.tasks else ""
+
+
+def _is_loaded(name: str) -> bool:
+    """Say whether the standard library's own module is there, whoever imported it."""
+    return name in sys.modules and is_kept(name, sys.modules[name])
 
 
 def _put_back_logging(logging: Any) -> None:

@@ -23,6 +23,7 @@ def main() -> None:
     told = json.load(sys.stdin)
     known = Memory("/nowhere")
     known.note_start(tuple(told["key"]), told["facts"])
+    known.note_modules(told["key"][0], set(told["modules"]))
     forked = ahead.fork(known, told["env"])
     assert forked is not None, "it is not ours to fork"
     loop = Loop()
