@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import translate
-from pathlib import PurePosixPath
 from typing import Final
 
 SECRET_NAMES: Final = (
@@ -128,10 +127,10 @@ _HARMLESS: Final = re.compile(
 
 def is_secret_path(path: str) -> bool:
     """Tell a file whose very name says that it holds secrets; `path` is relative, with slashes."""
-    parts = PurePosixPath(path).parts
-    if any(part in SECRET_FOLDERS for part in parts[:-1]):
+    *folders, name = path.rstrip("/").split("/")  # pathlib would be a third of the price of finding files
+    if not SECRET_FOLDERS.isdisjoint(folders):
         return True
-    name = (parts[-1] if parts else "").lower()
+    name = name.lower()
     return bool(_SECRET_NAME.match(name)) and not _NO_SECRET_NAME.match(name)
 
 
