@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from fanout_hooks import config, entries, hooks_object, launch, native, regular, settings
@@ -66,7 +67,8 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     parsed = _parsed(held, place)
     to = Registration(place.scope, None if place.scope == "shared" else launch.Launch.own(), server)
     made = entries.adopted(parsed, to)
-    after = hooks_object.joined(stay, entries.sentinels_only(made) if place.beside else made)
+    own = entries.sentinels_only(made) if place.beside else made
+    after = hooks_object.joined(stay, own) if taken else hooks_object.replaced(before, is_own, own)
     _must_be_good(after, place)
     original = _original(place, file, known, registered=registered, taken=bool(taken))
     beside, beside_text = _beside(place, made)
@@ -116,9 +118,10 @@ def hooks_of(file: settings.File) -> Hooks:
 
 def must_be_there(known: settings.File, place: Place) -> None:
     """Refuse to write on when the adopted hooks are gone: what is left would go with the entries."""
-    if known.raw is None:
+    what = "is gone" if known.raw is None else "" if "hooks" in known.data else 'has no "hooks"'
+    if what:
         raise settings.Refused(
-            f"{known.path} is gone, and {place.settings} leads to it. Copies are in {place.state}/backups"
+            f"{known.path} {what}, and {place.settings} leads to it. Copies are in {place.state}/backups"
         )
 
 
@@ -178,8 +181,7 @@ def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[setting
         return None, ""
     file = settings.read(place.beside)
     before = hooks_of(file)
-    rest = hooks_object.without(before, native.owned_by(place.scope))
-    after = hooks_object.joined(rest, entries.calls_only(made))
+    after = hooks_object.replaced(before, native.owned_by(place.scope), entries.calls_only(made))
     if after == before:
         return file, file.text
     return file, settings.with_value(file.text, "hooks", after or None)
@@ -188,8 +190,7 @@ def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[setting
 def _tell_sentinels(plan: Adoption, place: Place) -> None:
     written = beside_original(place)
     if not plan.server:
-        if written is not None:
-            os.unlink(place.warm)
+        forget_beside(place)
     elif plan.beside is not None:
         written = settings.value_text(plan.beside.text, "hooks") if written is None else written
         keep_beside(place, entries.kind_of(plan.server), written or "")
@@ -197,14 +198,22 @@ def _tell_sentinels(plan: Adoption, place: Place) -> None:
 
 def keep_beside(place: Place, kind: str, written: str) -> None:
     settings.replace(place.warm, f"{kind}\n{written}".encode(), 0o600)
+    with suppress(FileNotFoundError):
+        os.unlink(place.was_warm)
+
+
+def forget_beside(place: Place) -> None:
+    for path in (place.warm, place.was_warm):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def beside_original(place: Place) -> str | None:
     """Return what the user's own settings had as `hooks` before the calls came; None: no calls are there."""
-    try:
-        return regular.read(place.warm).decode().partition("\n")[2]
-    except (OSError, UnicodeDecodeError):
-        return None
+    for path in (place.warm, place.was_warm):
+        with suppress(OSError, UnicodeDecodeError):
+            return regular.read(path).decode().partition("\n")[2]
+    return None
 
 
 def _ignore(place: Place) -> None:

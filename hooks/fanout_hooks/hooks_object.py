@@ -60,6 +60,16 @@ def joined(hooks: dict[str, Any], more: dict[str, list[Group]]) -> dict[str, Any
     return hooks | {event: [*hooks.get(event, []), *groups] for event, groups in more.items() if groups}
 
 
+def replaced(
+    hooks: dict[str, Any], is_own: Callable[[Any], bool], made: dict[str, list[Group]]
+) -> dict[str, Any]:
+    """Return `hooks` with these groups for the owned ones; unchanged, their order too, if they are there."""
+    there = without(hooks, lambda entry: not is_own(entry))
+    if {event: groups for event, groups in there.items() if groups} == made:
+        return hooks
+    return joined(without(hooks, is_own), made)
+
+
 # --- checking -----------------------------------------------------------------------------------------------
 
 NEEDED = {

@@ -10,8 +10,8 @@ from fanout_hooks import config, regular, settings
 from fanout_hooks.entries import PLUGIN_SERVER, SERVER
 from fanout_hooks.memory import state_folder
 
-IGNORED = ("reports/", "state/", "cache/", "hooks.local.json")
-"""In `.claude/fanout/.gitignore`: an adopted hooks.json beside them is committed."""
+IGNORED = ("reports/", "state/", "cache/", ".gitignore", "hooks.local.json")
+"""In `.claude/fanout/.gitignore`, itself included: an adopted hooks.json beside them is committed."""
 
 
 class Place(NamedTuple):
@@ -47,6 +47,11 @@ class Place(NamedTuple):
         Its first line is how the server's mark ends; after it, those settings' `hooks` as they were written.
         """
         return os.path.join(self.folder, "state", "warm")
+
+    @property
+    def was_warm(self) -> str:
+        """What `warm` was, while `restore` takes the calls out: sentinels run the hooks already."""
+        return self.warm + ".was"
 
     @property
     def beside(self) -> str:

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from fanout_hooks import hooks_object, native, settings
-from fanout_hooks.adopt import beside_original, hooks_of, keep_beside, must_be_there, original_in
+from fanout_hooks.adopt import (
+    beside_original,
+    forget_beside,
+    hooks_of,
+    keep_beside,
+    must_be_there,
+    original_in,
+)
 from fanout_hooks.native import Hooks
 from fanout_hooks.place import IGNORED, Place
 
@@ -55,6 +63,8 @@ def perform(plan: Restoration, place: Place) -> str:
             settings.write(plan.beside, plan.beside_text, place.state)
         else:
             settings.remove(plan.beside, place.state)
+    if place.scope == "shared":
+        forget_beside(place)
     settings.remove(plan.hooks, place.state)
     _tidy(place)
     return kept
@@ -91,12 +101,11 @@ def _beside(place: Place) -> tuple[settings.File | None, str]:
 def _tell_sentinels(place: Place, original: str) -> None:
     """Have committed sentinels run their hooks themselves; or, restoring beside them, note the old bytes."""
     committed = place._replace(scope="shared")
-    if beside_original(committed) is None:
-        return
     if place.scope == "shared":
-        os.unlink(place.warm)
+        with suppress(FileNotFoundError):
+            os.replace(place.warm, place.was_warm)
     elif place.settings == committed.beside:
-        with open(committed.warm, encoding="utf-8") as file:
+        with suppress(FileNotFoundError), open(committed.warm, encoding="utf-8") as file:
             keep_beside(committed, file.readline().rstrip("\n"), original)
 
 
@@ -114,6 +123,8 @@ def _tidy(place: Place) -> None:
         if is_ours and not _entries(os.path.join(place.folder, "state")):
             os.unlink(ignore)
     for folder in (os.path.dirname(place.originals), place.folder):
+        if os.path.isdir(folder):
+            settings.sweep(folder)
         if os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)
 

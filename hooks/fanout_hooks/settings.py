@@ -24,13 +24,14 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0
 POLL_S = 0.02
 KEEP_BACKUPS = 20
+TEMPORARY = ".fanout-"
 FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "settings.json"}
 
 
@@ -250,7 +251,8 @@ def replace(target: str, data: bytes, mode: int) -> None:
     folder = os.path.dirname(target)
     try:
         os.makedirs(folder, exist_ok=True)
-        fd, temporary = tempfile.mkstemp(prefix=".fanout-", dir=folder)
+        sweep(folder)
+        fd, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=folder)
     except OSError as error:
         raise Refused(f"{folder} can't be written to: {error.strerror}") from None
     try:
@@ -264,6 +266,24 @@ def replace(target: str, data: bytes, mode: int) -> None:
         os.unlink(temporary)
         raise Refused(f"{target} can't be written: {error.strerror}") from None
     _sync_folder(folder)
+
+
+def sweep(folder: str) -> None:
+    """Remove what a process that was killed in the middle of `replace` has left."""
+    for name in os.listdir(folder):
+        if name.startswith(TEMPORARY) and not _is_running(name[len(TEMPORARY) :].partition("-")[0]):
+            with suppress(OSError):
+                os.unlink(os.path.join(folder, name))
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync_folder(folder: str) -> None:
@@ -288,7 +308,9 @@ def _keep(before: File, state_folder: str) -> str:
     folder = os.path.join(state_folder, "backups")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     own = _name_of(before.target)
-    path = os.path.join(folder, f"{own}.{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}.json")
+    seconds, rest = divmod(time.time_ns(), 10**9)  # of one moment: the names' order decides what is swept
+    when = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
+    path = os.path.join(folder, f"{own}.{when}-{rest:09}.json")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(before.raw or b"")
