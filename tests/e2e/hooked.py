@@ -11,11 +11,16 @@ import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2e.client import Client, write_json
+import pytest
+
+from e2e.client import POLL_S, Client, find_client, write_json
+from fakes.model import Call
 
 FANOUT_HOOKS = Path(sys.executable).with_name("fanout-hooks")
 SERVER = {"command": sys.executable, "args": ["-I", "-m", "fanout_mcp", "serve"]}
@@ -31,6 +36,9 @@ fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 os.write(fd, json.dumps(record).encode() + b"\\n")
 os.close(fd)
 """
+
+HOSTILE_NAME = "pro ject 'of' \"ümlauts\" $HOME"
+"""A project's folder that needs every kind of quoting."""
 
 Json = dict[str, Any]
 
@@ -108,6 +116,14 @@ class Hooked:
         return self.client.home / ".local" / "state" / "fanout" / "hooks"
 
 
+def hostile_client(folder: Path) -> Client:
+    """Return a client as usual, but for a project whose path needs every kind of quoting."""
+    program = find_client()
+    if program is None:
+        pytest.skip("Claude Code is not installed; `make e2e` installs it")
+    return Client.make(program, folder, folder / HOSTILE_NAME)
+
+
 def notes(client: Client) -> Path:
     return client.home / "notes.jsonl"
 
@@ -122,6 +138,26 @@ def python_hook(client: Client, name: str, source: str, **more: Any) -> Json:
 def note_hook(client: Client, **more: Any) -> Json:
     """Return a hook that writes down what it is given."""
     return python_hook(client, "note", NOTE, **more)
+
+
+def bash(command: str) -> Call:
+    return Call("Bash", {"command": command, "description": "x"})
+
+
+def agent(mark: str) -> Call:
+    task = {
+        "description": f"look {mark}",
+        "prompt": f"[[sub:{mark}]] look",
+        "subagent_type": "general-purpose",
+    }
+    return Call("Agent", {**task, "run_in_background": False})
+
+
+def wait_until(is_true: Callable[[], bool], timeout: float = 30) -> None:
+    until = time.monotonic() + timeout
+    while not is_true():
+        assert time.monotonic() < until, "it did not come to pass"
+        time.sleep(POLL_S)
 
 
 _VARYING = [

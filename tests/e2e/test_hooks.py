@@ -4,47 +4,38 @@ from __future__ import annotations
 
 import difflib
 import shutil
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from e2e.client import POLL_S, ROOT, Client, Said, find_client, write_json
-from e2e.hooked import PYTHON, SERVER, Hooked, comparable, group, note_hook, python_hook
-from fakes.model import Call, Request, Text, ToolResult, serving, turns
+from e2e.client import ROOT, Client, Said, write_json
+from e2e.hooked import (
+    PYTHON,
+    SERVER,
+    Hooked,
+    agent,
+    bash,
+    comparable,
+    group,
+    hostile_client,
+    note_hook,
+    python_hook,
+    wait_until,
+)
+from fakes.model import Request, Text, ToolResult, serving, turns
 from fanout_hooks import event as events
 from fanout_hooks import registration
 from fanout_hooks.launch import Launch
 
 pytestmark = pytest.mark.e2e
 
-HOSTILE_NAME = "pro ject 'of' \"ümlauts\" $HOME"
 EVENTS = sorted({*events.FIELDS, *events.COLD_EVENTS})
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    """As usual, but for a project whose path needs every kind of quoting."""
-    program = find_client()
-    if program is None:
-        pytest.skip("Claude Code is not installed; `make e2e` installs it")
-    return Client.make(program, tmp_path, tmp_path / HOSTILE_NAME)
-
-
-def bash(command: str) -> Call:
-    return Call("Bash", {"command": command, "description": "x"})
-
-
-def agent(mark: str) -> Call:
-    task = {
-        "description": f"look {mark}",
-        "prompt": f"[[sub:{mark}]] look",
-        "subagent_type": "general-purpose",
-    }
-    return Call("Agent", {**task, "run_in_background": False})
+    return hostile_client(tmp_path)
 
 
 # --- every event --------------------------------------------------------------------------------------------
@@ -107,14 +98,10 @@ def a_session_with_every_event(client: Client, way: str) -> Hooked:
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Hooked]:
     """The same session three ways; the client runs for real, so all tests look at these."""
-    program = find_client()
-    if program is None:
-        pytest.skip("Claude Code is not installed; `make e2e` installs it")
-    made = {}
-    for way in ("native", "warm", "cold"):
-        folder = tmp_path_factory.mktemp("top")
-        made[way] = a_session_with_every_event(Client.make(program, folder, folder / HOSTILE_NAME), way)
-    return made
+    return {
+        way: a_session_with_every_event(hostile_client(tmp_path_factory.mktemp("top")), way)
+        for way in ("native", "warm", "cold")
+    }
 
 
 @pytest.mark.parametrize("way", ["warm", "cold"])
@@ -204,12 +191,9 @@ def answers_of(client: Client, way: str) -> tuple[list[ToolResult], Said, list[R
 
 
 def test_every_answer_of_a_hook_has_the_effect_that_it_has_natively(tmp_path: Path) -> None:
-    program = find_client()
-    if program is None:
-        pytest.skip("Claude Code is not installed; `make e2e` installs it")
     found, contexts = {}, {}
     for way in ("native", "warm", "cold"):
-        client = Client.make(program, tmp_path / way, tmp_path / way / HOSTILE_NAME)
+        client = hostile_client(tmp_path / way)
         results, said, requests, hooked = answers_of(client, way)
         assert len(results) == len(COMMANDS)
         found[way] = {
@@ -287,85 +271,6 @@ def test_in_a_running_terminal_session_adopted_hooks_take_over_and_answer(client
     assert [later[phase] for phase in waited] == ["warm"] * 4
     assert Counter(hooked.events())["PreToolUse"] == 5
     assert {"PreCompact", "PostCompact", "ConfigChange"} <= set(hooked.events())
-
-
-def wait_until(is_true: Callable[[], bool], timeout: float = 30) -> None:
-    until = time.monotonic() + timeout
-    while not is_true():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(POLL_S)
-
-
-# --- servers that fail --------------------------------------------------------------------------------------
-
-DENY = """
-import sys
-if "deny" in sys.stdin.read():
-    sys.stderr.write("the guard says no")
-    sys.exit(2)
-"""
-KILL = """
-import json, os, pathlib, signal, sys
-if "kill" in json.load(sys.stdin)["tool_input"].get("command", ""):
-    (mark,) = pathlib.Path(os.environ["HOME"], ".local/state/fanout/hooks/alive").glob("server-*.sock")
-    os.kill(int(mark.read_text()), signal.SIGKILL)
-"""
-SLOW_SERVER = {"command": "sh", "args": ["-c", 'sleep 2; exec "$0" "$@"']}
-
-
-def guarded(client: Client, *, is_killed: bool = False) -> dict[str, list[dict[str, Any]]]:
-    guard = python_hook(client, "guard", DENY, onFailure="block", timeout=20)
-    kill = [python_hook(client, "kill", KILL)] if is_killed else []
-    note = note_hook(client)
-    return {"PreToolUse": [group(guard, *kill, note, matcher="Bash")], "Stop": [group(note)]}
-
-
-def denied(results: list[ToolResult]) -> list[bool]:
-    return [result.is_error and "the guard says no" in result.text for result in results]
-
-
-@pytest.mark.parametrize("trouble", ["absent", "not approved", "broken", "still connecting"])
-def test_without_a_server_that_answers_nothing_is_lost_and_nothing_runs_twice(
-    client: Client, trouble: str
-) -> None:
-    hooked = Hooked.make(client, guarded(client), "none")
-    if trouble == "not approved":
-        hooked.register_server(is_approved=False)
-    elif trouble == "broken":
-        hooked.register_server({"command": "false"})
-    elif trouble == "still connecting":
-        server = [*SLOW_SERVER["args"], *_server_line()]
-        hooked.register_server({"command": SLOW_SERVER["command"], "args": server})
-    hooked.adopt("--warm")
-    with serving(turns([[bash("echo deny 1")], [bash("echo plain")], [bash("echo deny 2")]])) as model:
-        client.say(model, "please do")
-        results = model.last.tool_results
-    assert denied(results) == [True, False, True]
-    assert hooked.events() == ["PreToolUse", "PreToolUse", "PreToolUse", "Stop"]
-
-
-def _server_line() -> list[str]:
-    return [str(SERVER["command"]), *map(str, SERVER["args"])]
-
-
-def test_a_server_killed_in_mid_event_costs_that_events_observers_at_most(client: Client) -> None:
-    hooked = Hooked.make(client, guarded(client, is_killed=True))
-    commands = ["echo plain", "echo kill", "echo kill and deny", "echo deny", "echo plain again"]
-    with serving(turns([[bash(command)] for command in commands])) as model:
-        client.say(model, "please do")
-        results = model.last.tool_results
-    assert denied(results) == [False, False, True, True, False]
-    ran = [
-        record["event"]["tool_input"]["command"]
-        for record in hooked.seen()
-        if "tool_input" in record["event"]
-    ]
-    assert [command for command in ran if "kill" not in command] == [
-        "echo plain",
-        "echo deny",
-        "echo plain again",
-    ]
-    assert len(ran) == len(set(ran))
 
 
 # --- many at once -------------------------------------------------------------------------------------------
