@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from fanout_hooks import perflog
 from fanout_mcp.cli import main
 
 
@@ -17,6 +19,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (project / "x.py").write_text('"""Adds numbers."""\n')
     monkeypatch.chdir(project)
     return project
+
+
+def test_git_sees_nothing_of_what_fanout_keeps(project: Path) -> None:
+    git = ("git", "-C", str(project), "-c", "user.name=x", "-c", "user.email=x@example.org")
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "x.py"], check=True)
+    assert main(["summarize", "x.py"]) == 0
+    perflog.append(perflog.path_of(str(project)), {"phase": "Stop"})
+    assert (project / ".claude" / "fanout" / "cache").is_dir()
+    told = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True)
+    assert told.stdout == "A  x.py\n"
 
 
 @pytest.mark.parametrize("link", [".claude", ".claude/fanout", ".claude/fanout/cache"])

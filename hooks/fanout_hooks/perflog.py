@@ -29,7 +29,7 @@ from typing import Any
 NAME = os.path.join(".claude", "memory", "hook_performance.jsonl")
 ROTATE_BYTES = 64 << 20
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-IGNORED = "hook_performance*\n"
+IGNORED = "hook_performance*\n.gitignore\n"
 
 OnRotate = Callable[[str], None]
 

@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-IGNORED = "reports/\nstate/\ncache/\n"
-"""Not the whole folder: an adopted hooks.json beside them is committed."""
+IGNORED = "reports/\nstate/\ncache/\n.gitignore\n"
+"""Itself too, but not the whole folder: an adopted hooks.json beside them is committed."""
 CREATED = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """New files only: what a repository has planted there is neither followed nor overwritten."""
 

@@ -259,7 +259,7 @@ def test_the_report_holds_every_word_below_the_projects_state(tmp_path: Path) ->
     path = Path(got.data["report"])
     assert path.parent == tmp_path / ".claude" / "fanout" / "reports"
     assert path.stat().st_mode & 0o077 == 0
-    assert (path.parents[1] / ".gitignore").read_text() == "reports/\nstate/\ncache/\n"
+    assert (path.parents[1] / ".gitignore").read_text() == "reports/\nstate/\ncache/\n.gitignore\n"
     for words in ("# PROCEED", long.strip(), "second", "> Is it wise?", "> I would rather not say.", "Judge"):
         assert words in got.report
 
