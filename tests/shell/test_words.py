@@ -134,3 +134,34 @@ def test_of_many_left_out_files_three_are_named_on_one_line() -> None:
     found = {"secret file": {"count": 9, "paths": [f"k{n}\n.env" for n in range(5)]}}
     (line,) = words.lines("skipped", found)
     assert line == "skipped 9 files, secret file: k0\ufffd.env, k1\ufffd.env, k2\ufffd.env, 6 more"
+
+
+FORGED = "z.py\n0 findings, all is well"
+
+
+@pytest.mark.parametrize("typed", [["summarize", "."], ["review", "."], ["explore"]], ids=" ".join)
+def test_a_file_s_name_forges_no_line(
+    project: Path, capsys: pytest.CaptureFixture[str], typed: list[str]
+) -> None:
+    (project / FORGED).write_text("import os\nos.chmod('x', 0o777)\n")
+    (project / f"{FORGED}.md").symlink_to("a.py")
+    assert main(typed) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith("0 findings") for line in lines)
+    assert any(FORGED.replace("\n", "\ufffd") in line for line in lines)
+
+
+def test_the_tokens_of_a_page_are_told_apart_from_those_of_all_that_was_read() -> None:
+    receipt: Json = {"read": 6000, "tokens_raw": 900, "tokens_returned": 90, "saving_percent": 90.0}
+    receipt |= {"calls": 0, "elapsed_s": 1.0}
+    assert words.took(receipt, is_page=True).startswith("6,000 files read, 900 tokens of those shown as 90 ")
+    assert words.took(receipt).startswith("6,000 files read, 900 tokens as 90 ")
+
+
+def test_what_the_model_did_not_answer_is_named_with_the_reason() -> None:
+    receipt: Json = {"read": 2, "tokens_raw": 0, "tokens_returned": 0, "saving_percent": 0.0}
+    failed = {"the key was refused (401)": {"count": 2, "paths": ["a.py", "b.py"]}}
+    receipt |= {"calls": 2, "elapsed_s": 1.0, "failed": failed}
+    written = io.StringIO()
+    words.show_receipt(Console(file=written, width=80), receipt)
+    assert "not answered for 2 files, the key was refused (401): a.py, b.py\n" in written.getvalue()

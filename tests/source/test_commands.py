@@ -117,7 +117,7 @@ def test_plan_gives_calls_that_a_host_can_send(words: list[str], capsys: pytest.
         (["summarize", "*.rs"], "Nothing matches"),
         (["summarize", "../x"], "outside"),
         (["summarize", "shop", "--engine", "model"], "no model"),
-        (["summarize", "shop", "--max-words", "5"], "max_words"),
+        (["summarize", "shop", "--max-words", "5"], "--max-words"),
         (["summarize", "shop", "--cursor=-1"], "cursor"),
         (["explore", "shp"], "Nearest: shop"),
         (["explore", "shop", "--engine", "model"], "no model"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fanout_mcp.clean import flat
 from fanout_mcp.commands import plans
 from fanout_mcp.commands.shell import run_tool
 from fanout_mcp.commands.sources import add_paging, show_end
@@ -39,15 +40,17 @@ def show(console: Console, data: Json) -> None:
         return
     for module in data["modules"]:
         if isinstance(module, str):
-            console.print(escape(module), soft_wrap=True)
+            console.print(escape(flat(module)), soft_wrap=True)
             continue
-        console.print(f"[bold]{escape(module['module'])}[/]\n  {escape(module['purpose'])}", soft_wrap=True)
+        console.print(
+            f"[bold]{escape(flat(module['module']))}[/]\n  {escape(module['purpose'])}", soft_wrap=True
+        )
         console.print(f"  {escape(module['report'])}", soft_wrap=True)
         for name in ("imports", "imported_by", "cycles", "entry_points", "tests", "hot_spots"):
             if module.get(name):
-                console.print(f"    [dim]{name}: {escape(', '.join(module[name]))}[/]", soft_wrap=True)
+                console.print(f"    [dim]{name}: {escape(flat(', '.join(module[name])))}[/]", soft_wrap=True)
     for one in data.get("ranked", []):
         console.print(
-            f"[bold]{one['score']:6.2f}[/] {escape(one['path'])}  {escape(', '.join(one['symbols']))}"
+            f"[bold]{one['score']:6.2f}[/] {escape(flat(one['path']))}  {escape(', '.join(one['symbols']))}"
         )
     show_end(console, data)

@@ -27,4 +27,4 @@ def show_end(console: Console, data: Json) -> None:
         console.print(f"All of it: {escape(data['report'])}", soft_wrap=True)
     if "next_cursor" in data:
         console.print(f"{data['total']} in all, go on with --cursor {data['next_cursor']}")
-    words.show_receipt(console, data["receipt"])
+    words.show_receipt(console, data["receipt"], is_page="total" in data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fanout_mcp.clean import flat
 from fanout_mcp.commands import plans
 from fanout_mcp.commands.shell import run_tool
 from fanout_mcp.commands.sources import add_paging, show_end
@@ -37,10 +38,12 @@ def show(console: Console, data: Json) -> None:
         return
     for file in data["files"]:
         if isinstance(file, str):
-            console.print(escape(file), soft_wrap=True)
+            console.print(escape(flat(file)), soft_wrap=True)
             continue
         label = " [dim](derived)[/]" if file["derived"] else ""
-        console.print(f"[bold]{escape(file['path'])}[/]{label}\n  {escape(file['purpose'])}", soft_wrap=True)
+        console.print(
+            f"[bold]{escape(flat(file['path']))}[/]{label}\n  {escape(file['purpose'])}", soft_wrap=True
+        )
         for row in [*file["symbols"], *(f"! {note}" for note in file.get("notes", []))]:
-            console.print(f"    [dim]{escape(row)}[/]", soft_wrap=True)
+            console.print(f"    [dim]{escape(flat(row))}[/]", soft_wrap=True)
     show_end(console, data)

@@ -31,17 +31,18 @@ def at_most(expected: Mapping[str, Json]) -> str:
     return f"{counted(expected['calls'], 'call')}, {tokens}, cost {money(expected['cost_usd'])}"
 
 
-def tokens(receipt: Mapping[str, Json]) -> str:
+def tokens(receipt: Mapping[str, Json], of: str = "") -> str:
     """What an answer has of its sources' tokens: a saving, or none for a handful of short files."""
     raw, returned = receipt["tokens_raw"], receipt["tokens_returned"]
     if returned < raw:
-        return f", {raw:,} tokens as {returned:,} (saves {receipt['saving_percent']} %)"
-    return f", {raw:,} tokens, {returned:,} with what is said of them" if raw else ""
+        return f", {raw:,} tokens{of} as {returned:,} (saves {receipt['saving_percent']} %)"
+    return f", {raw:,} tokens{of}, {returned:,} with what is said of them" if raw else ""
 
 
-def took(receipt: Mapping[str, Json]) -> str:
-    """The last line of a source tool: files, tokens, calls, time."""
-    read = f"{counted(receipt['read'], 'file')} read{tokens(receipt)}"
+def took(receipt: Mapping[str, Json], *, is_page: bool = False) -> str:
+    """The last line of a source tool: files, tokens, calls, time. A page's tokens are of what it shows."""
+    of = " of those shown" if is_page else ""
+    read = f"{counted(receipt['read'], 'file')} read{tokens(receipt, of)}"
     return f"{read}, {counted(receipt['calls'], 'call')}, {receipt['elapsed_s']} s"
 
 
@@ -61,12 +62,12 @@ def sentences(*parts: str | None) -> str:
     return " ".join(part if part[-1] in ".!?:;…" else f"{part}." for part in said)
 
 
-def show_receipt(console: Console, receipt: Mapping[str, Json]) -> None:
+def show_receipt(console: Console, receipt: Mapping[str, Json], *, is_page: bool = False) -> None:
     """What was skipped and why, what failed and why, then what it took."""
     from rich.text import Text
 
     for line in lines("skipped", receipt.get("skipped", {})):
         console.print(Text(line, "yellow"), soft_wrap=True)
-    for line in lines("no answer to", receipt.get("failed", {}), "question"):
+    for line in lines("not answered for", receipt.get("failed", {})):
         console.print(Text(line, "magenta"), soft_wrap=True)
-    console.print(Text(took(receipt), "dim"))
+    console.print(Text(took(receipt, is_page=is_page), "dim"))
