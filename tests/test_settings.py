@@ -88,3 +88,29 @@ def test_a_slip_in_the_file_is_named_and_never_believed(tmp_path: Path, line: st
 def test_every_key_of_the_file_stands_in_the_docs() -> None:
     page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text()
     assert [key for key in settings.KEYS if f"`{key}`" not in page and f"`[{key}." not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("made", "at", "top"),
+    [
+        pytest.param("home/p/.git", "home/p/src/a", "home/p", id="a repository's top"),
+        pytest.param("home/p/.git home/p/sub/.claude", "home/p/sub/a", "home/p/sub", id="nearest .claude"),
+        pytest.param("home/p/.claude", "home/p", "home/p", id="here"),
+        pytest.param("home/.claude", "home/p", None, id="the user's own .claude makes no project"),
+        pytest.param("shared/.claude", "shared/p", None, id="nor does a folder that everybody writes to"),
+        pytest.param("", "home/p", None, id="none"),
+    ],
+)
+def test_what_is_kept_lies_in_the_project_that_a_folder_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, at: str, top: str | None
+) -> None:
+    for name in [*made.split(), at]:
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    if (tmp_path / "shared").is_dir():
+        (tmp_path / "shared").chmod(0o1777)
+    monkeypatch.chdir(tmp_path / at)
+    got = settings.read({"HOME": str(tmp_path / "home")})
+    assert got.root == tmp_path / at
+    assert got.state == tmp_path / (top or at) / ".claude" / "fanout"
+    told = settings.read({"HOME": str(tmp_path / "home"), "CLAUDE_PROJECT_DIR": str(tmp_path / at)})
+    assert told.state == tmp_path / at / ".claude" / "fanout"

@@ -32,6 +32,18 @@ def test_git_sees_nothing_of_what_fanout_keeps(project: Path) -> None:
     assert told.stdout == "A  x.py\n"
 
 
+def test_a_folder_inside_a_project_gets_no_state_of_its_own(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / ".git").mkdir()
+    (project / "sub").mkdir()
+    (project / "sub" / "y.py").write_text('"""Takes away."""\n')
+    monkeypatch.chdir(project / "sub")
+    assert main(["summarize", "y.py"]) == 0
+    assert (project / ".claude" / "fanout" / "cache").is_dir()
+    assert [path.name for path in (project / "sub").iterdir()] == ["y.py"]
+
+
 @pytest.mark.parametrize("link", [".claude", ".claude/fanout", ".claude/fanout/cache"])
 def test_nothing_is_written_through_a_planted_link(project: Path, tmp_path: Path, link: str) -> None:
     outside = tmp_path / "outside"

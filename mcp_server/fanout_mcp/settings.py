@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Settings:
     """What the user decided. Build it with `read`, or by hand in tests."""
 
     root: Path
-    """The project that is worked on: files are read below it, reports written to its .claude/fanout/."""
+    """Files are read below it, and named relative to it."""
     config_dir: Path
     """The user's own folder: config.toml, personas/*.md, presets.toml."""
     backend: BackendName = "auto"
@@ -62,12 +63,19 @@ class Settings:
     hedge: bool = False
     """Send a late call twice (engine/hedge.py): shorter waits for up to 2 % more calls."""
     state_dir: Path | None = None
-    """Overrides `<root>/.claude/fanout`."""
+    """Overrides `<project>/.claude/fanout`."""
+    top: Path | None = None
+    """The project's own folder, where `root` is one inside of it."""
+
+    @property
+    def project(self) -> Path:
+        """The folder whose .claude/ counts: settings, hooks, their log, and what we keep."""
+        return self.top or self.root
 
     @property
     def state(self) -> Path:
         """Where reports, state and cache of this project live."""
-        return self.state_dir or self.root / ".claude" / "fanout"
+        return self.state_dir or self.project / ".claude" / "fanout"
 
 
 def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
@@ -76,8 +84,11 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
     config_dir = _config_dir(env)
     table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
     base_url, key = _endpoint(env, table)
+    told = root or (Path(env["CLAUDE_PROJECT_DIR"]) if env.get("CLAUDE_PROJECT_DIR") else None)
+    root = (told or Path.cwd()).resolve()
     return Settings(
-        root=(root or Path(env.get("CLAUDE_PROJECT_DIR") or Path.cwd())).resolve(),
+        root=root,
+        top=None if told else _top(root, _home(env)),
         config_dir=config_dir,
         backend=_backend(env, table),
         base_url=base_url,
@@ -92,10 +103,33 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
     )
 
 
+def _home(env: Mapping[str, str]) -> Path:
+    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+
+
 def _config_dir(env: Mapping[str, str]) -> Path:
     base = env.get("XDG_CONFIG_HOME")
-    home = Path(env["HOME"]) if env.get("HOME") else Path.home()
-    return (Path(base) if base else home / ".config") / "fanout"
+    return (Path(base) if base else _home(env) / ".config") / "fanout"
+
+
+def _top(folder: Path, home: Path) -> Path | None:
+    """Return the nearest folder upwards that is a project: it has a .claude, or is a repository's top.
+
+    Home is none (its .claude is the user's), nor is a folder that everybody may write to, such as /tmp.
+    """
+    for at in (folder, *folder.parents):
+        if at == home.resolve() or at.stat().st_mode & stat.S_IWOTH:
+            return None
+        if any(_is_own(at / name) for name in (".claude", ".git")):
+            return at
+    return None
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.getuid()
+    except OSError:
+        return False
 
 
 def _read_table(path: Path) -> Mapping[str, object]:

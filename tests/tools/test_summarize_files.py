@@ -270,7 +270,10 @@ async def test_a_long_plan_goes_on_at_its_cursor(root: Path, workers: Workers) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"paths": ["src/acount.py"]}, r"There is no 'src/acount.py'.*Nearest: src/account.py"),
+        (
+            {"paths": ["src/acount.py"]},
+            r"There is no 'src/acount.py' below /.*/project\. Nearest: src/account.py",
+        ),
         ({"paths": ["*.rb"]}, "Nothing matches"),
         ({"paths": ["../outside.py"]}, "outside"),
         ({"paths": ["/etc/passwd"]}, "outside"),

@@ -24,11 +24,13 @@ from fanout_hooks.audit import Observation
 from fanout_hooks.audit_hooks import Found
 from fanout_mcp import settings
 from fanout_mcp.clean import printable
+from fanout_mcp.commands.shell import put
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.status import OK
 
 if TYPE_CHECKING:
-    from rich.table import Table  # for its name alone: rich starts slowly
+    from rich.console import Console  # for their names alone: rich starts slowly
+    from rich.table import Table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.last < 1:
         raise InvalidInput("--last must be a whole number from 1 on.")
-    root = str(settings.read().root)
+    root = str(settings.read().project)
     hooks, problems = audit_hooks.find(root, dict(os.environ))
     if problems:
         raise InvalidInput(problems[0])
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(audit.to_json(found) + "\n")
     else:
-        _show(found, with_transcripts=args.transcripts is not None)
+        put(lambda console: _show(console, found, with_transcripts=args.transcripts is not None))
     return OK
 
 
@@ -85,11 +87,9 @@ def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -
     yield from audit_slow.of_transcripts(read, hooks)
 
 
-def _show(found: list[Observation], *, with_transcripts: bool) -> None:
-    from rich.console import Console
+def _show(console: Console, found: list[Observation], *, with_transcripts: bool) -> None:
     from rich.markup import escape
 
-    console = Console(highlight=False)
     for kind in dict.fromkeys(one.kind for one in found):
         own = [one for one in found if one.kind == kind]
         total = sum(one.seconds for one in own)

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     console, had = Console(highlight=False), settings.read()
-    project = project_of(had.root)
+    project = project_of(had.project)
     where, wanted = places(args.scope, project), choices(args, had)
     if plugin := plugin_in(project):
         console.print(f"The plugin {plugin} is on and brings server, skill and hooks.")

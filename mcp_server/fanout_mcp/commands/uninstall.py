@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     console, had = Console(highlight=False), settings.read()
-    where, kept = places(args.scope, project_of(had.root)), record.read(had.config_dir)
+    where, kept = places(args.scope, project_of(had.project)), record.read(had.config_dir)
     if where.name not in kept.scopes:
         there = f" There is: {', '.join(kept.scopes)}." if kept.scopes else ""
         console.print(f"Nothing of fanout is installed for scope {args.scope}.{there}")

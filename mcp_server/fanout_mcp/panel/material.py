@@ -39,7 +39,9 @@ def gather(root: Path, files: Sequence[str]) -> Material:
     for name in dict.fromkeys(_relative(root, file) for file in files):
         source = read(root, name, at_most=MOST_BYTES)
         if isinstance(source, Skipped):
-            raise InvalidInput(f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name)}")
+            raise InvalidInput(
+                f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name, source.reason)}"
+            )
         text, found = redact(source.text)
         redacted += found
         names.append(name)
@@ -53,10 +55,10 @@ def gather(root: Path, files: Sequence[str]) -> Material:
     return Material(material, tuple(names), redacted)
 
 
-def _advice(root: Path, name: str) -> str:
-    """What to do about a file that is none of the project's; of one that is, the reason says all."""
+def _advice(root: Path, name: str, reason: str) -> str:
+    """Which root is meant, where that may be the matter."""
     is_inside = Path(os.path.normpath(root / name)).is_relative_to(root)
-    return "" if is_inside else f" Files must lie below {root}."
+    return "" if is_inside and reason != "not there" else f" Files must lie below {root}."
 
 
 def _relative(root: Path, file: str) -> str:

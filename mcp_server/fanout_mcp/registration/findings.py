@@ -43,7 +43,7 @@ class Finding(NamedTuple):
 
 def look(had: Settings | None, error: str = "") -> list[Finding]:
     """Look at everything. `had` is None where the settings can't be read, and `error` says why."""
-    root = had.root if had is not None else Path.cwd()
+    root = had.project if had is not None else Path.cwd()
     return [
         *(_backend(had) if had is not None else [Finding("settings", "bad", error)]),
         Finding("python", "good", f"{platform.python_version()}, {sys.executable}"),

@@ -21,6 +21,7 @@ from fanout_mcp.registration.additions import Keys
 Scope = Literal["user", "local", "project"]
 SCOPES: Final[tuple[Scope, ...]] = ("user", "local", "project")
 SERVER: Final = "fanout"
+GIT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,14 @@ def places(scope: Scope, project: Path, env: Mapping[str, str] | None = None) ->
 
 def project_of(folder: Path) -> Path:
     """Return the project a folder is in, as Claude Code tells projects apart: by its git repository."""
-    found = subprocess.run(
-        ["git", "-C", str(folder), "rev-parse", "--show-toplevel"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--show-toplevel"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=GIT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return folder
     return Path(found.stdout.strip()) if found.returncode == 0 and found.stdout.strip() else folder

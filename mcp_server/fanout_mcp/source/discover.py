@@ -126,8 +126,8 @@ def _matching(root: Path, pattern: str, every: list[str]) -> Iterator[tuple[str,
         if found:
             yield from ((name, False) for name in found)
             return
-        raise InvalidInput(f"Nothing matches {pattern[:120]!r}.{_hint(path, every)}")
-    raise InvalidInput(f"There is no {pattern[:120]!r}.{_hint(path, every)}")
+        raise InvalidInput(f"Nothing matches {pattern[:120]!r} below {root}.{_hint(path, every)}")
+    raise InvalidInput(f"There is no {pattern[:120]!r} below {root}.{_hint(path, every)}")
 
 
 def _hint(path: str, every: list[str]) -> str:
