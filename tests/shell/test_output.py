@@ -127,3 +127,20 @@ def test_on_a_terminal_progress_is_erased_and_never_grows(project: Path) -> None
     assert shown.count(b"\n") < MANY / 2
     assert f"/{MANY}".encode() in shown
     assert shown.rstrip().endswith((b"\x1b[2K", b"\x1b[?25h"))
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["audit"], ["review", "src"], ["oracle", "Is it?"]], ids=str)
+def test_no_command_pads_its_lines_in_a_pipe(project: Path, words: list[str]) -> None:
+    done = subprocess.run(
+        command(*words),
+        cwd=project,
+        env=environment(project),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    assert lines
+    assert lines == [line.rstrip() for line in lines]

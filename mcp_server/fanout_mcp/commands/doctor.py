@@ -7,7 +7,7 @@ import json
 import sys
 
 from fanout_mcp import settings
-from fanout_mcp.commands.shell import run_async
+from fanout_mcp.commands.shell import put, run_async
 from fanout_mcp.errors import BackendError, SettingsError
 from fanout_mcp.registration.findings import Finding, look
 from fanout_mcp.status import FINDINGS, OK
@@ -71,7 +71,6 @@ def check(had: settings.Settings) -> Finding:
 
 
 def show(found: list[Finding]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -80,4 +79,4 @@ def show(found: list[Finding]) -> None:
         colour, mark = MARKS[one.state]
         advice = Text(f"\n{one.do}", style="dim") if one.do else Text()
         table.add_row(Text(mark, style=colour), Text(one.what, style="bold"), Text(one.told) + advice)
-    Console(highlight=False).print(table)
+    put(lambda console: console.print(table))
