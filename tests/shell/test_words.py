@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fanout_mcp.cli import main
-from fanout_mcp.commands import council, oracle, words
+from fanout_mcp.commands import council, oracle, review, words
 from fanout_mcp.types import Json
 
 
@@ -58,6 +58,14 @@ def test_a_plan_keeps_to_eighty_columns_an_agent_a_line() -> None:
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("Agent: Judge on the question  Weigh it. Weigh it.") for line in lines) == 4
     assert ("message 1" in lines, "message 2" in lines) == (True, True)
+
+
+def test_a_plan_that_goes_on_says_where() -> None:
+    call = {"description": "Review 5 files", "prompt": "Read."}
+    receipt = {"skipped": {"symlink": {"count": 1, "paths": ["link.py"]}}}
+    shown = drawn(review.show, {"plan": [[call]], "how": "Send them.", "cursor": 7, "receipt": receipt})
+    assert "go on with --cursor 7." in shown
+    assert "skipped 1 file, symlink: link.py" in shown
 
 
 DRY: Json = {

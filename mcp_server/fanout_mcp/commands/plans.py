@@ -34,6 +34,9 @@ def show(console: Console, data: Json) -> None:
             task = " ".join(call["prompt"].split())[:MOST_OF_A_PROMPT]
             table.add_row(Text(f"Agent: {flat(call['description'])}", "bold"), Text(task))
     console.print(table)
+    following = data.get("next_cursor", data.get("cursor"))
+    if following is not None:
+        console.print(Text(f"These are not all: go on with --cursor {following}."))
     console.print(Text("The prompts are whole in the JSON (--json).", "dim"))
 
 

@@ -85,17 +85,20 @@ def run(args: argparse.Namespace) -> int:
 def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
-    skipped = data["receipt"]["skipped"]
     if "plan" in data:
         plans.show(console, data)
     for item in data.get("findings", []):
         _show_finding(console, item)
-    for line in [*_lost(data), *words.lines("skipped", skipped)]:
+    for line in [*_lost(data), *words.lines("skipped", data["receipt"]["skipped"])]:
         console.print(Text(line, "yellow"), soft_wrap=True)
-    if "findings" in data:
-        console.print(Text(_found(data), "bold"))
-        console.print(Text(data.get("note", ""), "dim"), end="\n" if data.get("note") else "")
-        console.print(Text(words.took(data["receipt"]), "dim"))
+    if "plan" in data:
+        return
+    looked = _looked(data)
+    if looked:
+        console.print(Text(looked, "bold"))
+    if data.get("note"):
+        console.print(Text(data["note"], "dim" if looked else "bold"))
+    console.print(Text(words.took(data["receipt"]), "dim"))
     for line in _further(data):
         console.print(Text(line), soft_wrap=True)
 
@@ -117,13 +120,13 @@ def _show_finding(console: Console, item: Json) -> None:
             console.print(Padding(Text(text, style), (0, 0, 0, 4)))
 
 
-def _found(data: Json) -> str:
-    """How many findings in how many files that somebody looked at; never "nothing" where nobody did."""
+def _looked(data: Json) -> str:
+    """How many findings in how many files that somebody looked at; empty where nobody did."""
     read = data["receipt"]["read"]
     looked = read - data.get("not_analysed", {}).get("count", 0)
     found = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items())
     if looked <= 0 and not found:
-        return "Nothing was reviewed."
+        return ""
     of = words.counted(looked, "file") if looked == read else f"{looked:,} of {read:,} files"
     return f"{found or 'Nothing found'} in {of}."
 
