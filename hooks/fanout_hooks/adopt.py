@@ -65,6 +65,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
     held = native.with_new(held, taken)
     parsed = _parsed(held, place)
+    held = native.with_guards_named(held, [hook.name for hook in parsed])
     to = Registration(place.scope, None if place.scope == "shared" else launch.Launch.own(), server)
     made = entries.adopted(parsed, to)
     own = entries.sentinels_only(made) if place.beside else made

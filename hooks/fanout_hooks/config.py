@@ -308,6 +308,17 @@ def is_match(matcher: str, value: str) -> bool:
     return any(pattern.search(one) for one in values)
 
 
+class NoSuchGuard(LookupError):
+    """The entry of a guard leads to none: it can't be run, so it denies."""
+
+
+def must_have(config: Config, event: dict[str, Any], name: str) -> None:
+    """Raise NoSuchGuard when an event has no hook of this name, whatever it matches."""
+    if not any(hook.name == name and hook.event == event.get("hook_event_name") for hook in config.hooks):
+        why = "; ".join(config.problems) or "hooks.json has none of that name"
+        raise NoSuchGuard(f"the guard {name!r} can't run: {why}. `fanout-hooks check` tells more")
+
+
 def choose(config: Config, event: dict[str, Any], only: str = "") -> list[Hook]:
     """Return the hooks of an event in order; identical ones once, guards only where they are asked for."""
     name = str(event.get("hook_event_name", ""))

@@ -87,6 +87,8 @@ async def handle(house: House, request: Request) -> Handled:
     began = time.perf_counter()
     project = project_of(request)
     found = house.config(request.scopes, project, request.env)
+    if request.only:
+        config.must_have(found, request.event, request.only)
     hooks = config.choose(found, request.event, request.only)
     notes = house.news(found.problems)
     gate = house.loop.spawn(house.gate(request.event, request.env, request.gate)) if request.gate else None

@@ -6,7 +6,7 @@ Pure: `hooks` objects in, `hooks` objects out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks import config, entries, hooks_object
@@ -131,6 +131,24 @@ def _as_guards(hooks: Hooks) -> Hooks:
                 **group,
                 "hooks": [
                     {**entry, "guard": True} if entry.get("onFailure") == "block" else entry
+                    for entry in group["hooks"]
+                ],
+            }
+            for group in groups
+        ]
+        for event, groups in hooks.items()
+    }
+
+
+def with_guards_named(hooks: Hooks, called: Sequence[str]) -> Hooks:
+    """Return `hooks` with each guard's name written out: its entry asks for it, and originals.py by it."""
+    name_of = {id(entry): name for (_, _, entry), name in zip(hooks_object.each(hooks), called, strict=True)}
+    return {
+        event: [
+            {
+                **group,
+                "hooks": [
+                    {**entry, "name": name_of[id(entry)]} if entry.get("guard") else entry
                     for entry in group["hooks"]
                 ],
             }

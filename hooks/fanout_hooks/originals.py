@@ -47,7 +47,11 @@ def main(words: list[str]) -> int:
     event = json.loads(raw.decode("utf-8", "replace"))
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), words[0])
     with open(path, encoding="utf-8") as file:
-        hooks = chosen(json.load(file), event, words[1] if len(words) > 1 else "")
+        config = json.load(file)
+    only = words[1] if len(words) > 1 else ""
+    if only and not is_there(config, event, only):
+        raise ValueError(path + " has no guard " + only)
+    hooks = chosen(config, event, only)
     results: list[tuple[int, str, str]] = [(0, "", "")] * len(hooks)
 
     def run(at: int) -> None:
@@ -63,6 +67,11 @@ def main(words: list[str]) -> int:
     sys.stdout.write(out)
     sys.stderr.write(err)
     return code
+
+
+def is_there(config: dict[str, Any], event: dict[str, Any], name: str) -> bool:
+    groups = config["hooks"].get(event["hook_event_name"], [])
+    return any(hook.get("name") == name for group in groups for hook in group["hooks"])
 
 
 def chosen(config: dict[str, Any], event: dict[str, Any], only: str) -> list[dict[str, Any]]:

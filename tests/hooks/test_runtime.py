@@ -253,6 +253,26 @@ def test_bad_stdin_lets_the_event_go_on_and_makes_a_guard_deny(tmp_path: Path, s
         assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("content", [None, "{,}", "[]", '{"hooks": {}}', '{"hooks": {"Stop": []}}'])
+def test_a_guard_whose_hooks_json_is_gone_or_broken_denies_and_says_why(
+    tmp_path: Path, content: str | None
+) -> None:
+    stage = Stage(tmp_path)
+    folder = stage.project / ".claude" / "fanout"
+    folder.mkdir(parents=True, exist_ok=True)
+    if content is not None:
+        (folder / "hooks.local.json").write_text(content)
+    done = subprocess.run(
+        [*COLD, "--scopes", "local", "--only", "guard"],
+        input=event.to_stdin(stage.here(pre_tool_use())),
+        env=stage.env,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"the guard 'guard' can't run" in done.stderr
+
+
 def test_the_cold_path_answers_from_a_deleted_folder_beside_hostile_modules(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     (stage.project / "json.py").write_text("raise SystemExit('hostile')")

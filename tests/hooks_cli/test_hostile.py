@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fanout_hooks import cli, config, hooks_object, launch, native
-from hooks_cli.desk import Desk
+from hooks_cli.desk import Desk, command, group, sh
 
 WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 TEXT = """{
@@ -229,3 +229,19 @@ def test_a_mistake_in_hooks_json_is_named_and_no_way_leads_to_a_loss(desk: Desk,
     path.write_bytes(good)  # from the copies that are kept, or the editor's own
     assert desk.run("restore", "--yes").status == 0
     assert desk.path("local").read_bytes() == before
+
+
+@pytest.mark.parametrize("state", ["as adopted", "no such guard"])
+def test_where_fanout_is_gone_each_guard_that_was_adopted_still_denies(desk: Desk, state: str) -> None:
+    guards = [command(f"echo {word} >&2; exit 2", onFailure="block") for word in ("one", "two")]
+    desk.write("shared", {"hooks": {"PreToolUse": [group(*guards)]}})
+    desk.run("adopt", "--yes", "--shared")
+    if state == "no such guard":
+        desk.hold("shared", desk.held("shared") | {"hooks": {}})
+    lines = [entry["command"] for _, _, entry in hooks_object.each(desk.settings("shared")["hooks"])]
+    env = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "CLAUDE_PROJECT_DIR": str(desk.project)}
+    event = json.dumps({"hook_event_name": "PreToolUse", "tool_name": "Bash"})
+    done = [sh(line, env, event) for line in lines]
+    assert [one.returncode for one in done] == [2, 2]
+    if state == "as adopted":
+        assert [one.stderr.strip() for one in done] == ["one", "two"]
