@@ -243,3 +243,15 @@ def test_a_file_swapped_for_a_link_while_it_is_read_never_leaks(tmp_path: Path) 
     reasons = {result.reason for result in results if not isinstance(result, Source)}
     assert texts <= {CODE}
     assert reasons <= {"symlink"}
+
+
+@pytest.mark.parametrize("by", ["git", "walk"])
+def test_what_fanout_keeps_is_neither_a_source_nor_a_skipped_file(tmp_path: Path, by: str) -> None:
+    kept = tmp_path / ".claude" / "fanout"
+    kept.mkdir(parents=True)
+    (kept / ".gitignore").write_text("reports/\n")
+    (tmp_path / "x.py").write_text("x = 1\n")
+    if by == "git":
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    found = discover(tmp_path, ["**/*"])
+    assert (found.paths, found.skipped, found.by) == (("x.py",), {}, by)

@@ -61,8 +61,12 @@ def listing(root: Path) -> tuple[list[str], str]:
     """Return every file that git or the ignore files let through, and by which of them."""
     found = _by_git(root, "", 0)
     if found:  # an ignored folder of a larger repository has an empty list there: it is walked
-        return list(dict.fromkeys(found)), "git"
-    return sorted(_walk(root)), "walk"
+        return [path for path in dict.fromkeys(found) if not _is_own_state(path)], "git"
+    return sorted(path for path in _walk(root) if not _is_own_state(path)), "walk"
+
+
+def _is_own_state(path: str) -> bool:
+    return path.startswith(OWN_STATE) or f"/{OWN_STATE}" in path
 
 
 def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
@@ -167,7 +171,7 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
     if is_secret_path(path):
         return "secret file"
     if not is_named:
-        if path.startswith(OWN_STATE):
+        if _is_own_state(path):
             return "fanout's own state"
         parts = path.split("/")
         if not _VENDORED.isdisjoint(parts[:-1]):

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import Final
 
-from fanout_mcp.source.docs import first_sentence
+from fanout_mcp.source.docs import RULER, first_sentence
 
 MOST_KEYS: Final = 60
 Places = list[tuple[str, int]]
@@ -108,5 +108,6 @@ def _described(kind: str, text: str) -> str:
 
 
 def _head(text: str) -> str:
-    words = " ".join(text[:2000].split())
+    lines = text[:2000].split("\n")
+    words = " ".join(" ".join(line for line in lines if not RULER.match(line)).split())
     return "begins: " + (words if len(words) <= 160 else words[:159] + "…") if words else "empty"
