@@ -17,6 +17,7 @@ LIVE ?= 0
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  { echo "fanout needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Try: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "setting up $(VENV), once: about half a minute"
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
 	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e . --group dev; \

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -95,3 +97,16 @@ def test_every_variable_and_setting_is_documented() -> None:
     code = [path.read_text() for folder in ("mcp_server", "hooks") for path in (ROOT / folder).rglob("*.py")]
     used = {name for text in code for name in re.findall(r'"(FANOUT_[A-Z_]+)"', text)}
     assert sorted(used) == sorted(set(re.findall(r"^\| `(FANOUT_[A-Z_]+)`", page, re.MULTILINE)))
+
+
+def test_make_says_first_that_it_sets_up(tmp_path: Path) -> None:
+    words = ["make", "--dry-run", f"VENV={tmp_path}/venv", f"PYTHON={sys.executable}", "demo"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.index("setting up") < done.stdout.index("pip install")
+
+
+def test_every_option_of_the_plugin_stands_in_the_docs() -> None:
+    plugin = json.loads((ROOT / ".claude-plugin" / "plugin.json").read_text())
+    page = " ".join((ROOT / "docs" / "operations.md").read_text().split())
+    for name, option in plugin["userConfig"].items():
+        assert f'"{option["title"]}" (`{name}` in its `userConfig`)' in page

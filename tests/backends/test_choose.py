@@ -34,6 +34,10 @@ def test_an_endpoint_wins(with_claude: str) -> None:
     assert choose(replace(ENDPOINT, claude_agreed=True), with_claude).name == "http"
 
 
+def test_how_to_agree_is_said_as_it_is_typed(with_claude: str) -> None:
+    assert "`fanout install --claude-backend`" in choose(BARE, with_claude).why
+
+
 def test_claude_is_used_only_when_the_user_agreed(with_claude: str) -> None:
     assert choose(replace(BARE, claude_agreed=True), with_claude).name == "claude"
     assert choose(BARE, with_claude).missing == (NO_ENDPOINT, NOT_AGREED)

@@ -23,7 +23,9 @@ from fanout_mcp.settings import Settings
 NO_ENDPOINT: Final = "no OPENROUTER_API_KEY and no FANOUT_BASE_URL"
 NO_CLAUDE: Final = "`claude` is not on PATH"
 IS_CHILD: Final = "this process runs below a `claude` call of fanout itself"
-NOT_AGREED: Final = "nobody agreed yet that `claude` may spend your subscription (`fanout install` asks)"
+NOT_AGREED: Final = (
+    "nobody agreed yet that `claude` may spend your subscription (`fanout install --claude-backend`)"
+)
 
 
 @dataclass(frozen=True, slots=True)
