@@ -98,7 +98,7 @@ def run(name: str, words: Sequence[str]) -> int:
     try:
         return command.run(parser.parse_args(words))
     except NoVerdict as error:
-        return complain(str(error), NO_VERDICT)
+        return complain(in_flags(str(error), parser), NO_VERDICT)
     except FanoutError as error:
         return complain(in_flags(str(error), parser), USAGE)
     except KeyboardInterrupt as error:

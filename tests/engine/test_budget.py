@@ -24,7 +24,7 @@ def test_one_unknown_price_makes_the_cost_unknown_and_never_zero() -> None:
 
 
 def test_too_dear_a_plan_is_refused_with_both_figures() -> None:
-    with pytest.raises(BudgetExceeded, match=r"\$0\.0510.*\$0\.01"):
+    with pytest.raises(BudgetExceeded, match=r"\$0\.051,.*\$0\.01\."):
         check(Estimate(2, 2000, 3000, 0.051), Budget(max_cost_usd=0.01))
     check(Estimate(2, 2000, 3000, 0.051), Budget(max_cost_usd=0.06))
 
@@ -32,3 +32,8 @@ def test_too_dear_a_plan_is_refused_with_both_figures() -> None:
 def test_without_a_price_the_token_budget_holds() -> None:
     with pytest.raises(BudgetExceeded, match="5,000 tokens"):
         check(Estimate(2, 2000, 3000, None), Budget(max_cost_usd=0.01, max_tokens=4000))
+
+
+def test_a_budget_too_small_for_one_call_is_told_in_plain_figures() -> None:
+    with pytest.raises(BudgetExceeded, match=r"^This call may .* the budget is \$0\.00001\. "):
+        check(Estimate(1, 2000, 3000, 0.051), Budget(max_cost_usd=0.00001))

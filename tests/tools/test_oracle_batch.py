@@ -411,7 +411,7 @@ def test_a_long_question_is_written_once_and_not_into_every_agents_call(tmp_path
         pytest.param({"deadline_s": float("nan")}, "`deadline_s` must be a finite number", id="NaN"),
         pytest.param({"max_cost_usd": float("inf")}, "`max_cost_usd` must be a finite number", id="infinity"),
         pytest.param({"max_cost_usd": -0.5}, "`max_cost_usd`", id="negative cost"),
-        pytest.param({"files": "plan.md"}, "`files` must be a valid", id="text for a list"),
+        pytest.param({"files": "plan.md"}, "^`files` must be a list.$", id="text for a list"),
         pytest.param({"files": ["../x"]}, "not a path below the root", id="file outside"),
         pytest.param({"files": [str(n) for n in range(100_000)]}, "at most 20", id="100,000 files"),
         pytest.param({"dry_run": "yes"}, "`dry_run` must be a valid boolean", id="text for a switch"),

@@ -146,10 +146,11 @@ class Lines:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._told: tuple[int | None, int] = (None, -1)
+        self._told: tuple[int | None, int, str] = (None, -1, "")
 
     def __call__(self, done: int, total: int | None, message: str) -> None:
-        step = (total, done * STEPS // total if total else done)
+        # A call may have two phases of the same length: the end of each has words of its own.
+        step = (total, done * STEPS // total if total else done, message if done == total else "")
         if step == self._told:
             return
         self._told = step

@@ -67,6 +67,10 @@ def estimate(
     return Estimate(calls, tokens_in, tokens_out, cost)
 
 
+def _these(calls: int) -> str:
+    return "This call" if calls == 1 else f"These {calls} calls"
+
+
 def check(expected: Estimate, allowed: Budget) -> None:
     """Raise BudgetExceeded when the plan may cost more than its budget; nothing has been started then."""
     if (
@@ -75,13 +79,13 @@ def check(expected: Estimate, allowed: Budget) -> None:
         and expected.cost_usd > allowed.max_cost_usd
     ):
         raise BudgetExceeded(
-            f"These {expected.calls} calls may cost up to {dollars(expected.cost_usd)}, the budget is "
+            f"{_these(expected.calls)} may cost up to {dollars(expected.cost_usd)}, the budget is "
             f"{dollars(allowed.max_cost_usd)}. Nothing was started: raise max_cost_usd or ask for less."
         )
     tokens = expected.tokens_in + expected.tokens_out
     if allowed.max_tokens is not None and tokens > allowed.max_tokens:
         raise BudgetExceeded(
-            f"These {expected.calls} calls may use up to {tokens:,} tokens, the budget is "
+            f"{_these(expected.calls)} may use up to {tokens:,} tokens, the budget is "
             f"{allowed.max_tokens:,}. "
             "Nothing was started: ask for less."
         )
