@@ -19,11 +19,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import hooks_lost, hooks_rest
 from benchmarks.table import Row
 from e2e.client import Client, find_client
 from e2e.hooked import PYTHON, Hooked
 from fakes.model import Call, Text, serving, turns
 from fakes.telemetry import receiving
+from hooks.hostile import HOSTILE
 from hooks.stage import Running, Stage, pre_tool_use
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -68,6 +70,9 @@ def run() -> Iterable[Row]:
         yield from _at_once(top / "at once")
         yield from _lanes(top / "lanes")
         yield _updates(top / "updates")
+        yield from hooks_lost.rows(top / "lost")
+        yield from hooks_rest.rows(top / "rest")
+        yield Row(f"hostile set of {len(HOSTILE)} hooks, 500 generated ones", "held by tests/hooks")
 
 
 # --- in the real client -------------------------------------------------------------------------------------
@@ -164,8 +169,6 @@ def _at_once(folder: Path) -> Iterator[Row]:
             native.append(_seconds(lambda: _all_natives(stage, [hook["command"] for hook in hooks] * 8)))
             warm.append(_seconds(lambda: running.events(events)))
             cpu.append(_cpu(running, stage, hooks))
-        workers = [pid for own in running.house._interpreters.values() for pid in own._seats]  # noqa: SLF001
-        rest = sum(map(_memory_mb, workers))
     ratio = statistics.median(native) / statistics.median(warm)
     figure = f"{statistics.median(warm) * 1000:.0f} ms, {ratio:.0f} x faster"
     bound = f"native {statistics.median(native) * 1000:.0f} ms"
@@ -174,7 +177,6 @@ def _at_once(folder: Path) -> Iterator[Row]:
     yield Row(
         "CPU of a warm event of 21 hooks", f"1/{1 / share:.0f} of native", "", "<= 1/30", share <= 1 / 30
     )
-    yield Row("memory of a worker at rest (its own)", f"{rest:.0f} MB", "", "< 40 MB with its supervisor")
 
 
 def _all_natives(stage: Stage, commands: list[str]) -> None:
@@ -223,11 +225,6 @@ def _about(pid: int, what: str) -> str:
         return Path(f"/proc/{pid}/{what}").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-
-
-def _memory_mb(pid: int) -> float:
-    lines = _about(pid, "smaps_rollup").splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def _lanes(folder: Path) -> Iterator[Row]:

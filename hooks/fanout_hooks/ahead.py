@@ -1,9 +1,10 @@
 """Forks the hooks' interpreter from our own cold process, while that still reads what the event needs.
 
 A second interpreter costs 10 to 40 ms. Where the hooks' one is the same binary as ours, a fork that has
-caught up (startup.py) is the same; what "the same" is was seen at an earlier event, whose zygote was started by the
-hooks' own command. The fork looks at itself before it serves: when anything differs (a package was installed,
-say) it says so and ends, this event's hooks run a process each, and the next event starts a real one.
+caught up (startup.py) is the same; what "the same" is was seen at an earlier event, whose zygote was started
+by the hooks' own command. The fork looks at itself before it serves: when anything differs (a package was
+installed, say) it says so and ends, this event's hooks run a process each, and the next event starts a real
+one.
 """
 
 from __future__ import annotations

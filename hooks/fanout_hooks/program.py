@@ -49,8 +49,8 @@ def brings_modules(code: types.CodeType) -> bool:
     """Say whether code imports what is not the standard library's."""
     standard = getattr(sys, "stdlib_module_names", ())
     high = 0
-    for operation, low in zip(code.co_code[::2], code.co_code[1::2]):
-        number, high = high | low, 0
+    for at in range(0, len(code.co_code), 2):
+        operation, number, high = code.co_code[at], high | code.co_code[at + 1], 0
         if operation == EXTENDED:
             high = number << 8
         elif operation == IMPORT and code.co_names[number].partition(".")[0] not in standard:

@@ -1,9 +1,9 @@
 """What an interpreter's start decides, and how a fork of ours comes to the same.
 
-Of two processes of one binary, one started as `python script`, the other as ours (`python -I -S`), these differ:
-the flags, the prefixes, the path, the site packages and what their .pth files do. `become` catches up on
-all of that, in the order in which the interpreter does it; `facts` is what a really started one looks like.
-Only a fork whose facts are exactly those may run hooks (ahead.py).
+Of two processes of one binary, one started as `python script`, the other as ours (`python -I -S`), these
+differ: the flags, the prefixes, the path, the site packages and what their .pth files do. `become` catches
+up on all of that, in the order in which the interpreter does it; `facts` is what a really started one looks
+like. Only a fork whose facts are exactly those may run hooks (ahead.py).
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8.
 """
@@ -16,9 +16,20 @@ import sys
 from typing import Any
 
 NAMES = (
-    "path prefix exec_prefix base_prefix base_exec_prefix executable _base_executable platlibdir pycache_prefix"
-    " dont_write_bytecode warnoptions _xoptions version"
-).split()
+    "path",
+    "prefix",
+    "exec_prefix",
+    "base_prefix",
+    "base_exec_prefix",
+    "executable",
+    "_base_executable",
+    "platlibdir",
+    "pycache_prefix",
+    "dont_write_bytecode",
+    "warnoptions",
+    "_xoptions",
+    "version",
+)
 FIELDS = frozenset(("n_fields", "n_sequence_fields", "n_unnamed_fields", "count", "index"))
 
 
@@ -47,7 +58,7 @@ def become(known: dict[str, Any], ours: str) -> str:
     vars(sys)["flags"] = _flags_like(known["flags"])
     sys.path[:] = [folder for folder in sys.path if folder != ours]
     sys.executable = known["executable"]
-    sys._base_executable = known["_base_executable"]  # type: ignore[attr-defined]  # of which site.py finds a venv
+    vars(sys)["_base_executable"] = known["_base_executable"]  # of which site.py finds a venv
     sys.dont_write_bytecode = known["dont_write_bytecode"]
     import site
 

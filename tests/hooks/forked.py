@@ -1,6 +1,8 @@
 """Runs programs one after another in the seats of an interpreter that a process like the cold one has forked.
 
-    python -I -S forked.py PACKAGE < {"key", "facts", "env", "cwd", "stdin", "programs": [[exe, script, argv, limit]]}
+    python -I -S forked.py PACKAGE < told
+
+`told` is JSON: key, facts, modules, env, cwd, stdin, programs: [[exe, script, argv, limit]].
 
 Prints [place, exit, stdout, stderr, timed out] of each, or null when the fork did not serve.
 """

@@ -42,7 +42,7 @@ PIECES = (
     "open(OWN, 'a').write('line\\n')",
     "open(OWN, 'w').write(str(N))",
     "open('shared.txt', 'a').write(NAME)",
-    "n = len(open('shared.txt').read()) if os.path.exists('shared.txt') else 0; print(n)",
+    "try:\n    n = len(open('shared.txt').read())\nexcept OSError:\n    n = 0\nprint(n)",
     "os.makedirs('made/' + NAME, exist_ok=True)",
     "os.environ['X'] = NAME; print(os.environ.get('X'), os.environ.get('Y'))",
     "print(os.getcwd() == os.environ['CLAUDE_PROJECT_DIR'])",

@@ -25,10 +25,12 @@ BATCHES, AT_ONCE = 6, 25
 START = """
 import json, sys, site
 names = sorted(name for name in dir(sys.flags) if not name.startswith("_"))
-flags = {name: getattr(sys.flags, name) for name in names if name not in ("count", "index")}
-print(json.dumps([repr(sys.flags), tuple(sys.flags), flags, sys.path, sys.prefix, sys.base_prefix,
-    sys.exec_prefix, sys.dont_write_bytecode, sys.warnoptions, [str(type(one)) for one in sys.meta_path], site.ENABLE_USER_SITE,
-    site.getsitepackages(), str(exit), sys.stdout.encoding, sys.stdin.errors, sys.argv, sys.gettrace()]))
+names = [name for name in names if name not in ("count", "index")]
+flags = {name: getattr(sys.flags, name) for name in names}
+seen = [repr(sys.flags), tuple(sys.flags), flags, sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix]
+seen += [sys.dont_write_bytecode, sys.warnoptions, [str(type(one)) for one in sys.meta_path]]
+seen += [site.ENABLE_USER_SITE, site.getsitepackages(), str(exit), sys.stdout.encoding, sys.stdin.errors]
+print(json.dumps([*seen, sys.argv, sys.gettrace()]))
 """
 
 Limits = Sequence[tuple[Path, float]]

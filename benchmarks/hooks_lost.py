@@ -1,0 +1,207 @@
+"""What a lost server costs: each way of losing it 100 times, with real processes and no client.
+
+The two entries of an event are played as the client starts them: the sentinel's own line of `sh`, and a call
+over the server's bridge where there is a server. A guard's entry runs beside them. An observer writes down
+each event it saw; the guard denies each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.table import Row
+from fanout_hooks import claims, config, entries
+from fanout_hooks import event as events
+from fanout_hooks.launch import Launch
+from fanout_mcp.hook_bridge import HookBridge
+from hooks.stage import PYTHON, Stage, pre_tool_use
+
+TIMES = 100
+AT_ONCE = 4
+OBSERVER = """
+import json, os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+os.write(fd, (json.load(sys.stdin)["tool_use_id"] + "\\n").encode())
+"""
+GUARD = "import sys\nsys.stderr.write('no')\nsys.exit(2)\n"
+
+Event = dict[str, Any]
+Play = Callable[["Scene", int], Awaitable[bool]]
+
+
+class Scene(NamedTuple):
+    """A project whose hooks are adopted: the lines of its entries."""
+
+    stage: Stage
+    env: dict[str, str]
+    sentinel: str
+    guard: str
+    seen: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> Scene:
+        stage = Stage(folder)
+        seen = folder / "seen"
+        observer = stage.python("observer", OBSERVER)
+        observer["command"] += f" {seen}"
+        stage.hooks("PreToolUse", observer, stage.python("guard", GUARD, guard=True))
+        env = stage.env | {"FANOUT_STATE_DIR": str(stage.state), "CLAUDE_PID": str(os.getpid())}
+        found = config.load(("local",), str(stage.project), str(stage.home))
+        launch = Launch(PYTHON, Launch.own().script)
+        groups = entries.adopted(found.hooks, entries.Registration("local", launch))["PreToolUse"]
+        plain, guard = (
+            [entry["command"] for entry in group["hooks"] if entry["type"] == "command"] for group in groups
+        )
+        return cls(stage, env, plain[0], guard[0], seen)
+
+    @property
+    def alive(self) -> str:
+        return claims.folder(str(Path(self.env["FANOUT_STATE_DIR"]) / "hooks"))
+
+    def start(self, line: str, event: Event) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["/bin/sh", "-c", line],
+            input=events.to_stdin(self.stage.here(event)),
+            capture_output=True,
+            env=self.env,
+            cwd=self.stage.project,
+            check=False,
+        )
+
+    def counts(self) -> dict[str, int]:
+        rows = self.seen.read_text().split() if self.seen.exists() else []
+        return {name: rows.count(name) for name in rows}
+
+
+def rows(top: Path) -> Iterator[Row]:
+    for name, what, play in (
+        ("absent", "absent", _absent),
+        ("other", "not approved, another session's is there", _other),
+        ("before", "killed before the event", _killed_before),
+    ):
+        scene = Scene.make(top / name)
+        yield _row(what, scene, _in_parallel(scene, play))
+    yield asyncio.run(_row_of(top / "connecting", "still connecting", _connecting))
+    yield asyncio.run(_row_of(top / "mid", "killed in mid-event", _killed_amid))
+
+
+def _event(number: int) -> Event:
+    return pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{number}")
+
+
+def _row(what: str, scene: Scene, denied: int, allowed_losses: int = 0) -> Row:
+    counts = scene.counts()
+    once = sum(counts.get(f"toolu_{number}") == 1 for number in range(TIMES))
+    figure = f"{denied} of {TIMES} denied, {once} observed once, {TIMES - len(counts)} not"
+    good = denied == TIMES and once >= TIMES - allowed_losses
+    bar = "all denied" + (", all observed once" if not allowed_losses else "")
+    return Row(f"server {what}", figure, "", bar, good)
+
+
+def _in_parallel(scene: Scene, play: Callable[[Scene], None]) -> int:
+    for number in range(3):  # known hooks are what a real project has
+        scene.start(scene.sentinel, _event(-number - 1))
+    scene.seen.unlink(missing_ok=True)
+    play(scene)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ended = list(pool.map(lambda number: _both(scene, _event(number)), range(TIMES)))
+    return sum(ended)
+
+
+def _both(scene: Scene, event: Event) -> bool:
+    """Start the sentinel and the guard as the client does; say whether the guard denied."""
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", scene.guard],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=scene.env,
+        cwd=scene.stage.project,
+    )
+    scene.start(scene.sentinel, event)
+    said, _ = guard.communicate(events.to_stdin(scene.stage.here(event)))
+    return guard.returncode == 2 or b'"deny"' in said
+
+
+def _absent(_: Scene) -> None: ...
+
+
+def _other(scene: Scene) -> None:
+    claims.mark(scene.alive, ("pid-1",), os.getpid())
+
+
+def _killed_before(scene: Scene) -> None:
+    """Leave the mark of a server that had no time to take it away."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    claims.mark(scene.alive, (f"pid-{os.getpid()}",), dead.pid)
+
+
+# --- with a server's bridge ---------------------------------------------------------------------------------
+
+
+async def _row_of(folder: Path, what: str, play: Play) -> Row:
+    scene = Scene.make(folder)
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(scene.env)  # as the client gives its own to the server
+    try:
+        for number in range(3):
+            await asyncio.to_thread(scene.start, scene.sentinel, _event(-number - 1))
+        scene.seen.unlink(missing_ok=True)
+        denied = 0
+        for number in range(TIMES):
+            denied += await play(scene, number)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return _row(what, scene, denied, TIMES if play is _killed_amid else 0)
+
+
+def arguments_of(event: Event) -> dict[str, Any]:
+    """Return what the client gives to the call for an event."""
+    given = events.mcp_input("PreToolUse", ("local",))
+    return {name: _filled(value, event) for name, value in given.items()}
+
+
+def _filled(value: str, event: Event) -> str:
+    if not value.startswith("${"):
+        return value
+    found = event.get(value[2:-1], "")
+    return found if isinstance(found, str) else json.dumps(found)
+
+
+async def _connecting(scene: Scene, number: int) -> bool:
+    """The sentinel finds no server; the call waits for one that is just starting, and then comes too."""
+    event = _event(number)
+    bridge = HookBridge()
+    both = asyncio.create_task(asyncio.to_thread(_both, scene, event))
+    await bridge.handle(arguments_of(scene.stage.here(event)))
+    denied = await both
+    await bridge.close()
+    return denied
+
+
+async def _killed_amid(scene: Scene, number: int) -> bool:
+    """The process that runs the hooks dies with the event; the client gets no opinion, the guard denies."""
+    event = _event(number)
+    bridge = HookBridge()
+    await bridge.get_ready()
+    both = asyncio.create_task(asyncio.to_thread(_both, scene, event))
+    call = asyncio.create_task(bridge.handle(arguments_of(scene.stage.here(event))))
+    await asyncio.sleep(0.001 * (number % 20))
+    link = bridge._link  # noqa: SLF001 - whom to kill is inside
+    if link is not None and link.process is not None:
+        os.kill(link.process.pid, signal.SIGKILL)
+    await call
+    denied = await both
+    await bridge.close()
+    return denied

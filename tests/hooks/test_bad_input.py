@@ -1,0 +1,96 @@
+"""A cold event whose input, disk or interpreter is not as it should be: the event goes on, a guard denies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fanout_hooks
+from fanout_hooks import cold, event, perflog
+from hooks.stage import Stage, pre_tool_use
+
+ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
+COLD = [sys.executable, "-I", "-S", ENTRY, "cold"]
+WHOLE = b'{"hook_event_name": "Stop"}\n'
+OLDER = """
+import runpy, sys
+sys.version_info = (3, 9, 18)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_an_event_of_100_mb_reaches_the_hook_whole(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks("PreToolUse", "wc -c > counted; echo no >&2; exit 2")
+    given = event.to_stdin(stage.here(pre_tool_use("x" * (100 << 20))))
+    done = subprocess.run(
+        [*COLD, "--scopes", "local"], input=given, env=stage.env, capture_output=True, check=False
+    )
+    assert json.loads(done.stdout)["hookSpecificOutput"]["permissionDecision"] == "deny"
+    assert int((stage.project / "counted").read_text()) == len(given)
+
+
+def test_more_than_any_event_can_have_is_refused_before_it_fills_the_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(event, "MAX_BYTES", 1000)
+    path = tmp_path / "event"
+    path.write_bytes(WHOLE + b" " * 1000)
+    with path.open("rb") as file:
+        assert cold.read_stdin(file.fileno()) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [(WHOLE, WHOLE), (WHOLE[:-1], None), (b'{"hook_event', None), (b"", None)]
+)
+def test_a_stdin_that_is_never_closed_is_waited_for_only_so_long(sent: bytes, read: bytes | None) -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, sent)
+    try:
+        assert cold.read_stdin(ours, 0.05) == read
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_full_disk_costs_the_log_its_line_and_the_event_nothing(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks("PreToolUse", "echo no >&2; exit 2")
+    log = Path(perflog.path_of(str(stage.project)))
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"x" * 8192)
+    # A limit on the size of files stands in for a disk that has no more room for them.
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *COLD, "--scopes", "local"],
+        input=event.to_stdin(stage.here(pre_tool_use())),
+        env=stage.env,
+        capture_output=True,
+        text=False,
+        check=False,
+    )
+    assert json.loads(done.stdout)["hookSpecificOutput"]["permissionDecision"] == "deny"
+    assert b"the hook log: " in done.stderr
+    assert log.read_bytes() == b"x" * 8192
+    with pytest.raises(perflog.Unwritable, match="not a regular file"):
+        perflog.append("/dev/full", {})
+
+
+def test_an_older_python_says_so_in_one_line_and_only_a_guard_denies(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    for more, code in ([], 0), (["--only", "guard"], 2):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", OLDER, ENTRY, "cold", *more],
+            input=WHOLE,
+            env=stage.env,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (code, b"")
+        assert done.stderr.startswith(b"fanout: its hooks need Python 3.11 or newer; ")
+        assert done.stderr.count(b"\n") == 1
