@@ -75,6 +75,7 @@ async def _list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToo
 
 async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
     shared, arguments = ctx.lifespan_context, params.arguments or {}
+    shared.connected.set()  # a client that started us again has its list of tools already
     if params.name == HOOKS_TOOL:
         return await _run_hooks(shared, arguments)
 

@@ -60,7 +60,7 @@ class Shared:
     seams: Seams
     calls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_CALLS))
     connected: anyio.Event = field(default_factory=anyio.Event)
-    """Set when the client has its list of tools: what it waited for is done."""
+    """Set when the client asks for the tools, or calls one: the handshake is over."""
     _hooks: Bridge | None = None
     _wanted: anyio.Event = field(default_factory=anyio.Event)
     _settled: anyio.Event = field(default_factory=anyio.Event)
