@@ -18,7 +18,7 @@ from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.source import tokens
 from fanout_mcp.source.bound import Detail
 from fanout_mcp.source.receipt import Receipt
-from fanout_mcp.source.secrets import redact
+from fanout_mcp.source.secrets import masked, redact
 from fanout_mcp.types import Json, Outcome
 
 PER_RULE: Final[dict[Focus, int]] = {
@@ -71,11 +71,15 @@ def is_lost(gathered: Gathered, reviewed: Reviewed) -> bool:
     return reviewed.engine == "model" and len(reviewed.not_analysed or {}) >= len(gathered.files)
 
 
+def _shown(finding: Finding) -> str:
+    return masked(finding.quote) if finding.rule == "hardcoded-secret" else redact(finding.quote)[0]
+
+
 def render(
     state: Path, wanted: Wanted, gathered: Gathered, reviewed: Reviewed, receipt: Receipt
 ) -> dict[str, Json]:
     # A quote may hold a key; it stays in the file and out of every result.
-    findings = [replace(one, quote=redact(one.quote)[0]) for one in _chosen(reviewed.findings, gathered)]
+    findings = [replace(one, quote=_shown(one)) for one in _chosen(reviewed.findings, gathered)]
     if wanted.cursor and wanted.cursor >= len(findings):
         raise InvalidInput(f"`cursor` is {wanted.cursor}, but there are {len(findings)} findings.")
     listed, over = capped(findings, PER_RULE[wanted.focus])

@@ -34,11 +34,12 @@ async def review_static(
     not_analysed = {path: "no analyser for this kind of file" for path in paths if path not in set(known)}
     findings: list[Finding] = []
     imports: dict[str, Sequence[tuple[str, int]]] = {}
-    own = (
-        known
-        if focus in {"security", "architecture"}
-        else [path for path in known if path not in set(python)]
-    )
+    if focus == "security":
+        own = paths  # secrets stand in files of any kind; these stay not analysed for all else
+    elif focus == "architecture":
+        own = known
+    else:
+        own = [path for path in known if path not in set(python)]
     items: list[Json] = [{"path": path, "text": texts[path], "focus": focus} for path in own]
     for item, result in await workers.map(ANALYSE, items, on_done=on_done):
         if isinstance(result, Failure):

@@ -125,6 +125,15 @@ _HARMLESS: Final = re.compile(
 """Values that are names, calls, templates or plain words: `token = "access_token"` is no secret."""
 
 
+_PASSWORD: Final = re.compile(r"(?i)passw|secret")
+_PHRASE: Final = re.compile(
+    r"(?i)^(?!.*(?:example|placeholder|change|your|dummy|redacted|secret|passw|xxxx))[a-z]+(?:-[a-z]+){2,}$"
+)
+"""Three words with dashes after `password =`: how people are told to make one up."""
+
+_QUOTED: Final = re.compile(r"""(["'`])[^"'`\n]{3,}\1""")
+
+
 def is_secret_path(path: str) -> bool:
     """Tell a file whose very name says that it holds secrets; `path` is relative, with slashes."""
     *folders, name = path.rstrip("/").split("/")  # pathlib would be a third of the price of finding files
@@ -159,6 +168,12 @@ def redact(text: str) -> tuple[str, int]:
     return text, count
 
 
+def masked(text: str) -> str:
+    """Return words that hold a secret, without it: where no shape tells which, no quoted text is shown."""
+    clean, count = redact(text)
+    return clean if count else _QUOTED.sub(r"\1<redacted:value>\1", text)
+
+
 def _shaped(match: re.Match[str]) -> str:
     # A key over several lines leaves as many line ends behind.
     return f"<redacted:{match.lastgroup}>" + "\n" * match.group().count("\n")
@@ -166,7 +181,8 @@ def _shaped(match: re.Match[str]) -> str:
 
 def _keyworded(match: re.Match[str]) -> str:
     value = match["quoted"] or match["bare"]
-    if _HARMLESS.match(value):
+    is_phrase = _PASSWORD.search(match["head"]) and _PHRASE.match(value)
+    if _HARMLESS.match(value) and not is_phrase:
         return match.group()
     quote = match["quote"] or ""
     return f"{match['head']}{quote}<redacted:value>{quote}"

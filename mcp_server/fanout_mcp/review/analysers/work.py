@@ -45,6 +45,11 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
         from fanout_mcp.review.analysers.quality import review_quality
 
         findings, unread = review_quality(path, text, language, focus)
+    if focus == "security":
+        from fanout_mcp.review.analysers.kept_secrets import RULE, review_secrets
+
+        known = {finding.line for finding in findings if finding.rule == RULE}
+        findings += review_secrets(path, text, known)
     return {"findings": [asdict(finding) for finding in findings], "imports": imports, "unread": unread}
 
 

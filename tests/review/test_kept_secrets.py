@@ -1,0 +1,50 @@
+"""What is scrubbed from whatever leaves is reported where it stands, and shown without the secret itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fanout_mcp.cli import main
+from fanout_mcp.source.secrets import redact
+
+LIVE = "sk_live_" + "4eC39HqLyjWDarjtT1zd"
+TOKEN = "ghp_" + "a1B2" * 9
+JWT = "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5N"
+AWS = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYzzKEY42"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "secret"),
+    [
+        pytest.param("pay.py", f'stripe.charge("{LIVE}")', LIVE, id="a live key as an argument"),
+        pytest.param("ci.yml", f"token: {TOKEN}", TOKEN, id="a token in YAML"),
+        pytest.param("notes.txt", f"curl -H x {JWT}", JWT, id="a JWT in a text"),
+        pytest.param("db.py", 'connect("postgres://bob:hunter2hunter@db/x")', "hunter2hunter", id="in a URL"),
+        pytest.param("conf.json", f'{{"aws_secret_access_key": "{AWS}"}}', AWS, id="by its key in JSON"),
+        pytest.param("s.py", 'db_password = "correct-horse-battery"', "correct-horse-battery", id="a phrase"),
+        pytest.param("t.py", 'db_password = "Tr0ub4"', "Tr0ub4", id="a short password"),
+    ],
+)
+def test_a_secret_is_found_wherever_it_stands_and_never_shown(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str, line: str, secret: str
+) -> None:
+    (project / name).write_text(f"{line}\n")
+    main(["review", name, "--engine", "static", "--json"])
+    out = capsys.readouterr().out
+    assert [one["rule"] for one in json.loads(out)["findings"]] == ["hardcoded-secret"]
+    assert secret not in out
+
+
+def test_a_phrase_for_a_password_is_scrubbed_and_a_name_is_not() -> None:
+    assert redact('db_password = "correct-horse-battery"')[1] == 1
+    assert redact('password = "your-password-here"')[1] == 0
+    assert redact('password_field = "password_hash"')[1] == 0
