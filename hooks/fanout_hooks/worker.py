@@ -23,7 +23,6 @@ only, and as few imports as possible, for each is already there when a hook look
 from __future__ import annotations
 
 import _socket
-import array
 import io
 import json
 import os
@@ -34,12 +33,12 @@ import time
 from typing import Any
 
 from fanout_hooks import program
+from fanout_hooks.messages import receive, send
 from fanout_hooks.observe import Effects, Watch, ignored_prefixes
 from fanout_hooks.pristine import Pristine, open_fds
 
 SMALL_STDIN = 48 * 1024
 """Fits a socket's buffer whole: then stdin is a socket, as under the client; else a file in memory."""
-HEAD = 4
 FD_FLOOR = 200
 """Our own descriptors live above; a hook's own come from 3 upwards, as in a fresh process."""
 
@@ -50,41 +49,6 @@ MAX_KNOWN = 4096
 """Raw paths remembered of a script: one that makes a new file each time must not fill the memory."""
 NOISY = frozenset(("antigravity", "this", "__main__"))
 """Standard modules that do something when imported."""
-
-
-# --- messages ----------------------------------------------------------------------------------------------
-
-
-def send(sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-    body = json.dumps(message).encode()
-    data = len(body).to_bytes(HEAD, "big") + body
-    if fds:
-        sent = sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
-        data = data[sent:]
-    sock.sendall(data)
-
-
-def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Return the next message and the descriptors that came with it; None when the other side is gone."""
-    fds: list[int] = []
-    data = b""
-    wanted = HEAD
-    while len(data) < wanted:
-        more, ancillary, _, _ = sock.recvmsg(wanted - len(data), socket.CMSG_SPACE(4 * 8))
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                got = array.array("i")
-                got.frombytes(payload[: len(payload) - len(payload) % got.itemsize])
-                fds.extend(got)
-        if not more:
-            return None
-        data += more
-        if len(data) == HEAD and wanted == HEAD:
-            wanted = HEAD + int.from_bytes(data, "big")
-    return json.loads(data[HEAD:]), fds
-
-
-# --- the process around it ---------------------------------------------------------------------------------
 
 
 class Worker:
