@@ -24,7 +24,6 @@ from fanout_hooks.plan import Plan, Planned, Unit
 from fanout_hooks.sitting import Ran, Task
 
 MS = 1000
-KEEP_CONTEXT_S = 24 * 3600
 
 
 class Answer(NamedTuple):
@@ -100,7 +99,9 @@ async def handle(house: House, request: Request) -> Handled:
     notes += run.notes
     decision = decide.decide(request.event, opinions, notes)
     if decision.overflow:
-        decision = _kept_whole(decision, project)
+        from fanout_hooks.overflow import kept_whole  # hardly ever
+
+        decision = kept_whole(decision, project)
     elapsed = (time.perf_counter() - began) * MS
 
     def afterwards() -> None:
@@ -233,28 +234,6 @@ def _left(outcome: Outcome) -> decide.Left:
     return decide.Left(
         hook.name, outcome.exit, outcome.stdout, outcome.stderr, outcome.timed_out, hook.on_failure
     )
-
-
-def _kept_whole(decision: decide.Decision, project: str) -> decide.Decision:
-    """Put the context that doesn't fit into a file of the project's state, and name it."""
-    folder = os.path.join(project, ".claude", "fanout", "cache")
-    path = os.path.join(folder, f"context-{time.time_ns():x}.txt")
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        _sweep(folder)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
-            file.write(decision.overflow)
-    except OSError:
-        return decision
-    return decide.with_overflow(decision, path)
-
-
-def _sweep(folder: str) -> None:
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if name.startswith("context-") and time.time() - os.lstat(path).st_mtime > KEEP_CONTEXT_S:
-            os.unlink(path)
 
 
 def _record(
