@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Final, Literal, TypeVar
 
 from fanout_mcp import state
+from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.tokens import count
 from fanout_mcp.types import Json
 
@@ -93,6 +94,8 @@ class Bounded:
         after = self.cursor + len(shown)
         if self._file is not None:
             self._file.close()
+        if self.cursor and self.cursor >= self._seen:
+            raise InvalidInput(f"`cursor` is {self.cursor}, but there are {self._seen} {name}.")
         is_whole = wants_full and not self.cursor and after >= self._seen
         if not is_whole:
             data["detail"] = "full" if wants_full else "line"
