@@ -323,3 +323,25 @@ def test_a_refusal_is_one_sentence_with_one_full_stop(home: Path, capsys: pytest
     assert said.count("nothing was written") == 1
     assert ".." not in said
     assert "Nothing more" not in said
+
+
+def test_servers_that_stand_on_one_line_come_back_byte_for_byte(home: Path) -> None:
+    before = '{\n  "numStartups": 3,\n  "mcpServers": {"other": {"command": "x"}}\n}\n'
+    (home / ".claude.json").write_text(before)
+    main(["install", "--yes"])
+    assert "fanout" in load(home / ".claude.json")["mcpServers"]
+    main(["uninstall", "--yes"])
+    assert (home / ".claude.json").read_text() == before
+    assert not (home / ".claude" / "skills").exists()
+
+
+def test_a_change_to_a_file_on_one_line_is_shown_a_value_a_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / ".claude" / "settings.json"
+    path.write_text('{"model": "opus", "permissions": {"allow": ["Bash(ls)"]}}')
+    main(["install", "--yes"])
+    shown = capsys.readouterr().out
+    assert '+    "PreToolUse": [' in shown
+    assert max(map(len, shown.splitlines())) < 1_000
+    assert path.read_text().startswith('{"model": "opus", ')

@@ -7,6 +7,7 @@ perform: `perform` writes the changes, each whole or not at all, the old file ke
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,10 @@ STATE: Final = "state"
 """Below the user's own folder: locks, and the files as they were before."""
 
 
+LONGEST_LINE: Final = 400
+"""Of a diff that somebody is to read before agreeing to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One file, before and after; None where there is no such file."""
@@ -42,7 +47,11 @@ class Change:
 
     @property
     def diff(self) -> str:
-        return files.diff(str(self.path), self.before or "", self.after or "")
+        """The change for a person: where a file stands on one line, its values are compared a line each."""
+        before, after = self.before or "", self.after or ""
+        if self.file is not None and max(map(len, f"{before}\n{after}".split("\n"))) > LONGEST_LINE:
+            before, after = (text and files.formatted_file(json.loads(text)) for text in (before, after))
+        return files.diff(str(self.path), before, after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +139,16 @@ def _edited(file: files.File, data: Json) -> str:
     text = file.text
     for key in [*file.data, *(key for key in data if key not in file.data)]:
         if key not in data or key not in file.data or data[key] != file.data[key]:
-            text = files.with_value(text, key, data.get(key))
+            text = _with_value(text, key, data.get(key))
     return text
+
+
+def _with_value(text: str, key: str, value: Json) -> str:
+    """Write a value as it stood: what somebody keeps on one line stays there, and comes back as it was."""
+    written = files.value_text(text, key)
+    if value and written and len(written) > len("{}") and "\n" not in written:
+        return files.with_text(text, key, json.dumps(value, ensure_ascii=False))
+    return files.with_value(text, key, value)
 
 
 def _whole_file(path: Path, text: str, old: Installed) -> Change:
@@ -220,8 +237,10 @@ def perform(plan: Plan, config_dir: Path) -> list[str]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if folder.name == "fanout" and not any(folder.iterdir()):
-        folder.rmdir()
+    """Remove the skill's folder, and the one for skills where it was the only one."""
+    for name, at in (("fanout", folder), ("skills", folder.parent)):
+        if at.name == name and at.is_dir() and not any(at.iterdir()):
+            at.rmdir()
 
 
 def _at(data: Json, keys: tuple[str, ...]) -> Json:
