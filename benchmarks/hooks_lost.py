@@ -98,7 +98,8 @@ def _event(number: int) -> Event:
 
 
 def _row(what: str, scene: Scene, denied: int, allowed_losses: int = 0) -> Row:
-    counts = scene.counts()
+    counts = {f"toolu_{number}": scene.counts().get(f"toolu_{number}", 0) for number in range(TIMES)}
+    counts = {name: count for name, count in counts.items() if count}
     once = sum(counts.get(f"toolu_{number}") == 1 for number in range(TIMES))
     figure = f"{denied} of {TIMES} denied, {once} observed once, {TIMES - len(counts)} not"
     good = denied == TIMES and once >= TIMES - allowed_losses
@@ -194,7 +195,8 @@ async def _killed_amid(scene: Scene, number: int) -> bool:
     """The process that runs the hooks dies with the event; the client gets no opinion, the guard denies."""
     event = _event(number)
     bridge = HookBridge()
-    await bridge.get_ready()
+    # An event before it: then the process is there, and sentinels leave events to it.
+    await bridge.handle(arguments_of(scene.stage.here(_event(-TIMES - number))))
     both = asyncio.create_task(asyncio.to_thread(_both, scene, event))
     call = asyncio.create_task(bridge.handle(arguments_of(scene.stage.here(event))))
     await asyncio.sleep(0.001 * (number % 20))
