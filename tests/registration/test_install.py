@@ -309,10 +309,11 @@ def test_leaving_with_ctrl_d_agrees_to_nothing(
         def isatty(self) -> bool:
             return True
 
+    shown = Terminal()
     monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr("sys.stdout", shown)
     assert main(["install"]) == 0
-    assert sys.stdout.getvalue().endswith("Nothing was written.\n")
+    assert shown.getvalue().endswith("Nothing was written.\n")
     assert files(home) == {}
 
 
