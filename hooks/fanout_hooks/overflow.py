@@ -6,15 +6,16 @@ import os
 import time
 
 from fanout_hooks import decide
+from fanout_hooks.regular import folder_in
 
 KEEP_CONTEXT_S = 24 * 3600
 
 
 def kept_whole(decision: decide.Decision, project: str) -> decide.Decision:
     """Put the context that doesn't fit into a file of the project's state, and name it."""
-    folder = os.path.join(project, ".claude", "fanout", "cache")
-    path = os.path.join(folder, f"context-{time.time_ns():x}.txt")
     try:
+        folder = folder_in(project, ".claude", "fanout", "cache")
+        path = os.path.join(folder, f"context-{time.time_ns():x}.txt")
         os.makedirs(folder, mode=0o700, exist_ok=True)
         _sweep(folder)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -26,7 +26,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-NAME = os.path.join(".claude", "memory", "hook_performance.jsonl")
+from fanout_hooks.regular import folder_in
+
+FOLDER = (".claude", "memory")
+NAME = os.path.join(*FOLDER, "hook_performance.jsonl")
 ROTATE_BYTES = 64 << 20
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 IGNORED = "hook_performance*\n.gitignore\n"
@@ -69,6 +72,8 @@ def append(path: str, record: dict[str, Any], on_rotate: OnRotate | None = None)
 
 
 def _open(path: str) -> int:
+    if path.endswith(NAME):
+        folder_in(path[: -len(NAME)] or ".", *FOLDER)
     try:
         return os.open(path, FLAGS, 0o600)
     except FileNotFoundError:

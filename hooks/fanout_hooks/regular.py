@@ -34,3 +34,11 @@ def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
         return os.fdopen(fd, "rb")
     os.close(fd)
     raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
+def folder_in(project: str, *names: str) -> str:
+    """Return a folder of the project to write into. Raises OSError when a link on the way leads elsewhere."""
+    folder = os.path.join(project, *names)
+    if os.path.realpath(folder) != os.path.join(os.path.realpath(project), *names):
+        raise OSError(f"{folder} leads out of the project: a link stands on the way; remove it")
+    return folder
