@@ -27,10 +27,20 @@ daily.write_daily(sys.argv[2])
 """
 
 
+def is_due(project: str, now: float) -> bool:
+    """Tell whether the report is a day old, or missing."""
+    try:
+        return now - os.lstat(os.path.join(project, NAME)).st_mtime >= EVERY_S
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def write_report_when_due(project: str, now: float | None = None) -> subprocess.Popen[bytes] | None:
     """Start the report's process when the file is a day old or missing; return it for tests to wait."""
     now = time.time() if now is None else now
-    if now - _tried.get(project, 0.0) < AGAIN_S or not _is_due(os.path.join(project, NAME), now):
+    if now - _tried.get(project, 0.0) < AGAIN_S or not is_due(project, now):
         return None
     _tried[project] = now
     import subprocess  # 3 ms that only one event a day needs
@@ -46,12 +56,3 @@ def write_report_when_due(project: str, now: float | None = None) -> subprocess.
         )
     except OSError:
         return None
-
-
-def _is_due(path: str, now: float) -> bool:
-    try:
-        return now - os.lstat(path).st_mtime >= EVERY_S
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fanout_hooks import report
+from fanout_hooks import perflog, report
+from fanout_hooks.background import NAME
+from fanout_hooks.regular import folder_in
 
-NAME = os.path.join(".claude", "memory", "hook_performance_report.md")
-EVERY_S = 24 * 3600
 ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to tell"}
 MOST_HOOKS = 30
 
@@ -22,22 +22,12 @@ def path_of(project: str) -> str:
     return os.path.join(project, NAME)
 
 
-def is_due(project: str, now: float | None = None) -> bool:
-    """Tell whether the file is older than a day, or not there while a log is."""
-    now = time.time() if now is None else now
-    try:
-        return now - os.lstat(path_of(project)).st_mtime >= EVERY_S
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-
-
 def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
     """Write the report of a project and return its path. Raises OSError; the old file stays then."""
     now = time.time() if now is None else now
     baseline = report.read_baseline(report.baseline_path(project))
     data = report.build(report.read(project, days, now), days, now=now, baseline=baseline)
+    folder_in(project, *perflog.FOLDER)
     path = path_of(project)
     temporary = f"{path}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import decide, overflow, perflog
+from fanout_hooks import daily, decide, overflow, perflog
 
 PLANTED = (".claude", ".claude/memory", ".claude/fanout", ".claude/fanout/cache")
 
@@ -34,6 +34,15 @@ def test_a_long_context_goes_through_no_link(tmp_path: Path, name: str) -> None:
     planted(project, name, outside)
     decision = decide.Decision("{}", overflow="all of it")
     assert overflow.kept_whole(decision, str(project)) == decision
+    assert list(outside.rglob("*")) == []
+
+
+@pytest.mark.parametrize("name", PLANTED[:2])
+def test_the_daily_report_goes_through_no_link(tmp_path: Path, name: str) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    planted(project, name, outside)
+    with pytest.raises(OSError, match="leads out of the project"):
+        daily.write_daily(str(project))
     assert list(outside.rglob("*")) == []
 
 
