@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -98,11 +99,21 @@ def judged(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Chec
 def _judge(url: str, revision: str, out: Path) -> Checks:
     command = [tool("conformance"), "server", "--url", url, "--requirements", revision, "-o", str(out)]
     subprocess.run(command, env=environment(out), capture_output=True, timeout=300, check=False)
-    found = {}
-    for path in out.glob("server-*/checks.json"):
-        name = path.parent.name.removeprefix("server-").rsplit("-20", 1)[0]
-        found[name] = json.loads(path.read_text())
-    return found
+    return {_scenario(path.parent): json.loads(path.read_text()) for path in out.glob("server-*/checks.json")}
+
+
+def _scenario(folder: Path) -> str:
+    """Read the scenario off `server-<scenario>-<date>T<time>`, the name the suite gives a result's folder."""
+    named = re.fullmatch(r"server-(.+)-\d{4}-\d\d-\d\dT.*", folder.name)
+    assert named is not None, folder.name
+    return named[1]
+
+
+@pytest.mark.parametrize("time", ["09-09-09-009Z", "20-20-20-200Z", "08-20-59-201Z"])
+def test_a_result_is_known_by_its_scenario_at_every_time_of_day(time: str) -> None:
+    assert _scenario(Path(f"server-sep-2164-resource-not-found-2026-11-24T{time}")) == (
+        "sep-2164-resource-not-found"
+    )
 
 
 @pytest.mark.parametrize(
