@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
 LONG_FUNCTION: Final = 100
 CALLABLE: Final = frozenset({"function", "method", "constructor"})
-_BRANCH: Final = re.compile(r"\b(?:if|for|while|case|catch|when|unless)\b|&&|\|\|")
-_PYTHON_BRANCH: Final = re.compile(r"\b(?:if|elif|for|while|case|except)\b")
+
+
+def _any_of(words: str) -> str:
+    """Match whole words, each by its first letter: behind a leading word boundary no place is skipped."""
+    return "|".join(rf"{word}\b(?<!\w{word})" for word in words.split())
+
+
+_BRANCH: Final = re.compile(_any_of("if for while case catch when unless") + r"|&&|\|\|")
+_PYTHON_BRANCH: Final = re.compile(_any_of("if elif for while case except"))
 _MARKS: Final = ("TODO", "FIXME", "XXX", "HACK")
 _NOTES: Final = re.compile(rf"\b(?:{'|'.join(_MARKS)})\b")
 _MAIN: Final = {
