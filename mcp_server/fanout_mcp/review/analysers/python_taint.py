@@ -16,19 +16,11 @@ from dataclasses import dataclass, field, replace
 from fanout_mcp.review.analysers import python_sinks as sinks
 from fanout_mcp.review.analysers.python_branches import Env, checked_names, joined, leaves
 from fanout_mcp.review.analysers.python_expressions import value_of
+from fanout_mcp.review.analysers.python_names import dotted, imported
+from fanout_mcp.review.analysers.python_parameters import Function, arguments, is_route, parameter
 from fanout_mcp.review.analysers.python_secrets import check_setting
-from fanout_mcp.review.analysers.python_tables import (
-    FRAMEWORKS,
-    PARAM,
-    REMOTE,
-    REQUEST_HANDLERS,
-    REQUEST_NAMES,
-    ROUTE_DECORATORS,
-    VIEW_BASES,
-)
+from fanout_mcp.review.analysers.python_tables import FRAMEWORKS, PARAM, REMOTE, REQUEST_HANDLERS, VIEW_BASES
 from fanout_mcp.review.analysers.python_values import NOTHING, Hit, Taint, Value, join
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(slots=True)
@@ -66,7 +58,7 @@ class Reader:
     """The one being read."""
 
     def read(self) -> list[Hit]:
-        self._read_imports()
+        self.names, self.roots = imported(self.tree)
         self._block(self.tree.body)
         for name, given in list(self.passed.items()):
             if name in self.functions and any(v.level > PARAM for v in given.values()):
@@ -78,35 +70,9 @@ class Reader:
     def is_web(self) -> bool:
         return bool(self.roots & FRAMEWORKS)
 
-    def _read_imports(self) -> None:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    self.names[alias.asname or alias.name.split(".")[0]] = (
-                        alias.name if alias.asname else alias.name.split(".")[0]
-                    )
-                    self.roots.add(alias.name.split(".")[0])
-            elif isinstance(node, ast.ImportFrom):
-                self.roots.add((node.module or "").split(".")[0])
-                for alias in node.names:
-                    self.names[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
-
-    # --- names -------------------------------------------------------------------------------------------
-
     def dotted(self, node: ast.expr) -> str:
         """Return the full name of what is called or read, "" when it has none."""
-        if isinstance(node, ast.Name):
-            value = self.scope.env.get(node.id)
-            if value is not None:
-                return value.kind or node.id
-            return self.names.get(node.id, node.id)
-        if isinstance(node, ast.Attribute):
-            base = self.dotted(node.value)
-            return f"{base}.{node.attr}" if base else ""
-        if isinstance(node, ast.Call):
-            base = self.dotted(node.func)
-            return f"{base}()" if base else ""
-        return ""
+        return dotted(node, self.scope.env, self.names)
 
     # --- statements --------------------------------------------------------------------------------------
 
@@ -282,13 +248,11 @@ class Reader:
         if self.depth > 20:
             return
         self.functions[node.name] = (node, owner, env)
-        is_route = self._is_route(node) or is_view
-        outer, self.scope = self.scope, Scope(node, dict(env), is_route, owner, is_handler)
+        takes_requests = is_view or is_route(self, node)
+        outer, self.scope = self.scope, Scope(node, dict(env), takes_requests, owner, is_handler)
         self.depth += 1
-        for argument in _arguments(node):
-            self.scope.env[argument.arg] = given.get(argument.arg) or self._parameter(
-                node, argument, is_route
-            )
+        for argument in arguments(node):
+            self.scope.env[argument.arg] = given.get(argument.arg) or parameter(self, node, argument)
         self._block(node.body)
         returned = self.scope.returned
         self.depth -= 1
@@ -298,38 +262,8 @@ class Reader:
         self.returns[node.name] = returned
         self.scope.env.pop(node.name, None)
 
-    def _is_route(self, node: Function) -> bool:
-        if not self.is_web:
-            return False
-        for decorator in node.decorator_list:
-            target = decorator.func if isinstance(decorator, ast.Call) else decorator
-            name = self.dotted(target).rsplit(".", 1)[-1]
-            if name in ROUTE_DECORATORS:
-                return True
-        first = [a.arg for a in node.args.args][:1]
-        return bool(first) and first[0] in REQUEST_NAMES
-
-    def _parameter(self, node: Function, argument: ast.arg, is_route: bool) -> Value:  # noqa: FBT001 read at one place
-        name = argument.arg
-        if name in {"self", "cls"}:
-            return Value()
-        if name == "event" and node.name.endswith("handler") and len(node.args.args) == 2:
-            return Value(Taint(REMOTE, "the event", node.lineno))
-        if name in REQUEST_NAMES:
-            return Value(Taint(REMOTE if self.is_web else PARAM, name, node.lineno), is_request=True)
-        note = ast.unparse(argument.annotation) if argument.annotation is not None else ""
-        if note in {"int", "float", "bool", "int | None", "Optional[int]"} or "Depends" in note:
-            return Value()
-        level = REMOTE if is_route else PARAM
-        return Value(Taint(level, f"the parameter {name}", node.lineno))
-
     def value(self, node: ast.expr | None) -> Value:
         return value_of(self, node)
-
-
-def _arguments(node: Function) -> list[ast.arg]:
-    a = node.args
-    return [*a.posonlyargs, *a.args, *a.kwonlyargs, *(x for x in (a.vararg, a.kwarg) if x is not None)]
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
