@@ -129,7 +129,7 @@ def test_a_finding_keeps_its_sentences_and_its_lines_apart() -> None:
         "dropped": {"quote too short": 1},
         "failed_reviews": {"count": 1, "by_reason": {"busy": 1}, "first": {"security:0": "busy"}},
         "more_of_a_rule": {"r": 4},
-        "cursor": 2,
+        "next_cursor": 2,
         "receipt": {
             "read": 1,
             "skipped": {},

@@ -63,7 +63,10 @@ def test_a_plan_keeps_to_eighty_columns_an_agent_a_line() -> None:
 def test_a_plan_that_goes_on_says_where() -> None:
     call = {"description": "Review 5 files", "prompt": "Read."}
     receipt = {"skipped": {"symlink": {"count": 1, "paths": ["link.py"]}}}
-    shown = drawn(review.show, {"plan": [[call]], "how": "Send them.", "cursor": 7, "receipt": receipt})
+    shown = drawn(
+        review.show,
+        {"plan": {"messages": [[call]]}, "how": "Send them.", "next_cursor": 7, "receipt": receipt},
+    )
     assert "go on with --cursor 7." in shown
     assert "skipped 1 file, symlink: link.py" in shown
 

@@ -106,7 +106,7 @@ def test_one_line_a_file_when_asked_for(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("words", [["summarize", "shop"], ["explore", "shop"]], ids=str)
 def test_plan_gives_calls_that_a_host_can_send(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    [[call]] = piped(capsys, *words, "--engine", "plan")["plan"]
+    [[call]] = piped(capsys, *words, "--engine", "plan")["plan"]["messages"]
     assert call["subagent_type"] == "Explore"
 
 

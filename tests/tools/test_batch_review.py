@@ -217,8 +217,8 @@ async def test_a_long_result_becomes_one_line_each_with_a_cursor_and_a_report(
     (root / "src" / "many.py").write_text("API = 1\n" + many.replace("eval", "os.system"))
     first = await review(root, workers, PlanBackend())
     seen, data = list(first["findings"]), first
-    while data.get("cursor"):
-        data = await review(root, workers, PlanBackend(), cursor=data["cursor"])
+    while data.get("next_cursor"):
+        data = await review(root, workers, PlanBackend(), cursor=data["next_cursor"])
         seen += data["findings"]
     assert first["more_of_a_rule"]
     assert len(seen) == sum(first["counts"].values()) == len(load(first["report"])["findings"]) > 900
@@ -235,7 +235,7 @@ async def test_a_plan_is_ready_agent_calls_of_a_few_files_each(root: Path, worke
     for n in range(20):
         (root / "src" / f"m{n}.py").write_text(f"x = {n}\n")
     data = await review(root, workers, PlanBackend(), engine="plan")
-    (calls,) = data["plan"]
+    (calls,) = data["plan"]["messages"]
     assert 3 <= len(calls) <= 6
     assert all(call["prompt"].count(".py") in {4, 5} for call in calls)
     assert all(set(call) == {"subagent_type", "description", "prompt"} for call in calls)
@@ -246,10 +246,10 @@ async def test_a_plan_for_very_many_files_comes_in_pages(root: Path, workers: Wo
     for n in range(800):
         (root / "src" / f"module_with_a_longer_name_{n}.py").write_text(f"x = {n}\n")
     data = await review(root, workers, PlanBackend(), engine="plan")
-    files = sum(call["prompt"].count(".py") for wave in data["plan"] for call in wave)
-    while "cursor" in data:
-        data = await review(root, workers, PlanBackend(), engine="plan", cursor=data["cursor"])
-        files += sum(call["prompt"].count(".py") for wave in data["plan"] for call in wave)
+    files = sum(call["prompt"].count(".py") for wave in data["plan"]["messages"] for call in wave)
+    while "next_cursor" in data:
+        data = await review(root, workers, PlanBackend(), engine="plan", cursor=data["next_cursor"])
+        files += sum(call["prompt"].count(".py") for wave in data["plan"]["messages"] for call in wave)
     assert files == 801
 
 

@@ -264,7 +264,7 @@ async def test_more_modules_than_a_model_should_be_asked_about_are_priced_first(
 
 async def test_the_plan_is_agents_with_their_files_named(root: Path, workers: Workers) -> None:
     data = await explore(root, workers, engine="plan", question="why?")
-    [calls] = data["plan"]
+    [calls] = data["plan"]["messages"]
     assert [call["description"] for call in calls] == ["Explore shop", "Explore web", "Explore tests"]
     assert '"shop/cart.py"' in calls[0]["prompt"]
     assert "50 to 200 words" in calls[0]["prompt"]

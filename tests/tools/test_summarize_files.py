@@ -245,7 +245,7 @@ async def test_the_plan_splits_files_over_agents_of_few_files(root: Path, worker
     for number in range(22):
         (root / "src" / f"f{number:02}.py").write_text("x = 1\n")
     data = await summarize(root, workers, engine="plan", paths=["src/f*.py"])
-    [calls] = data["plan"]
+    [calls] = data["plan"]["messages"]
     assert len(calls) == 5
     for number in range(22):
         [prompt] = [call["prompt"] for call in calls if f'"src/f{number:02}.py"' in call["prompt"]]
@@ -261,8 +261,8 @@ async def test_a_long_plan_goes_on_at_its_cursor(root: Path, workers: Workers) -
     while cursor is not None:
         data = await summarize(root, workers, engine="plan", paths=["src/f*.py"], cursor=cursor)
         assert len(json.dumps(data)) < 50_000
-        assert all(3 <= len(calls) <= 6 for calls in data["plan"])
-        prompts += [call["prompt"] for calls in data["plan"] for call in calls]
+        assert all(3 <= len(calls) <= 6 for calls in data["plan"]["messages"])
+        prompts += [call["prompt"] for calls in data["plan"]["messages"] for call in calls]
         cursor = data.get("next_cursor")
     assert sum(prompt.count(".py") for prompt in prompts) == 1000
 
@@ -310,7 +310,7 @@ async def test_a_hostile_name_is_data(root: Path, workers: Workers) -> None:
         begins = [line for line in job.prompt.user.split("\n") if " begins " in line]
         assert begins[0].isprintable()
     plan = await summarize(root, workers, engine="plan", paths=["src"])
-    assert all(call["prompt"].isprintable() for calls in plan["plan"] for call in calls)
+    assert all(call["prompt"].isprintable() for calls in plan["plan"]["messages"] for call in calls)
 
 
 async def test_what_cannot_be_analysed_is_said(root: Path, workers: Workers) -> None:

@@ -20,7 +20,7 @@ def show(console: Console, data: Json) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    sent = data["plan"]["messages"] if isinstance(data["plan"], dict) else data["plan"]
+    sent = data["plan"]["messages"]
     console.print(Text(data.get("note") or data.get("how") or "Nobody was asked."))
     console.print(Text("In Claude Code these agents are started instead, side by side:"))
     longest = max(len(f"Agent: {call['description']}") for message in sent for call in message)
@@ -34,9 +34,8 @@ def show(console: Console, data: Json) -> None:
             task = " ".join(call["prompt"].split())[:MOST_OF_A_PROMPT]
             table.add_row(Text(f"Agent: {flat(call['description'])}", "bold"), Text(task))
     console.print(table)
-    following = data.get("next_cursor", data.get("cursor"))
-    if following is not None:
-        console.print(Text(f"These are not all: go on with --cursor {following}."))
+    if "next_cursor" in data:
+        console.print(Text(f"These are not all: go on with --cursor {data['next_cursor']}."))
     console.print(Text("The prompts are whole in the JSON (--json).", "dim"))
 
 

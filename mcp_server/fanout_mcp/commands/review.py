@@ -148,8 +148,8 @@ def _further(data: Json) -> Iterator[str]:
     """Where the rest stands."""
     if data.get("more_of_a_rule"):
         yield f"Not listed: {', '.join(f'{n} more of {rule}' for rule, n in data['more_of_a_rule'].items())}."
-    if "cursor" in data:
-        yield f"Go on with --cursor {data['cursor']}."
+    if "next_cursor" in data:
+        yield f"Go on with --cursor {data['next_cursor']}."
     if data.get("report"):
         yield f"All of it: {data['report']}"
     if data.get("sarif"):

@@ -99,7 +99,7 @@ def render(
     if over and end == len(listed):
         data["more_of_a_rule"] = over
     if following is not None:
-        data["cursor"] = following
+        data["next_cursor"] = following
     if following is not None and not wanted.cursor:
         data["report"] = write(state, _report(findings, reviewed))
     if wanted.sarif:

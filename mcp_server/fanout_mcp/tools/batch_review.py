@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import anyio.to_thread
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.engine.budget import Budget, check, estimate
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
@@ -18,7 +18,6 @@ from fanout_mcp.review.finding import Focus
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import merge
 from fanout_mcp.review.model import Answered, Asked, collect, is_good, plan, seats
-from fanout_mcp.review.pages import MOST_CHARACTERS, size
 from fanout_mcp.review.prompts import agent_prompts
 from fanout_mcp.review.remember import keys, recall, remember
 from fanout_mcp.review.result import Reviewed, Wanted, is_lost, render
@@ -26,8 +25,10 @@ from fanout_mcp.review.static import Analysed, review_static
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import tokens
 from fanout_mcp.source.bound import Detail
+from fanout_mcp.source.engines import Engine, chosen
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.secrets import redact
+from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Json, Outcome, Progress
 
 DEADLINE_S = 600.0
@@ -53,7 +54,7 @@ class Args(BaseModel):
     patterns: Annotated[list[str], Field(description="paths, folders, globs")]
     focus: Focus = "security"
     base: str | None = None
-    engine: Literal["auto", "model", "static", "plan"] = "auto"
+    engine: Engine = "auto"
     reviewers: Annotated[int, _at_least(1)] = 1
     models: list[str] | None = None
     sarif: bool = False
@@ -73,14 +74,15 @@ class Asking(NamedTuple):
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     _check(args, has_model=services.backend.has_model)
+    engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
     root = services.settings.root
     gathered = await gather(root, args.patterns, args.base, services.workers, args.max_files)
     receipt.skip_all(gathered.skipped)
-    if args.engine == "plan":
+    if engine == "plan":
         return ToolResult(_plan(gathered, args, receipt))
     receipt.read = len(gathered.files)
-    reviewed = await _perform(services, args, gathered, progress)
+    reviewed = await _perform(services, args, engine, gathered, progress)
     wanted = Wanted(args.focus, args.cursor, args.detail, args.sarif)
     drawn = partial(render, services.settings.state, wanted, gathered, reviewed, receipt)
     return ToolResult(await anyio.to_thread.run_sync(drawn), is_error=is_lost(gathered, reviewed))
@@ -97,22 +99,18 @@ def _check(args: Args, *, has_model: bool) -> None:
         raise InvalidInput("`models` names whom to ask, but there is no model: set one up (`fanout doctor`).")
 
 
-async def _perform(services: Services, args: Args, gathered: Gathered, progress: Progress) -> Reviewed:
-    has_model = services.backend.has_model
-    if args.engine == "model" and not has_model:
-        raise InvalidInput(
-            'There is no model: set one up (`fanout doctor`), or use engine="static" or "plan".'
-        )
+async def _perform(
+    services: Services, args: Args, engine: Engine, gathered: Gathered, progress: Progress
+) -> Reviewed:
     texts = {source.path: source.text for source in gathered.files}
     with_static = args.engine != "model"
-    with_model = args.engine == "model" or (args.engine == "auto" and has_model)
     total = len(texts)
     analysed = Analysed((), {})
     if with_static:
         analysed = await review_static(
             texts, args.focus, services.workers, lambda done: progress(done, total, "files analysed")
         )
-    if not with_model:
+    if engine == "static":
         return Reviewed(analysed.findings, {}, {}, analysed.not_analysed, (), "static")
     answered, outcomes, known, problem = await _ask(services, args, texts, progress)
     both = merge([*answered.findings, *analysed.findings])
@@ -148,22 +146,9 @@ async def _ask(services: Services, args: Args, texts: Mapping[str, str], progres
         return Asking(answered, outcomes, len(known), journal.problem)
 
 
-def _plan(gathered: Gathered, args: Args, receipt: Receipt) -> dict[str, Json]:
-    """Hand the host its agents, message by message; what does not fit comes with the cursor."""
+def _plan(gathered: Gathered, args: Args, receipt: Receipt) -> Json:
     prompts = agent_prompts([source.path for source in gathered.files], args.focus)
-    waves: list[Json] = [*messages([agent_call(description, prompt) for description, prompt in prompts])]
-    shown: list[Json] = []
-    for wave in waves[args.cursor :]:
-        if shown and size([*shown, wave]) > MOST_CHARACTERS:
-            break
-        shown.append(wave)
-    after = args.cursor + len(shown)
-    return {
-        "plan": shown,
-        "how": "Send all Agent calls of a list in ONE message; they run at once.",
-        **({"cursor": after} if after < len(waves) else {}),
-        "receipt": {"engine": "plan", **receipt.as_json(shown, 0)},
-    }
+    return planned([agent_call(*prompt) for prompt in prompts], args.cursor, receipt)
 
 
 async def _affordable(services: Services, args: Args, asked: Sequence[Asked]) -> Budget:

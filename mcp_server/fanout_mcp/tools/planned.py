@@ -13,7 +13,7 @@ from fanout_mcp.types import Json
 def planned(calls: Sequence[dict[str, Json]], cursor: int, receipt: Receipt) -> Json:
     shown, following = page(calls, cursor)
     data: dict[str, Json] = {
-        "plan": messages(shown),
+        "plan": {"messages": messages(shown)},
         "how": "Send each list as the Agent calls of ONE message.",
     }
     if following is not None:
