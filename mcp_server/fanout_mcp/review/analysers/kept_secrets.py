@@ -7,11 +7,21 @@ from collections.abc import Container, Iterator
 from typing import Final
 
 from fanout_mcp.review.analysers.places import found
-from fanout_mcp.review.finding import Finding
+from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.source.secrets import redact
 
 RULE: Final = "hardcoded-secret"
+SHAPED: Final = 85
+"""Confidence in what has the shape of a provider's key."""
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
+_PLACEHOLDER: Final = re.compile(
+    r"((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
+    r"[-_]?(here|\d)?|(x+|\*+|\.+|changeme|bar)(@.*)?",
+    re.IGNORECASE,
+)
+"""What documents write where a password would stand."""
+_NOT_A_VALUE: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)+(?=[(\[])|https?://")
+"""An expression, or an address: scrubbed in doubt, and no secret."""
 
 
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
@@ -23,14 +33,19 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
         if mark and number not in known:
+            taken = line[mark.start() :]
+            if _NOT_A_VALUE.match(taken):
+                continue
+            is_placeholder = _PLACEHOLDER.fullmatch(taken.removesuffix(scrubbed[mark.end() :]))
+            doubtful: Severity = "low" if is_placeholder else "medium"
             # A shape tells a provider's key; a word beside a value tells less.
             yield found(
                 path,
                 lines,
                 (number, number),
                 RULE,
-                severity="medium" if mark[1] == "value" else "high",
-                confidence=55 if mark[1] == "value" else 85,
+                severity=doubtful if is_placeholder or mark[1] == "value" else "high",
+                confidence=55 if mark[1] == "value" else SHAPED,
                 why=f"It is scrubbed from whatever leaves, as {mark[1]}.",
                 reviewer="secrets",
             )

@@ -179,7 +179,7 @@ METHODS: Final[dict[str, tuple[Sink, ...]]] = {
         (Sink("ldap-injection", (), needs="ldap"),),
     ),
     "search": (Sink("ldap-injection", (), ("search_filter", "search_base"), needs="ldap3"),),
-    **dict.fromkeys(("xpath", "XPath"), (Sink("xpath-injection", ()),)),
+    **dict.fromkeys(("xpath", "XPath"), (Sink("xpath-injection"),)),
     **dict.fromkeys(
         ("findall", "find", "iterfind", "findtext"),
         (Sink("xpath-injection", (0,), needs="xml"), Sink("xpath-injection", (0,), needs="lxml")),

@@ -31,6 +31,16 @@ def leaves(body: Sequence[ast.stmt]) -> bool:
     return isinstance(last, ast.Return | ast.Raise | ast.Continue | ast.Break)
 
 
+def _named(tested: ast.expr) -> set[str]:
+    """Return the name whose value is tested, or whose host is: urlparse(name).hostname."""
+    if isinstance(tested, ast.Name):
+        return {tested.id}
+    if isinstance(tested, ast.Attribute) and tested.attr in {"hostname", "netloc"}:
+        inner = tested.value
+        return _named(inner.args[0] if isinstance(inner, ast.Call) and inner.args else inner)
+    return set()
+
+
 def checked_names(test: ast.expr) -> tuple[set[str], bool]:
     """Return the names that a test compares with what is allowed, and whether it holds when they are not."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -40,11 +50,11 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
         parts = [checked_names(part) for part in test.values]
         wanted = isinstance(test.op, ast.Or)
         return {name for names, negative in parts if negative is wanted for name in names}, wanted
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Name):
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
         allowed = test.comparators[0]
         is_list = not (isinstance(allowed, ast.Constant) and isinstance(allowed.value, str))
         if is_list and isinstance(test.ops[0], ast.In | ast.NotIn):
-            return {test.left.id}, isinstance(test.ops[0], ast.NotIn)
+            return _named(test.left), isinstance(test.ops[0], ast.NotIn)
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
         name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
         if name in CLEANING_TESTS:

@@ -20,6 +20,10 @@ class Call(NamedTuple):
     arguments: Sequence[Value]
     keywords: Mapping[str, Value]
 
+    @property
+    def everything(self) -> list[Value]:
+        return [*self.arguments, *self.keywords.values()]
+
 
 def has(value: Value | None, wanted: object) -> bool:
     return value is not None and value.const is wanted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fanout_mcp.review.analysers import python_sinks as sinks
 from fanout_mcp.review.analysers.python_branches import checked_names
-from fanout_mcp.review.analysers.python_calls import Call
+from fanout_mcp.review.analysers.python_calls import Call, has
 from fanout_mcp.review.analysers.python_tables import (
     ARCHIVE_METHODS,
     ARCHIVED,
@@ -100,7 +100,8 @@ def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
     base, key = value_of(reader, node.value), value_of(reader, node.slice)
     if reader.dotted(node.value) in {"globals()", "locals()"} and key.taint:
         sinks.report(reader, "unsafe-reflection", node, key)
-    return replace(base if base.taint else replace(NOTHING, text=base.text), const=None, kind="")
+    known = replace(NOTHING, text=base.text, is_listed=base.is_listed)
+    return replace(base if base.taint else known, const=None, kind="")
 
 
 def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
@@ -113,13 +114,13 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     if isinstance(node.op, ast.Mult) and (left.is_number or right.is_number) and (left.text or right.text):
         sinks.report(reader, "resource-exhaustion", node, left if left.is_number else right)
     is_text = isinstance(node.op, ast.Add | ast.Mod)
-    varies = left.const is None or right.const is None
-    kind = left.kind if isinstance(node.op, ast.Div) and "Path" in left.kind else ""
+    varies = left.varies or right.varies
+    kind = left.kind if isinstance(node.op, ast.Div) and "Path" in left.kind else _digest(left, right)
     return replace(joined, const=None, kind=kind, built=is_text and varies)
 
 
 def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
-    result = NOTHING
+    result, varies = NOTHING, False
     for piece in node.values:
         inner = piece.value if isinstance(piece, ast.FormattedValue) else piece
         value = value_of(reader, inner)
@@ -127,8 +128,21 @@ def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
             clean = value.taint.clean | {"log-injection", "header-injection"}
             value = replace(value, taint=replace(value.taint, clean=clean))
         result = join(result, value)
-    varies = any(isinstance(piece, ast.FormattedValue) for piece in node.values)
+        varies = varies or value.varies
     return replace(result, const=None, kind="", built=varies)
+
+
+def _digest(left: Value, right: Value) -> str:
+    """Return the kind of a digest that a constant is put before or behind."""
+    kinds = [one.kind for one, other in ((left, right), (right, left)) if isinstance(other.const, str)]
+    return next((kind for kind in kinds if kind.endswith(sinks.DIGESTS)), "")
+
+
+def read_container(reader: Reader, node: ast.Dict | ast.List | ast.Tuple | ast.Set) -> Value:
+    """Read a display; one that holds constants alone is a table that the program wrote down."""
+    elements = node.values if isinstance(node, ast.Dict) else node.elts
+    value = _children(reader, node)
+    return replace(value, is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements))
 
 
 def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
@@ -198,8 +212,10 @@ def read_call(reader: Reader, node: ast.Call) -> Value:
 
 
 def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
-    node, name, arguments, keywords = call
-    everything = [*arguments, *keywords.values()]
+    node, name, arguments, _ = call
+    if name == "lxml.etree.XMLParser" and has(call.keywords.get("resolve_entities"), False):
+        return Value(kind=sinks.SAFE_PARSER)
+    everything = call.everything
     level = SOURCE_CALLS.get(name)
     if level is not None:
         return Value(Taint(level, f"{name}()", node.lineno))
@@ -215,6 +231,9 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     if name in CLEANS_ALL and joined.taint is not None:
         number = replace(joined.taint, clean=HARMLESS_AS_NUMBER)
         return Value(number, is_number=True) if name in STILL_NUMBERS else NOTHING
+    if method in {"get", "setdefault", "pop"} and receiver.is_listed and receiver.taint is None:
+        default = arguments[1] if len(arguments) > 1 else Value(is_listed=True)
+        return replace(default, is_listed=not default.varies, const=None, kind="")
     local = name.rsplit(".", 1)[-1]
     if local in reader.functions and (name == local or name.startswith("self.")):
         _pass(reader, local, node, arguments)
@@ -260,6 +279,7 @@ def _replaced(old: object) -> frozenset[str]:
 
 _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Constant: read_constant,
+    **dict.fromkeys((ast.Dict, ast.List, ast.Tuple, ast.Set), read_container),
     ast.Name: read_name,
     ast.Attribute: read_attribute,
     ast.Subscript: read_subscript,

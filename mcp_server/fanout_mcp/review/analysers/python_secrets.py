@@ -22,7 +22,7 @@ _SECRET_TARGET = re.compile(
     re.IGNORECASE,
 )
 _NO_SECRET = re.compile(
-    r"^$|^[<{$%]|^[a-z_. :/-]{0,40}[a-z_]$|^(None|null|changeme|xxx+|\*+|\.\.\.)$|[ \n{}<>]|^[A-Z_]+$"
+    r"^$|^[<{$%]|^[a-z_. :/-]{0,40}[a-z_]$|^(None|null|changeme|xxx+|:?\*+|\.\.\.)$|[ \n{}<>]|^[A-Z_]+$"
 )
 
 
@@ -45,6 +45,8 @@ def check_secret(reader: Reader, node: ast.AST, name: str, value: Value) -> None
     if isinstance(const, bytes):
         const = const.decode("latin-1")
     if not isinstance(const, str) or not _SECRET_TARGET.match(name) or not 4 <= len(const) <= 200:
+        return
+    if const.lower() == name.lower().strip("_"):
         return
     is_plain_word = bool(_NO_SECRET.search(const))
     is_password = bool(PASSWORD_NAME.search(name)) or "secret" in name.lower()

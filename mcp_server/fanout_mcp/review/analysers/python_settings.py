@@ -101,7 +101,8 @@ def _extract(reader: Reader, call: Call) -> None:
         and "members" not in call.keywords
         and {"tarfile", "zipfile"} & reader.roots
     ):
-        add(reader, "archive-slip", call.node, 0 if "tarfile" in reader.roots else 1)
+        is_zip = call.name.startswith("zipfile.") or "tarfile" not in reader.roots
+        add(reader, "archive-slip", call.node, 1 if is_zip else 0)
 
 
 def _no_timeout(reader: Reader, call: Call) -> None:

@@ -60,11 +60,7 @@ def _compare(node: ast.Compare) -> Iterator[Hit]:
     for one, other in ((left, right), (right, left)):
         constant = _text(other)
         if isinstance(node.ops[0], ast.Eq | ast.NotEq) and _SECRET.search(_name(one)):
-            if (
-                constant is not None
-                and len(constant) >= 4
-                and re.search(r"password|passwd|pwd|secret|token|key", _name(one), re.IGNORECASE)
-            ):
+            if constant is not None and _is_secret(_name(one), constant):
                 yield _hit("hardcoded-secret", node, "A secret is compared with a constant.", 0)
             elif _SECRET.search(_name(other)):
                 yield _hit("timing", node, "== stops at the first difference.")
@@ -73,6 +69,14 @@ def _compare(node: ast.Compare) -> Iterator[Hit]:
         if constant and _DOMAIN.match(constant) and _URLISH.search(_name(right)):
             yield _hit("input-validation", node, "Any address that holds this text passes.", 0)
     yield from _short_password(node)
+
+
+def _is_secret(name: str, constant: str) -> bool:
+    """Tell a secret from a kind of token: passwords may be words, keys are not."""
+    if re.search(r"password|passwd|pwd|secret", name, re.IGNORECASE):
+        return len(constant) >= 4 and constant.lower() not in name.lower()
+    is_key = re.search(r"token|key", name, re.IGNORECASE)
+    return bool(is_key and len(constant) >= 8 and re.search(r"\d", constant) and _GARBLED.match(constant))
 
 
 def _short_password(node: ast.Compare) -> Iterator[Hit]:
@@ -86,6 +90,8 @@ def _short_password(node: ast.Compare) -> Iterator[Hit]:
 
 def _call(node: ast.Call) -> Iterator[Hit]:
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if _name(node.func) == "csrf_exempt" or (method == "exempt" and "csrf" in ast.unparse(node.func)):
+        yield _hit("csrf", node, "This view takes forged requests.", 0)
     if method in {"startswith", "endswith"} and node.args and isinstance(node.func, ast.Attribute):
         constant = _text(node.args[0])
         is_url = _URLISH.search(ast.unparse(node.func.value))
@@ -173,6 +179,14 @@ _PATH_USES = frozenset(
 )
 
 
+_EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")
+
+
+def _exempt(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[Hit]:
+    if any(_EXEMPT.search(ast.unparse(item)) for item in node.decorator_list):
+        yield _hit("csrf", node, "This view takes forged requests.", 0)
+
+
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
     plain = [*node.args.posonlyargs, *node.args.args]
     defaults = zip(plain[len(plain) - len(node.args.defaults) :], node.args.defaults, strict=True)
@@ -187,8 +201,7 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
         ):
             yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
     decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
-    if "csrf_exempt" in decorators or "csrf.exempt" in decorators:
-        yield _hit("csrf", node, "This view takes forged requests.", 0)
+    yield from _exempt(node)
     is_critical = _ROUTE.search(decorators) and _CRITICAL.search(f"{node.name} {decorators}")
     if is_critical and not _ASKS_WHO.search(decorators + ast.unparse(node)):
         yield _hit("missing-auth", node, f"{node.name} asks for no login.")
@@ -203,4 +216,5 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.If: _if,
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,
+    ast.ClassDef: _exempt,
 }

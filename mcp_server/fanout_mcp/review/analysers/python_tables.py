@@ -123,6 +123,7 @@ CLEANS: Final[dict[str, frozenset[str]]] = {
         names("urllib.parse.quote urllib.parse.quote_plus urllib.parse.urlencode"),
         frozenset({"xss", "ssrf", "open-redirect", "header-injection", "log-injection", "path-traversal"}),
     ),
+    "str": frozenset({"nosql-injection"}),
     "repr": frozenset({"log-injection", "header-injection"}),
     "ascii": frozenset({"log-injection", "header-injection"}),
 }

@@ -10,7 +10,8 @@ on. What a function's own parameters reach is told with low confidence: nobody k
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from fanout_mcp.review.analysers import python_sinks as sinks
@@ -168,10 +169,13 @@ class Reader:
             return
         self.scope.env = joined(after_body, self.scope.env)
 
-    def clean(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name in self.scope.env:
-                self.scope.env[name] = replace(self.scope.env[name], taint=None)
+    def clean(self, names: AbstractSet[str]) -> None:
+        """Forget the input in names that were checked, and in what such a name was parsed from."""
+        env = self.scope.env
+        for name in names & env.keys():
+            value = env[name]
+            same = {n for n, v in env.items() if v.taint is value.taint} if _is_parsed(value) else {name}
+            env.update({each: replace(env[each], taint=None) for each in same})
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
         for body in bodies:
@@ -264,6 +268,10 @@ class Reader:
 
     def value(self, node: ast.expr | None) -> Value:
         return value_of(self, node)
+
+
+def _is_parsed(value: Value) -> bool:
+    return value.taint is not None and value.kind.endswith(("urlparse()", "urlsplit()"))
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {

@@ -34,6 +34,12 @@ class Value:
     is_request: bool = False
     is_file: bool = False
     is_number: bool = False
+    is_listed: bool = False
+    """One of the constants of a container that the program itself wrote down."""
+
+    @property
+    def varies(self) -> bool:
+        return self.const is None and not self.is_listed
 
     @property
     def level(self) -> int:
@@ -69,6 +75,7 @@ def join(one: Value, other: Value) -> Value:
         one.is_request or other.is_request,
         one.is_file or other.is_file,
         one.is_number and other.is_number if one.taint and other.taint else one.is_number or other.is_number,
+        not one.varies and not other.varies,
     )
 
 

@@ -40,7 +40,7 @@ SECURITY: Final[dict[str, tuple[Severity, str]]] = {
     "S112": ("low", "swallowed-error"),
     "S113": ("low", "no-timeout"),
     "S201": ("medium", "debug-mode"),
-    "S202": ("medium", "archive-slip"),
+    "S202": ("low", "archive-slip"),
     "S301": ("low", "deserialization"),
     "S302": ("low", "deserialization"),
     "S303": ("low", "weak-hash"),
