@@ -2,7 +2,8 @@
 
 A name takes input in when it is assigned an expression that names a source or a name that holds input, when
 it is a parameter that a framework fills from a request, or when a buffer or container is filled with input;
-it loses it when it is assigned anything else or what cleans it. Names count within one outermost function.
+it loses it when it is assigned anything else or what cleans it, or when a condition has checked it. Names
+count within one outermost function.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from tree_sitter import Node
 
 from fanout_mcp.review.analysers.languages import Grammar
+from fanout_mcp.review.analysers.python_tables import LOCAL, REMOTE
+from fanout_mcp.review.analysers.tables import CONSTANT, checked_names, is_table, without_lookups
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\.)*`', re.DOTALL)
@@ -38,12 +41,25 @@ _NUMBER = re.compile(
 )
 
 
+_LOCAL = re.compile(
+    r"process\.(argv|env)|os\.(Args|Getenv)|flag\.\w+|env::(args|var)|stdin\(\)|System\.(getenv|getProperty)|"
+    r"args\[|\.nextLine|\.readLine|Console\.ReadLine|Environment\.Get|ARGV|ENV\[|gets|STDIN|\$argv|getenv|argv|std::cin"
+)
+"""Sources that whoever starts the program fills."""
+_PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
+
+
 @dataclass(slots=True)
 class Flow:
     grammar: Grammar
-    names: set[str] = field(default_factory=set)
+    names: dict[str, int] = field(default_factory=dict)
+    """Name -> who sends the input in it."""
     queries: set[str] = field(default_factory=set)
     """Names that hold SQL put together from pieces that vary."""
+    tables: set[str] = field(default_factory=set)
+    """Names of containers that the file itself wrote down."""
+    parsed: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a parsed address -> the names that it was parsed from."""
     until: int = 0
     """The byte where the outermost function ends."""
 
@@ -53,6 +69,7 @@ class Flow:
             self.until = node.end_byte
             self.names.clear()
             self.queries.clear()
+            self.parsed.clear()
         parameters = node.child_by_field_name("parameters")
         if parameters is not None and (self.grammar.parameter or self.grammar.route):
             self._take_parameters(node, parameters)
@@ -65,7 +82,8 @@ class Flow:
             is_filled = self.grammar.parameter is not None and self.grammar.parameter.search(text)
             if (is_route or is_filled) and not _NUMBER.search(text):
                 named = parameter.child_by_field_name("name") or parameter.child_by_field_name("pattern")
-                self.names.update(re.findall(r"\b[a-z_]\w*", _text(named or parameter)))
+                words = re.findall(r"\b[a-z_]\w*", _text(named or parameter))
+                self.names.update(dict.fromkeys(words, REMOTE))
 
     def assign(self, left: str, right: str) -> None:
         name = _NAME.search(left)
@@ -73,10 +91,25 @@ class Flow:
             return
         if SQL.search(right) and _JOINS.search(right) and self.varies(right):
             self.queries.add(name[0])
-        if self.has_input(right):
-            self.names.update(word for word in _NAME.findall(left) if word not in _WORDS)
+        level = self.level(right)
+        if level:
+            words = {word for word in _NAME.findall(left) if word not in _WORDS}
+            self.names.update(dict.fromkeys(words, level))
+            self.tables -= words
+            if _PARSES.search(right):
+                self.parsed[name[0]] = [
+                    word for word in _NAME.findall(self.bare(right)) if word in self.names
+                ]
         elif re.fullmatch(r"[\w$]+", left.strip()):
-            self.names.discard(left.strip())
+            self.names.pop(left.strip(), None)
+            if is_table(right):
+                self.tables.add(left.strip())
+
+    def test(self, condition: str) -> None:
+        """Forget the input in names that a condition compares with what is allowed."""
+        for name in checked_names(self.bare(condition), self.tables, self.names):
+            for each in (name, *self.parsed.get(name, ())):
+                self.names.pop(each, None)
 
     def receive(self, name: str, arguments: str) -> None:
         """Let a container or a buffer take what is put into it."""
@@ -85,20 +118,25 @@ class Flow:
         owner = name.rpartition(".")[0]
         if self.grammar.module in {"tree_sitter_c", "tree_sitter_cpp"}:
             target = re.match(r"\(\s*&?\s*(\w+)", arguments)
-            if target and (name in {"fgets", *_READS} or self.has_input(arguments)):
-                self.names.add(target.group(1))
-                self.names.update(re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else ())
-        elif owner and re.fullmatch(r"[\w$]+", owner) and self.has_input(arguments):
-            self.names.add(owner)
+            if target and (name in {"fgets", *_READS} or self.level(arguments)):
+                words = re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else []
+                self.names.update(dict.fromkeys((target.group(1), *words), REMOTE))
+        elif owner and re.fullmatch(r"[\w$]+", owner) and self.level(arguments):
+            self.names[owner] = self.level(arguments)
 
     def has_query(self, text: str) -> bool:
         return not self.queries.isdisjoint(_NAME.findall(self.bare(text)))
 
-    def has_input(self, text: str) -> bool:
-        bare = self.bare(text)
+    def level(self, text: str) -> int:
+        """Return who sends the input in a text (python_tables.REMOTE, LOCAL), 0 when there is none."""
+        bare = without_lookups(self.bare(text), self.tables)
         if self.grammar.clean.search(bare):
-            return False
-        return bool(self.grammar.source.search(bare)) or not self.names.isdisjoint(_NAME.findall(bare))
+            return 0
+        levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
+        levels += [
+            LOCAL if _LOCAL.search(found[0]) else REMOTE for found in self.grammar.source.finditer(bare)
+        ]
+        return max(levels, default=0)
 
     def bare(self, text: str) -> str:
         """Take out the constant text of strings; what stands in them as a variable stays."""
@@ -110,7 +148,9 @@ class Flow:
         return _STRING.sub(variables, text)
 
     def varies(self, text: str) -> bool:
-        return any(word not in _WORDS for word in _NAME.findall(self.bare(text)))
+        """Tell whether more than constants stands in a text; CONSTANT_CASE names one in every language."""
+        words = _NAME.findall(without_lookups(self.bare(text), self.tables))
+        return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words)
 
 
 def _text(node: Node) -> str:

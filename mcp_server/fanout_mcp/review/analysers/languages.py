@@ -43,6 +43,7 @@ class Grammar:
     compiles: re.Pattern[str] | None = None
     """Calls whose first string is a regular expression."""
     rules: tuple[str, ...] = field(default=())
+    conditions: tuple[str, ...] = ("if_statement",)
 
 
 _NUMBERS = (
@@ -122,6 +123,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         re.compile(r"parse::<[iuf]\d+>|encode_text|file_name\(\)|escape"),
         r"\{\w",
         parameter=re.compile(r"\b(Path|Query|Form|Json|Multipart|RawQuery)\s*[(<]"),
+        conditions=("if_expression",),
     ),
     "java": Grammar(
         "tree_sitter_java",
@@ -192,6 +194,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         r"#\{",
         regexes=("regex",),
+        conditions=("if", "unless", "if_modifier", "unless_modifier"),
     ),
     "php": Grammar(
         "tree_sitter_php",

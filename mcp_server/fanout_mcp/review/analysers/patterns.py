@@ -17,6 +17,7 @@ from fanout_mcp.review.analysers.c_memory import memory_hits
 from fanout_mcp.review.analysers.flow import SQL, Flow
 from fanout_mcp.review.analysers.languages import GRAMMARS, Grammar, parser_of
 from fanout_mcp.review.analysers.places import found
+from fanout_mcp.review.analysers.python_tables import REMOTE
 from fanout_mcp.review.analysers.regexes import is_slow
 from fanout_mcp.review.analysers.rules import Rule, rules_of
 from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
@@ -98,6 +99,8 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             flow.assign(left, right)
         elif node.type in grammar.regexes:
             yield from _slow(where, node, _text(node))
+        elif node.type in grammar.conditions:
+            flow.test(_text(node.child_by_field_name("condition")))
 
 
 def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
@@ -110,14 +113,21 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
-    if rule.weakness == "sql-injection" and rule.needs != "always" and flow.has_query(text):
+    level = flow.level(text) if rule.needs != "always" else 0
+    if (
+        rule.weakness == "sql-injection"
+        and rule.needs != "always"
+        and level < REMOTE
+        and flow.has_query(text)
+    ):
         yield _place(where, node, rule.weakness, "medium", 45, "The query was put together before.")
         return
     if not rule.takes(text):
         return
     severity, confidence, why = rule.severity, 60, rule.why
     if rule.needs != "always":
-        if flow.has_input(text):
+        if level:
+            severity = _reached(rule.weakness, level, text) or severity
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
             is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
@@ -126,6 +136,37 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
         else:
             return
     yield _place(where, node, rule.weakness, severity, confidence, why)
+
+
+_FIXED_START: dict[str, re.Pattern[str]] = {
+    "ssrf": re.compile(r"""^\(\s*[$@]?["'`]https?://\w[\w.-]*(:\d+)?[/?]"""),
+    "open-redirect": re.compile(r"""^\(?\s*(\w+\s*,\s*){0,2}[$@]?["'`]/(?![/\\])"""),
+}
+"""The site is constant: what follows chooses a page of it."""
+_STARTED: dict[str, Severity] = {
+    **dict.fromkeys(("command-injection", "code-injection", "sql-injection"), "medium"),
+    **dict.fromkeys(
+        (
+            "path-traversal",
+            "ssrf",
+            "log-injection",
+            "open-redirect",
+            "regex-injection",
+            "xss",
+            "unsafe-reflection",
+        ),
+        "low",
+    ),
+}
+"""Whoever starts a program may name its files and programs: told, but as less."""
+
+
+def _reached(weakness: str, level: int, text: str) -> Severity | None:
+    """Return how grave it is that input arrives, None for the weakness's own severity."""
+    fixed = _FIXED_START.get(weakness)
+    if fixed is not None and fixed.search(text):
+        return "low"
+    return _STARTED.get(weakness) if level < REMOTE else None
 
 
 def _place(  # noqa: PLR0917 the order of Finding itself
@@ -204,4 +245,5 @@ def _text(node: Node | None) -> str:
 def _query(language: str) -> Query:
     grammar = GRAMMARS[language]
     types = [*grammar.calls, *grammar.assigns, *grammar.functions, *grammar.comments, *grammar.regexes]
+    types += grammar.conditions
     return Query(parser_of(language)[0], "[" + " ".join(f"({name})" for name in types) + "] @n")

@@ -132,8 +132,6 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
         return
     if sink.built and value.level == PARAM and not value.built:
         return
-    if sink.weakness == "ssrf" and _URL_START.match(value.text):
-        value = _bounded(value)
     if sink.weakness == "open-redirect" and value.built and _OWN_PATH.match(value.text):
         return
     if sink.weakness == "xxe" and any(one.kind == SAFE_PARSER for one in call.everything):
@@ -143,7 +141,8 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     if value.taint.is_error and sink.weakness == "xss" and reader.scope.is_route:
         report(reader, "error-leak", node, value)
         return
-    report(reader, _refined(sink.weakness, name), node, value)
+    is_bounded = sink.weakness == "ssrf" and _URL_START.match(value.text)
+    report(reader, _refined(sink.weakness, name), node, _bounded(value) if is_bounded else value)
 
 
 def _bounded(value: Value) -> Value:
