@@ -54,7 +54,7 @@ class Scene(NamedTuple):
         observer["command"] += f" {seen}"
         stage.hooks("PreToolUse", observer, stage.python("guard", GUARD, guard=True))
         env = stage.env | {"FANOUT_STATE_DIR": str(stage.state), "CLAUDE_PID": str(os.getpid())}
-        found = config.load(("local",), str(stage.project), str(stage.home))
+        found = config.load(("local",), str(stage.project), str(stage.home / ".claude"))
         launch = Launch(PYTHON, Launch.own().script)
         groups = entries.adopted(found.hooks, entries.Registration("local", launch))["PreToolUse"]
         plain, guard = (

@@ -46,7 +46,7 @@ class Measured(NamedTuple):
 
 def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | None = None) -> list[Measured]:
     """Measure every event that has adopted hooks."""
-    found = config.load((own.scope,), own.project, own.home)
+    found = config.load((own.scope,), own.project, own.claude)
     env = env | {"CLAUDE_PROJECT_DIR": own.project, "CLAUDECODE": "1"}
     loop = Loop()
     house = House(loop, own.state)

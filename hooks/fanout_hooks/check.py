@@ -99,7 +99,7 @@ def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
 
 def _calls(own: Place) -> bool:
     """Say whether some entry of a scope asks the server. Scopes with cold events only need none."""
-    held = config.load((own.scope,), own.project, own.home).hooks
+    held = config.load((own.scope,), own.project, own.claude).hooks
     if not any(hook.event in events.WARM_EVENTS for hook in held):
         return True
     hooks = adopt.hooks_of(read(own.beside or own.settings))
@@ -135,7 +135,7 @@ def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
 
 
 def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
-    found = config.load((own.scope,), own.project, own.home)
+    found = config.load((own.scope,), own.project, own.claude)
     for problem in found.problems:
         yield Finding("wrong", own.hooks, problem.removeprefix(f"{own.hooks}: "))
     for hook in found.hooks:

@@ -82,15 +82,15 @@ class Config(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def path_of(scope: str, project: str, home: str) -> str:
-    """Return where a scope's file lies."""
+def path_of(scope: str, project: str, claude: str) -> str:
+    """Return where a scope's file lies; `claude` is the user's folder (claude_folder.py)."""
     if scope == "user":
-        return os.path.join(home, ".claude", "fanout", "hooks.json")
+        return os.path.join(claude, "fanout", "hooks.json")
     name = "hooks.local.json" if scope == "local" else "hooks.json"
     return os.path.join(project, ".claude", "fanout", name)
 
 
-def load(scopes: Iterable[str], project: str, home: str) -> Config:
+def load(scopes: Iterable[str], project: str, claude: str) -> Config:
     """Read the files of the registered scopes; a missing or broken one is a problem, never an exception."""
     hooks: list[Hook] = []
     problems: list[str] = []
@@ -98,7 +98,7 @@ def load(scopes: Iterable[str], project: str, home: str) -> Config:
         if scope not in SCOPES:
             problems.append(f"unknown scope {scope!r}; there are {', '.join(SCOPES)}")
             continue
-        path = path_of(scope, project, home)
+        path = path_of(scope, project, claude)
         try:
             found = parse(_read(path), scope, start=len(hooks))
         except (OSError, ValueError) as error:

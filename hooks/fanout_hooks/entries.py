@@ -53,7 +53,7 @@ FROM_PLUGIN = 'p=; read -r p 2>/dev/null <"$s/launch"; m="$CLAUDE_PLUGIN_ROOT/ho
 START = '[ -x "$p" ] || p=python3; if [ -r "$m" ]; then exec "$p" -I -S "$m" cold %s; fi'
 ORIGINALS = 'o="%s/originals.py"; if [ -r "$o" ]; then exec python3 "$o" %s; fi'
 FOLDERS = {
-    "user": ("$HOME/.claude/fanout", "hooks.json"),
+    "user": ("${CLAUDE_CONFIG_DIR:-$HOME/.claude}/fanout", "hooks.json"),
     "local": ("$CLAUDE_PROJECT_DIR/.claude/fanout/state", "../hooks.local.json"),
     "shared": ("$CLAUDE_PROJECT_DIR/.claude/fanout", "hooks.json"),
 }

@@ -24,7 +24,7 @@ def is_expected(env: dict[str, str], words: Sequence[str]) -> bool:
         return _is_our_plugin(root)
     project = env.get("CLAUDE_PROJECT_DIR") or os.getcwd()
     own = place.find("local", project, env)
-    return registered.calls(project, own.home) and any(
+    return registered.calls(project, env) and any(
         _is_started_by(entry.get("command"), entry.get("args", []), words) for entry in place.registered(own)
     )
 

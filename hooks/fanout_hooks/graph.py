@@ -55,7 +55,7 @@ def graphs(places: list[Place], env: dict[str, str]) -> list[Graph]:
     """Return a graph for each event that has adopted hooks."""
     found = []
     for own in places:
-        hooks = config.load((own.scope,), own.project, own.home).hooks
+        hooks = config.load((own.scope,), own.project, own.claude).hooks
         for event in dict.fromkeys(hook.event for hook in hooks):
             mine = [hook for hook in hooks if hook.event == event]
             found.append(_graph(event, own, mine, env | {"CLAUDE_PROJECT_DIR": own.project}))

@@ -12,6 +12,7 @@ from typing import Any
 from fanout_hooks import config, memory
 from fanout_hooks import plan as plans
 from fanout_hooks.ahead import Ahead
+from fanout_hooks.claude_folder import claude_folder
 from fanout_hooks.command import Program
 from fanout_hooks.config import Hook
 from fanout_hooks.decide import Opinion
@@ -65,14 +66,14 @@ class House:
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
         """Return the hooks of the registered scopes, read again when a file has changed."""
-        home = env.get("HOME") or os.path.expanduser("~")
+        claude = claude_folder(env)
         state = tuple(
-            _state_of(config.path_of(scope, project, home)) for scope in scopes if scope in config.SCOPES
+            _state_of(config.path_of(scope, project, claude)) for scope in scopes if scope in config.SCOPES
         )
-        key = (*scopes, project, home, *state)
+        key = (*scopes, project, claude, *state)
         if key not in self._configs:
             self._configs.clear()
-            self._configs[key] = config.load(scopes, project, home)
+            self._configs[key] = config.load(scopes, project, claude)
         return self._configs[key]
 
     def expect(self, project: str, known: Memory, ahead: Ahead | None) -> None:

@@ -57,7 +57,7 @@ def plan_lesson(place: Place, env: dict[str, str]) -> Lesson:
 def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
     """Return what is known of each hook, in the file's order."""
     found = []
-    for hook in config.load((place.scope,), place.project, place.home).hooks:
+    for hook in config.load((place.scope,), place.project, place.claude).hooks:
         planned = dispatch.plan([hook], place.project, env, place.state)
         script = planned.planned[0].file
         record = planned.memory.of(script) if script else None

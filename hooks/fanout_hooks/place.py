@@ -7,6 +7,7 @@ import os
 from typing import Any, NamedTuple
 
 from fanout_hooks import config, regular, settings
+from fanout_hooks.claude_folder import claude_folder, servers_file
 from fanout_hooks.entries import PLUGIN_SERVER, SERVER
 from fanout_hooks.memory import state_folder
 
@@ -20,15 +21,19 @@ class Place(NamedTuple):
     scope: str
     project: str
     home: str
+    claude: str
+    """The user's own folder of Claude Code."""
+    servers: str
+    """Where the user's servers are registered."""
     state: str
 
     @property
     def settings(self) -> str:
-        return settings.path_of(self.scope, self.project, self.home)
+        return settings.path_of(self.scope, self.project, self.claude)
 
     @property
     def hooks(self) -> str:
-        return config.path_of(self.scope, self.project, self.home)
+        return config.path_of(self.scope, self.project, self.claude)
 
     @property
     def folder(self) -> str:
@@ -56,19 +61,19 @@ class Place(NamedTuple):
     @property
     def beside(self) -> str:
         """Where the calls to the server stand for a committed file: in the user's own settings."""
-        return settings.path_of("local", self.project, self.home) if self.scope == "shared" else ""
+        return settings.path_of("local", self.project, self.claude) if self.scope == "shared" else ""
 
 
 def find(scope: str, project: str, env: dict[str, str]) -> Place:
     home = env.get("HOME") or os.path.expanduser("~")
-    return Place(scope, project, home, state_folder(env))
+    return Place(scope, project, home, claude_folder(env), servers_file(env), state_folder(env))
 
 
 def project_of(folder: str, home: str) -> str:
     """Return the nearest folder from here upwards that has settings of its own, else this one."""
     at = folder
     while at not in (home, os.path.dirname(at)):
-        if any(os.path.exists(settings.path_of(scope, at, home)) for scope in ("shared", "local")):
+        if any(os.path.exists(settings.path_of(scope, at, "")) for scope in ("shared", "local")):
             return at
         at = os.path.dirname(at)
     return folder
@@ -78,10 +83,10 @@ def server_of(place: Place) -> str:
     """Return the name of the server that this scope's sessions have, "" where none is registered."""
     if registered(place):
         return SERVER
-    plugged = [_json(settings.path_of("user", place.project, place.home))]
+    plugged = [_json(settings.path_of("user", place.project, place.claude))]
     if place.scope != "user":
         plugged += [
-            _json(settings.path_of(scope, place.project, place.home)) for scope in ("shared", "local")
+            _json(settings.path_of(scope, place.project, place.claude)) for scope in ("shared", "local")
         ]
     enabled: dict[str, Any] = {}
     for file in plugged:
@@ -91,7 +96,7 @@ def server_of(place: Place) -> str:
 
 def registered(place: Place) -> list[dict[str, Any]]:
     """Return what stands under our server's name wherever this scope's sessions look for servers."""
-    user = _json(os.path.join(place.home, ".claude.json"))
+    user = _json(place.servers)
     files = [user]
     if place.scope != "user":
         files += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]

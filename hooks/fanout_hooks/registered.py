@@ -2,12 +2,15 @@
 
 Looked at on every event of the plugin, so no JSON is read: our own word in the file is enough.
 
-calls(project, home)   whether some settings of the user or the project call a server, by the same look
+calls(project, env)   whether some settings of the user or the project call a server, by the same look
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+
+from fanout_hooks.claude_folder import claude_folder
 
 PLACES = ("settings.json", "settings.local.json")
 SIGN = b'"fanout_gate"'
@@ -15,18 +18,18 @@ CALL = b'"run_hooks"'
 MAX_BYTES = 8 << 20
 
 
-def by_settings(project: str, home: str) -> bool:
+def by_settings(project: str, env: Mapping[str, str]) -> bool:
     """Say whether a settings file of the user or the project registers the log and the gate."""
-    return any(_holds(path, SIGN) for path in _files(project, home))
+    return any(_holds(path, SIGN) for path in _files(project, env))
 
 
-def calls(project: str, home: str) -> bool:
+def calls(project: str, env: Mapping[str, str]) -> bool:
     """Say whether a settings file of the user or the project has hooks that call a server of ours."""
-    return any(_holds(path, CALL) for path in _files(project, home))
+    return any(_holds(path, CALL) for path in _files(project, env))
 
 
-def _files(project: str, home: str) -> list[str]:
-    return [os.path.join(home, ".claude", PLACES[0])] + [
+def _files(project: str, env: Mapping[str, str]) -> list[str]:
+    return [os.path.join(claude_folder(env), PLACES[0])] + [
         os.path.join(project, ".claude", name) for name in PLACES
     ]
 

@@ -61,9 +61,9 @@ class Span(NamedTuple):
     """The end of the value before it, or the place after the opening brace."""
 
 
-def path_of(scope: str, project: str, home: str) -> str:
+def path_of(scope: str, project: str, claude: str) -> str:
     """Return the settings file of a scope: user, local (a project's, not committed) or shared (committed)."""
-    return os.path.join(home if scope == "user" else project, ".claude", FILES[scope])
+    return os.path.join(claude if scope == "user" else os.path.join(project, ".claude"), FILES[scope])
 
 
 def read(path: str) -> File:

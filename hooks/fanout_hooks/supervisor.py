@@ -51,7 +51,7 @@ class Supervisor:
             name = events.claim_name(event, scopes, only)
             env = self._env(event)
             origin = str(arguments.get("fanout_from", ""))
-            if origin == "plugin" and registered.by_settings(env["CLAUDE_PROJECT_DIR"], env.get("HOME", "")):
+            if origin == "plugin" and registered.by_settings(env["CLAUDE_PROJECT_DIR"], env):
                 name = ""
             elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
                 handled = await handle(self.house, Request(event, tuple(scopes.split()), env, only, gate))

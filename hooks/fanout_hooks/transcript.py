@@ -67,10 +67,10 @@ class Transcript(NamedTuple):
     damaged: int
 
 
-def project_folder(root: str, home: str) -> str:
+def project_folder(root: str, claude: str) -> str:
     """Return where the client keeps a project's transcripts: its path, all but letters and digits as `-`."""
     slug = "".join(char if char.isascii() and char.isalnum() else "-" for char in os.path.realpath(root))
-    return os.path.join(home, ".claude", "projects", slug)
+    return os.path.join(claude, "projects", slug)
 
 
 def find(folder: str) -> list[str]:

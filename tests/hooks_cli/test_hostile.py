@@ -56,7 +56,7 @@ def in_force(desk: Desk, scope: str) -> list[str]:
     native_now = [
         entry["command"] for _, _, entry in hooks_object.each(hooks) if not hooks_object.is_ours(entry)
     ]
-    held = config.load((scope,), str(desk.project), str(desk.home)).hooks if leading else ()
+    held = config.load((scope,), str(desk.project), str(desk.home / ".claude")).hooks if leading else ()
     return sorted(native_now + [hook.command for hook in held if hook.event in leading])
 
 

@@ -66,23 +66,23 @@ def test_a_gate_in_two_files_is_reported(desk: Desk) -> None:
 
 @pytest.mark.parametrize("scope", ["user", "local", "shared"])
 def test_the_plugin_stands_down_beside_settings_that_hold_the_same(desk: Desk, scope: str) -> None:
-    assert not registered.by_settings(str(desk.project), str(desk.home))
+    assert not registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
     desk.write(scope, {"hooks": registration.with_log_and_gate({})})
-    assert registered.by_settings(str(desk.project), str(desk.home))
+    assert registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
 
 
 def test_adopted_hooks_alone_are_no_reason_for_the_plugin_to_stand_down(desk: Desk) -> None:
     desk.register_server()
     desk.write("user", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
     desk.run("adopt", "--yes")
-    assert not registered.by_settings(str(desk.project), str(desk.home))
+    assert not registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
 
 
 def test_settings_that_cannot_be_read_hold_nothing(desk: Desk) -> None:
     desk.path("local").parent.mkdir(parents=True)
     os.mkfifo(desk.path("local"))
     desk.path("shared").mkdir()
-    assert not registered.by_settings(str(desk.project), str(desk.home))
+    assert not registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
 
 
 def test_a_cold_event_of_the_plugin_is_left_to_the_settings(

@@ -35,7 +35,7 @@ class Nesting(HTMLParser):
 def drawn(project: Path, *records: dict[str, Any]) -> str:
     write(project, *records)
     item = hooks.item(project, project / ".claude" / "fanout", 7, None)
-    return page.render(hooks.make({**item, "home": str(project), "now": NOW}))
+    return page.render(hooks.make({**item, "claude": str(project / ".claude"), "now": NOW}))
 
 
 def test_a_page_is_well_formed_and_asks_nobody(tmp_path: Path) -> None:

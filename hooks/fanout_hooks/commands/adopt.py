@@ -8,7 +8,7 @@ from fanout_hooks import adopt, native, settings
 from fanout_hooks.adopt import Adoption
 from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
 from fanout_hooks.entries import SERVER
-from fanout_hooks.place import Place, find, server_of
+from fanout_hooks.place import Place, server_of
 
 OK = 0
 
@@ -68,7 +68,7 @@ def _path(plan: Adoption) -> str:
 
 
 def _mention_shared(place: Place) -> None:
-    shared = find("shared", place.project, {"HOME": place.home})
+    shared = place._replace(scope="shared")
     taken, _ = native.split(adopt.hooks_of(settings.read(shared.settings)))
     names = native.names(taken)
     if names:

@@ -22,6 +22,7 @@ from fanout_hooks import (
 )
 from fanout_hooks.audit import Observation
 from fanout_hooks.audit_hooks import Found
+from fanout_hooks.claude_folder import claude_folder
 from fanout_mcp import settings
 from fanout_mcp.clean import printable
 from fanout_mcp.commands.shell import put
@@ -75,7 +76,7 @@ def _from_log(root: str, hooks: list[Found]) -> Iterator[Observation]:
 
 
 def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -> Iterator[Observation]:
-    folder = args.transcripts or transcript.project_folder(root, str(Path.home()))
+    folder = args.transcripts or transcript.project_folder(root, claude_folder(os.environ))
     if not Path(folder).is_dir():
         raise InvalidInput(f"{folder} holds no transcripts. Name their folder: --transcripts FOLDER.")
     newest = transcript.find(folder)[: args.last]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from fanout_hooks.claude_folder import claude_folder, servers_file
 from fanout_mcp.registration.additions import Keys
 
 Scope = Literal["user", "local", "project"]
@@ -43,11 +44,8 @@ class Places:
 
 def places(scope: Scope, project: Path, env: Mapping[str, str] | None = None) -> Places:
     env = os.environ if env is None else env
-    home = Path(env.get("HOME") or Path.home())
-    moved = env.get("CLAUDE_CONFIG_DIR")
-    own, state = (Path(moved), Path(moved)) if moved else (home / ".claude", home)
-    folder = own if scope == "user" else project / ".claude"
-    servers = project / ".mcp.json" if scope == "project" else state / ".claude.json"
+    folder = Path(claude_folder(env)) if scope == "user" else project / ".claude"
+    servers = project / ".mcp.json" if scope == "project" else Path(servers_file(env))
     below = ("projects", str(project)) if scope == "local" else ()
     return Places(
         scope,

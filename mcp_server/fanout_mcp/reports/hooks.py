@@ -6,11 +6,13 @@ which the server's loop does not have to give.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Final
 
 from fanout_hooks import daily, natives, report, transcript
+from fanout_hooks.claude_folder import claude_folder
 from fanout_mcp import ledger, state
 from fanout_mcp.errors import why
 from fanout_mcp.ledger import money
@@ -39,7 +41,7 @@ def make(item: Json) -> page.Drawn:
     baseline = report.read_baseline(report.baseline_path(root))
     data = report.build(tally, days, event, now, baseline)
     since = report.day_of(now, days - 1)
-    folder = transcript.project_folder(root, str(item["home"]))
+    folder = transcript.project_folder(root, str(item["claude"]))
     data["native"] = natives.rows(natives.read(folder, now - days * report.DAY_S))
     data["tools"] = ledger.costs(Path(item["state"]), since)
     return page.Drawn(data, tally, days, now)
@@ -59,7 +61,7 @@ def item(root: Path, project_state: Path, days: int, event: str | None) -> dict[
     return {
         "root": str(root),
         "state": str(project_state),
-        "home": str(Path.home()),
+        "claude": claude_folder(os.environ),
         "days": days,
         "event": event,
         "now": time.time(),

@@ -1,0 +1,71 @@
+"""The user's own files of Claude Code lie where CLAUDE_CONFIG_DIR says, for whoever reads or writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from fanout_hooks import entries, place, registered, registration, transcript
+from fanout_hooks.claude_folder import claude_folder
+from fanout_hooks.config import Hook
+from fanout_hooks.entries import Registration
+from fanout_hooks.launch import Launch
+from fanout_mcp.registration.places import places
+from hooks_cli.desk import Desk, command, group, sh
+
+
+@pytest.fixture
+def moved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = desk.home / "moved claude"
+    folder.mkdir()
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(folder))
+    return folder
+
+
+def test_the_users_hooks_are_adopted_run_and_restored_there(desk: Desk, moved: Path) -> None:
+    settings = moved / "settings.json"
+    settings.write_text(json.dumps({"hooks": {"Stop": [group(command("echo ran >&2; exit 2"))]}}))
+    before = settings.read_bytes()
+    assert desk.run("adopt", "--scope", "user", "--yes").status == 0
+    assert entries.MARK in settings.read_text()
+    assert (moved / "fanout" / "hooks.json").exists()
+    assert "1 hooks run through fanout" in desk.run("check").out
+    (entry,) = json.loads(settings.read_text())["hooks"]["Stop"][0]["hooks"]
+    event = json.dumps({"hook_event_name": "Stop", "session_id": "s", "cwd": str(desk.project)})
+    done = sh(entry["command"], {**os.environ, "CLAUDE_PROJECT_DIR": str(desk.project)}, event)
+    assert "ran" in done.stdout + done.stderr
+    assert desk.run("restore", "--yes").status == 0
+    assert settings.read_bytes() == before
+    assert list((desk.home / ".claude").iterdir()) == []
+
+
+def test_a_server_that_is_registered_there_is_called(desk: Desk, moved: Path) -> None:
+    (moved / ".claude.json").write_text(json.dumps({"mcpServers": {"fanout": {"command": "x"}}}))
+    assert place.server_of(place.find("user", str(desk.project), dict(os.environ))) == entries.SERVER
+
+
+def test_where_fanout_is_gone_the_originals_there_run_the_users_hooks(desk: Desk, moved: Path) -> None:
+    (moved / "fanout").mkdir()
+    (moved / "fanout" / "originals.py").write_text("print('the originals ran')")
+    to = Registration("user", Launch("/gone/python", "/gone/main.py"), server="")
+    (entry,) = entries.adopted([Hook("a", "Stop", "user", 0)], to)["Stop"][0]["hooks"]
+    assert sh(entry["command"], dict(os.environ)).stdout == "the originals ran\n"
+
+
+def test_the_plugin_stands_down_beside_settings_there(desk: Desk, moved: Path) -> None:
+    assert not registered.by_settings(str(desk.project), dict(os.environ))
+    (moved / "settings.json").write_text(json.dumps({"hooks": registration.with_log_and_gate({})}))
+    assert registered.by_settings(str(desk.project), dict(os.environ))
+
+
+@pytest.mark.usefixtures("moved")
+def test_install_adopt_and_reports_mean_the_same_folder(desk: Desk) -> None:
+    env = dict(os.environ)
+    ours = place.find("user", str(desk.project), env)
+    theirs = places("user", desk.project, env)
+    assert (ours.settings, ours.servers) == (str(theirs.settings), str(theirs.servers))
+    folder = transcript.project_folder(str(desk.project), claude_folder(env))
+    assert Path(folder).parent == theirs.settings.parent / "projects"
