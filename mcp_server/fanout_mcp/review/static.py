@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fanout_mcp.review.analysers import kept_secrets
 from fanout_mcp.review.analysers.languages import language_of
+from fanout_mcp.review.analysers.plain import format_of
 from fanout_mcp.review.analysers.work import ANALYSE, LINT, RELATE, from_json
 from fanout_mcp.review.finding import Finding, Focus, is_test
 from fanout_mcp.review.merge import merge
@@ -32,7 +33,8 @@ async def review_static(
     paths = sorted(texts)
     known = [path for path in paths if language_of(path)]
     python = [path for path in known if language_of(path) == "python"]
-    not_analysed = {path: "no analyser for this kind of file" for path in paths if path not in set(known)}
+    read = {path for path in paths if language_of(path) or (focus == "security" and format_of(path))}
+    not_analysed = {path: "no analyser for this kind of file" for path in paths if path not in read}
     findings: list[Finding] = []
     imports: dict[str, Sequence[tuple[str, int]]] = {}
     if focus == "security":

@@ -150,7 +150,7 @@ class Flow:
     def varies(self, text: str) -> bool:
         """Tell whether more than constants stands in a text; CONSTANT_CASE names one in every language."""
         words = _NAME.findall(without_lookups(self.bare(text), self.tables))
-        return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words)
+        return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words if word != "$")
 
 
 def _text(node: Node) -> str:

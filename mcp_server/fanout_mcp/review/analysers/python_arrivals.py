@@ -205,6 +205,7 @@ METHODS: Final[dict[str, tuple[Sink, ...]]] = {
         (Sink("log-injection", ()),),
     ),
     "save": (Sink("path-traversal", (0,), needs="flask"), Sink("path-traversal", (0,), needs="werkzeug")),
+    **dict.fromkeys(("writerow", "writerows"), (Sink("csv-injection", (), needs="csv"),)),
     "set_header": (Sink("header-injection", (1,)),),
     "add_header": (Sink("header-injection", (1,)),),
 }

@@ -54,6 +54,8 @@ def _cookie(reader: Reader, call: Call) -> None:
 
 def _jwt(reader: Reader, call: Call) -> None:
     words = ast.unparse(call.node)
+    if re.search(r"verify_exp['\"]?\s*[:=]\s*False", words):
+        add(reader, "session-expiry", call.node)
     if has(call.keywords.get("verify"), False) or re.search(
         r"verify_signature['\"]?\s*[:=]\s*False|['\"]none['\"]", words
     ):

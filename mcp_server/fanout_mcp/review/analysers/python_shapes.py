@@ -115,7 +115,24 @@ def _call(node: ast.Call) -> Iterator[Hit]:
             yield _hit("off-by-one", node, "The last round is beyond the end.")
     if method == "setsockopt" and re.search(r"SO_REUSE(ADDR|PORT)", ast.unparse(node)):
         yield _hit("bind-all", node, "Another process may bind to the same address.")
+    if method == "get" and node.args and isinstance(node.func, ast.Attribute):
+        yield from _subscript(ast.copy_location(ast.Subscript(node.func.value, node.args[0]), node))
     yield from _sudo(node)
+
+
+_WHO = re.compile(
+    r"^(is_)?(admin|role|user_?id|uid|auth(enticated)?|logged_?in|price|balance)$", re.IGNORECASE
+)
+
+
+def _subscript(node: ast.Subscript) -> Iterator[Hit]:
+    if _name(node.value) in {"cookies", "COOKIES"} and _WHO.match(_text(node.slice) or ""):
+        yield _hit("cookie-trust", node, "Whoever sends it may write what he likes.")
+
+
+def _assert(node: ast.Assert) -> Iterator[Hit]:
+    if re.search(r"is_(admin|authenticated|staff|superuser|owner)|has_perm|\brole\b", ast.unparse(node.test)):
+        yield _hit("assert-guard", node, "A right is checked by assert.")
 
 
 def _sudo(node: ast.Call) -> Iterator[Hit]:
@@ -179,12 +196,36 @@ _PATH_USES = frozenset(
 )
 
 
+_BY_ID = re.compile(
+    r"\b(get_or_404|get_object_or_404|first_or_404|objects\.(get|filter)|query\.get|session\.get|filter_by|filter|"
+    r"find_one|get_by_id)\([^()]*\b(?P<id>\w*(id|pk|uuid))\b"
+)
+_ASKS_WHOSE = re.compile(
+    r"owner|current_user|request\.user|\.user\b|user_id|tenant|permission|authorize|check_|can_|acl"
+)
+
+
+def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> Iterator[Hit]:
+    """Find a view that hands out whatever record its address names."""
+    given = {argument.arg for argument in node.args.args}
+    if not (_ROUTE.search(decorators) or {"request"} & given):
+        return
+    body = ast.unparse(node)
+    found = _BY_ID.search(body)
+    asks = _ASKS_WHOSE.search(body.partition("\n")[2])
+    if found and found["id"] in given and not asks:
+        yield _hit("missing-ownership", node, f"Any {found['id']} is answered.")
+
+
 _EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")
 
 
 def _exempt(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[Hit]:
-    if any(_EXEMPT.search(ast.unparse(item)) for item in node.decorator_list):
+    words = " ".join(ast.unparse(item) for item in node.decorator_list)
+    if _EXEMPT.search(words):
         yield _hit("csrf", node, "This view takes forged requests.", 0)
+    if "xframe_options_exempt" in words:
+        yield _hit("clickjacking", node, "Any site may frame this view.")
 
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
@@ -202,6 +243,7 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
             yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
     decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
     yield from _exempt(node)
+    yield from _unowned(node, decorators)
     is_critical = _ROUTE.search(decorators) and _CRITICAL.search(f"{node.name} {decorators}")
     if is_critical and not _ASKS_WHO.search(decorators + ast.unparse(node)):
         yield _hit("missing-auth", node, f"{node.name} asks for no login.")
@@ -217,4 +259,6 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,
     ast.ClassDef: _exempt,
+    ast.Subscript: _subscript,
+    ast.Assert: _assert,
 }

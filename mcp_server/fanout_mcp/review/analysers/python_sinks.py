@@ -38,7 +38,8 @@ ENDING_METHODS = frozenset(
 
 REMOTE_ONLY = names(
     "log-injection header-injection regex-injection trust-boundary open-redirect resource-exhaustion "
-    "zero-division xss unsafe-reflection ldap-injection nosql-injection unrestricted-upload mass-assignment"
+    "zero-division xss csv-injection unsafe-reflection ldap-injection nosql-injection unrestricted-upload "
+    "mass-assignment"
 )
 """Told only when the input is seen to come from beyond the program: parameters reach these all the time."""
 LOCAL_IS_FINE = frozenset(

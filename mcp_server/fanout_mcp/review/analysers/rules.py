@@ -1,4 +1,4 @@
-"""Our rules for the languages other than Python: data in rules/*.toml.
+"""Our rules for the languages other than Python, and for files that are no programs: data in rules/*.toml.
 
 A rule is one of
     call = regex of what is called, with `needs` = "input" | "varies" | "always"
@@ -52,9 +52,10 @@ COMMON = "common"
 
 @functools.cache
 def rules_of(language: str) -> tuple[Rule, ...]:
-    """Read the rules of a language from its data file; raises ValueError naming a rule that is wrong."""
+    """Read the rules of a language or a form of plain.py; raises ValueError naming a rule that is wrong."""
     rules: list[Rule] = []
-    for name in (*(GRAMMARS[language].rules or (language,)), COMMON):
+    own = GRAMMARS[language].rules if language in GRAMMARS else ()
+    for name in (*(own or (language,)), COMMON):
         data = files("fanout_mcp.review.analysers").joinpath("rules", f"{name}.toml").read_text("utf-8")
         rules += [_rule(name, table) for table in tomllib.loads(data)["rule"]]
     return tuple(rules)

@@ -32,6 +32,9 @@ WEAKNESSES: dict[str, Weakness] = {
     "template-injection": Weakness(
         1336, "high", "Input becomes a template's source", "Pass it as a variable of a fixed template."
     ),
+    "expression-injection": Weakness(
+        917, "critical", "Input is run as an expression", "Don't; look it up in a table of names."
+    ),
     "unsafe-reflection": Weakness(
         470, "medium", "Input chooses what is loaded", "Choose from a table of names."
     ),
@@ -139,5 +142,23 @@ WEAKNESSES: dict[str, Weakness] = {
     "plain-password": Weakness(
         256, "low", "A password is stored as it is", "Store a hash of it, or use a keyring."
     ),
+    "foreign-code": Weakness(829, "high", "Code of others runs here", "Pin it, and run it without secrets."),
+    "unpinned": Weakness(829, "low", "What this stands for may change", "Pin a version or a digest."),
+    "unsigned-package": Weakness(347, "medium", "Packages are installed unchecked", "Leave the check on."),
+    "information-exposed": Weakness(200, "low", "More is told than users need", "Switch it off."),
+    "directory-listing": Weakness(548, "medium", "Folders can be listed", "Switch it off."),
+    "unencrypted": Weakness(311, "medium", "Data is stored in the clear", "Switch encryption on."),
+    "weak-login": Weakness(287, "medium", "The login can be passed", "Ask for a key or a token."),
+    "tabnabbing": Weakness(1022, "low", "The opened page may change this one", 'Add rel="noopener".'),
+    "session-fixation": Weakness(384, "medium", "A session's id is not changed", "Draw a new one at login."),
+    "session-expiry": Weakness(613, "medium", "A session never ends", "Check when it expires."),
+    "clickjacking": Weakness(1021, "low", "Other sites may frame this page", "Send X-Frame-Options."),
+    "cookie-trust": Weakness(565, "low", "A plain cookie decides who is who", "Sign it, or ask the session."),
+    "missing-ownership": Weakness(
+        639, "low", "Nobody asks whose record it is", "Filter by the user who asks."
+    ),
+    "csv-injection": Weakness(1236, "low", "Input becomes a cell of a sheet", "Put ' before = + - @."),
+    "assert-guard": Weakness(617, "low", "A check that python -O removes", "Raise an error."),
+    "stack-escape": Weakness(562, "high", "The address of a local is returned", "Return memory that lives."),
     "remote-code": Weakness(494, "high", "Code from the network is run unchecked", "Check a hash first."),
 }

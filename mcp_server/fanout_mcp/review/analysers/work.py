@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from fanout_mcp.review.analysers.languages import language_of
+from fanout_mcp.review.analysers.plain import format_of, review_plain
 from fanout_mcp.review.finding import Finding, Focus
 from fanout_mcp.source.shape import problem
 from fanout_mcp.types import Json
@@ -35,6 +36,8 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
         from fanout_mcp.review.analysers.patterns import review_patterns
 
         findings, unread = review_patterns(path, text, language)
+    elif focus == "security" and (form := format_of(path)):
+        findings = list(review_plain(path, text, form))
     elif focus == "architecture" and language:
         from fanout_mcp.review.analysers.structure import imports_of, review_structure, understood
 
