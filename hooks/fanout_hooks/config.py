@@ -209,7 +209,7 @@ def _hook(entry: dict[str, Any], event: str, matcher: str, scope: str, order: in
         after=tuple(entry.get("after") or ()),
         isolate=bool(entry.get("isolate")),
         guard=bool(entry.get("guard")),
-        on_failure=str(entry.get("onFailure") or "continue"),
+        on_failure="block" if entry.get("guard") else str(entry.get("onFailure") or "continue"),
     )
 
 

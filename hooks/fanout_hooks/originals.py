@@ -130,13 +130,18 @@ def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str
     except OSError as error:
         return failed(hook, str(error))
     text = err.decode("utf-8", "replace")
-    if process.returncode not in (0, 2) and hook.get("onFailure") == "block":
+    if process.returncode not in (0, 2) and blocks(hook):
         return failed(hook, text)
     return process.returncode, out.decode("utf-8", "replace"), text
 
 
 def failed(hook: dict[str, Any], why: str) -> tuple[int, str, str]:
-    return (2 if hook.get("onFailure") == "block" else 1), "", why
+    return (2 if blocks(hook) else 1), "", why
+
+
+def blocks(hook: dict[str, Any]) -> bool:
+    """Say whether a hook objects when it fails."""
+    return bool(hook.get("guard")) or hook.get("onFailure") == "block"
 
 
 def post(hook: dict[str, Any], raw: bytes, timeout: float) -> tuple[int, str, str]:

@@ -122,9 +122,10 @@ def test_a_hook_that_hangs_is_cut_with_its_children(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [{"timeout": 0.2}, {}], ids=["hangs", "fails"])
-def test_what_blocks_when_it_fails_blocks(tmp_path: Path, how: dict[str, Any]) -> None:
-    hook = command("sleep 60" if how else "exit 1", onFailure="block", **how)
-    assert run(tmp_path, [group(hook)])[0] == 2
+@pytest.mark.parametrize("kind", [{"onFailure": "block"}, {"guard": True, "name": "g"}])
+def test_what_blocks_when_it_fails_blocks(tmp_path: Path, how: dict[str, Any], kind: dict[str, Any]) -> None:
+    hook = command("sleep 60" if how else "exit 1", **kind, **how)
+    assert run(tmp_path, [group(hook)], only=kind.get("name", ""))[0] == 2
 
 
 @pytest.mark.parametrize(("only", "status"), [("", 1), ("g", 2)])
