@@ -2,6 +2,7 @@
 
 The shell is read, not run: words, quotes, `$NAME` and `~/`, as in `python3 "$CLAUDE_PROJECT_DIR"/hooks/x.py`.
 Whatever could mean more (pipes, globs, assignments, substitutions, `-m`, `-c`) is "no": the shell runs it.
+A backslash at the end of a line joins it with the next, but for one within a variable's name: that is "no".
 A script that is its own command (`#!/usr/bin/env python3`, executable) counts as well.
 """
 
@@ -14,9 +15,10 @@ from typing import NamedTuple
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 _FLAGS = re.compile(r"-[uBsSEIPOd]+")
 _SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
-_NAME = re.compile(r"\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)")
+_NAME = re.compile(r"\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)", re.ASCII)
 _SPECIAL = frozenset(";|&<>()*?[]{}`!\n")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_JOINED = "\\\n"
 
 
 class Program(NamedTuple):
@@ -90,9 +92,12 @@ def split(command: str, env: dict[str, str]) -> list[str] | None:
     words: list[str] = []
     word: str | None = None
     at = 0
-    text = command.strip()
+    text = command.strip(" \t\n")
     while at < len(text):
         char = text[at]
+        if text.startswith(_JOINED, at):
+            at += len(_JOINED)
+            continue
         if char in " \t":
             if word is not None:
                 words.append(word)
@@ -154,6 +159,6 @@ def _quoted(text: str, at: int, env: dict[str, str]) -> tuple[str | None, int]:
 
 def _variable(text: str, at: int, env: dict[str, str]) -> tuple[str | None, int]:
     match = _NAME.match(text, at + 1)
-    if match is None:
+    if match is None or text.startswith(_JOINED, match.end()):
         return None, at
     return env.get(match.group(1) or match.group(2), ""), match.end()
