@@ -43,6 +43,8 @@ MAX_BYTES = 8 << 20
 NATIVE_TYPES = ("prompt", "agent", "mcp_tool")
 NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell")
 """A hook with one of these stays in settings.json: only the client can do what they ask for."""
+NATIVE_EVENTS = {"FileChanged": "Claude Code itself watches the files that its matcher names"}
+"""Hooks of these stay there, too. An entry of ours would have to watch, and match, as each of them does."""
 
 
 class Hook(NamedTuple):
@@ -133,7 +135,7 @@ def parse(data: Any, scope: str, start: int = 0) -> Config:
     if not isinstance(events, dict):
         return Config((), ('there is no "hooks" object',))
     for where, event, matcher, entry in _entries(events, problems):
-        problem = why_bad(entry)
+        problem = NATIVE_EVENTS.get(event) or why_bad(entry)
         if problem:
             problems.append(f"{where}: {problem}")
             continue

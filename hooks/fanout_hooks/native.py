@@ -32,6 +32,8 @@ def why_native(event: str, matcher: str, entry: dict[str, Any]) -> str:
     """Return why a hook stays in settings.json, or ""."""
     if event not in events.FIELDS and event not in events.COLD_EVENTS:
         return "fanout doesn't know this event"
+    if event in config.NATIVE_EVENTS:
+        return config.NATIVE_EVENTS[event]
     if entry.get("type") in config.NATIVE_TYPES:
         return f"only Claude Code itself runs {entry['type']} hooks"
     asked = [key for key in config.NATIVE_KEYS if entry.get(key)]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import adopt, entries, hooks_object, native, restore
+from fanout_hooks import adopt, config, entries, hooks_object, native, restore
 from hooks_cli.desk import Desk, command, group
 
 GUARD = command("python3 guard.py", onFailure="block", timeout=5)
@@ -119,6 +119,7 @@ def test_every_settings_file_is_adopted_validly_keeps_each_hook_once_and_comes_b
         ("Stop", command("x", once=True), "what once asks for"),
         ("Stop", command("x", shell="bash"), "what shell asks for"),
         ("Elicitation", command("x"), "fanout doesn't know this event"),
+        ("FileChanged", command("x"), "Claude Code itself watches the files that its matcher names"),
         ("SessionStart", {"type": "http", "url": "http://127.0.0.1:1"}, "runs no http hooks"),
     ],
 )
@@ -130,6 +131,22 @@ def test_what_only_the_client_can_do_stays_and_is_named(
     assert why in desk.run("adopt", "--yes").out
     assert path.read_bytes() == before
     assert why in desk.run("check").out
+
+
+def test_hooks_of_file_changes_that_were_adopted_once_are_named_and_restored(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"Stop": [group(LOG)], "FileChanged": [group(LOG, matcher=".envrc")]}
+    desk.write("local", {"hooks": before})
+    with monkeypatch.context() as earlier:
+        earlier.setattr(config, "NATIVE_EVENTS", {})
+        desk.run("adopt", "--yes")
+    assert desk.held("local")["hooks"] == before
+    done = desk.run("check")
+    assert done.status == 1
+    assert "FileChanged[0].hooks[0]: Claude Code itself watches the files" in done.out
+    desk.run("restore", "--yes")
+    assert desk.settings("local")["hooks"] == before
 
 
 def test_without_consent_nothing_is_written(desk: Desk) -> None:
