@@ -5,8 +5,13 @@ Each hook has a way to run:
   trial   plain Python not known yet: the same chain, but a seat of its own
   alone   plain Python that is slow, starts processes or leaves things behind: a seat of its own, side by side
   lane    everything else: the command itself, side by side
-Warm and trial hooks form one chain, so among them configuration order holds by itself; the others wait only
-for hooks that they conflict with. What a hook is known to write is locked across events while it runs.
+Warm and trial hooks form one chain, so among them configuration order holds by itself, but where `after`
+turns it around; the others wait only for hooks that they conflict with. What a hook is known to write is
+locked across events while it runs.
+
+Units never wait for one another in a circle: hooks are put in an order in which everybody comes after those
+it waits for, and one joins a unit only when it waits for nobody but its members and those before its first.
+So each unit waits for units that begin before it does.
 
 A plan stands until what it was made from changes: a script's file, what is known of it, the environment. So
 it is made once for many events, and only looked over for each (`is_still_good`).
@@ -36,7 +41,7 @@ class Planned(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """Hooks that are started together, by their places in configuration order."""
+    """Hooks that are started together, by their places in configuration order, in the order they run."""
 
     places: tuple[int, ...]
     before: tuple[int, ...]
@@ -120,18 +125,39 @@ def _units(
     waits: Sequence[Wait],
     written: frozenset[str],
 ) -> list[Unit]:
-    """Join runs of warm hooks that wait for nobody outside the chain; every other hook is a unit."""
-    outside = {wait.later for wait in waits if not footprints[wait.earlier].in_turn}
+    """Join warm hooks that follow one another; every other hook is a unit."""
+    direct: list[set[int]] = [set() for _ in planned]
+    for wait in waits:
+        direct[wait.later].add(wait.earlier)
     groups: list[list[int]] = []
     chain: list[int] | None = None
-    for place, one in enumerate(planned):
-        if one.way == "warm" and chain is not None and place not in outside and _fits(one, planned[chain[0]]):
+    before: list[set[int]] = [set() for _ in planned]
+    """Per hook everybody who ends before it starts."""
+    for place in _in_order(direct):
+        before[place] = direct[place].union(*(before[earlier] for earlier in direct[place]))
+        if planned[place].way != "warm":
+            groups.append([place])
+        elif (
+            chain is not None
+            and direct[place] <= before[chain[0]].union(chain)
+            and _fits(planned[place], planned[chain[0]])
+        ):
             chain.append(place)
-            continue
-        groups.append([place])
-        if one.way in ("warm", "trial"):
-            chain = groups[-1] if one.way == "warm" else None
+        else:
+            chain = [place]
+            groups.append(chain)
     return [_unit(group, footprints, waits, written) for group in groups]
+
+
+def _in_order(direct: Sequence[set[int]]) -> list[int]:
+    """Return all places, each after those it waits for, else in configuration order."""
+    ordered: list[int] = []
+    done: set[int] = set()
+    while len(ordered) < len(direct):
+        place = next(one for one, earlier in enumerate(direct) if one not in done and earlier <= done)
+        ordered.append(place)
+        done.add(place)
+    return ordered
 
 
 def _fits(one: Planned, first: Planned) -> bool:
