@@ -3,7 +3,9 @@
 Theory of operation. A log has millions of hook rows, and `json.loads` takes 2 to 3 us a row. But our own
 lines have a fixed order of fields, durations have two decimals, and a hook's rows repeat: so a line is cut
 into rows without their waiting times, a `Counter` counts equal ones in C, and only different ones are looked
-at in Python. A line that is not of that form is read as JSON, and what is no JSON is counted as damaged.
+at in Python. A line that is not of that form is read whole (logline.py), and what is none counts as damaged.
+
+Numbers have a bounded form in the patterns, so that nothing a log may hold raises here.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from fanout_hooks import logline
 from fanout_hooks.digest import bucket_of
-from fanout_hooks.tally import SAMPLES, EventTally, Tally, hook_of, keep_samples
+from fanout_hooks.tally import PAID_LANES, SAMPLES, EventTally, Tally, empty_event, hook_of, keep_samples
 
 MOST_DIFFERENT = 40_000
 """Different rows kept apart before they go into digests: about 10 MB."""
@@ -25,21 +28,25 @@ MOST_SESSIONS = 200
 
 END = b"}]}"
 """A line that says nothing beyond its hooks ends so."""
+_NUMBER = rb"(\d{1,9}(?:\.\d{1,9})?)"
 _HEAD = re.compile(
-    rb'\{"timestamp":"(\d{4}-\d\d-\d\d)T(\d\d)[^"]*","phase":"(\w+)","total_hooks":(\d+),"batches":\d+,'
-    rb'"elapsed_ms":([\d.]+),"failures":(\d+),"session_id":(?:"[^"\\]*"|null),"sequential_ms":([\d.]+),'
-    rb'"path":"(\w+)","hooks":\[\{'
+    rb'\{"timestamp":"(\d{4}-(?:0[1-9]|1[0-2])-[0-3]\d)T([01]\d|2[0-3]):[^"\\]*","phase":"(\w{1,60})",'
+    rb'"total_hooks":(\d{1,6}),"batches":\d{1,6},"elapsed_ms":' + _NUMBER + rb',"failures":(\d{1,6}),'
+    rb'"session_id":(?:"[^"\\]*"|null),"sequential_ms":' + _NUMBER + rb',"path":"(\w{1,60})","hooks":\[\{'
 )
 _WAIT = re.compile(rb'"wait_ms":[0-9.]+,')
 _ROW = re.compile(
-    rb'"name":"((?:[^"\\]|\\.)*)","batch":\d+,"ms":([\d.]+),"exit":(-?\d+),'
-    rb'"decision":"(\w+)","lane":"(\w+)"(,"timed_out":true)?'
+    rb'"name":"((?:[^"\\]|\\.)*)","batch":\d{1,6},"ms":' + _NUMBER + rb',"exit":(-?\d{1,9}),'
+    rb'"decision":"(\w{1,60})","lane":"(\w{1,60})"(,"timed_out":true)?'
 )
 _WAITED = re.compile(
-    rb'"name":"([^"\\]*)","batch":\d+,"ms":[\d.]+,"wait_ms":([\d.]+),"exit":-?\d+,"decision":"\w+",'
-    rb'"lane":"(?:lane|alone)"'
+    rb'"name":"([^"\\]*)","batch":\d{1,6},"ms":[\d.]+,"wait_ms":' + _NUMBER + rb',"exit":-?\d{1,9},'
+    rb'"decision":"\w{1,60}","lane":"(?:lane|alone)"'
 )
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+NOWHERE: tuple[EventTally, Counter[bytes]] = (empty_event(), Counter())
+"""Where an event is counted that was not met yet: its first line is looked at whole."""
 
 
 def count(lines: Iterable[bytes]) -> Tally:
@@ -68,14 +75,20 @@ class _Counting:
             if len(rows) != int(total):
                 self._add_odd(line)
                 continue
-            event, counter = self._places.get((day, phase)) or self._place(day, phase)
+            event, counter = self._places.get((day, phase), NOWHERE)
+            if len(event.samples) < SAMPLES or not (event.elapsed.count + 1) % SAMPLE_EVERY:
+                try:
+                    sample = logline.read(line).sample
+                except logline.Damaged:
+                    self.tally.damaged += 1
+                    continue
+                self._fold_many()
+                event, counter = self._place(day, phase)
+                keep_samples(event, [sample])
             _count(event, _text(hour), float(elapsed), float(sequential), int(failures), _text(path))
             counter.update(rows)
             if b'"lane":"lane"' in line or b'"lane":"alone"' in line:
                 _count_waits(event, _WAITED.findall(line, head.end()))
-            if len(event.samples) < SAMPLES or not event.elapsed.count % SAMPLE_EVERY:
-                keep_samples(event, [json.loads(line)])
-                self._fold_many()
         self.fold()
 
     def _add_odd(self, line: bytes) -> None:
@@ -83,40 +96,33 @@ class _Counting:
         if not line.strip():
             return
         try:
-            record = json.loads(line)
-            stamp, phase, hooks = str(record["timestamp"]), str(record["phase"]), record["hooks"]
-            rows = [_plain_row(hook) for hook in hooks]
-            elapsed, sequential = float(record["elapsed_ms"]), float(record["sequential_ms"])
-            failures, path = int(record["failures"]), str(record["path"])
-            waits = [(_raw(hook), b"%f" % hook["wait_ms"]) for hook in hooks if hook["lane"] != "warm"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            record = logline.read(line)
+        except logline.Damaged:
             self.tally.damaged += 1
             return
-        if not _DAY.fullmatch(stamp[:10]):
-            self.tally.damaged += 1
-            return
-        event, counter = self._place(stamp[:10].encode(), phase.encode())
-        _count(event, stamp[11:13], elapsed, sequential, failures, path)
-        counter.update(rows)
-        _count_waits(event, waits)
+        event, counter = self._place(record.day.encode(), record.phase.encode())
+        _count(
+            event,
+            record.hour,
+            record.elapsed_ms,
+            record.sequential_ms,
+            record.failures,
+            record.path,
+        )
+        counter.update(map(_plain_row, record.hooks))
+        for hook in record.hooks:
+            if hook["lane"] in PAID_LANES:
+                hook_of(event.hooks, hook["name"]).wait_ms.add(hook["wait_ms"])
         if len(event.samples) < SAMPLES:
-            keep_samples(event, [record])
-        self.tally.notes.update(str(note)[:200] for note in record.get("notes") or ())
-        self._count_gate(record)
+            keep_samples(event, [record.sample])
+        self.tally.notes.update(record.notes)
+        if record.gate:
+            self._count_gate(record.session, record.gate)
 
-    def _count_gate(self, record: dict[str, Any]) -> None:
-        gate = record.get("gate")
-        if not isinstance(gate, dict):
-            return
-        session = str(record.get("session_id"))
+    def _count_gate(self, session: str, gate: str) -> None:
         if session not in self.tally.gates and len(self.tally.gates) >= MOST_SESSIONS:
             session = "others"
-        counts = self.tally.gates.setdefault(session, Counter())
-        verdict = gate.get("verdict")
-        if isinstance(gate.get("wave"), int):
-            counts[f"wave {gate['wave']}"] += 1
-        elif isinstance(verdict, str):
-            counts[verdict] += 1
+        self.tally.gates.setdefault(session, Counter())[gate] += 1
 
     def _place(self, day: bytes, phase: bytes) -> tuple[EventTally, Counter[bytes]]:
         place = self._places.get((day, phase))
@@ -160,7 +166,7 @@ def _count(event: EventTally, hour: str, elapsed: float, sequential: float, fail
 
 def _count_waits(event: EventTally, waits: Iterable[tuple[bytes, bytes]]) -> None:
     for raw, wait in waits:
-        hook_of(event.hooks, _name(raw)).wait_ms.add(float(wait))
+        hook_of(event.hooks, raw.decode("utf-8", "replace")).wait_ms.add(float(wait))
 
 
 @lru_cache(MOST_DIFFERENT)
@@ -177,7 +183,10 @@ def _parsed(row: bytes) -> tuple[str, float, int, tuple[str, ...]] | None:
         counted += ["failures", f"exit {exit_code.decode()}"]
     if decision != b"none":
         counted.append(f"decision {decision.decode()}")
-    return _name(raw), float(ms), bucket_of(float(ms)), tuple(counted)
+    try:
+        return _name(raw), float(ms), bucket_of(float(ms)), tuple(counted)
+    except (ValueError, RecursionError):
+        return None
 
 
 @lru_cache(1000)
@@ -187,24 +196,12 @@ def _text(raw: bytes) -> str:
 
 
 def _plain_row(hook: dict[str, Any]) -> bytes:
-    """Write a row in the form that `_ROW` reads. Raises KeyError, ValueError or TypeError."""
-    row: dict[str, Any] = {
-        "name": str(hook["name"]),
-        "batch": int(hook["batch"]),
-        "ms": float(hook["ms"]),
-        "exit": int(hook["exit"]),
-        "decision": str(hook["decision"]),
-        "lane": str(hook["lane"]),
-    }
-    if hook.get("timed_out"):
-        row["timed_out"] = True
-    return json.dumps(row, separators=(",", ":")).encode()[1:-1]
-
-
-def _raw(hook: dict[str, Any]) -> bytes:
-    return json.dumps(str(hook["name"])).encode()[1:-1]
+    """Write a checked row in the form that `_ROW` reads."""
+    row = {name: value for name, value in hook.items() if name != "wait_ms"}
+    return json.dumps(row | {"ms": round(hook["ms"], 2)}, separators=(",", ":")).encode()[1:-1]
 
 
 def _name(raw: bytes) -> str:
-    text = raw.decode("utf-8", "replace")
-    return str(json.loads(f'"{text}"')) if "\\" in text else text
+    """Return a name. Raises ValueError when what is escaped in it is no JSON."""
+    name = raw.decode("utf-8", "replace")
+    return logline.text(json.loads(f'"{name}"')) if "\\" in name else name

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fanout_hooks.tally import EventTally, HookTally
+from fanout_hooks.tally import PAID_LANES, EventTally, HookTally
 from fanout_hooks.trend import Trend
 
 LEAST_RUNS = 20
@@ -19,7 +19,6 @@ FAILS = 0.2
 COLD = 0.2
 TAIL = 10.0
 MOST = 10
-PAID_LANES = ("lane", "alone")
 
 
 class Advice(NamedTuple):

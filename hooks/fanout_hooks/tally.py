@@ -15,6 +15,8 @@ FORM = 1
 SAMPLES = 5
 """Whole records kept of each event and day, so that a typical one can be drawn."""
 MOST_NOTES = 100
+PAID_LANES = ("lane", "alone")
+"""Where a hook has a process of its own."""
 
 
 class HookTally(NamedTuple):

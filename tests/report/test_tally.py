@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import counting
+from fanout_hooks import counting, daily, report
 from fanout_hooks.tally import Tally
 from report.records import NOW, day, line, record, row
 
@@ -90,6 +90,52 @@ def test_a_line_that_is_no_record_is_counted_and_passed_over(damaged: bytes) -> 
     tally = counted(damaged, line(record(row("a", 1.0))))
     assert tally.damaged == 1
     assert tally.days[day(NOW)]["PreToolUse"].hooks["a"].ms.count == 1
+
+
+ODD_NUMBERS = ("1.2.3", "1..0", ".", "-1", "NaN", "Infinity", "9" * 400, "1e999", '"1"', "null", "[[" * 5000)
+
+
+@pytest.mark.parametrize("old", ['"ms":1.25', '"wait_ms":7.5', '"elapsed_ms":1.25', '"sequential_ms":1.25'])
+@pytest.mark.parametrize("number", ODD_NUMBERS, ids=lambda number: number[:9])
+def test_a_number_that_is_none_never_reaches_a_figure(old: str, number: str) -> None:
+    good = record(row("a", 1.25, wait_ms=7.5, lane="lane"))
+    text = line(good).decode()
+    assert old in text
+    damaged = text.replace(old, old.partition(":")[0] + ":" + number).encode()
+    tally = counted(damaged, line(good))
+    assert tally.damaged == 1
+    assert tally.days[day(NOW)]["PreToolUse"].hooks["a"].ms.count == 1
+    json.dumps(tally.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", [r"\x", r"\u12", "a\tb\\n", r"\ud800"], ids=ascii)
+@pytest.mark.parametrize("before", [0, 10], ids=["kept as a sample", "only counted"])
+def test_a_name_that_is_no_json_costs_its_row_and_one_that_is_can_be_written(name: str, before: int) -> None:
+    good = line(record(row("a", 1.0)))
+    tally = counted(*[good] * before, good.replace(b'"a"', f'"{name}"'.encode()))
+    names = tally.days.get(day(NOW), {"PreToolUse": None})["PreToolUse"]
+    others = {name for name in names.hooks if name != "a"} if names else set()
+    assert tally.damaged + len(others) == 1
+    assert "".join(others).encode("utf-8") is not None
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=3)), min_size=1, max_size=4))
+def test_nothing_is_raised_whatever_is_damaged_in_a_line(cuts: list[tuple[int, bytes]]) -> None:
+    damaged = line(record(row("a", 1.25, lane="lane"), gate={"verdict": "deny"}, notes=["a note"]))
+    for place, put in cuts:
+        damaged = damaged[:place] + put + damaged[place + len(put) :]
+    tally = counted(*damaged.split(b"\n"))
+    Tally.from_json(json.loads(json.dumps(tally.to_json(), allow_nan=False)))
+    daily.markdown(report.build(tally, now=NOW), NOW).encode("utf-8")
+
+
+@pytest.mark.parametrize("key", ["session_id", "phase", "path", "notes", "gate", "timestamp"])
+@pytest.mark.parametrize(
+    "value", ["wave x", "\ud800", 10**30, ["\ud800"], {"verdict": "wave x"}, {"wave": 10**30}]
+)
+def test_what_a_stranger_writes_into_a_line_breaks_no_report(key: str, value: Any) -> None:
+    tally = counted(line(record(row("a", 1.0), **{key: value})))
+    daily.markdown(report.build(tally, now=NOW), NOW).encode("utf-8")
 
 
 def test_an_empty_line_is_nothing() -> None:
