@@ -37,6 +37,8 @@ SCOPES = ("user", "local", "shared")
 VERSION = 1
 DEFAULT_TIMEOUT_S = 600.0
 """What the client gives a command hook; UserPromptSubmit has 30 s, SessionEnd 1.5 s (see timeout_of)."""
+MAX_TIMEOUT_S = 1e9
+"""Thirty years: above any slip of the pen (milliseconds, say), below what a clock or a `poll` can't count."""
 EVENT_TIMEOUT_S = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
 PROJECT = "${CLAUDE_PROJECT_DIR}"
 MAX_BYTES = 8 << 20
@@ -176,9 +178,9 @@ def why_bad(entry: dict[str, Any]) -> str:
         return f"{needed!r} is missing"
     timeout = entry.get("timeout")
     if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0
+        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_TIMEOUT_S
     ):
-        return "timeout must be a number of seconds above 0"
+        return f"timeout must be a number of seconds above 0, and at most {MAX_TIMEOUT_S:.0e}"
     for key in ("args", "reads", "writes", "resources", "after", "allowedEnvVars"):
         value = entry.get(key)
         if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):

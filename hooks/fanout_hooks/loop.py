@@ -21,6 +21,8 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 HEAD = 4
 MAX_MESSAGE = 256 << 20
+LONGEST_WAIT_S = 3600.0
+"""`poll` counts milliseconds in 32 bits, and people write their time limits in milliseconds, too."""
 
 
 class Future(Generic[T]):
@@ -140,7 +142,7 @@ class Loop:
             return
         wait = None
         if self._timers:
-            wait = max(0.0, self._timers[0][0] - time.monotonic()) * 1000 + 0.5
+            wait = min(max(0.0, self._timers[0][0] - time.monotonic()), LONGEST_WAIT_S) * 1000 + 0.5
         for fd, _ in self._poll.poll(wait):
             call = self._readers.get(fd)
             if call is not None:

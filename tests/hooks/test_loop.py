@@ -1,0 +1,53 @@
+"""The event loop of our own: timers of every length, work that nobody awaits, ends that are seen."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanout_hooks import config
+from fanout_hooks.loop import Loop
+from hooks.stage import Stage, pre_tool_use
+
+MILLISECONDS = 3_600_000
+
+
+@pytest.mark.parametrize("seconds", [MILLISECONDS, config.MAX_TIMEOUT_S])
+def test_a_timer_may_be_far_beyond_what_one_wait_can_be(seconds: float) -> None:
+    loop = Loop()
+    ours, theirs = os.pipe()
+
+    async def something_comes() -> bytes:
+        timer = loop.timer(seconds)
+        loop.watch(ours, lambda: timer.set(False))
+        os.write(theirs, b"x")
+        assert not await timer
+        return os.read(ours, 1)
+
+    try:
+        assert loop.run(something_comes()) == b"x"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_time_limit_in_milliseconds_costs_no_event(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks(
+        "PreToolUse",
+        stage.python("one", "pass") | {"timeout": MILLISECONDS},
+        {"command": "echo no >&2; exit 2", "timeout": MILLISECONDS},
+    )
+    with stage.running() as run:
+        said = json.loads(run.event(pre_tool_use()).stdout)["hookSpecificOutput"]
+    assert said["permissionDecision"] == "deny"
+
+
+@pytest.mark.parametrize("timeout", ["Infinity", "1e999", "NaN", "-1", "0", "1e10", "9" * 400, "true"])
+def test_a_time_limit_that_no_clock_can_count_is_refused_by_name(timeout: str) -> None:
+    entry: dict[str, Any] = json.loads(f'{{"command": "true", "timeout": {timeout}}}')
+    assert config.why_bad(entry).startswith("timeout must be a number of seconds above 0")
