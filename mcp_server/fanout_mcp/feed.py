@@ -1,4 +1,4 @@
-"""Progress to the client: told by workers, never awaited by them, sent at most ten times a second."""
+"""Progress to the client: told from any thread, never waited for, sent at most ten times a second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ Send = Callable[[float, float | None, str | None], Awaitable[None]]
 
 
 class Feed:
-    """Collects what workers say; `run` sends it. The messages of one gap travel together."""
+    """Collects what workers say, from any thread; `run` sends what a gap brought, at once.
+
+    It looks at the clock instead of being woken: an event belongs to the loop, and a thread that sets it
+    wakes nobody.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -33,27 +37,25 @@ class Feed:
         self._done = 0
         self._total: int | None = None
         self._messages: deque[str] = deque(maxlen=MAX_MESSAGES)
-        self._news = anyio.Event()
+        self._has_news = False
 
     def __call__(self, done: int, total: int | None, message: str) -> None:
         self._done, self._total = max(done, self._done), total
         if message:
             self._messages.append(message)
-        self._news.set()
+        self._has_news = True
 
     async def run(self) -> None:
         while True:
-            await self._news.wait()
-            await self.flush()
             await anyio.sleep(GAP_S)
+            await self.flush()
 
     async def flush(self) -> None:
         """Send what is new, if anything is."""
-        if not self._news.is_set():
+        if not self._has_news:
             return
-        self._news = anyio.Event()
-        message = _joined(self._messages)
-        self._messages.clear()
+        self._has_news = False  # before the look: what is said meanwhile is news for the next gap
+        message = _joined([self._messages.popleft() for _ in range(len(self._messages))])
         self._sent = max(float(self._done), self._sent + STEP)
         await self._send(self._sent, self._total, message or None)
 
