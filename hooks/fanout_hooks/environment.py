@@ -1,15 +1,55 @@
 """The environment of a hook on the warm path: what the client itself would have given it.
 
-The server was started by the same client process, so its environment is the hooks' own but for what the
-client sets for each event, and for what it gave to the server alone.
+The server was started by the same client process, so its environment is the hooks' own but for three things:
+
+    what a launcher in between changed (`uv run` sets PATH)    the process below the client has it unchanged
+    the `env` of the server's registration                     those names are the client's again, or gone
+    what the client sets for each event                        `for_event`
+
+The client's own value of a name is what its settings say, else what it was started with. Where the system has
+no /proc, a launcher's changes stay, and a name of the registration goes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from fanout_hooks import place
 
 SERVERS_OWN = ("CLAUDE_PLUGIN_ROOT", "CLAUDE_PLUGIN_DATA", "CLAUDE_CODE_LAUNCHED_BY_SESSION_IDS")
 SERVERS_OWN_PREFIX = "CLAUDE_PLUGIN_OPTION_"
+KEPT = ("FANOUT_GATE",)
+"""Says the gate's mode, wherever the user put it."""
+
+
+class Session(NamedTuple):
+    """The client that started a server, and what its hooks find around them."""
+
+    client: int
+    """Its process, 0 where nobody can tell."""
+    env: dict[str, str]
+
+
+def of_session(env: dict[str, str], server: int) -> Session:
+    """Look from a server with this environment at the client that started it."""
+    chain = [server, *_ancestors(server)]
+    # The client's socket bears its process in its name; without one, nobody stands in between.
+    named = os.path.basename(env.get("CLAUDE_CODE_MESSAGING_SOCKET", "")).removesuffix(".sock")
+    at = next((at for at, pid in enumerate(chain) if str(pid) == named), 1)
+    client = chain[at] if at < len(chain) else int(named) if named.isdecimal() else 0
+    given = (_environ(chain[at - 1]) if at > 1 else {}) or env
+    own = place.find("local", env.get("CLAUDE_PROJECT_DIR") or os.getcwd(), env)
+    names = {name for entry in place.registered(own) for name in _names(entry.get("env"))}
+    return Session(client, restored(given, names - set(KEPT), _environ(client) | place.settings_env(own)))
+
+
+def restored(given: dict[str, str], names: Iterable[str], client: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment with the client's values of these names; gone where it has none."""
+    own = frozenset(names)
+    kept = {name: value for name, value in given.items() if name not in own}
+    return kept | {name: client[name] for name in own if name in client}
 
 
 def for_event(base: dict[str, str], event: dict[str, Any], client: int) -> dict[str, str]:
@@ -37,3 +77,29 @@ def for_event(base: dict[str, str], event: dict[str, Any], client: int) -> dict[
     else:
         env.pop("CLAUDE_EFFORT", None)
     return env
+
+
+def _names(block: object) -> list[str]:
+    return list(block) if isinstance(block, dict) else []
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    """Yield a process's parent, its parent and so on, as far as the system says."""
+    while pid > 1:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return
+        if pid:
+            yield pid
+
+
+def _environ(pid: int) -> dict[str, str]:
+    """Return what a process was started with, nothing where the system doesn't say."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            pairs = [os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0")]
+    except OSError:
+        return {}
+    return {name: value for name, is_pair, value in pairs if is_pair}

@@ -103,6 +103,15 @@ def registered(place: Place) -> list[dict[str, Any]]:
     return [_dict(file, "mcpServers", SERVER) for file in files if SERVER in _dict(file, "mcpServers")]
 
 
+def settings_env(place: Place) -> dict[str, str]:
+    """Return the variables that the settings of this project's sessions set, the nearest file's last."""
+    found: dict[str, str] = {}
+    for scope in ("user", "shared", "local"):
+        own = _dict(_json(settings.path_of(scope, place.project, place.claude)), "env")
+        found |= {name: str(value) for name, value in own.items()}
+    return found
+
+
 def _json(path: str) -> dict[str, Any]:
     try:
         data = json.loads(regular.read(path, follow=True))

@@ -81,10 +81,8 @@ class Supervisor:
 
 def main(fd: int) -> int:
     """Serve on a socket that the server gave us."""
-    env = dict(os.environ)
     server_pid = os.getppid()
-    # CLAUDE_PID is set for hooks alone: here it would be that of a client whose hook started this one.
-    client_pid = _parent_of(server_pid) or int(env.get("CLAUDE_PID") or 0)
+    client_pid, env = environment.of_session(dict(os.environ), server_pid)
     keys = claims.client_keys(env, client_pid)
     loop = Loop()
     supervisor = Supervisor(loop, Channel(loop, socket.socket(fileno=fd)), env, (server_pid, client_pid))
@@ -99,12 +97,3 @@ def main(fd: int) -> int:
         claims.unmark(supervisor.alive, keys, server_pid)
         supervisor.house.close()
     return 0
-
-
-def _parent_of(pid: int) -> int:
-    """Return a process's parent, 0 where the system doesn't say."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0

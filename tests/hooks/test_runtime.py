@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fanout_hooks
-from fanout_hooks import claims, environment, event, perflog
+from fanout_hooks import claims, event, perflog
 from fanout_hooks.decide import CONTEXT_CHARS, Left, decide, understand
 from fanout_hooks.loop import Loop
 from hooks.stage import Stage, pre_tool_use, prompt
@@ -197,19 +197,6 @@ def _as_the_client_fills(text: str, stdin: dict[str, Any]) -> Any:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def test_a_warm_hooks_environment_is_the_sessions_not_the_servers() -> None:
-    base = {
-        "PATH": "/bin",
-        "CLAUDE_PLUGIN_ROOT": "/p",
-        "CLAUDE_CODE_SESSION_ID": "old",
-        "CLAUDE_EFFORT": "low",
-    }
-    env = environment.for_event(base, {"session_id": "new", "cwd": "/w", "effort": {"level": "high"}}, 42)
-    assert "CLAUDE_PLUGIN_ROOT" not in env
-    wanted = {"CLAUDE_CODE_SESSION_ID": "new", "CLAUDE_EFFORT": "high", "CLAUDE_PID": "42", "PWD": "/w"}
-    assert wanted.items() <= env.items()
-
-
 # --- who runs an event ------------------------------------------------------------------------------------
 
 
@@ -326,22 +313,6 @@ def test_a_log_that_is_no_file_of_ours_is_refused_and_the_answer_stands(tmp_path
         assert "kept" in run.event(prompt()).stdout
     with pytest.raises(perflog.Unwritable):
         perflog.append(str(path), {})
-
-
-def test_a_full_log_is_renamed_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perflog, "ROTATE_BYTES", 1000)
-    told: list[str] = []
-    path = str(tmp_path / "log.jsonl")
-    for number in range(100):
-        perflog.append(path, {"number": number}, told.append)
-    kept = [
-        json.loads(line)
-        for one in [*told, path]
-        if Path(one).exists()
-        for line in Path(one).read_text().splitlines()
-    ]
-    assert sorted(row["number"] for row in kept) == list(range(100))
-    assert told
 
 
 # --- the price of our own code ----------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""What surrounds a project's hooks in the real client: the environment, the user's folder, several scopes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from e2e.client import Client
+from e2e.hooked import SERVER, Hooked, bash, group, hostile_client, notes, python_hook
+from fakes.model import Text, serving, turns
+
+pytestmark = pytest.mark.e2e
+
+AROUND = """
+import json, os, sys
+sys.stdin.read()
+with open(sys.argv[1], "a") as file:
+    file.write(json.dumps(dict(os.environ)) + "\\n")
+"""
+OF_THE_RUN = {
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_CHILD_NOTES_DIR",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_PID",
+}
+"""Differ from session to session."""
+BLOCK = {
+    "SECRET": "s",
+    "SET": "server",
+    "STARTED": "server",
+    "BOTH": "server",
+    "FANOUT_STATE_DIR": "/nowhere",
+}
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    return hostile_client(tmp_path)
+
+
+def environments(client: Client, way: str, server: dict[str, object] | None = None) -> list[dict[str, str]]:
+    """Run a session with three tools; return what the hook found at the last two."""
+    client.env |= {"STARTED": "client", "BOTH": "client"}
+    hooked = Hooked.make(client, {"PreToolUse": [group(python_hook(client, "around", AROUND))]}, way)
+    path = client.project / ".claude" / "settings.local.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "env": {"SET": "1", "BOTH": "set"}}))
+    if server is not None:
+        hooked.register_server({**server, "env": BLOCK})
+    with serving(turns([[bash("echo hi")], [bash("echo hi")], [bash("echo hi")], [Text("done")]])) as model:
+        assert client.say(model, "please do").result == "done"
+    # Behind a launcher the server can't be sure to be the one that is called, before it is.
+    assert {record["path"] for record in hooked.log()[-2:]} <= {way}
+    found = [json.loads(line) for line in notes(client).read_text().splitlines()][-2:]
+    assert len({(one["CLAUDE_PID"], one["CLAUDE_CODE_MESSAGING_SOCKET"]) for one in found}) == 1
+    assert Path(found[0]["CLAUDE_CODE_MESSAGING_SOCKET"]).stem == found[0]["CLAUDE_PID"]
+    return [{name: one[name].replace(str(client.home.parent), "/TOP") for name in one} for one in found]
+
+
+def test_what_the_server_was_given_or_a_launcher_set_reaches_no_hook(tmp_path: Path) -> None:
+    launcher = {"command": "sh", "args": ["-c", 'VIA=1 PATH="/x:$PATH" "$@"; exit $?', "sh"]}
+    launched = {**launcher, "args": [*launcher["args"], SERVER["command"], *SERVER["args"]]}
+    native, warm, behind = (
+        [{name: one[name] for name in one.keys() - OF_THE_RUN} for one in found]
+        for found in (
+            environments(hostile_client(tmp_path / "native"), "native"),
+            environments(hostile_client(tmp_path / "warm"), "warm", SERVER),
+            environments(hostile_client(tmp_path / "behind"), "warm", launched),
+        )
+    )
+    assert len(native) == 2
+    assert warm == native
+    assert behind == native
