@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from e2e.client import Client
-from e2e.hooked import SERVER, Hooked, bash, group, hostile_client, notes, python_hook
+from e2e.client import Client, write_json
+from e2e.hooked import SERVER, Hooked, bash, group, hostile_client, note_hook, notes, python_hook
 from fakes.model import Text, serving, turns
 
 pytestmark = pytest.mark.e2e
@@ -42,7 +43,9 @@ def client(tmp_path: Path) -> Client:
     return hostile_client(tmp_path)
 
 
-def environments(client: Client, way: str, server: dict[str, object] | None = None) -> list[dict[str, str]]:
+def environments(
+    client: Client, way: str, server: Mapping[str, object] | None = None
+) -> list[dict[str, str]]:
     """Run a session with three tools; return what the hook found at the last two."""
     client.env |= {"STARTED": "client", "BOTH": "client"}
     hooked = Hooked.make(client, {"PreToolUse": [group(python_hook(client, "around", AROUND))]}, way)
@@ -74,3 +77,19 @@ def test_what_the_server_was_given_or_a_launcher_set_reaches_no_hook(tmp_path: P
     assert len(native) == 2
     assert warm == native
     assert behind == native
+
+
+def test_hooks_of_a_user_whose_folder_is_moved_are_adopted_and_run(client: Client) -> None:
+    moved = client.home / "moved claude"
+    moved.mkdir()
+    client.env["CLAUDE_CONFIG_DIR"] = str(moved)
+    hooked = Hooked(client, "warm")
+    state = json.loads((client.home / ".claude.json").read_text())
+    write_json(moved / ".claude.json", {**state, "mcpServers": {"fanout": SERVER}})
+    (moved / "settings.json").write_text(json.dumps({"hooks": {"PreToolUse": [group(note_hook(client))]}}))
+    hooked.adopt("--scope", "user")
+    assert [path.name for path in (moved / "fanout").iterdir() if path.suffix == ".json"] == ["hooks.json"]
+    with serving(turns([[bash("echo hi")], [bash("echo hi")], [Text("done")]])) as model:
+        assert client.say(model, "please do").result == "done"
+    assert hooked.events() == ["PreToolUse", "PreToolUse"]
+    assert [record["path"] for record in hooked.log()] == ["warm", "warm"]
