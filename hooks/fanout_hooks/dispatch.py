@@ -109,7 +109,7 @@ async def handle(house: House, request: Request) -> Handled:
         if request.is_logged and (outcomes or any(own.note for own in opinions)):
             record = _record(request, run, outcomes, opinions, elapsed)
             try:
-                perflog.append(perflog.path_of(project), record, house.on_rotate)
+                perflog.append(perflog.path_of(project), record)
             except perflog.Unwritable as error:
                 house.complain(f"the hook log: {error}")
         if request.event.get("hook_event_name") == "PostToolUse":

@@ -18,9 +18,8 @@ from fanout_hooks.config import Hook
 from fanout_hooks.decide import Opinion
 from fanout_hooks.identity import key_of
 from fanout_hooks.interpreter import Interpreter
-from fanout_hooks.loop import Future, Loop
+from fanout_hooks.loop import Future, Loop, on_stderr
 from fanout_hooks.memory import Memory
-from fanout_hooks.perflog import OnRotate
 from fanout_hooks.plan import Plan
 from fanout_hooks.resources import Locks
 
@@ -51,9 +50,8 @@ class Places:
 
 
 class House:
-    def __init__(self, loop: Loop, state_folder: str, on_rotate: OnRotate | None = None) -> None:
+    def __init__(self, loop: Loop, state_folder: str) -> None:
         self.loop = loop
-        self.on_rotate = on_rotate
         self.places = Places(AT_ONCE)
         self.locks = Locks(loop, os.path.join(state_folder, "locks"))
         self._state = state_folder
@@ -126,9 +124,9 @@ class House:
         return new
 
     def complain(self, text: str) -> None:
-        """Say something on stderr, once: the client keeps it for its debug log."""
+        """Say something on stderr, once."""
         if self.news([text]):
-            os.write(2, f"fanout hooks: {text}\n".encode("utf-8", "replace"))
+            on_stderr(text)
 
     def close(self) -> None:
         for interpreter in self._interpreters.values():

@@ -14,16 +14,16 @@ after the answer is out, no fsync. Keys, in this order:
     notes        what a reader should know: bad configuration, a hook's garbage, a conflict
 
 At 64 MB the file is renamed into a dated segment (a rename loses nothing under writers, copy and truncate
-does); `on_rotate` is told, so that a digest can be made of the segment.
+does) by the one writer that gets its lock; the others go on writing, into the segment if need be.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
 import time
-from collections.abc import Callable
 from typing import Any
 
 from fanout_hooks.regular import folder_in
@@ -31,10 +31,10 @@ from fanout_hooks.regular import folder_in
 FOLDER = (".claude", "memory")
 NAME = os.path.join(*FOLDER, "hook_performance.jsonl")
 ROTATE_BYTES = 64 << 20
+MOST_SEGMENTS = 1000
+"""Of a day."""
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 IGNORED = "hook_performance*\n.gitignore\n"
-
-OnRotate = Callable[[str], None]
 
 
 class Unwritable(Exception):
@@ -50,7 +50,7 @@ def stamp(now: float | None = None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
 
 
-def append(path: str, record: dict[str, Any], on_rotate: OnRotate | None = None) -> None:
+def append(path: str, record: dict[str, Any]) -> None:
     """Append one record as one line. Raises Unwritable."""
     line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
     try:
@@ -63,12 +63,12 @@ def append(path: str, record: dict[str, Any], on_rotate: OnRotate | None = None)
             raise Unwritable(f"{path} is not a regular file of this user")
         if os.write(fd, line) != len(line):
             raise Unwritable(f"{path}: the disk is full")
+        if about.st_size + len(line) > ROTATE_BYTES:
+            _rotate(path, fd, about.st_ino)
     except OSError as error:
         raise Unwritable(f"{path}: {error.strerror or error}") from error
     finally:
         os.close(fd)
-    if about.st_size + len(line) > ROTATE_BYTES:
-        _rotate(path, about.st_ino, on_rotate)
 
 
 def _open(path: str) -> int:
@@ -99,22 +99,19 @@ def segment_name(path: str, now: float, number: int) -> str:
     return f"{stem}.{date}.{number}{extension}"
 
 
-def _rotate(path: str, inode: int, on_rotate: OnRotate | None) -> None:
-    """Rename the full file; of several writers that noticed, the one that still finds it does it."""
+def _rotate(path: str, fd: int, inode: int) -> None:
+    """Rename the full file, if it still is the log and nobody else is at it.
+
+    Only who has the lock of the file that is the log renames, so nobody else takes the segment's name either.
+    """
     try:
-        for number in range(1, 1000):
-            segment = segment_name(path, time.time(), number)
-            if os.path.lexists(segment):
-                continue
-            if os.lstat(path).st_ino != inode:
-                return
-            # link and unlink, not rename: a link fails where another writer has just made that segment.
-            os.link(path, segment)
-            os.unlink(path)
-            break
-        else:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.lstat(path).st_ino != inode:
             return
+        now = time.time()
+        names = (segment_name(path, now, number) for number in range(1, MOST_SEGMENTS + 1))
+        segment = next((name for name in names if not os.path.lexists(name)), None)
+        if segment is not None:
+            os.rename(path, segment)
     except OSError:
-        return  # another writer was first, or the folder is read-only: the log just grows
-    if on_rotate is not None:
-        on_rotate(segment)
+        return  # another is at it, or the folder is read-only: the log just grows

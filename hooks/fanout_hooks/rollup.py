@@ -53,20 +53,12 @@ def gather(path: str, since: str = "") -> Tally:
     tally = Tally()
     for segment in segments(path):
         if _order(os.path.basename(segment))[0] >= since:
-            tally.merge(_counted(segment))
-    tally.merge(_counted(path))
+            tally.merge(_counted(segment, path))
+    tally.merge(_counted(path, path))
     return tally
 
 
-def digest_segment(segment: str) -> None:
-    """Count a segment that was just closed, so that no report needs to. Its failure costs time only."""
-    try:
-        _counted(segment)
-    except OSError:
-        return
-
-
-def _counted(path: str) -> Tally:
+def _counted(path: str, log: str) -> Tally:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -75,16 +67,22 @@ def _counted(path: str) -> Tally:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(f"{path} is not a regular file")
-        kept = os.path.splitext(path)[0] + ENDING
+        kept = _digest_of(path)
         done, tally = _recall(kept, about)
+        if not done:  # a segment: what was counted of it while it was the log lies with the log
+            done, tally = _recall(_digest_of(log), about)
         end = _last_line_end(fd, about.st_size)
         if end > done:
             tally.merge(_count(path, fd, done, end))
-        if end - done >= SAVE_FROM:
+        if end - done >= SAVE_FROM or (done and not os.path.lexists(kept)):
             _save(kept, {"inode": about.st_ino, "end": end, "tally": tally.to_json()})
         return tally
     finally:
         os.close(fd)
+
+
+def _digest_of(path: str) -> str:
+    return os.path.splitext(path)[0] + ENDING
 
 
 def _recall(kept: str, about: os.stat_result) -> tuple[int, Tally]:

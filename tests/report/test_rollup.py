@@ -42,13 +42,26 @@ def test_a_rotated_log_is_still_one_history(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(perflog, "ROTATE_BYTES", 3000)
     path = perflog.path_of(str(tmp_path))
     for number in range(40):
-        perflog.append(path, record(row("a", number + 0.5)), rollup.digest_segment)
+        perflog.append(path, record(row("a", number + 0.5)))
     assert len(rollup.segments(path)) >= 2
     assert total(rollup.gather(path)) == 40
     for segment in rollup.segments(path):
         assert Path(segment).with_suffix(rollup.ENDING).exists()
         Path(segment).write_bytes(b"")  # shorter than its digest says: not the file that was counted
     assert total(rollup.gather(path)) < 40
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_counted_of_the_log_is_not_counted_again_once_it_is_a_segment(tmp_path: Path) -> None:
+    path = write(tmp_path, *(record(row("a", 1.0)) for _ in range(40)))
+    assert total(rollup.gather(str(path))) == 40
+    data = path.read_bytes()
+    path.write_bytes(b" " * len(data))  # same file: whoever reads it again finds nothing
+    write(tmp_path, record(row("a", 2.0)))
+    path.rename(perflog.segment_name(str(path), NOW, 1))
+    write(tmp_path, record(row("a", 3.0)))
+    for _ in range(2):
+        assert total(rollup.gather(str(path))) == 42
 
 
 @pytest.mark.usefixtures("small")
