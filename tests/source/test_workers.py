@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import pytest
@@ -105,6 +106,17 @@ async def test_cancelling_a_call_gives_its_workers_up_and_the_pool_goes_on() -> 
             [(_, result)] = await pool.map(PROBE, ["after"])
     assert not isinstance(result, Failure)
     assert result["echo"] == "after"
+
+
+async def test_variables_of_a_repository_run_none_of_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    async with Workers(1) as pool:
+        [(_, result)] = await pool.map(PROBE, ["here"])
+    assert not isinstance(result, Failure)
+    assert not (tmp_path / "ran").exists()
 
 
 async def test_progress_counts_every_item(pool: Workers) -> None:

@@ -52,7 +52,8 @@ class Worker:
 
 
 def start() -> Worker:
-    command = [sys.executable, "-P", "-m", "fanout_mcp.source.workers_main"]
+    # No PYTHON* variable counts: a repository can set them, and PYTHONPATH would run its sitecustomize.py here.
+    command = [sys.executable, "-E", "-P", "-m", "fanout_mcp.source.workers_main"]
     environment = {k: v for k, v in os.environ.items() if not k.endswith(("_KEY", "_TOKEN"))}
     process = subprocess.Popen(
         command,
