@@ -25,6 +25,8 @@ FIELDS: Final = (
 MOST_BYTES: Final = 8 << 20
 """Some 40,000 calls; then the file begins anew, with the old one kept beside it."""
 
+MOST_FIGURE: Final = 1e15
+
 
 def note(project_state: Path | None, tool: str, data: Json) -> None:
     """Append the receipt of a tool's result, if it has one."""
@@ -94,8 +96,19 @@ def _lines(folder: Path, since: str) -> Iterator[dict[str, Json]]:
         for line in text.splitlines():
             try:
                 data = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            known = isinstance(data, dict) and isinstance(data.get("tool"), str)
-            if known and str(data.get("timestamp", "")) >= since:
+            if _is_ours(data) and data["timestamp"] >= since:
                 yield data
+
+
+def _is_ours(data: Json) -> bool:
+    """Tell a line that `note` could have written: another may have been planted, or damaged."""
+    return (
+        isinstance(data, dict)
+        and all(isinstance(data.get(name), str) for name in ("tool", "timestamp"))
+        and all(
+            isinstance(data.get(name, 0), int | float) and 0 <= data.get(name, 0) < MOST_FIGURE
+            for name in FIELDS
+        )
+    )

@@ -43,11 +43,24 @@ def test_a_result_without_a_receipt_leaves_no_line(state: Path, data: object) ->
     assert not state.exists()
 
 
-def test_a_damaged_line_is_passed_over(state: Path) -> None:
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "{cut",
+        '{"tool": 3}',
+        '{"tool": "council"}',
+        '{"tool": "council", "timestamp": "2026-11-24", "calls": "3"}',
+        '{"tool": "council", "timestamp": "2026-11-24", "cost_usd": NaN}',
+        '{"tool": "council", "timestamp": "2026-11-24", "tokens_in": 1' + "0" * 400 + "}",
+        "[" * 100_000,
+    ],
+    ids=["cut", "no name", "no time", "text for a figure", "NaN", "400 digits", "nested"],
+)
+def test_a_damaged_line_is_passed_over(state: Path, damaged: str) -> None:
     ledger.note(state, "council", {"receipt": {"calls": 1}})
     with (state / "state" / ledger.NAME).open("a") as file:
-        file.write('{"tool": 3}\n{cut\n')
-    assert [row["tool"] for row in ledger.costs(state, "2000-01-01")] == ["council"]
+        file.write(f"{damaged}\n")
+    assert [(row["tool"], row["uses"]) for row in ledger.costs(state, "2000-01-01")] == [("council", 1)]
 
 
 def test_a_ledger_that_cannot_be_written_costs_nothing_else(state: Path) -> None:

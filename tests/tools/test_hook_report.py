@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import pytest
 
 from fanout_mcp.arguments import parse
@@ -52,6 +53,21 @@ async def test_a_log_of_many_hooks_fits_into_4_kb_and_says_what_is_left_out(tmp_
     assert data["left_out"]["hooks"] > 200
     assert len(data["events"]) >= 1
     assert "<svg" in Path(data["page"]).read_text()  # noqa: ASYNC240 - a small file of this test
+
+
+async def test_a_log_written_to_be_long_does_not_hold_the_report_up(tmp_path: Path) -> None:
+    now = time.time()
+    odd = [f"wave {size}" for size in range(2, 600)] + ["v" * 5_000, "w" * 5_000]
+    write(tmp_path, *(record(at=now, gate=said, notes=[said * 2]) for said in odd))
+    with anyio.fail_after(30):
+        data = await reported(tmp_path)
+    assert len(compact(data)) <= SHORT
+
+
+async def test_a_hook_whose_name_is_no_text_has_a_page_all_the_same(tmp_path: Path) -> None:
+    write(tmp_path, record(row("caf\udce9", 3.0), at=time.time()))
+    data = await reported(tmp_path)
+    assert Path(data["page"]).read_text().startswith("<!doctype html>")  # noqa: ASYNC240 - as above
 
 
 async def test_all_of_it_comes_on_request(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def make(item: Json) -> page.Drawn:
 def _page(project_state: Path, html: str) -> str:
     try:
         path = state.new_report(project_state, "hooks", "html")
-        path.write_text(html, encoding="utf-8")
+        path.write_text(html, encoding="utf-8", errors="replace")  # a hook's name may be no text
     except OSError as error:
         return f"could not be written: {why(error)}"
     return str(path)

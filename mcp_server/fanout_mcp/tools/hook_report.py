@@ -24,6 +24,10 @@ SHORT: Final = 4_000
 SHOWN: Final = {"events": 8, "hooks": 8, "recommendations": 5, "native": 4, "tools": 7, "changed": 5}
 """Rows of each part in the short form, at most; the rest is counted."""
 
+MOST_COUNTED: Final = 8
+LONGEST: Final = 200
+"""Characters of a note, and of a word of the log."""
+
 KNOWN: Final = tuple(sorted(frozenset(FIELDS) | COLD_EVENTS))
 
 
@@ -61,13 +65,17 @@ HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` h
 def short(data: Json) -> dict[str, Json]:
     """Return the report within SHORT characters: fewer rows and figures, what is left out counted."""
     plain = {name: [_plain(row) for row in data[name]] for name in ("events", "hooks")}
-    gate = {name: value for name, value in data["gate"].items() if name != "by_session"}
-    result = {**data, **plain, "gate": gate, "notes": [own["note"] for own in data["notes"][:3]]}
+    result = {
+        **data,
+        **plain,
+        "gate": {name: _few(value) for name, value in data["gate"].items() if name != "by_session"},
+        "notes": [own["note"][:LONGEST] for own in data["notes"][:3]],
+    }
     if not data["events"]:
         result["hint"] = HINT
     for name, most in SHOWN.items():
         _cut(result, name, most)
-    while len(compact(result)) > SHORT:
+    while len(compact(result)) > SHORT and any(result[name] for name in SHOWN):
         longest = max(SHOWN, key=lambda name: len(compact(result[name])))
         _cut(result, longest, len(result[longest]) - 1)
     return result
@@ -79,6 +87,14 @@ def _cut(result: dict[str, Json], name: str, most: int) -> None:
         left_out = result.setdefault("left_out", {})
         left_out[name] = left_out.get(name, 0) + len(rows) - most
         result[name] = rows[:most]
+
+
+def _few(value: Json) -> Json:
+    """Return the most frequent of what is counted: the gate's words and sizes come from a file as well."""
+    if not isinstance(value, dict):
+        return value
+    frequent = sorted(value.items(), key=lambda item: -item[1])[:MOST_COUNTED]
+    return {name[:LONGEST]: count for name, count in frequent}
 
 
 def _plain(row: Json) -> dict[str, Json]:
