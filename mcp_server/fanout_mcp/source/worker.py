@@ -52,7 +52,7 @@ class Worker:
 
 
 def start() -> Worker:
-    # No PYTHON* variable counts: a repository can set them, and PYTHONPATH would run its sitecustomize.py here.
+    # A repository can set PYTHON* variables: through PYTHONPATH its sitecustomize.py would run here.
     command = [sys.executable, "-E", "-P", "-m", "fanout_mcp.source.workers_main"]
     environment = {k: v for k, v in os.environ.items() if not k.endswith(("_KEY", "_TOKEN"))}
     process = subprocess.Popen(
