@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fanout_mcp.review.analysers.places import found
-from fanout_mcp.review.analysers.python_lower import parse_python
+from fanout_mcp.review.analysers.python_lower import nodes_of, parse_python
+from fanout_mcp.review.analysers.python_names import imported
 from fanout_mcp.review.analysers.python_shapes import shapes
 from fanout_mcp.review.analysers.python_tables import LOCAL, PARAM, REMOTE
 from fanout_mcp.review.analysers.python_taint import Reader
@@ -33,7 +34,8 @@ def review_python(path: str, text: str) -> list[Finding]:
     tree = parse_python(text)
     if tree is None:
         raise Unreadable("not valid Python")
-    hits: Iterable[Hit] = [*Reader(tree).read(), *shapes(tree)]
+    nodes = nodes_of(tree)
+    hits: Iterable[Hit] = [*Reader(tree, *imported(nodes)).read(), *shapes(nodes)]
     lines = text.split("\n")
     best: dict[tuple[str, int], Finding] = {}
     for hit in hits:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fanout_mcp.review.analysers.python_values import Value
 
 
-def imported(tree: ast.Module) -> tuple[dict[str, str], set[str]]:
+def imported(nodes: Iterable[ast.AST]) -> tuple[dict[str, str], set[str]]:
     """Return imported name -> what it stands for, and the packages that are imported from."""
     names: dict[str, str] = {}
     roots: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.split(".")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fanout_mcp.review.analysers.python_values import Hit
 
@@ -25,9 +25,9 @@ _ASKS_WHO = re.compile(
 _ROUTE = re.compile(r"\.(route|get|post|put|delete|patch)\(")
 
 
-def shapes(tree: ast.Module) -> Iterator[Hit]:
-    """Yield what stands in the module; every node is looked at once."""
-    for node in ast.walk(tree):
+def shapes(nodes: Iterable[ast.AST]) -> Iterator[Hit]:
+    """Yield what stands in a module's nodes; every one is looked at once."""
+    for node in nodes:
         rule = _RULES.get(type(node))
         if rule is not None:
             yield from rule(node)
@@ -198,7 +198,7 @@ _PATH_USES = frozenset(
 
 _BY_ID = re.compile(
     r"\b(get_or_404|get_object_or_404|first_or_404|objects\.(get|filter)|query\.get|session\.get|filter_by|filter|"
-    r"find_one|get_by_id)\([^()]*\b(?P<id>\w*(id|pk|uuid))\b"
+    r"find_one|get_by_id)\((?P<given>[^()]*)\)"
 )
 _ASKS_WHOSE = re.compile(
     r"owner|current_user|request\.user|\.user\b|user_id|tenant|permission|authorize|check_|can_|acl"
@@ -212,9 +212,9 @@ def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> I
         return
     body = ast.unparse(node)
     found = _BY_ID.search(body)
-    asks = _ASKS_WHOSE.search(body.partition("\n")[2])
-    if found and found["id"] in given and not asks:
-        yield _hit("missing-ownership", node, f"Any {found['id']} is answered.")
+    named = given.intersection(re.findall(r"\w+", found["given"])) - {"request"} if found else None
+    if named and not _ASKS_WHOSE.search(body.partition("\n")[2]):
+        yield _hit("missing-ownership", node, f"Any {min(named)} is answered.")
 
 
 _EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from fanout_mcp.review.analysers import python_sinks as sinks
 from fanout_mcp.review.analysers.python_branches import Env, checked_names, joined, leaves
 from fanout_mcp.review.analysers.python_expressions import value_of
-from fanout_mcp.review.analysers.python_names import dotted, imported
+from fanout_mcp.review.analysers.python_names import dotted
 from fanout_mcp.review.analysers.python_parameters import Function, arguments, is_route, parameter
 from fanout_mcp.review.analysers.python_secrets import check_setting
 from fanout_mcp.review.analysers.python_tables import FRAMEWORKS, PARAM, REMOTE, REQUEST_HANDLERS, VIEW_BASES
@@ -43,9 +43,10 @@ class Reader:
     """Reads one module; `hits` is what it found."""
 
     tree: ast.Module
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str]
     """What an imported name stands for."""
-    roots: set[str] = field(default_factory=set)
+    roots: set[str]
+    """The packages that are imported from."""
     hits: list[Hit] = field(default_factory=list)
     attributes: dict[str, Value] = field(default_factory=dict)
     """`Class.name`: what any method put into self.name."""
@@ -59,7 +60,6 @@ class Reader:
     """The one being read."""
 
     def read(self) -> list[Hit]:
-        self.names, self.roots = imported(self.tree)
         self._block(self.tree.body)
         for name, given in list(self.passed.items()):
             if name in self.functions and any(v.level > PARAM for v in given.values()):
