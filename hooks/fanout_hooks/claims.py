@@ -55,7 +55,7 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
     path = os.path.join(where, f"event-{name}")
     for _ in range(2):
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | NEW, 0o600)
+            _make(path, owner)
         except FileExistsError:
             with contextlib.suppress(FileNotFoundError):  # dropped just now: once more
                 return _is_new(where, path, owner, now)
@@ -65,10 +65,20 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
         except OSError:
             return True
         else:
-            os.write(fd, f"{owner}\n".encode())
-            os.close(fd)
             return True
     return True
+
+
+def _make(path: str, owner: str) -> None:
+    """Make a claim. Raises OSError; then there is none that others could find."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | NEW, 0o600)
+    try:
+        os.write(fd, f"{owner}\n".encode())
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
 
 
 def _is_new(where: str, path: str, owner: str, now: float) -> bool:
@@ -76,6 +86,7 @@ def _is_new(where: str, path: str, owner: str, now: float) -> bool:
 
     Raises FileNotFoundError when the claim is gone.
     """
+    is_new = False
     try:
         with _alone(where):
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -88,7 +99,7 @@ def _is_new(where: str, path: str, owner: str, now: float) -> bool:
     except FileNotFoundError:
         raise
     except OSError:
-        return False
+        return is_new  # a disk that is full between two writes: what was found out stands
     return is_new
 
 
@@ -125,15 +136,21 @@ def sweep(where: str, now: float | None = None) -> None:
 
 
 def _is_alive(path: str) -> bool:
-    with open(path) as file:
-        text = file.read(20).strip()
+    with open(path, errors="replace") as file:
+        return is_running(file.read(20).strip())
+
+
+def is_running(pid: str) -> bool:
+    """Say whether a text names a process that runs; any text may come."""
     try:
-        os.kill(int(text), 0)
-    except (ValueError, ProcessLookupError):
-        return False
+        number = int(pid)
+        if number > 0:
+            os.kill(number, 0)
     except PermissionError:
         return True
-    return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return number > 0
 
 
 def mark(where: str, keys: tuple[str, ...], pid: int) -> None:
@@ -151,6 +168,6 @@ def mark(where: str, keys: tuple[str, ...], pid: int) -> None:
 def unmark(where: str, keys: tuple[str, ...], pid: int) -> None:
     for key in keys:
         path = os.path.join(where, f"server-{key}")
-        with contextlib.suppress(OSError), open(path) as file:
+        with contextlib.suppress(OSError), open(path, errors="replace") as file:
             if file.read(20).strip() == str(pid):
                 os.unlink(path)

@@ -52,6 +52,7 @@ class Places:
 class House:
     def __init__(self, loop: Loop, state_folder: str) -> None:
         self.loop = loop
+        loop.complain = self.complain
         self.places = Places(AT_ONCE)
         self.locks = Locks(loop, os.path.join(state_folder, "locks"))
         self._state = state_folder

@@ -89,14 +89,14 @@ class Interpreter:
             self._break(str(error))
             return
         self._control = Channel(self.loop, ours)
-        self.loop.spawn(self._listen(self._control, program.exe))
+        self.loop.leave(self._listen(self._control, program.exe))
 
     def take_over(self, ahead: Ahead, modules: Iterable[str]) -> None:
         """Use the zygote that our own process forked."""
         self._control = Channel(self.loop, ahead.control)
         self.modules.update(modules)
         self.is_fork = True
-        self.loop.spawn(self._listen(self._control, ahead.key[0]))
+        self.loop.leave(self._listen(self._control, ahead.key[0]))
 
     async def ready(self) -> bool:
         """Wait until the zygote serves; False when it never will."""
@@ -104,26 +104,28 @@ class Interpreter:
         return serves is True
 
     async def _listen(self, control: Channel, exe: str) -> None:
-        while True:
-            message = await control.get()
-            if message is None:
-                break
-            if "ready" in message:
-                self.start = message["ready"]
-                self._ready.set(True)
-            elif "unlike" in message:
-                self.start = {}
-            elif "forked" in message:
-                channel, future = self._forking.pop(0)
-                seat = Seat(channel, message["forked"])
-                self._seats[seat.pid] = seat
-                future.set(seat)
-            elif "died" in message:
-                gone = self._seats.pop(message["died"], None)
-                if gone is not None:
-                    self._forget(gone)
-                    gone.died.set(message["status"])
-        self._break(f"{exe} can't be kept warm")
+        try:
+            while (message := await control.get()) is not None:
+                self._hear(message)
+        finally:
+            self._break(f"{exe} can't be kept warm")
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.start = message["ready"]
+            self._ready.set(True)
+        elif "unlike" in message:
+            self.start = {}
+        elif "forked" in message:
+            channel, future = self._forking.pop(0)
+            seat = Seat(channel, message["forked"])
+            self._seats[seat.pid] = seat
+            future.set(seat)
+        elif "died" in message:
+            gone = self._seats.pop(message["died"], None)
+            if gone is not None:
+                self._forget(gone)
+                gone.died.set(message["status"])
 
     def _break(self, why: str) -> None:
         self.broken = why
@@ -149,10 +151,6 @@ class Interpreter:
             from fanout_hooks.starting import end
 
             end(self._process)
-
-    @property
-    def children(self) -> int:
-        return len(self._seats)
 
     # --- seats -----------------------------------------------------------------------------------------
 
@@ -258,7 +256,7 @@ class Interpreter:
                     if sitting.left:
                         tell(sitting.died(await seat.died))
                     return sitting.left
-            self.loop.spawn(self._look_back(seat, tasks, alone=alone))
+            self.loop.leave(self._look_back(seat, tasks, alone=alone))
             return sitting.left
 
     async def _word_from(self, seat: Seat, sitting: Sitting) -> bool:

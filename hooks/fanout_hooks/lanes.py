@@ -84,7 +84,7 @@ def _end_of(loop: Loop, process: subprocess.Popen[bytes]) -> Future[bool]:
         try:
             fd = os.pidfd_open(process.pid)
         except OSError:
-            loop.spawn(_poll(loop, process, ended))
+            loop.leave(_poll(loop, process, ended))
             return ended
 
         def gone() -> None:
@@ -95,7 +95,7 @@ def _end_of(loop: Loop, process: subprocess.Popen[bytes]) -> Future[bool]:
 
         loop.watch(fd, gone)
     else:
-        loop.spawn(_poll(loop, process, ended))
+        loop.leave(_poll(loop, process, ended))
     return ended
 
 

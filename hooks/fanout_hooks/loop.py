@@ -1,13 +1,15 @@
 """A small event loop: coroutines, timers and descriptors in one thread, without asyncio's 38 ms of import.
 
 What is here is what the hooks' own processes need: `Future` (set once, awaited by any number), `Loop.spawn`,
-`sleep`, `readable`, and `Channel` for messages over a socket. There is no cancelling: what must end early is
-killed, and its end is an event like any other.
+`sleep`, `watch`, and `Channel` for messages over a socket. There is no cancelling: what must end early is
+killed, and its end is an event like any other. What somebody waits for is started with `spawn`, which hands
+an error on to them; what nobody waits for with `leave`, so that its error is told.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import heapq
 import json
 import os
@@ -28,12 +30,12 @@ LONGEST_WAIT_S = 3600.0
 class Future(Generic[T]):
     """A value that comes later. Setting it again changes nothing."""
 
-    __slots__ = ("_calls", "_error", "_value", "done")
+    __slots__ = ("_calls", "_value", "done", "error")
 
     def __init__(self) -> None:
         self.done = False
         self._value: T
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._calls: list[Callable[[], None]] = []
 
     def set(self, value: T) -> None:
@@ -43,7 +45,7 @@ class Future(Generic[T]):
 
     def fail(self, error: BaseException) -> None:
         if not self.done:
-            self._error = error
+            self.error = error
             self._finish()
 
     def _finish(self) -> None:
@@ -53,8 +55,8 @@ class Future(Generic[T]):
             call()
 
     def result(self) -> T:
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._value
 
     def then(self, call: Callable[[], None]) -> None:
@@ -76,7 +78,8 @@ class Loop:
         self._timers: list[tuple[float, int, Future[bool]]] = []
         self._number = 0
         self._ready: deque[Callable[[], None]] = deque()
-        self._stopped = False
+        self.complain: Callable[[str], None] = on_stderr
+        """Where the errors go that nobody waits for."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine; the future ends with it, error included."""
@@ -94,6 +97,16 @@ class Loop:
 
         self._ready.append(step)
         return ended
+
+    def leave(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Start a coroutine that nobody waits for."""
+        ended = self.spawn(coroutine)
+
+        def look() -> None:
+            if ended.error is not None:
+                self.complain(f"{type(ended.error).__name__}: {ended.error}")
+
+        ended.then(look)
 
     def timer(self, seconds: float) -> Future[bool]:
         """Return a future that is set to True after a time; set it to False to call it off."""
@@ -125,13 +138,10 @@ class Loop:
         if self._readers.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
-    def stop(self) -> None:
-        self._stopped = True
-
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run until a coroutine has ended (or `stop`), and return what it returned."""
+        """Run until a coroutine has ended, and return what it returned."""
         ended = self.spawn(main)
-        while not ended.done and not self._stopped:
+        while not ended.done:
             self._turn(ended)
         return ended.result()
 
@@ -240,6 +250,12 @@ class Channel:
             self._loop.unwatch(self.sock.fileno())
             self.sock.close()
             self._wake()
+
+
+def on_stderr(text: str) -> None:
+    """Say something where the client keeps it for its debug log; without a stderr nobody hears it."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"fanout hooks: {text}\n".encode("utf-8", "replace"))
 
 
 def memory_file(name: str) -> int:

@@ -33,12 +33,12 @@ class Supervisor:
 
     async def serve(self) -> None:
         """Answer events until the server is gone."""
-        self.loop.spawn(self._sweep())
+        self.loop.leave(self._sweep())
         while True:
             message = await self.server.get()
             if message is None:
                 return
-            self.loop.spawn(self._answer(message))
+            self.loop.leave(self._answer(message))
 
     async def _answer(self, message: dict[str, Any]) -> None:
         handled = Handled(Answer("{}"), lambda: None)

@@ -51,3 +51,42 @@ def test_a_time_limit_in_milliseconds_costs_no_event(tmp_path: Path) -> None:
 def test_a_time_limit_that_no_clock_can_count_is_refused_by_name(timeout: str) -> None:
     entry: dict[str, Any] = json.loads(f'{{"command": "true", "timeout": {timeout}}}')
     assert config.why_bad(entry).startswith("timeout must be a number of seconds above 0")
+
+
+def test_the_error_of_work_that_nobody_waits_for_is_told_and_the_rest_goes_on() -> None:
+    loop = Loop()
+    told: list[str] = []
+    loop.complain = told.append
+
+    async def fails() -> None:
+        await loop.sleep(0)
+        raise OverflowError("signed integer is greater than maximum")
+
+    async def goes_on() -> str:
+        loop.leave(fails())
+        await loop.sleep(0.01)
+        return "done"
+
+    assert loop.run(goes_on()) == "done"
+    assert told == ["OverflowError: signed integer is greater than maximum"]
+
+
+def test_the_error_of_work_that_is_awaited_goes_to_whoever_awaits_it() -> None:
+    loop = Loop()
+
+    async def fails() -> None:
+        raise OverflowError
+
+    async def awaits() -> None:
+        await loop.spawn(fails())
+
+    loop.complain = pytest.fail
+    with pytest.raises(OverflowError):
+        loop.run(awaits())
+
+
+def test_a_house_tells_the_same_error_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Stage(tmp_path).running() as run:
+        for _ in range(2):
+            run.loop.complain("KeyError: 'x'")
+    assert capfd.readouterr().err == "fanout hooks: KeyError: 'x'\n"
