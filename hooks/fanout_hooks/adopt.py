@@ -20,7 +20,7 @@ from typing import NamedTuple
 from fanout_hooks import config, entries, hooks_object, launch, native, regular, settings
 from fanout_hooks.entries import Registration
 from fanout_hooks.native import Hooks, Left
-from fanout_hooks.place import IGNORED, Place
+from fanout_hooks.place import IGNORED, Place, must_stay_in_project
 
 
 class Adoption(NamedTuple):
@@ -73,7 +73,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     _must_be_good(after, place)
     original = _original(place, file, known, registered=registered, taken=bool(taken))
     beside, beside_text = _beside(place, made)
-    return Adoption(
+    plan = Adoption(
         file,
         settings.with_value(file.text, "hooks", after) if after != before else file.text,
         known,
@@ -85,6 +85,9 @@ def plan_adoption(place: Place, server: str) -> Adoption:
         tuple(native.left(stay)),
         server,
     )
+    if plan.is_change:
+        must_stay_in_project(place)
+    return plan
 
 
 def perform(plan: Adoption, place: Place) -> str:
@@ -223,10 +226,11 @@ def _ignore(place: Place) -> None:
         return
     path = os.path.join(place.folder, ".gitignore")
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = regular.read(path).decode()
     except FileNotFoundError:
         text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise settings.Refused(f"{path} can't be read: {error}; mend or remove it") from None
     missing = [line for line in IGNORED if line not in text.splitlines()]
     if missing:
         gap = "" if text.endswith("\n") or not text else "\n"

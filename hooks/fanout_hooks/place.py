@@ -69,6 +69,21 @@ def find(scope: str, project: str, env: dict[str, str]) -> Place:
     return Place(scope, project, home, claude_folder(env), servers_file(env), state_folder(env))
 
 
+def must_stay_in_project(place: Place) -> None:
+    """Refuse to write where a link, which a repository may have planted, leads. Raises settings.Refused.
+
+    The user's own folder, and settings files, may be links: they are written where they lead.
+    """
+    if place.scope == "user":
+        return
+    try:
+        regular.folder_in(place.project, ".claude", "fanout", "state")
+    except OSError as error:
+        raise settings.Refused(str(error)) from None
+    if os.path.islink(place.hooks):
+        raise settings.Refused(f"{place.hooks} is a link, and the project's hooks are no place to follow one")
+
+
 def project_of(folder: str, home: str) -> str:
     """Return the nearest folder from here upwards that has settings of its own, else this one."""
     at = folder

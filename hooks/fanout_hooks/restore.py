@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks import hooks_object, native, settings
+from fanout_hooks import hooks_object, native, regular, settings
 from fanout_hooks.adopt import (
     beside_original,
     forget_beside,
@@ -22,7 +22,7 @@ from fanout_hooks.adopt import (
     original_in,
 )
 from fanout_hooks.native import Hooks
-from fanout_hooks.place import IGNORED, Place
+from fanout_hooks.place import IGNORED, Place, must_stay_in_project
 
 
 class Restoration(NamedTuple):
@@ -46,6 +46,7 @@ def plan_restoration(place: Place) -> Restoration | None:
     is_own = native.owned_by(place.scope)
     if not any(is_own(entry) for _, _, entry in hooks_object.each(before)):
         return None
+    must_stay_in_project(place)
     must_be_there(known, place)
     rest = hooks_object.without(before, is_own)
     text, is_exact = _restored(file, known, rest)
@@ -105,8 +106,9 @@ def _tell_sentinels(place: Place, original: str) -> None:
         with suppress(FileNotFoundError):
             os.replace(place.warm, place.was_warm)
     elif place.settings == committed.beside:
-        with suppress(FileNotFoundError), open(committed.warm, encoding="utf-8") as file:
-            keep_beside(committed, file.readline().rstrip("\n"), original)
+        with suppress(FileNotFoundError):
+            kind = regular.read(committed.warm).decode().partition("\n")[0]
+            keep_beside(committed, kind, original)
 
 
 def _tidy(place: Place) -> None:
@@ -118,8 +120,7 @@ def _tidy(place: Place) -> None:
         [".gitignore"],
         [".gitignore", "state"],
     ):
-        with open(ignore, encoding="utf-8") as file:
-            is_ours = sorted(file.read().split()) == sorted(IGNORED)
+        is_ours = sorted(regular.read(ignore).decode().split()) == sorted(IGNORED)
         if is_ours and not _entries(os.path.join(place.folder, "state")):
             os.unlink(ignore)
     for folder in (os.path.dirname(place.originals), place.folder):

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import cli, config, hooks_object, launch, native
+from fanout_hooks import bench, cli, config, hooks_object, launch, native
+from fanout_hooks.settings import Refused
 from hooks_cli.desk import Desk, command, group, sh
 
 WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
@@ -153,6 +154,46 @@ def test_a_link_that_leads_to_itself_is_refused(desk: Desk) -> None:
         assert done.status != 0
         assert str(path) in done.out + done.err
     assert path.is_symlink()
+
+
+@pytest.mark.parametrize("link", [".claude", ".claude/fanout", ".claude/fanout/state"])
+@pytest.mark.parametrize("scope", ["local", "shared"])
+def test_nothing_is_written_or_removed_where_a_planted_link_leads(
+    desk: Desk, tmp_path: Path, link: str, scope: str
+) -> None:
+    desk.write(scope, TEXT)
+    assert desk.run("adopt", "--scope", scope, "--yes").status == 0
+    outside, planted = tmp_path / "outside", desk.project / link
+    planted.mkdir(exist_ok=True)
+    shutil.move(planted, outside)
+    planted.symlink_to(outside)
+    before = contents(outside)
+    assert "a link stands on the way" in desk.run("restore", "--scope", scope, "--yes").err
+    desk.write(scope, TEXT)
+    before |= {desk.path(scope).name: TEXT.encode()} if link == ".claude" else {}
+    assert "a link stands on the way" in desk.run("adopt", "--scope", scope, "--yes").err
+    with pytest.raises(Refused, match="a link stands on the way"):
+        bench.keep(str(desk.project), [])
+    assert contents(outside) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_hooks_json_or_gitignore_that_leads_elsewhere_is_refused(desk: Desk, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    desk.write("local", TEXT)
+    folder = desk.project / ".claude" / "fanout"
+    folder.mkdir()
+    for name in ("hooks.local.json", ".gitignore"):
+        (folder / name).symlink_to(target)
+        done = desk.run("adopt", "--yes")
+        assert done.status == 1
+        assert str(folder / name) in done.err
+        assert not target.exists()
+        (folder / name).unlink()
+    assert desk.run("adopt", "--yes").status == 0
 
 
 @pytest.mark.parametrize("how", ["copied", "moved"])
