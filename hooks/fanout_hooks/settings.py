@@ -208,8 +208,8 @@ def _indent_of(text: str) -> str | None:
     spans = [span for _, span in _spans(text)]
     if not spans:
         return "  "
-    line = text.rfind("\n", 0, spans[0].key)
-    return text[line + 1 : spans[0].key] or "  " if line >= 0 else None
+    _, line_break, before = text[: spans[0].key].rpartition("\n")
+    return before or "  " if line_break and not before.strip() else None
 
 
 def diff(path: str, before: str, after: str) -> str:

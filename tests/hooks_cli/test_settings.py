@@ -34,15 +34,17 @@ STYLES = st.sampled_from(
         {"ensure_ascii": False},
     ]
 )
+LEADS = st.sampled_from(["", "\n", "\r\n \t", " "])
+"""What may stand before the object."""
 HOOKS = {"Stop": [{"hooks": [{"type": "command", "command": 'echo "ä"'}]}]}
 
 
 @rules(deadline=None)
-@given(OBJECTS, STYLES)
+@given(OBJECTS, STYLES, LEADS)
 def test_of_every_file_everything_else_keeps_its_bytes_and_taking_out_gives_the_old_file(
-    data: dict[str, Any], style: dict[str, Any]
+    data: dict[str, Any], style: dict[str, Any], lead: str
 ) -> None:
-    before = json.dumps(data, **style)
+    before = lead + json.dumps(data, **style)
     after = settings.with_value(before, "hooks", HOOKS)
     assert json.loads(after) == data | {"hooks": HOOKS}
     assert list(json.loads(after)) == [*data, "hooks"]
@@ -50,13 +52,13 @@ def test_of_every_file_everything_else_keeps_its_bytes_and_taking_out_gives_the_
 
 
 @rules(deadline=None)
-@given(OBJECTS, VALUES, STYLES, st.integers(0, 4))
+@given(OBJECTS, VALUES, STYLES, st.integers(0, 4), LEADS)
 def test_of_every_file_a_value_is_replaced_where_it_stands(
-    data: dict[str, Any], old: Any, style: dict[str, Any], at: int
+    data: dict[str, Any], old: Any, style: dict[str, Any], at: int, lead: str
 ) -> None:
     items = list(data.items())
     items.insert(at, ("hooks", old))
-    before = json.dumps(dict(items), **style)
+    before = lead + json.dumps(dict(items), **style)
     written = settings.value_text(before, "hooks")
     assert written is not None
     after = settings.with_value(before, "hooks", HOOKS)
