@@ -1,4 +1,4 @@
-"""Read C and C++ functions for memory that is used after free, freed twice, or indexed beyond its end.
+"""Read C and C++ functions for memory that is used after free, freed twice, lost, or indexed beyond its end.
 
 Statements are read in order. What a branch frees counts after it only when the branch goes on to there; an
 assignment gives a name new memory. Loops are read once: what is freed in one round and used in the next by
@@ -39,6 +39,7 @@ def memory_hits(root: Node) -> Iterator[Hit]:
                 yield from _read(body, {})
                 yield from _beyond(body)
                 yield from _unchecked(body)
+                yield from _leaked(body)
         else:
             stack += node.children
 
@@ -127,15 +128,39 @@ _USED = (
 def _unchecked(body: Node) -> Iterator[Hit]:
     """Find memory that is used without a look at whether there was any."""
     whole = _text(body)
+    for node, name in _made(body):
+        used = re.search(_USED.format(name), whole[node.end_byte - body.start_byte :])
+        if used and not re.search(_ASKED.format(name), whole):
+            yield Hit("null-pointer", node, f"{name} may be NULL and is used without a check.")
+
+
+_KEEPS = re.compile(
+    r"^(str\w*|w?mem\w+|s?n?printf|fprintf|fread|fwrite|fgets|fputs|puts|read|write|sizeof|if|while)$"
+)
+"""What reads or fills memory and leaves it to its owner."""
+
+
+def _leaked(body: Node) -> Iterator[Hit]:
+    """Find memory that a function neither frees nor hands on."""
+    whole = _text(body)
+    for node, name in _made(body):
+        if node.type != "init_declarator" or re.search(
+            rf"return[^;]*\b{name}\b|[^=!<>]=\s*[^=;]*\b{name}\s*;", whole
+        ):
+            continue
+        takers = re.findall(rf"(\w+)\s*\((?:[^();]|\([^()]*\))*\b{name}\b", whole)
+        if all(_KEEPS.match(taker) for taker in takers) and not re.search(rf"[{{,]\s*{name}\s*[,}}]", whole):
+            yield Hit("leak", node, f"{name} is neither freed nor handed on.")
+
+
+def _made(body: Node) -> Iterator[tuple[Node, str]]:
+    """Yield where names are given new memory."""
     for node in (*_all(body, "init_declarator"), *_all(body, "assignment_expression")):
         left = node.child_by_field_name("declarator") or node.child_by_field_name("left")
         right = node.child_by_field_name("value") or node.child_by_field_name("right")
         name = re.sub(r"^[*\s]+", "", _text(left)) if left is not None else ""
-        if right is None or not re.fullmatch(r"\w+", name) or not _MAKES.match(_text(right)):
-            continue
-        used = re.search(_USED.format(name), whole[node.end_byte - body.start_byte :])
-        if used and not re.search(_ASKED.format(name), whole):
-            yield Hit("null-pointer", node, f"{name} may be NULL and is used without a check.")
+        if right is not None and re.fullmatch(r"\w+", name) and _MAKES.match(_text(right)):
+            yield node, name
 
 
 def _all(node: Node, kind: str) -> Iterator[Node]:

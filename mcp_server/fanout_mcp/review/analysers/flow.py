@@ -62,6 +62,8 @@ class Flow:
     """Name of a parsed address -> the names that it was parsed from."""
     until: int = 0
     """The byte where the outermost function ends."""
+    branch: int = 0
+    """The byte where the outermost condition's branches end; what is assigned there may not be."""
 
     def enter(self, node: Node) -> None:
         """Begin a function: an outermost one forgets what came before."""
@@ -85,7 +87,7 @@ class Flow:
                 words = re.findall(r"\b[a-z_]\w*", _text(named or parameter))
                 self.names.update(dict.fromkeys(words, REMOTE))
 
-    def assign(self, left: str, right: str) -> None:
+    def assign(self, left: str, right: str, start: int) -> None:
         name = _NAME.search(left)
         if name is None:
             return
@@ -101,12 +103,16 @@ class Flow:
                     word for word in _NAME.findall(self.bare(right)) if word in self.names
                 ]
         elif re.fullmatch(r"[\w$]+", left.strip()):
-            self.names.pop(left.strip(), None)
+            if start >= self.branch:
+                self.names.pop(left.strip(), None)
             if is_table(right):
                 self.tables.add(left.strip())
 
-    def test(self, condition: str) -> None:
+    def test(self, node: Node) -> None:
         """Forget the input in names that a condition compares with what is allowed."""
+        self.branch = max(self.branch, node.end_byte)
+        asked = node.child_by_field_name("condition")
+        condition = _text(asked) if asked is not None else ""
         for name in checked_names(self.bare(condition), self.tables, self.names):
             for each in (name, *self.parsed.get(name, ())):
                 self.names.pop(each, None)

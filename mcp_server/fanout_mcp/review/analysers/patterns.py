@@ -96,11 +96,11 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             for rule in assigns:
                 if rule.pattern.search(left):
                     yield from _judged(where, node, rule, right, flow)
-            flow.assign(left, right)
+            flow.assign(left, right, node.start_byte)
         elif node.type in grammar.regexes:
             yield from _slow(where, node, _text(node))
         elif node.type in grammar.conditions:
-            flow.test(_text(node.child_by_field_name("condition")))
+            flow.test(node)
 
 
 def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ _BY_LEVEL: dict[int, tuple[Severity | None, int]] = {
 }
 """Severity (None: the weakness's own) and confidence, by who sends the input; 0: no input is needed."""
 
-BUILT_IS_MEDIUM = frozenset({"sql-injection", "command-injection", "code-injection"})
+BUILT_IS_MEDIUM = frozenset({"sql-injection", "command-injection", "code-injection", "ldap-injection"})
 """Text put together from a function's parameters: safe callers are possible, but the form is wrong."""
 
 

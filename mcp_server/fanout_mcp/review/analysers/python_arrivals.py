@@ -176,9 +176,9 @@ METHODS: Final[dict[str, tuple[Sink, ...]]] = {
     ),
     **dict.fromkeys(
         ("search_s", "search_ext", "search_ext_s", "search_st", "simple_bind_s", "modify_s"),
-        (Sink("ldap-injection", (), needs="ldap"),),
+        (Sink("ldap-injection", (), needs="ldap", built=True),),
     ),
-    "search": (Sink("ldap-injection", (), ("search_filter", "search_base"), needs="ldap3"),),
+    "search": (Sink("ldap-injection", (), ("search_filter", "search_base"), needs="ldap3", built=True),),
     **dict.fromkeys(("xpath", "XPath"), (Sink("xpath-injection"),)),
     **dict.fromkeys(
         ("findall", "find", "iterfind", "findtext"),

@@ -41,6 +41,16 @@ def _named(tested: ast.expr) -> set[str]:
     return set()
 
 
+def _below(tested: ast.expr) -> set[str]:
+    """Return the path that is asked for the folders above it: commonpath([root, path]), path.parents."""
+    if isinstance(tested, ast.Attribute) and tested.attr == "parents":
+        return _named(tested.value)
+    is_call = isinstance(tested, ast.Call) and ast.unparse(tested.func).endswith(
+        ("commonpath", "commonprefix")
+    )
+    return {inner.id for inner in ast.walk(tested) if isinstance(inner, ast.Name)} if is_call else set()
+
+
 def checked_names(test: ast.expr) -> tuple[set[str], bool]:
     """Return the names that a test compares with what is allowed, and whether it holds when they are not."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -54,7 +64,9 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
         allowed = test.comparators[0]
         is_list = not (isinstance(allowed, ast.Constant) and isinstance(allowed.value, str))
         if is_list and isinstance(test.ops[0], ast.In | ast.NotIn):
-            return _named(test.left), isinstance(test.ops[0], ast.NotIn)
+            return _named(test.left) | _below(allowed), isinstance(test.ops[0], ast.NotIn)
+        if isinstance(test.ops[0], ast.Eq | ast.NotEq):
+            return _below(test.left), isinstance(test.ops[0], ast.NotEq)
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
         name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
         if name in CLEANING_TESTS:

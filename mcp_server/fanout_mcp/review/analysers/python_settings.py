@@ -165,6 +165,15 @@ def _logged(reader: Reader, call: Call) -> None:
                 return
 
 
+_KEPT = re.compile(r"['\"]?\bpass(word|wd)['\"]?\s*[:=]\s*\w*pass(word|wd)\b|\{\w*password\}", re.IGNORECASE)
+
+
+def _written(reader: Reader, call: Call) -> None:
+    words = " ".join(ast.unparse(argument) for argument in call.node.args)
+    if _KEPT.search(words) and not re.search(r"hash|crypt|encrypt", words, re.IGNORECASE):
+        add(reader, "plain-password", call.node, 1)
+
+
 _BY_NAME: dict[str, CallRule] = {
     **CRYPTO,
     "jwt.decode": _jwt,
@@ -203,6 +212,7 @@ _BY_LAST: dict[str, CallRule] = {
     "set_missing_host_key_policy": lambda *_: None,
     "run": _run,
     "bind": _bind,
+    **dict.fromkeys(("write", "write_text", "dump", "insert_one"), _written),
     "add_middleware": _cors,
     "setFeature": _feature,
     **dict.fromkeys(("debug", "info", "warning", "error", "critical", "exception"), _logged),

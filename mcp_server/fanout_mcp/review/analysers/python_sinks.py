@@ -38,7 +38,7 @@ ENDING_METHODS = frozenset(
 
 REMOTE_ONLY = names(
     "log-injection header-injection regex-injection trust-boundary open-redirect resource-exhaustion "
-    "zero-division xss csv-injection unsafe-reflection ldap-injection nosql-injection unrestricted-upload "
+    "zero-division xss csv-injection unsafe-reflection nosql-injection unrestricted-upload "
     "mass-assignment"
 )
 """Told only when the input is seen to come from beyond the program: parameters reach these all the time."""

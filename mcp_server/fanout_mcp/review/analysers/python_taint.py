@@ -175,6 +175,8 @@ class Reader:
         for name in names & env.keys():
             value = env[name]
             same = {n for n, v in env.items() if v.taint is value.taint} if _is_parsed(value) else {name}
+            files = {n for n, v in env.items() if v.is_file and _is_of(value, v)}
+            env.update({each: replace(env[each], is_file=False) for each in files})
             env.update({each: replace(env[each], taint=None) for each in same})
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
@@ -268,6 +270,11 @@ class Reader:
 
     def value(self, node: ast.expr | None) -> Value:
         return value_of(self, node)
+
+
+def _is_of(name: Value, file: Value) -> bool:
+    """Tell whether a value comes from where a file does: its name, or the end of it."""
+    return name.taint is not None and file.taint is not None and name.taint.origin == file.taint.origin
 
 
 def _is_parsed(value: Value) -> bool:

@@ -128,6 +128,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "use-after-free": Weakness(416, "high", "Memory is used after it was freed", "Set the pointer to NULL."),
     "double-free": Weakness(415, "high", "Memory is freed twice", "Set the pointer to NULL after free."),
     "null-pointer": Weakness(476, "low", "A pointer may be NULL", "Check what the allocation returned."),
+    "leak": Weakness(401, "low", "Memory is never freed", "Free it on every way out."),
     "unsafe-memory": Weakness(
         119, "low", "Memory safety is switched off", "Say why it holds; keep it small."
     ),
