@@ -205,10 +205,11 @@ class Run:
         return [place for place in unit if not self.ended[place].done]
 
     def _learned(self, ran: Ran, waited: float) -> None:
-        crashed = ran.timed_out or ran.exit < 0
-        self.plan.memory.note(
-            self.plan.planned[ran.place].file, ran.ms, effects=ran.effects, taint=ran.taint, crashed=crashed
-        )
+        planned, crashed = self.plan.planned[ran.place], ran.timed_out or ran.exit < 0
+        self.plan.memory.note(planned.file, ran.ms, effects=ran.effects, taint=ran.taint, crashed=crashed)
+        if planned.way == "trial":
+            # Trials run one after another. Should the client cut the event, the next one begins further on.
+            self.plan.memory.save()
         self._end(ran.place, ran, waited)
 
     def _end(self, place: int, ran: Ran, waited: float) -> None:

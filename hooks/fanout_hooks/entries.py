@@ -169,11 +169,11 @@ def kind_of(server: str) -> str:
 
 
 def timeout_of(event: str, hooks: Sequence[config.Hook]) -> float:
-    """Return what the client allows the entry: the hooks' own limits come first, even two in a row."""
-    longest = max(hook.timeout_s for hook in hooks)
+    """Return what the client allows the entry: the hooks' own limits come first, even all in a row."""
+    limits = sum(hook.timeout_s for hook in hooks)
     if event == "SessionEnd":
-        return min(longest + SESSION_END_MARGIN_S, MAX_SESSION_END_S)
-    return longest * min(len(hooks), 2) + MARGIN_S
+        return min(limits + SESSION_END_MARGIN_S, MAX_SESSION_END_S)
+    return limits + MARGIN_S
 
 
 # --- matchers -----------------------------------------------------------------------------------------------

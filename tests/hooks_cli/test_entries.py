@@ -71,13 +71,15 @@ def test_a_guard_is_blocked_when_it_fails_and_never_looks_for_a_server() -> None
     ("event", "timeouts", "expected"),
     [
         ("PreToolUse", [600.0], 601.0),
-        ("PreToolUse", [5.0, 10.0], 21.0),
-        ("UserPromptSubmit", [30.0, 30.0, 30.0], 61.0),
-        ("SessionEnd", [1.5, 1.5], 2.0),
+        ("PreToolUse", [5.0, 10.0], 16.0),
+        ("UserPromptSubmit", [30.0, 30.0, 30.0], 91.0),
+        ("SessionEnd", [1.5, 1.5, 1.5], 5.0),
         ("SessionEnd", [90.0], 60.0),
     ],
 )
-def test_an_entry_gives_its_hooks_their_own_time(event: str, timeouts: list[float], expected: float) -> None:
+def test_an_entry_gives_each_of_its_hooks_the_hooks_own_time_even_in_a_row(
+    event: str, timeouts: list[float], expected: float
+) -> None:
     assert entries.timeout_of(event, [hook(event, timeout_s=one) for one in timeouts]) == expected
 
 
