@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks import background, config, decide, perflog
+from fanout_hooks import background, claims, config, decide, perflog, twins
+from fanout_hooks.claude_folder import claude_folder
 from fanout_hooks.command import Program
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
 from fanout_hooks.interpreter import Scene
 from fanout_hooks.loop import Future, Loop, memory_file, write_all
+from fanout_hooks.memory import state_folder
 from fanout_hooks.plan import Plan, Planned, Unit
 from fanout_hooks.sitting import Ran, Task
 
@@ -88,7 +90,9 @@ async def handle(house: House, request: Request) -> Handled:
     found = house.config(request.scopes, project, request.env)
     if request.only:
         config.must_have(found, request.event, request.only)
-    hooks = config.choose(found, request.event, request.only)
+    chosen = config.choose(found, request.event, request.only)
+    where = claims.folder(state_folder(request.env))
+    hooks = twins.left_to_us(chosen, request.event, project, claude_folder(request.env), where)
     notes = house.news(found.problems)
     gate = house.loop.spawn(house.gate(request.event, request.env, request.gate)) if request.gate else None
     run = Run(house, request, house.plan(hooks, project, _cwd_of(request), request.env))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,3 +94,35 @@ def test_hooks_of_a_user_whose_folder_is_moved_are_adopted_and_run(client: Clien
         assert client.say(model, "please do").result == "done"
     assert hooked.events() == ["PreToolUse", "PreToolUse"]
     assert [record["path"] for record in hooked.log()] == ["warm", "warm"]
+
+
+@pytest.mark.parametrize("way", ["native", "warm", "cold"])
+def test_a_hook_of_several_scopes_runs_once_an_event_beside_those_of_each(client: Client, way: str) -> None:
+    """Natively the client runs equal hooks of all its files once."""
+    shared = note_hook(client)
+    for scope, name in (("user", "user"), ("local", "own"), ("project", "team")):
+        own = {"type": "command", "command": f"echo {name} >>{notes(client).name}", "timeout": 30}
+        client.settings({"hooks": {"PreToolUse": [group(own, shared)]}}, scope)
+    hooked = Hooked(client, way)
+    if way == "warm":
+        hooked.register_server()
+        state = json.loads((client.home / ".claude.json").read_text())
+        write_json(client.home / ".claude.json", {**state, "mcpServers": {"fanout": SERVER}})
+    if way != "native":
+        hooked.adopt("--shared", "--scope", "user", "--scope", "local")
+    with serving(turns([[bash(f"echo {number}")] for number in range(3)] + [[Text("done")]])) as model:
+        assert client.say(model, "please do").result == "done"
+    assert hooked.events() == ["PreToolUse"] * 3
+    words = (client.project / notes(client).name).read_text().split()
+    assert Counter(words) == {"user": 3, "own": 3, "team": 3}
+    assert {record["path"] for record in hooked.log()} == ({way} if way != "native" else set())
+
+
+def test_a_hook_of_several_scopes_is_not_lost_where_the_client_leaves_one_out(client: Client) -> None:
+    for scope in ("user", "local"):
+        client.settings({"hooks": {"PreToolUse": [group(note_hook(client))]}}, scope)
+    hooked = Hooked(client, "cold")
+    hooked.adopt()
+    with serving(turns([[bash("echo hi")], [bash("echo hi")], [Text("done")]])) as model:
+        assert client.say(model, "please do", "--setting-sources", "project,local").result == "done"
+    assert hooked.events() == ["PreToolUse", "PreToolUse"]
