@@ -24,7 +24,9 @@ from itertools import chain, pairwise
 
 from fanout_hooks import depend_back
 from fanout_hooks import depend_words as words
-from fanout_hooks.depend_parts import are_alike, could_go_together
+from fanout_hooks.depend_alone import leans
+from fanout_hooks.depend_frame import instruction, without_common_orders
+from fanout_hooks.depend_parts import are_alike, could_go_together, only_looks
 from fanout_hooks.depend_text import (
     COMMON,
     GENERAL,
@@ -92,6 +94,8 @@ def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
         task, earlier, alike=alike
     ):
         return reason
+    if words_back := leans(task, earlier.task, answers, known, alike=alike):
+        return f"it leans on what was said ({shown(words_back)})"
     if not task.isascii() and words.UNREAD_SCRIPT.search(task):
         return "its language is not read here"
     return (
@@ -118,19 +122,34 @@ def _named_by_answers_alone(task: str, answers: str, known: str, *, alike: bool)
     if not answer_text:
         return ""
 
+    def is_new(name: str) -> bool:
+        return not stands_in(name, known_text)
+
     def is_news(name: str) -> bool:
-        return stands_in(name, answer_text) and not stands_in(name, known_text)
+        return is_new(name) and stands_in(name, answer_text)
 
     for name in _names(spaced(task)):
         low = folded(name)
         if len(low) > 1 and is_news(low):
             return name
     prompt, name = prompt_of(task), task.partition("\n")[0]
-    unusual = sorted({word for word in content(prompt, GENERAL) if len(word) >= UNUSUAL and is_news(word)})
+    own = {word for word in content(prompt, GENERAL) if len(word) >= UNUSUAL}
+    unusual = sorted(filter(is_news, own))
     subject = [word for word in unusual if stands_in(word, folded(name))]
     if len(unusual) >= UNUSUAL_WORDS or subject or (unusual and not alike):
         return ", ".join(unusual)
+    in_other_number = sorted(
+        word for word in own if all(map(is_new, _numbers(word))) and any(map(is_news, _numbers(word)))
+    )
+    if len(in_other_number) >= UNUSUAL_WORDS:
+        return ", ".join(in_other_number)
     return next((phrase for phrase in _phrases(folded(prompt)) if is_news(phrase)), "")
+
+
+def _numbers(word: str) -> tuple[str, str]:
+    """Return a word in singular and plural, as far as an "s" makes it."""
+    single = word.removesuffix("s")
+    return single, f"{single}s"
 
 
 def _names(task: str) -> list[str]:
@@ -174,7 +193,7 @@ def _is_another_attempt(task: str, earlier: Earlier) -> bool:
 
 def _stands_on_changes(task: str, earlier: Earlier, *, alike: bool) -> str:
     reads_only = earlier.kind.lower() in words.READS_ONLY or words.WRITES_NOTHING.search(earlier.task)
-    if reads_only or not words.CHANGES.search(earlier.task):
+    if reads_only or not words.CHANGES.search(earlier.task) or _only_its_name_says_so(earlier.task, task):
         return ""
     if (name := _shared_name(task, earlier.task)) and not (alike and _have_own_files(task, earlier.task)):
         return f"both work on {shown(name)}, which the earlier agent changed"
@@ -189,6 +208,17 @@ def _stands_on_changes(task: str, earlier: Earlier, *, alike: bool) -> str:
     return ""
 
 
+def _only_its_name_says_so(task: str, other: str) -> bool:
+    """Say whether a name's verb is a noun: "Build caching", over a prompt that asks about "our build"."""
+    name, _, prompt = task.partition("\n")
+    verb = WORD.match(name)
+    if verb is None or not only_looks(task, other):
+        return False
+    return bool(
+        re.search(rf"\b(?:the|an?|our|its|this|each)\s+(?:\w+\s+)?{verb.group()}s?\b", prompt, re.IGNORECASE)
+    )
+
+
 def _acts_on_what_was_read(task: str, earlier: Earlier, *, alike: bool) -> str:
     acts = words.CHANGES.search(task) or words.DECIDES.search(task)
     planned = earlier.kind.lower() == "plan" or words.DECIDES.search(earlier.task)
@@ -198,6 +228,8 @@ def _acts_on_what_was_read(task: str, earlier: Earlier, *, alike: bool) -> str:
     shared = _shared_subject(task, earlier.task)
     if acts and not changed and shared and not alike:
         return f"it acts on what the earlier agent looked into ({shared})"
+    if words.WEIGHS.match(instruction(task, earlier.task)) and shared and not alike:
+        return f"it weighs what the earlier agent looked into ({shared})"
     if words.IN_DEPTH.search(task) and not words.IN_DEPTH.search(earlier.task) and shared:
         return f"it goes deeper into what the earlier agent looked into ({shared})"
     return ""
@@ -211,7 +243,7 @@ def _have_own_files(task: str, other: str) -> bool:
 
 def _shared_name(task: str, other: str) -> str:
     """Return a path, identifier or quoted phrase that stands in both; a folder shares what is below it."""
-    mine, theirs = _names(spaced(task)), _names(spaced(other))
+    mine, theirs = _names_of_its_own(task, other), _names_of_its_own(other, task)
     for name in mine:
         for own in theirs:
             if name == own or name.startswith(own + "/") or own.startswith(name + "/"):
@@ -219,7 +251,13 @@ def _shared_name(task: str, other: str) -> str:
     return ""
 
 
+def _names_of_its_own(task: str, other: str) -> list[str]:
+    """Return its names; of what both tasks say in the same words only the files."""
+    files = [path for path in PATH.findall(spaced(task)) if "." in path.rpartition("/")[2]]
+    return list(dict.fromkeys((*_names(spaced(without_common_orders(task, other))), *files)))
+
+
 def _shared_subject(task: str, other: str) -> str:
-    mine = {stem(word): word for word in content(task, COMMON)}
-    theirs = {stem(word) for word in content(other, COMMON)}
-    return next((word for stem, word in sorted(mine.items()) if stem in theirs), "")
+    mine, theirs = without_common_orders(task, other), without_common_orders(other, task)
+    known = {stem(word) for word in content(theirs, COMMON)}
+    return next((word for word in sorted(content(mine, COMMON)) if stem(word) in known), "")

@@ -103,6 +103,10 @@ _DONE = (
 )
 _EARLIER = r"(?:earlier|previous(?:ly)?|prior|preceding|first|last|initial|other|former|above|recent)"
 _JOIN = r"(?:combine|consolidate|synthesi[sz]e|reconcile|aggregate|collate|merge|distil)"
+_WEIGH = r"(?:verify|check|review|confirm|question|doubt|shorten|condense|elaborate|expand)"
+_AS_A_WHOLE = (
+    r"(?=\s*[.,;!?\n]|\s*$|\s+(?:for|against|again|independently|critically|carefully|thoroughly|yourself)\b)"
+)
 MARKED = Rule(
     "|".join(
         (
@@ -111,6 +115,8 @@ MARKED = Rule(
             rf"\b{_of('S')}\s+(?:out\s+)?by\s+(?:the|that|this|an)\b",
             rf"\b(?:the|its|their|an?|your|that|this)\s+{_EARLIER}\s+{_of('A')}",
             rf"\b{_JOIN}\s+(?:(?:all|both)\s+)?{_THE}\s+{_WORD}{_of('P')}",
+            rf"\b(?:{_JOIN}|summari[sz]e|condense)\s+(?:all|both)\s+{_of('P')}",
+            rf"\b{_WEIGH}(?:{MARK}\w+)?\s+the\s+{_of('N')}{_AS_A_WHOLE}",
             rf"\b{_of('T')}\s+(?:raised|spotted|noticed|brought\s+up|pointed{MARK}S\s+out)\b",
         )
     ),

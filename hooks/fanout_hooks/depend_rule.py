@@ -20,6 +20,9 @@ class Rule:
     def search(self, text: str) -> re.Match[str] | None:
         return self._compiled.search(text)
 
+    def match(self, text: str) -> re.Match[str] | None:
+        return self._compiled.match(text)
+
     def finditer(self, text: str) -> Iterator[re.Match[str]]:
         return self._compiled.finditer(text)
 

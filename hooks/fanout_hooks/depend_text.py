@@ -11,7 +11,6 @@ from fanout_hooks.depend_rule import Rule
 WORD = re.compile(r"[^\W\d_]+")
 CJK = Rule("[\u3040-\u30ff\u3400-\u9fff]+")
 UNIT = re.compile(r"(?<=\d)(?=(?:ms|s|min|h|kb|mb|gb|px|x)\b)|(?<=\d)(?=%)", re.IGNORECASE)
-SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 
 
 class Earlier(NamedTuple):
@@ -47,11 +46,6 @@ def stem(word: str) -> str:
 
 COMMON = words.COMMON | frozenset(map(stem, words.COMMON))
 GENERAL = words.GENERAL | frozenset(map(stem, words.GENERAL))
-
-
-def opening(task: str) -> list[str]:
-    """Return the words of the first sentence of the prompt."""
-    return [word.casefold() for word in WORD.findall(SENTENCE_END.split(prompt_of(task), maxsplit=1)[0])]
 
 
 def prompt_of(task: str) -> str:

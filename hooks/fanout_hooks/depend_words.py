@@ -118,6 +118,10 @@ DECIDES = Rule(
     r"|设计|规划|制定|設計|計画",
     re.IGNORECASE | re.MULTILINE,
 )
+WEIGHS = Rule(
+    r"(?:compare|contrast|combine|merge|consolidate|weigh|rank|synthesi[sz]e|conclude|judge|evaluate|assess|critique)\b",
+    re.IGNORECASE,
+)
 LOOKS = frozenset(
     """
     explore read find search look investigate explain describe analyze analyse summarize summarise list count
@@ -145,6 +149,13 @@ WRITES_NOTHING = Rule(
     + r"|\bread[\s-]only\b",
     re.IGNORECASE,
 )
+TROUBLED = Rule(
+    r"\bwhy\b|\bfix\b|\bdebug\b|\bbroke(?:n)?\b|\bfail(?:s|ed|ing)?\b|\bcrash(?:es|ed|ing)?\b|\bwrong\b|\bflak[ye]\w*"
+    r"|\b(?:is|are|it['\u2019]s|so|too|very)\s+slow\b|\b(?:does|do|did|wo|ca)n['\u2019]?t\b|\bno\s+longer\b|\bhangs?\b|\bstuck\b"
+    r"|\bwarum\b|\bpourquoi\b|\bpor\s+qu(?:é|e)\b|почему|为什么|なぜ",
+    re.IGNORECASE,
+)
+"""In the human's prompt: something doesn't work, and the cause is sought."""
 IN_DEPTH = Rule(
     r"\bin\s+(?:more\s+|greater\s+|full\s+)?(?:depth|detail)\b|\bmore\s+closely\b|\bfurther\b|\bdeeper\b",
     re.IGNORECASE,

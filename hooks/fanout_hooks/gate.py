@@ -32,6 +32,9 @@ MODES: tuple[Mode, ...] = ("smart", "strict", "warn", "off")
 AGENT_TOOLS = frozenset({"Agent", "Task"})
 SIBLING_WAIT_S = 0.25
 """Calls of one message that came at once were all seen within 0.2 s (14 agents, two busy cores)."""
+NO_OUTPUT = re.compile(
+    r"^\W*(?:sub-?agent|agent|task)?\W*(?:completed|finished)\b.{0,20}\bno\s+output\W*$", re.IGNORECASE
+)
 MACHINE_TURN = "<task-notification>"
 ENTRIES: dict[str, str] = {
     "UserPromptSubmit": "",
@@ -135,6 +138,8 @@ def _why_it_passes(history: History, scope: Scope, call: Call, mode: Mode) -> st
         return "the earlier agent still runs"
     if earlier.failed:
         return "the earlier agent failed"
+    if not earlier.answer.strip() or NO_OUTPUT.search(earlier.answer):
+        return "the earlier agent answered nothing"
     if scope.changed:
         return "something was changed in between"
     from fanout_hooks import (
@@ -151,7 +156,8 @@ def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[His
     response = event.get("tool_response")
     fields: dict[str, Any] = response if isinstance(response, dict) else {}
     runs_on = fields.get("status") == "async_launched" or fields.get("isAsync") is True
-    answer = text_of(fields.get("content") or event.get("error") or response)[: gate_history.KEEP_CHARS]
+    said = fields["content"] if "content" in fields else event.get("error") or response
+    answer = text_of(said)[: gate_history.KEEP_CHARS]
     result = {
         "agent": str(fields.get("agentId", "")),
         "finished": not runs_on,

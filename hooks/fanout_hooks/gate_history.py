@@ -136,7 +136,8 @@ def text_of(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        return "\n".join(filter(None, map(text_of, value.values())))
+        # a block's `type` is no word of anybody's
+        return "\n".join(filter(None, (text_of(own) for key, own in value.items() if key != "type")))
     if isinstance(value, list):
         return "\n".join(filter(None, map(text_of, value)))
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""

@@ -1,7 +1,9 @@
 """The held-out pairs of benchmarks/corpus/gate, as values, and each played as the client would send it.
 
-They were written before the rules' words were read. Rules were then mended on the odd ones alone, so that the
-even ones say how the gate does on what nobody had in mind; some more were written after that.
+They were written before the rules' words were read. Rules were then mended on the odd ones of the first two
+files alone, so that the even ones say how the gate does on what nobody had in mind; those of `unseen_third`
+were judged once before the rules were mended on all of them. The `_after` files were written after a mending,
+and judged right at once.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from gate.scenarios import CORPUS
 from gate.session import Session
 
 KIND = "general-purpose"
+AFTER = ("unseen_after.toml",)
 
 
 class Unseen(NamedTuple):
@@ -37,10 +40,13 @@ class Unseen(NamedTuple):
 
 
 def unseen() -> list[Unseen]:
-    """Return all pairs: the needless ones, the legitimate ones, and those that were written last."""
-    first = [*_read("unseen_needless.toml", needless=True), *_read("unseen_legitimate.toml", needless=False)]
-    last = tomllib.loads((CORPUS / "unseen_after.toml").read_text(encoding="utf-8"))["case"]
-    return [*first, *(Unseen(**fields, mended=False, after=True) for fields in last)]
+    """Return all pairs: the needless ones, the legitimate ones, and those that were written later."""
+    return [
+        *_halves("unseen_needless.toml", needless=True),
+        *_halves("unseen_legitimate.toml", needless=False),
+        *(Unseen(**fields, mended=True) for fields in _read("unseen_third.toml")),
+        *(Unseen(**fields, mended=False, after=True) for name in AFTER for fields in _read(name)),
+    ]
 
 
 def second_of(pair: Unseen) -> Verdict:
@@ -68,8 +74,12 @@ def _end(session: Session, pair: Unseen, first: dict[str, Any]) -> None:
         session.run(first, pair.answer, background=pair.state == "running")
 
 
-def _read(name: str, *, needless: bool) -> Iterator[Unseen]:
-    own = tomllib.loads((CORPUS / name).read_text(encoding="utf-8"))["case"]
-    for number, fields in enumerate(own):
-        between = tuple(fields.pop("between", ()))
-        yield Unseen(**fields, needless=needless, mended=number % 2 == 1, between=between)
+def _halves(name: str, *, needless: bool) -> Iterator[Unseen]:
+    for number, fields in enumerate(_read(name)):
+        mended = fields.pop("mended", number % 2 == 1)
+        yield Unseen(**fields, needless=needless, mended=mended)
+
+
+def _read(name: str) -> Iterator[dict[str, Any]]:
+    for fields in tomllib.loads((CORPUS / name).read_text(encoding="utf-8"))["case"]:
+        yield fields | {"between": tuple(fields.get("between", ()))}
