@@ -16,7 +16,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import InvalidInput, NoVerdict, Rejected
+from fanout_mcp.errors import BudgetExceeded, InvalidInput, NoVerdict, Rejected
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
@@ -258,6 +258,18 @@ async def test_more_modules_than_a_model_should_be_asked_about_are_priced_first(
         (root / f"p{number}" / "a.py").write_text("x = 1\n")
     backend = Scripted(prices={"model-of-explore": ModelPrice(3.0, 15.0)})
     with pytest.raises(InvalidInput, match=r"has 63 modules: 63 model calls, about \d+ tokens.*\$0\.47"):
+        await explore(root, workers, backend)
+    assert backend.asked == []
+
+
+async def test_modules_that_may_cost_more_than_allowed_are_not_asked_about(
+    root: Path, workers: Workers
+) -> None:
+    (root / "big").mkdir()
+    for number in range(20):
+        (root / "big" / f"m{number}.py").write_text("x = 1\n" * 5_000)
+    backend = Scripted(prices={"model-of-explore": ModelPrice(30.0, 150.0)})
+    with pytest.raises(BudgetExceeded, match=r"calls may cost up to \$\d\.\d+, the budget is \$1\."):
         await explore(root, workers, backend)
     assert backend.asked == []
 

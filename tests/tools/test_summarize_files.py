@@ -15,7 +15,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import AuthRejected, InvalidInput, NoVerdict, Rejected
+from fanout_mcp.errors import AuthRejected, BudgetExceeded, InvalidInput, NoVerdict, Rejected
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
@@ -80,6 +80,7 @@ async def test_a_file_is_told_by_its_structure(root: Path, workers: Workers) -> 
         "path": "src/account.py",
         "purpose": "Keeps accounts.",
         "symbols": [
+            "5 API",
             "7 class Account(Store) - One account.",
             " 10 pay(self, amount: int) -> bool - Take money off.",
             "16 open_account(name)",
@@ -113,7 +114,7 @@ async def test_a_model_says_it_in_prose_over_the_same_structure(root: Path, work
     assert file["purpose"] == "Keeps accounts in a store."
     assert file["derived"] is False
     assert file["notes"] == ["pays without a check (line 10)", "and lines 3-4 too"]
-    assert file["symbols"][0].startswith("7 class Account(Store)")
+    assert file["symbols"][1].startswith("7 class Account(Store)")
     assert data["receipt"]["dropped"] == 2  # lines that the file does not have
     assert data["receipt"]["calls"] == 1
 
@@ -237,8 +238,19 @@ async def test_more_files_than_a_model_should_be_asked_about_are_priced_first(
     ):
         await summarize(root, workers, backend, paths=["**/*.py"])
     assert backend.asked == []
-    await summarize(root, workers, backend, paths=["**/*.py"], max_files=601)
+    await summarize(root, workers, backend, paths=["**/*.py"], max_files=601, max_cost_usd=3.0)
     assert len(backend.asked) == 601
+
+
+async def test_files_that_may_cost_more_than_allowed_are_not_asked_about(
+    root: Path, workers: Workers
+) -> None:
+    for number in range(200):
+        (root / "src" / f"f{number}.py").write_text("x = 1\n" * 1000)
+    backend = Scripted(prices={"model-of-summary": ModelPrice(1.0, 5.0)}, default=Reply(summary()))
+    with pytest.raises(BudgetExceeded, match=r"201 calls may cost up to \$1\.\d+.*raise max_cost_usd"):
+        await summarize(root, workers, backend, paths=["**/*.py"])
+    assert backend.asked == []
 
 
 async def test_the_plan_splits_files_over_agents_of_few_files(root: Path, workers: Workers) -> None:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.explore_modules import TOOL
 
-    names = ("focus", "question", "engine", "cursor", "detail")
+    names = ("focus", "question", "engine", "max_cost_usd", "cursor", "detail")
     arguments = {name: getattr(args, name) for name in names}
     return run_tool(TOOL, {**arguments, "modules": args.modules or None}, args, show)
 

@@ -30,6 +30,12 @@ def words(text: str) -> str:
     return sys.stdin.buffer.read(MOST_BYTES).decode("utf-8", "replace")
 
 
+def add_max_cost(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-cost", type=float, dest="max_cost_usd", metavar="USD", help="refuse to cost more (default 1)"
+    )
+
+
 def in_flags(sentence: str, parser: argparse.ArgumentParser) -> str:
     """Return the sentence with every argument named as it is typed."""
     for dest, typed in _typed(parser).items():

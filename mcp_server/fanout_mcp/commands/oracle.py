@@ -51,9 +51,7 @@ def add_panel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for all of it"
     )
-    parser.add_argument(
-        "--max-cost", type=float, dest="max_cost_usd", metavar="USD", help="refuse to cost more"
-    )
+    flags.add_max_cost(parser)
 
 
 PANEL = ("question", "personas", "models", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")

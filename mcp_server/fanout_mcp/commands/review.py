@@ -33,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas"
     )
     parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
-    parser.add_argument(
-        "--max-cost", type=float, default=1.0, dest="max_cost_usd", metavar="USD", help="refuse to spend more"
-    )
+    flags.add_max_cost(parser)
     parser.add_argument(
         "--detail", choices=("auto", "full", "line"), default="auto", help="whole findings, or a line each"
     )

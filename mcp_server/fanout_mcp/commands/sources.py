@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import words
+from fanout_mcp.commands import flags, words
 from fanout_mcp.commands.shell import add_output
 from fanout_mcp.types import Json
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def add_paging(parser: argparse.ArgumentParser, item: str) -> None:
     parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
+    flags.add_max_cost(parser)
     parser.add_argument("--cursor", type=int, help=f"go on from this {item}")
     parser.add_argument("--detail", choices=("auto", "full", "line"), default="auto")
     add_output(parser)

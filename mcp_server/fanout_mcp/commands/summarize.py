@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.summarize_files import TOOL
 
-    names = ("paths", "focus", "engine", "max_words", "max_files", "cursor", "detail")
+    names = ("paths", "focus", "engine", "max_words", "max_files", "max_cost_usd", "cursor", "detail")
     return run_tool(TOOL, {name: getattr(args, name) for name in names}, args, show)
 
 

@@ -28,13 +28,12 @@ from fanout_mcp.source.bound import Detail
 from fanout_mcp.source.engines import Engine, chosen
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.secrets import redact
+from fanout_mcp.tools.affording import MOST_TOKENS
 from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Json, Outcome, Progress
 
 DEADLINE_S = 600.0
 MOST_REVIEWERS = 8
-MOST_TOKENS = 5_000_000
-"""Holds where no price is known."""
 
 
 def _at_least(least: float) -> AfterValidator:

@@ -15,6 +15,7 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Question, is_whole, open_journal
@@ -27,6 +28,7 @@ from fanout_mcp.source.engines import Engine, chosen, portions, priced
 from fanout_mcp.source.modules import Module
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.structure import Gathered, Gathering
+from fanout_mcp.tools.affording import MOST_TOKENS, MaxCost, Wanted, check_price
 from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Answer, Job, Json, Progress, Prompt
 
@@ -36,6 +38,7 @@ MOST_FOR_MODEL: Final = 40
 FILES_PLANNED: Final = 25
 """Of a module, for agents of the host: the central ones."""
 
+ANSWER_TOKENS: Final = 3_000
 PLAN: Final = Plan(deadline_s=1_800.0)
 
 
@@ -57,6 +60,7 @@ class Args(BaseModel):
         str | None, Field(max_length=10_000, description="Ranks the files that matter for it.")
     ] = None
     engine: Engine = "auto"
+    max_cost_usd: MaxCost = 1.0
     cursor: Annotated[int, Field(ge=0)] = 0
     detail: Detail = "auto"
 
@@ -79,8 +83,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))
     answers: Mapping[str, claims.Exploration] = {}
     if engine == "model":
-        if args.modules is None and len(gathered.modules) > MOST_FOR_MODEL:
-            raise InvalidInput(await _price(services, gathered))
+        await _check_price(services, args, gathered)
         answers = await _ask(services, args, gathered, receipt, progress)
         if args.engine == "model":
             receipt.insist()
@@ -95,17 +98,22 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 # --- ask ---------------------------------------------------------------------------------------------------
 
 
-async def _price(services: Services, gathered: Gathered) -> str:
-    price = await services.backend.price(services.backend.default_model("explore"))
-    known = gathered.graph.outlines
+async def _check_price(services: Services, args: Args, gathered: Gathered) -> None:
+    """Raise InvalidInput for more modules than may have been meant, BudgetExceeded for a price too high."""
+    backend, known, count = services.backend, gathered.graph.outlines, len(gathered.modules)
+    model = backend.default_model("explore")
     tokens = sum(
         min(material.MODULE_BUDGET, sum(known[path].tokens for path in module.paths))
         for module in gathered.modules
     )
-    return (
-        f"The project has {len(gathered.modules)} modules: {priced(len(gathered.modules), tokens, price)}. "
-        'Name the ones you mean, or use engine="static", which costs nothing.'
-    )
+    if args.modules is None and count > MOST_FOR_MODEL:
+        price = priced(count, tokens, await backend.price(model))
+        raise InvalidInput(
+            f"The project has {count} modules: {price}. Name the ones you mean, or use "
+            'engine="static", which costs nothing.'
+        )
+    wanted = Wanted(model, count, tokens, ANSWER_TOKENS)
+    await check_price(backend, wanted, Budget(args.max_cost_usd, MOST_TOKENS))
 
 
 async def _ask(
@@ -200,7 +208,7 @@ def _job(
         prompt=Prompt(f"{claims.SYSTEM} {pack.RULE.format(fence=fence)}", user),
         model=services.backend.default_model("explore"),
         schema=claims.SCHEMA,
-        max_tokens=3_000,
+        max_tokens=ANSWER_TOKENS,
         provider=services.backend.provider,
         workspace=mirror,
     )

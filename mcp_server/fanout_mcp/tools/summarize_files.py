@@ -16,6 +16,7 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
@@ -29,6 +30,7 @@ from fanout_mcp.source.outlines import CHUNK, outlines
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.summary import ANSWER_TOKENS, SCHEMA, SYSTEM, Summary, parse, question
 from fanout_mcp.source.workers import Failure
+from fanout_mcp.tools.affording import MaxCost, Wanted, check_price
 from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Answer, Job, Json, Progress
 
@@ -37,6 +39,9 @@ MOST_FOR_MODEL: Final = 500
 
 PORTION: Final = 32
 """Files made ready at once: while they are asked about, the next ones are read."""
+
+DENSEST: Final = 3
+"""Bytes a token, where a price must not be told too low; usual is four."""
 
 PLAN: Final = Plan(deadline_s=1_800.0)
 
@@ -54,6 +59,7 @@ class Args(BaseModel):
     engine: Engine = "auto"
     max_words: Annotated[int, Field(ge=20, le=200)] = 200
     max_files: Annotated[int | None, Field(ge=1, description="Allow more model calls than 500.")] = None
+    max_cost_usd: MaxCost = 1.0
     cursor: Annotated[int, Field(ge=0)] = 0
     detail: Detail = "auto"
 
@@ -65,8 +71,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     receipt.skip_all(found.skipped)
     if engine == "plan":
         return ToolResult(_plan(found, args, receipt))
-    if engine == "model" and len(found.paths) > (args.max_files or MOST_FOR_MODEL):
-        raise InvalidInput(await _price(services, found))
+    if engine == "model":
+        await _check_price(services, args, found)
     state = services.settings.state
     bounded = Bounded("path", len(found.paths), state / "reports", "summaries", args.cursor, args.detail)
 
@@ -88,15 +94,21 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     return ToolResult({**data, "receipt": receipt.as_json(data, raw)})
 
 
-async def _price(services: Services, found: Found) -> str:
+async def _check_price(services: Services, args: Args, found: Found) -> None:
+    """Raise InvalidInput for more files than anybody may have meant, BudgetExceeded for a price too high."""
     root, model = services.settings.root, services.backend.default_model("summary")
-    size = await anyio.to_thread.run_sync(lambda: sum(_size(root, path) for path in found.paths))
-    count = len(found.paths)
-    price = priced(count, min(size // 4, count * pack.FILE_BUDGET), await services.backend.price(model))
-    return (
-        f"{count:,} files with {size / 1e6:,.1f} MB match: {price}. Narrow the paths, pass max_files={count} "
-        'to go on, or use engine="static", which costs nothing.'
-    )
+    sizes = await anyio.to_thread.run_sync(lambda: [_size(root, path) for path in found.paths])
+    count = len(sizes)
+    if count > (args.max_files or MOST_FOR_MODEL):
+        tokens = sum(min(size // 4, pack.FILE_BUDGET) for size in sizes)
+        price = priced(count, tokens, await services.backend.price(model))
+        raise InvalidInput(
+            f"{count:,} files with {sum(sizes) / 1e6:,.1f} MB match: {price}. Narrow the paths, pass "
+            f'max_files={count} to go on, or use engine="static", which costs nothing.'
+        )
+    most = sum(min(size // DENSEST + 1, pack.FILE_BUDGET) for size in sizes)
+    # Without a price the number of files is what bounds it, and it was agreed to.
+    await check_price(services.backend, Wanted(model, count, most, ANSWER_TOKENS), Budget(args.max_cost_usd))
 
 
 def _size(root: Path, path: str) -> int:
