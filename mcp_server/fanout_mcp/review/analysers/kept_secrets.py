@@ -16,7 +16,7 @@ SHAPED: Final = 85
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
     r"((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?|(x+|\*+|\.+|changeme|bar)(@.*)?",
+    r"[-_]?(here|\d)?|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
     re.IGNORECASE,
 )
 """What documents write where a password would stand."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from fanout_mcp.review.analysers.python_tables import CLEANING_TESTS
 from fanout_mcp.review.analysers.python_values import Value, join
@@ -17,6 +19,23 @@ def joined(one: Env, other: Env) -> Env:
         mine = one.get(name)
         if mine is not value:
             result[name] = value if mine is None else join(mine, value)
+    return result
+
+
+def cleaned(env: Env, names: AbstractSet[str]) -> Env:
+    """Return what is known anew once these names were checked: of them, and of what they were taken from."""
+    result: Env = {}
+    for name in names & env.keys():
+        value = env[name]
+        if value.taint is None:
+            continue
+        result[name] = replace(value, taint=None)
+        is_parsed = value.kind.endswith(("urlparse()", "urlsplit()"))
+        for other, known in env.items():
+            if is_parsed and known.taint is value.taint:
+                result[other] = replace(known, taint=None)
+            elif known.is_file and known.taint and known.taint.origin == value.taint.origin:
+                result[other] = replace(known, is_file=False)
     return result
 
 

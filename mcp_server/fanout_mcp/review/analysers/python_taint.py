@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from fanout_mcp.review.analysers import python_sinks as sinks
-from fanout_mcp.review.analysers.python_branches import Env, checked_names, joined, leaves
+from fanout_mcp.review.analysers.python_branches import Env, checked_names, cleaned, joined, leaves
 from fanout_mcp.review.analysers.python_expressions import value_of
 from fanout_mcp.review.analysers.python_names import dotted
 from fanout_mcp.review.analysers.python_parameters import Function, arguments, is_route, parameter
@@ -170,14 +170,7 @@ class Reader:
         self.scope.env = joined(after_body, self.scope.env)
 
     def clean(self, names: AbstractSet[str]) -> None:
-        """Forget the input in names that were checked, and in what such a name was parsed from."""
-        env = self.scope.env
-        for name in names & env.keys():
-            value = env[name]
-            same = {n for n, v in env.items() if v.taint is value.taint} if _is_parsed(value) else {name}
-            files = {n for n, v in env.items() if v.is_file and _is_of(value, v)}
-            env.update({each: replace(env[each], is_file=False) for each in files})
-            env.update({each: replace(env[each], taint=None) for each in same})
+        self.scope.env.update(cleaned(self.scope.env, names))
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
         for body in bodies:
@@ -270,15 +263,6 @@ class Reader:
 
     def value(self, node: ast.expr | None) -> Value:
         return value_of(self, node)
-
-
-def _is_of(name: Value, file: Value) -> bool:
-    """Tell whether a value comes from where a file does: its name, or the end of it."""
-    return name.taint is not None and file.taint is not None and name.taint.origin == file.taint.origin
-
-
-def _is_parsed(value: Value) -> bool:
-    return value.taint is not None and value.kind.endswith(("urlparse()", "urlsplit()"))
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
