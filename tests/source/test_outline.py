@@ -8,6 +8,7 @@ import pytest
 
 from fanout_mcp.source.languages import LANGUAGES, language_of
 from fanout_mcp.source.outline import Outline, as_json, from_json, outline_path, outline_text
+from fanout_mcp.source.repair import rewritten
 
 PYTHON = '''\
 """Carts. They hold things."""
@@ -209,7 +210,7 @@ TABLE = [
         GO,
         (
             "7 type Cart, 9 method Total, 11 type Seller, 12 method Seller.Sell, 15 constant Most, "
-            "18 constant Open, 22 function main"
+            "15 constant least, 18 constant Open, 19 constant count, 22 function main"
         ),
     ),
     (
@@ -320,11 +321,101 @@ def test_go_names_what_it_exports_by_their_first_letter() -> None:
 @pytest.mark.parametrize("path", ["a.js", "a.ts"])
 def test_functions_under_the_keys_of_an_assigned_object_are_named(path: str) -> None:
     outline = outline_text(path, "exports.api = { list() {}, drop: () => 0, most: 9 }\n")
-    assert told(outline) == "1 method list, 1 method drop"
+    assert told(outline) == "1 export api, 1 method api.list, 1 method api.drop"
 
 
 def test_two_names_of_one_statement_stand_beside_each_other() -> None:
     assert told(outline_text("a.go", "package a\n\nvar A, B int\n")) == "3 constant A, 3 constant B"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wanted"),
+    [
+        ("a.js", "export { a, b as c } from './a'\n", "1 export a, 1 export c"),
+        ("a.js", "export * as all from './a'\n", "1 export all"),
+        ("a.js", "const a = 1\nexport { a, a as b }\n", "1 constant a, 2 export b"),
+        ("a.js", "export var a = 1, b = 2\n", "1 constant a, 1 constant b"),
+        ("a.js", "export const { a, b: c } = d\n", "1 constant a, 1 constant c"),
+        ("a.js", "export default () => 1\n", "1 function default"),
+        ("a.js", "export default class {}\n", "1 class default"),
+        ("a.js", "export default make(a)\n", "1 constant default"),
+        ("a.js", "const a = make(b)\nexport default a\n", "1 constant a"),
+        ("a.js", "const a = 1\nexport function b() {}\n", "1 variable a, 2 function b"),
+        ("a.js", "const a = require('a')\nexports.b = a.b\n", "2 export b"),
+        ("a.js", "exports.a = exports.b = function () {}\n", "1 function exports.a, 1 function exports.b"),
+        ("a.js", "const a = () => 1\nmodule.exports = { a }\n", "1 function a"),
+        ("a.js", "on('x', { close() {}, open: () => 1 })\n", "1 method close, 1 method open"),
+        ("a.ts", "export declare const A: unique symbol\n", "1 constant A"),
+        ("a.ts", "declare global { interface A {} }\n", "1 namespace global, 1 interface global.A"),
+        ("a.ts", "const a = (() => 1) as B\n", "1 function a"),
+        ("a.go", "package a\n\nfunc a() { b := func() {} }\n", "3 function a, 3 function a.b"),
+        ("a.go", "package a\n\nvar _ A = b\nvar c, d = 1, 2\n", "4 constant c, 4 constant d"),
+        ("a.rs", "trait A { type B; }\n", "1 trait A, 1 type A.B"),
+        ("a.rs", "lazy! { pub static ref A: u8 = 1; pub fn b() {} }\n", "1 constant A, 1 function b"),
+        ("a.rs", "impl<T>\n    A for B<T> {}\n", "1 impl B<T>"),
+        ("A.java", "class A {\n  @Override\n  public int b() { return 1; }\n}\n", "1 class A, 3 method A.b"),
+        ("a.cs", "[Old]\nclass A { const int B = 1; ~A() {} }\n", "2 class A, 2 constant A.B, 2 method A.A"),
+        ("a.c", "static int\na(void) { return 1; }\n", "2 function a"),
+        ("a.c", "typedef int (*call)(int);\n#define MOST 9\n#define ON\n", "1 type call, 2 constant MOST"),
+        ("a.rb", "A = 1\nattr_reader :b\nalias d e\n", "1 constant A, 2 attribute b, 3 method d"),
+        ("a.php", "<?php\nclass A { const B = 1; }\n", "2 class A, 2 constant A.B"),
+        ("a.py", "MOST = 9\nleast = 1\ntype Id = int\n", "1 constant MOST, 3 type Id"),
+    ],
+)  # fmt: skip
+def test_a_definition_may_be_written_in_many_ways(path: str, text: str, wanted: str) -> None:
+    assert told(outline_text(path, text)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wanted"),
+    [
+        ("a.ts", "export type * from './a'\nexport const b = 1\n", "2 constant b"),
+        (
+            "a.ts",
+            "interface A {\n  b(): void\n  <T>(c: T): T\n}\nexport class D { e = () => 1 }\n",
+            "1 interface A, 2 method A.b, 5 class D, 5 method D.e",
+        ),
+        (
+            "a.c",
+            "#ifdef A\nint a(int b) {\n#else\nint a(void) {\n#endif\n  return 1;\n}\nint c(void) {}\n",
+            "2 function a, 8 function c",
+        ),
+        (
+            "a.cpp",
+            "MY_BEGIN\nclass MY_EXPORT A {\n  MY_CONSTEXPR int b() { return 1; }\n};\nMY_END\n",
+            "2 class A, 3 method A.b",
+        ),
+    ],
+)
+def test_what_a_grammar_does_not_know_hides_no_definition(path: str, text: str, wanted: str) -> None:
+    outline = outline_text(path, text)
+    assert told(outline) == wanted
+    assert not outline.notes
+
+
+def test_rewriting_a_file_for_its_grammar_moves_no_byte() -> None:
+    text = b"#if A_B\n  A_C(x) int d(E_F g); \\\r\n#else\n <T>(h)\n#endif\nexport type * from 'i'\n"
+    for language in ("C", "C++", "TypeScript"):
+        found = list(rewritten(text, language))
+        assert found
+        assert {len(other) for other in found} == {len(text)}
+        assert {other.count(b"\n") for other in found} == {text.count(b"\n")}
+
+
+def test_a_constant_is_told_without_its_value() -> None:
+    outline = outline_text("a.py", "PHRASE: str = 'open sesame'\n")
+    assert outline.symbols[0].signature == "PHRASE: str"
+
+
+def test_a_variable_that_no_other_file_can_name_is_not_public() -> None:
+    module, script = "const a = 1\nexport const b = 2\n", "const a = 1\n"
+    assert [one.public for one in outline_text("a.js", module).symbols] == [False, True]
+    assert [one.public for one in outline_text("a.js", script).symbols] == [True]
+
+
+def test_a_doc_ends_before_its_tags() -> None:
+    text = "/**\n * Adds.\n * @param a what\n */\nfunction add(a) {}\n/** @type {B} */\nfunction b() {}\n"
+    assert [one.doc for one in outline_text("a.js", text).symbols] == ["Adds.", ""]
 
 
 def test_the_file_s_own_words_and_where_it_starts_are_found() -> None:

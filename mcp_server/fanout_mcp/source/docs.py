@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from string import whitespace
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +28,10 @@ _LEGAL: Final = re.compile(
 RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
 """A line of RST under a title, or above it, or between two parts."""
 
+_TAG: Final = re.compile(
+    rb"[@\\](?:param|tparam|returns?|type|typedef|template|throws?|exception|example|see|since|deprecated|default"
+    rb"|private|protected|public|callback|property|overload|this|version|author|extends|implements)\b"
+)
 _ATTRIBUTE: Final = re.compile(rb"^\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 
 
@@ -70,8 +76,13 @@ def doc_above(source: list[bytes], row: int, language: Language) -> str:
         if in_block and line.startswith(b"/*"):
             break
         row -= 1
-    text = b"\n".join(_unmarked(line) for line in reversed(found)).decode("utf-8", "replace")
+    text = b"\n".join(_prose(_unmarked(line) for line in reversed(found))).decode("utf-8", "replace")
     return "" if _LEGAL.search(text[:200]) else first_sentence(text)
+
+
+def _prose(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Leave what stands before the tags: the signature has the parameters."""
+    return takewhile(lambda line: not _TAG.match(line), lines)
 
 
 def _unmarked(line: bytes) -> bytes:

@@ -13,29 +13,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.source import notable, plain, shape
+from fanout_mcp.source.captured import Found, captured, ordered, text_of
 from fanout_mcp.source.docs import doc_above, first_child, first_sentence, opening
-from fanout_mcp.source.imports import import_names
-from fanout_mcp.source.languages import Language, language_of, parser
+from fanout_mcp.source.languages import Language, language_of
 from fanout_mcp.source.read import Skipped, read_bytes
 from fanout_mcp.source.secrets import is_secret_path, redact
 from fanout_mcp.source.tokens import count
+from fanout_mcp.source.visible import given, is_public
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
 MOST_SYMBOLS: Final = 4_000
 
-_HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
+_ATTRIBUTES: Final = frozenset({"annotation", "marker_annotation", "attribute_list", "decorator"})
+_VALUE: Final = re.compile(rb"\s*=(?![>=])")
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """One definition; lines count from 1, the line is that of its name's statement, not of a decorator."""
+    """One definition; lines count from 1, the line is the one where its name stands."""
 
     kind: str
     name: str
@@ -106,89 +108,75 @@ def outline_text(path: str, text: str) -> Outline:
 
 
 def _outline_code(path: str, text: str, lines: int, language: Language) -> Outline:
-    from tree_sitter import QueryCursor
-
-    parse, query = parser(language)
     data = text.encode("utf-8", "replace")
-    root = parse.parse(data).root_node
-    definitions: list[tuple[Node, str, str]] = []
-    imports: dict[str, None] = {}
-    for _, captures in QueryCursor(query).matches(root):
-        name = captures.pop("name", None)
-        for kind, nodes in captures.items():
-            if kind == "import":
-                for node in nodes:
-                    imports.update(dict.fromkeys(import_names(language.name, _text(node))))
-            elif name and kind[0] != "_":
-                definitions.append((nodes[0], kind, " ".join(_text(name[0]).split())))
-    symbols = _nested(definitions, data, language)
+    read = captured(data, language)
+    definitions = read.found
+    if language.queries[0] == "script":
+        definitions = given(definitions, read.exported, data)
+    doc, symbols = _scrubbed(opening(text, read.root, language), _nested(definitions, data, language))
     return Outline(
         path,
         language.name,
         len(text),
         lines,
         count(text),
-        redact(opening(text, root, language))[0],
+        doc,
         symbols,
-        tuple(imports),
-        tuple(notable.notes(text, symbols, is_whole=not root.has_error)),
+        tuple(read.imports),
+        tuple(notable.notes(text, symbols, is_whole=not read.root.has_error)),
         notable.entry(text, language),
         branches=notable.branches(text, language),
     )
 
 
-def _text(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
-
-
-def _nested(definitions: list[tuple[Node, str, str]], data: bytes, language: Language) -> tuple[Symbol, ...]:
+def _nested(definitions: list[Found], data: bytes, language: Language) -> list[Symbol]:
     """Order by place, drop what two patterns found, and give each its parents."""
-    # Of two patterns for one place the one that says more wins: a constant may be a function.
-    ordered = sorted(
-        definitions, key=lambda item: (item[0].start_byte, -item[0].end_byte, item[1] == "constant")
-    )
     source = data.split(b"\n")
     open_ones: list[tuple[int, str, bool]] = []
     symbols: list[Symbol] = []
     seen: set[tuple[int, str]] = set()
-    for node, kind, name in ordered:
-        start, end = node.start_byte, node.end_byte
+    for start, end, found in ordered(definitions):
+        _, kind, name, _ = found
         if (start, name) in seen:
             continue
         seen.add((start, name))
-        # `const A, B = 1, 2` is one statement with two names: neither stands in the other.
-        while open_ones and (open_ones[-1][0] <= start or (kind == "constant" and open_ones[-1][0] == end)):
+        while open_ones and (open_ones[-1][0] <= start or (open_ones[-1][0] == end and _is_beside(found))):
             open_ones.pop()
-        symbols.append(_symbol((node, kind, name), open_ones, data, source, language))
+        symbols.append(_symbol(found, open_ones, data, source, language))
         open_ones.append((end, name, kind in notable.CALLABLE or bool(open_ones and open_ones[-1][2])))
-    return _scrubbed(symbols[:MOST_SYMBOLS])
+    return symbols[:MOST_SYMBOLS]
 
 
-def _scrubbed(symbols: list[Symbol]) -> tuple[Symbol, ...]:
+def _is_beside(found: Found) -> bool:
+    """Tell what ends with its neighbour and stands in none: `const A, B = 1, 2`, `a.b = a.c = () => 1`."""
+    return found.kind == "constant" or found.node.type == "assignment_expression"
+
+
+def _scrubbed(doc: str, symbols: list[Symbol]) -> tuple[str, tuple[Symbol, ...]]:
     """Take secrets out of all at once: signatures and docs hold no line ends, and redaction keeps lines."""
-    texts = [text for symbol in symbols for text in (symbol.signature, symbol.doc)]
+    texts = [doc, *(text for symbol in symbols for text in (symbol.signature, symbol.doc))]
     scrubbed, count = redact("\n".join(texts))
     if not count:
-        return tuple(symbols)
-    lines = iter(scrubbed.split("\n"))
-    return tuple(replace(symbol, signature=next(lines), doc=next(lines)) for symbol in symbols)
+        return doc, tuple(symbols)
+    doc, *rest = scrubbed.split("\n")
+    lines = iter(rest)
+    return doc, tuple(replace(symbol, signature=next(lines), doc=next(lines)) for symbol in symbols)
 
 
 def _symbol(
-    definition: tuple[Node, str, str],
+    found: Found,
     open_ones: list[tuple[int, str, bool]],
     data: bytes,
     source: list[bytes],
     language: Language,
 ) -> Symbol:
-    node, kind, name = definition
+    node, kind, name, row = found
     in_function = bool(open_ones and open_ones[-1][2])
     if kind == "function" and open_ones and not in_function and language.name in {"Python", "Rust", "C++"}:
         kind = "method"
-    row = node.start_point[0]
-    body = _body(node)
-    signature = _signature(node, body, data)
-    doc = "" if in_function else _doc(body, source, row, language)
+    body = None if kind == "constant" else _body(node)
+    signature = _signature(found, body, data, source)
+    doc = "" if in_function else _doc(body, source, node, language)
     return Symbol(
         kind,
         name,
@@ -197,7 +185,7 @@ def _symbol(
         signature,
         doc,
         ".".join(name for _, name, _ in open_ones),
-        _is_public(name, signature, kind, language.name),
+        is_public(name, signature, kind, language.name),
         in_function,
     )
 
@@ -210,16 +198,33 @@ def _body(node: Node) -> Node | None:
     return None
 
 
-def _signature(node: Node, body: Node | None, data: bytes) -> str:
+def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes]) -> str:
     # Cut from the file's bytes: node.text copies a whole class for its first line.
-    longest = node.start_byte + 4 * LONGEST_SIGNATURE
+    node = found.node
+    start = node.start_byte if found.row == node.start_point[0] else _past_attributes(node)
+    longest = start + 4 * LONGEST_SIGNATURE
     if body is not None:
-        raw = data[node.start_byte : min(_head_end(body), longest)]
-    else:
-        raw = data[node.start_byte : min(node.end_byte, longest)].split(b"{", 1)[0]
+        raw = data[start : min(_head_end(body), longest)]
+    elif node.is_named:
+        raw = data[start : min(node.end_byte, longest)].split(b"{", 1)[0]
+    else:  # a keyword among a macro's tokens: its line has the rest
+        raw = source[found.row].split(b"{", 1)[0]
+    if found.kind == "constant":  # its name and type: a value may be long, or a secret
+        raw = _VALUE.split(raw, 1)[0]
     text = " ".join(raw.decode("utf-8", "replace").split())
     text = text.rstrip("{:;= ").removesuffix("=>").rstrip()
     return text if len(text) <= LONGEST_SIGNATURE else text[: LONGEST_SIGNATURE - 1] + "…"
+
+
+def _past_attributes(node: Node) -> int:
+    """Return where the definition begins behind what is written above it in brackets or with an @."""
+    first: Node | None = node.child(0)
+    if first is not None and first.type == "modifiers":
+        first = first.child(0)
+    while first is not None and first.type in _ATTRIBUTES:
+        holder = first.parent
+        first = first.next_sibling or (holder and holder.next_sibling)
+    return first.start_byte if first is not None else node.start_byte
 
 
 def _head_end(body: Node) -> int:
@@ -230,29 +235,12 @@ def _head_end(body: Node) -> int:
     return body.start_byte
 
 
-def _doc(body: Node | None, source: list[bytes], row: int, language: Language) -> str:
+def _doc(body: Node | None, source: list[bytes], node: Node, language: Language) -> str:
     if language.name != "Python":
-        return doc_above(source, row, language)
+        return doc_above(source, node.start_point[0], language)
     first = first_child(body)
     string = first_child(first) if first is not None and first.type == "expression_statement" else first
-    return first_sentence(_text(string)) if string is not None and string.type == "string" else ""
-
-
-def _is_public(name: str, signature: str, kind: str, language: str) -> bool:
-    if language == "Go":
-        return name[:1].isupper()
-    if language == "Rust":
-        return signature.startswith("pub") or (
-            kind in {"impl", "method", "macro"} and not name.startswith("_")
-        )
-    if language == "C":
-        return not signature.startswith("static ")
-    if name.startswith("__") and name.endswith("__"):
-        return name in {"__init__", "__call__", "__enter__", "__aenter__", "__iter__"}
-    if language == "Python":
-        return not name.startswith("_")
-    # Before the parameters: one of them may be called private.
-    return not name.startswith("_") and not _HIDDEN.search(signature.partition("(")[0])
+    return first_sentence(text_of(string)) if string is not None and string.type == "string" else ""
 
 
 def as_json(outline: Outline) -> Json:

@@ -16,6 +16,7 @@ LONGEST_SYMBOLS: Final = 36_000
 """Characters of all rows of a file: one file's answer stays below what a client shows."""
 
 _FUNCTIONS: Final = frozenset({"function", "method", "constructor"})
+_PLAIN: Final = frozenset({"constant", "variable", "export"})
 _NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
 
 
@@ -31,13 +32,19 @@ def derived(outline: Outline) -> str:
     top = [symbol for symbol in outline.symbols if not symbol.parent]
     if outline.symbols and outline.symbols[0].kind in {"key", "heading"}:
         return f"{outline.language}: {_some([symbol.name for symbol in top], 6)}"
-    types = [_headline(symbol) for symbol in top if symbol.kind not in _FUNCTIONS]
+    exports = [symbol.name for symbol in top if symbol.kind == "export"]
+    types = [_headline(symbol) for symbol in top if symbol.kind not in _FUNCTIONS | _PLAIN]
     functions = [symbol.name for symbol in top if symbol.kind in _FUNCTIONS]
+    constants = [symbol.name for symbol in top if symbol.kind == "constant"]
     parts = []
     if types:
         parts.append(f"defines {_some(types, 4)}")
     if functions:
         parts.append(f"functions {_some(functions, 4)}")
+    if constants and not (types or functions):
+        parts.append(f"constants {_some(constants, 4)}")
+    if exports:
+        parts.append(f"exports {_some(exports, 4)}")
     if outline.entry:
         parts.append("starts a program")
     if outline.imports:
@@ -55,11 +62,27 @@ def symbols(outline: Outline, most: int = MOST_SYMBOLS) -> list[str]:
     shown = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
     holders = {_full(symbol) for symbol in shown}
     shown = [symbol for symbol in shown if not symbol.parent or symbol.parent in holders]
+    passed_on = [symbol for symbol in shown if symbol.kind == "export"]
+    shown = [symbol for symbol in shown if symbol.kind != "export"]
     for form in (_row, _signed, _bare):
         rows = [form(symbol) for symbol in shown[:most]]
         if sum(map(len, rows)) <= LONGEST_SYMBOLS:
             break
-    return rows + [f"and {len(shown) - most} more"] * (len(shown) > most)
+    rows += [f"and {len(shown) - most} more"] * (len(shown) > most)
+    return (
+        rows + _passed_on(passed_on[:most]) + [f"and {len(passed_on) - most} more"] * (len(passed_on) > most)
+    )
+
+
+def _passed_on(exports: Sequence[Symbol]) -> list[str]:
+    """Name what a file only passes on: many to a row, which begins with the line of the first."""
+    rows: list[str] = []
+    for symbol in exports:
+        if rows and len(rows[-1]) + len(symbol.name) < LONGEST_SIGNATURE:
+            rows[-1] += f", {symbol.name}"
+        else:
+            rows.append(f"{symbol.line} exports {symbol.name}")
+    return rows
 
 
 def dependencies(outline: Outline, most: int = 20) -> list[str]:

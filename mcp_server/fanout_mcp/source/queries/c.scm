@@ -12,5 +12,11 @@
 (union_specifier name: (type_identifier) @name body: (_)) @union
 (enum_specifier name: (type_identifier) @name body: (_)) @enum
 (type_definition declarator: (type_identifier) @name) @type
+(type_definition declarator: (pointer_declarator declarator: (type_identifier) @name)) @type
+(type_definition
+  declarator: (function_declarator
+    declarator: (parenthesized_declarator
+      (pointer_declarator declarator: (type_identifier) @name)))) @type
 (preproc_function_def name: (identifier) @name) @macro
+(preproc_def name: (identifier) @name value: (_)) @constant
 (preproc_include path: (_) @import)

@@ -4,6 +4,7 @@
 (interface_declaration name: (name) @name) @interface
 (trait_declaration name: (name) @name) @trait
 (enum_declaration name: (name) @name) @enum
+(const_element . (name) @name) @constant
 (namespace_use_clause) @import
 (include_expression (_) @import)
 (include_once_expression (_) @import)

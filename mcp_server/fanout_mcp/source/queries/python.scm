@@ -3,3 +3,5 @@
 (class_definition name: (identifier) @name) @class
 (import_statement) @import
 (import_from_statement) @import
+(type_alias_statement left: (type [(identifier) @name (generic_type . (identifier) @name)])) @type
+(module (expression_statement (assignment left: (identifier) @name) @constant) (#match? @name "^[A-Z]"))
