@@ -30,7 +30,10 @@ Options = dict[str, str]
 
 
 def read_stdin(fd: int, limit_s: float = STDIN_S) -> bytes | None:
-    """Return everything up to the end of stdin or the end of an object's line; None when it doesn't come."""
+    """Return everything up to the end of stdin; None when it doesn't come.
+
+    A stdin that is still open at the limit counts as ended after an object's line.
+    """
     data = bytearray()
     until = time.monotonic() + limit_s
     while len(data) <= events.MAX_BYTES:

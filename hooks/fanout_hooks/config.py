@@ -36,7 +36,7 @@ from fanout_hooks import regular
 SCOPES = ("user", "local", "shared")
 VERSION = 1
 DEFAULT_TIMEOUT_S = 600.0
-"""What the client gives a command hook; UserPromptSubmit has 30 s, SessionEnd 1.5 s (see timeout_of)."""
+"""What the client gives a hook that says no time of its own."""
 MAX_TIMEOUT_S = 1e9
 """Thirty years: above any slip of the pen (milliseconds, say), below what a clock or a `poll` can't count."""
 EVENT_TIMEOUT_S = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}

@@ -1,7 +1,7 @@
 """The reminder: a line of context for a prompt that looks like work for several agents. Off by default.
 
 On with `gate_reminder = true` in the user's config.toml. It speaks only when the prompt itself counts or
-lists several things, or says that it wants the whole of something; it never speaks twice for the same words.
+lists several things, or says that it wants the whole of something.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ TEXT = (
     "Agent calls in ONE message (3 to 6, each with its own files and 50 to 200 words back), or use "
     "explore_modules, summarize_files or batch_review in one call."
 )
-MOST = 300
 LOOKS_LARGE = re.compile(
     r"\b(?:all|every|each|both|several|various|multiple|many|(?:two|three|four|five|six|seven|eight|nine|ten|\d+))\s+"
     r"(?:of\s+)?(?:the\s+|our\s+)?(?:\w+\s+)?(?:modules?|packages?|services?|files|folders|directories|components?|"
@@ -37,4 +36,4 @@ def for_prompt(prompt: str) -> str:
     if prompt.lstrip().startswith(("/", "<")) or not WORK.search(prompt):
         return ""
     several = len(LISTED.findall(prompt)) >= FROM or len(set(PATHS.findall(prompt))) >= FROM
-    return TEXT[:MOST] if several or LOOKS_LARGE.search(prompt) else ""
+    return TEXT if several or LOOKS_LARGE.search(prompt) else ""

@@ -10,7 +10,9 @@ after the answer is out, no fsync. Keys, in this order:
     elapsed_ms   from event to answer
     failures     hooks that ended neither with 0 nor with 2, or were cut
     session_id, sequential_ms (the sum of the hooks), path (warm, cold)
-    hooks        [{name, batch, ms, wait_ms, exit, decision, lane}]
+    hooks        [{name, batch, ms, wait_ms, exit, decision, lane}], and where it applies
+                 timed_out (true) and left (what it left changed behind it)
+    gate         {verdict, why, call, after, wave}, where the sequential-agent gate had a say
     notes        what a reader should know: bad configuration, a hook's garbage, a conflict
 
 At 64 MB the file is renamed into a dated segment (a rename loses nothing under writers, copy and truncate

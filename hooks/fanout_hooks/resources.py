@@ -1,11 +1,12 @@
 """Locks on what hooks write, across events, sub-agents and sessions.
 
 The race that costs users their state is between events: 20 parallel runs of one read-modify-write hook kept
-1 to 4 of 20 updates. So before a hook runs, everything it is known to write is locked, all at once and in
-sorted order (nobody waits while holding, so nothing can block in a circle). Within this process a table does
-it; between processes `flock` on one small file a resource, in the user's own state folder.
+1 to 4 of 20 updates. So before a hook runs, everything it is known to write is locked. Within this process a
+table gives all of it at once, to one who holds nothing; between processes it is `flock` on one small file a
+resource, in the user's own state folder, taken in sorted order. So nothing can block in a circle.
 
-A lock that another process holds for too long (it was stopped, say) is passed over, and that is noted.
+A lock that another process holds for too long (it was stopped, say) is passed over, and that is noted. Within
+this process a run waits as long as the hooks before it may take by their own limits.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ process, never by forking: it stays free of what the supervisor is.
 Commands over the socket: {"do": "fork"} with a socket for the child, {"do": "kill", "pid"}, {"do": "import",
 "names"}. It tells {"ready": what its start decided}, {"forked": pid}, {"died": pid, "status"}.
 
-A cold process may fork it from itself instead (ahead.py): then `serve` is its entry.
+A cold process may fork it from itself instead (ahead.py): then `serve_once` is its entry, and it tells
+{"unlike": what differs} and ends where a start by the command would have been another.
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8; older ones are sent away.
 """
