@@ -176,17 +176,13 @@ class Run:
             await self._in_lanes(left, scene, waited)
 
     async def _in_lanes(self, unit: Sequence[int], scene: Scene, waited: float) -> None:
-        from fanout_hooks import (
-            lanes,
-        )  # with subprocess 4 ms, which a cold event of Python hooks does without
+        from fanout_hooks.lanes import work_of
 
+        lanes = self.house.lanes
         for place in unit:
             hook = self.plan.planned[place].hook
-            line = (
-                lanes.http_line(hook) if hook.type == "http" else lanes.command_line(hook.command, hook.args)
-            )
-            env = lanes.http_env(hook, scene.env) if hook.type == "http" else scene.env
-            ended = await lanes.run(self.house.loop, line, scene.stdin, env, scene.cwd, hook.timeout_s)
+            line, env = work_of(hook, scene.env)
+            ended = await lanes.run(line, scene.stdin, env, scene.cwd, hook.timeout_s)
             self._end(
                 place, Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), waited
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanout_hooks import config, memory
 from fanout_hooks import plan as plans
@@ -22,6 +22,9 @@ from fanout_hooks.loop import Future, Loop, on_stderr
 from fanout_hooks.memory import Memory
 from fanout_hooks.plan import Plan
 from fanout_hooks.resources import Locks
+
+if TYPE_CHECKING:
+    from fanout_hooks.lanes import Lanes
 
 AT_ONCE = 50
 """Processes of hooks at work at one time; more wait their turn."""
@@ -62,6 +65,7 @@ class House:
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._said: set[str] = set()
         self._ahead: Ahead | None = None
+        self._lanes: Lanes | None = None
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
         """Return the hooks of the registered scopes, read again when a file has changed."""
@@ -83,7 +87,9 @@ class House:
     def memory(self, project: str) -> Memory:
         if project not in self._memories:
             self._memories[project] = Memory(memory.path_of(self._state, project))
-        return self._memories[project]
+        known = self._memories[project]
+        known.refresh()
+        return known
 
     def plan(self, hooks: Sequence[Hook], project: str, cwd: str, env: dict[str, str]) -> Plan:
         """Return how these hooks run, made anew only when something has changed."""
@@ -112,6 +118,15 @@ class House:
             interpreter.key = key
         return interpreter
 
+    @property
+    def lanes(self) -> Lanes:
+        """Return the commands at work; with subprocess 4 ms, which an event of Python hooks does without."""
+        if self._lanes is None:
+            from fanout_hooks.lanes import Lanes
+
+            self._lanes = Lanes(self.loop)
+        return self._lanes
+
     async def gate(self, event: dict[str, Any], env: dict[str, str], mode: str) -> Opinion:
         """Return what the sequential-agent gate says of an event."""
         from fanout_hooks.gate_watch import opinion
@@ -130,6 +145,9 @@ class House:
             on_stderr(text)
 
     def close(self) -> None:
+        """End every process that is at work or waits for some."""
+        if self._lanes is not None:
+            self._lanes.close()
         for interpreter in self._interpreters.values():
             interpreter.close()
 

@@ -3,11 +3,12 @@
 Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has a process group of its own,
 its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that
 keeps stdout open (a daemon, a watcher) would otherwise hold the turn. At the deadline the whole group is
-killed.
+killed, as it is when we go first (lifeline.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import time
 from typing import NamedTuple
 
 from fanout_hooks.config import Hook
+from fanout_hooks.lifeline import ENDING_S, Lifeline
 from fanout_hooks.loop import Future, Loop, memory_file
 
 MAX_OUTPUT = 16 << 20
@@ -39,43 +41,77 @@ def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
     return [command, *args] if args is not None else ["/bin/sh", "-c", command]
 
 
-def http_line(hook: Hook) -> list[str]:
-    """Return the command that posts the event to an `http` hook and prints what it answers."""
+def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return what to execute for a hook, and in which environment."""
+    if hook.type != "http":
+        return command_line(hook.command, hook.args), env
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
-    return [sys.executable, "-I", "-S", script, hook.url, json.dumps(hook.headers)]
+    # What its headers don't use is none of that server's business.
+    allowed = {name: env.get(name, "") for name in hook.allowed_env}
+    return [sys.executable, "-I", "-S", script, hook.url, json.dumps(hook.headers)], allowed
 
 
-def http_env(hook: Hook, env: dict[str, str]) -> dict[str, str]:
-    """Return only what the hook's headers may use: other variables are none of that server's business."""
-    return {name: env.get(name, "") for name in hook.allowed_env}
+class Lanes:
+    """The commands that are at work."""
 
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._lifeline: Lifeline | None = None
 
-async def run(
-    loop: Loop, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float
-) -> Ended:
-    """Run one command to its end or its deadline."""
-    out, err = memory_file("out"), memory_file("err")
-    began = time.perf_counter()
-    try:
-        source = reopened(stdin)
+    async def run(
+        self, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float
+    ) -> Ended:
+        """Run one command to its end or its deadline."""
+        out, err = memory_file("out"), memory_file("err")
+        began = time.perf_counter()
         try:
-            process = subprocess.Popen(  # noqa: ASYNC220 - this loop is ours, and starting takes 1 ms
-                line, stdin=source, stdout=out, stderr=err, env=env, cwd=nearest(cwd), start_new_session=True
-            )
-        except (OSError, ValueError) as error:
-            # What a shell says of a command it can't start; the client, too, goes on.
-            return Ended(127, _ms(began), b"", f"{line[0]}: {error}\n".encode())
+            source = reopened(stdin)
+            try:
+                process = self._start(line, (source, out, err), env, nearest(cwd))
+            except (OSError, ValueError) as error:
+                # What a shell says of a command it can't start; the client, too, goes on.
+                return Ended(127, _ms(began), b"", f"{line[0]}: {error}\n".encode())
+            finally:
+                os.close(source)
+            ended = _end_of(self._loop, process)
+            timed_out = await self._loop.first(ended, timeout_s) is None
+            if timed_out:
+                kill_group(process.pid)
+                await ended
+            self._forget(process)
+            return Ended(process.returncode, _ms(began), _content(out), _content(err), timed_out)
         finally:
-            os.close(source)
-        ended = _end_of(loop, process)
-        timed_out = await loop.first(ended, timeout_s) is None
-        if timed_out:
-            kill_group(process.pid)
-            await ended
-        return Ended(process.returncode, _ms(began), _content(out), _content(err), timed_out)
-    finally:
-        os.close(out)
-        os.close(err)
+            os.close(out)
+            os.close(err)
+
+    def _start(
+        self, line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str
+    ) -> subprocess.Popen[bytes]:
+        if self._lifeline is None:
+            self._lifeline = Lifeline()
+        stdin, out, err = files
+        process = subprocess.Popen(
+            line, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd, start_new_session=True
+        )
+        self._running[process.pid] = process
+        self._lifeline.tell(self._running)
+        return process
+
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        del self._running[process.pid]
+        if self._lifeline is not None:
+            self._lifeline.tell(self._running)
+
+    def close(self) -> None:
+        """End everything that is still at work."""
+        for pid in self._running:
+            kill_group(pid)
+        for process in self._running.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it can't be killed: the disk has it
+                process.wait(ENDING_S)
+        if self._lifeline is not None:
+            self._lifeline.close()
 
 
 def _end_of(loop: Loop, process: subprocess.Popen[bytes]) -> Future[bool]:

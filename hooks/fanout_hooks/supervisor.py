@@ -1,7 +1,8 @@
 """The warm path's process: takes events from the server, runs their hooks, answers. Many at once, one thread.
 
-Started by the server (hook_bridge.py) with one end of a socket; ends when the server's end closes, and takes
-every hook's process along that belongs to it. It never imports or runs hook code: interpreters do.
+Started by the server (hook_bridge.py) with one end of a socket; ends when the server's end closes. Then, or
+when it is killed, every hook's process ends that is still at work (lifeline.py, zygote.py). It never imports
+or runs hook code: interpreters do.
 """
 
 from __future__ import annotations

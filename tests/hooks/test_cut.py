@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 import fanout_hooks
+from fanout_hooks import messages
 from fanout_hooks.event import to_stdin
 from fanout_hooks.memory import Memory, path_of
-from hooks.stage import Event, Stage, prompt
+from hooks.stage import Entry, Event, Stage, prompt
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
 
@@ -35,27 +41,132 @@ def _cold(stage: Stage, event: Event) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _cut_when_it_says_so(stage: Stage, event: Event) -> Iterator[str]:
-    """Run an event cold until one of its hooks writes into the FIFO `now`; then kill its process group."""
-    now = stage.project / "now"
-    if not now.exists():
-        os.mkfifo(now)
+def _cold_cut(stage: Stage, event: Event) -> Iterator[None]:
+    """Run an event cold, and in the end kill its process group, as the client does at its time limit."""
     process = _cold(stage, event)
     try:
-        said = now.read_text()
+        yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    yield said
 
 
-def test_what_a_cut_event_has_learned_stays_so_the_next_one_begins_further_on(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
+@contextmanager
+def _supervised(stage: Stage, event: Event, *, is_killed: bool) -> Iterator[None]:
+    """Have a supervisor run an event, and in the end close its socket as the server does, or kill it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", ENTRY, "supervisor", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            env=stage.env | {"FANOUT_STATE_DIR": str(stage.state)},
+            start_new_session=True,
+        )
+        given = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in stage.here(event).items()
+        }
+        messages.send(ours, {"id": 1, "arguments": given | {"fanout_scopes": "local"}})
+        try:
+            yield
+        finally:
+            if is_killed:
+                os.killpg(process.pid, signal.SIGKILL)
+            ours.close()
+            process.wait(20)
+
+
+WAYS = {
+    "the event is cut": _cold_cut,
+    "the server ends": lambda stage, event: _supervised(stage, event, is_killed=False),
+    "the supervisor is killed": lambda stage, event: _supervised(stage, event, is_killed=True),
+}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """Return a stage with a FIFO `now`, by which a hook says how far it is."""
+    own = Stage(tmp_path)
+    os.mkfifo(own.project / "now")
+    return own
+
+
+def _said(stage: Stage) -> str:
+    return (stage.project / "now").read_text()
+
+
+def _ends(pid: int, within_ms: int = 20_000) -> bool:
+    """Say whether a process ends before long."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(within_ms))
+    finally:
+        os.close(fd)
+
+
+LASTS = {
+    "shell": "sleep 600 & echo $$ $! >pids; sleep 600",
+    "python": """
+import os, subprocess, time
+child = subprocess.Popen(["sleep", "600"])
+open("pids", "w").write(f"{os.getpid()} {child.pid}")
+time.sleep(600)
+""",
+}
+TELLS = "cat pids >now"
+"""Started after the hook that lasts: when it speaks, that one is not just being started any more."""
+
+
+def _lasting(stage: Stage, kind: str) -> Entry:
+    os.mkfifo(stage.project / "pids")
+    return stage.python("lasts", LASTS[kind]) if kind == "python" else {"command": LASTS[kind]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", LASTS)
+def test_no_hook_outlives_its_event(stage: Stage, way: str, kind: str) -> None:
+    stage.hooks("UserPromptSubmit", _lasting(stage, kind), TELLS)
+    with WAYS[way](stage, prompt()):
+        pids = [int(pid) for pid in _said(stage).split()]
+    assert [_ends(pid) for pid in pids] == [True, True]
+
+
+LEAVES = {
+    "shell": "sleep 600 & echo $! >left",
+    "python": "import subprocess; open('left', 'w').write(str(subprocess.Popen(['sleep', '600']).pid))",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", LEAVES)
+def test_what_a_hook_that_has_ended_left_running_goes_on_as_it_does_natively(
+    stage: Stage, way: str, kind: str
+) -> None:
+    leaves = stage.python("leaves", LEAVES[kind]) if kind == "python" else {"command": LEAVES[kind]}
+    lasts = {"command": LASTS["shell"], "name": "lasts", "after": ["leaves"]}
+    tells = {"command": TELLS, "after": ["leaves"]}
+    os.mkfifo(stage.project / "pids")
+    stage.hooks("UserPromptSubmit", leaves | {"name": "leaves"}, lasts, tells)
+    with WAYS[way](stage, prompt()):
+        pids = [int(pid) for pid in _said(stage).split()]
+    assert [_ends(pid) for pid in pids] == [True, True]
+    left = int((stage.project / "left").read_text())
+    assert not _ends(left, within_ms=0)
+    os.kill(left, signal.SIGKILL)
+
+
+def test_what_a_cut_event_has_learned_stays_so_the_next_one_begins_further_on(stage: Stage) -> None:
     first = stage.script("first", "open('ran', 'a').write('1')")
     cut = "open('ran', 'a').write('2'); open('now', 'w').write('cut'); import time; time.sleep(600)"
     stage.hooks("UserPromptSubmit", stage.python("first", first.read_text()), stage.python("second", cut))
     for runs in (1, 2):
-        with _cut_when_it_says_so(stage, prompt(str(runs))):
+        with _cold_cut(stage, prompt(str(runs))):
+            _said(stage)
             known = Memory(path_of(str(stage.state / "hooks"), str(stage.project)))
         assert known.of(str(first)).runs == runs
     assert (stage.project / "ran").read_text() == "1212"
