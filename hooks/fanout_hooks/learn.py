@@ -11,8 +11,8 @@ import os
 from typing import NamedTuple
 
 from fanout_hooks import adopt, config, dispatch, settings
-from fanout_hooks.memory import Record
 from fanout_hooks.place import Place
+from fanout_hooks.record import Record
 
 MOST_PATHS = 40
 """A hook that touches more is better declared by hand, with patterns."""

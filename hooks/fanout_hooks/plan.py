@@ -27,7 +27,8 @@ from fanout_hooks import conflicts
 from fanout_hooks.command import Program, plain_python
 from fanout_hooks.config import Hook
 from fanout_hooks.conflicts import Footprint, Wait
-from fanout_hooks.memory import Memory, version_of
+from fanout_hooks.memory import Memory
+from fanout_hooks.record import version_of
 
 
 class Planned(NamedTuple):

@@ -10,7 +10,8 @@ import pytest
 from fanout_hooks import audit_hooks, audit_races, memory, perflog
 from fanout_hooks.audit_hooks import Found
 from fanout_hooks.cli import main as hooks_main
-from fanout_hooks.memory import TRIALS, Memory
+from fanout_hooks.memory import Memory
+from fanout_hooks.record import TRIALS
 from fanout_mcp.cli import main
 
 RACING = (

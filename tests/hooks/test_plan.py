@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import memory, plan
+from fanout_hooks import plan
 from fanout_hooks.config import Hook
 from fanout_hooks.memory import Memory
 from fanout_hooks.plan import Plan
+from fanout_hooks.record import TRIALS
 from hooks.stage import PYTHON, Stage, prompt
 
 NAMES = "abcdefgh"
@@ -30,7 +31,7 @@ def _hook(folder: Path, known: Memory, name: str, wanted: tuple[str, str, str]) 
     script = folder / f"{name}_{way}.py"
     script.touch()
     effects = {"reads": (), "writes": (), "spawns": False, "opaque": False}
-    for _ in range(0 if way in ("trial", "lane") else memory.TRIALS):
+    for _ in range(0 if way in ("trial", "lane") else TRIALS):
         known.note(str(script), 9999.0 if way == "alone" else 0.1, effects=effects)
     command = f"sh {script}" if way == "lane" else f"{PYTHON} {script}"
     return Hook(name, "Stop", "local", 0, command=command, after=tuple(after), resources=tuple(resources))
