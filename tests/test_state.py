@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from fanout_hooks import perflog
+from fanout_mcp import state
 from fanout_mcp.cli import main
 
 
@@ -63,3 +65,19 @@ def test_a_report_that_would_lead_outside_says_so(
     assert main(["summarize", ".", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert "leads out of the project" in data["report"]
+
+
+def test_the_newest_reports_are_kept_and_what_is_not_ours_stays(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "MOST_REPORTS", 3)
+    own = project / ".claude" / "fanout"
+    made = [state.new_report(own, "hooks", "html")]
+    notes = made[0].with_name("notes.md")
+    notes.write_text("mine")
+    for number in range(1, 6):
+        made.append(state.new_report(own, "hooks", "html"))
+        os.utime(made[-1], (number, number))
+    os.utime(made[0], (0, 0))
+    last = state.new_report(own, "oracle", "md")
+    assert set(notes.parent.iterdir()) == {notes, *made[-2:], last}

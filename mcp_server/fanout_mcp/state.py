@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 IGNORED = "reports/\nstate/\ncache/\n.gitignore\n"
 """Itself too, but not the whole folder: an adopted hooks.json beside them is committed."""
+MOST_REPORTS: Final = 500
+OURS: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.[a-z]+$")
 CREATED = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """New files only: what a repository has planted there is neither followed nor overwritten."""
 
@@ -31,6 +35,19 @@ def folder(state: Path, name: str) -> Path:
 def new_report(state: Path, stem: str, ending: str) -> Path:
     """Create an empty report that only its user can read, named so that reports sort by time."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = folder(state, "reports") / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
+    reports = folder(state, "reports")
+    _sweep(reports)
+    path = reports / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
     os.close(os.open(path, CREATED, 0o600))
     return path
+
+
+def _sweep(reports: Path) -> None:
+    """Make room for one more: of our own files the newest stay, whatever else lies there stays too."""
+    own = [entry for entry in os.scandir(reports) if OURS.search(entry.name)]
+    if len(own) < MOST_REPORTS:
+        return
+    with suppress(OSError):  # somebody else is sweeping
+        own.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns)
+        for entry in own[: len(own) - MOST_REPORTS + 1]:
+            Path(entry.path).unlink()

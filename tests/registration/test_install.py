@@ -256,7 +256,16 @@ def test_taking_out_what_is_not_there_says_so(home: Path, capsys: pytest.Capture
     assert files(home) == {}
 
 
-@pytest.mark.parametrize("text", ["", 'model = "m"\n', "[prices]\nx = 1\n", "claude_agreed = false\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'model = "m"\n',
+        "[prices]\nx = 1\n",
+        "claude_agreed = false\n",
+        "[prices]\nclaude_agreed = 1\n",
+    ],
+)
 def test_the_agreement_is_one_line_of_the_users_own_file(home: Path, text: str) -> None:
     config = home / ".config" / "fanout" / "config.toml"
     config.parent.mkdir(parents=True)

@@ -6,14 +6,16 @@ import re
 from typing import Final
 
 LINE: Final = "claude_agreed = true"
-ANY: Final = re.compile(r"^claude_agreed\s*=.*$", re.MULTILINE)
+ANY: Final = re.compile(r"^[ \t]*claude_agreed[ \t]*=.*$", re.MULTILINE)
+TABLE: Final = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
 def agreed(text: str) -> tuple[str, str]:
     """Return config.toml with the agreement, and the line that stood there before ("" when none did)."""
-    found = ANY.search(text)
+    table = TABLE.search(text)
+    found = ANY.search(text, 0, table.start() if table else len(text))
     if found is not None:
-        return ANY.sub(LINE, text, count=1), found.group()
+        return f"{text[: found.start()]}{LINE}{text[found.end() :]}", found.group()
     return f"{LINE}\n{text}", ""  # first: below a [table] it would belong to that table
 
 
