@@ -53,12 +53,35 @@ def test_what_models_wrap_around_their_answer_is_looked_through(text: str) -> No
         pytest.param(verdict(summary=""), id="no summary"),
         pytest.param(FORM, id="the form itself, given back"),
         pytest.param(verdict(summary="your judgement in one sentence"), id="the template, unfilled"),
+        pytest.param(verdict(summary="<Your judgement in one sentence.>"), id="the template, dressed up"),
+        pytest.param(verdict(summary="..."), id="dots"),
         pytest.param(verdict()[:-10], id="cut off"),
         pytest.param("{" * 5000, id="braces without end"),
     ],
 )
 def test_what_is_no_judgement_is_never_taken_for_one(text: str) -> None:
     assert isinstance(parse(text), Unreadable)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Comments may hold <script> tags.",
+        "Use List<item> instead of a raw list.",
+        "Only with STOP codes does the parser fail.",
+        "Its help text says 'your judgement in one sentence', which nobody understands.",
+    ],
+)
+def test_code_and_words_of_the_form_inside_a_sentence_are_that_members_own(said: str) -> None:
+    assert read(verdict(summary=said)).summary == said
+    stop = read(verdict("STOP", blocker=said, smallest_change=said))
+    assert (stop.verdict, stop.blocker, stop.smallest_change) == ("STOP", said, said)
+
+
+def test_a_stop_whose_blocker_is_the_unfilled_template_has_none() -> None:
+    unfilled = "only with STOP: the one thing that must not go ahead, else null"
+    said = read(verdict("STOP", blocker=unfilled, smallest_change="Write first."))
+    assert (said.verdict, said.note) == ("SIMPLIFY", "said STOP without blocker: counted as SIMPLIFY")
 
 
 @pytest.mark.parametrize("missing", ["blocker", "smallest_change"])

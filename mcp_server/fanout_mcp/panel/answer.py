@@ -43,9 +43,9 @@ not go ahead as it is. ABSTAIN: you can't judge from what you were given; say wh
 
 MOST_TEXT = 4_000
 DEMOTED = "said STOP without"
-_PLACEHOLDERS = re.compile(
-    r"your judgement in one sentence|one to five reasons|only with STOP|<[a-z_ ]+>|^\.\.\.$", re.IGNORECASE
-)
+_UNFILLED = frozenset(quoted.lower() for quoted in re.findall(r'"([^"]*)"', FORM) if " " in quoted)
+"""The phrases between quotes in the form. Only a field that is nothing else was not filled in: what a member
+quotes, code above all, may hold any of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
     if verdict is None:
         return Unreadable(f"verdict must be one of {', '.join(VERDICTS)}")
     summary = _text(fields.get("summary"))
-    if not summary or _PLACEHOLDERS.search(summary):
+    if _is_unfilled(summary):
         return Unreadable("summary must be your own judgement in one sentence")
     given = fields.get("reasons")
     reasons = tuple(filter(None, map(_text, given if isinstance(given, list) else [given])))[:10]
@@ -148,7 +148,12 @@ def _confidence(value: Json) -> int | None:
 
 def _optional(value: Json) -> str:
     text = _text(value)
-    return "" if text.lower() in {"", "none", "null", "n/a", "-"} or _PLACEHOLDERS.search(text) else text
+    return "" if text.lower() in {"none", "null", "n/a", "-"} or _is_unfilled(text) else text
+
+
+def _is_unfilled(text: str) -> bool:
+    bare = text.strip(" .…<>[]").lower()
+    return not bare or bare in _UNFILLED
 
 
 def _text(value: Json) -> str:
