@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.cli import main
+from fanout_mcp.review.analysers.kept_secrets import review_secrets
 from fanout_mcp.source.secrets import redact
 
 LIVE = "sk_live_" + "4eC39HqLyjWDarjtT1zd"
@@ -42,6 +43,18 @@ def test_a_secret_is_found_wherever_it_stands_and_never_shown(
     out = capsys.readouterr().out
     assert [one["rule"] for one in json.loads(out)["findings"]] == ["hardcoded-secret"]
     assert secret not in out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("# https://user:password@host.example/x", id="a password's place in an address"),
+        pytest.param('authorization = request.headers.get("Authorization")', id="an expression"),
+        pytest.param('ACCESS_TOKEN_URL = "https://a.example/oauth2/token"', id="an address"),
+    ],
+)
+def test_what_stands_for_a_secret_is_no_grave_finding(line: str) -> None:
+    assert all(finding.severity == "low" for finding in review_secrets("a.txt", line, ()))
 
 
 def test_a_phrase_for_a_password_is_scrubbed_and_a_name_is_not() -> None:

@@ -45,6 +45,24 @@ BAD = [
     ("ruby", "def a\n  n = params[:n]\n  eval(n)\nend", 3, "code-injection"),
     ("php", "<?php\n$n = $_GET['n'];\necho '<p>' . $n;", 3, "xss"),
     ("bash", 'eval "$1"', 1, "command-injection"),
+    (
+        "c",
+        "int f(void) {\n char *p = malloc(4);\n if (!p)\n  return 1;\n p[0] = 1;\n return 0;\n}",
+        2,
+        "leak",
+    ),
+    ("c", "char *f(void) {\n  char buf[8];\n  return buf;\n}", 3, "stack-escape"),
+    ("c", "int t[N];\nint f(int i) {\n if (i > N)\n  return 0;\n return t[i];\n}", 3, "off-by-one"),
+    (
+        "java",
+        "class A { Object f(String e) { return parser.parseExpression(e); } }",
+        1,
+        "expression-injection",
+    ),
+    ("javascript", "Object.assign(user, req.body);", 1, "mass-assignment"),
+    ("php", "<?php\n$user->update($request->all());", 2, "mass-assignment"),
+    ("php", "<?php\nDB::select(\"select 1 where a = '$b'\");", 2, "sql-injection"),
+    ("ruby", "ERB.new(params[:t])", 1, "template-injection"),
 ]
 GOOD = [
     (
@@ -64,6 +82,17 @@ GOOD = [
     ("php", "<?php\necho htmlspecialchars($_GET['n']);", "xss"),
     ("ruby", 'User.where("n = ?", params[:n])', "sql-injection"),
     ("bash", 'cp "$a" "$b"', "unquoted"),
+    ("ruby", 'User.where("n LIKE ?", "%#{params[:n]}%")', "sql-injection"),
+    ("javascript", "headers.append('x', req.query.x);", "xss"),
+    ("javascript", "result[key] = fn(map[key], key);\nfor (const k in map) {}", "prototype-pollution"),
+    ("javascript", "setTimeout(() => { f(req.query.x); }, 5);", "code-injection"),
+    ("javascript", "each(list, (x) => { update(x); }, done);", "sql-injection"),
+    (
+        "java",
+        'class A {\n D d = SAXParserFactory.newInstance();\n { d.setFeature("disallow-doctype-decl"); }\n}',
+        "xxe",
+    ),
+    ("c", "char *f(void) {\n char *p = malloc(4);\n return p;\n}", "leak"),
 ]
 
 

@@ -71,6 +71,37 @@ def test_input_is_followed_to_where_it_does_harm(body: str, rule: str) -> None:
             "if not x.isdigit():\n    raise ValueError\nos.system(x)", "command-injection", id="digits"
         ),
         pytest.param('logging.getLogger().info("%r", repr(x))', "log-injection", id="repr"),
+        pytest.param(
+            't = {"a": "b"}\ncur.execute("SELECT " + t.get(x, "b"))', "sql-injection", id="own table"
+        ),
+        pytest.param('return redirect("/users/" + x)', "open-redirect", id="own path"),
+        pytest.param(
+            "from urllib.parse import urlparse\nimport requests\nu = urlparse(x)\n"
+            "if u.hostname not in HOSTS:\n    return ''\nrequests.get(x)",
+            "ssrf",
+            id="its parsed host",
+        ),
+        pytest.param(
+            "if os.path.commonpath([ROOT, x]) != ROOT:\n    return ''\nopen(x)",
+            "path-traversal",
+            id="below a folder",
+        ),
+        pytest.param(
+            "from lxml import etree\np = etree.XMLParser(resolve_entities=False)\netree.fromstring(x, p)",
+            "xxe",
+            id="a parser without entities",
+        ),
+        pytest.param(
+            "from lxml import etree\netree.parse('a').xpath('//b[@c=$d]', d=x)",
+            "xpath-injection",
+            id="XPath variable",
+        ),
+        pytest.param(
+            "f = request.files['f']\ne = f.filename.rsplit('.')[-1]\nif e not in TYPES:\n    return ''\n"
+            "f.save('fixed')",
+            "unrestricted-upload",
+            id="a checked type",
+        ),
     ],
 )
 def test_what_was_made_harmless_is_not_reported(body: str, rule: str) -> None:
@@ -87,6 +118,25 @@ def test_what_was_made_harmless_is_not_reported(body: str, rule: str) -> None:
         ("import random\nx = random.random()\n", "weak-random", "low"),
         ("import yaml\ndef f(s):\n    return yaml.load(s)\n", "deserialization", "low"),
         ("API_KEY = 'sk-12ab34cd56ef'\n", "hardcoded-secret", "high"),
+        ("import zipfile\nzipfile.ZipFile('a').extractall('b')\n", "archive-slip", "low"),
+        ("import tarfile\ntarfile.open('a').extractall('b')\n", "archive-slip", "medium"),
+        ("@method_decorator(csrf_exempt, name='dispatch')\nclass A:\n    pass\n", "csrf", "medium"),
+        ("urls = [path('a', csrf_exempt(view))]\n", "csrf", "medium"),
+        (
+            "import hmac\ndef f(k, d, given):\n    return 'v=' + hmac.new(k, d).hexdigest() == given\n",
+            "timing",
+            "low",
+        ),
+        (
+            "@app.get('/d/<int:d>')\ndef show(d):\n    return Document.query.get_or_404(d).text\n",
+            "missing-ownership",
+            "low",
+        ),
+        ("if request.cookies.get('is_admin'):\n    pass\n", "cookie-trust", "low"),
+        ("assert user.is_admin\n", "assert-guard", "low"),
+        ("import ldap3\ndef f(c, u):\n    c.search('dc=a', f'(uid={u})')\n", "ldap-injection", "medium"),
+        ("p.write_text(json.dumps({'password': password}))\n", "plain-password", "low"),
+        ("import jwt\njwt.decode(t, k, options={'verify_exp': False})\n", "session-expiry", "medium"),
         ("import ssl\nc = ssl._create_unverified_context()\n", "no-certificate-check", "high"),
     ],
 )
@@ -103,6 +153,10 @@ def test_what_only_might_be_is_told_with_less_weight(text: str, rule: str, sever
         "PASSWORD_FIELD = 'password'\n",
         "import subprocess\nsubprocess.run(['ls', '-l'])\n",
         "def get(d):\n    return d['x']\n",
+        "def f(token):\n    return token == 'keyword'\n",
+        "apiKey = 'apiKey'\n",
+        "TABLE = ('a', 'b')\nfor name in TABLE:\n    db.execute(f'SELECT 1 FROM {name}')\n",
+        "@app.get('/d/<int:d>')\ndef show(d):\n    return Doc.query.filter_by(id=d, owner=me()).one()\n",
     ],
 )
 def test_sound_code_has_no_finding(text: str) -> None:

@@ -65,6 +65,24 @@ async def test_what_could_not_be_read_is_not_analysed_and_its_neighbours_are(wor
     assert {finding.path for finding in analysed.findings} == {"good.py"}
 
 
+async def test_a_password_in_test_code_weighs_little_and_a_key_of_a_provider_weighs_the_same(
+    workers: Workers,
+) -> None:
+    password, key = "db_password = 'hunter2-Prod!'\n", "key = 'ghp_" + "a1B2" * 9 + "'\n"
+    texts = {"app.py": password, "tests/test_app.py": password, "tests/test_key.py": key}
+    analysed = await review(texts, workers)
+    severities = {finding.path: finding.severity for finding in analysed.findings}
+    assert severities == {"app.py": "high", "tests/test_app.py": "low", "tests/test_key.py": "high"}
+
+
+async def test_settings_and_recipes_are_analysed_for_security_alone(workers: Workers) -> None:
+    texts = {"Dockerfile": "FROM a\nRUN chmod 777 /x\n"}
+    assert {f.rule for f in (await review(texts, workers)).findings} == {"privileges", "permissions"}
+    assert (await review(texts, workers, "bugs")).not_analysed == {
+        "Dockerfile": "no analyser for this kind of file"
+    }
+
+
 async def test_neither_noqa_nor_a_configuration_of_the_project_silences_anything(workers: Workers) -> None:
     texts = {"a.py": "import os\nos.chmod(p, 0o777)  # noqa\n", "ruff.toml": 'exclude = ["*"]\n'}
     analysed = await review(texts, workers)

@@ -13,6 +13,8 @@ from fanout_mcp.source.secrets import redact
 RULE: Final = "hardcoded-secret"
 SHAPED: Final = 85
 """Confidence in what has the shape of a provider's key."""
+DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
+"""Marks of what is a secret by the words around it alone."""
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
     r"((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
@@ -32,20 +34,20 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     lines = text.split("\n")
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
-        if mark and number not in known:
+        # A shape tells a provider's key; a word beside a value tells less, and no more than a rule did.
+        if mark and (mark[1] not in DOUBTFUL or number not in known):
             taken = line[mark.start() :]
             if _NOT_A_VALUE.match(taken):
                 continue
             is_placeholder = _PLACEHOLDER.fullmatch(taken.removesuffix(scrubbed[mark.end() :]))
             doubtful: Severity = "low" if is_placeholder else "medium"
-            # A shape tells a provider's key; a word beside a value tells less.
             yield found(
                 path,
                 lines,
                 (number, number),
                 RULE,
                 severity=doubtful if is_placeholder or mark[1] == "value" else "high",
-                confidence=55 if mark[1] == "value" else SHAPED,
+                confidence=55 if mark[1] in DOUBTFUL else SHAPED,
                 why=f"It is scrubbed from whatever leaves, as {mark[1]}.",
                 reviewer="secrets",
             )

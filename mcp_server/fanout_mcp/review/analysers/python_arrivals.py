@@ -144,6 +144,10 @@ CALLS: Final[dict[str, Sink]] = {
     ),
     "smtplib.SMTP().sendmail": Sink("header-injection", (1, 2)),
 }
+_NOSQL: Final = tuple(
+    Sink("nosql-injection", (), needs=root) for root in ("pymongo", "flask_pymongo", "motor")
+)
+_XPATH: Final = tuple(Sink("xpath-injection", (0,), needs=root) for root in ("xml", "lxml"))
 METHODS: Final[dict[str, tuple[Sink, ...]]] = {
     **dict.fromkeys(
         (
@@ -163,7 +167,6 @@ METHODS: Final[dict[str, tuple[Sink, ...]]] = {
     **dict.fromkeys(("query", "callproc"), (Sink("sql-injection", built=True),)),
     **dict.fromkeys(
         (
-            "find",
             "find_one",
             "aggregate",
             "delete_one",
@@ -172,7 +175,7 @@ METHODS: Final[dict[str, tuple[Sink, ...]]] = {
             "count_documents",
             "find_one_and_update",
         ),
-        (Sink("nosql-injection", (), needs="pymongo"), Sink("nosql-injection", (), needs="flask_pymongo")),
+        _NOSQL,
     ),
     **dict.fromkeys(
         ("search_s", "search_ext", "search_ext_s", "search_st", "simple_bind_s", "modify_s"),
@@ -181,9 +184,10 @@ METHODS: Final[dict[str, tuple[Sink, ...]]] = {
     "search": (Sink("ldap-injection", (), ("search_filter", "search_base"), needs="ldap3", built=True),),
     **dict.fromkeys(("xpath", "XPath"), (Sink("xpath-injection"),)),
     **dict.fromkeys(
-        ("findall", "find", "iterfind", "findtext"),
-        (Sink("xpath-injection", (0,), needs="xml"), Sink("xpath-injection", (0,), needs="lxml")),
+        ("findall", "iterfind", "findtext"),
+        _XPATH,
     ),
+    "find": (*_NOSQL, *_XPATH),
     "exec_command": (Sink("command-injection"),),
     "from_string": (Sink("template-injection"),),
     **dict.fromkeys(

@@ -32,9 +32,11 @@ def cleaned(env: Env, names: AbstractSet[str]) -> Env:
         result[name] = replace(value, taint=None)
         is_parsed = value.kind.endswith(("urlparse()", "urlsplit()"))
         for other, known in env.items():
-            if is_parsed and known.taint is value.taint:
+            if known.taint is None or known.taint.origin != value.taint.origin:
+                continue
+            if is_parsed and known.taint.line == value.taint.line:
                 result[other] = replace(known, taint=None)
-            elif known.is_file and known.taint and known.taint.origin == value.taint.origin:
+            elif known.is_file:
                 result[other] = replace(known, is_file=False)
     return result
 
