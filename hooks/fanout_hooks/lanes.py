@@ -46,9 +46,12 @@ def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]
     if hook.type != "http":
         return command_line(hook.command, hook.args), env
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
-    # What its headers don't use is none of that server's business.
+    # What its headers don't use is none of that server's business. Where to, and the tokens in it, stand in
+    # the environment: a command line is for everybody on this machine to read.
     allowed = {name: env.get(name, "") for name in hook.allowed_env}
-    return [sys.executable, "-I", "-S", script, hook.url, json.dumps(hook.headers)], allowed
+    return [sys.executable, "-I", "-S", script], allowed | {
+        "FANOUT_POST": json.dumps({"url": hook.url, "headers": hook.headers})
+    }
 
 
 class Lanes:

@@ -1,8 +1,8 @@
 """Posts stdin to a URL and prints the answer: an `http` hook as a command.
 
 As the client does it: 2xx with JSON or nothing is an answer, anything else is a failure that changes nothing.
-`python -I -S post.py URL HEADERS`; `$NAME` and `${NAME}` in headers come from the environment, which holds
-only what the hook was allowed. Redirects aren't followed.
+`FANOUT_POST='{"url": ..., "headers": [[name, value], ...]}' python -I -S post.py`; `$NAME` and `${NAME}` in
+headers come from the environment, which holds only what the hook was allowed. Redirects aren't followed.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
-def main(url: str, headers: str) -> int:
+def main() -> int:
+    given = json.loads(os.environ.pop("FANOUT_POST"))
+    url, headers = given["url"], given["headers"]
     parts = urlsplit(url)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     if parts.scheme not in kinds or not parts.hostname:
         return _fail(f"{url} is no http address")
     connection = kinds[parts.scheme](parts.hostname, parts.port)
-    sent = {"Content-Type": "application/json"} | {
-        name: _filled(value) for name, value in json.loads(headers)
-    }
+    sent = {"Content-Type": "application/json"} | {name: _filled(value) for name, value in headers}
     target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
     try:
         connection.request("POST", target, sys.stdin.buffer.read(), sent)
@@ -51,4 +51,4 @@ def _fail(why: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main())
