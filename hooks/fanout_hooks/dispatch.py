@@ -284,11 +284,6 @@ def project_of(request: Request) -> str:
     return request.env.get("CLAUDE_PROJECT_DIR") or str(request.event.get("cwd") or os.getcwd())
 
 
-def plan(hooks: Sequence[config.Hook], project: str, env: dict[str, str], state_folder: str) -> Plan:
-    """Return how an event's hooks would run, without running them: for `graph` and `check`."""
-    return House(Loop(), state_folder).plan(hooks, project, project, env)
-
-
 def main_json(answer: Answer) -> int:
     """Print an answer as a command hook does; return the exit code."""
     sys.stdout.write(answer.stdout if answer.stdout != "{}" else "")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fanout_hooks import config, dispatch
+from fanout_hooks import config, memory, plan
+from fanout_hooks.memory import Memory
 from fanout_hooks.place import Place
 
 WAYS = {
@@ -56,16 +57,17 @@ def graphs(places: list[Place], env: dict[str, str]) -> list[Graph]:
     found = []
     for own in places:
         hooks = config.load((own.scope,), own.project, own.claude).hooks
+        known = Memory(memory.path_of(own.state, own.project))
         for event in dict.fromkeys(hook.event for hook in hooks):
             mine = [hook for hook in hooks if hook.event == event]
-            found.append(_graph(event, own, mine, env | {"CLAUDE_PROJECT_DIR": own.project}))
+            found.append(_graph(event, own, mine, env | {"CLAUDE_PROJECT_DIR": own.project}, known))
     return found
 
 
-def _graph(event: str, own: Place, hooks: list[config.Hook], env: dict[str, str]) -> Graph:
+def _graph(event: str, own: Place, hooks: list[config.Hook], env: dict[str, str], known: Memory) -> Graph:
     # A guard has an entry and so an event of its own: nobody waits for it.
     plain = [hook for hook in hooks if not hook.guard]
-    run = dispatch.plan(plain, own.project, env, own.state)
+    run = plan.make(plain, own.project, own.project, env, known)
     nodes = [
         Node(
             hook.name,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from fanout_hooks import adopt, config, dispatch, settings
+from fanout_hooks import adopt, config, memory, plan, settings
+from fanout_hooks.memory import Memory
 from fanout_hooks.place import Place
 from fanout_hooks.record import Record
 
@@ -55,13 +56,17 @@ def plan_lesson(place: Place, env: dict[str, str]) -> Lesson:
 
 
 def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
-    """Return what is known of each hook, in the file's order."""
+    """Return what is known of each hook, in the file's order. Raises settings.Refused."""
     found = []
-    for hook in config.load((place.scope,), place.project, place.claude).hooks:
-        planned = dispatch.plan([hook], place.project, env, place.state)
-        script = planned.planned[0].file
-        record = planned.memory.of(script) if script else None
-        found.append(_of(hook, record, place))
+    held = config.load((place.scope,), place.project, place.claude)
+    if held.problems:
+        raise settings.Refused(f"{held.problems[0]}; mend it first, `fanout-hooks check` tells more")
+    known = Memory(memory.path_of(place.state, place.project))
+    for event in dict.fromkeys(hook.event for hook in held.hooks):
+        own = [hook for hook in held.hooks if hook.event == event]
+        for planned in plan.make(own, place.project, place.project, env, known).planned:
+            record = known.of(planned.file) if planned.file else None
+            found.append(_of(planned.hook, record, place))
     return found
 
 

@@ -238,6 +238,17 @@ def test_what_was_declared_by_hand_stays(adopted: Desk, monkeypatch: pytest.Monk
     ]
 
 
+def test_nothing_is_learned_into_a_file_that_holds_a_hook_which_does_not_run(adopted: Desk) -> None:
+    held = adopted.held("local")
+    held["hooks"]["Stop"] = [group(command("echo x", timeout="soon"))]
+    adopted.hold("local", held)
+    before = adopted.files()
+    done = adopted.run("learn", "--yes")
+    assert done.status == 1
+    assert "timeout must be a number" in done.err
+    assert adopted.files() == before
+
+
 def test_learned_hooks_are_restored_as_they_were(adopted: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     send(adopted, monkeypatch, times=3)
     adopted.run("learn", "--yes")
