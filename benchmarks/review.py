@@ -35,8 +35,21 @@ PYPI: Final = (
     ("click", "8.3.0"),
     ("sqlalchemy", "2.0.44"),
     ("rich", "14.2.0"),
+    ("httpx", "0.28.1"),
+    ("werkzeug", "3.1.3"),
+    ("pydantic", "2.12.3"),
+    ("tornado", "6.5.2"),
+    ("paramiko", "4.0.0"),
 )
-NPM: Final = (("express", "5.1.0"), ("fastify", "5.6.1"), ("koa", "3.0.3"), ("zod", "4.1.12"))
+NPM: Final = (
+    ("express", "5.1.0"),
+    ("fastify", "5.6.1"),
+    ("koa", "3.0.3"),
+    ("zod", "4.1.12"),
+    ("axios", "1.12.2"),
+    ("undici", "7.16.0"),
+    ("hono", "4.10.1"),
+)
 SCRIPTS: Final = (".js", ".mjs", ".cjs", ".ts")
 
 
@@ -44,10 +57,12 @@ class Seed(NamedTuple):
     path: str
     cwe: int
     text: str
+    twin: str
+    """The same without the defect; empty in the older corpora."""
 
 
 def run() -> Iterable[Row]:
-    for name in ("seeded", "heldout", "heldout2"):
+    for name in ("seeded", "heldout", "heldout2", "heldout3", "heldout4"):
         yield from _within(_seeded, name)
     yield from _within(_noise)
     yield from _within(_speed)
@@ -69,7 +84,8 @@ def seeds(name: str) -> list[Seed]:
     for number, block in enumerate(blocks):
         head, _, text = block.partition("\n")
         cwe, suffix = head.split()
-        result.append(Seed(f"program_{number}.{suffix}", int(cwe), text))
+        bad, _, sound = text.partition("--- safe\n")
+        result.append(Seed(f"program_{number}.{suffix}", int(cwe), bad, sound))
     return result
 
 
@@ -101,7 +117,18 @@ async def _seeded(workers: Workers, name: str) -> list[Row]:
             f"{name}, in the right class and medium or worse",
             f"{share(lambda s: is_right(s, grave[s.path])):.0%}",
         ),
+        *await _twins(workers, name, every),
     ]
+
+
+async def _twins(workers: Workers, name: str, every: list[Seed]) -> list[Row]:
+    """Count the twins without a defect that raise an alarm all the same; no bar is set."""
+    sound = {seed.path: seed.twin for seed in every if seed.twin}
+    if not sound:
+        return []
+    found = (await review_static(sound, "security", workers)).findings
+    alarmed = {finding.path for finding in found if is_at_least(finding.severity, "medium")}
+    return [Row(f"{name}, sound twins with a finding of medium or worse", f"{len(alarmed)} of {len(sound)}")]
 
 
 def clean_projects() -> dict[str, dict[str, str]]:
