@@ -37,8 +37,8 @@ BLOCKS_BY_DECISION = frozenset(
 STDOUT_IS_CONTEXT = frozenset(("UserPromptSubmit", "SessionStart", "UserPromptExpansion"))
 STDOUT_IS_TEXT = frozenset(("PreCompact",))
 """The client appends plain output there to its own instructions: it is handed on as it is."""
-CONTEXT_CHARS = 9_500
-"""The client puts context above 10,000 characters into a file and shows 2 kB of it."""
+CONTEXT_UNITS = 9_500
+"""The client puts context above 10,000 characters (UTF-16 units) into a file and shows 2 kB of it."""
 KNOWN_TOP = frozenset(
     (
         "continue",
@@ -266,20 +266,32 @@ def _joined_reasons(denials: Sequence[Opinion]) -> str:
 def _joined_context(parts: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """Return the context that fits, and the whole when it doesn't."""
     whole = "\n".join(text for _, text in parts)
-    if len(whole) <= CONTEXT_CHARS:
+    if _units(whole) <= CONTEXT_UNITS:
         return whole, ""
     kept: list[str] = []
-    room = CONTEXT_CHARS - 400
+    room = CONTEXT_UNITS - 400
     for name, text in parts:
-        if len(text) + 1 > room:
-            kept.append(f"[{name}: {len(text)} characters] {text[: max(0, min(room, 2000) - 60)]}")
-            room -= min(room, 2000)
+        size = _units(text)
+        if size + 1 > room:
+            shown = min(room, 2000)
+            kept.append(_cut(f"[{name}: {size} characters] {text}", shown - 1))
+            room -= shown
         else:
             kept.append(text)
-            room -= len(text) + 1
+            room -= size + 1
         if room <= 60:
             break
     return "\n".join(kept), "\n\n".join(f"## {name}\n{text}" for name, text in parts)
+
+
+def _units(text: str) -> int:
+    """Return a text's length as the client counts it: an emoji is two."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _cut(text: str, units: int) -> str:
+    """Return as much of a text's beginning as the client counts this long."""
+    return text.encode("utf-16-le", "surrogatepass")[: units * 2].decode("utf-16-le", "ignore")
 
 
 def with_overflow(decision: Decision, path: str) -> Decision:

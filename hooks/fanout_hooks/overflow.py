@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -29,5 +30,6 @@ def kept_whole(decision: decide.Decision, project: str) -> decide.Decision:
 def _sweep(folder: str) -> None:
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
-        if name.startswith("context-") and time.time() - os.lstat(path).st_mtime > KEEP_CONTEXT_S:
-            os.unlink(path)
+        with contextlib.suppress(OSError):  # another event sweeps, too
+            if name.startswith("context-") and time.time() - os.lstat(path).st_mtime > KEEP_CONTEXT_S:
+                os.unlink(path)

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import fanout_hooks
 from fanout_hooks import claims, event, perflog
-from fanout_hooks.decide import CONTEXT_CHARS, Left, decide, understand
+from fanout_hooks.decide import Left, decide, understand
 from fanout_hooks.loop import Loop
 from hooks.stage import Stage, pre_tool_use, prompt
 
@@ -67,14 +65,6 @@ def test_garbage_costs_its_hook_alone_and_the_user_is_told(garbage: str) -> None
     assert "the hook bad printed something that starts like JSON" in answer["systemMessage"]
 
 
-@given(st.lists(st.text(max_size=6000), max_size=6))
-def test_context_of_every_size_stays_below_the_clients_limit(texts: list[str]) -> None:
-    left = [_says(f"hook{number}", additionalContext=text) for number, text in enumerate(texts)]
-    context = _answer(*left).get("hookSpecificOutput", {}).get("additionalContext", "")
-    assert len(context) <= CONTEXT_CHARS
-    assert sum(map(len, texts)) + len(texts) > CONTEXT_CHARS or context == "\n".join(filter(None, texts))
-
-
 def test_rewritten_inputs_are_joined_field_by_field_and_a_quarrel_is_refused_by_name() -> None:
     before = {"command": "ls", "timeout": 1}
     one = _says("one", updatedInput={"command": "ls -l", "timeout": 1})
@@ -85,16 +75,6 @@ def test_rewritten_inputs_are_joined_field_by_field_and_a_quarrel_is_refused_by_
     refused = _answer(one, three, tool_input=before)["hookSpecificOutput"]
     assert refused["permissionDecision"] == "deny"
     assert '"one" and "three" rewrite "command"' in refused["permissionDecisionReason"]
-
-
-def test_too_much_context_lies_in_a_file_that_the_answer_names(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
-    stage.hooks("UserPromptSubmit", "yes 12345678 | head -2000")
-    with stage.running() as run:
-        context = json.loads(run.event(prompt()).stdout)["hookSpecificOutput"]["additionalContext"]
-    path = Path(context.rpartition(" in ")[2].rstrip("]"))
-    assert len(context) < 10_000
-    assert path.read_text().count("12345678") == 2000
 
 
 def test_answers_come_in_configuration_order_whoever_ends_first(tmp_path: Path) -> None:
