@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 MATCHED = {
     "PreToolUse": "tool_name",
@@ -37,6 +38,8 @@ MATCHED = {
     "InstructionsLoaded": "load_reason",
     "StopFailure": "error",
 }
+LONGEST_S = 1e6
+"""A socket may not be able to count further."""
 TIMEOUTS = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
 CONTEXT_EVENTS = ("UserPromptSubmit", "SessionStart", "UserPromptExpansion")
 STRENGTH = ("deny", "defer", "ask", "allow")
@@ -52,7 +55,7 @@ def main(words: list[str]) -> int:
     if only and not is_there(config, event, only):
         raise ValueError(path + " has no guard " + only)
     hooks = chosen(config, event, only)
-    results: list[tuple[int, str, str]] = [(0, "", "")] * len(hooks)
+    results = [failed(hook, "did not end") for hook in hooks]
 
     def run(at: int) -> None:
         results[at] = run_one(hooks[at], event["hook_event_name"], raw)
@@ -114,25 +117,28 @@ def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str
         project = os.environ.get("CLAUDE_PROJECT_DIR", "")
         line = [word.replace("${CLAUDE_PROJECT_DIR}", project) for word in [hook["command"]] + hook["args"]]
     try:
-        process = subprocess.Popen(
-            line,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            out, err = process.communicate(raw, timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.communicate()
-            return failed(hook, "timed out")
+        # Files, and the process alone is waited for: a child that keeps a pipe open would hold the event.
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(raw)
+            given.seek(0)
+            process = subprocess.Popen(line, stdin=given, stdout=out, stderr=err, start_new_session=True)
+            try:
+                code = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()
+                return failed(hook, "timed out")
+            said, text = content(out), content(err)
     except OSError as error:
         return failed(hook, str(error))
-    text = err.decode("utf-8", "replace")
-    if process.returncode not in (0, 2) and blocks(hook):
+    if code not in (0, 2) and blocks(hook):
         return failed(hook, text)
-    return process.returncode, out.decode("utf-8", "replace"), text
+    return code, said, text
+
+
+def content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
 
 
 def failed(hook: dict[str, Any], why: str) -> tuple[int, str, str]:
@@ -142,6 +148,13 @@ def failed(hook: dict[str, Any], why: str) -> tuple[int, str, str]:
 def blocks(hook: dict[str, Any]) -> bool:
     """Say whether a hook objects when it fails."""
     return bool(hook.get("guard")) or hook.get("onFailure") == "block"
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """As the client: headers with tokens go where their hook's owner said, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def post(hook: dict[str, Any], raw: bytes, timeout: float) -> tuple[int, str, str]:
@@ -157,8 +170,9 @@ def post(hook: dict[str, Any], raw: bytes, timeout: float) -> tuple[int, str, st
     if not hook["url"].startswith(("http://", "https://")):
         return failed(hook, "not an http address")
     request = urllib.request.Request(hook["url"], raw, headers)  # noqa: S310 - checked above
+    opener = urllib.request.build_opener(NoRedirect)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - as above
+        with opener.open(request, timeout=min(timeout, LONGEST_S)) as answer:
             return 0, answer.read().decode("utf-8", "replace"), ""
     except (OSError, ValueError) as error:
         return failed(hook, str(error))

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from e2e.client import ROOT
-from fanout_hooks import config, decide, originals
+from fakes.webhook import serving
+from fanout_hooks import config, decide, matching, originals
 from hooks_cli.desk import command, group
 
 SOURCE = ROOT / "hooks" / "fanout_hooks" / "originals.py"
@@ -52,7 +53,7 @@ def test_it_is_plain_python_for_old_interpreters_and_imports_nothing_of_ours() -
 
 
 def test_its_tables_are_those_of_the_package() -> None:
-    assert originals.MATCHED == config.MATCHED_FIELD
+    assert originals.MATCHED == matching.MATCHED_FIELD
     assert originals.TIMEOUTS == config.EVENT_TIMEOUT_S
     assert originals.STRENGTH == decide.STRENGTH
     assert set(originals.CONTEXT_EVENTS) == decide.STDOUT_IS_CONTEXT
@@ -119,6 +120,45 @@ def test_exec_form_needs_no_shell(tmp_path: Path) -> None:
 def test_a_hook_that_hangs_is_cut_with_its_children(tmp_path: Path) -> None:
     code, out, err = run(tmp_path, [group(command("sleep 60 & sleep 60", timeout=0.2))])
     assert (code, out, err) == (1, "", "timed out")
+
+
+def test_a_child_that_keeps_stdout_open_holds_no_event_and_costs_no_denial(tmp_path: Path) -> None:
+    denial = denies("no")["command"].removeprefix("cat >/dev/null; ")
+    code, out, _ = run(tmp_path, [group(command(f"sleep 600 & echo $! >child; {denial}", timeout=20))])
+    os.kill(int((tmp_path / "child").read_text()), 9)
+    assert (code, json.loads(out)["hookSpecificOutput"]["permissionDecisionReason"]) == (0, "no")
+
+
+def test_an_event_larger_than_a_pipe_does_not_have_to_be_read(tmp_path: Path) -> None:
+    assert run(tmp_path, [group(command("echo ran"))], tool_input={"x": "y" * (1 << 20)}) == (0, "ran\n", "")
+
+
+def test_a_redirect_is_a_failure_and_takes_no_token_along(tmp_path: Path) -> None:
+    with serving(DENY) as webhook:
+        hook = {"type": "http", "url": f"{webhook.url}/moved", "headers": {"Authorization": "Bearer x"}}
+        assert run(tmp_path, [group(hook)])[:2] == (1, "")
+        assert run(tmp_path, [group(hook | {"guard": True, "name": "g"})], only="g")[0] == 2
+        assert json.loads(run(tmp_path, [group(hook | {"url": webhook.url})])[1]) == DENY
+    assert [path for path, _, _ in webhook.came] == ["/moved", "/moved", "/"]
+
+
+def test_a_guard_for_which_there_is_no_room_denies(tmp_path: Path) -> None:
+    shutil.copy(SOURCE, tmp_path / "originals.py")
+    hooks = {"PreToolUse": [group(command("true", guard=True, name="g"))]}
+    (tmp_path / "hooks.json").write_text(json.dumps({"hooks": hooks}))
+    line = [
+        "/bin/sh",
+        "-c",
+        'ulimit -f 0; exec "$@"',
+        "sh",
+        sys.executable,
+        "originals.py",
+        "hooks.json",
+        "g",
+    ]
+    sent = json.dumps({"hook_event_name": "PreToolUse", "tool_name": "Bash"})
+    done = subprocess.run(line, input=sent, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("how", [{"timeout": 0.2}, {}], ids=["hangs", "fails"])
