@@ -17,7 +17,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks import config, entries, hooks_object, launch, native, regular, settings
+from fanout_hooks import config, entries, hooks_object, json_text, launch, native, regular, settings
 from fanout_hooks.entries import Registration
 from fanout_hooks.native import Hooks, Left
 from fanout_hooks.place import IGNORED, Place, must_stay_in_project
@@ -75,7 +75,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     beside, beside_text = _beside(place, made)
     plan = Adoption(
         file,
-        settings.with_value(file.text, "hooks", after) if after != before else file.text,
+        json_text.with_value(file.text, "hooks", after) if after != before else file.text,
         known,
         _hooks_text(known, held, original),
         beside,
@@ -156,13 +156,13 @@ def _original(
         bare = hooks_object.without(hooks_of(file), native.owned_by("shared"))
         if written and json.loads(written) == bare:
             return written
-        return settings.value_text(file.text, "hooks") or "{}"
+        return json_text.value_text(file.text, "hooks") or "{}"
     kept = original_in(known)
     if kept and not taken:
         return kept
     # Hooks were added since: what is put back is no text that ever stood there.
     rest = hooks_object.without_ours(hooks_of(file))
-    return settings.formatted(file.text, hooks_object.joined(native.plain(hooks_of(known)), rest))
+    return json_text.formatted(file.text, hooks_object.joined(native.plain(hooks_of(known)), rest))
 
 
 def original_in(known: settings.File) -> str:
@@ -177,7 +177,7 @@ def original_in(known: settings.File) -> str:
 
 def _hooks_text(known: settings.File, held: Hooks, original: str) -> str:
     data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
-    return known.text if data == known.data else settings.formatted_file(data)
+    return known.text if data == known.data else json_text.formatted_file(data)
 
 
 def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[settings.File | None, str]:
@@ -188,7 +188,7 @@ def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[setting
     after = hooks_object.replaced(before, native.owned_by(place.scope), entries.calls_only(made))
     if after == before:
         return file, file.text
-    return file, settings.with_value(file.text, "hooks", after or None)
+    return file, json_text.with_value(file.text, "hooks", after or None)
 
 
 def _tell_sentinels(plan: Adoption, place: Place) -> None:
@@ -196,7 +196,7 @@ def _tell_sentinels(plan: Adoption, place: Place) -> None:
     if not plan.server:
         forget_beside(place)
     elif plan.beside is not None:
-        written = settings.value_text(plan.beside.text, "hooks") if written is None else written
+        written = json_text.value_text(plan.beside.text, "hooks") if written is None else written
         keep_beside(place, entries.kind_of(plan.server), written or "")
 
 

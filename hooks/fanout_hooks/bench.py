@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fanout_hooks import config, launch, regular, report, settings
+from fanout_hooks import config, launch, matching, regular, report, settings
 from fanout_hooks import event as events
 from fanout_hooks.dispatch import Request, handle
 from fanout_hooks.house import House
@@ -65,7 +65,7 @@ def _measure(
 ) -> Measured:
     sample = sample_event(event, own.project, found)
     raw = events.to_stdin(sample)
-    hooks = config.choose(found, sample)
+    hooks = matching.choose(found, sample)
     ways: dict[str, Callable[[], None]] = {
         "native": lambda: _native(hooks, raw, env, own.project),
         "cold": lambda: _cold(own, raw, env),
@@ -157,7 +157,7 @@ def sample_event(event: str, project: str, found: config.Config) -> dict[str, An
     """Return an event that as many of its hooks as can be told by their matchers run on."""
     made = {field.name: SAMPLES.get(field.name, _BY_FORM[field.form]) for field in events.fields_of(event)}
     made |= {"hook_event_name": event, "cwd": project}
-    field = config.MATCHED_FIELD.get(event)
+    field = matching.MATCHED_FIELD.get(event)
     if field:
         made[field] = _most_matched(event, str(SAMPLES.get(field, "")), found)
     return made
@@ -167,7 +167,7 @@ def _most_matched(event: str, usual: str, found: config.Config) -> str:
     matchers = [hook.matcher for hook in found.hooks if hook.event == event]
     words = [word.strip() for matcher in matchers for word in matcher.replace(",", "|").split("|")]
     candidates = [usual, *(word for word in words if word.replace("_", "").isalnum())]
-    return max(candidates, key=lambda value: sum(config.is_match(matcher, value) for matcher in matchers))
+    return max(candidates, key=lambda value: sum(matching.is_match(matcher, value) for matcher in matchers))
 
 
 # --- what is kept -------------------------------------------------------------------------------------------

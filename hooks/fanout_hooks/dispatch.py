@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks import background, claims, config, decide, perflog, twins
+from fanout_hooks import background, claims, decide, matching, perflog, twins
 from fanout_hooks.claude_folder import claude_folder
 from fanout_hooks.command import Program
 from fanout_hooks.event import to_stdin
@@ -89,8 +89,8 @@ async def handle(house: House, request: Request) -> Handled:
     project = project_of(request)
     found = house.config(request.scopes, project, request.env)
     if request.only:
-        config.must_have(found, request.event, request.only)
-    chosen = config.choose(found, request.event, request.only)
+        matching.must_have(found, request.event, request.only)
+    chosen = matching.choose(found, request.event, request.only)
     where = claims.folder(state_folder(request.env))
     hooks = twins.left_to_us(chosen, request.event, project, claude_folder(request.env), where)
     notes = house.news(found.problems)
@@ -154,8 +154,8 @@ class Run:
         for place in unit.before:
             await self.ended[place]
         held = await self.house.locks.acquire(unit.locks)
-        if held.late:
-            self.notes.append(f"went on without the lock of {held.late}: another process keeps it")
+        if held.note:
+            self.notes.append(held.note)
         await self.house.places.take()
         try:
             await self._go(unit.places, scene)

@@ -25,7 +25,6 @@ what to do: `python gone.py` would end with 2, and block every event.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -33,6 +32,7 @@ from typing import Any, NamedTuple
 from fanout_hooks import config
 from fanout_hooks import event as events
 from fanout_hooks.launch import Launch
+from fanout_hooks.matching import MATCHED_FIELD, union
 
 TOOL = "run_hooks"
 SERVER = "fanout"
@@ -181,29 +181,5 @@ def timeout_of(event: str, hooks: Sequence[config.Hook]) -> float:
 
 def matched(event: str, matchers: Iterable[str], entries: list[dict[str, Any]]) -> Group:
     """Return a group that fires whenever one of the matchers does."""
-    matcher = union(matchers) if event in config.MATCHED_FIELD else ""
+    matcher = union(matchers) if event in MATCHED_FIELD else ""
     return ({"matcher": matcher} if matcher else {}) | {"hooks": entries}
-
-
-_PLAIN = re.compile(r"[A-Za-z0-9_|, ]+")
-
-
-def union(matchers: Iterable[str]) -> str:
-    """Return a matcher that matches whatever one of these does; "" matches all."""
-    own = list(dict.fromkeys(matchers))
-    if any(one in {"", "*"} for one in own):
-        return ""
-    words: dict[str, None] = {}
-    patterns = []
-    for one in own:
-        if _PLAIN.fullmatch(one):
-            words |= dict.fromkeys(word.strip() for word in re.split(r"[|,]", one))
-        else:
-            patterns.append(one)
-    if not patterns:
-        return "|".join(words)
-    # In a pattern the client knows no aliases, and plain words are no longer exact.
-    if words.keys() & {"Agent", "Task"}:
-        words |= {"Agent": None, "Task": None}
-    exact = [f"^(?:{'|'.join(words)})$"] if words else []
-    return "|".join(exact + [f"(?:{pattern})" for pattern in patterns])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from fanout_hooks import adopt, config, memory, plan, settings
+from fanout_hooks import adopt, config, json_text, memory, plan, settings
 from fanout_hooks.memory import Memory
 from fanout_hooks.place import Place
 from fanout_hooks.record import Record
@@ -51,7 +51,7 @@ def plan_lesson(place: Place, env: dict[str, str]) -> Lesson:
         ]
         for event, groups in held.items()
     }
-    text = file.text if changed == held else settings.formatted_file({**file.data, "hooks": changed})
+    text = file.text if changed == held else json_text.formatted_file({**file.data, "hooks": changed})
     return Lesson(file, text, tuple(learned))
 
 

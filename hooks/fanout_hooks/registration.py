@@ -5,7 +5,7 @@
     log_and_gate_entries(server="fanout", mode="on")      -> {"PreToolUse": [group, ...], ...}
     plugin_hooks()                                           -> the content of hooks/hooks.json
 
-All pure. settings.py does the file: `read`, `with_value(file.text, "hooks", hooks)`, `diff`, `write`.
+All pure. settings.py reads and writes the file, json_text.py puts `hooks` into its text and shows the change.
 
 Nothing runs twice where the plugin is on and the settings hold the same: the plugin's entries say where they
 come from, and stand down (registered.py). Where two settings files do, the first to come runs the event.

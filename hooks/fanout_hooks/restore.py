@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks import hooks_object, native, regular, settings
+from fanout_hooks import hooks_object, json_text, native, regular, settings
 from fanout_hooks.adopt import (
     beside_original,
     forget_beside,
@@ -77,12 +77,12 @@ def _restored(file: settings.File, known: settings.File, rest: Hooks) -> tuple[s
     was: Hooks = json.loads(original) if original else {}
     taken, stay = native.split(was)
     if not original or hooks_object.without_ours(rest) != hooks_object.without_ours(stay) or held != taken:
-        return settings.with_value(file.text, "hooks", hooks_object.joined(held, rest) or None), False
+        return json_text.with_value(file.text, "hooks", hooks_object.joined(held, rest) or None), False
     if hooks_object.only_ours(rest) == hooks_object.only_ours(was):
-        return settings.with_text(file.text, "hooks", original), True
+        return json_text.with_text(file.text, "hooks", original), True
     # Entries of another scope, or of the gate, came or went since.
     merged = hooks_object.joined(hooks_object.without_ours(was), hooks_object.only_ours(rest))
-    return settings.with_value(file.text, "hooks", merged), False
+    return json_text.with_value(file.text, "hooks", merged), False
 
 
 def _beside(place: Place) -> tuple[settings.File | None, str]:
@@ -95,8 +95,8 @@ def _beside(place: Place) -> tuple[settings.File | None, str]:
         return file, file.text
     written = beside_original(place)
     if written and json.loads(written) == after:
-        return file, settings.with_text(file.text, "hooks", written)
-    return file, settings.with_value(file.text, "hooks", after or None)
+        return file, json_text.with_text(file.text, "hooks", written)
+    return file, json_text.with_value(file.text, "hooks", after or None)
 
 
 def _tell_sentinels(place: Place, original: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import claims, config, entries, hooks_object, launch, memory
+from fanout_hooks import claims, entries, hooks_object, launch, matching, memory
 from fanout_hooks import event as events
 from fanout_hooks.config import Hook
 from fanout_hooks.entries import PLUGIN_SERVER, Registration
@@ -92,9 +92,9 @@ TOOLS = ("Bash", "BashOutput", "Edit", "Write", "Read", "Agent", "mcp__a__b", "N
 @rules(deadline=None)
 @given(st.lists(MATCHERS, min_size=1, max_size=4))
 def test_every_union_matches_what_one_of_its_matchers_does_and_nothing_else(matchers: list[str]) -> None:
-    union = entries.union(matchers)
+    union = matching.union(matchers)
     for tool in TOOLS:
-        assert config.is_match(union, tool) == any(config.is_match(one, tool) for one in matchers)
+        assert matching.is_match(union, tool) == any(matching.is_match(one, tool) for one in matchers)
 
 
 def test_events_without_a_matcher_get_none() -> None:

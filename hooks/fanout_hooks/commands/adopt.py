@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fanout_hooks import adopt, native, settings
+from fanout_hooks import adopt, json_text, native, settings
 from fanout_hooks.adopt import Adoption
 from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
 from fanout_hooks.entries import SERVER
@@ -53,9 +53,9 @@ def _show(place: Place, plan: Adoption) -> None:
     if plan.taken:
         say(f"  moves to {place.hooks}: {some(plan.taken)}")
     say(f"  {_path(plan)}")
-    say(settings.diff(place.settings, plan.settings.text, plan.settings_text))
+    say(json_text.diff(place.settings, plan.settings.text, plan.settings_text))
     if plan.beside is not None:
-        say(settings.diff(place.beside, plan.beside.text, plan.beside_text))
+        say(json_text.diff(place.beside, plan.beside.text, plan.beside_text))
 
 
 def _path(plan: Adoption) -> str:

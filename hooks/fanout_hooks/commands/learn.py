@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from fanout_hooks import check, learn, settings
+from fanout_hooks import check, json_text, learn, settings
 from fanout_hooks.commands.common import add_project, confirm, project_of, say
 from fanout_hooks.learn import Learned, Lesson
 from fanout_hooks.place import Place
@@ -72,4 +72,4 @@ def _show(own: Place, lesson: Lesson) -> None:
         for word, paths in (("reads", one.reads), ("writes", one.writes)):
             if paths:
                 say(f"    {word} {', '.join(paths)}")
-    say(settings.diff(own.hooks, lesson.hooks.text, lesson.text))
+    say(json_text.diff(own.hooks, lesson.hooks.text, lesson.text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fanout_hooks import restore, settings
+from fanout_hooks import json_text, restore
 from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
 from fanout_hooks.config import SCOPES
 from fanout_hooks.place import Place
@@ -42,4 +42,4 @@ def _show(place: Place, plan: Restoration) -> None:
         say("  byte for byte as they were written")
     else:
         say("  as they now stand in hooks.json: hooks were added or changed since they were adopted")
-    say(settings.diff(place.settings, plan.settings.text, plan.settings_text))
+    say(json_text.diff(place.settings, plan.settings.text, plan.settings_text))

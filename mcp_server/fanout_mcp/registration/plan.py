@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from fanout_hooks import json_text
 from fanout_hooks import settings as files
 from fanout_hooks.registration import without_log_and_gate
 from fanout_mcp.errors import InvalidInput
@@ -50,8 +51,8 @@ class Change:
         """The change for a person: where a file stands on one line, its values are compared a line each."""
         before, after = self.before or "", self.after or ""
         if self.file is not None and max(map(len, f"{before}\n{after}".split("\n"))) > LONGEST_LINE:
-            before, after = (text and files.formatted_file(json.loads(text)) for text in (before, after))
-        return files.diff(str(self.path), before, after)
+            before, after = (text and json_text.formatted_file(json.loads(text)) for text in (before, after))
+        return json_text.diff(str(self.path), before, after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +146,10 @@ def _edited(file: files.File, data: Json) -> str:
 
 def _with_value(text: str, key: str, value: Json) -> str:
     """Write a value as it stood: what somebody keeps on one line stays there, and comes back as it was."""
-    written = files.value_text(text, key)
+    written = json_text.value_text(text, key)
     if value and written and len(written) > len("{}") and "\n" not in written:
-        return files.with_text(text, key, json.dumps(value, ensure_ascii=False))
-    return files.with_value(text, key, value)
+        return json_text.with_text(text, key, json.dumps(value, ensure_ascii=False))
+    return json_text.with_value(text, key, value)
 
 
 def _whole_file(path: Path, text: str, old: Installed) -> Change:
