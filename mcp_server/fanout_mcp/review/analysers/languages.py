@@ -61,8 +61,9 @@ _JS = Grammar(
     ("function_declaration", "function_expression", "arrow_function", "method_definition"),
     ("comment",),
     re.compile(
-        r"\b(req|request|ctx(\.request)?|event)\.(query|body|params|headers|cookies|url|originalUrl|param\(|"
+        r"\b(req|request|ctx|event)\.(query|params|headers|cookies|url|originalUrl|param\(|"
         r"get\(|header\(|files?|queryStringParameters|pathParameters|hostname|path)\b|"
+        r"\b(req|request|event)\.body\b|"  # ctx.body is Koa's answer
         r"\bprocess\.(argv|env)\b|\blocation\.(search|hash|href)|document\.(URL|cookie|referrer)|"
         r"URLSearchParams|window\.name|searchParams\.get"
     ),
