@@ -6,8 +6,10 @@ Rules:
 2. Listing a folder reads it; writing below it conflicts with that.
 3. One resource, one hook at a time.
 4. A hook starts when its own predecessors have ended: no waves, nobody waits for a stranger.
+5. Across events there is no order, but no two run at once that would wait in one event: a path is locked with
+   the folders above it shared, a pattern or a listing locks its folder.
 
-Pure: footprints in, predecessors out.
+Pure: footprints in, predecessors and locks out.
 """
 
 from __future__ import annotations
@@ -125,9 +127,15 @@ def _common(some: frozenset[str], others: frozenset[str]) -> Iterable[str]:
 
 
 def _same_place(one: str, other: str) -> bool:
-    if "*" in other and fnmatch.fnmatchcase(one, other):
+    if "*" in other and (fnmatch.fnmatchcase(one, other) or ("*" in one and _may_meet(one, other))):
         return True
     return os.path.dirname(one) == other
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Say whether one file may match both patterns: `*` crosses folders, so only the beginnings tell."""
+    begin, other_begin = one.partition("*")[0], other.partition("*")[0]
+    return begin.startswith(other_begin) or other_begin.startswith(begin)
 
 
 def levels(count: int, found: Iterable[Wait]) -> list[int]:
@@ -146,11 +154,49 @@ def levels(count: int, found: Iterable[Wait]) -> list[int]:
     return [level(at) for at in range(count)]
 
 
-def lock_keys(hook: Footprint, written: frozenset[str]) -> dict[str, bool]:
+class Writers(NamedTuple):
+    """Everything that some hook of any event writes: reading it has to be locked."""
+
+    paths: frozenset[str]
+    patterns: tuple[str, ...]
+    folders: frozenset[str]
+    """Whose listing changes."""
+
+    @classmethod
+    def of(cls, written: frozenset[str]) -> Writers:
+        patterns = tuple(path for path in written if "*" in path)
+        return cls(written, patterns, frozenset(map(os.path.dirname, written)))
+
+    def touch(self, read: str) -> bool:
+        """Say whether somebody writes what is read."""
+        if read in self.paths or read in self.folders or os.path.dirname(read) in self.paths:
+            return True
+        if any(_same_place(read, pattern) for pattern in self.patterns):
+            return True
+        return "*" in read and any(_same_place(path, read) for path in self.paths)
+
+
+def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
     """Return what to lock across events, and whether for writing; reading counts where somebody writes."""
-    keys = dict.fromkeys(hook.writes, True)
-    keys |= {f"resource {name}": True for name in hook.resources}
-    for path in hook.reads:
-        if path in written:
+    keys = {_folder_of(path) if "*" in path else path: True for path in hook.writes}
+    for path in filter(written.touch, hook.reads):
+        if "*" in path:
+            keys[_folder_of(path)] = True
+        elif path in written.folders:
+            keys[path] = True
+        else:
             keys.setdefault(path, False)
-    return keys
+    for path in list(keys):
+        for folder in _above(path):
+            keys.setdefault(folder, False)
+    return keys | {f"resource {name}": True for name in hook.resources}
+
+
+def _folder_of(pattern: str) -> str:
+    return os.path.dirname(pattern.partition("*")[0])
+
+
+def _above(path: str) -> Iterable[str]:
+    while (folder := os.path.dirname(path)) != path:
+        yield folder
+        path = folder

@@ -62,6 +62,7 @@ class House:
         self._configs: dict[tuple[Any, ...], config.Config] = {}
         self._memories: dict[str, Memory] = {}
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
+        self._declared: frozenset[str] = frozenset()
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._said: set[str] = set()
         self._ahead: Ahead | None = None
@@ -77,6 +78,7 @@ class House:
         if key not in self._configs:
             self._configs.clear()
             self._configs[key] = config.load(scopes, project, claude)
+            self._declared = plans.declared(self._configs[key].hooks, project)
         return self._configs[key]
 
     def expect(self, project: str, known: Memory, ahead: Ahead | None) -> None:
@@ -94,13 +96,13 @@ class House:
     def plan(self, hooks: Sequence[Hook], project: str, cwd: str, env: dict[str, str]) -> Plan:
         """Return how these hooks run, made anew only when something has changed."""
         memory = self.memory(project)
-        key = (tuple(hooks), project, cwd)
+        key = (tuple(hooks), project, cwd, self._declared)
         known = self._plans.get(key)
         if known is not None and known[0] is env and known[1].is_still_good:
             return known[1]
         if len(self._plans) > MAX_PLANS:
             self._plans.clear()
-        made = plans.make(hooks, project, cwd, env, memory)
+        made = plans.make(hooks, project, cwd, env, memory, self._declared)
         self._plans[key] = (env, made)
         return made
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from fanout_hooks import conflicts
 from fanout_hooks.command import Program, plain_python
 from fanout_hooks.config import Hook
-from fanout_hooks.conflicts import Footprint, Wait
+from fanout_hooks.conflicts import Footprint, Wait, Writers
 from fanout_hooks.memory import Memory
 from fanout_hooks.record import version_of
 
@@ -71,19 +71,32 @@ class Plan(NamedTuple):
         )
 
 
-def make(hooks: Sequence[Hook], project: str, cwd: str, env: dict[str, str], memory: Memory) -> Plan:
-    """Plan the hooks of one event."""
+def declared(hooks: Sequence[Hook], project: str) -> frozenset[str]:
+    """Return what hooks of any event say that they write."""
+    return frozenset(path for hook in hooks for path in _absolute(hook.writes, project))
+
+
+def make(
+    hooks: Sequence[Hook],
+    project: str,
+    cwd: str,
+    env: dict[str, str],
+    memory: Memory,
+    declared: frozenset[str] = frozenset(),
+) -> Plan:
+    """Plan the hooks of one event; `declared` is what hooks of any event say that they write."""
     planned = tuple(_planned(hook, cwd, env, memory) for hook in hooks)
     footprints = tuple(_footprint(one, project, memory) for one in planned)
     waits = tuple(conflicts.waits(footprints))
     levels = conflicts.levels(len(hooks), [wait for wait in waits if wait.why != conflicts.IN_TURN])
     files = dict.fromkeys(one.file for one in planned if one.file)
+    written = memory.written.union(declared, *(one.writes for one in footprints))
     return Plan(
         planned,
         footprints,
         waits,
         tuple(levels),
-        tuple(_units(planned, footprints, waits, memory.written)),
+        tuple(_units(planned, footprints, waits, Writers.of(written))),
         memory,
         memory.revision,
         tuple((file, version_of(file)) for file in files),
@@ -124,7 +137,7 @@ def _units(
     planned: Sequence[Planned],
     footprints: Sequence[Footprint],
     waits: Sequence[Wait],
-    written: frozenset[str],
+    written: Writers,
 ) -> list[Unit]:
     """Join warm hooks that follow one another; every other hook is a unit."""
     direct: list[set[int]] = [set() for _ in planned]
@@ -167,9 +180,7 @@ def _fits(one: Planned, first: Planned) -> bool:
     return ours is not None and theirs is not None and (ours.exe, ours.flags) == (theirs.exe, theirs.flags)
 
 
-def _unit(
-    group: list[int], footprints: Sequence[Footprint], waits: Sequence[Wait], written: frozenset[str]
-) -> Unit:
+def _unit(group: list[int], footprints: Sequence[Footprint], waits: Sequence[Wait], written: Writers) -> Unit:
     before = {wait.earlier for wait in waits if wait.later in group} - set(group)
     locks: dict[str, bool] = {}
     for place in group:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import fnmatch
 import json
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import memory, memory_file
+from fanout_hooks import memory, memory_file, record
 from fanout_hooks.memory import Memory
 
 
@@ -154,3 +155,29 @@ def test_a_damaged_file_is_begun_anew(store: str, script: str, content: bytes) -
     known.save()
     assert json.loads(Path(store).read_bytes())["version"] == 1
     assert Memory(store).written == {"/state/a"}
+
+
+def test_more_paths_than_are_kept_become_patterns_that_cover_them_all(store: str, script: str) -> None:
+    paths = [f"/state/{folder}/{name}/file" for folder in range(40) for name in range(40)]
+    known = Memory(store)
+    for path in paths:
+        known.note(script, 1.0, effects=effects(path))
+    kept = known.of(script).writes
+    assert len(kept) <= record.MAX_PATHS
+    assert all(any(fnmatch.fnmatchcase(path, pattern) for pattern in kept) for path in paths)
+    assert record.bounded(frozenset(f"/{number}" for number in range(1000))) == {"/*"}
+
+
+def test_more_than_the_file_may_hold_costs_what_was_learned_first(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_file, "MAX_BYTES", 20_000)
+    known = Memory(store)
+    for number in range(200):
+        known.note(f"/{number}.py", 1.0, effects=effects(f"/state/{number}"))
+        known.save()
+    again = Memory(store)
+    assert Path(store).stat().st_size <= 20_000
+    assert again.of("/199.py").runs == 1
+    assert again.of("/0.py").runs == 0
+    assert 50 < len(again.written) < 200
