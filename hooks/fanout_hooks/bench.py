@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fanout_hooks import config, launch, matching, regular, report, settings
+from fanout_hooks import config, lanes, launch, matching, regular, report, settings
 from fanout_hooks import event as events
 from fanout_hooks.dispatch import Request, handle
 from fanout_hooks.house import House
@@ -45,7 +45,7 @@ class Measured(NamedTuple):
 
 
 def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | None = None) -> list[Measured]:
-    """Measure every event that has adopted hooks."""
+    """Measure every event that has adopted hooks. Raises settings.Refused."""
     found = config.load((own.scope,), own.project, own.claude)
     env = env | {"CLAUDE_PROJECT_DIR": own.project, "CLAUDECODE": "1"}
     loop = Loop()
@@ -77,34 +77,48 @@ def _measure(
     for number in range(WARM_UP + rounds):
         for name, way in ways.items():
             began = time.perf_counter()
-            way()
+            _in_time(event, name, way)
             if number >= WARM_UP:
                 times[name].append((time.perf_counter() - began) * 1000)
     medians = {name: round(statistics.median(own_times), 1) for name, own_times in times.items()}
     return Measured(event, own.scope, len(hooks), medians["native"], medians["cold"], medians.get("warm"))
 
 
+def _in_time(event: str, name: str, way: Callable[[], None]) -> None:
+    try:
+        way()
+    except subprocess.TimeoutExpired:
+        raise settings.Refused(
+            f"{event}: its hooks did not end in {FAR_S:g} s ({name}) and were killed; nothing was kept. "
+            "`--event` measures another event alone"
+        ) from None
+
+
 def _native(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
-    running = []
-    for hook in hooks:
-        if hook.type != "command":
-            continue
-        line = [hook.command, *hook.args] if hook.args is not None else ["/bin/sh", "-c", hook.command]
-        running.append(
-            subprocess.Popen(
-                line,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=env,
-                cwd=cwd,
-                start_new_session=True,
-            )
+    running = [
+        subprocess.Popen(
+            lanes.command_line(hook.command, hook.args),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
         )
-    for process in running:
-        _feed(process, raw)
-    for process in running:
-        process.wait(FAR_S)
+        for hook in hooks
+        if hook.type == "command"
+    ]
+    until = time.monotonic() + FAR_S
+    try:
+        for process in running:
+            _feed(process, raw)
+        for process in running:
+            process.wait(max(0.0, until - time.monotonic()))
+    finally:
+        for process in running:
+            if process.poll() is None:
+                lanes.kill_group(process.pid)
+                process.wait()
 
 
 def _feed(process: subprocess.Popen[bytes], raw: bytes) -> None:

@@ -66,34 +66,30 @@ def main(argv: list[str]) -> int:
     ):
         return 0
     try:
-        return run_event(event, raw, env, options)
+        return answer(event, raw, env, options)
     except Exception as error:  # noqa: BLE001 - the edge: our own mistake denies for guards, else lets go on
         sys.stderr.write(f"fanout: {type(error).__name__}: {error}\n")
         return 2 if only else 0
 
 
-def run_event(event: Event, raw: bytes, env: dict[str, str], options: Options) -> int:
-    """Run the event's hooks and print their answer; the log is written when it is out."""
+def answer(event: Event, raw: bytes, env: dict[str, str], options: Options) -> int:
+    """Run the event's hooks and print their answer."""
     state = state_folder(env)
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd") or os.getcwd())
     known = Memory(path_of(state, project))
     forked = ahead.fork(known, env)
 
-    from fanout_hooks.dispatch import Request, handle, main_json
+    from fanout_hooks.dispatch import Request, run_event
     from fanout_hooks.house import House
     from fanout_hooks.loop import Loop
 
     scopes, gate = tuple(options.get("scopes", "").split()), options.get("gate", "")
     is_logged = options.get("log") != "off"
-    loop = Loop()
-    house = House(loop, state)
+    house = House(Loop(), state)
     house.expect(project, known, forked)
-    handled = loop.run(
-        handle(house, Request(event, scopes, env, options.get("only", ""), gate, "cold", raw, is_logged))
+    return run_event(
+        house, Request(event, scopes, env, options.get("only", ""), gate, "cold", raw, is_logged)
     )
-    code = main_json(handled.answer)
-    handled.afterwards()
-    return code
 
 
 def _options(argv: list[str]) -> Options:

@@ -3,7 +3,7 @@
     event -> choose (config) -> plan -> units, each when its predecessors have ended and its locks are free:
     a seat of an interpreter, or a lane -> decide -> answer, and after it the log
 
-`run_event` is the whole for one event, for callers without a loop; `handle` is the same inside one.
+`handle` is this for one of many events in a loop; `run_event` for one alone, which prints its answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fanout_hooks.command import Program
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
 from fanout_hooks.interpreter import Scene
-from fanout_hooks.loop import Future, Loop, memory_file, write_all
+from fanout_hooks.loop import Future, memory_file, write_all
 from fanout_hooks.memory import state_folder
 from fanout_hooks.plan import Plan, Planned, Unit
 from fanout_hooks.sitting import Ran, Task
@@ -71,16 +71,12 @@ class Handled(NamedTuple):
     afterwards: Callable[[], None]
 
 
-def run_event(request: Request, state_folder: str) -> Answer:
-    """Run one event's hooks from start to end."""
-    loop = Loop()
-    house = House(loop, state_folder)
-    try:
-        handled = loop.run(handle(house, request))
-        handled.afterwards()
-        return handled.answer
-    finally:
-        house.close()
+def run_event(house: House, request: Request) -> int:
+    """Run one event's hooks and print their answer; what is left to do is done when it is out."""
+    handled = house.loop.run(handle(house, request))
+    status = print_answer(handled.answer)
+    handled.afterwards()
+    return status
 
 
 async def handle(house: House, request: Request) -> Handled:
@@ -284,7 +280,7 @@ def project_of(request: Request) -> str:
     return request.env.get("CLAUDE_PROJECT_DIR") or str(request.event.get("cwd") or os.getcwd())
 
 
-def main_json(answer: Answer) -> int:
+def print_answer(answer: Answer) -> int:
     """Print an answer as a command hook does; return the exit code."""
     sys.stdout.write(answer.stdout if answer.stdout != "{}" else "")
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import check, event, perflog, report
+from fanout_hooks import bench, check, claims, event, perflog, report
 from hooks_cli.desk import Desk, command, group
 
 PYTHON = os.path.realpath(sys.executable)
@@ -276,6 +276,18 @@ def test_bench_runs_nothing_without_consent(adopted: Desk) -> None:
     assert not (adopted.project / "count.txt").exists()
 
 
+def test_bench_says_which_event_did_not_end_and_leaves_nothing_running(
+    adopted: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted.hold("local", {"hooks": {"Stop": [group(command("echo $$ >pid; exec sleep 600"))]}})
+    monkeypatch.setattr(bench, "FAR_S", 0.5)
+    done = adopted.run("bench", "--yes")
+    assert done.status == 1
+    assert "Stop: its hooks did not end in 0.5 s (native) and were killed" in done.err
+    assert not claims.is_running((adopted.project / "pid").read_text())
+    assert not Path(report.baseline_path(str(adopted.project))).exists()
+
+
 def test_dispatch_runs_an_event_by_hand(adopted: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     adopted.script("reader.py", 'import sys; print(\'{"systemMessage": "read"}\')')
     assert json.loads(send(adopted, monkeypatch)) == {"systemMessage": "read"}
@@ -288,6 +300,13 @@ def test_dispatch_says_what_is_no_event(adopted: Desk, raw: bytes, monkeypatch: 
     done = adopted.run("dispatch")
     assert done.status == 1
     assert "no hook event" in done.err
+
+
+def test_dispatch_says_which_guard_there_is_not(adopted: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"hook_event_name": "PreToolUse"}')))
+    done = adopted.run("dispatch", "--only", "nosuch")
+    assert done.status == 1
+    assert done.err.startswith("fanout-hooks: the guard 'nosuch' can't run: ")
 
 
 # --- the command itself -------------------------------------------------------------------------------------

@@ -10,7 +10,10 @@ from fanout_hooks import check
 from fanout_hooks import event as events
 from fanout_hooks.commands.common import add_project, project_of
 from fanout_hooks.config import SCOPES
-from fanout_hooks.dispatch import Request, main_json, run_event
+from fanout_hooks.dispatch import Request, run_event
+from fanout_hooks.house import House
+from fanout_hooks.loop import Loop
+from fanout_hooks.matching import NoSuchGuard
 from fanout_hooks.memory import state_folder
 from fanout_hooks.settings import Refused
 
@@ -32,4 +35,10 @@ def run(args: argparse.Namespace) -> int:
     env = {**os.environ, "CLAUDE_PROJECT_DIR": project}
     scopes = args.scope or [own.scope for own in check.adopted_scopes(project, env)]
     request = Request(event, tuple(scopes), env, args.only, "", "cold", raw)
-    return main_json(run_event(request, state_folder(env)))
+    house = House(Loop(), state_folder(env))
+    try:
+        return run_event(house, request)
+    except NoSuchGuard as error:
+        raise Refused(str(error)) from None
+    finally:
+        house.close()
