@@ -66,7 +66,7 @@ QUOTED = re.compile(
     r"`([^`\n]{2,200})`|\"([^\"\n]{4,200})\"|“([^”\n]{4,200})”|«([^»\n]{4,200})»|„([^“\n]{4,200})“"
     r"|「([^」\n]{2,200})」|(?<!\w)'([^'\n]{4,200})'(?!\w)"
 )
-PROPER_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{3,}\w*\b")
+PROPER_NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]{3,}\w*\b")
 
 
 def why(task: str, earlier: Earlier, known: str, told: str = "") -> str:
@@ -186,7 +186,14 @@ def _phrases(text: str) -> Iterator[str]:
 
 
 def _is_another_attempt(task: str, earlier: Earlier) -> bool:
-    if folded(task) == folded(earlier.task):
+    if folded(prompt_of(task)) == folded(prompt_of(earlier.task)):
+        return True
+    said, theirs = instruction(task, earlier.task), instruction(earlier.task, task)
+    if (
+        words.SEARCHES.match(said)
+        and words.SEARCHES.match(theirs)
+        and words.NOTHING_FOUND.search(earlier.answer)
+    ):
         return True
     return len(earlier.answer) <= SHORT_ANSWER and bool(words.DID_NOT_FINISH.search(earlier.answer))
 

@@ -4,18 +4,21 @@ It leans when, in the sentence that says what is to be done,
 
 1. a word needs another that it means ("it", "both", "the cause"), and nothing before it could be meant;
 2. it compares with what isn't there ("similar places", "who else", "the same flaw", "search harder");
-3. it speaks of *the* bug, *the* callers, and only the earlier answer has told of one;
-4. it has no subject of its own at all ("give me more details");
-5. it is the earlier task again with something added: a closer look.
+3. it is the earlier task again with something added: a closer look;
+4. it speaks of what the earlier task is named for, or of the one that was asked for ("which job": "the
+   integration job");
+5. it speaks of *the* bug, *the* callers, and only the earlier agent can have told of them;
+6. it has no subject of its own at all ("give me more details").
 
-Of two tasks of one form 3 and 4 say nothing: there the form is the boilerplate, and the subject one word.
+Of two tasks of one form 5 and 6 say nothing: there the form is the boilerplate, and the subject one word.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import chain
 
-from fanout_hooks.depend_frame import OF_THE_PROJECT, instruction, said_before
+from fanout_hooks.depend_frame import OF_THE_PROJECT, instruction, said_before, without_common_orders
 from fanout_hooks.depend_rule import Rule
 from fanout_hooks.depend_text import (
     COMMON,
@@ -67,6 +70,8 @@ COMPARES = Rule(
 AMOUNT = Rule(
     r"\d(?!\d|\s*(?:words?|sentences?|bullets?|paragraphs?|characters|tokens|items|points)\b)", re.IGNORECASE
 )
+WHICH = Rule(r"\b(?:which|what)\s+([^\W\d_]{3,})\b", re.IGNORECASE)
+LABEL = re.compile(r"[^\W\d_]+ \d+\b")
 MINE = Rule(r"\byour\s+(?:\w+\s+)?\w+", re.IGNORECASE)
 """What an agent is asked to tell is its own, too: "report your findings"."""
 TELLS = Rule(
@@ -79,7 +84,7 @@ DEFINITE = Rule(
     re.IGNORECASE,
 )
 SEEKS = Rule(
-    r"\b(?:find|list|identify|collect|gather|for)\s+(?:(?:all|every|any|the)\s+)?(?:\w+\s+)?([^\W\d_]{3,}s)\b",
+    r"\b(?:find|list|identify|collect|gather|for)\s+(?:(?:all|every|any|the)\s+)?(?:\w+\s+){0,2}?([^\W\d_]{3,}s)\b",
     re.IGNORECASE,
 )
 THE_SOUGHT = Rule(
@@ -96,19 +101,17 @@ TROUBLE = Rule(
 
 def leans(task: str, earlier: str, answer: str, human: str, *, alike: bool) -> str:
     """Return the words by which a task leans on what was said before it, or ""."""
-    said = instruction(task, earlier)
-    ahead = said_before(task, earlier)
-    if word := _needy(said, ahead, earlier) or _compares(said, earlier):
-        return word
-    if _is_closer_look(said, instruction(earlier, task)):
-        return "the same again, more closely"
-    if alike:
-        return ""
-    return (
-        _sought(said, earlier)
-        or _told_of(said, answer, f"{human}\n{earlier}")
-        or _without_subject(task, earlier, human)
+    said, known = instruction(task, earlier), f"{human}\n{earlier}"
+    word = (
+        _needy(said, said_before(task, earlier), earlier)
+        or _compares(said, earlier)
+        or _looks_closer(said, instruction(earlier, task))
+        or _speaks_of(task, earlier)
+        or _answers_which(said, earlier, answer, known)
     )
+    if word or alike:
+        return word
+    return _sought(said, earlier) or _told_of(said, answer, known) or _without_subject(task, earlier, human)
 
 
 def _needy(said: str, ahead: str, earlier: str) -> str:
@@ -130,9 +133,30 @@ def _has_subject(text: str) -> bool:
     return any(mark in text for mark in "/_`\"'") or any(map(str.isdigit, text))
 
 
-def _is_closer_look(said: str, other: str) -> bool:
+def _looks_closer(said: str, other: str) -> str:
     mine, theirs = ({word.strip(".,;:") for word in folded(text).split()} for text in (said, other))
-    return bool(content(other, COMMON)) and theirs < mine
+    return "the same, more closely" if content(other, COMMON) and theirs < mine else ""
+
+
+def _speaks_of(task: str, earlier: str) -> str:
+    """Return a word of a task's own for which the earlier one is named, and it isn't."""
+    name, theirs = task.partition("\n")[0], earlier.partition("\n")[0]
+    said = prompt_of(without_common_orders(task, earlier))
+    told_apart = set(map(stem, content(theirs, COMMON))) - set(map(stem, content(name, COMMON)))
+    words = (word for word in content(said, COMMON) if stem(word) in told_apart)
+    numbered = set(LABEL.findall(theirs.casefold())) - set(LABEL.findall(name.casefold()))
+    labels = (label for label in numbered if stands_in(label, folded(said)))
+    return next(chain(words, labels), "")
+
+
+def _answers_which(said: str, earlier: str, answer: str, known: str) -> str:
+    """Return "the integration job", where the earlier task asked "which job" and the answer says which."""
+    for asked in (match.group(1) for match in WHICH.finditer(earlier)):
+        for match in re.finditer(rf"\bthe\s+([\w-]+)\s+{asked}s?\b", said, re.IGNORECASE):
+            which = match.group(1).casefold()
+            if stands_in(which, folded(answer)) and not stands_in(which, folded(known)):
+                return match.group()
+    return ""
 
 
 def _sought(said: str, earlier: str) -> str:

@@ -38,7 +38,8 @@ CHOSEN = frozenset(
     """
     offending culprit affected vulnerable resulting chosen selected recommended proposed agreed suggested
     identified reported flagged winning suspected missing failing leaking unanswered open generated refactored
-    reworked updated aforesaid said discovered highest-ranked top-ranked
+    reworked updated deleted removed renamed moved extracted revised
+    modified rewritten migrated aforesaid said discovered highest-ranked top-ranked
     """.split()  # noqa: SIM905 - as above
 )
 SETS = {"N": NOUN, "P": PAPER, "A": AGENT, "C": CHANGE, "T": THING, "S": SAW, "H": CHOSEN}
@@ -137,7 +138,8 @@ PLAIN = Rule(
             r"\bin\s+light\s+of\b|\bin\s+response\s+to\s+th(?:e|at|is)\b|\bas\s+a\s+(?:result|consequence)\b",
             r"\baccording\s+to\s+(?:the|its|their|that|this)\b|\bnow\s+that\b|\bfollow(?:ing)?[\s-]?up\b",
             r"\bnext\s+step\b|\bdouble[\s-]check\b|\bsecond\s+opinion\b|\bsecond\s+(?:step|phase|stage)\b",
-            r"\b(?:step|phase|stage)\s+(?:[2-9]|two|three|four)\b",
+            r"\b(?:step|phase|stage|round|milestone|iteration|attempt)\s+(?:[2-9]|two|three|four)\b",
+            r"\b(?:I|we)(?:['\u2019]ve|\s+have)\s+(?:(?:now|just|since|already)\s+)*(?:\w+ed|written|made|done)\b",
             r"\b(?:drill|dig|go|look|dive)\s+(?:down|deeper|further|closer|more\s+closely)\b",
             r"\b(?:given|since|because)\s+(?:that\s+)?(?:we|you|it|they|the\s+agent)\b",
             r"\bwe\s+(?:now\s+)?(?:know|learn(?:ed|t)|saw|have\s+seen)\b|\bit\s+turn(?:s|ed)\s+out\b",

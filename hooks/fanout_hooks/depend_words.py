@@ -61,7 +61,8 @@ ONE_BY_ONE = Rule(
 AND_THEN_IT = Rule(
     r"\b(?:and|then|,)\s+(?:\w+\s+){0,2}?(?:fix|implement|use|set|have|make|check|double-check|test|verify|review|break|"
     r"optimi[sz]e|improve|apply|update|add|write|build|document|clean|change|remove|deploy|run|try|shrink|convert|"
-    r"replace|refactor|measure)\s+(?:sure\s+)?(?:it|them|this|that|nothing)(?:['\u2019]s)?\b",
+    r"replace|refactor|measure)\s+(?:sure\s+)?(?:(?:it|them|nothing)(?:['\u2019]s)?\b|th(?:is|at)(?=\s*[.,;:!?]|\s*$"
+    r"|\s+(?:it|they|nothing|everything|all|(?:the\s+)?(?:tests?|build))\b))|(?:,|;|\band)\s+then\b",
     re.IGNORECASE,
 )
 """In the human's prompt: "find ... and fix it" is an order too."""
@@ -89,6 +90,14 @@ _IMPERATIVE = (
     r"[\s*#>-]*(?:\d+[.)]\s*)?"
 )
 """Where a verb says what is to be done: "how to add" and "where we create" say something else."""
+
+SEARCHES = Rule(r"(?:search|find|locate|look\s+for|where|grep)\b", re.IGNORECASE)
+NOTHING_FOUND = Rule(
+    r"^\W*(?:i\s+)?(?:found\s+nothing|nothing|none|not\s+found|no\s+(?:such|match|result|occurrence|hit|mention|trace|sign)"
+    r"|there(?:['\u2019]s|\s+(?:is|are|was|were))\s+no|(?:could\s*n[o'\u2019]t|could\s+not|did\s*n[o'\u2019]t)\s+find)\b",
+    re.IGNORECASE,
+)
+"""How the answer of a search begins that goes on elsewhere."""
 
 CHANGES = Rule(
     _IMPERATIVE + r"(?:implement|fix|refactor|write|add|create|update|migrate|rename|install|generate|apply|"
