@@ -24,7 +24,6 @@ from fanout_hooks.tally import PAID_LANES, SAMPLES, EventTally, Tally, empty_eve
 MOST_DIFFERENT = 40_000
 """Different rows kept apart before they go into digests: about 10 MB."""
 SAMPLE_EVERY = 1000
-MOST_SESSIONS = 200
 
 END = b"}]}"
 """A line that says nothing beyond its hooks ends so."""
@@ -34,6 +33,7 @@ _HEAD = re.compile(
     rb'"total_hooks":(\d{1,6}),"batches":\d{1,6},"elapsed_ms":' + _NUMBER + rb',"failures":(\d{1,6}),'
     rb'"session_id":(?:"[^"\\]*"|null),"sequential_ms":' + _NUMBER + rb',"path":"(\w{1,60})","hooks":\[\{'
 )
+_DAY = re.compile(rb'\{"timestamp":"(\d{4}-\d\d-\d\d)T')
 _WAIT = re.compile(rb'"wait_ms":[0-9.]+,')
 _ROW = re.compile(
     rb'"name":"((?:[^"\\]|\\.)*)","batch":\d{1,6},"ms":' + _NUMBER + rb',"exit":(-?\d{1,9}),'
@@ -65,22 +65,23 @@ class _Counting:
         """Where rows of a day and event are counted until they are folded."""
 
     def add(self, lines: Iterable[bytes]) -> None:
+        day = b""
         for line in lines:
             head = _HEAD.match(line)
             if head is None or not line.endswith(END):
-                self._add_odd(line)
+                day = self._add_odd(line, day)
                 continue
             rows = _WAIT.sub(b"", line[head.end() : -len(END)]).split(b"},{")
             day, hour, phase, total, elapsed, failures, sequential, path = head.groups()
             if len(rows) != int(total):
-                self._add_odd(line)
+                day = self._add_odd(line, day)
                 continue
             event, counter = self._places.get((day, phase), NOWHERE)
             if len(event.samples) < SAMPLES or not (event.elapsed.count + 1) % SAMPLE_EVERY:
                 try:
                     sample = logline.read(line).sample
                 except logline.Damaged:
-                    self.tally.damaged += 1
+                    self._add_damage(line, day)
                     continue
                 self._fold_many()
                 event, counter = self._place(day, phase)
@@ -90,17 +91,24 @@ class _Counting:
             if b'"lane":"lane"' in line or b'"lane":"alone"' in line:
                 _count_waits(event, _WAITED.findall(line, head.end()))
         self.fold()
+        undated = self.tally.damaged.pop("", 0)
+        if undated:  # of the first day that is told, if any is
+            self.tally.damaged[next(iter(self.tally.days), "")] += undated
 
-    def _add_odd(self, line: bytes) -> None:
-        """Count a line that is in no hurry: of another form, or with something beside its hooks."""
+    def _add_odd(self, line: bytes, before: bytes) -> bytes:
+        """Count a line that is in no hurry: of another form, or with something beside its hooks.
+
+        Return its day, that of the line before it when it has none.
+        """
         if not line.strip():
-            return
+            return before
         try:
             record = logline.read(line)
         except logline.Damaged:
-            self.tally.damaged += 1
-            return
-        event, counter = self._place(record.day.encode(), record.phase.encode())
+            self._add_damage(line, before)
+            return before
+        day = record.day.encode()
+        event, counter = self._place(day, record.phase.encode())
         _count(
             event,
             record.hour,
@@ -115,14 +123,15 @@ class _Counting:
                 hook_of(event.hooks, hook["name"]).wait_ms.add(hook["wait_ms"])
         if len(event.samples) < SAMPLES:
             keep_samples(event, [record.sample])
-        self.tally.notes.update(record.notes)
+        if record.notes:
+            self.tally.note(record.day, record.notes)
         if record.gate:
-            self._count_gate(record.session, record.gate)
+            self.tally.gate(record.day, record.session, {record.gate: 1})
+        return day
 
-    def _count_gate(self, session: str, gate: str) -> None:
-        if session not in self.tally.gates and len(self.tally.gates) >= MOST_SESSIONS:
-            session = "others"
-        self.tally.gates.setdefault(session, Counter())[gate] += 1
+    def _add_damage(self, line: bytes, before: bytes) -> None:
+        own = _DAY.match(line)
+        self.tally.damaged[(own[1] if own else before).decode()] += 1
 
     def _place(self, day: bytes, phase: bytes) -> tuple[EventTally, Counter[bytes]]:
         place = self._places.get((day, phase))
@@ -137,11 +146,11 @@ class _Counting:
 
     def fold(self) -> None:
         """Put the rows counted so far into digests."""
-        for event, counter in self._places.values():
+        for (day, _), (event, counter) in self._places.items():
             for row, times in counter.items():
                 parsed = _parsed(row)
                 if parsed is None:
-                    self.tally.damaged += times
+                    self.tally.damaged[day.decode()] += times
                     continue
                 name, ms, bucket, counted = parsed
                 hook = event.hooks.get(name) or hook_of(event.hooks, name)

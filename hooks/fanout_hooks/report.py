@@ -31,6 +31,10 @@ class Period(NamedTuple):
     """What happened within some days, the days put together."""
 
     events: dict[str, EventTally]
+    gates: dict[str, Counter[str]]
+    """What the gate did, by session."""
+    notes: Counter[str]
+    damaged: int
     days: int
     first: str
     last: str
@@ -59,12 +63,22 @@ def periods(tally: Tally, days: int, now: float) -> tuple[Period, Period]:
 
 
 def _period(tally: Tally, days: int, first: str, last: str) -> Period:
+    def is_within(day: str) -> bool:
+        return first <= day <= last
+
     events: dict[str, EventTally] = {}
-    for day in sorted(tally.days):
-        if first <= day <= last:
-            for phase, event in tally.days[day].items():
-                merge_event(events.setdefault(phase, empty_event()), event)
-    return Period(events, days, first, last)
+    for day in filter(is_within, sorted(tally.days)):
+        for phase, event in tally.days[day].items():
+            merge_event(events.setdefault(phase, empty_event()), event)
+    gates: dict[str, Counter[str]] = {}
+    for day in filter(is_within, sorted(tally.gates)):
+        for session, counts in tally.gates[day].items():
+            gates.setdefault(session, Counter()).update(counts)
+    notes: Counter[str] = Counter()
+    for day in filter(is_within, sorted(tally.notes)):
+        notes.update(tally.notes[day])
+    damaged = sum(count for day, count in tally.damaged.items() if not day or is_within(day))
+    return Period(events, gates, notes, damaged, days, first, last)
 
 
 def read(project: str, days: int = 7, now: float | None = None) -> Tally:
@@ -104,9 +118,9 @@ def build(
         "saved_ms": round(sum(map(saved, current.events.values())), 1),
         "saved_against_native": saved_against_native(current, baseline),
         "recommendations": recommend(current.events, hook_trends),
-        "gate": gate_summary(tally.gates),
-        "notes": [{"note": note, "count": count} for note, count in tally.notes.most_common(10)],
-        "damaged_lines": tally.damaged,
+        "gate": gate_summary(current.gates),
+        "notes": [{"note": note, "count": count} for note, count in current.notes.most_common(10)],
+        "damaged_lines": current.damaged,
     }
 
 

@@ -6,15 +6,18 @@ Kept by day (UTC), because periods are compared. counting.py makes one from line
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fanout_hooks.digest import Digest
 
-FORM = 1
+FORM = 2
 """Of what `to_json` writes; another form is counted anew from the log."""
 SAMPLES = 5
 """Whole records kept of each event and day, so that a typical one can be drawn."""
 MOST_NOTES = 100
+"""Of a day; five times as many are kept apart while they are counted."""
+MOST_SESSIONS = 200
 PAID_LANES = ("lane", "alone")
 """Where a hook has a process of its own."""
 
@@ -51,13 +54,16 @@ def empty_event() -> EventTally:
 
 
 class Tally:
-    """What a log holds. `days[day][event]`; `gates[session]` counts the gate's verdicts and waves."""
+    """What a log holds, all of it by day: "2026-11-24", UTC."""
 
     def __init__(self) -> None:
         self.days: dict[str, dict[str, EventTally]] = {}
-        self.gates: dict[str, Counter[str]] = {}
-        self.notes: Counter[str] = Counter()
-        self.damaged = 0
+        """By day and event."""
+        self.gates: dict[str, dict[str, Counter[str]]] = {}
+        """The gate's verdicts and waves, by day and session."""
+        self.notes: dict[str, Counter[str]] = {}
+        self.damaged: Counter[str] = Counter()
+        """Lines that are none; "" where no line around them tells a day."""
 
     def event(self, day: str, phase: str) -> EventTally:
         """Return the tally of an event on a day, empty when it is the first."""
@@ -66,12 +72,28 @@ class Tally:
             events[phase] = empty_event()
         return events[phase]
 
+    def note(self, day: str, notes: Mapping[str, int] | Iterable[str]) -> None:
+        """Count what was noted on a day; of very many different notes, the more frequent."""
+        counts = self.notes.setdefault(day, Counter())
+        counts.update(notes)
+        if len(counts) > 5 * MOST_NOTES:
+            self.notes[day] = Counter(dict(counts.most_common(MOST_NOTES)))
+
+    def gate(self, day: str, session: str, counts: Mapping[str, int]) -> None:
+        """Count what the gate did in a session on a day; beyond so many sessions, in all others together."""
+        sessions = self.gates.setdefault(day, {})
+        if session not in sessions and len(sessions) >= MOST_SESSIONS:
+            session = "others"
+        sessions.setdefault(session, Counter()).update(counts)
+
     def merge(self, other: Tally) -> None:
         """Add what another tally counted."""
-        self.damaged += other.damaged
-        self.notes.update(other.notes)
-        for session, counts in other.gates.items():
-            self.gates.setdefault(session, Counter()).update(counts)
+        self.damaged.update(other.damaged)
+        for day, notes in other.notes.items():
+            self.note(day, notes)
+        for day, sessions in other.gates.items():
+            for session, counts in sessions.items():
+                self.gate(day, session, counts)
         for day, events in other.days.items():
             for phase, event in events.items():
                 merge_event(self.event(day, phase), event)
@@ -80,7 +102,7 @@ class Tally:
         return {
             "form": FORM,
             "damaged": self.damaged,
-            "notes": dict(self.notes.most_common(MOST_NOTES)),
+            "notes": {day: dict(notes.most_common(MOST_NOTES)) for day, notes in self.notes.items()},
             "gates": self.gates,
             "days": {
                 day: {phase: _event_json(event) for phase, event in events.items()}
@@ -94,9 +116,12 @@ class Tally:
         if data["form"] != FORM:
             raise ValueError("a tally of another form")
         tally = cls()
-        tally.damaged = int(data["damaged"])
-        tally.notes = Counter(data["notes"])
-        tally.gates = {session: Counter(counts) for session, counts in data["gates"].items()}
+        tally.damaged = _counter(data["damaged"])
+        tally.notes = {day: _counter(notes) for day, notes in data["notes"].items()}
+        tally.gates = {
+            day: {session: _counter(counts) for session, counts in sessions.items()}
+            for day, sessions in data["gates"].items()
+        }
         for day, events in data["days"].items():
             tally.days[day] = {phase: _event_of(event) for phase, event in events.items()}
         return tally
@@ -140,11 +165,15 @@ def _event_json(event: EventTally) -> dict[str, Any]:
     return {**event._asdict(), "elapsed": event.elapsed.to_json(), "hooks": hooks}
 
 
+def _counter(data: Any) -> Counter[str]:
+    return Counter({name: int(count) for name, count in data.items()})
+
+
 def _event_of(data: Any) -> EventTally:
     hooks = {
-        name: HookTally(Digest.from_json(ms), Digest.from_json(wait), Counter(counts))
+        name: HookTally(Digest.from_json(ms), Digest.from_json(wait), _counter(counts))
         for name, (ms, wait, counts) in data["hooks"].items()
     }
     samples = [sample for sample in data["samples"] if isinstance(sample, dict)]
-    counts, hours = Counter(data["counts"]), Counter(data["hours"])
+    counts, hours = _counter(data["counts"]), _counter(data["hours"])
     return EventTally(Digest.from_json(data["elapsed"]), counts, hours, hooks, samples)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import background, daily, report
+from fanout_hooks import background, daily, perflog, report
 from fanout_hooks.tally import Tally
 from report.records import DAY, NOW, record, row, write
 
@@ -81,6 +81,29 @@ def test_hooks_that_came_went_or_were_edited_are_named(tmp_path: Path) -> None:
         "new": "new",
         "edited": "edited",
     }
+
+
+def test_gate_notes_and_damage_are_those_of_the_period(tmp_path: Path) -> None:
+    old = record(at=NOW - 2000 * DAY, gate={"verdict": "deny"}, notes=["old note"])
+    new = record(gate={"wave": 3}, notes=["new note"])
+    write(tmp_path, old)
+    path = perflog.path_of(str(tmp_path))
+    with Path(path).open("ab") as file:
+        file.write(b"{old damage\n")
+    data = built(tmp_path, new)
+    assert data["gate"]["verdicts"] == {}
+    assert data["gate"]["waves"] == {"3": 1}
+    assert data["notes"] == [{"note": "new note", "count": 1}]
+    assert data["damaged_lines"] == 0
+    with Path(path).open("ab") as file:
+        file.write(b"{new damage\n")
+    assert built(tmp_path)["damaged_lines"] == 1
+
+
+def test_a_log_of_nothing_but_damage_is_told(tmp_path: Path) -> None:
+    write(tmp_path)
+    Path(perflog.path_of(str(tmp_path))).write_bytes(b"{\n" * 3)
+    assert built(tmp_path)["damaged_lines"] == 3
 
 
 def test_the_gate_is_summed_over_sessions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -81,12 +82,25 @@ def test_a_damaged_digest_is_thrown_away(tmp_path: Path, content: bytes) -> None
     assert total(rollup.gather(str(path))) == 1
 
 
+@pytest.mark.usefixtures("small")
+def test_a_digest_of_an_older_form_is_made_again(tmp_path: Path) -> None:
+    path = write(tmp_path, record(row("a", 1.0), notes=["a note"]))
+    rollup.gather(str(path))
+    digest = path.parent / "hook_performance.digest.json"
+    kept = json.loads(digest.read_bytes())
+    kept["tally"] |= {"form": 1, "notes": {"a note": 7}, "gates": {"s1": {"deny": 1}}, "damaged": 5}
+    digest.write_text(json.dumps(kept))
+    tally = rollup.gather(str(path))
+    assert (total(tally), tally.damaged.total()) == (1, 0)
+    assert list(tally.notes.values()) == [{"a note": 1}]
+
+
 def test_a_line_still_being_written_is_left_for_the_next_report(tmp_path: Path) -> None:
     path = write(tmp_path, record(row("a", 1.0)))
     with path.open("ab") as file:
         file.write(line(record(row("a", 1.0)))[:50])
     tally = rollup.gather(str(path))
-    assert (total(tally), tally.damaged) == (1, 0)
+    assert (total(tally), tally.damaged.total()) == (1, 0)
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
@@ -107,4 +121,4 @@ def test_processes_that_share_a_file_count_every_line_once(tmp_path: Path) -> No
     path = write(tmp_path, *(record(row("a", number / 100)) for number in range(500)))
     tally = rollup.gather(str(path))
     assert total(tally) == 500
-    assert tally.damaged == 0
+    assert tally.damaged.total() == 0

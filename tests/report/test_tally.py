@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fanout_hooks import counting, daily, report
 from fanout_hooks.tally import Tally
-from report.records import NOW, day, line, record, row
+from report.records import DAY, NOW, day, line, record, row
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 MS = st.floats(0, 5000).map(lambda ms: round(ms, 2))
@@ -46,7 +46,7 @@ def counted(*lines: bytes) -> Tally:
 @given(RECORDS)
 def test_every_row_of_every_line_is_counted_once(records: list[dict[str, Any]]) -> None:
     tally = counted(*map(line, records))
-    assert tally.damaged == 0
+    assert tally.damaged.total() == 0
     events = tally.days.get(day(NOW), {})
     for phase in ("PreToolUse", "Stop"):
         own = [one for one in records if one["phase"] == phase]
@@ -88,7 +88,7 @@ def test_a_tally_comes_back_from_json_as_it_was(records: list[dict[str, Any]]) -
 )
 def test_a_line_that_is_no_record_is_counted_and_passed_over(damaged: bytes) -> None:
     tally = counted(damaged, line(record(row("a", 1.0))))
-    assert tally.damaged == 1
+    assert tally.damaged.total() == 1
     assert tally.days[day(NOW)]["PreToolUse"].hooks["a"].ms.count == 1
 
 
@@ -103,7 +103,7 @@ def test_a_number_that_is_none_never_reaches_a_figure(old: str, number: str) -> 
     assert old in text
     damaged = text.replace(old, old.partition(":")[0] + ":" + number).encode()
     tally = counted(damaged, line(good))
-    assert tally.damaged == 1
+    assert tally.damaged.total() == 1
     assert tally.days[day(NOW)]["PreToolUse"].hooks["a"].ms.count == 1
     json.dumps(tally.to_json(), allow_nan=False)
 
@@ -115,7 +115,7 @@ def test_a_name_that_is_no_json_costs_its_row_and_one_that_is_can_be_written(nam
     tally = counted(*[good] * before, good.replace(b'"a"', f'"{name}"'.encode()))
     names = tally.days.get(day(NOW), {"PreToolUse": None})["PreToolUse"]
     others = {name for name in names.hooks if name != "a"} if names else set()
-    assert tally.damaged + len(others) == 1
+    assert tally.damaged.total() + len(others) == 1
     assert "".join(others).encode("utf-8") is not None
 
 
@@ -139,7 +139,7 @@ def test_what_a_stranger_writes_into_a_line_breaks_no_report(key: str, value: An
 
 
 def test_an_empty_line_is_nothing() -> None:
-    assert counted(b"", b"  ").damaged == 0
+    assert counted(b"", b"  ").damaged.total() == 0
 
 
 def test_waiting_is_told_of_hooks_in_lanes_only() -> None:
@@ -152,7 +152,7 @@ def test_waiting_is_told_of_hooks_in_lanes_only() -> None:
 def test_the_gate_is_counted_by_session() -> None:
     said = ({"verdict": "deny"}, {"wave": 3}, {"verdict": "overruled"})
     tally = counted(*(line(record(gate=gate, session_id="x")) for gate in said))
-    assert tally.gates == {"x": {"deny": 1, "wave 3": 1, "overruled": 1}}
+    assert tally.gates == {day(NOW): {"x": {"deny": 1, "wave 3": 1, "overruled": 1}}}
 
 
 def test_many_different_rows_are_folded_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +160,20 @@ def test_many_different_rows_are_folded_on_the_way(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(counting, "SAMPLE_EVERY", 2)
     tally = counted(*(line(record(row("a", float(number)))) for number in range(50)))
     assert tally.days[day(NOW)]["PreToolUse"].hooks["a"].ms.count == 50
+
+
+def test_damage_is_of_the_day_that_its_line_says_else_of_the_line_before() -> None:
+    good, later = line(record()), line(record(at=NOW + DAY))
+    tally = counted(b"lost", good, b"{cut", later, good[:60], b"\x00")
+    assert tally.damaged == {day(NOW): 3, day(NOW + DAY): 1}
+    assert counted(b"nothing", b"else").damaged == {"": 2}
+
+
+def test_the_notes_of_a_day_are_bounded() -> None:
+    lines = (line(record(notes=[f"note {number}"])) for number in range(3000))
+    notes = counted(line(record(notes=["often"])), *lines, line(record(notes=["often"]))).notes[day(NOW)]
+    assert notes["often"] == 2
+    assert len(notes) < 1000
 
 
 def without_samples(tally: Tally) -> dict[str, Any]:
