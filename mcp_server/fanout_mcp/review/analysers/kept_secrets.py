@@ -6,6 +6,7 @@ import re
 from collections.abc import Container, Iterator
 from typing import Final
 
+from fanout_mcp.review.analysers.languages import language_of
 from fanout_mcp.review.analysers.places import found
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.source.secrets import redact
@@ -17,13 +18,14 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 """Marks of what is a secret by the words around it alone."""
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
-    r"((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
+    r"\[*((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
+    r"[-_]?(here|\d)?\]*|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
     re.IGNORECASE,
 )
 """What documents write where a password would stand."""
-_NOT_A_VALUE: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)+(?=[(\[])|https?://")
+_NOT_A_VALUE: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)+(?=[(\[])|https?://|urn:")
 """An expression, or an address: scrubbed in doubt, and no secret."""
+_QUOTES: Final = ("'", '"', "`")
 
 
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
@@ -32,12 +34,14 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     if not count:
         return
     lines = text.split("\n")
+    is_program = language_of(path) not in {None, "bash"}
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
         # A shape tells a provider's key; a word beside a value tells less, and no more than a rule did.
         if mark and (mark[1] not in DOUBTFUL or number not in known):
             taken = line[mark.start() :]
-            if _NOT_A_VALUE.match(taken):
+            is_bare = mark[1] == "value" and not line[: mark.start()].endswith(_QUOTES)
+            if _NOT_A_VALUE.match(taken) or (is_program and is_bare):
                 continue
             is_placeholder = _PLACEHOLDER.fullmatch(taken.removesuffix(scrubbed[mark.end() :]))
             doubtful: Severity = "low" if is_placeholder else "medium"

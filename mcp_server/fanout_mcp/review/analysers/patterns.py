@@ -24,6 +24,8 @@ from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
 from fanout_mcp.review.finding import Finding, Severity
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
+_SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|cookie", re.IGNORECASE)
+"""What makes a broken hash grave: it stands beside what must stay secret or be vouched for."""
 MOST_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 Where = tuple[str, list[str]]
@@ -174,6 +176,8 @@ def _place(  # noqa: PLR0917 the order of Finding itself
 ) -> Finding:
     path, lines = where
     first = node.start_point[0] + 1
+    if weakness == "weak-hash" and not _SECRET.search("\n".join(lines[max(0, first - 4) : first + 2])):
+        severity = "low"
     return found(
         path,
         lines,
