@@ -12,9 +12,10 @@ import shlex
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from fanout_hooks import adopt, config, hooks_object, launch, native, place, recent, registration
+from fanout_hooks import adopt, config, hooks_object, native, place, recent, registration
 from fanout_hooks import event as events
 from fanout_hooks.command import plain_python, split, which
+from fanout_hooks.identity import is_shim
 from fanout_hooks.native import Hooks
 from fanout_hooks.place import Place
 from fanout_hooks.settings import Refused, read
@@ -171,7 +172,7 @@ def _server_now(own: Place) -> str:
     )
 
 
-_SCRIPT = re.compile(r".*\.(?:py|sh|bash|js|mjs|ts|rb|pl)")
+_SCRIPT = re.compile(rf".*\.(?:{config.SCRIPTS})")
 
 
 def _missing(hook: config.Hook, project: str, env: dict[str, str]) -> str:
@@ -197,7 +198,7 @@ def _shims(hooks: tuple[config.Hook, ...], own: Place, env: dict[str, str]) -> I
         program = plain_python(
             hook.command, hook.args, env | {"CLAUDE_PROJECT_DIR": own.project}, own.project
         )
-        if hook.type == "command" and program is not None and launch.is_shim(program.exe):
+        if hook.type == "command" and program is not None and is_shim(program.exe):
             found.setdefault(program.exe, []).append(hook.name)
     for exe, names in found.items():
         few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -220,5 +221,5 @@ def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:
     for path in seen:
         if not os.path.exists(path):
             yield Finding("wrong", own.settings, f"the entries start {path}, which is gone; `adopt` again")
-        elif launch.is_shim(path) and not path.endswith(".py"):
+        elif is_shim(path) and not path.endswith(".py"):
             yield Finding("wrong", own.settings, f"the entries start {path}, a version manager's script")

@@ -55,7 +55,6 @@ class Hook(NamedTuple):
     name: str
     event: str
     scope: str
-    order: int
     matcher: str = ""
     type: str = "command"
     command: str = ""
@@ -104,7 +103,7 @@ def load(scopes: Iterable[str], project: str, claude: str) -> Config:
             continue
         path = path_of(scope, project, claude)
         try:
-            found = parse(_read(path), scope, start=len(hooks))
+            found = parse(_read(path), scope)
         except (OSError, ValueError) as error:
             problems.append(f"{path}: {getattr(error, 'strerror', None) or error}")
             continue
@@ -129,7 +128,7 @@ def _read(path: str) -> Any:
         raise ValueError(f"not valid JSON: {error}") from None
 
 
-def parse(data: Any, scope: str, start: int = 0) -> Config:
+def parse(data: Any, scope: str) -> Config:
     """Turn the content of a hooks.json (or the `hooks` of a settings file) into hooks."""
     hooks: list[Hook] = []
     problems: list[str] = []
@@ -141,7 +140,7 @@ def parse(data: Any, scope: str, start: int = 0) -> Config:
         if problem:
             problems.append(f"{where}: {problem}")
             continue
-        hooks.append(_hook(entry, event, matcher, scope, start + len(hooks)))
+        hooks.append(_hook(entry, event, matcher, scope))
     return Config(tuple(hooks), tuple(problems))
 
 
@@ -176,10 +175,7 @@ def why_bad(entry: dict[str, Any]) -> str:
     needed = "command" if kind == "command" else "url"
     if not isinstance(entry.get(needed), str) or not entry[needed].strip():
         return f"{needed!r} is missing"
-    timeout = entry.get("timeout")
-    if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_TIMEOUT_S
-    ):
+    if not is_timeout(entry.get("timeout"), MAX_TIMEOUT_S):
         return f"timeout must be a number of seconds above 0, and at most {MAX_TIMEOUT_S:.0e}"
     for key in ("args", "reads", "writes", "resources", "after", "allowedEnvVars"):
         value = entry.get(key)
@@ -191,14 +187,20 @@ def why_bad(entry: dict[str, Any]) -> str:
     return ""
 
 
-def _hook(entry: dict[str, Any], event: str, matcher: str, scope: str, order: int) -> Hook:
+def is_timeout(value: object, at_most: float = float("inf")) -> bool:
+    """Say whether a hook may have this as its `timeout`: none, or seconds."""
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= at_most
+
+
+def _hook(entry: dict[str, Any], event: str, matcher: str, scope: str) -> Hook:
     args = entry.get("args")
     headers = {str(key): str(value) for key, value in (entry.get("headers") or {}).items()}
     return Hook(
         name=str(entry.get("name") or short_name(entry)),
         event=event,
         scope=scope,
-        order=order,
         matcher=matcher,
         type=str(entry.get("type", "command")),
         command=str(entry.get("command", "")),
@@ -217,7 +219,9 @@ def _hook(entry: dict[str, Any], event: str, matcher: str, scope: str, order: in
     )
 
 
-_SCRIPT = re.compile(r"([^\s\"'/=]+)\.(?:py|sh|bash|js|mjs|ts|rb|pl)\b")
+SCRIPTS = "py|sh|bash|js|mjs|ts|rb|pl"
+"""How a script's name ends."""
+_SCRIPT = re.compile(rf"([^\s\"'/=]+)\.(?:{SCRIPTS})\b")
 
 
 def short_name(entry: dict[str, Any]) -> str:

@@ -11,14 +11,15 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from fanout_hooks import regular
 from fanout_hooks.gate import Verdict
 from fanout_hooks.gate_history import Agent, Call, History, Scope
+from fanout_hooks.memory import state_folder
 
 KEEP_SESSIONS_S = 7 * 24 * 3600
 MAX_BYTES = 4 << 20
@@ -33,12 +34,7 @@ class Unusable(Exception):
 
 def folder(env: dict[str, str]) -> str:
     """Return the user's own state folder for the gate."""
-    if env.get("FANOUT_STATE_DIR"):
-        return os.path.join(env["FANOUT_STATE_DIR"], "gate")
-    base = env.get("XDG_STATE_HOME") or os.path.join(
-        env.get("HOME") or os.path.expanduser("~"), ".local", "state"
-    )
-    return os.path.join(base, "fanout", "gate")
+    return os.path.join(os.path.dirname(state_folder(env)), "gate")
 
 
 class Done(NamedTuple):
@@ -149,26 +145,16 @@ def _read(path: str) -> tuple[History, str]:
 
 def _load(path: str) -> bytes | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with regular.opened(path) as file:
+            if os.fstat(file.fileno()).st_uid != os.getuid():
+                raise Unusable(f"{path} is not a file of ours")
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
-    with os.fdopen(fd, "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
-            raise Unusable(f"{path} is not a file of ours")
-        return file.read(MAX_BYTES + 1)
 
 
 def _write(path: str, history: History) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(json.dumps(_to_json(history), ensure_ascii=True, separators=(",", ":")).encode())
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    regular.replace(path, json.dumps(_to_json(history), ensure_ascii=True, separators=(",", ":")).encode())
 
 
 def _to_json(history: History) -> dict[str, Any]:

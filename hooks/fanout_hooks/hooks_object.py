@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from fanout_hooks.config import is_timeout
 from fanout_hooks.entries import MARK, PLUGIN_SERVER, SERVER, TOOL, Group
 
 
@@ -79,8 +80,6 @@ NEEDED = {
     "prompt": ("prompt",),
     "agent": ("prompt",),
 }
-STRICT_EVENTS = ("PreToolUse", "PermissionRequest")
-"""A bad entry here makes the client drop the whole file; elsewhere it drops the entry."""
 
 
 def problems(hooks: Any) -> list[str]:
@@ -117,10 +116,7 @@ def _entry_problem(entry: Any) -> str:
     missing = [key for key in NEEDED[kind] if not isinstance(entry.get(key), str)]
     if missing:
         return f"{missing[0]!r} is missing"
-    timeout = entry.get("timeout")
-    if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0
-    ):
+    if not is_timeout(entry.get("timeout")):
         return "timeout must be a number of seconds above 0"
     if entry.get("onFailure") not in (None, "continue", "block"):
         return 'onFailure must be "continue" or "block"'

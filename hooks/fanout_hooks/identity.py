@@ -13,13 +13,14 @@ VERSION_FILES = (".python-version", ".tool-versions", ".mise.toml", "mise.toml")
 def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
     """Return what tells interpreters apart: the command, its flags, and what a shim would choose by."""
     about = os.stat(program.exe)
-    shim = _is_script(program.exe)
+    shim = is_shim(program.exe)
     choice = tuple(_chosen_by(env, cwd)) if shim else ()
     python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))
     return (program.exe, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
 
 
-def _is_script(path: str) -> bool:
+def is_shim(path: str) -> bool:
+    """Say whether an interpreter is a version manager's script."""
     try:
         with open(path, "rb") as file:
             return file.read(2) == b"#!"

@@ -11,6 +11,8 @@ import os
 import sys
 from typing import NamedTuple
 
+from fanout_hooks import regular
+
 NAME = "launch"
 
 
@@ -34,12 +36,7 @@ def path_of(state_folder: str) -> str:
 def write(state_folder: str, launch: Launch) -> None:
     """Leave the two paths for committed entries. Raises OSError."""
     os.makedirs(state_folder, mode=0o700, exist_ok=True)
-    path = path_of(state_folder)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(f"{launch.python}\n{launch.script}\n")
-    os.replace(temporary, path)
+    regular.replace(path_of(state_folder), os.fsencode(f"{launch.python}\n{launch.script}\n"))
 
 
 def keep(state_folder: str) -> None:
@@ -57,12 +54,3 @@ def read(state_folder: str) -> Launch | None:
     except (OSError, ValueError):
         return None
     return Launch(python, script)
-
-
-def is_shim(path: str) -> bool:
-    """Say whether an interpreter is a version manager's script."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from fanout_hooks import regular
 from fanout_hooks.claude_folder import claude_folder
 
 PLACES = ("settings.json", "settings.local.json")
@@ -36,8 +37,6 @@ def _files(project: str, env: Mapping[str, str]) -> list[str]:
 
 def _holds(path: str, sign: bytes) -> bool:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            return sign in file.read(MAX_BYTES)
+        return sign in regular.read(path, MAX_BYTES, follow=True)
     except OSError:
         return False

@@ -26,6 +26,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from fanout_hooks import regular
+from fanout_hooks.claims import is_running
+
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0
 POLL_S = 0.02
@@ -59,23 +62,16 @@ def read(path: str) -> File:
     """Read a settings file; one that isn't there is an empty one. Raises Refused."""
     target = os.path.realpath(path)
     try:
-        fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with regular.opened(target) as file:
+            raw, mode = file.read(MAX_BYTES + 1), os.fstat(file.fileno()).st_mode
     except FileNotFoundError:
         return File(path, target, None, "{}\n", {})
     except OSError as error:
         raise Refused(f"{path} can't be read: {error.strerror}") from None
-    try:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode):
-            raise Refused(f"{path} is not a regular file")
-        if about.st_size > MAX_BYTES:
-            raise Refused(f"{path} is larger than {MAX_BYTES >> 20} MB")
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            raw = file.read()
-    finally:
-        os.close(fd)
+    if len(raw) > MAX_BYTES:
+        raise Refused(f"{path} is larger than {MAX_BYTES >> 20} MB")
     text, data = _understood(path, raw)
-    return File(path, target, raw, text, data, stat.S_IMODE(about.st_mode))
+    return File(path, target, raw, text, data, stat.S_IMODE(mode))
 
 
 def _understood(path: str, raw: bytes) -> tuple[str, dict[str, Any]]:
@@ -155,19 +151,9 @@ def replace(target: str, data: bytes, mode: int) -> None:
 def sweep(folder: str) -> None:
     """Remove what a process that was killed in the middle of `replace` has left."""
     for name in os.listdir(folder):
-        if name.startswith(TEMPORARY) and not _is_running(name[len(TEMPORARY) :].partition("-")[0]):
+        if name.startswith(TEMPORARY) and not is_running(name[len(TEMPORARY) :].partition("-")[0]):
             with suppress(OSError):
                 os.unlink(os.path.join(folder, name))
-
-
-def _is_running(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _sync_folder(folder: str) -> None:
@@ -182,8 +168,7 @@ def _sync_folder(folder: str) -> None:
 
 def _on_disk(before: File) -> bytes | None:
     try:
-        with open(before.target, "rb") as file:
-            return file.read()
+        return regular.read(before.target)
     except FileNotFoundError:
         return None
 

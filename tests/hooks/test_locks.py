@@ -77,8 +77,8 @@ def test_two_patterns_that_one_file_may_match_are_written_one_after_another() ->
 
 def test_a_reader_is_locked_against_a_writer_that_is_only_declared(tmp_path: Path) -> None:
     state = str(tmp_path / "state.json")
-    reader = Hook("reader", "PreToolUse", "local", 0, command="cat state.json", reads=("state.json",))
-    writer = Hook("writer", "Stop", "local", 1, command="sh write", writes=("state.json",))
+    reader = Hook("reader", "PreToolUse", "local", command="cat state.json", reads=("state.json",))
+    writer = Hook("writer", "Stop", "local", command="sh write", writes=("state.json",))
     declared = plan.declared([writer], str(tmp_path))
     made = plan.make([reader], str(tmp_path), str(tmp_path), {}, Memory("/nowhere"), declared)
     assert made.units[0].locks[state] is False

@@ -34,7 +34,7 @@ def _hook(folder: Path, known: Memory, name: str, wanted: tuple[str, str, str]) 
     for _ in range(0 if way in ("trial", "lane") else TRIALS):
         known.note(str(script), 9999.0 if way == "alone" else 0.1, effects=effects)
     command = f"sh {script}" if way == "lane" else f"{PYTHON} {script}"
-    return Hook(name, "Stop", "local", 0, command=command, after=tuple(after), resources=tuple(resources))
+    return Hook(name, "Stop", "local", command=command, after=tuple(after), resources=tuple(resources))
 
 
 def _planned(folder: Path, *hooks: tuple[str, str, str]) -> Plan:

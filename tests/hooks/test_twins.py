@@ -34,7 +34,8 @@ def come(stage: Stage, event: Event, *scopes: str, only: str = "") -> None:
     """Have the entries of these scopes come to one event, each for itself."""
     for scope in scopes:
         request = stage.request(event, only=only)._replace(scopes=(scope,), path="cold")
-        dispatch.run_event(request, str(stage.state))
+        with stage.running() as run:
+            run.loop.run(dispatch.handle(run.house, request)).afterwards()
 
 
 def ran(stage: Stage) -> Counter[str]:

@@ -26,7 +26,7 @@ OWN = Launch("/usr/bin/python 3.11", "/opt/it's/__main__.py")
 
 
 def hook(event: str, name: str = "a", **more: Any) -> Hook:
-    return Hook(name, event, "user", 0)._replace(**more)
+    return Hook(name, event, "user")._replace(**more)
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -51,7 +51,7 @@ def test_where_fanout_is_gone_the_originals_there_run_the_users_hooks(desk: Desk
     (moved / "fanout").mkdir()
     (moved / "fanout" / "originals.py").write_text("print('the originals ran')")
     to = Registration("user", Launch("/gone/python", "/gone/main.py"), server="")
-    (entry,) = entries.adopted([Hook("a", "Stop", "user", 0)], to)["Stop"][0]["hooks"]
+    (entry,) = entries.adopted([Hook("a", "Stop", "user")], to)["Stop"][0]["hooks"]
     assert sh(entry["command"], dict(os.environ)).stdout == "the originals ran\n"
 
 
