@@ -105,6 +105,12 @@ def test_make_says_first_that_it_sets_up(tmp_path: Path) -> None:
     assert done.stdout.index("setting up") < done.stdout.index("pip install")
 
 
+def test_a_marketplace_of_this_folder_is_named_as_the_client_takes_it() -> None:
+    named = [word for page in PAGES for word in re.findall(r"marketplace add ([^\s`]+)", page.read_text())]
+    assert named
+    assert all(word.startswith("./") for word in named), named
+
+
 def test_every_option_of_the_plugin_stands_in_the_docs() -> None:
     plugin = json.loads((ROOT / ".claude-plugin" / "plugin.json").read_text())
     page = " ".join((ROOT / "docs" / "operations.md").read_text().split())
