@@ -19,7 +19,7 @@ When in doubt the answer is yes: a needless sequence costs seconds, a wrong bloc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, pairwise
 
 from fanout_hooks import depend_back
@@ -138,12 +138,14 @@ def _named_by_answers_alone(task: str, answers: str, known: str, *, alike: bool)
     subject = [word for word in unusual if stands_in(word, folded(name))]
     if len(unusual) >= UNUSUAL_WORDS or subject or (unusual and not alike):
         return ", ".join(unusual)
-    in_other_number = sorted(
-        word for word in own if all(map(is_new, _numbers(word))) and any(map(is_news, _numbers(word)))
-    )
-    if len(in_other_number) >= UNUSUAL_WORDS:
-        return ", ".join(in_other_number)
+    inflected = sorted(word for word in own if _is_inflected_news(word, is_new, is_news))
+    if len(inflected) >= UNUSUAL_WORDS or any(stands_in(word, folded(name)) for word in inflected):
+        return ", ".join(inflected)
     return next((phrase for phrase in _phrases(folded(prompt)) if is_news(phrase)), "")
+
+
+def _is_inflected_news(word: str, is_new: Callable[[str], bool], is_news: Callable[[str], bool]) -> bool:
+    return all(map(is_new, _numbers(word))) and any(map(is_news, _numbers(word)))
 
 
 def _numbers(word: str) -> tuple[str, str]:

@@ -117,7 +117,9 @@ def leans(task: str, earlier: str, answer: str, human: str, *, alike: bool) -> s
 def _needy(said: str, ahead: str, earlier: str) -> str:
     for match in NEEDS_A_MEANING.finditer(said):
         before = f"{ahead}\n{said[: match.start()].partition(' ')[2]}"  # its verb is no subject
-        if not _has_subject(before) and not stands_in(folded(match.group()), folded(earlier)):
+        if _has_subject(before):
+            return ""
+        if not stands_in(folded(match.group()), folded(earlier)):
             return match.group()
     return ""
 

@@ -144,7 +144,7 @@ PLAIN = Rule(
             r"\b(?:given|since|because)\s+(?:that\s+)?(?:we|you|it|they|the\s+agent)\b",
             r"\bwe\s+(?:now\s+)?(?:know|learn(?:ed|t)|saw|have\s+seen)\b|\bit\s+turn(?:s|ed)\s+out\b",
             r"\b(?:it|they|we|you)\s+turned\s+up\b|\b(?:the|these|those|its)\s+(?:newly|freshly|just)\s+\w+",
-            r"\bthe\s+(?:rest|remaining|remainder)\b|^\s*(?:continue|proceed|carry\s+on|resume|pick\s+up)\b",
+            r"\bthe\s+(?:(?-i:rest)(?!\s+(?:apis?|endpoints?|clients?)\b)|remaining|remainder)\b|^\s*(?:continue|proceed|carry\s+on|resume|pick\s+up)\b",
             r"\b(?:confirm|verify|validate|reproduce|refute|challenge|falsify|prove|disprove)\s+th(?:at|is|ese|ose)\b",
             rf"^\W*(?:(?:please|now|then|next|finally|also)\s+)*\w+\s+{_IT}",
             r"^\W*(?:write|add)\s+(?:unit\s+)?(?:tests?|docs?|documentation)\s+(?:for|to)\s+(?:it|them|this|that)\b",

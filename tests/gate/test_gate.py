@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -237,3 +238,34 @@ def test_every_order_of_fourteen_calls_in_one_message_passes_whole(order: list[i
     kinds = [session.call(f"Explore part {number}")[1].kind for number in order]
     assert kinds == ["wait"] + ["pass"] * 13
     assert session.settle().kind == "pass"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param([], id="no block"),
+        pytest.param("", id="no word"),
+        pytest.param([{"type": "text", "text": "  "}], id="an empty block"),
+        pytest.param(
+            [{"type": "text", "text": "(Subagent completed but returned no output.)"}],
+            id="the client says so",
+        ),
+    ],
+)
+def test_an_agent_that_answered_nothing_may_be_followed(content: object) -> None:
+    session = Session()
+    session.prompt()
+    first, _ = session.lone("Explore auth.")
+    done = {"status": "completed", "agentId": "a", "prompt": "Explore auth.", "content": content}
+    session.send("PostToolUse", **first, tool_response=done)
+    session.send("PostToolBatch", tool_calls=[first])
+    _, verdict = session.lone("Explore billing.")
+    assert verdict.note["why"] == "the earlier agent answered nothing"
+
+
+def test_an_answer_is_read_without_the_marks_of_its_blocks() -> None:
+    session = Session()
+    session.prompt()
+    session.message("Explore auth.", answers="API Error: 529 overloaded")
+    _, verdict = session.lone("Explore billing.")
+    assert verdict.note["why"] == "the earlier agent did not finish this"
