@@ -113,7 +113,7 @@ async def handle(house: House, request: Request) -> Handled:
             except perflog.Unwritable as error:
                 house.complain(f"the hook log: {error}")
         if request.event.get("hook_event_name") == "PostToolUse":
-            background.write_report_when_due(project)
+            background.write_report_when_due(project, state_folder(request.env))
 
     return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
 

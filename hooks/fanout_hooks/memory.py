@@ -130,8 +130,12 @@ def state_folder(env: dict[str, str]) -> str:
 
 def path_of(folder: str, project: str) -> str:
     """Return where a project's records lie."""
-    name = hashlib.sha256(project.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    return os.path.join(folder, "learned", name + ".json")
+    return os.path.join(folder, "learned", name_of(project) + ".json")
+
+
+def name_of(project: str) -> str:
+    """Return a project's name in the state folder."""
+    return hashlib.sha256(project.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
 def _with(starts: memory_file.Starts, changed: memory_file.Starts) -> memory_file.Starts:
