@@ -109,6 +109,8 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     joined = join(left, right)
     if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
         return Value(const=left.const + right.const, text=left.const + right.const)
+    if isinstance(left.const, bytes) and isinstance(right.const, int) and isinstance(node.op, ast.Mult):
+        return Value(const=left.const * min(right.const, 64))
     if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number and right.taint:
         sinks.report(reader, "zero-division", node, right)
     if isinstance(node.op, ast.Mult) and (left.is_number or right.is_number) and (left.text or right.text):

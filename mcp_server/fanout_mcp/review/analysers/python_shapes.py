@@ -217,6 +217,28 @@ def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> I
         yield _hit("missing-ownership", node, f"Any {min(named)} is answered.")
 
 
+def _module(node: ast.Module) -> Iterator[Hit]:
+    """Find functions that change a global in a module with threads, without a lock."""
+    if not any(isinstance(item, ast.Import) and "threading" in ast.unparse(item) for item in node.body):
+        return
+    for function in node.body:
+        if isinstance(function, ast.FunctionDef) and not re.search(r"(?i)lock", ast.unparse(function)):
+            inside = list(ast.walk(function))
+            shared = {name for inner in inside if isinstance(inner, ast.Global) for name in inner.names}
+            changed = shared & {name for inner in inside for name in _changed(inner)}
+            if changed:
+                yield _hit("race", function, f"Threads change {min(changed)} at once.")
+
+
+def _changed(node: ast.AST) -> list[str]:
+    """Return the names that a statement computes anew; a constant is the same whoever comes first."""
+    if isinstance(node, ast.AugAssign):
+        return [_name(node.target)]
+    if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
+        return [_name(target) for target in node.targets]
+    return []
+
+
 _EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")
 
 
@@ -259,6 +281,7 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,
     ast.ClassDef: _exempt,
+    ast.Module: _module,
     ast.Subscript: _subscript,
     ast.Assert: _assert,
 }

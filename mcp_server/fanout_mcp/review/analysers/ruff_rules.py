@@ -10,7 +10,7 @@ from typing import Final
 from fanout_mcp.review.finding import Focus, Severity
 
 SELECT: Final[dict[Focus, tuple[str, str]]] = {
-    "security": ("S", "S101,S311,S404,S603,S607"),
+    "security": ("S", "S101,S311,S404,S413,S603,S607"),
     "bugs": (
         "F,B,PLE,PLW,E9,ASYNC,BLE,RUF006",
         "B028,PLW1641,RUF012,B904,PLW2901,PLW0603,F401,F403,F405,B905,PLW0717,PLW1514,B007,PLE0704",
