@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fanout_hooks import perflog, report
+from fanout_hooks import perflog, regular, report
 from fanout_hooks.background import NAME
-from fanout_hooks.regular import folder_in
 
 ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to tell"}
 MOST_HOOKS = 30
@@ -27,17 +26,9 @@ def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
     now = time.time() if now is None else now
     baseline = report.read_baseline(report.baseline_path(project))
     data = report.build(report.read(project, days, now), days, now=now, baseline=baseline)
-    folder_in(project, *perflog.FOLDER)
+    regular.folder_in(project, *perflog.FOLDER)
     path = path_of(project)
-    temporary = f"{path}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(markdown(data, now))
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    regular.replace(path, markdown(data, now).encode())
     return path
 
 
@@ -71,11 +62,15 @@ def trend_words(found: Mapping[str, Any]) -> str:
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a Markdown table; what would break a cell is escaped."""
+    """Return a Markdown table; what would break a cell is escaped, and a line's end is a space."""
     lines = ["| " + " | ".join(heads) + " |"]
     lines.append("|" + "---|" * lines[0].count(" | ") + "---|")
-    lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).splitlines()).replace("|", "\\|")
 
 
 def _events(data: Mapping[str, Any]) -> list[str]:
@@ -157,7 +152,7 @@ def _gate(data: Mapping[str, Any]) -> list[str]:
 
 
 def _notes(data: Mapping[str, Any]) -> list[str]:
-    lines = [f"- {own['note']} ({own['count']} times)" for own in data["notes"]]
+    lines = [f"- {' '.join(own['note'].splitlines())} ({own['count']} times)" for own in data["notes"]]
     if data["damaged_lines"]:
         lines.append(f"- {data['damaged_lines']} damaged lines of the log were passed over")
     return ["## Notes", "\n".join(lines)] if lines else []

@@ -97,14 +97,10 @@ def _recall(kept: str, about: os.stat_result) -> tuple[int, Tally]:
 
 
 def _save(kept: str, data: dict[str, Any]) -> None:
-    temporary = f"{kept}.{os.getpid()}"
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            json.dump(data, file, separators=(",", ":"))
-        os.replace(temporary, kept)
+        regular.replace(kept, json.dumps(data, separators=(",", ":")).encode())
     except OSError:
-        return
+        return  # it only costs time
 
 
 def _last_line_end(fd: int, size: int) -> int:

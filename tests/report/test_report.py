@@ -183,6 +183,12 @@ def test_the_daily_file_has_the_form_people_know(tmp_path: Path) -> None:
     assert background.is_due(str(tmp_path), written + background.EVERY_S)
 
 
+def test_a_name_or_note_of_several_lines_begins_no_line_of_the_report(tmp_path: Path) -> None:
+    write(tmp_path, record(row("a\n# head", 1.0), notes=["a\n# note"]))
+    lines = Path(daily.write_daily(str(tmp_path), now=NOW)).read_text().splitlines()
+    assert [line for line in lines if line.startswith("# ")] == ["# Hook performance report"]
+
+
 def test_a_daily_file_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path) -> None:
     write(tmp_path, *many(row("a", 1.0)))
     (tmp_path / background.NAME).mkdir(parents=True)
