@@ -425,6 +425,20 @@ def test_the_file_s_own_words_and_where_it_starts_are_found() -> None:
     assert (cart.signature, cart.doc, cart.end_line) == ("class Cart(Base)", "What a customer takes.", 10)
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "wanted"),
+    [
+        ("a.go", "package main\n\nfunc main() {}\n", 3),
+        ("a.go", "package a\n\nvar a = `\nfunc main() {}\n`\n", 0),
+        ("a.rs", 'const A: &str = "\nfn main() {}\n";\n\nfn main() {}\n', 5),
+    ],
+)
+def test_a_program_starts_where_it_is_defined_not_where_it_is_quoted(
+    path: str, text: str, wanted: int
+) -> None:
+    assert outline_text(path, text).entry == wanted
+
+
 def test_a_signature_holds_no_body_and_no_secret() -> None:
     key = "ghp_" + "a1B2" * 9
     outline = outline_text("a.py", f'def open(key="{key}"):\n    return key\n')

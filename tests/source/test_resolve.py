@@ -43,4 +43,62 @@ def test_an_import_leads_to_the_repository_s_own_file_or_nowhere(
     path: str, text: str, wanted: list[str]
 ) -> None:
     known = index([path, *OTHERS])
-    assert targets(outline_text(path, text), known) == wanted
+    assert targets(outline_text(path, text), known)[0] == wanted
+
+
+NAMED = {
+    "go.mod": "example.com/own",
+    "kit/package.json": "@own/kit",
+    "crates/part/Cargo.toml": "own-part",
+}
+PARTS = (
+    "root.go",
+    "json/a.go",
+    "kit/src/index.ts",
+    "kit/src/deep/index.ts",
+    "crates/part/src/lib.rs",
+    "crates/part/src/deep.rs",
+    "core/main.rs",
+    "core/flags/mod.rs",
+    "core/flags/defs.rs",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wanted", "other"),
+    [
+        ("x/a.go", 'package x\nimport "example.com/own"\n', ["root.go"], []),
+        ("x/a.go", 'package x\nimport "example.com/own/json"\n', ["json/a.go"], []),
+        ("x/a.go", 'package x\nimport "encoding/json"\n', [], ["encoding/json"]),
+        ("x/a.ts", 'import "@own/kit"\n', ["kit/src/index.ts"], []),
+        ("x/a.ts", 'import "@own/kit/deep"\n', ["kit/src/deep/index.ts"], []),
+        ("x/a.ts", 'import "@own/other"\n', [], ["@own/other"]),
+        ("core/args.rs", "use own_part::Thing;\n", ["crates/part/src/lib.rs"], []),
+        ("core/args.rs", "use own_part::{deep::{One, Two}};\n", ["crates/part/src/deep.rs"], []),
+        ("core/args.rs", "use crate::{flags::{defs::A}, C};\n", ["core/flags/defs.rs", "core/main.rs"], []),
+        ("core/flags/defs.rs", "use super::B;\n", ["core/flags/mod.rs"], []),
+        ("core/args.rs", "use deep::One;\n", [], ["deep::One"]),
+    ],
+)  # fmt: skip
+def test_what_manifests_name_is_known_in_the_whole_repository(
+    path: str, text: str, wanted: list[str], other: list[str]
+) -> None:
+    known = index([path, *PARTS], NAMED)
+    assert targets(outline_text(path, text), known) == (wanted, other)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wanted"),
+    [
+        ("go.mod", "// own\nmodule example.com/own\n\ngo 1.22\n", ("example.com/own", 2)),
+        ("package.json", '{\n  "private": true,\n  "name": "@own/kit"\n}\n', ("@own/kit", 3)),
+        ("Cargo.toml", '[package]\nname = "own-part"\n[lib]\nname = "other"\n', ("own-part", 2)),
+        ("Cargo.toml", '[workspace]\nmembers = []\n[lib]\nname = "other"\n', None),
+        ("other.json", '{"name": "kit"}\n', None),
+    ],
+)
+def test_a_manifest_tells_the_name_of_its_package(
+    path: str, text: str, wanted: tuple[str, int] | None
+) -> None:
+    found = [(one.name, one.line) for one in outline_text(path, text).symbols if one.kind == "package"]
+    assert found == ([wanted] if wanted else [])

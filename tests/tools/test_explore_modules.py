@@ -296,7 +296,7 @@ def three_commits(root: Path) -> None:
 @pytest.mark.usefixtures("three_commits")
 async def test_hot_spots_come_from_history_and_branches(root: Path, workers: Workers) -> None:
     [module] = (await explore(root, workers, modules=["shop"]))["modules"]
-    assert module["hot_spots"] == ["shop/cart.py (3 commits, 2 branches)"]
+    assert module["hot_spots"] == ["shop/cart.py (3 of the last 500 commits, 2 branches)"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from fanout_mcp.source.modules import Facts, Graph, Module
+from fanout_mcp.source.modules import Facts, Graph, Module, shortened
 from fanout_mcp.source.outline import Outline, Symbol
 from fanout_mcp.source.purpose import purpose
 from fanout_mcp.types import Json
@@ -13,6 +13,9 @@ from fanout_mcp.types import Json
 MOST_SYMBOLS: Final = 40
 MOST_COMPONENTS: Final = 8
 MOST_INTERACTIONS: Final = 4
+MOST_CYCLES: Final = 10
+MOST_IN_CYCLE: Final = 8
+MOST_RISKY_CYCLES: Final = 3
 _COMMON_NAMES: Final = frozenset({"__init__.py", "mod.rs", "lib.rs", "index.js", "index.ts", "main.go"})
 """Names that say nothing without their folder."""
 
@@ -44,7 +47,7 @@ def fields(module: Module, known: Graph, facts: Facts, line: str, report: Sequen
         "symbols": symbols(facts, known),
         "imports": [*facts.imports, *(f"{name} (external)" for name in facts.external)],
         "imported_by": list(facts.imported_by),
-        "cycles": [" <-> ".join(cycle) for cycle in facts.cycles],
+        "cycles": [" <-> ".join(shortened(cycle, MOST_IN_CYCLE)) for cycle in facts.cycles[:MOST_CYCLES]],
         "entry_points": list(facts.entry_points),
         "tests": list(facts.tests),
         "hot_spots": list(facts.hot_spots),
@@ -139,7 +142,7 @@ def _observations(facts: Facts, focus: str, signals: Signals) -> list[str]:
 def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     found = [
         f"Risk: {len(cycle)} files import each other in a cycle ({', '.join(cycle[:3])}) [{cycle[0]}:1]."
-        for cycle in facts.cycles
+        for cycle in facts.cycles[:MOST_RISKY_CYCLES]
     ]
     outlines = [known.outlines[path] for path in module.paths]
     large = [outline for outline in outlines if outline.lines >= GOD_LINES]
@@ -175,6 +178,6 @@ def symbols(facts: Facts, known: Graph) -> list[str]:
         f"{symbol.signature[:110]} ({path}:{symbol.line})"
         for path in facts.central
         for symbol in known.outlines[path].symbols
-        if symbol.public and not symbol.parent and symbol.kind not in {"key", "heading"}
+        if symbol.public and not symbol.parent and symbol.kind not in {"key", "heading", "package"}
     ]
     return rows[:MOST_SYMBOLS] + [f"and {len(rows) - MOST_SYMBOLS} more"] * (len(rows) > MOST_SYMBOLS)

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Final
 
 TIMEOUT_S: Final = 30.0
+MOST_COMMITS: Final = 500
+"""How far back a hot spot is counted."""
+
 _HARDENED: Final = (
     "git",
     "--no-pager",
@@ -54,7 +57,7 @@ def names(output: bytes) -> list[str]:
     return [os.fsdecode(name) for name in output.split(b"\0") if name]
 
 
-def churn(root: Path, commits: int = 500) -> dict[str, int]:
+def churn(root: Path, commits: int = MOST_COMMITS) -> dict[str, int]:
     """Return in how many of the last commits each path below `root` changed; empty without history."""
     log = git(root, "log", "-n", str(commits), "--no-renames", "--name-only", "--relative", "-z", "--format=")
     counts: dict[str, int] = {}

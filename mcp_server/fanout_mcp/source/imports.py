@@ -7,7 +7,11 @@ from typing import Final
 
 _FROM: Final = re.compile(r"from\s+([.\w\s]+?)\s+import\s+([\s\S]*)")
 _NAME: Final = re.compile(r"[\w.]+")
-_GROUP: Final = re.compile(r"^(.*?)::\{(.*)\}$", re.DOTALL)
+_COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_TREE: Final = re.compile(r"[{},]|[^{},]+")
+
+MOST_OF_ONE: Final = 200
+"""Names that one import may bring."""
 
 
 def import_names(language: str, statement: str) -> list[str]:
@@ -15,7 +19,7 @@ def import_names(language: str, statement: str) -> list[str]:
     if language == "Python":
         return _python(statement)
     if language == "Rust":
-        return _rust(" ".join(statement.split()))
+        return _rust(" ".join(_COMMENT.sub("", statement).split()))
     if language == "PHP":
         return [statement.split(" as ", maxsplit=1)[0].strip(" '\"\\();")]
     return [statement.strip().strip("<>\"'`")]
@@ -36,8 +40,23 @@ def _python(statement: str) -> list[str]:
 
 
 def _rust(path: str) -> list[str]:
-    group = _GROUP.match(path)
-    if not group:
-        return [path.split(" as ", maxsplit=1)[0]]
-    names = re.findall(r"[\w:]+", re.sub(r"::\{.*", "", group[2]))
-    return [f"{group[1]}::{name}" for name in names[:20]]
+    """Return each path of a tree: `a::{b::{c, self}, d as e}` is a::b::c, a::b and a::d."""
+    found: list[str] = []
+    heads = [""]
+    head = ""
+    for piece in _TREE.findall(path):
+        if piece == "{":
+            heads.append(head)
+        elif piece in {",", "}"}:
+            if head and head != heads[-1]:
+                found.append(head.removesuffix("::self").removesuffix("::"))
+            if piece == "}" and len(heads) > 1:
+                heads.pop()
+                head = ""
+                continue
+            head = heads[-1]
+        else:
+            head += piece.partition(" as ")[0].replace(" ", "")
+    if head and head != heads[-1]:
+        found.append(head.removesuffix("::"))
+    return found[:MOST_OF_ONE]

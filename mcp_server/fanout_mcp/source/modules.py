@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.source.git import MOST_COMMITS
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.resolve import index, targets
 
@@ -41,18 +42,28 @@ class Graph:
     outlines: dict[str, Outline]
     imports: dict[str, list[str]] = field(default_factory=dict)
     imported_by: dict[str, list[str]] = field(default_factory=dict)
+    external: dict[str, list[str]] = field(default_factory=dict)
+    """File to the names it imports that lead to no file of the repository."""
+
     own: frozenset[str] = frozenset()
-    """First parts of the repository's own dotted names: what they begin is not external."""
+    """First parts of the repository's own names: what they begin is not external."""
     cycles: list[list[str]] = field(default_factory=list)
     """Files that import each other, directly or around; largest first."""
 
 
 def graph(outlines: Iterable[Outline]) -> Graph:
     known = {outline.path: outline for outline in outlines if outline.language}
-    names = index(known)
-    found = Graph(known, own=frozenset(dotted.split(".")[0] for dotted in names.dotted.values()))
+    packages = {
+        path: symbol.name
+        for path, outline in known.items()
+        for symbol in outline.symbols[-1:]
+        if symbol.kind == "package"
+    }
+    names = index(known, packages)
+    own = {dotted.split(".")[0] for dotted in names.dotted.values()}
+    found = Graph(known, own=frozenset(own.union(*names.packages.values())))
     for path, outline in known.items():
-        found.imports[path] = targets(outline, names)
+        found.imports[path], found.external[path] = targets(outline, names)
         for target in found.imports[path]:
             found.imported_by.setdefault(target, []).append(path)
     found.cycles = sorted(components(found.imports), key=lambda cycle: (-len(cycle), cycle))
@@ -180,17 +191,17 @@ class Facts:
     """Its files, the most imported from outside first, then the largest."""
 
 
-def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 12) -> Facts:
+def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40) -> Facts:
     own = set(module.paths)
     out = _folders(
         target for path in module.paths for target in known.imports.get(path, ()) if target not in own
     )
     users = [user for path in module.paths for user in known.imported_by.get(path, ()) if user not in own]
     return Facts(
-        tuple(out[:most]),
-        tuple(_folders(user for user in users if not is_test(user))[:most]),
-        tuple(_external(module, known)[:most]),
-        tuple(tuple(cycle[:8]) for cycle in known.cycles if not own.isdisjoint(cycle))[:3],
+        shortened(out, most),
+        shortened(_folders(user for user in users if not is_test(user)), most),
+        shortened(_external(module, known), most),
+        tuple(tuple(cycle) for cycle in known.cycles if not own.isdisjoint(cycle)),
         tuple(_entries(module, known)[:most]),
         tuple(tests_of(module, known)[:5]),
         tuple(_hot(module, known, churn)[:5]),
@@ -198,10 +209,15 @@ def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 12
     )
 
 
+def shortened(names: Sequence[str], most: int) -> tuple[str, ...]:
+    rest = len(names) - most
+    return (*names[:most], *([f"and {rest} more"] * (rest > 0)))
+
+
 def _folders(paths: Iterable[str]) -> list[str]:
     counts: dict[str, int] = {}
     for path in paths:
-        folder = posixpath.dirname(path) or path
+        folder = posixpath.dirname(path) or "."
         counts[folder] = counts.get(folder, 0) + 1
     return sorted(counts, key=lambda folder: (-counts[folder], folder))
 
@@ -209,18 +225,26 @@ def _folders(paths: Iterable[str]) -> list[str]:
 def _external(module: Module, known: Graph) -> list[str]:
     counts: dict[str, int] = {}
     for path in module.paths:
-        outline = known.outlines[path]
-        inside = {target.split("/")[0] for target in known.imports.get(path, ())}
-        for name in outline.imports:
-            top = name.split("." if outline.language in {"Python", "Java", "C#"} else "/")[0].split("::")[0]
-            if (
-                top
-                and not name.startswith((".", "/"))
-                and top not in inside | known.own
-                and top not in {"crate", "self", "super"}
-            ):
+        for name in known.external[path]:
+            top = _package(name, known.outlines[path].language)
+            if top and top not in known.own:
                 counts[top] = counts.get(top, 0) + 1
     return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def _package(name: str, language: str) -> str:
+    """Return what an import would be installed as; "" for paths and for aliases that a build file gives."""
+    if name.startswith((".", "/", "#", "~", "@/")):
+        return ""
+    parts = name.split("/")
+    if language == "Go":
+        return "/".join(parts[:3]) if "." in parts[0] else name
+    if language in {"JavaScript", "TypeScript", "TSX"}:
+        return "/".join(parts[: 1 + name.startswith("@")])
+    top = re.split(r"\." if language in {"Python", "Java", "C#"} else r"/|::", name, maxsplit=1)[0]
+    # A name in capitals is a type's: `use Colour::*` brings an enum's own variants.
+    is_own = top in {"crate", "self", "super"} or (language == "Rust" and top[:1].isupper())
+    return "" if is_own else top
 
 
 def _entries(module: Module, known: Graph) -> list[str]:
@@ -235,22 +259,24 @@ def _entries(module: Module, known: Graph) -> list[str]:
 
 
 def tests_of(module: Module, known: Graph) -> list[str]:
-    """Return the test files that touch a module: they import it, and are named after it or its files."""
-    own = set(module.paths)
-    names = {posixpath.splitext(posixpath.basename(path))[0].lower() for path in module.paths} - {
+    """Return the test files that touch a module: they import it, or are named after it or its files."""
+    own = {path for path in module.paths if not is_test(path)} or set(module.paths)
+    tests = [path for path in known.outlines if is_test(path) and path not in own]
+    names = {posixpath.splitext(posixpath.basename(path))[0].lower() for path in own} - {
         "__init__",
         "index",
     }
     names.add(posixpath.basename(module.name).lower())
+    folders = {posixpath.dirname(path) for path in own if path.endswith(".go")}
     scores: dict[str, float] = {}
-    for path in known.outlines:
-        if path in own or not is_test(path):
-            continue
+    for path in tests:
         hits = sum(target in own for target in known.imports.get(path, ()))
         words = re.sub(r"\b(?:tests?|spec)\b|[^a-z0-9]+", " ", path.lower().replace("_", " ")).split()
         stem = re.sub(
             r"^test_?|[_.-]?(?:test|spec)s?$", "", posixpath.splitext(posixpath.basename(path))[0].lower()
         )
+        # A Go test is of its folder's package: it needs no import.
+        hits += path.endswith("_test.go") and posixpath.dirname(path) in folders
         score = min(hits, 3) + 2.0 * (stem in names) + 0.5 * bool(names.intersection(words))
         if score >= 1:
             scores[path] = score
@@ -260,7 +286,10 @@ def tests_of(module: Module, known: Graph) -> list[str]:
 def _hot(module: Module, known: Graph, churn: Mapping[str, int]) -> list[str]:
     heat = {path: churn.get(path, 0) * known.outlines[path].branches for path in module.paths}
     hot = sorted((path for path in heat if heat[path]), key=lambda path: (-heat[path], path))
-    return [f"{path} ({churn[path]} commits, {known.outlines[path].branches} branches)" for path in hot]
+    return [
+        f"{path} ({churn[path]} of the last {MOST_COMMITS} commits, {known.outlines[path].branches} branches)"
+        for path in hot
+    ]
 
 
 def _centrality(path: str, own: set[str], known: Graph) -> tuple[bool, int, int]:

@@ -36,11 +36,14 @@ _MAIN: Final = {
 """Where a program starts: what a file without it can't hold, found by plain search, and the pattern."""
 
 
-def entry(text: str, language: Language) -> int:
-    """Return the line where a program starts; 0 when none does."""
+def entry(text: str, language: Language, symbols: Sequence[Symbol]) -> int:
+    """Return the line where a program starts; 0 when none does, or only in a text that the file quotes."""
     sign, pattern = _MAIN.get(language.name, ("", None))
-    match = pattern.search(text) if pattern and sign in text else None
-    return text.count("\n", 0, match.start()) + 1 if match else 0
+    if pattern is None or sign not in text:
+        return 0
+    mains = {symbol.line for symbol in symbols if symbol.name in {"main", "Main"}}
+    lines = (text.count("\n", 0, match.start()) + 1 for match in pattern.finditer(text))
+    return next((line for line in lines if line in mains or language.name == "Python"), 0)
 
 
 def branches(text: str, language: Language) -> int:

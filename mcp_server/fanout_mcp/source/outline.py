@@ -25,7 +25,7 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 9
+VERSION: Final = 10
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
@@ -103,6 +103,9 @@ def outline_text(path: str, text: str) -> Outline:
         what = "heading" if kind == "Markdown" else "key"
         names = [(redact(name)[0], line) for name, line in places]
         symbols = tuple(Symbol(what, name, line, line, name) for name, line in names)
+        package = plain.package(path, text)
+        if package:
+            symbols += (Symbol("package", package[0], package[1], package[1], f"name {package[0]}"),)
         return Outline(path, kind, len(text), lines, count(text), redact(doc)[0], symbols)
     return _outline_code(path, text, lines, language)
 
@@ -124,7 +127,7 @@ def _outline_code(path: str, text: str, lines: int, language: Language) -> Outli
         symbols,
         tuple(read.imports),
         tuple(notable.notes(text, symbols, is_whole=not read.root.has_error)),
-        notable.entry(text, language),
+        notable.entry(text, language, symbols),
         branches=notable.branches(text, language),
     )
 

@@ -49,6 +49,20 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
     return kind or "text", _head(text), []
 
 
+def package(path: str, text: str) -> tuple[str, int] | None:
+    """Return the name by which others import what a manifest describes, and its line."""
+    match PurePosixPath(path).name:
+        case "go.mod":
+            found = re.search(r"(?m)^module\s+\"?([^\s\"]+)", text)
+        case "package.json":
+            found = re.search(r"(?m)^(?: {1,4}|\t|\{\s*)\"name\"\s*:\s*\"([^\"\n]+)\"", text)
+        case "Cargo.toml":
+            found = re.search(r"(?m)^\[package\][^\[]*?^name\s*=\s*\"([^\"\n]+)\"", text)
+        case _:
+            return None
+    return (found[1], text.count("\n", 0, found.start(1)) + 1) if found else None
+
+
 def _markdown(text: str) -> tuple[str, Places]:
     headings: Places = []
     prose = ""

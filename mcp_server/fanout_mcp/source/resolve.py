@@ -7,7 +7,7 @@ only a build file knows stays external. Edges say what is, never what might be.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
@@ -29,6 +29,11 @@ _SCRIPT_ENDINGS: Final = (
 )
 
 
+_RUST_ROOTS: Final = ("lib.rs", "main.rs")
+_RUST_APART: Final = frozenset({"tests", "benches", "examples", "bin"})
+"""Folders whose files are crates of their own."""
+
+
 @dataclass(slots=True)
 class Index:
     """What the files of a repository are called by those who import them."""
@@ -40,11 +45,19 @@ class Index:
     folders: dict[str, str] = field(default_factory=dict)
     """A folder's first source file: what an import of a Go package leads to."""
     by_name: dict[str, list[str]] = field(default_factory=dict)
+    packages: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Manifest's name to what such manifests call their package, to its folder."""
 
 
-def index(paths: Iterable[str]) -> Index:
+def index(paths: Iterable[str], named: Mapping[str, str] | None = None) -> Index:
+    """`named`: a manifest's path to the name of its package."""
     ordered = sorted(paths)
     found = Index(frozenset(ordered))
+    for path, name in (named or {}).items():
+        folder, manifest = posixpath.split(path)
+        found.packages.setdefault(manifest, {}).setdefault(
+            name.replace("-", "_") if manifest == "Cargo.toml" else name, folder
+        )
     packages = {posixpath.dirname(path) for path in ordered if path.endswith("/__init__.py")}
     namespaces: list[str] = []
     for path in ordered:
@@ -71,14 +84,17 @@ def _dotted(folder: str, name: str, packages: set[str]) -> str:
     return ".".join(parts)
 
 
-def targets(outline: Outline, known: Index) -> list[str]:
-    """Return the repository's files that this one imports, in order, each once."""
+def targets(outline: Outline, known: Index) -> tuple[list[str], list[str]]:
+    """Return the repository's files that this one imports, and the names that lead to none, in order."""
     found: dict[str, None] = {}
+    other: dict[str, None] = {}
     for name in outline.imports:
         target = _target(outline, name, known)
-        if target and target != outline.path:
+        if target is None:
+            other[name] = None
+        elif target != outline.path:
             found[target] = None
-    return list(found)
+    return list(found), list(other)
 
 
 def _target(outline: Outline, name: str, known: Index) -> str | None:
@@ -87,11 +103,11 @@ def _target(outline: Outline, name: str, known: Index) -> str | None:
         case "Python":
             return _python(outline.path, name, known)
         case "JavaScript" | "TypeScript" | "TSX":
-            return _joined(folder, name, known, _SCRIPT_ENDINGS) if name.startswith(".") else None
+            if name.startswith("."):
+                return _joined(folder, name, known, _SCRIPT_ENDINGS)
+            return _script_package(name, known)
         case "Go":
-            parts = name.split("/")
-            tails = ("/".join(parts[start:]) for start in range(1, len(parts)))
-            return next((known.folders[tail] for tail in tails if tail in known.folders), None)
+            return _go(name, known)
         case "Rust":
             return _rust(outline.path, name, known)
         case "Java":
@@ -132,6 +148,32 @@ def _joined(folder: str, name: str, known: Index, endings: Sequence[str]) -> str
     return next((path for path in candidates if path in known.paths), None)
 
 
+def _script_package(name: str, known: Index) -> str | None:
+    """A package of the same repository: its sources, or what it has under that path."""
+    parts = name.split("/")
+    for end in (2, 1):
+        folder = known.packages.get("package.json", {}).get("/".join(parts[:end]))
+        if folder is not None:
+            inside = "/".join(parts[end:])
+            return _joined(f"{folder}/src", inside, known, _SCRIPT_ENDINGS) or _joined(
+                folder, inside, known, _SCRIPT_ENDINGS
+            )
+    return None
+
+
+def _go(name: str, known: Index) -> str | None:
+    modules = known.packages.get("go.mod", {})
+    for module in sorted(modules, key=len, reverse=True):
+        if name == module or name.startswith(module + "/"):
+            folder = posixpath.join(modules[module], name[len(module) + 1 :]).rstrip("/")
+            return known.folders.get(folder)
+    if modules or "." not in name.partition("/")[0]:  # the standard library's names begin with no domain
+        return None
+    parts = name.split("/")
+    tails = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    return next((known.folders[tail] for tail in tails if tail in known.folders), None)
+
+
 def _suffix(tail: str, folder: str, known: Index) -> str | None:
     """Return the file that ends so, the nearest when several do."""
     tail = tail.lstrip("./")
@@ -144,20 +186,47 @@ def _suffix(tail: str, folder: str, known: Index) -> str | None:
 def _rust(path: str, name: str, known: Index) -> str | None:
     parts = name.split("::")
     folder, file = posixpath.split(path)
-    own = folder if file in {"mod.rs", "lib.rs", "main.rs"} else f"{folder}/{file.removesuffix('.rs')}"
-    if parts[0] == "crate":
-        head, source, _ = path.rpartition("src/")
-        base, parts = (head + source).rstrip("/"), parts[1:]
-    elif parts[0] in {"self", "super"}:
-        base = own
+    is_root = file in _RUST_ROOTS
+    own = folder if is_root or file == "mod.rs" else f"{folder}/{file.removesuffix('.rs')}"
+    base, first = own, parts[0]
+    if first == "crate":
+        crate = _crate(folder, known)
+        if crate is None:
+            return None
+        base, parts = crate, parts[1:]
+    elif first in {"self", "super"}:
         while parts and parts[0] in {"self", "super"}:
             base = posixpath.dirname(base) if parts[0] == "super" else base
             parts = parts[1:]
-    else:
-        base = own
+    elif first in known.packages.get("Cargo.toml", {}):
+        folder, parts = known.packages["Cargo.toml"][first], parts[1:]
+        inside = _rust_module(posixpath.join(folder, "src"), parts, known)
+        return inside or _rust_module(folder, parts, known)
+    else:  # a module of this one, or another crate
+        names = (f"{own}/{first}.rs", f"{own}/{first}/mod.rs")
+        if not any(posixpath.normpath(target) in known.paths for target in names):
+            return None
+    return _rust_module(base, parts, known)
+
+
+def _crate(folder: str, known: Index) -> str | None:
+    """Return the folder of the crate's first file: the nearest that has one, or that holds tests."""
+    while True:
+        if posixpath.basename(folder) in _RUST_APART or any(
+            posixpath.join(folder, file) in known.paths for file in _RUST_ROOTS
+        ):
+            return folder
+        if not folder:
+            return None
+        folder = posixpath.dirname(folder)
+
+
+def _rust_module(base: str, parts: Sequence[str], known: Index) -> str | None:
+    """Return the deepest module that the path names; what is no module is something in the file of `base`."""
     for end in range(len(parts), 0, -1):
         stem = posixpath.join(base, *parts[:end])
         for target in (f"{stem}.rs", f"{stem}/mod.rs"):
             if target in known.paths:
                 return target
-    return None
+    files = (*(posixpath.join(base, file) for file in _RUST_ROOTS), f"{base}.rs", f"{base}/mod.rs")
+    return next((target for target in files if target in known.paths), None)
