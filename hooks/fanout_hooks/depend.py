@@ -10,10 +10,12 @@ A call depends when one of these holds, tried in this order (the words stand in 
    that one contain counts too, unless the two tasks are alike: then they could have gone together;
 5. the earlier agent didn't get to its end, or this is the same task: a second attempt;
 6. the earlier agent changed something, and this one works on the same, checks it, or stands on it;
-7. it changes or decides what the earlier agent looked into;
-8. nothing shows that both are parts of one request (depend_parts.py).
+7. it changes, decides or weighs what the earlier agent looked into;
+8. it can't be read alone (depend_alone.py);
+9. nothing shows that both are parts of one request (depend_parts.py).
 
-When in doubt the answer is yes: a needless sequence costs seconds, a wrong block costs trust.
+What both tasks say in the same words is no sign of anything (depend_frame.py). When in doubt the answer is yes:
+a needless sequence costs seconds, a wrong block costs trust.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from gate.session import Session
 
 KIND = "general-purpose"
 MENDED = ("unseen_third.toml", "unseen_fourth.toml", "unseen_fifth.toml")
-AFTER = ("unseen_after.toml",)
+AFTER = ("unseen_after.toml", "unseen_sixth.toml")
 
 
 class Unseen(NamedTuple):
