@@ -14,7 +14,8 @@ import pytest
 
 from fanout_mcp import cache as module
 from fanout_mcp.cache import Cache, open_cache
-from fanout_mcp.types import Answer, Usage
+from fanout_mcp.types import Answer
+from fanout_mcp.usage import Usage
 
 ANSWER = Answer("text \udcff\n", "maker/model", Usage(10, 2, 0.5), {"a": [1, None]})
 

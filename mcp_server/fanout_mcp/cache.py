@@ -33,7 +33,8 @@ from typing import Final, Literal, TypeVar
 
 from fanout_mcp import state
 from fanout_mcp.database import NewerFile, opened
-from fanout_mcp.types import Answer, Json, Usage
+from fanout_mcp.types import Answer, Json
+from fanout_mcp.usage import Usage
 
 T = TypeVar("T")
 

@@ -20,6 +20,10 @@ FanoutError                 every sentence says what is wrong and what to do
 
 from __future__ import annotations
 
+from typing import Self
+
+from fanout_mcp.usage import Usage
+
 
 def why(error: OSError | ValueError) -> str:
     """What a system call or a parser said, without its number and without the path that we name ourselves."""
@@ -47,7 +51,14 @@ class NoVerdict(FanoutError):
 
 
 class BackendError(FanoutError):
-    """One call to a model failed."""
+    """One call to a model failed. `usage`: what it was billed all the same, as far as the provider told."""
+
+    usage: Usage = Usage()
+
+    def billed(self, used: Usage) -> Self:
+        """The same error, with what was used up to it."""
+        self.usage += used
+        return self
 
 
 class Unreachable(BackendError):

@@ -24,7 +24,8 @@ from fanout_mcp.cache import Cache, open_cache
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Background, Plan, Started, background
 from fanout_mcp.settings import Settings
-from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, Usage, no_progress
+from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, no_progress
+from fanout_mcp.usage import Usage
 
 T = TypeVar("T")
 
@@ -73,11 +74,12 @@ class Tally:
     def line(self, now: float) -> str:
         asked = self.done - self.cached
         spent = "cost unknown" if self.usage.cost_usd is None else f"${self.usage.cost_usd:.4f}"
+        least = "at least " if self.usage.is_partial and self.usage.cost_usd is not None else ""
         parts = [
             f"{self.done:,} of {self.total:,} done",
             f"{self.cached:,} cached",
             f"{self.failed:,} failed",
-            spent if asked else "$0",
+            f"{least}{spent}" if asked else "$0",
         ]
         if asked and self.done < self.total:
             parts.append(f"about {_spoken((now - self.started) / asked * (self.total - self.done))} left")

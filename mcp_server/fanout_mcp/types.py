@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from fanout_mcp.errors import BackendError
+from fanout_mcp.usage import Usage
 
 Json = Any
 """A JSON value: what json.loads returns."""
 
 Status = Literal["answered", "cached", "failed", "cut"]
-"""What became of a job. `cut`: stopped by us (decided vote, deadline, budget), not by an error."""
+"""What became of a job. `cut`: stopped by us, not by an error."""
+
+Cause = Literal["decided", "deadline", "budget"]
+"""What cuts a job: the stop rule of its run, its time, or its money and tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +47,6 @@ class Job:
     """Calls with the same provider share a limiter and its cool-down."""
     workspace: Path | None = None
     """A folder that an agent may read (Read, Grep, Glob) to answer; None: no tools at all."""
-    seat: str | None = None
-    """Names a conversation that comes back in later rounds, so that a backend may keep it warm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What calls consumed; `cost_usd` is None when the provider gave no price."""
-
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost_usd: float | None = None
-    estimated: bool = False
-    """True when the provider sent no usage and the token counts are our estimate."""
-
-    def __add__(self, other: Usage) -> Usage:
-        if self == Usage():
-            return other
-        if other == Usage():
-            return self
-        known = self.cost_usd is not None and other.cost_usd is not None
-        return Usage(
-            self.tokens_in + other.tokens_in,
-            self.tokens_out + other.tokens_out,
-            (self.cost_usd or 0) + (other.cost_usd or 0) if known else None,
-            self.estimated or other.estimated,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +72,12 @@ class Outcome:
     error: BackendError | None = None
     reason: str = ""
     """One sentence on why it failed or was cut; empty when it was answered."""
-    elapsed_s: float = 0.0
+    cause: Cause | None = None
+    """Why it was cut, for code to decide by; None where it was not."""
     calls: int = 0
     """Calls started upstream for this job: first tries, retries and hedges."""
     usage: Usage = field(default_factory=Usage)
-    """Everything the job consumed, failed tries included."""
+    """Everything the job consumed, tries that failed or were cut included."""
 
     @property
     def key(self) -> str:

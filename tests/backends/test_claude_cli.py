@@ -28,7 +28,8 @@ from fanout_mcp.errors import (
     Unreachable,
 )
 from fanout_mcp.settings import Settings
-from fanout_mcp.types import Job, Json, Prompt, Usage
+from fanout_mcp.types import Job, Json, Prompt
+from fanout_mcp.usage import Usage
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,8 @@ from fakes.upstream import ANSWER, Rule, Upstream, serving, until
 from fanout_mcp.backends.choose import open_backend
 from fanout_mcp.errors import Rejected, SettingsError, Unreachable
 from fanout_mcp.settings import Settings
-from fanout_mcp.types import Answer, Job, ModelPrice, Prompt, Usage
+from fanout_mcp.types import Answer, Job, ModelPrice, Prompt
+from fanout_mcp.usage import Usage
 
 pytestmark = pytest.mark.anyio
 

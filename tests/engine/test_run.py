@@ -16,9 +16,18 @@ from fakes.virtual import virtually
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Plan, background, each, run
-from fanout_mcp.errors import BadAnswer, RateLimited, Rejected, ServerFault, Unreachable
-from fanout_mcp.types import Answer, Job, Outcome, Usage
+from fanout_mcp.engine.run import Plan, background, run
+from fanout_mcp.errors import (
+    BackendError,
+    BadAnswer,
+    RateLimited,
+    Rejected,
+    ServerFault,
+    Unreachable,
+    UnreadableAnswer,
+)
+from fanout_mcp.types import Answer, Ask, Job, Outcome
+from fanout_mcp.usage import UNTOLD, Usage
 
 
 def perform(
@@ -64,7 +73,7 @@ def test_a_straggler_is_cut_half_the_elapsed_time_after_the_vote_is_decided() ->
     upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "yes")], c=[(6.0, "no")])
     outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))
     assert elapsed == 1.5
-    assert (outcomes[2].status, outcomes[2].reason) == ("cut", "two agree")
+    assert (outcomes[2].status, outcomes[2].reason, outcomes[2].cause) == ("cut", "two agree", "decided")
     assert upstream.closed == [(1.5, "c")]
 
 
@@ -81,7 +90,7 @@ def test_an_undecided_vote_waits_within_the_deadline() -> None:
     upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "no")], c=[(6.0, "yes")])
     outcomes, elapsed = perform(upstream, [job("a"), job("b"), job("c")], plan(4.0, stop=two_agree))
     assert elapsed == 4.0
-    assert outcomes[2].reason == "the deadline of 4 s passed"
+    assert (outcomes[2].reason, outcomes[2].cause) == ("the deadline of 4 s passed", "deadline")
 
 
 def test_one_429_is_waited_for_when_the_others_disagree_and_cut_when_they_agree() -> None:
@@ -243,6 +252,106 @@ def test_a_used_up_budget_starts_no_further_call_and_says_so() -> None:
     outcomes = virtually(main)
     assert [outcome.status for outcome in outcomes] == ["answered"] * 3 + ["cut"] * 3
     assert "budget of $1 is used up" in outcomes[5].reason
+    assert outcomes[5].cause == "budget"
+
+
+def bills(*answers: Answer | BackendError) -> Ask:
+    """Answers, or fails, in this order; the last one for ever."""
+    left = list(answers)
+
+    async def ask(_: Job) -> Answer:
+        await anyio.sleep(1)
+        said = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(said, BackendError):
+            raise type(said)(str(said)).billed(said.usage)
+        return said
+
+    return ask
+
+
+def settle(ask: Ask, count: int, how: Plan, cap: int = 1) -> list[Outcome]:
+    return virtually(lambda: run(jobs(count), ask, how, Limits(cap)))
+
+
+HALF = Usage(10, 10, 0.5)
+
+
+def test_answers_that_are_of_no_use_are_paid_for_all_the_same() -> None:
+    useless = UnreadableAnswer("no JSON in it").billed(HALF)
+    outcomes = settle(bills(useless), 60, plan(budget=Budget(max_cost_usd=1.0)))
+    assert [outcome.status for outcome in outcomes] == ["failed"] * 2 + ["cut"] * 58
+    assert sum((outcome.usage for outcome in outcomes), Usage()).cost_usd == 1.0
+
+
+def test_an_answer_without_a_price_does_not_switch_the_budget_off() -> None:
+    free = Answer("x", "m", Usage(10, 10))
+    outcomes = settle(bills(free, Answer("x", "m", HALF)), 60, plan(budget=Budget(max_cost_usd=1.0)))
+    assert [outcome.status for outcome in outcomes] == ["answered"] * 3 + ["cut"] * 57
+    used = sum((outcome.usage for outcome in outcomes), Usage())
+    assert (used.cost_usd, used.is_partial) == (1.0, True)
+
+
+def test_a_failed_try_is_part_of_what_its_job_consumed() -> None:
+    (outcome,) = settle(bills(BadAnswer("empty").billed(HALF), Answer("x", "m", HALF)), 1, plan())
+    assert (outcome.calls, outcome.usage) == (2, Usage(20, 20, 1.0))
+
+
+def test_a_used_up_budget_pays_for_no_second_try() -> None:
+    (outcome,) = settle(bills(BadAnswer("empty").billed(HALF)), 1, plan(budget=Budget(max_cost_usd=0.5)))
+    assert (outcome.calls, outcome.status) == (1, "failed")
+    assert outcome.reason == "empty (not tried again: the budget of $0.5 is used up)"
+
+
+def test_of_a_cancelled_call_nobody_knows_the_bill() -> None:
+    upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "yes")], c=[(6.0, "no")])
+    outcomes, _ = perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))
+    assert outcomes[2].usage == UNTOLD
+    assert (UNTOLD + HALF).fields()["cost_is_at_least"]
+
+
+def test_a_wait_beyond_reason_holds_nobody_back_for_longer_than_a_minute() -> None:
+    limits = Limits(5)
+
+    async def main() -> tuple[Outcome, float]:
+        await run([job("a")], Upstream(a=[(0.0, RateLimited("429", 3600))]).ask, plan(), limits)
+        (outcome,) = await run([job("b")], Upstream(1.0).ask, plan(), limits)
+        return outcome, trio.current_time()
+
+    outcome, elapsed = virtually(main)
+    assert (outcome.status, elapsed) == ("answered", 61.0)
+
+
+def test_a_cool_down_that_outlasts_the_deadline_fails_at_once_and_says_so() -> None:
+    limits = Limits(5)
+    healthy = Upstream(1.0)
+
+    async def main() -> tuple[list[Outcome], float]:
+        await run([job("a")], Upstream(a=[(0.0, RateLimited("429", 3600))]).ask, plan(), limits)
+        return await run(jobs(3), healthy.ask, plan(20.0), limits), trio.current_time()
+
+    outcomes, elapsed = virtually(main)
+    assert ([outcome.status for outcome in outcomes], elapsed) == (["failed"] * 3, 0.0)
+    assert "wants no calls for another 60 s" in outcomes[0].reason
+    assert healthy.started == []
+
+
+def test_twins_are_a_fiftieth_of_the_calls_to_a_provider_and_wait_for_a_place() -> None:
+    limits = Limits(1)
+    slow: list[Step] = [(30.0, "late")]
+
+    async def main(known: int) -> list[Outcome]:
+        await run(jobs(known), Upstream(1.0).ask, plan(), limits)
+        upstream = Upstream(a=slow, b=slow, c=slow)
+        return await run([job("a"), job("b"), job("c")], upstream.ask, plan(hedge=Hedge()), limits)
+
+    def calls(known: int, cap: int) -> list[int]:
+        nonlocal limits
+        limits = Limits(cap)
+        return sorted(outcome.calls for outcome in virtually(lambda: main(known)))
+
+    assert calls(21, cap=60) == [1, 1, 1], "of 24 none"
+    assert calls(60, cap=60) == [1, 1, 2], "of 63 one"
+    assert calls(60, cap=3) == [1, 1, 1], "all places are taken"
 
 
 def test_a_late_call_gets_a_twin_once_the_provider_is_known() -> None:
@@ -267,29 +376,16 @@ def test_progress_grows_by_one_for_each_outcome() -> None:
     assert seen == [(number, 7) for number in range(1, 8)]
 
 
-def test_a_hundred_thousand_jobs_are_pulled_as_they_are_needed() -> None:
-    pulled = taken = 0
-    most = 0
+def test_a_large_run_has_no_task_for_each_of_its_jobs() -> None:
+    tasks = 0
 
-    async def main() -> None:
-        nonlocal pulled, taken, most
+    def count(_: Outcome) -> None:
+        nonlocal tasks
+        tasks = max(tasks, trio.lowlevel.current_statistics().tasks_living)
 
-        def source() -> object:
-            nonlocal pulled
-            for number in range(5_000):
-                pulled += 1
-                yield job(str(number))
-
-        def take(outcome: Outcome) -> None:
-            nonlocal taken, most
-            taken += 1
-            most = max(most, pulled - taken)
-
-        await each(source(), Upstream(0.1).ask, plan(), Limits(50), take)  # type: ignore[arg-type] # a generator
-
-    virtually(main)
-    assert taken == 5_000
-    assert most <= 50
+    outcomes, _ = perform(Upstream(0.1), jobs(5_000), plan(on_outcome=count), Limits(50))
+    assert len(outcomes) == 5_000
+    assert 50 <= tasks < 70
 
 
 def test_equal_keys_are_refused() -> None:
@@ -303,17 +399,17 @@ def test_equal_keys_are_refused() -> None:
 def test_a_background_run_goes_on_while_its_owner_works_and_is_cancelled_at_once() -> None:
     upstream = Upstream(1.0, b=[(5.0, "late")])
 
-    async def main() -> tuple[list[str], int, float]:
+    async def main() -> tuple[list[str], float]:
         async with background() as runs:
             started = runs.start([job("a"), job("b")], upstream.ask, plan(), Limits(5))
-            await started.until(lambda outcomes: len(outcomes) >= 1)
-            assert trio.current_time() == 1.0
+            await trio.sleep(1.5)
+            assert list(started.outcomes) == ["a"]
             started.cancel()
             got = await started.result()
-            return [outcome.key for outcome in got], started.calls, trio.current_time()
+            return [outcome.key for outcome in got], trio.current_time()
 
-    assert virtually(main) == (["a"], 2, 1.0)
-    assert upstream.closed == [(1.0, "b")]
+    assert virtually(main) == (["a"], 1.5)
+    assert upstream.closed == [(1.5, "b")]
 
 
 def test_leaving_the_block_cancels_what_still_runs() -> None:

@@ -108,7 +108,7 @@ def test_a_bet_that_is_lost_is_cancelled_at_once_and_counted_to_the_call() -> No
     assert waste.tokens_in > 100
     assert waste.tokens_out == 0
     assert waste.cost_usd == pytest.approx(waste.tokens_in / 1e6)
-    assert waste.estimated
+    assert waste.is_partial
 
 
 def test_an_answer_to_a_lost_bet_never_reaches_the_result() -> None:

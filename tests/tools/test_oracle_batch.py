@@ -16,6 +16,7 @@ from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.errors import (
     AuthRejected,
+    BadAnswer,
     BudgetExceeded,
     InvalidInput,
     RateLimited,
@@ -23,7 +24,8 @@ from fanout_mcp.errors import (
     ServerFault,
 )
 from fanout_mcp.results import compact
-from fanout_mcp.types import ModelPrice, Usage
+from fanout_mcp.types import ModelPrice
+from fanout_mcp.usage import Usage
 from tools.consulting import ask, consult, services
 
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
@@ -230,6 +232,24 @@ def test_an_unknown_price_is_unknown_and_never_nothing(tmp_path: Path) -> None:
     assert consult(tmp_path, Scripted(), dry_run=True).data["at_most"]["cost_usd"] == "unknown"
     free = Scripted(default=Reply(usage=Usage(10, 10, None)))
     assert consult(tmp_path, free).data["receipt"]["cost_usd"] is None
+
+
+def test_a_cost_that_is_known_in_part_is_told_as_the_least(tmp_path: Path) -> None:
+    got = consult(tmp_path, panel(skeptic=Reply(verdict(), 1.0, usage=Usage(10, 10))))
+    spent = got.data["receipt"]
+    assert (spent["cost_usd"], spent["cost_is_at_least"]) == (0.002, True)
+    assert "cost at least $0.002" in got.report
+    got = consult(tmp_path, panel(skeptic=says("STOP", 6.0)))
+    assert got.data["cut"] == ["skeptic"]
+    assert got.data["receipt"]["cost_is_at_least"], "nobody knows what the cut call was billed"
+
+
+def test_an_answer_that_can_not_be_read_is_in_the_bill(tmp_path: Path) -> None:
+    lost = panel(judge=UNREADABLE, critic=Reply(error=BadAnswer("no text").billed(Usage(100, 900, 0.01))))
+    spent = consult(tmp_path, lost).data["receipt"]
+    # The judge is asked twice, the critic twice, the skeptic once.
+    assert (spent["calls"], spent["cost_usd"]) == (5, pytest.approx(2 * 0.001 + 2 * 0.01 + 0.001))
+    assert "cost_is_at_least" not in spent
 
 
 def test_without_a_price_the_tokens_are_bounded(tmp_path: Path) -> None:

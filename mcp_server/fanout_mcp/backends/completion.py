@@ -17,7 +17,8 @@ from typing import Final
 from fanout_mcp.backends.refusals import error_in, refusal
 from fanout_mcp.clean import clean_text, printable
 from fanout_mcp.errors import BadAnswer, Rejected, Unreachable
-from fanout_mcp.types import Answer, Job, Json, Usage
+from fanout_mcp.types import Answer, Job, Json
+from fanout_mcp.usage import Usage
 
 BYTES_A_TOKEN: Final = 4
 """For an estimate where the provider counts nothing: English text and code stand near it."""
@@ -53,8 +54,8 @@ class Completion:
     is_done: bool = False
 
     def add_event(self, data: str) -> None:
-        """Take the data of one event; some servers put two objects into one."""
-        if data.strip() == "[DONE]":
+        """Take the data of one event; some servers put two objects into one. After [DONE] comes nothing."""
+        if self.is_done or data.strip() == "[DONE]":
             self.is_done = True
             return
         try:
@@ -104,9 +105,14 @@ class Completion:
             raise Unreachable(f"{self.host} ended the stream before the answer was whole.")
         if not text.strip():
             raise BadAnswer(f"{self.host} sent no text ({self._why_empty()}).")
-        usage = read_usage(self.usage) or estimate(job, text)
+        usage = self.spent(job)
         model = printable(self.model or job.model or "unknown")
         return Answer(text, model, usage, truncated=self.finish == "length")
+
+    def spent(self, job: Job) -> Usage:
+        """What was billed for what has come: as the provider counts it, else estimated, without a price."""
+        text = "".join(self.text)
+        return read_usage(self.usage) or (estimate(job, text) if text or self.finish else Usage())
 
     def _why_empty(self) -> str:
         if self.finish == "length":
@@ -150,4 +156,4 @@ def dollars(cost: Json) -> float | None:
 def estimate(job: Job, text: str) -> Usage:
     asked = len((job.prompt.system + job.prompt.user).encode("utf-8", "replace"))
     answered = len(text.encode("utf-8", "replace"))
-    return Usage(-(-asked // BYTES_A_TOKEN), -(-answered // BYTES_A_TOKEN), None, estimated=True)
+    return Usage(-(-asked // BYTES_A_TOKEN), -(-answered // BYTES_A_TOKEN))

@@ -16,7 +16,8 @@ from typing import Final
 import anyio
 
 from fanout_mcp.errors import BackendError
-from fanout_mcp.types import Answer, Job, Json, ModelPrice, Usage
+from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.usage import Usage
 
 
 def verdict(decision: str = "PROCEED", confidence: int = 80, summary: str = "It holds.", **more: Json) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fanout_mcp.errors import BudgetExceeded
-from fanout_mcp.types import Job, ModelPrice, Prompt, Usage
+from fanout_mcp.types import Job, ModelPrice, Prompt
+from fanout_mcp.usage import Usage
 
 
 def dollars(usd: float) -> str:
@@ -26,14 +27,14 @@ class Budget:
     max_tokens: int | None = None
 
     def spent(self, usage: Usage) -> str:
-        """Return what is used up, "" while there is some left."""
+        """Return what is used up, "" while there is some left. Of a cost known in part, that part counts."""
         if (
             self.max_cost_usd is not None
             and usage.cost_usd is not None
             and usage.cost_usd >= self.max_cost_usd
         ):
             return f"the budget of {dollars(self.max_cost_usd)} is used up"
-        if self.max_tokens is not None and usage.tokens_in + usage.tokens_out >= self.max_tokens:
+        if self.max_tokens is not None and usage.total_tokens >= self.max_tokens:
             return f"the budget of {self.max_tokens:,} tokens is used up"
         return ""
 

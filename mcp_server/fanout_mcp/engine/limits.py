@@ -5,7 +5,8 @@ every call. The first 429 or 529 cuts it to 0.7 of what is in flight (at most ev
 success of a call that started after the cut raises it by one, which doubles it every round trip, until the
 next cut. Evidence ages: FORGOTTEN_S after the last cut it is wide open again, so that one 429 of an idle hour
 ago does not slow a panel of eight. A Retry-After holds back every call to that provider, not only the one
-that was told.
+that was told, for LONGEST_WAIT_S at most: then one of them finds out whether it is still true. Whoever has
+not that much time fails at once and says why.
 
 Fair between consultations: whoever waits is served by turns among the runs that wait, so a panel of three
 never queues behind a review of five hundred.
@@ -18,12 +19,15 @@ from collections.abc import Mapping
 
 import anyio
 
+from fanout_mcp.engine.retry import LONGEST_WAIT_S
+from fanout_mcp.errors import RateLimited
+
 CUT = 0.7
 CUT_EVERY_S = 0.5
 FORGOTTEN_S = 60.0
 """Providers count by the minute: what one said before that is no longer true."""
 SAMPLES = 200
-"""Durations kept per provider: what a hedge's delay is derived from."""
+"""Calls remembered per provider: what a hedge's delay and its share are derived from."""
 
 
 class Limiter:
@@ -35,22 +39,33 @@ class Limiter:
         self.in_flight = 0
         self.cool_until = 0.0
         self.durations: deque[float] = deque(maxlen=SAMPLES)
+        self.twins: deque[bool] = deque(maxlen=SAMPLES)
+        """Of each of the latest calls, whether it was a hedge's twin."""
         self._cut_at: float | None = None
         self._waiting: OrderedDict[int, deque[anyio.Event]] = OrderedDict()
 
-    async def acquire(self, run: int) -> float:
+    async def acquire(self, run: int, deadline: float) -> float:
         """Take one place for the run with this number, to be released; wait for its turn and the cool-down.
 
-        Returns the time.
+        Returns the time. Raises RateLimited when the cool-down outlasts the deadline.
         """
+        self._check(deadline)
         await self._take_turn(run)
         try:
-            while (now := anyio.current_time()) < self.cool_until:  # noqa: ASYNC110 - a time, moved on while we sleep
+            while (now := anyio.current_time()) < self.cool_until:
+                self._check(deadline)
                 await anyio.sleep_until(self.cool_until)
         except BaseException:
             self.release()
             raise
         return now
+
+    def _check(self, deadline: float) -> None:
+        if self.cool_until > deadline:
+            left = self.cool_until - anyio.current_time()
+            raise RateLimited(
+                f"not asked: the provider wants no calls for another {left:.0f} s, longer than this can wait"
+            )
 
     def release(self) -> None:
         self.in_flight -= 1
@@ -66,7 +81,7 @@ class Limiter:
         """Take note of a 429 or 529. `retry_after` in seconds, None when the provider did not say."""
         now = anyio.current_time()
         if retry_after is not None:
-            self.cool_until = max(self.cool_until, now + retry_after)
+            self.cool_until = max(self.cool_until, now + min(retry_after, LONGEST_WAIT_S))
         if self._cut_at is None or now - self._cut_at >= CUT_EVERY_S:
             self.limit = max(1.0, min(self.limit, self.in_flight) * CUT)
             self._cut_at = now

@@ -1,7 +1,7 @@
 """The fan-out: jobs in, outcomes out. All tasks of the server are started in this file.
 
-Theory of operation. Workers (never more than can be busy at once) pull jobs from one iterator, so a run
-over a hundred thousand files costs the memory of its workers. Each job is tried under a cancel scope of its
+Theory of operation. Workers (never more than can be busy at once) pull jobs from one iterator, so a large
+run has no task for each of its jobs. Each job is tried under a cancel scope of its
 own: a failure is a value and never cancels a neighbour, and a job can be cut alone. A watcher ends the run
 early, at the deadline or once the stop rule says that what is still out no longer matters; whatever it cuts
 is named and says why. Cancelling the caller cancels everything below, which closes every stream upstream.
@@ -18,9 +18,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -31,7 +32,8 @@ from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.limits import Limiter, Limits
 from fanout_mcp.engine.stop import StopRule, grace
 from fanout_mcp.errors import BackendError, Overloaded, RateLimited
-from fanout_mcp.types import Answer, Ask, Job, Outcome, Progress, Usage, no_progress
+from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
+from fanout_mcp.usage import UNTOLD, Usage
 
 Take = Callable[[Outcome], None]
 
@@ -62,15 +64,17 @@ async def run(jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits) -> list
 
     Keys must be unique within a run. Raises nothing but cancellation.
     """
-    given = tuple(jobs)
-    return await _Run(given, ask, plan, limits).collect(given)
+    return await _Run(tuple(jobs), ask, plan, limits).collect()
 
 
-async def each(
-    jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits, take: Take, *, total: int | None = None
-) -> None:
-    """Perform any number of jobs at flat memory: `take` gets each outcome once, as it arrives."""
-    await _Run(jobs, ask, plan, limits, total).perform(take)
+class _Ending(NamedTuple):
+    """Why no further job is started; what is still out is cut for it."""
+
+    cause: Cause | None
+    why: str
+
+
+GOING_ON = _Ending(None, "")
 
 
 class _Run:
@@ -78,29 +82,20 @@ class _Run:
 
     _numbers = itertools.count(1)
 
-    def __init__(
-        self, jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits, total: int | None = None
-    ) -> None:
+    def __init__(self, jobs: tuple[Job, ...], ask: Ask, plan: Plan, limits: Limits) -> None:
         self.number = next(self._numbers)
-        self.ask, self.plan, self.limits = ask, plan, limits
-        self.total = len(jobs) if isinstance(jobs, tuple) else total
-        self.workers = limits.workers(
-            frozenset(job.provider for job in jobs) if isinstance(jobs, tuple) else None
-        )
-        self.jobs: Iterator[Job] = iter(jobs)
+        self.jobs, self.ask, self.plan, self.limits = jobs, ask, plan, limits
         self.scopes: dict[str, anyio.CancelScope] = {}
-        self.attempts: dict[str, _Attempts] = {}
-        self.ended = ""
-        """Why no further job is started; empty while they are."""
+        self.ended = GOING_ON
         self.decided = anyio.Event()
-        self.done = self.calls = self.retries = self.hedges = 0
+        self.done = self.calls = self.retries = 0
         self.usage = Usage()
         self.started = self.deadline = 0.0
 
-    async def collect(self, jobs: tuple[Job, ...]) -> list[Outcome]:
+    async def collect(self) -> list[Outcome]:
         outcomes: dict[str, Outcome] = {}
-        outstanding = {job.key: None for job in jobs}
-        if len(outstanding) != len(jobs):
+        outstanding = {job.key: None for job in self.jobs}
+        if len(outstanding) != len(self.jobs):
             raise ValueError("the jobs of a run need unique keys")
 
         def take(outcome: Outcome) -> None:
@@ -109,21 +104,28 @@ class _Run:
             if self.plan.stop is None or self.decided.is_set() or not outstanding:
                 return
             if why := self.plan.stop(list(outcomes.values()), tuple(outstanding)):
-                self.ended = why
+                self.ended = _Ending("decided", why)
                 self.decided.set()
 
         await self.perform(take)
-        return [outcomes[job.key] for job in jobs]
+        return [outcomes[job.key] for job in self.jobs]
+
+    def spend(self, used: Usage) -> None:
+        """Count what a call has used, whatever came of it."""
+        self.usage += used
+        if not self.ended.cause and (why := self.plan.budget.spent(self.usage)):
+            self.ended = _Ending("budget", why)
 
     async def perform(self, take: Take) -> None:
         self.started = anyio.current_time()
         self.deadline = self.started + self.plan.deadline_s
         async with anyio.create_task_group() as watch:
             watch.start_soon(self._watch)
+            waiting = iter(self.jobs)
+            busy = self.limits.workers(frozenset(job.provider for job in self.jobs))
             async with anyio.create_task_group() as workers:
-                few = self.workers if self.total is None else min(self.workers, self.total)
-                for _ in range(few):
-                    workers.start_soon(self._work, take)
+                for _ in range(min(busy, len(self.jobs))):
+                    workers.start_soon(self._work, waiting, take)
             watch.cancel_scope.cancel()
 
     async def _watch(self) -> None:
@@ -132,27 +134,24 @@ class _Run:
             await self.decided.wait()
             await anyio.sleep(grace(anyio.current_time() - self.started))
         if not self.decided.is_set():
-            self.ended = f"the deadline of {self.plan.deadline_s:g} s passed"
+            self.ended = _Ending("deadline", f"the deadline of {self.plan.deadline_s:g} s passed")
         for scope in list(self.scopes.values()):
             scope.cancel()
 
-    async def _work(self, take: Take) -> None:
-        for job in self.jobs:
+    async def _work(self, waiting: Iterable[Job], take: Take) -> None:
+        for job in waiting:
             outcome = await self._perform(job)
-            self.usage = self.usage + outcome.usage
-            self.ended = self.ended or self.plan.budget.spent(self.usage)
             self.done += 1
             take(outcome)
             if self.plan.on_outcome is not None:
                 self.plan.on_outcome(outcome)
-            self.plan.progress(self.done, self.total, self.plan.describe(outcome))
+            self.plan.progress(self.done, len(self.jobs), self.plan.describe(outcome))
 
     async def _perform(self, job: Job) -> Outcome:
         """Try one job until it is answered, given up, or cut."""
-        if self.ended:
-            return Outcome(job, "cut", reason=f"not started: {self.ended}")
+        if self.ended.cause:
+            return Outcome(job, "cut", reason=f"not started: {self.ended.why}", cause=self.ended.cause)
         attempts = _Attempts(self, job)
-        began = anyio.current_time()
         result: Answer | BackendError | None = None
         with anyio.CancelScope() as scope:
             self.scopes[job.key] = scope
@@ -160,7 +159,7 @@ class _Run:
                 result = await attempts.until_settled()
             finally:
                 del self.scopes[job.key]
-        return attempts.outcome(result, anyio.current_time() - began)
+        return attempts.outcome(result)
 
 
 class _Attempts:
@@ -169,28 +168,36 @@ class _Attempts:
     def __init__(self, owner: _Run, job: Job) -> None:
         self.run, self.job = owner, job
         self.calls = 0
+        self.usage = Usage()
         self.tries = 0
         self.why = ""
 
-    def outcome(self, result: Answer | BackendError | None, elapsed_s: float) -> Outcome:
+    def outcome(self, result: Answer | BackendError | None) -> Outcome:
+        made = Outcome(self.job, "answered", calls=self.calls, usage=self.usage)
         if isinstance(result, Answer):
-            return Outcome(
-                self.job, "answered", result, elapsed_s=elapsed_s, calls=self.calls, usage=result.usage
-            )
+            return replace(made, answer=result)
         if result is None:
-            return Outcome(self.job, "cut", reason=self.run.ended, elapsed_s=elapsed_s, calls=self.calls)
+            cause, why = self.run.ended
+            return replace(made, status="cut", reason=why, cause=cause)
         reason = f"{result} ({self.why})" if self.why else str(result)
-        return Outcome(self.job, "failed", None, result, reason, elapsed_s, self.calls)
+        return replace(made, status="failed", error=result, reason=reason)
 
     async def until_settled(self) -> Answer | BackendError:
         limiter = self.run.limits.of(self.job.provider)
         while True:
-            began = await limiter.acquire(self.run.number)
+            try:
+                began = await limiter.acquire(self.run.number, self.run.deadline)
+                limiter.twins.append(False)
+            except RateLimited as error:
+                return error
             try:
                 result = await self._try(limiter, began)
             finally:
                 limiter.release()
             if isinstance(result, Answer):
+                return result
+            if self.run.ended.cause == "budget":
+                self.why = f"not tried again: {self.run.ended.why}"
                 return result
             left = retry.budget(self.run.calls - self.run.retries) - self.run.retries
             remaining = self.run.deadline - anyio.current_time()
@@ -217,26 +224,47 @@ class _Attempts:
         if hedge is None or delay is None:
             return await self._call()
         results: list[Answer | BackendError] = []
+        started = 1
 
-        twins: list[None] = []
-
-        async def one(tasks: TaskGroup) -> None:
-            results.append(await self._call())
-            if isinstance(results[-1], Answer) or len(results) > len(twins):
+        def settle(tasks: TaskGroup, result: Answer | BackendError) -> None:
+            results.append(result)
+            if isinstance(result, Answer) or len(results) == started:
                 tasks.cancel_scope.cancel()  # the loser's stream closes
 
+        async def first(tasks: TaskGroup) -> None:
+            settle(tasks, await self._call())
+
+        async def twin(tasks: TaskGroup) -> None:
+            nonlocal started
+            with suppress(RateLimited):
+                await limiter.acquire(self.run.number, self.run.deadline)
+                try:
+                    started += 1
+                    settle(tasks, await self._call())
+                finally:
+                    limiter.release()
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(one, tasks)
+            tasks.start_soon(first, tasks)
             await anyio.sleep(delay)
-            if not results and hedge.allows(self.run.calls, self.run.hedges):
-                self.run.hedges += 1
-                twins.append(None)
-                tasks.start_soon(one, tasks)
+            if not results and hedge.allows(limiter.twins):
+                limiter.twins.append(True)
+                tasks.start_soon(twin, tasks)
         return next((result for result in results if isinstance(result, Answer)), results[0])
 
     async def _call(self) -> Answer | BackendError:
         self.calls += 1
         self.run.calls += 1
+        used = UNTOLD
+        try:
+            result = await self._ask()
+            used = result.usage
+        finally:
+            self.usage += used
+            self.run.spend(used)
+        return result
+
+    async def _ask(self) -> Answer | BackendError:
         try:
             return await self.run.ask(self.job)
         except BackendError as error:
@@ -264,37 +292,17 @@ def _is_ours() -> bool:
 
 
 class Started:
-    """A run that goes on in the background: look at it, wait for it, or cancel it at once."""
+    """A run that goes on in the background: look at what has come, wait for its end, or cancel it at once."""
 
     def __init__(self, tasks: TaskGroup, jobs: tuple[Job, ...], ask: Ask, plan: Plan, limits: Limits) -> None:
         self.jobs = jobs
         self.outcomes: dict[str, Outcome] = {}
         """What has arrived so far, in the order of arrival."""
-        self.cancelled = False
         self._scope = anyio.CancelScope()
-        self._changed = anyio.Event()
         self._finished = anyio.Event()
         self._told = plan.on_outcome
         self._run = _Run(jobs, ask, replace(plan, on_outcome=self._arrived), limits)
         tasks.start_soon(self._perform)
-
-    @property
-    def calls(self) -> int:
-        """Calls started upstream so far, those that were cancelled included."""
-        return self._run.calls
-
-    @property
-    def usage(self) -> Usage:
-        return self._run.usage
-
-    @property
-    def is_finished(self) -> bool:
-        return self._finished.is_set()
-
-    async def until(self, enough: Callable[[Collection[Outcome]], bool]) -> None:
-        """Wait until `enough` says so of the outcomes, or the run has ended."""
-        while not self.is_finished and not enough(self.outcomes.values()):
-            await self._changed.wait()
 
     async def result(self) -> list[Outcome]:
         """Wait for the end; outcomes in the order of the jobs, of a cancelled run as far as they go."""
@@ -303,27 +311,20 @@ class Started:
 
     def cancel(self) -> None:
         """Close every stream of this run at once."""
-        self.cancelled = not self.is_finished
         self._scope.cancel()
 
     async def _perform(self) -> None:
         try:
             with self._scope:
-                for outcome in await self._run.collect(self.jobs):
+                for outcome in await self._run.collect():
                     self.outcomes.setdefault(outcome.key, outcome)
         finally:
             self._finished.set()
-            self._wake()
-
-    def _wake(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
 
     def _arrived(self, outcome: Outcome) -> None:
         self.outcomes[outcome.key] = outcome
         if self._told is not None:
             self._told(outcome)
-        self._wake()
 
 
 class Background:

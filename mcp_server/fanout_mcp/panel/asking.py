@@ -9,7 +9,8 @@ from fanout_mcp.errors import BackendError, UnreadableAnswer
 from fanout_mcp.panel.answer import Position, Unreadable, parse
 from fanout_mcp.panel.prompts import repair
 from fanout_mcp.panel.vote import Ballot, is_decided
-from fanout_mcp.types import Answer, Ask, Job, Outcome, Usage
+from fanout_mcp.types import Answer, Ask, Job, Outcome
+from fanout_mcp.usage import UNTOLD, Usage
 
 DECIDED = "the vote was decided without it"
 
@@ -32,19 +33,26 @@ class Asking:
             try:
                 second, read = await self._once(asked_again)
             except BackendError as error:
-                raise UnreadableAnswer(
-                    f"the answer could not be read, and the second try failed: {error}"
-                ) from error
+                lost = UnreadableAnswer(f"the answer could not be read, and the second try failed: {error}")
+                raise lost.billed(answer.usage + error.usage) from error
             answer = replace(second, usage=answer.usage + second.usage)
         if isinstance(read, Unreadable):
-            raise UnreadableAnswer(f"the answer could not be read, also when asked again: {read.why}")
+            lost = UnreadableAnswer(f"the answer could not be read, also when asked again: {read.why}")
+            raise lost.billed(answer.usage)
         self.positions[job.key] = read
         return answer
 
     async def _once(self, job: Job) -> tuple[Answer, Position | Unreadable]:
         self.calls += 1
-        answer = await self._ask(job)
-        self.usage += answer.usage
+        used = UNTOLD
+        try:
+            answer = await self._ask(job)
+            used = answer.usage
+        except BackendError as error:
+            used = error.usage
+            raise
+        finally:
+            self.usage += used
         self.answers[job.key] = answer.text
         return answer, parse(answer.text, answer.data)
 

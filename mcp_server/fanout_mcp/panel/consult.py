@@ -48,9 +48,7 @@ class Round:
 
 
 def job(member: Member, prompt: Prompt, provider: str, key: str | None = None) -> Job:
-    return Job(
-        key or member.key, prompt, member.model, SCHEMA, MAX_TOKENS, provider=provider, seat=member.key
-    )
+    return Job(key or member.key, prompt, member.model, SCHEMA, MAX_TOKENS, provider=provider)
 
 
 def priced(jobs: Sequence[Job], terms: Terms) -> Estimate:

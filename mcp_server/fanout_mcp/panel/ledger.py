@@ -2,8 +2,9 @@
 
 Rules:
 1. One entry a call, retries and repairs included, so that the count equals the provider's own.
-2. A cancelled call sends no usage. Its prompt was sent, so that is counted (estimated) and priced; what
-   the model had written by then is not known. Whether the provider stops billing at a cancel is its matter.
+2. A cancelled call sends no usage. Of what was wasted its prompt is counted (estimated) and priced, since it
+   was sent; what the model had written by then is not known, so the sum is the least that it was. Whether the
+   provider stops billing at a cancel is its matter.
 3. Where no price is known, the cost is None, never 0.
 """
 
@@ -13,8 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fanout_mcp.errors import BackendError
 from fanout_mcp.source import tokens
-from fanout_mcp.types import Answer, Ask, Job, ModelPrice, Usage
+from fanout_mcp.types import Answer, Ask, Job, ModelPrice
+from fanout_mcp.usage import UNTOLD, Usage
 
 State = Literal["open", "answered", "failed", "cut"]
 
@@ -59,12 +62,15 @@ class Ledger:
             self.entries.append(entry)
             try:
                 answer = await self._ask(job)
+            except BackendError as error:
+                entry.state, entry.reported = "failed", error.usage
+                raise
             except Exception:
                 entry.state = "failed"
                 raise
             finally:
                 if entry.state == "open":
-                    entry.state = "cut"
+                    entry.state, entry.reported = "cut", UNTOLD
             entry.state, entry.reported = "answered", answer.usage
             return answer
 
@@ -86,4 +92,4 @@ class Ledger:
         sent = tokens.count(entry.job.prompt.system) + tokens.count(entry.job.prompt.user)
         price = self._prices.get(entry.job.model)
         cost = None if price is None else sent * price.usd_per_mtok_in / 1e6
-        return Usage(sent, 0, cost, estimated=True)
+        return Usage(sent, 0, cost, is_partial=True)

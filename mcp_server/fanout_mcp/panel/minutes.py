@@ -13,6 +13,7 @@ from fanout_mcp.panel.council import Deliberation, Round, Written
 from fanout_mcp.panel.deliberation import standing
 from fanout_mcp.panel.ledger import Waste
 from fanout_mcp.types import Json
+from fanout_mcp.usage import Usage
 
 SYNTHESIS_WIDTH: Final = 300
 
@@ -105,18 +106,13 @@ def _gone(held: Deliberation, n: int) -> dict[str, Json]:
 
 
 def _waste(waste: Waste) -> dict[str, Json]:
-    used = waste.usage
-    cost = 0.0 if not waste.calls else used.cost_usd
-    return {
-        "calls": waste.calls,
-        "tokens": used.tokens_in + used.tokens_out,
-        "cost_usd": None if cost is None else round(cost, 6),
-    }
+    used = waste.usage if waste.calls else Usage(cost_usd=0.0)
+    return {"calls": waste.calls, "tokens": used.total_tokens, **used.cost_fields()}
 
 
 def _course(held: Deliberation) -> str:
     waste, ended = _waste(held.waste()), held.ended
-    cost = "unknown" if waste["cost_usd"] is None else f"${waste['cost_usd']}"
+    cost = shown.cost(waste)
     how = "Converged." if ended == "converged" else WHY[ended] or "All rounds were held without converging."
     return (
         f"{how} The rounds one after another, each with its synthesis, would have taken {held.plain_s:.2f} s "

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fanout_mcp.engine.budget import Estimate
+from fanout_mcp.engine.budget import Estimate, dollars
 from fanout_mcp.panel.consult import Round
 from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.members import Member
-from fanout_mcp.types import Json, Usage
+from fanout_mcp.types import Json
+from fanout_mcp.usage import Usage
 
 WIDTHS: Final = ((3, 300), (8, 220), (24, 100))
 """Up to so many members, so many characters for the texts of each: three in about 1 kB, eight under 4 kB."""
@@ -66,13 +67,7 @@ def vote(member: Member, closed: Round, wide: int) -> dict[str, Json]:
 
 
 def receipt(calls: int, used: Usage, elapsed_s: float) -> dict[str, Json]:
-    return {
-        "calls": calls,
-        "tokens_in": used.tokens_in,
-        "tokens_out": used.tokens_out,
-        "cost_usd": None if used.cost_usd is None else round(used.cost_usd, 6),
-        "elapsed_s": round(elapsed_s, 2),
-    }
+    return {"calls": calls, **used.fields(), "elapsed_s": round(elapsed_s, 2)}
 
 
 def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
@@ -91,6 +86,13 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
         },
         **ignored(asked),
     }
+
+
+def cost(spent: Mapping[str, Json]) -> str:
+    """The money of a receipt in words."""
+    if spent["cost_usd"] is None:
+        return "unknown"
+    return f"{'at least ' if spent.get('cost_is_at_least') else ''}{dollars(spent['cost_usd'])}"
 
 
 def fitted(texts: Sequence[str], wide: int) -> list[str]:

@@ -16,7 +16,7 @@ from fanout_mcp.panel.ideas import Idea
 from fanout_mcp.panel.lenses import Chosen
 from fanout_mcp.panel.shown import clip
 from fanout_mcp.source import tokens
-from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Prompt, Usage
+from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Prompt
 
 MAX_TOKENS: Final = 1_200
 """Of one agent's answer: five ideas of four sentences."""
@@ -83,19 +83,17 @@ class Enough:
 
 
 class Reading:
-    """The `ask` of a swarm: reads each answer as it comes, and counts what was spent, on lost ones too."""
+    """The `ask` of a swarm: reads each answer as it comes."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self.ideas: dict[str, list[Idea]] = {}
-        self.usage = Usage()
 
     async def __call__(self, job: Job, /) -> Answer:
         answer = await self._ask(job)
-        self.usage += answer.usage
         read = ideas.read(job.key, answer)
         if read is None:
-            raise UnreadableAnswer("its answer could not be read")
+            raise UnreadableAnswer("its answer could not be read").billed(answer.usage)
         self.ideas[job.key] = read
         return answer
 

@@ -78,7 +78,7 @@ def job(asked: Consultation, told: Told, model: str | None, provider: str) -> Jo
         said = "\n".join(f"{name}: {value}" for name, value in told.before.fields().items())
         parts.append(f"Your report on the round before:\n{said}")
     prompt = Prompt(SYSTEM, "\n\n".join(parts))
-    return Job(f"synthesis-{told.n}", prompt, model, SCHEMA, MAX_TOKENS, provider=provider, seat="synthesis")
+    return Job(f"synthesis-{told.n}", prompt, model, SCHEMA, MAX_TOKENS, provider=provider)
 
 
 def longest() -> Synthesis:

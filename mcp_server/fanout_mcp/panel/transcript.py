@@ -15,7 +15,6 @@ from fanout_mcp.types import Json
 
 def head(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> list[str]:
     """The verdict, its rule, what it cost, and the question."""
-    cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']}"
     parts = [
         f"# {closed.decision}",
         (
@@ -24,7 +23,7 @@ def head(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> list[
         ),
         (
             f"{spent['calls']} calls, {spent['tokens_in']} tokens in, {spent['tokens_out']} out, "
-            f"cost {cost}, {spent['elapsed_s']} s."
+            f"cost {shown.cost(spent)}, {spent['elapsed_s']} s."
         ),
         f"## Question\n\n{quoted(asked.question)}",
     ]

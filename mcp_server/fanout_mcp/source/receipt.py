@@ -10,7 +10,8 @@ from typing import Final
 from fanout_mcp.errors import NoVerdict
 from fanout_mcp.source.bound import tokens_of
 from fanout_mcp.source.tokens import ESTIMATOR, saving
-from fanout_mcp.types import Json, Outcome, Usage
+from fanout_mcp.types import Json, Outcome
+from fanout_mcp.usage import Usage
 
 NAMED: Final = 5
 """Files that are named, for each reason; the others are counted."""
@@ -79,9 +80,7 @@ class Receipt:
             "estimator": ESTIMATOR,
             "calls": self.calls,
             "cached": self.cached,
-            "tokens_in": self.usage.tokens_in,
-            "tokens_out": self.usage.tokens_out,
-            "cost_usd": self.usage.cost_usd if self.calls else 0.0,
+            **(self.usage if self.calls else Usage(cost_usd=0.0)).fields(),
             "elapsed_s": round(time.monotonic() - self.started, 3),
         }
         if self._failed:

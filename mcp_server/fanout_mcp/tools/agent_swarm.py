@@ -20,6 +20,7 @@ from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source.engines import chosen as engine_for
 from fanout_mcp.types import Json, Progress
+from fanout_mcp.usage import Usage
 
 MOST_AGENTS: Final = 200
 MOST_CHARS: Final = 30_000
@@ -72,7 +73,8 @@ async def _perform(
     # In a thread: hundreds of answers are compared, and hook events pass through this loop.
     found = await anyio.to_thread.run_sync(swarm.gather, chosen, outcomes, reading.ideas)
     data = swarm.short(found)
-    data["receipt"] = shown.receipt(sum(outcome.calls for outcome in outcomes), reading.usage, elapsed_s)
+    calls, used = sum(one.calls for one in outcomes), sum((one.usage for one in outcomes), Usage())
+    data["receipt"] = shown.receipt(calls, used, elapsed_s)
     whole = swarm.report(task, found)
     data["report"] = await anyio.to_thread.run_sync(text.write, services.settings.state, "swarm", whole)
     return ToolResult(data, is_error=not any(outcome.is_answered for outcome in outcomes))
