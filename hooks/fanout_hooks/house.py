@@ -30,6 +30,8 @@ AT_ONCE = 50
 """Processes of hooks at work at one time; more wait their turn."""
 
 MAX_PLANS = 64
+MOST_INTERPRETERS = 4
+"""At rest: each is a zygote and a worker. A project's hooks rarely name two."""
 
 
 class Places:
@@ -109,15 +111,19 @@ class House:
     def interpreter(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> Interpreter:
         """Return the interpreter that a program's command names, started at its first use."""
         key = key_of(program, env, cwd)
-        interpreter = self._interpreters.get(key)
+        interpreter = self._interpreters.pop(key, None)
         if interpreter is None or (interpreter.broken and interpreter.start):  # it served, and is gone
-            interpreter = self._interpreters[key] = Interpreter(self.loop)
+            interpreter = Interpreter(self.loop)
             if self._ahead is not None and self._ahead.key == key:
                 interpreter.take_over(self._ahead, known.modules.get(program.exe, ()))
             else:
                 interpreter.open(program, env, cwd)
                 interpreter.preload(known.modules.get(program.exe, ()))
             interpreter.key = key
+        self._interpreters[key] = interpreter  # the one used last stands last
+        for old in list(self._interpreters)[:-MOST_INTERPRETERS]:
+            if self._interpreters[old].is_at_rest:
+                self._interpreters.pop(old).close()
         return interpreter
 
     @property
