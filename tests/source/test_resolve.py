@@ -18,6 +18,8 @@ OTHERS = (
     "rs/src/cart.rs",
     "c/a.h",
     "rb/b.rb",
+    "rb/lib/deep/c.rb",
+    "php/src/Deep/One.php",
     "java/shop/Cart.java",
 )
 
@@ -36,7 +38,12 @@ OTHERS = (
         ("rs/src/lib.rs", "use crate::cart::Cart;\n", ["rs/src/cart.rs"]),
         ("c/a.c", '#include "a.h"\n', ["c/a.h"]),
         ("rb/a.rb", "require_relative 'b'\n", ["rb/b.rb"]),
+        ("rb/a.rb", "require 'b'\n", []),
+        ("rb/a.rb", "require 'deep/c'\n", ["rb/lib/deep/c.rb"]),
+        ("php/a.php", "<?php\nuse Own\\Deep\\{One, Two as Three};\n", ["php/src/Deep/One.php"]),
+        ("php/a.php", "<?php\nuse Other\\Shallow\\One;\nuse One\\One;\n", []),
         ("Main.java", "import shop.Cart;\n", ["java/shop/Cart.java"]),
+        ("Main.java", "import static shop.Cart.MOST;\n", ["java/shop/Cart.java"]),
     ],
 )
 def test_an_import_leads_to_the_repository_s_own_file_or_nowhere(

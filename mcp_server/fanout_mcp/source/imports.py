@@ -21,7 +21,9 @@ def import_names(language: str, statement: str) -> list[str]:
     if language == "Rust":
         return _rust(" ".join(_COMMENT.sub("", statement).split()))
     if language == "PHP":
-        return [statement.split(" as ", maxsplit=1)[0].strip(" '\"\\();")]
+        return _php(statement)
+    if language == "Ruby":
+        return _ruby(statement)
     return [statement.strip().strip("<>\"'`")]
 
 
@@ -37,6 +39,22 @@ def _python(statement: str) -> list[str]:
     # `from a import b`: b may be a module of package a or a name in it; the resolver tries both.
     joined = module if module.endswith(".") else module + "."
     return [joined + name for name in found] or [module]
+
+
+def _php(statement: str) -> list[str]:
+    """Return the names that a use brings, of a group each, or the path that a require has."""
+    names = statement.strip().removeprefix("use ").removeprefix("function ").removeprefix("const ")
+    head, opened, group = names.partition("{")
+    found = (
+        [f"{head}{name.strip()}" for name in group.rstrip("}; ").split(",")] if opened else names.split(",")
+    )
+    return [name.split(" as ", maxsplit=1)[0].strip(" '\"\\();") for name in found if name.strip()]
+
+
+def _ruby(statement: str) -> list[str]:
+    """Return the path; one that is relative begins with a dot."""
+    name = re.sub(r"^\w+", "", statement).strip(" ()\"'")
+    return [f"./{name}" if statement.startswith("require_relative") and not name.startswith(".") else name]
 
 
 def _rust(path: str) -> list[str]:

@@ -241,7 +241,9 @@ def _package(name: str, language: str) -> str:
         return "/".join(parts[:3]) if "." in parts[0] else name
     if language in {"JavaScript", "TypeScript", "TSX"}:
         return "/".join(parts[: 1 + name.startswith("@")])
-    top = re.split(r"\." if language in {"Python", "Java", "C#"} else r"/|::", name, maxsplit=1)[0]
+    if language in {"Java", "C#"}:
+        return ".".join(name.split(".")[:2]).strip("*")
+    top = re.split(r"\." if language == "Python" else r"/|::|\\", name, maxsplit=1)[0]
     # A name in capitals is a type's: `use Colour::*` brings an enum's own variants.
     is_own = top in {"crate", "self", "super"} or (language == "Rust" and top[:1].isupper())
     return "" if is_own else top

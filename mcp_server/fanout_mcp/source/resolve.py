@@ -29,6 +29,7 @@ _SCRIPT_ENDINGS: Final = (
 )
 
 
+_RUBY_ROOTS: Final = ("lib", "test", "spec")
 _RUST_ROOTS: Final = ("lib.rs", "main.rs")
 _RUST_APART: Final = frozenset({"tests", "benches", "examples", "bin"})
 """Folders whose files are crates of their own."""
@@ -111,16 +112,18 @@ def _target(outline: Outline, name: str, known: Index) -> str | None:
         case "Rust":
             return _rust(outline.path, name, known)
         case "Java":
-            return _suffix(name.replace(".", "/") + ".java", folder, known)
-        case "PHP":
-            tail = name.replace("\\", "/")
-            return _suffix(
-                tail if tail.endswith(".php") else posixpath.basename(tail) + ".php", folder, known
+            path = name.replace(".", "/")  # of a class, or of what an import of static ones names in it
+            return _suffix(f"{path}.java", folder, known) or _suffix(
+                f"{posixpath.dirname(path)}.java", folder, known
             )
+        case "PHP":
+            return _php(name.replace("\\", "/"), folder, known)
         case "C" | "C++" | "Bash":
             return _joined(folder, name, known, ("",)) or _suffix(name, folder, known)
         case "Ruby":
-            return _joined(folder, name, known, ("", ".rb")) or _suffix(f"{name}.rb", folder, known)
+            if name.startswith("."):
+                return _joined(folder, name, known, ("", ".rb"))
+            return _loaded(f"{name.removesuffix('.rb')}.rb", folder, known)
     return None
 
 
@@ -159,6 +162,29 @@ def _script_package(name: str, known: Index) -> str | None:
                 folder, inside, known, _SCRIPT_ENDINGS
             )
     return None
+
+
+def _php(tail: str, folder: str, known: Index) -> str | None:
+    """A class by the end of its namespace: for which folder its first parts stand is in composer.json."""
+    if tail.endswith(".php"):
+        return _joined(folder, tail, known, ("",)) or _suffix(tail, folder, known)
+    parts = tail.split("/")
+    for start in range(max(len(parts) - 1, 0)):
+        found = _suffix("/".join(parts[start:]) + ".php", folder, known)
+        if found:
+            return found
+    found = _suffix(f"{parts[-1]}.php", folder, known) if len(parts) == 2 else None
+    return found if found and posixpath.basename(posixpath.dirname(found)) in {"", "src", "lib"} else None
+
+
+def _loaded(tail: str, folder: str, known: Index) -> str | None:
+    """Ruby looks in the folders that it is told of: by custom lib, and those of tests."""
+    found = [
+        path
+        for path in known.by_name.get(posixpath.basename(tail), ())
+        if path == tail or f"/{path}".endswith(tuple(f"/{root}/{tail}" for root in _RUBY_ROOTS))
+    ]
+    return max(found, key=lambda path: len(posixpath.commonprefix([path, folder])), default=None)
 
 
 def _go(name: str, known: Index) -> str | None:

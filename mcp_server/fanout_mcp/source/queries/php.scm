@@ -5,7 +5,7 @@
 (trait_declaration name: (name) @name) @trait
 (enum_declaration name: (name) @name) @enum
 (const_element . (name) @name) @constant
-(namespace_use_clause) @import
+(namespace_use_declaration) @import
 (include_expression (_) @import)
 (include_once_expression (_) @import)
 (require_expression (_) @import)

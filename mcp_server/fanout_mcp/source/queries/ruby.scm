@@ -14,5 +14,5 @@
   (#any-of? @_call "alias_method" "define_method")) @method
 (call
   method: (identifier) @_call
-  arguments: (argument_list . (string) @import)
-  (#any-of? @_call "require" "require_relative" "load"))
+  arguments: (argument_list . (string))
+  (#any-of? @_call "require" "require_relative" "load")) @import
