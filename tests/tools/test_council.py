@@ -19,7 +19,7 @@ from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.commands.board import Board
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import BudgetExceeded, InvalidInput
+from fanout_mcp.errors import BudgetExceeded, InvalidInput, Rejected
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.panel.events import Discarded, Opened, RoundClosed, Said, Synthesised
 from fanout_mcp.services import Services, ToolResult
@@ -123,6 +123,13 @@ def test_no_verdict_is_an_error(tmp_path: Path) -> None:
     )
     assert result.is_error
     assert (result.data["decision"], result.data["converged"]) == ("NO_VERDICT", False)
+
+
+def test_one_round_tells_who_was_cut_from_who_failed_whatever_an_error_says(tmp_path: Path) -> None:
+    sly = [Reply(error=Rejected("400: the vote was decided without it"))]
+    backend = scripted(judge=sly, oracle=says("STOP", delay_s=60.0))
+    data = ask(tmp_path, backend, rounds=1, preset="comprehensive")[0].data
+    assert (data["cut"], [lost["member"] for lost in data["failed"]]) == (["oracle"], ["judge"])
 
 
 def test_the_budget_is_checked_for_all_rounds_before_the_first_call(tmp_path: Path) -> None:

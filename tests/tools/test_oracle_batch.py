@@ -179,6 +179,12 @@ def test_one_failure_of_three_costs_itself_two_cost_the_verdict(
     assert got.verdicts == {"skeptic": "PROCEED"}
 
 
+def test_what_a_providers_error_says_never_makes_a_failure_look_cut(tmp_path: Path) -> None:
+    sly = Reply(error=Rejected("400: the vote was decided without it"))
+    got = consult(tmp_path, panel(judge=sly))
+    assert (got.data["cut"], list(got.reasons)) == ([], ["judge"])
+
+
 def test_a_quorum_of_the_callers_own_is_kept(tmp_path: Path) -> None:
     one_lost = panel(judge=Reply(error=Rejected("400")))
     assert consult(tmp_path, one_lost, quorum=3).data["decision"] == "NO_VERDICT"

@@ -42,7 +42,6 @@ PROCEED: go ahead, with the fixes you name. SIMPLIFY: the goal is right, the way
 not go ahead as it is. ABSTAIN: you can't judge from what you were given; say what is missing."""
 
 MOST_TEXT = 4_000
-DEMOTED = "said STOP without"
 _UNFILLED = frozenset(quoted.lower() for quoted in re.findall(r'"([^"]*)"', FORM) if " " in quoted)
 """The phrases between quotes in the form. Only a field that is nothing else was not filled in: what a member
 quotes, code above all, may hold any of it."""
@@ -58,13 +57,15 @@ class Position:
     reasons: tuple[str, ...] = ()
     blocker: str = ""
     smallest_change: str = ""
-    note: str = ""
-    """What we changed in it, and why."""
+    missing: tuple[str, ...] = ()
+    """What its STOP lacked, so that it counts as SIMPLIFY: a STOP names what must not go ahead, and what
+    clears it."""
 
     @property
-    def is_demoted(self) -> bool:
-        """It said STOP and counts as SIMPLIFY: a STOP names what must not go ahead, and what clears it."""
-        return self.note.startswith(DEMOTED)
+    def note(self) -> str:
+        """What was changed in it, and why."""
+        lacked = " and ".join(self.missing)
+        return f"said STOP without {lacked}: counted as SIMPLIFY" if lacked else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,11 @@ def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
     given = fields.get("reasons")
     reasons = tuple(filter(None, map(_text, given if isinstance(given, list) else [given])))[:10]
     blocker, change = _optional(fields.get("blocker")), _optional(fields.get("smallest_change"))
-    note = ""
-    if verdict == "STOP" and not (blocker and change):
-        missing = " and ".join(
-            name for name, value in (("blocker", blocker), ("smallest_change", change)) if not value
-        )
-        verdict, note = "SIMPLIFY", f"{DEMOTED} {missing}: counted as SIMPLIFY"
-    return Position(verdict, _confidence(fields.get("confidence")), summary, reasons, blocker, change, note)
+    wanted = {"blocker": blocker, "smallest_change": change} if verdict == "STOP" else {}
+    missing = tuple(name for name, value in wanted.items() if not value)
+    counted: Verdict = "SIMPLIFY" if missing else verdict
+    sure = _confidence(fields.get("confidence"))
+    return Position(counted, sure, summary, reasons, blocker, change, missing)
 
 
 def _confidence(value: Json) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fanout_mcp.engine.budget import Budget, Estimate, check, estimate
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.panel.answer import SCHEMA, Position
-from fanout_mcp.panel.asking import DECIDED, Asking
+from fanout_mcp.panel.asking import Asking
 from fanout_mcp.panel.members import Member
 from fanout_mcp.panel.vote import Ballot, Decision, decide
 from fanout_mcp.source import tokens
@@ -36,8 +36,8 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What became of one round."""
+class Ruling:
+    """What a panel's answers come to by its rule."""
 
     decision: Decision
     agreement: float
@@ -72,14 +72,13 @@ def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan
     return Plan(progress=progress, describe=describe, budget=terms.budget, **options)
 
 
-def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Round:
+def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Ruling:
     """Apply the rule to what has arrived."""
     positions = {one.key: asking.positions[one.key] for one in outcomes if one.is_answered}
     result = decide(asking.counts(outcomes), ballot)
-    lost = {one.key: one.reason for one in outcomes if not one.is_answered}
-    cut = [key for key, reason in lost.items() if reason.endswith(DECIDED)]
-    failed = {key: reason for key, reason in lost.items() if key not in cut}
-    return Round(result.decision, result.agreement, positions, failed, cut)
+    cut = [one.key for one in outcomes if one.cause == "decided"]
+    failed = {one.key: one.reason for one in outcomes if one.key not in {*positions, *cut}}
+    return Ruling(result.decision, result.agreement, positions, failed, cut)
 
 
 def _count(prompt: Prompt) -> int:

@@ -32,6 +32,8 @@ class Closed:
     late: Mapping[str, int] = field(default_factory=dict)
     """Member -> the round whose question its answer belongs to, where that is not this one."""
     failed: Mapping[str, str] = field(default_factory=dict)
+    cut: frozenset[str] = frozenset()
+    """Of the failed, those that were not waited for: the vote was decided."""
     out: frozenset[str] = frozenset()
     """Members whose answer had not come yet."""
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from fanout_mcp.panel import shown, transcript
-from fanout_mcp.panel.asking import DECIDED
-from fanout_mcp.panel.consult import Round as Verdict
+from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.council import Deliberation, Round, Written
 from fanout_mcp.panel.deliberation import standing
@@ -26,18 +25,18 @@ WHY: Final = {
 }
 
 
-def verdict(held: Deliberation) -> Verdict:
+def verdict(held: Deliberation) -> Ruling:
     """What stands at the end: each member's latest answer, decided by the panel's rule."""
     last = held.rounds[-1]
     latest = standing([one.closed for one in held.rounds])
-    cut = [key for key, why in last.closed.failed.items() if why.endswith(DECIDED)]
+    cut = last.closed.cut
     failed = {key: why for key, why in last.closed.failed.items() if key not in cut}
-    return Verdict(
+    return Ruling(
         last.judged.decision,
         last.judged.agreement,
         {key: one.position for key, one in latest.items()},
         failed,
-        [*cut, *sorted(last.closed.out)],
+        [*(key for key in last.closed.failed if key in cut), *sorted(last.closed.out)],
     )
 
 

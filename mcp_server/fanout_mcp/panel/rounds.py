@@ -169,7 +169,7 @@ class _Session:
 
     def _seen(self, panel: _Panel) -> Closed:
         """Return the round as it would close now: its own answers, and late ones that count in it."""
-        answers, late, failed, out = {}, {}, {}, set[str]()
+        answers, late, failed, cut, out = {}, {}, {}, set[str](), set[str]()
         for earlier in self.panels[: panel.n]:
             out |= set(earlier.asked) - earlier.run.outcomes.keys()
             for key, outcome in earlier.run.outcomes.items():
@@ -179,9 +179,10 @@ class _Session:
                     answers[key] = earlier.asking.positions[key]
                 else:
                     failed[key] = outcome.reason
+                    cut |= {key} if outcome.cause == "decided" else set()
                 if earlier is not panel:
                     late[key] = earlier.n
-        return Closed(panel.n, answers, late, failed, frozenset(out))
+        return Closed(panel.n, answers, late, failed, frozenset(cut), frozenset(out))
 
     def _close(self) -> None:
         seen = self._seen(self.panels[-1])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fanout_mcp.engine.budget import Estimate, dollars
-from fanout_mcp.panel.consult import Round
+from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.members import Member
 from fanout_mcp.types import Json
@@ -23,7 +23,7 @@ def width(members: int) -> int:
     return next((wide for most, wide in WIDTHS if members <= most), WIDTHS[-1][1])
 
 
-def verdict(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> dict[str, Json]:
+def verdict(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> dict[str, Json]:
     wide = width(len(asked.members))
     members = {member.key: member for member in asked.members}
     return {
@@ -44,11 +44,11 @@ def ignored(asked: Consultation) -> dict[str, Json]:
     return {"ignored": told} if told else {}
 
 
-def rule(asked: Consultation, closed: Round) -> str:
-    return asked.ballot.applied(sum(said.is_demoted for said in closed.positions.values()))
+def rule(asked: Consultation, closed: Ruling) -> str:
+    return asked.ballot.applied(sum(bool(said.missing) for said in closed.positions.values()))
 
 
-def vote(member: Member, closed: Round, wide: int) -> dict[str, Json]:
+def vote(member: Member, closed: Ruling, wide: int) -> dict[str, Json]:
     said = closed.positions[member.key]
     summary, blocker, change = fitted(
         (f"{said.summary} ({said.note})" if said.note else said.summary, said.blocker, said.smallest_change),

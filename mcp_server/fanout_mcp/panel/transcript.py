@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from fanout_mcp.clean import quoted
 from fanout_mcp.panel import shown
 from fanout_mcp.panel.answer import Position
-from fanout_mcp.panel.consult import Round
+from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.members import Member
 from fanout_mcp.types import Json
 
 
-def head(asked: Consultation, closed: Round, spent: Mapping[str, Json]) -> list[str]:
+def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list[str]:
     """The verdict, its rule, what it cost, and the question."""
     parts = [
         f"# {closed.decision}",

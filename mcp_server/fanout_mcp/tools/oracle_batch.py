@@ -16,7 +16,7 @@ from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, prompts, shown, transcript
 from fanout_mcp.panel.asking import Asking, Decided
-from fanout_mcp.panel.consult import Round
+from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.consultation import Consultation, PanelArguments, agent_calls, gather, terms_of
 from fanout_mcp.panel.members import Member
 from fanout_mcp.reports import text
@@ -69,12 +69,12 @@ def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
 
 
 def _report(
-    services: Services, asked: Consultation, closed: Round, asking: Asking, data: Mapping[str, Json]
+    services: Services, asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]
 ) -> str | None:
     return text.write(services.settings.state, "oracle", report(asked, closed, asking, data))
 
 
-def report(asked: Consultation, closed: Round, asking: Asking, data: Mapping[str, Json]) -> str:
+def report(asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]) -> str:
     """The long form: everything that was said, as Markdown."""
     parts = transcript.head(asked, closed, data["receipt"])
     for member in asked.members:
