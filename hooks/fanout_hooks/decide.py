@@ -8,7 +8,8 @@ Rules, all of them here:
 3. Output that starts with "{" must be one JSON object, on any exit code. Garbage costs that hook its say, and
    the user is told.
 4. Context is joined in configuration order and kept below the client's bound; what is beyond goes to a file.
-5. Rewritten inputs are changes against the original; changes of different fields are joined, different
+5. A hook whose first line is {"async": true} has no verdict, whatever its exit code; its context counts.
+6. Rewritten inputs are changes against the original; changes of different fields are joined, different
    changes of one field are refused by name.
 
 Pure: what the hooks left in, the answer out.
@@ -19,6 +20,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from fanout_hooks import context, on_demand
 
 STRENGTH = ("deny", "defer", "ask", "allow")
 BLOCKS_BY_DECISION = frozenset(
@@ -37,20 +40,6 @@ BLOCKS_BY_DECISION = frozenset(
 STDOUT_IS_CONTEXT = frozenset(("UserPromptSubmit", "SessionStart", "UserPromptExpansion"))
 STDOUT_IS_TEXT = frozenset(("PreCompact",))
 """The client appends plain output there to its own instructions: it is handed on as it is."""
-CONTEXT_UNITS = 9_500
-"""The client puts context above 10,000 characters (UTF-16 units) into a file and shows 2 kB of it."""
-KNOWN_TOP = frozenset(
-    (
-        "continue",
-        "stopReason",
-        "suppressOutput",
-        "systemMessage",
-        "decision",
-        "reason",
-        "hookSpecificOutput",
-        "async",
-    )
-)
 
 
 class Left(NamedTuple):
@@ -91,12 +80,15 @@ class Decision(NamedTuple):
     exit: int = 0
     stderr: str = ""
     overflow: str = ""
-    decision: str = ""
 
 
 def understand(left: Left, event: str) -> Opinion:
     """Read what one hook said, by the client's rules."""
     said, opinion = left.stdout.strip(), Opinion(left.name)
+    if said.startswith("{") and not left.timed_out:
+        line, _, later = said.partition("\n")
+        if on_demand.limit_of(line) is not None:
+            return _said_later(left.name, later.strip(), event)
     if said.startswith("{"):
         opinion = _from_json(left.name, said, event)
     elif left.exit == 0 and said:
@@ -111,6 +103,12 @@ def understand(left: Left, event: str) -> Opinion:
             decision="deny", reason=left.stderr.strip() or "No stderr output", updated=None
         )
     return opinion
+
+
+def _said_later(name: str, said: str, event: str) -> Opinion:
+    """Read what a hook printed after the line that let the client go on: it has no verdict any more."""
+    opinion = _from_json(name, said, event) if said.startswith("{") else Opinion(name)
+    return Opinion(name, context=opinion.context, message=opinion.message)
 
 
 def _failed(left: Left, opinion: Opinion) -> Opinion:
@@ -201,7 +199,7 @@ def decide(event: dict[str, Any], opinions: Sequence[Opinion], notes: Sequence[s
         opinions = [*opinions, Opinion("fanout", "deny", quarrel)]
     strongest = next((one for one in STRENGTH if any(own.decision == one for own in opinions)), "")
     reason = _joined_reasons([own for own in opinions if own.decision == strongest]) if strongest else ""
-    context, overflow = _joined_context([(own.name, own.context) for own in opinions if own.context])
+    said, overflow = context.joined([(own.name, own.context) for own in opinions if own.context])
     problems = [f"fanout: the hook {own.name} {own.problem}" for own in opinions if own.problem]
     messages = (
         [own.message for own in opinions if own.message] + problems + [f"fanout: {note}" for note in notes]
@@ -215,8 +213,8 @@ def decide(event: dict[str, Any], opinions: Sequence[Opinion], notes: Sequence[s
         exit_code = _say(name, strongest, reason, answer, specific, messages)
     if updated is not None and strongest != "deny":
         specific["updatedInput"] = updated
-    if context:
-        specific["additionalContext"] = context
+    if said:
+        specific["additionalContext"] = said
     if specific:
         answer["hookSpecificOutput"] = {"hookEventName": name, **specific}
     if any(own.stop for own in opinions):
@@ -229,7 +227,7 @@ def decide(event: dict[str, Any], opinions: Sequence[Opinion], notes: Sequence[s
         answer["suppressOutput"] = True
     text = "".join(own.text for own in opinions)
     stdout = json.dumps(answer, ensure_ascii=True, separators=(",", ":")) if answer else (text or "{}")
-    return Decision(stdout, exit_code, reason if exit_code else "", overflow, strongest)
+    return Decision(stdout, exit_code, reason if exit_code else "", overflow)
 
 
 def _say(
@@ -261,37 +259,6 @@ def _joined_reasons(denials: Sequence[Opinion]) -> str:
     if len(denials) < 2:
         return with_words[0].reason if with_words else ""
     return "\n".join(f"{own.name}: {own.reason or own.decision}" for own in denials)
-
-
-def _joined_context(parts: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Return the context that fits, and the whole when it doesn't."""
-    whole = "\n".join(text for _, text in parts)
-    if _units(whole) <= CONTEXT_UNITS:
-        return whole, ""
-    kept: list[str] = []
-    room = CONTEXT_UNITS - 400
-    for name, text in parts:
-        size = _units(text)
-        if size + 1 > room:
-            shown = min(room, 2000)
-            kept.append(_cut(f"[{name}: {size} characters] {text}", shown - 1))
-            room -= shown
-        else:
-            kept.append(text)
-            room -= size + 1
-        if room <= 60:
-            break
-    return "\n".join(kept), "\n\n".join(f"## {name}\n{text}" for name, text in parts)
-
-
-def _units(text: str) -> int:
-    """Return a text's length as the client counts it: an emoji is two."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def _cut(text: str, units: int) -> str:
-    """Return as much of a text's beginning as the client counts this long."""
-    return text.encode("utf-16-le", "surrogatepass")[: units * 2].decode("utf-16-le", "ignore")
 
 
 def with_overflow(decision: Decision, path: str) -> Decision:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fanout_hooks.ahead import Ahead
 from fanout_hooks.command import Program
 from fanout_hooks.loop import Channel, Future, Loop
+from fanout_hooks.on_demand import LOOK_S
 from fanout_hooks.sitting import Ran, Sitting, Task
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Interpreter:
         self._seats: dict[int, Seat] = {}
         self._idle: list[Seat] = []
         self._waiting: list[Future[bool]] = []
+        self._runs = 0
         self._suspects: set[str] = set()
         """Scripts of an event that left something behind, and nobody knows which of them it was."""
         self.modules: set[str] = set()
@@ -152,6 +154,11 @@ class Interpreter:
 
             end(self._process)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether nothing is lost by closing it."""
+        return self._runs == 0 and len(self._idle) == len(self._seats)
+
     # --- seats -----------------------------------------------------------------------------------------
 
     async def _fork(self) -> Seat | None:
@@ -224,12 +231,16 @@ class Interpreter:
         `alone`: the first (only) hook gets a process that nobody had before or has after.
         """
         left = list(tasks)
-        while left:
-            seat = await (self._fork() if alone else self._take())
-            if seat is None:
-                return False
-            left = await self._run_in(seat, left, scene, tell, alone=alone)
-        return True
+        self._runs += 1
+        try:
+            while left:
+                seat = await (self._fork() if alone else self._take())
+                if seat is None:
+                    return False
+                left = await self._run_in(seat, left, scene, tell, alone=alone)
+            return True
+        finally:
+            self._runs -= 1
 
     async def _run_in(
         self, seat: Seat, tasks: list[Task], scene: Scene, tell: Callable[[Ran], None], *, alone: bool
@@ -249,9 +260,13 @@ class Interpreter:
             job = {"hooks": hooks, "cwd": scene.cwd, "env": scene.env}
             seat.channel.send(job, (scene.stdin, sitting.out, sitting.err, sitting.results))
             while sitting.left and not sitting.spoilt:
-                lived = await self._word_from(seat, sitting)
+                lived, alone_s = await self._word_from(seat, sitting, looks=alone)
                 for ran in sitting.news():
                     tell(ran)
+                if sitting.left and alone_s is not None:
+                    self._let_go(seat, alone_s or sitting.left[0].timeout_s)
+                    tell(sitting.let_go())
+                    return sitting.left
                 if not lived:
                     if sitting.left:
                         tell(sitting.died(await seat.died))
@@ -259,19 +274,36 @@ class Interpreter:
             self.loop.leave(self._look_back(seat, tasks, alone=alone))
             return sitting.left
 
-    async def _word_from(self, seat: Seat, sitting: Sitting) -> bool:
-        """Wait until the seat says that there are results; False when it has died (or was killed)."""
+    async def _word_from(self, seat: Seat, sitting: Sitting, *, looks: bool) -> tuple[bool, float | None]:
+        """Wait until the seat says that there are results; False when it has died (or was killed).
+
+        `looks`: its hook may ask to be left alone; then return for how long.
+        """
         word = self.loop.spawn(seat.channel.get())
-        while await self.loop.first(word, max(0.0, sitting.time_left())) is None and not word.done:
+        while await self.loop.first(word, _patience(sitting, looks=looks)) is None and not word.done:
             if sitting.time_left() <= 0:  # else another hook runs by now, with its own time
                 sitting.timed_out = True
                 self._kill(seat)
                 break
+            alone_s = sitting.asked_for() if looks else None
+            if alone_s is not None:
+                return True, alone_s
         message = await word
         # The hook may have closed our socket, or written nonsense into it: its exit status still comes.
         if message is None and await self.loop.first(seat.died, 0.2) is None:
             self._kill(seat)
-        return message is not None
+        return message is not None, None
+
+    def _let_go(self, seat: Seat, alone_s: float) -> None:
+        """Leave a seat to its hook, which may outlive us; as long as we live it may overstay no more."""
+        if self._control is not None:
+            self._control.send({"do": "spare", "pid": seat.pid})
+        seat.channel.close()
+        self.loop.leave(self._cut(seat, alone_s))
+
+    async def _cut(self, seat: Seat, after_s: float) -> None:
+        if await self.loop.first(seat.died, after_s) is None:
+            self._kill(seat)
 
     async def _look_back(self, seat: Seat, tasks: list[Task], *, alone: bool) -> None:
         """Wait for the deep look; a clean seat serves again, any other is ended."""
@@ -290,6 +322,11 @@ class Interpreter:
             self._kill(seat)
         if not alone and not self._idle and not self.broken:
             await self.warm_up()
+
+
+def _patience(sitting: Sitting, *, looks: bool) -> float:
+    left = max(0.0, sitting.time_left())
+    return min(left, LOOK_S) if looks else left
 
 
 async def _last_word(channel: Channel) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from fanout_hooks.config import Hook
 from fanout_hooks.lifeline import ENDING_S, Lifeline
 from fanout_hooks.loop import Future, Loop, memory_file
+from fanout_hooks.on_demand import HEAD, LOOK_S, asked_for
 
 MAX_OUTPUT = 16 << 20
 POLL_S = 0.005
@@ -60,6 +61,8 @@ class Lanes:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._left: set[subprocess.Popen[bytes]] = set()
+        """They asked to be left alone, and may outlive us."""
         self._lifeline: Lifeline | None = None
 
     async def run(
@@ -78,15 +81,38 @@ class Lanes:
             finally:
                 os.close(source)
             ended = _end_of(self._loop, process)
-            timed_out = await self._loop.first(ended, timeout_s) is None
-            if timed_out:
-                kill_group(process.pid)
-                await ended
+            timed_out, alone_s = await self._wait(ended, out, timeout_s)
             self._forget(process)
+            if alone_s is not None:
+                self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
+                return Ended(0, _ms(began), _content(out), b"")
+            if timed_out:
+                await self._cut(process, ended, 0.0)
             return Ended(process.returncode, _ms(began), _content(out), _content(err), timed_out)
         finally:
             os.close(out)
             os.close(err)
+
+    async def _wait(self, ended: Future[bool], out: int, timeout_s: float) -> tuple[bool, float | None]:
+        """Wait for a hook's end; return whether it overstayed, and for how long it asks to be left alone."""
+        until = time.monotonic() + timeout_s
+        while await self._loop.first(ended, min(LOOK_S, max(0.0, until - time.monotonic()))) is None:
+            if time.monotonic() >= until:
+                return True, None
+            alone_s = asked_for(os.pread(out, HEAD, 0))
+            if alone_s is not None:
+                return False, alone_s
+        return False, None
+
+    async def _leave(self, process: subprocess.Popen[bytes], ended: Future[bool], limit_s: float) -> None:
+        self._left.add(process)
+        await self._cut(process, ended, limit_s)
+        self._left.discard(process)
+
+    async def _cut(self, process: subprocess.Popen[bytes], ended: Future[bool], after_s: float) -> None:
+        if await self._loop.first(ended, after_s) is None:
+            kill_group(process.pid)
+            await ended
 
     def _start(
         self, line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str
@@ -113,6 +139,8 @@ class Lanes:
         for process in self._running.values():
             with contextlib.suppress(subprocess.TimeoutExpired):  # it can't be killed: the disk has it
                 process.wait(ENDING_S)
+        for process in self._left:
+            process.returncode = 0  # else Popen complains that nobody waited for it
         if self._lifeline is not None:
             self._lifeline.close()
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from fanout_hooks.command import Program
 from fanout_hooks.loop import memory_file
+from fanout_hooks.on_demand import HEAD, asked_for
 
 MAX_OUTPUT = 16 << 20
 
@@ -79,6 +80,16 @@ class Sitting:
             self._spans = (row["out"][1], row["err"][1])
             self.spoilt = self.spoilt or bool(row["taint"] or row["spoilt"])
         return found
+
+    def asked_for(self) -> float | None:
+        """Return for how long the hook that runs asks to be left alone."""
+        return asked_for(os.pread(self.out, HEAD, self._spans[0]))
+
+    def let_go(self) -> Ran:
+        """Return the result of the hook that runs: nobody waits for it any more."""
+        stdout = _span(self.out, self._spans[0], os.fstat(self.out).st_size)
+        ms = round((time.monotonic() - self._since) * 1000, 3)
+        return Ran(self.left.pop(0).place, 0, ms, stdout, b"", taint="worked on after its answer")
 
     def died(self, status: int) -> Ran:
         """Return the result of the hook that was running when the process ended."""

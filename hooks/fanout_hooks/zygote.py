@@ -5,8 +5,9 @@ path, site packages and environment are the hooks' own, because nothing but that
 imports little, starts no thread, runs no hook, and so can fork at any time. The supervisor starts it as a new
 process, never by forking: it stays free of what the supervisor is.
 
-Commands over the socket: {"do": "fork"} with a socket for the child, {"do": "kill", "pid"}, {"do": "import",
-"names"}. It tells {"ready": what its start decided}, {"forked": pid}, {"died": pid, "status"}.
+Commands over the socket: {"do": "fork"} with a socket for the child, {"do": "kill", "pid"}, {"do": "spare",
+"pid"} (that one may outlive us), {"do": "import", "names"}. It tells {"ready": what its start decided},
+{"forked": pid}, {"died": pid, "status"}.
 
 A cold process may fork it from itself instead (ahead.py): then `serve_once` is its entry, and it tells
 {"unlike": what differs} and ends where a start by the command would have been another.
@@ -64,6 +65,7 @@ class Zygote:
         self.worker = worker
         self.is_once = is_once
         self.children: set[int] = set()
+        self.spared: set[int] = set()
         self.wakeup, write = os.pipe()
         for fd in (self.wakeup, write):
             os.set_blocking(fd, False)
@@ -88,6 +90,8 @@ class Zygote:
             self._fork(fds[0])
         elif message["do"] == "kill" and message["pid"] in self.children:
             _kill(message["pid"])
+        elif message["do"] == "spare":
+            self.spared.add(message["pid"])
         elif message["do"] == "import":
             _import(message["names"])
 
@@ -115,11 +119,12 @@ class Zygote:
             if pid == 0:
                 return
             self.children.discard(pid)
+            self.spared.discard(pid)
             code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
             self.worker.send(self.control, {"died": pid, "status": code})
 
     def _end(self) -> None:
-        for pid in self.children:
+        for pid in self.children - self.spared:
             _kill(pid)
         os._exit(0)
 

@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,10 @@ def _supervised(stage: Stage, event: Event, *, is_killed: bool) -> Iterator[None
             process.wait(20)
 
 
-WAYS = {
+WAYS: dict[str, Callable[[Stage, Event], AbstractContextManager[None]]] = {
     "the event is cut": _cold_cut,
-    "the server ends": lambda stage, event: _supervised(stage, event, is_killed=False),
-    "the supervisor is killed": lambda stage, event: _supervised(stage, event, is_killed=True),
+    "the server ends": partial(_supervised, is_killed=False),
+    "the supervisor is killed": partial(_supervised, is_killed=True),
 }
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_hooks import overflow
-from fanout_hooks.decide import CONTEXT_UNITS, Decision, Left, decide, understand
+from fanout_hooks.context import CONTEXT_UNITS
+from fanout_hooks.decide import Decision, Left, decide, understand
 from hooks.stage import Stage, prompt
 
 
