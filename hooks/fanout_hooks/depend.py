@@ -14,8 +14,8 @@ A call depends when one of these holds, tried in this order (the words stand in 
 8. it can't be read alone (depend_alone.py);
 9. nothing shows that both are parts of one request (depend_parts.py).
 
-What both tasks say in the same words is no sign of anything (depend_frame.py). When in doubt the answer is yes:
-a needless sequence costs seconds, a wrong block costs trust.
+What both tasks say in the same words is no sign of anything (depend_frame.py). When in doubt the answer is
+yes: a needless sequence costs seconds, a wrong block costs trust.
 """
 
 from __future__ import annotations
