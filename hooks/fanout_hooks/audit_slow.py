@@ -39,7 +39,7 @@ def of_transcripts(transcripts: Iterable[Transcript], hooks: Iterable[Found]) ->
     runs: dict[tuple[str, str], tuple[Digest, str]] = {}
     for transcript in transcripts:
         for run in transcript.hooks:
-            if not any(own in run.command for own in natives.OURS):
+            if not natives.is_ours(run.command):
                 key = (run.name.partition(":")[0], run.command)
                 runs.setdefault(key, (Digest(), _line(transcript, run)))[0].add(run.ms)
     for (event, command), (digest, line) in runs.items():

@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from fanout_hooks import transcript
+from fanout_hooks import entries, transcript
 from fanout_hooks.config import short_name
 from fanout_hooks.digest import Digest
 from fanout_hooks.report import figures
 
-OURS = ("fanout_hooks", "hooks/run.py")
-"""In the command of our own entries: what they run is in our log already."""
+CALLS = tuple(f"{server}/{entries.TOOL}" for server in (entries.SERVER, entries.PLUGIN_SERVER))
+"""What the client writes for our calls to the server."""
 MOST_FILES = 500
 MARK = b'"durationMs"'
 
@@ -45,6 +45,11 @@ def read(folder: str, since: float, most: int = MOST_FILES) -> list[Native]:
     return [Native(event, name, ms, len(failed)) for (event, name), (ms, failed) in sorted(found.items())]
 
 
+def is_ours(command: str) -> bool:
+    """Say whether a run was one of our own entries: what they run is in our log already."""
+    return command.startswith(entries.MARK) or command in CALLS
+
+
 def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
     """Return them for a report, the ones that took most time in all first."""
     return [
@@ -59,7 +64,7 @@ def _recent(folder: str, since: float, most: int) -> list[str]:
 
 def _runs(path: str, since: float) -> Iterator[transcript.HookRun]:
     for run in transcript.hook_runs(_records(path)):
-        if run.at >= since and not any(own in run.command for own in OURS):
+        if run.at >= since and not is_ours(run.command):
             yield run
 
 

@@ -6,7 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fanout_hooks import natives
+import pytest
+
+from fanout_hooks import entries, hooks_object, natives, registration
+from fanout_hooks.config import Hook
+
+HOOK = Hook("seen", "PreToolUse", "shared", command="sh seen.sh")
+GUARD = Hook("held", "PreToolUse", "shared", command="sh held.sh", guard=True)
 
 
 def attachment(command: str, ms: float, name: str = "PreToolUse:Bash", **more: Any) -> dict[str, Any]:
@@ -21,6 +27,19 @@ def attachment(command: str, ms: float, name: str = "PreToolUse:Bash", **more: A
     return {"type": "attachment", "attachment": noted, "timestamp": "2026-11-18T10:00:00.000Z"}
 
 
+MADE = entries.adopted([HOOK, GUARD], entries.Registration("shared", None))
+OURS = (
+    "fanout/run_hooks",
+    "plugin:fanout:fanout/run_hooks",
+    *(
+        str(entry["command"])
+        for made in (MADE, registration.plugin_hooks()["hooks"])
+        for _, _, entry in hooks_object.each(made)
+        if entry["type"] == "command"
+    ),
+)
+
+
 def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
     lines = [
         json.dumps(attachment("python3 /x/guard.py", 40)),
@@ -30,7 +49,7 @@ def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
             {"type": "system", "subtype": "stop_hook_summary", "timestamp": "2026-11-18T10:00:00.000Z"}
         )[:-1]
         + ', "hookInfos": [{"command": "sh notify.sh", "durationMs": 12}]}',
-        json.dumps(attachment("/v/bin/python -I -S /x/fanout_hooks/__main__.py cold", 55)),
+        *(json.dumps(attachment(command, 55)) for command in OURS),
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     rows = natives.rows(natives.read(str(tmp_path), since=0.0))
@@ -38,6 +57,14 @@ def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
         ("PreToolUse", "guard", 2, 1),
         ("Stop", "notify", 1, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    "command", ["python3 .claude/hooks/run.py", "python3 -m fanout_hooks_of_mine", "my/run_hooks"]
+)
+def test_a_hook_of_the_users_is_told_whatever_its_file_is_called(tmp_path: Path, command: str) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(attachment(command, 4)))
+    assert len(natives.read(str(tmp_path), since=0.0)) == 1
 
 
 def test_runs_before_the_period_are_left_out(tmp_path: Path) -> None:
