@@ -45,7 +45,7 @@ def settings(tmp_path: Path) -> Settings:
 def environment(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "claude").symlink_to(FAKE)
-    keys = {"ANTHROPIC_API_KEY": "sk-ant-1", "OPENROUTER_API_KEY": "sk-or-1"}
+    keys = {"ANTHROPIC_API_KEY": "sk-ant-1", "ANTHROPIC_AUTH_TOKEN": "t-1", "OPENROUTER_API_KEY": "sk-or-1"}
     return {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path), **keys}
 
 
@@ -81,14 +81,16 @@ async def test_the_child_is_isolated_and_has_no_tools_and_no_budget(backend: Cla
 
 async def test_the_child_gets_the_guard_and_no_key(backend: ClaudeBackend) -> None:
     env = (await called(backend, a_job("called")))["env"]
-    assert env == {"ANTHROPIC_API_KEY": None, "OPENROUTER_API_KEY": None, "FANOUT_CHILD": "1"}
+    none = dict.fromkeys(("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENROUTER_API_KEY"))
+    assert env == {**none, "FANOUT_CHILD": "1"}
 
 
 async def test_the_users_own_key_is_left_to_the_child_that_was_allowed_it(
     settings: Settings, environment: dict[str, str]
 ) -> None:
     async with open_claude(replace(settings, claude_api_key=True), environment) as backend:
-        assert (await called(backend, a_job("called")))["env"]["ANTHROPIC_API_KEY"] == "sk-ant-1"
+        env = (await called(backend, a_job("called")))["env"]
+    assert (env["ANTHROPIC_API_KEY"], env["ANTHROPIC_AUTH_TOKEN"]) == ("sk-ant-1", "t-1")
 
 
 async def test_a_workspace_is_read_only_and_is_where_the_child_runs(
@@ -142,6 +144,12 @@ async def test_an_end_without_an_answer_is_one_named_error(
         await backend.ask(a_job(prompt))
     assert type(caught.value) is error
     assert "sk-secret" not in str(caught.value)
+
+
+async def test_a_run_that_ended_without_an_answer_is_in_the_bill(backend: ClaudeBackend) -> None:
+    with pytest.raises(Rejected) as caught:
+        await backend.ask(a_job("turns"))
+    assert caught.value.usage == Usage(15, 7, 0.01)
 
 
 async def test_text_where_a_schema_was_asked_for_is_no_answer(backend: ClaudeBackend) -> None:

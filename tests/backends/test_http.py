@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -16,6 +17,8 @@ import pytest
 
 from fakes.upstream import ANSWER, Rule, Upstream, serving, until
 from fanout_mcp.backends.choose import open_backend
+from fanout_mcp.backends.openai_http import HttpBackend
+from fanout_mcp.backends.pool import FastPool
 from fanout_mcp.errors import Rejected, SettingsError, Unreachable
 from fanout_mcp.settings import Settings
 from fanout_mcp.types import Answer, Job, ModelPrice, Prompt
@@ -56,6 +59,49 @@ async def test_a_schema_is_asked_for_once_where_the_endpoint_knows_none(
             await backend.ask(job)
             await backend.ask(job)
     assert ["response_format" in seen.body for seen in upstream.log] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        pytest.param("This model's maximum context length is 8192 tokens", [True, True], id="another cause"),
+        pytest.param("Bad request", [True, False, True], id="no cause"),
+        pytest.param("response_format is not supported", [True, False, True], id="though it names it"),
+    ],
+)
+async def test_a_refusal_that_stays_without_the_schema_does_not_cost_the_next_call_its_own(
+    said: str, asked: list[bool], pointing_at: Pointing, job: Job
+) -> None:
+    body = json.dumps({"error": {"message": said}})
+    job = replace(job, schema={"type": "object"})
+    with serving(Rule("refuse me", kind="status", status=400, body=body)) as upstream:
+        async with open_backend(pointing_at(upstream)) as backend:
+            with pytest.raises(Rejected):
+                await backend.ask(replace(job, prompt=Prompt("", "refuse me")))
+            await backend.ask(job)
+    assert ["response_format" in seen.body for seen in upstream.log] == asked
+
+
+async def test_connections_that_the_server_has_left_are_closed_by_the_next_call(
+    pointing_at: Pointing, job: Job
+) -> None:
+    with serving(delay=0.05) as upstream, anyio.fail_after(10):
+        async with open_backend(pointing_at(upstream)) as backend:
+            assert isinstance(backend, HttpBackend)
+            async with anyio.create_task_group() as calls:
+                for _ in range(20):
+                    calls.start_soon(backend.ask, job)
+            await backend.ask(job)
+            assert idle(backend) == 20
+            upstream.hang_up()
+            await until(lambda: len(upstream.open) == 1)
+            await backend.ask(job)
+            assert (idle(backend), upstream.connections) == (1, 20)
+
+
+def idle(backend: HttpBackend) -> int:
+    assert isinstance(backend.pool, FastPool)
+    return backend.pool.idle
 
 
 async def test_the_newer_name_of_the_token_limit_is_learned(pointing_at: Pointing, job: Job) -> None:

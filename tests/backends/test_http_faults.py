@@ -24,6 +24,7 @@ from fanout_mcp.errors import (
 )
 from fanout_mcp.settings import Settings
 from fanout_mcp.types import Answer, Job
+from fanout_mcp.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +161,34 @@ async def test_usage_that_can_not_be_true_is_estimated_without_a_price(
         assert isinstance(answer, Answer)
         assert answer.usage.cost_usd is None
         assert 0 < answer.usage.tokens_in < 100
+
+
+BILLED = {
+    "tokens spent on nothing": (Rule(text="", finish="length"), Usage(100, 20, 0.0015)),
+    "a content filter": (Rule(finish="content_filter"), Usage(100, 20, 0.0015)),
+    "a stream cut in its middle": (Rule(kind="cut_stream"), Usage(6, 4)),
+    "a refusal before it began": (Rule(kind="status", status=500), Usage()),
+    "an HTML page": (Rule(kind="html"), Usage()),
+}
+
+
+@pytest.mark.parametrize(("rule", "bill"), BILLED.values(), ids=BILLED.keys())
+async def test_an_answer_of_no_use_keeps_its_bill(
+    rule: Rule, bill: Usage, pointing_at: Pointing, job: Job
+) -> None:
+    with serving(rule) as upstream:
+        error = await ask(upstream, pointing_at, job)
+        assert isinstance(error, BackendError)
+        assert error.usage == bill
+
+
+async def test_an_answer_is_whole_at_done_though_the_server_leaves_the_stream_open(
+    pointing_at: Pointing, job: Job
+) -> None:
+    with serving(Rule(kind="left_open")) as upstream:
+        answer = await ask(upstream, pointing_at, job)
+        assert isinstance(answer, Answer)
+        assert (answer.text, answer.usage.cost_usd) == (ANSWER, 0.0015)
 
 
 async def test_a_redirect_is_not_followed_and_takes_no_key_along(pointing_at: Pointing, job: Job) -> None:

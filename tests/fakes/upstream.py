@@ -75,10 +75,18 @@ class Upstream:
     model_lists: int = 0
     used: dict[int, int] = field(default_factory=dict)
     open: set[asyncio.Transport] = field(default_factory=set)
+    latest: asyncio.Transport | None = None
+    loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
+
+    def hang_up(self) -> None:
+        """Close all connections but the one asked last, as providers do with idle ones; from any thread."""
+        for transport in self.open - {self.latest}:
+            assert self.loop is not None
+            self.loop.call_soon_threadsafe(transport.close)
 
     def rule_for(self, text: str) -> Rule:
         for place, rule in enumerate(self.rules):
@@ -130,6 +138,7 @@ class Connection(asyncio.Protocol):
         if len(rest) < size:
             return
         self.buffer = rest[size:]
+        self.upstream.latest = self.transport
         method, target, _ = lines[0].split(" ")
         self.task = asyncio.create_task(self.answer(method, target, headers, rest[:size]))
 
@@ -204,9 +213,11 @@ async def answer(connection: Connection, rule: Rule, seen: Seen) -> None:
     for part in (rule.text[:half], rule.text[half:]):
         connection.delta(seen, {"content": part})
     connection.delta(seen, {}, rule.finish)
-    if rule.kind == "answer":
+    if rule.kind != "no_usage":
         connection.event({"model": seen.model, "choices": [], "usage": usage})
     connection.chunk(b"data: [DONE]\n\n")
+    if rule.kind == "left_open":
+        await asyncio.sleep(3600)
     connection.transport.write(b"0\r\n\r\n")
 
 
@@ -306,6 +317,7 @@ async def stray(connection: Connection, rule: Rule, seen: Seen) -> None:
 KINDS: Final = {
     "answer": answer,
     "no_usage": answer,
+    "left_open": answer,
     "status": status,
     "html": html,
     "empty": empty,
@@ -335,7 +347,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def serve(upstream: Upstream, port: int = 0, tls: ssl.SSLContext | None = None) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
+    loop = upstream.loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", port, backlog=1024, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
     return server

@@ -2,7 +2,7 @@
 
 Rules:
 1. The child sees none of the user's hooks, MCP servers, memory files or skills (--safe-mode keeps the login),
-   and no key: ANTHROPIC_API_KEY would beat the login and bill somebody else.
+   and no key: ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN would beat the login and bill somebody else.
 2. FANOUT_CHILD in its environment keeps a fanout below it from starting `claude` again.
 3. An answer is judged by exit status 0 and not is_error; `subtype` says "success" also for API errors.
 4. Prompt in, answer and errors out go through files without names: no pipe can fill up, and nothing has to be
@@ -42,7 +42,8 @@ from fanout_mcp.errors import (
     Unreachable,
 )
 from fanout_mcp.settings import Settings
-from fanout_mcp.types import Answer, Job, Json, ModelPrice, Usage
+from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.usage import UNTOLD, Usage
 
 MAX_BYTES: Final = 16_000_000
 MAX_STDERR: Final = 4_000
@@ -54,6 +55,7 @@ CALL_S: Final = 600.0
 TURNS: Final = "12"
 NOT_OURS: Final = frozenset({"FANOUT_API_KEY", "OPENROUTER_API_KEY", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"})
 """Keys of other providers, and what tells the child that it runs inside another one."""
+BEAT_THE_LOGIN: Final = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
 LOGIN_WORDS: Final = ("not logged in", "/login", "invalid api key", "authentication_error", "oauth token")
 LOG_IN: Final = "`claude` is not logged in, or its login is no longer valid: run `claude`, then /login."
 
@@ -69,10 +71,7 @@ class ClaudeBackend:
     has_model: bool = True
     provider: str = "claude"
     max_parallel: int | None = field(default_factory=lambda: 2 * (os.cpu_count() or 1))
-    _slots: anyio.Semaphore = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._slots = anyio.Semaphore(self.max_parallel or 1)
+    """Kept by the engine's limits, which every run of several calls goes through."""
 
     def default_model(self, purpose: str) -> str | None:
         return self.settings.model or model_for("claude", purpose)
@@ -88,12 +87,12 @@ class ClaudeBackend:
         prompt = clean_text(job.prompt.user).encode()
         if not prompt.strip() or len(prompt) > MAX_PROMPT:
             raise Rejected("The prompt is empty, or longer than the 10 MB that `claude` takes.")
-        async with self._slots:
-            try:
-                with anyio.fail_after(CALL_S):
-                    return await self._run(job, model, prompt)
-            except TimeoutError:
-                raise DeadlineExceeded(f"`claude` was not done after {CALL_S:g} s.") from None
+        try:
+            with anyio.fail_after(CALL_S):
+                return await self._run(job, model, prompt)
+        except TimeoutError:
+            late = DeadlineExceeded(f"`claude` was not done after {CALL_S:g} s.")
+            raise late.billed(UNTOLD) from None
 
     async def _run(self, job: Job, model: str, prompt: bytes) -> Answer:
         with (
@@ -171,7 +170,7 @@ def arguments(job: Job, model: str, system_file: str) -> list[str]:
 
 
 def child_environment(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
-    taken_out = NOT_OURS if settings.claude_api_key else NOT_OURS | {"ANTHROPIC_API_KEY"}
+    taken_out = NOT_OURS if settings.claude_api_key else NOT_OURS | BEAT_THE_LOGIN
     kept = {name: value for name, value in own.items() if name not in taken_out}
     # The engine retries as well, and knows the deadline; the child's own back-off goes on for over a minute.
     return {**kept, "FANOUT_CHILD": "1", "CLAUDE_CODE_MAX_RETRIES": "1", "DISABLE_AUTOUPDATER": "1"}
@@ -187,6 +186,14 @@ def read_answer(job: Job, code: int, stdout: bytes, stderr: bytes) -> Answer:
         body = None
     if not isinstance(body, dict):
         raise _without_json(code, stderr)
+    try:
+        return _answer(job, body, code)
+    except BackendError as error:
+        error.billed(_usage(body) or Usage())
+        raise
+
+
+def _answer(job: Job, body: Mapping[str, Json], code: int) -> Answer:
     if code != 0 or body.get("is_error") is not False:
         raise _failure(body, code)
     data = body.get("structured_output")

@@ -42,6 +42,7 @@ from fanout_mcp.errors import (
 )
 from fanout_mcp.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.usage import UNTOLD
 
 MAX_BYTES: Final = 4_000_000
 """Of one answer, framing included. An answer of 100,000 tokens in small chunks is about half of it."""
@@ -51,6 +52,8 @@ MAX_ERROR_BYTES: Final = 16_000
 CALL_S: Final = 600.0
 """The end of a call that nobody else ends; callers bring a shorter deadline."""
 LIST_S: Final = 5.0
+END_S: Final = 0.25
+"""From [DONE] to the end of the stream; some servers leave it open."""
 
 CONNECT: Final = {"timeout": {"connect": 10.0}}
 """Only connecting has a time of its own: models think long before the first byte, and a local one loads."""
@@ -102,35 +105,53 @@ class HttpBackend:
             with anyio.fail_after(CALL_S):
                 return await self._ask_as_it_can(job, model, body)
         except TimeoutError:
-            raise DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.") from None
+            late = DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
+            raise late.billed(UNTOLD) from None
 
     async def _ask_as_it_can(self, job: Job, model: str, body: Body) -> Answer:
-        """Ask; when the endpoint says what it does not know, ask without it, once for each quirk."""
+        """Ask; when the endpoint says what it does not know, ask without it, once for each quirk.
+
+        What an answer came without is left out from then on; a refusal that stays proves nothing.
+        """
+        unknown = self._quirks.get(model, frozenset())
         while True:
-            known = self._quirks.get(model, frozenset())
             sent = body
-            for quirk in known:
+            for quirk in unknown:
                 sent = QUIRKS[quirk].change(sent)
             try:
-                return await self._send(job, sent)
+                answer = await self._send(job, sent)
             except Rejected as error:
-                unknown = find_quirk(str(error), sent)
-                if unknown is None:
+                found = find_quirk(str(error), sent)
+                if found is None:
                     raise
-                self._quirks[model] = self._quirks.get(model, frozenset()) | {unknown}
+                unknown |= {found}
+            else:
+                self._quirks[model] = self._quirks.get(model, frozenset()) | unknown
+                return answer
 
     async def _send(self, job: Job, body: Body) -> Answer:
-        with Mapped(self.provider):
-            response = await self._open("POST", self._completions, body)
-            try:
-                if response.status != 200:
-                    raise await self._refusal(response)
-                kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
-                if kind == "text/event-stream":
-                    return await self._read_stream(job, response)
-                return self._read_whole(job, kind, await self._read(response, MAX_BYTES))
-            finally:
-                await response.aclose()
+        completion = Completion(self.provider, self.settings.api_key)
+        try:
+            with Mapped(self.provider):
+                response = await self._open("POST", self._completions, body)
+                try:
+                    return await self._receive(job, completion, response)
+                finally:
+                    await response.aclose()
+        except BackendError as error:
+            error.billed(completion.spent(job))
+            raise
+
+    async def _receive(self, job: Job, completion: Completion, response: httpcore2.Response) -> Answer:
+        if response.status != 200:
+            raise await self._refusal(response)
+        kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
+        is_stream = kind == "text/event-stream"
+        if is_stream:
+            await self._read_stream(completion, response)
+        else:
+            self._read_whole(completion, kind, await self._read(response, MAX_BYTES))
+        return completion.answer(job, streamed=is_stream)
 
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
         # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
@@ -142,29 +163,29 @@ class HttpBackend:
         )
         return await self.pool.handle_async_request(request)
 
-    async def _read_stream(self, job: Job, response: httpcore2.Response) -> Answer:
-        completion = Completion(self.provider, self.settings.api_key)
+    async def _read_stream(self, completion: Completion, response: httpcore2.Response) -> None:
+        """Read to the end, which makes the connection fit for the next call; after [DONE] not for long."""
         events = EventStream()
         size = 0
-        async for part in parts_of(response):
-            size += len(part)
-            if size > MAX_BYTES:
-                raise self._too_large(MAX_BYTES)
-            for data in events.feed(part):
-                completion.add_event(data)
+        with anyio.CancelScope() as reading:
+            async for part in parts_of(response):
+                size += len(part)
+                if size > MAX_BYTES:
+                    raise self._too_large(MAX_BYTES)
+                for data in events.feed(part):
+                    completion.add_event(data)
+                if completion.is_done:
+                    reading.deadline = min(reading.deadline, anyio.current_time() + END_S)
         for data in events.end():
             completion.add_event(data)
-        return completion.answer(job, streamed=True)
 
-    def _read_whole(self, job: Job, kind: str, body: bytes) -> Answer:
+    def _read_whole(self, completion: Completion, kind: str, body: bytes) -> None:
         """Read an answer that came in one piece, from a server that does not stream."""
         if not body.strip():
             raise BadAnswer(f"{self.provider} sent an empty answer.")
         if kind == "text/html" or body.lstrip()[:1] == b"<":
             raise BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
-        completion = Completion(self.provider, self.settings.api_key)
         completion.add(parse(body))
-        return completion.answer(job, streamed=False)
 
     async def _refusal(self, response: httpcore2.Response) -> BackendError:
         status = response.status

@@ -2,13 +2,15 @@
 
 The stock pool looks at every connection on each call and each release; from about 100 calls in flight its
 own work shows in the wall time. Here idle connections are a stack: take the one used last (its TLS session is
-the warmest), put it back when its answer was read to the end, else close it. A semaphore caps the
-connections. Foreign errors pass as they are: openai_http maps them by name.
+the warmest), put it back when its answer was read to the end, else close it; whoever puts one back closes
+those at the bottom that are too old or that the server has left. A semaphore caps the connections. Foreign
+errors pass as they are: openai_http maps them by name.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from types import TracebackType
 from typing import Final, Self, cast
@@ -34,8 +36,13 @@ class FastPool:
         self._origin = origin
         self._ssl_context = ssl_context
         self._slots = anyio.Semaphore(max_connections, fast_acquire=True)
-        self._idle: list[httpcore2.AsyncHTTPConnection] = []
+        self._idle: deque[httpcore2.AsyncHTTPConnection] = deque()
         self._sockets = Sockets()
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a call."""
+        return len(self._idle)
 
     async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
         await self._slots.acquire()
@@ -72,6 +79,8 @@ class FastPool:
                 self._idle.append(connection)
             else:
                 await _close(connection)
+            while self._idle and self._idle[0].has_expired():
+                await _close(self._idle.popleft())
         finally:
             self._slots.release()
 

@@ -51,10 +51,18 @@ def request_body(job: Job, model: str, *, is_openrouter: bool) -> Body:
     return body
 
 
+OTHER_CAUSES: Final = (
+    *("context", "too long", "too large", "token", "credit", "quota", "balance", "billing"),
+    *("policy", "moderation", "safety", "flagged", "not found", "not exist", "no such"),
+)
+"""Words of a 400 that is not about the form of the request: asking in another form changes nothing."""
+
+
 def find_quirk(message: str, sent: Body) -> str | None:
     """Return the first quirk that the message tells of and that would change what was sent."""
     for name, quirk in QUIRKS.items():
         if any(word in message for word in quirk.words) and quirk.change(sent) != sent:
             return name
-    is_unexplained = "answered 400" in message and "response_format" in sent
-    return "schema" if is_unexplained else None
+    is_explained = any(word in message.lower() for word in OTHER_CAUSES)
+    is_suspect = "answered 400" in message and "response_format" in sent and not is_explained
+    return "schema" if is_suspect else None
