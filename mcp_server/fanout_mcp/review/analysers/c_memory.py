@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
+LONGEST = 20_000
+"""Bytes of a function; in longer ones (generated, as a rule) each name would be looked for too often."""
 _FREES = frozenset({"free", "kfree", "g_free", "av_free", "OPENSSL_free"})
 _MAKES = re.compile(r"^\(?[^()]*\)?\s*(?:\w+::)?(malloc|calloc|realloc|strdup|fopen)\s*\(")
 _LEAVES = frozenset(
@@ -38,8 +40,9 @@ def memory_hits(root: Node) -> Iterator[Hit]:
             if body is not None:
                 yield from _read(body, {})
                 yield from _beyond(body)
-                yield from _unchecked(body)
-                yield from _leaked(body)
+                if body.end_byte - body.start_byte <= LONGEST:
+                    yield from _unchecked(body)
+                    yield from _leaked(body)
         else:
             stack += node.children
 
