@@ -7,7 +7,6 @@ alone; whoever shows them says "with output only".
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -34,7 +33,7 @@ class Native(NamedTuple):
 def read(folder: str, since: float, most: int = MOST_FILES) -> list[Native]:
     """Return the native hooks of a project's transcripts (see `transcript.project_folder`) since a time."""
     found: dict[tuple[str, str], tuple[Digest, list[int]]] = {}
-    for path in _recent(folder, since, most):
+    for path in transcript.find(folder, since)[:most]:
         for run in _runs(path, since):
             event = run.name.partition(":")[0]
             name = short_name({"command": run.command})
@@ -56,10 +55,6 @@ def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
         {"event": own.event, "name": own.name, **figures(own.ms), "failures": own.failures}
         for own in sorted(natives, key=lambda own: -own.ms.total)
     ]
-
-
-def _recent(folder: str, since: float, most: int) -> list[str]:
-    return [path for path in transcript.find(folder) if os.lstat(path).st_mtime >= since][:most]
 
 
 def _runs(path: str, since: float) -> Iterator[transcript.HookRun]:

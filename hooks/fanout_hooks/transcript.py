@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -73,12 +74,26 @@ def project_folder(root: str, claude: str) -> str:
     return os.path.join(claude, "projects", slug)
 
 
-def find(folder: str) -> list[str]:
-    """List the transcripts below a folder, sub-agents' included, the newest first."""
-    found = []
-    for where, _, names in os.walk(folder):
-        found += [os.path.join(where, name) for name in names if name.endswith(".jsonl")]
-    return sorted(found, key=lambda path: -os.lstat(path).st_mtime)
+def find(folder: str, since: float = 0.0) -> list[str]:
+    """List the transcripts below a folder, sub-agents' included, written since a time, the newest first."""
+    found: list[tuple[float, str]] = []
+    for entry in _files(folder):
+        with suppress(OSError):  # the client has just removed it
+            found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
+    return [path for written, path in sorted(found, reverse=True) if written >= since]
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            listed = list(entries)
+    except OSError:
+        return
+    for entry in listed:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path)
+        elif entry.name.endswith(".jsonl") and entry.is_file(follow_symlinks=False):
+            yield entry
 
 
 def read(path: str) -> Transcript:
