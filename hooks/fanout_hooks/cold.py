@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
         return 0
     scopes = options.get("scopes", "")
     if not only and not claims.claim(
-        claims.folder(state_folder(env)), events.claim_name(event, scopes, only), f"cold {sys.orig_argv}"
+        claims.folder(state_folder(env)), events.claim_name(event, scopes), f"cold {sys.orig_argv}"
     ):
         return 0
     try:

@@ -73,10 +73,11 @@ def fields_of(event: str) -> list[Field]:
     return list(found.values())
 
 
-def mcp_input(event: str, scopes: tuple[str, ...], only: str = "") -> dict[str, str]:
+def mcp_input(event: str, scopes: tuple[str, ...]) -> dict[str, str]:
     """Return the `input` of the mcp_tool entry for an event, to be written into settings."""
-    constant = {"fanout_scopes": " ".join(scopes)} | ({"fanout_only": only} if only else {})
-    return constant | {field.name: "${" + field.name + "}" for field in fields_of(event)}
+    return {"fanout_scopes": " ".join(scopes)} | {
+        field.name: "${" + field.name + "}" for field in fields_of(event)
+    }
 
 
 def from_input(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -137,8 +138,11 @@ IDENTIFYING = (
 )
 
 
-def claim_name(event: dict[str, Any], scopes: str, only: str) -> str:
-    """Return the same short name for one event whichever way it came: two ways must not both run it."""
+def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
+    """Return the same short name for one event whichever way it came: two ways must not both run it.
+
+    `part` is what of the event is claimed, when it isn't the whole.
+    """
     import hashlib
 
     calls = event.get("tool_calls")
@@ -148,5 +152,5 @@ def claim_name(event: dict[str, Any], scopes: str, only: str) -> str:
         else []
     )
     parts = [event.get(name) or "" for name in IDENTIFYING]
-    text = json.dumps([scopes, only, parts, ids], sort_keys=True)
+    text = json.dumps([scopes, part, parts, ids], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -48,14 +48,14 @@ class Supervisor:
             arguments = message["arguments"]
             event = events.from_input(arguments)
             scopes = str(arguments.get("fanout_scopes", ""))
-            only, gate = str(arguments.get("fanout_only", "")), str(arguments.get("fanout_gate", ""))
-            name = events.claim_name(event, scopes, only)
+            gate = str(arguments.get("fanout_gate", ""))
+            name = events.claim_name(event, scopes)
             env = self._env(event)
             origin = str(arguments.get("fanout_from", ""))
             if origin == "plugin" and registered.by_settings(env["CLAUDE_PROJECT_DIR"], env):
                 name = ""
             elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
-                handled = await handle(self.house, Request(event, tuple(scopes.split()), env, only, gate))
+                handled = await handle(self.house, Request(event, tuple(scopes.split()), env, gate=gate))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
             self.house.complain(f"{type(error).__name__}: {error}")
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})

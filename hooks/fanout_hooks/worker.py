@@ -123,7 +123,6 @@ class Worker:
     ) -> dict[str, Any]:
         effects = Effects()
         began = time.perf_counter()
-        cpu = time.process_time()
         spans = [os.fstat(fd).st_size for fd in fds[1:]]
         self._dress(hook, job, fds, payload)
         script, file = hook["script"], os.path.join(job["cwd"], hook["script"])
@@ -142,7 +141,6 @@ class Worker:
                 "i": hook["i"],
                 "exit": status,
                 "ms": round((time.perf_counter() - began) * 1000, 3),
-                "cpu_ms": round((time.process_time() - cpu) * 1000, 3),
                 "taint": taint,
                 "spoilt": self._spoilt(file),
                 "at": time.monotonic(),
