@@ -62,7 +62,7 @@ class Seed(NamedTuple):
 
 
 def run() -> Iterable[Row]:
-    for name in ("seeded", "heldout", "heldout2", "heldout3", "heldout4"):
+    for name in ("seeded", "heldout", "heldout2", "heldout3", "heldout4", "heldout5"):
         yield from _within(_seeded, name)
     yield from _within(_noise)
     yield from _within(_speed)
