@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import multiprocessing
 import os
+import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from fanout_hooks import perflog, rollup
+from fanout_hooks import counting, perflog, rollup
 from fanout_hooks.tally import Tally
 from report.records import DAY, NOW, line, record, row, write
 
@@ -122,3 +126,39 @@ def test_processes_that_share_a_file_count_every_line_once(tmp_path: Path) -> No
     tally = rollup.gather(str(path))
     assert total(tally) == 500
     assert tally.damaged.total() == 0
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("failing", range(1, 4))
+def test_a_process_that_cannot_be_started_costs_time_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    path = write(tmp_path, *(record(row("a", number / 100)) for number in range(500)))
+    fork, forks = os.fork, itertools.count(1)
+
+    def full() -> int:
+        if next(forks) >= failing:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return fork()
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "fork", full)
+    assert total(rollup.gather(str(path))) == 500
+    assert multiprocessing.active_children() == []
+    assert next(forks) > failing
+
+
+@pytest.mark.usefixtures("small")
+def test_a_process_that_is_killed_costs_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, *(record(row("a", number / 100)) for number in range(500)))
+    ours = os.getpid()
+
+    def killed(lines: Iterable[bytes]) -> Tally:
+        if os.getpid() != ours:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return counting.count(lines)
+
+    monkeypatch.setattr("fanout_hooks.rollup.count", killed)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert total(rollup.gather(str(path))) == 500
+    assert multiprocessing.active_children() == []
