@@ -5,8 +5,11 @@ arguments of an `mcp_tool` call, for which the client has no "everything" variab
 name, objects arrive as JSON text and missing fields as "". FIELDS says what each event has, so that
 `from_input(mcp_input(event))` gives a hook the same object as native stdin would.
 
-A field's form: `s` text, `n` number, `b` true or false, `j` an object or list, `v` any value. Fields after
-`?` are left out when they arrive empty; the others are always there. A field named twice is as said last.
+A field's form: `s` text, `n` number, `b` true or false, `j` an object or list, `v` what a tool returned. That
+may be text, an object or a list, and only the tool's name tells them apart where text looks like JSON.
+
+Fields after `?` are left out when they arrive empty; the others are always there. A field named twice is as
+said last.
 """
 
 from __future__ import annotations
@@ -87,19 +90,31 @@ def from_input(arguments: dict[str, Any]) -> dict[str, Any]:
         given = arguments.get(name, "")
         if given == "" and (optional or form not in "sv"):
             continue
-        event[name] = _value(given, form)
+        event[name] = _value(given, form, str(arguments.get("tool_name", "")))
     return event
 
 
-def _value(given: Any, form: str) -> Any:
+def _value(given: Any, form: str, tool: str) -> Any:
     if form == "s" or not isinstance(given, str):
         return given
-    if form == "v" and given[:1] not in ("{", "["):
+    if form == "v" and not given.startswith("[" if tool.startswith("mcp__") else ("{", "[")):
         return given
     try:
-        return json.loads(given)
+        value = json.loads(given)
     except (ValueError, RecursionError):
         return given
+    return value if form != "v" or _is_returned(value, tool) else given
+
+
+def _is_returned(value: Any, tool: str) -> bool:
+    """Say whether a tool can have returned a value, and not text that looks like it.
+
+    Seen in Claude Code 2.1.330: its own tools return objects; a server's tool a list of content blocks, or
+    the JSON of its structured content as text.
+    """
+    if not tool.startswith("mcp__"):
+        return True
+    return isinstance(value, list) and all(isinstance(one, dict) and "type" in one for one in value)
 
 
 def to_stdin(event: dict[str, Any]) -> bytes:
