@@ -8,6 +8,7 @@ import pytest
 
 from fanout_mcp import settings
 from fanout_mcp.errors import SettingsError
+from fanout_mcp.types import ModelPrice
 
 
 def read(tmp_path: Path, config: str = "", **env: str) -> settings.Settings:
@@ -37,6 +38,49 @@ def test_a_base_url_beyond_loopback_must_stand_in_the_users_own_file(tmp_path: P
         read(tmp_path, FANOUT_BASE_URL="https://evil.example/v1", FANOUT_API_KEY="k")
     got = read(tmp_path, 'base_url = "https://mine.example/v1"', FANOUT_API_KEY="k")
     assert (got.base_url, got.api_key) == ("https://mine.example/v1", "k")
+
+
+CORP = 'base_url = "https://llm.corp.example/v1"\n'
+CORP_AND_KEY = CORP + 'api_key = "corp-key"'
+LOCAL = "http://127.0.0.1:9999/v1"
+
+
+@pytest.mark.parametrize(
+    ("config", "env", "key"),
+    [
+        pytest.param(CORP_AND_KEY, {}, "corp-key", id="the file's to the file's"),
+        pytest.param(CORP_AND_KEY, {"FANOUT_BASE_URL": LOCAL}, None, id="the file's to no other"),
+        pytest.param(
+            CORP_AND_KEY, {"FANOUT_BASE_URL": settings.OPENROUTER_URL}, None, id="nor to OpenRouter"
+        ),
+        pytest.param(
+            CORP_AND_KEY,
+            {"FANOUT_BASE_URL": settings.OPENROUTER_URL, "OPENROUTER_API_KEY": "or-key"},
+            "or-key",
+            id="OpenRouter has its own",
+        ),
+        pytest.param(CORP, {"FANOUT_API_KEY": "env-key"}, "env-key", id="the shell's to the file's"),
+        pytest.param(
+            CORP, {"FANOUT_API_KEY": "env-key", "FANOUT_BASE_URL": LOCAL}, None, id="the shell's to no other"
+        ),
+        pytest.param(
+            CORP,
+            {"FANOUT_API_KEY": "env-key", "FANOUT_BASE_URL": "https://llm.corp.example/v1/"},
+            "env-key",
+            id="the same URL said twice",
+        ),
+        pytest.param("", {"FANOUT_API_KEY": "k", "FANOUT_BASE_URL": LOCAL}, "k", id="both from the shell"),
+    ],
+)
+def test_a_key_goes_to_the_base_url_that_it_was_set_for(
+    tmp_path: Path, config: str, env: dict[str, str], key: str | None
+) -> None:
+    assert read(tmp_path, config, **env).api_key == key
+
+
+def test_the_users_own_file_tells_proxy_and_prices(tmp_path: Path) -> None:
+    got = read(tmp_path, 'proxy = "http://proxy:3128"\n[prices."mine"]\nin = 1.5\nout = 4\n')
+    assert (got.proxy, got.prices) == ("http://proxy:3128", {"mine": ModelPrice(1.5, 4.0)})
 
 
 def test_the_key_never_shows_in_a_representation(tmp_path: Path) -> None:
@@ -76,6 +120,14 @@ def test_a_broken_file_is_named_and_never_ignored(tmp_path: Path) -> None:
         ('claude_agreed = "yes"', "claude_agreed must be true or false, not str."),
         ("model = 3", "model must be text in quotes, not int."),
         ("prices = 3", "prices must be a table, not int."),
+        ('prices."m" = 3', 'prices."m" must hold in and out, dollars per million tokens.'),
+        ('prices."m" = {in = 1}', 'prices."m" must hold in and out, dollars per million tokens.'),
+        ('prices."m" = {in = 1, out = -2}', 'prices."m" must hold in and out, dollars per million tokens.'),
+        (
+            'base_url = "localhost:80"',
+            "base_url in config.toml is 'localhost:80'; it must look like https://",
+        ),
+        ('api_key = "k"', "api_key stands alone; say whose it is: base_url ="),
         ('backend = "http2"', "backend in config.toml is 'http2'; it must be one of auto,"),
     ],
 )

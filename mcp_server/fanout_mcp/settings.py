@@ -2,13 +2,15 @@
 
 Rules:
 1. Nothing is read from files of the project being worked on: a repository is not its user.
-2. A key goes only to its own host: OPENROUTER_API_KEY to OpenRouter alone, FANOUT_API_KEY to FANOUT_BASE_URL.
+2. A key goes only to its own host: OPENROUTER_API_KEY to OpenRouter alone, those of fanout to the base URL in
+   the user's own file, and FANOUT_API_KEY to FANOUT_BASE_URL where that file names none.
 3. The environment can be set by a repository's tooling (.envrc), so a base URL beyond loopback counts only
    when the user's own file (`config.toml` in the configuration folder) names it too.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import tomllib
@@ -20,6 +22,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from fanout_mcp.errors import SettingsError
+from fanout_mcp.types import ModelPrice
 
 BackendName = Literal["auto", "http", "claude", "plan"]
 BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
@@ -49,6 +52,8 @@ class Settings:
     config_dir: Path
     """The user's own folder: config.toml, personas/*.md, presets.toml."""
     backend: BackendName = "auto"
+    backend_from: str = "FANOUT_BACKEND"
+    """What set it: that variable, or config.toml."""
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     """The key for `base_url`, already matched to its host; never shown."""
@@ -62,6 +67,10 @@ class Settings:
     """We run below our own `claude` backend: it must not be used again (recursion guard)."""
     hedge: bool = False
     """Send a late call twice (engine/hedge.py): shorter waits for up to 2 % more calls."""
+    proxy: str | None = None
+    """The way out to hosts beyond this machine."""
+    prices: Mapping[str, ModelPrice] = field(default_factory=dict)
+    """Of models whose provider tells none."""
     state_dir: Path | None = None
     """Overrides `<project>/.claude/fanout`."""
     top: Path | None = None
@@ -83,7 +92,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
     env = os.environ if env is None else env
     config_dir = _config_dir(env)
     table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
-    base_url, key = _endpoint(env, table)
+    base_url, key = _endpoint(env, table, config_dir / "config.toml")
     told = root or (Path(env["CLAUDE_PROJECT_DIR"]) if env.get("CLAUDE_PROJECT_DIR") else None)
     root = (told or Path.cwd()).resolve()
     return Settings(
@@ -91,6 +100,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         top=None if told else _top(root, _home(env)),
         config_dir=config_dir,
         backend=_backend(env, table),
+        backend_from="FANOUT_BACKEND" if env.get("FANOUT_BACKEND") else "config.toml",
         base_url=base_url,
         api_key=key,
         model=env.get("FANOUT_MODEL") or _optional_text(table, "model"),
@@ -99,6 +109,8 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         claude_api_key=bool(table.get("claude_api_key")),
         hedge=bool(table.get("hedge")),
         is_child="FANOUT_CHILD" in env,
+        proxy=_optional_text(table, "proxy"),
+        prices=_prices(table, config_dir / "config.toml"),
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
     )
 
@@ -163,30 +175,60 @@ def _backend(env: Mapping[str, str], table: Mapping[str, object]) -> BackendName
     raise SettingsError(f"{where} is {name!r}; it must be one of {', '.join(BACKEND_NAMES)}.")
 
 
-def _endpoint(env: Mapping[str, str], table: Mapping[str, object]) -> tuple[str | None, str | None]:
+def _endpoint(
+    env: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> tuple[str | None, str | None]:
     """Return base URL and the key that belongs to it (rules 2 and 3)."""
-    trusted = _optional_text(table, "base_url")
-    wanted = env.get("FANOUT_BASE_URL") or trusted
+    told, trusted = env.get("FANOUT_BASE_URL"), _optional_text(table, "base_url")
+    own_key = _optional_text(table, "api_key")
+    if own_key and not trusted:
+        raise SettingsError(f'{path}: api_key stands alone; say whose it is: base_url = "https://...".')
+    wanted = _url(told, "FANOUT_BASE_URL") if told else _url(trusted, "base_url in config.toml")
     if wanted is None:
         openrouter = env.get("OPENROUTER_API_KEY")
         return (OPENROUTER_URL, openrouter) if openrouter else (None, None)
-    url = urlsplit(wanted)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise SettingsError(f"FANOUT_BASE_URL is {wanted!r}; it must look like https://host/v1.")
-    if url.username or url.password:
-        raise SettingsError("FANOUT_BASE_URL carries a user or password; put the key into FANOUT_API_KEY.")
-    if url.hostname not in LOOPBACK_HOSTS and wanted.rstrip("/") not in {
-        OPENROUTER_URL,
-        (trusted or "").rstrip("/"),
-    }:
+    is_trusted = trusted is not None and wanted == trusted.rstrip("/")
+    host = urlsplit(wanted).hostname
+    if host not in LOOPBACK_HOSTS and wanted != OPENROUTER_URL and not is_trusted:
         raise SettingsError(
-            f"FANOUT_BASE_URL names {url.hostname}, which is beyond this machine. A repository can set "
-            f'environment variables, so confirm it in your own config.toml: base_url = "{wanted}".'
+            f"FANOUT_BASE_URL names {host}, which is beyond this machine. A repository can set "
+            f'environment variables, so confirm it in your own config.toml: base_url = "{told}".'
         )
-    key = env.get("FANOUT_API_KEY") or _optional_text(table, "api_key")
-    if key is None and wanted.rstrip("/") == OPENROUTER_URL:
+    key = env.get("FANOUT_API_KEY") or own_key if is_trusted or trusted is None else None
+    if key is None and wanted == OPENROUTER_URL:
         key = env.get("OPENROUTER_API_KEY")
-    return wanted.rstrip("/"), key
+    return wanted, key
+
+
+def _url(text: str | None, where: str) -> str | None:
+    """Return a base URL without its last slash. Raises SettingsError where it is none."""
+    if text is None:
+        return None
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise SettingsError(f"{where} is {text!r}; it must look like https://host/v1.")
+    if url.username or url.password:
+        raise SettingsError(f"{where} carries a user or password; put the key into FANOUT_API_KEY.")
+    return text.rstrip("/")
+
+
+def _prices(table: Mapping[str, object], path: Path) -> dict[str, ModelPrice]:
+    """Read [prices."model"] in = 3.0, out = 15.0 (dollars per million tokens)."""
+    given = table.get("prices")
+    prices = {}
+    for model, entry in given.items() if isinstance(given, dict) else ():
+        usd_in, usd_out = (_usd(entry, name) for name in ("in", "out"))
+        if usd_in is None or usd_out is None:
+            raise SettingsError(f'{path}: prices."{model}" must hold in and out, dollars per million tokens.')
+        prices[str(model)] = ModelPrice(usd_in, usd_out)
+    return prices
+
+
+def _usd(entry: object, name: str) -> float | None:
+    value = entry.get(name) if isinstance(entry, dict) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        return None
+    return float(value)
 
 
 def _optional_text(table: Mapping[str, object], name: str) -> str | None:

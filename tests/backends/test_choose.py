@@ -63,6 +63,23 @@ def test_a_backend_asked_for_and_not_to_be_had_is_an_error_with_a_way_out(name: 
         choose(settings, "")
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [("FANOUT_BACKEND", "FANOUT_BACKEND=claude"), ("config.toml", 'backend = "claude" in config.toml')],
+)
+def test_what_asked_for_a_backend_is_named_where_the_user_set_it(where: str, said: str) -> None:
+    settings = replace(BARE, backend="claude", backend_from=where)
+    with pytest.raises(SettingsError) as caught:
+        choose(settings, "")
+    assert str(caught.value).startswith(f"{said}, but `claude` is not on PATH")
+    assert f"{said.replace('claude', 'auto')}" in str(caught.value)
+
+
+def test_the_variable_alone_is_an_agreement_to_claude(with_claude: str) -> None:
+    choice = choose(replace(BARE, backend="claude"), with_claude)
+    assert (choice.name, choice.why) == ("claude", "FANOUT_BACKEND=claude asks for it")
+
+
 def test_no_choice_shows_the_key() -> None:
     assert "sk-1234567" not in repr(choose(ENDPOINT, ""))
 

@@ -150,9 +150,7 @@ async def test_prices_are_fetched_once_and_kept_for_the_next_process(pointing_at
 
 async def test_the_users_table_prices_what_the_provider_does_not(pointing_at: Pointing) -> None:
     with serving() as upstream:
-        settings = pointing_at(upstream)
-        settings.config_dir.mkdir()
-        (settings.config_dir / "config.toml").write_text('[prices."mine"]\nin = 1.5\nout = 4\n')
+        settings = replace(pointing_at(upstream), prices={"mine": ModelPrice(1.5, 4.0)})
         async with open_backend(settings) as backend:
             assert await backend.price("mine") == ModelPrice(1.5, 4.0)
 
@@ -228,9 +226,8 @@ async def test_a_proxy_that_is_no_address_is_refused_with_what_it_must_look_like
     pointing_at: Pointing,
 ) -> None:
     with serving() as upstream:
-        settings = replace(pointing_at(upstream), base_url="http://api.example.test/v1")
-    settings.config_dir.mkdir()
-    (settings.config_dir / "config.toml").write_text('proxy = "mailto:me"\n')
+        settings = pointing_at(upstream)
+    settings = replace(settings, base_url="http://api.example.test/v1", proxy="mailto:me")
     with pytest.raises(SettingsError, match="http://host:port"):
         async with open_backend(settings):
             pass
@@ -238,9 +235,11 @@ async def test_a_proxy_that_is_no_address_is_refused_with_what_it_must_look_like
 
 async def test_a_proxy_in_the_users_own_file_is_used(pointing_at: Pointing, job: Job) -> None:
     with serving() as proxy:
-        settings = replace(pointing_at(proxy), base_url="http://api.example.test/v1")
-        settings.config_dir.mkdir()
-        (settings.config_dir / "config.toml").write_text(f'proxy = "http://127.0.0.1:{proxy.port}"\n')
+        settings = replace(
+            pointing_at(proxy),
+            base_url="http://api.example.test/v1",
+            proxy=f"http://127.0.0.1:{proxy.port}",
+        )
         async with open_backend(settings) as backend:
             assert (await backend.ask(job)).text == ANSWER
     assert proxy.log[0].headers["host"] == "api.example.test"

@@ -13,8 +13,8 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.services import Services
 from tools.consulting import Consulted, ask
 
-ASKED_BEFORE = 7
-"""Panels of three: 21 answers, and what is late is known from 20."""
+ASKED_BEFORE = 16
+"""Panels of three: 48 answers, so that one twin is a fiftieth of the calls with the last panel's."""
 
 
 def configured(folder: Path, line: str, backend: Scripted) -> Services:

@@ -44,15 +44,15 @@ def choose(settings: Settings, env_path: str | None = None) -> Choice:
     asked = settings.backend
     if asked == "http" and http:
         raise SettingsError(
-            "FANOUT_BACKEND is http, but there is no endpoint: set OPENROUTER_API_KEY, or FANOUT_BASE_URL "
-            "for a local server, or use FANOUT_BACKEND=auto."
+            f"{_said(settings)}, but there is no endpoint: set OPENROUTER_API_KEY, or FANOUT_BASE_URL "
+            f"for a local server, or say {_said(settings, 'auto')}."
         )
     if asked == "claude" and claude:
         raise SettingsError(
-            f"FANOUT_BACKEND is claude, but {claude[0]}. Use FANOUT_BACKEND=auto, http or plan."
+            f"{_said(settings)}, but {claude[0]}. Say {_said(settings, 'auto')}, or http or plan there."
         )
     if asked != "auto":
-        return Choice(asked, f"FANOUT_BACKEND={asked} asks for it")
+        return Choice(asked, f"{_said(settings)} asks for it")
     if not http:
         return Choice("http", f"there is an endpoint: {settings.base_url}")
     agreed = settings.claude_agreed
@@ -60,6 +60,16 @@ def choose(settings: Settings, env_path: str | None = None) -> Choice:
     if agreed and not claude:
         return Choice("claude", "you agreed to it, and `claude` is on PATH", tuple(http))
     return Choice("plan", "no model can be used: " + "; ".join(missing), missing)
+
+
+def _said(settings: Settings, name: str | None = None) -> str:
+    """How the user asks for a backend, the one asked for unless named, where they asked for it."""
+    name = name or settings.backend
+    return (
+        f"FANOUT_BACKEND={name}"
+        if settings.backend_from == "FANOUT_BACKEND"
+        else f'backend = "{name}" in config.toml'
+    )
 
 
 def _missing_for_claude(settings: Settings, env_path: str | None) -> list[str]:

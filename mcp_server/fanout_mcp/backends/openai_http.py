@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from fanout_mcp.backends.completion import Completion, parse
 from fanout_mcp.backends.foreign import Mapped
 from fanout_mcp.backends.models import model_for
 from fanout_mcp.backends.pool import KEEP_S, FastPool
-from fanout_mcp.backends.prices import Prices, kept_at, user_table
+from fanout_mcp.backends.prices import Prices, kept_at
 from fanout_mcp.backends.refusals import error_in, refusal
 from fanout_mcp.backends.request import QUIRKS, Body, find_quirk, request_body
 from fanout_mcp.backends.sse import EventStream
@@ -82,8 +81,8 @@ class HttpBackend:
     def __post_init__(self) -> None:
         self.provider = urlsplit(self._url).netloc
         self._completions = core_url(f"{self._url}/chat/completions")
-        folder = self.settings.config_dir
-        self.prices = Prices(self._fetch_models, kept_at(folder, self._url), user_table(folder))
+        kept = kept_at(self.settings.config_dir, self._url)
+        self.prices = Prices(self._fetch_models, kept, self.settings.prices)
 
     @property
     def _url(self) -> str:
@@ -217,7 +216,7 @@ class HttpBackend:
         problem = self.prices.problem
         if isinstance(problem, Unreachable):
             raise Unreachable(
-                f"{self.provider} can't be reached: does the server run, and is FANOUT_BASE_URL right?"
+                f"{self.provider} can't be reached: does the server run, and is the base URL right?"
             )
         if isinstance(problem, AuthRejected):
             raise AuthRejected(str(problem))
@@ -287,14 +286,8 @@ def _checked(key: str) -> str:
 
 
 def _proxy(settings: Settings) -> httpcore2.Proxy | None:
-    if urlsplit(settings.base_url or "").hostname in LOOPBACK_HOSTS:
-        return None
-    try:
-        table = tomllib.loads((settings.config_dir / "config.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None  # settings.read has already said what is wrong with the file
-    proxy = table.get("proxy")
-    if not isinstance(proxy, str) or not proxy:
+    proxy = settings.proxy
+    if proxy is None or urlsplit(settings.base_url or "").hostname in LOOPBACK_HOSTS:
         return None
     try:
         return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)

@@ -12,7 +12,6 @@ import math
 import os
 import tempfile
 import time
-import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -122,17 +121,3 @@ def _write(path: Path, body: Json) -> None:
 
 def kept_at(config_dir: Path, base_url: str) -> Path:
     return config_dir / "cache" / f"models-{hashlib.sha256(base_url.encode()).hexdigest()[:16]}.json"
-
-
-def user_table(config_dir: Path) -> dict[str, ModelPrice]:
-    """Read [prices."model"] in = 3.0, out = 15.0 (dollars per million tokens) from the user's config.toml."""
-    try:
-        prices = tomllib.loads((config_dir / "config.toml").read_text(encoding="utf-8")).get("prices", {})
-    except (OSError, ValueError):
-        return {}  # settings.read has already said what is wrong with the file
-    table = {}
-    for model, entry in prices.items() if isinstance(prices, dict) else ():
-        dollars = [_dollars(entry.get(name)) if isinstance(entry, dict) else None for name in ("in", "out")]
-        if dollars[0] is not None and dollars[1] is not None:
-            table[model] = ModelPrice(dollars[0], dollars[1])
-    return table
