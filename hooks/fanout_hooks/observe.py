@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 SPAWNS = frozenset(
@@ -37,7 +38,7 @@ VARIABLES = frozenset(("os.putenv", "os.unsetenv"))
 LISTS = frozenset(("os.listdir", "os.scandir"))
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 MAX_EFFECTS = 64
-"""Beyond it a hook's own folders are noted instead of single files."""
+"""Beyond it folders are noted instead of single files."""
 
 
 class Effects:
@@ -60,8 +61,8 @@ class Effects:
         writes = _paths(self.writes - self.own, ignored)
         reads = _paths(self.reads - self.own, ignored) - writes - searched
         return {
-            "reads": _bounded(reads),
-            "writes": _bounded(writes),
+            "reads": sorted(covering(reads, MAX_EFFECTS)),
+            "writes": sorted(covering(writes, MAX_EFFECTS)),
             "spawns": self.spawns,
             "opaque": self.opaque,
         }
@@ -135,10 +136,17 @@ def _real(path: str) -> str:
         return path
 
 
-def _bounded(paths: set[str]) -> list[str]:
-    if len(paths) <= MAX_EFFECTS:
-        return sorted(paths)
-    return sorted({os.path.dirname(path) + "/*" for path in paths})[:MAX_EFFECTS]
+def covering(paths: AbstractSet[str], most: int) -> AbstractSet[str]:
+    """Return at most so many paths or patterns that cover all of these; the deepest are joined first."""
+    while len(paths) > most:
+        deepest = max(path.count("/") for path in paths)
+        paths = {_pattern_above(path) if path.count("/") == deepest else path for path in paths}
+    return paths
+
+
+def _pattern_above(path: str) -> str:
+    """Return the pattern of all in a file's folder, of all in the folder above for a pattern."""
+    return os.path.join(os.path.dirname(path.rstrip("*").rstrip("/")) or "/", "*")
 
 
 def ignored_prefixes() -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
+from fanout_hooks.observe import covering
+
 TRIALS = 2
 """Runs in a process of its own before a hook may share one."""
 SLOW_MS = 25.0
@@ -83,12 +85,7 @@ def united(theirs: Record, ours: Record, base: Record) -> Record:
 
 
 def bounded(paths: frozenset[str]) -> frozenset[str]:
-    """Return at most MAX_PATHS paths or patterns that cover all of these."""
-    while len(paths) > MAX_PATHS:
-        paths = frozenset(
-            os.path.join(os.path.dirname(path.removesuffix("*").rstrip("/")), "*") for path in paths
-        )
-    return paths
+    return frozenset(covering(paths, MAX_PATHS))
 
 
 def _smoothed(before: Record, ms: float) -> float:
