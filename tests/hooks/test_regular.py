@@ -19,11 +19,11 @@ def test_a_file_is_written_anew_for_its_user_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("place", ["state.json", f"state.json.{os.getpid()}.tmp"])
+@pytest.mark.parametrize("place", ["state.json", "state.json.{pid}.tmp"])
 def test_a_planted_link_is_replaced_and_not_followed(tmp_path: Path, place: str) -> None:
     target, path = tmp_path / "target", tmp_path / "state.json"
     target.write_bytes(b"precious")
-    (tmp_path / place).symlink_to(target)
+    (tmp_path / place.format(pid=os.getpid())).symlink_to(target)
     regular.replace(str(path), b"new")
     assert target.read_bytes() == b"precious"
     assert (path.read_bytes(), path.is_symlink()) == (b"new", False)
