@@ -1,13 +1,15 @@
-"""Where the user's own files of Claude Code are: settings, hooks and transcripts, and what it remembers.
+"""Where Claude Code's files are: the user's settings and transcripts, its memory of projects, their settings.
 
-CLAUDE_CONFIG_DIR moves all of them into one folder. Without it the folder is ~/.claude, and `.claude.json`
-(servers, projects) lies beside it.
+CLAUDE_CONFIG_DIR moves all of the user's own into one folder. Without it that is ~/.claude, and
+`.claude.json` (servers, projects) lies beside it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+
+FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "settings.json"}
 
 
 def claude_folder(env: Mapping[str, str]) -> str:
@@ -18,6 +20,11 @@ def claude_folder(env: Mapping[str, str]) -> str:
 def servers_file(env: Mapping[str, str]) -> str:
     """Return the file in which the user's servers are registered."""
     return os.path.join(env.get("CLAUDE_CONFIG_DIR") or _home(env), ".claude.json")
+
+
+def settings_file(scope: str, project: str, claude: str) -> str:
+    """Return the settings of a scope: user, local (a project's, not committed) or shared (committed)."""
+    return os.path.join(claude if scope == "user" else os.path.join(project, ".claude"), FILES[scope])
 
 
 def _home(env: Mapping[str, str]) -> str:

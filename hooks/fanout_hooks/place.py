@@ -6,8 +6,8 @@ import json
 import os
 from typing import Any, NamedTuple
 
-from fanout_hooks import config, regular, settings
-from fanout_hooks.claude_folder import claude_folder, servers_file
+from fanout_hooks import config, regular
+from fanout_hooks.claude_folder import claude_folder, servers_file, settings_file
 from fanout_hooks.entries import PLUGIN_SERVER, SERVER
 from fanout_hooks.memory import state_folder
 
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
     @property
     def settings(self) -> str:
-        return settings.path_of(self.scope, self.project, self.claude)
+        return settings_file(self.scope, self.project, self.claude)
 
     @property
     def hooks(self) -> str:
@@ -61,7 +61,7 @@ class Place(NamedTuple):
     @property
     def beside(self) -> str:
         """Where the calls to the server stand for a committed file: in the user's own settings."""
-        return settings.path_of("local", self.project, self.claude) if self.scope == "shared" else ""
+        return settings_file("local", self.project, self.claude) if self.scope == "shared" else ""
 
 
 def find(scope: str, project: str, env: dict[str, str]) -> Place:
@@ -76,19 +76,21 @@ def must_stay_in_project(place: Place) -> None:
     """
     if place.scope == "user":
         return
+    from fanout_hooks.settings import Refused  # a dear import, and this file is read where nothing is written
+
     try:
         regular.folder_in(place.project, ".claude", "fanout", "state")
     except OSError as error:
-        raise settings.Refused(str(error)) from None
+        raise Refused(str(error)) from None
     if os.path.islink(place.hooks):
-        raise settings.Refused(f"{place.hooks} is a link, and the project's hooks are no place to follow one")
+        raise Refused(f"{place.hooks} is a link, and the project's hooks are no place to follow one")
 
 
 def project_of(folder: str, home: str) -> str:
     """Return the nearest folder from here upwards that has settings of its own, else this one."""
     at = folder
     while at not in (home, os.path.dirname(at)):
-        if any(os.path.exists(settings.path_of(scope, at, "")) for scope in ("shared", "local")):
+        if any(os.path.exists(settings_file(scope, at, "")) for scope in ("shared", "local")):
             return at
         at = os.path.dirname(at)
     return folder
@@ -98,11 +100,9 @@ def server_of(place: Place) -> str:
     """Return the name of the server that this scope's sessions have, "" where none is registered."""
     if registered(place):
         return SERVER
-    plugged = [_json(settings.path_of("user", place.project, place.claude))]
+    plugged = [_json(settings_file("user", place.project, place.claude))]
     if place.scope != "user":
-        plugged += [
-            _json(settings.path_of(scope, place.project, place.claude)) for scope in ("shared", "local")
-        ]
+        plugged += [_json(settings_file(scope, place.project, place.claude)) for scope in ("shared", "local")]
     enabled: dict[str, Any] = {}
     for file in plugged:
         enabled |= _dict(file, "enabledPlugins")
@@ -122,7 +122,7 @@ def settings_env(place: Place) -> dict[str, str]:
     """Return the variables that the settings of this project's sessions set, the nearest file's last."""
     found: dict[str, str] = {}
     for scope in ("user", "shared", "local"):
-        own = _dict(_json(settings.path_of(scope, place.project, place.claude)), "env")
+        own = _dict(_json(settings_file(scope, place.project, place.claude)), "env")
         found |= {name: str(value) for name, value in own.items()}
     return found
 

@@ -34,7 +34,6 @@ LOCK_S = 2.0
 POLL_S = 0.02
 KEEP_BACKUPS = 20
 TEMPORARY = ".fanout-"
-FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "settings.json"}
 
 
 class Refused(Exception):
@@ -51,11 +50,6 @@ class File(NamedTuple):
     text: str
     data: dict[str, Any]
     mode: int = 0o644
-
-
-def path_of(scope: str, project: str, claude: str) -> str:
-    """Return the settings file of a scope: user, local (a project's, not committed) or shared (committed)."""
-    return os.path.join(claude if scope == "user" else os.path.join(project, ".claude"), FILES[scope])
 
 
 def read(path: str) -> File:
