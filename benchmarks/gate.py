@@ -74,7 +74,9 @@ def on_unseen() -> Iterator[Row]:
     """Judge the pairs that were written before the rules were read; those the rules were mended on apart."""
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
-    yield from _judged("held out, written after the mending", [pair for pair in every if pair.after])
+    yield from _judged(
+        "held out, written after the mending", [pair for pair in every if pair.after and not pair.mended]
+    )
     yield from _judged("mended on", [pair for pair in every if pair.mended])
 
 
