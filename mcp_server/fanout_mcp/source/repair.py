@@ -23,7 +23,10 @@ _UNFINISHED: Final = re.compile(rb"(?:[=(,|&?:{\[;+<]|=>|^)$")
 # C's macros that stand where a keyword, an attribute or a template parameter may; that only the preprocessor
 # knows. Alone on a line, before a name, behind a parameter or its list.
 _NAME: Final = rb"[A-Z][A-Z0-9]*_[A-Z0-9_]+"
-_GIVEN: Final = rb"(?:\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))"
+_GIVEN: Final = rb"(?:\((?:[^()]++|\((?:[^()]++|\([^()]*+\))*+\))*+\))"
+_LONGEST: Final = 1_000
+"""Bytes of a line in which macros are looked for: from each of them to where its parentheses end."""
+
 _MACRO: Final = re.compile(
     rb"^[ \t]*+" + _NAME + _GIVEN + rb"?[ \t]*;?\r?$"
     rb"|\b" + _NAME + _GIVEN + rb"?(?=[ \t]+[\w:~*&\[])"
@@ -72,7 +75,7 @@ def _without_macros(data: bytes) -> bytes:
     in_directive = False
     for number, line in enumerate(lines):
         in_directive = in_directive or bool(_DIRECTIVE.match(line))
-        if not in_directive and b"_" in line:
+        if not in_directive and b"_" in line and len(line) <= _LONGEST:
             lines[number] = _MACRO.sub(_blank, _PARAMETER.sub(_class, line))
         in_directive = in_directive and line.rstrip(b"\r").endswith(b"\\")
     return b"\n".join(lines)
