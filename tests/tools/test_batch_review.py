@@ -303,6 +303,13 @@ async def test_an_unchanged_file_costs_no_call_and_a_changed_one_alone_is_read_a
     assert [item["path"] for item in changed["findings"]] == ["src/a.py"]
 
 
+async def test_what_one_endpoint_said_is_not_taken_for_another_s_answer(root: Path, workers: Workers) -> None:
+    await review(root, workers, Scripted(default=answer()), engine="model")
+    other = Scripted(default=answer(), provider="localhost:11434")
+    data = await review(root, workers, other, engine="model")
+    assert (len(other.asked), data["receipt"]["cached"]) == (1, 0)
+
+
 async def test_an_answer_that_can_not_be_read_is_asked_for_again(root: Path, workers: Workers) -> None:
     await review(root, workers, Scripted(default=Reply("I like it.")), engine="model")
     backend = Scripted(default=answer(finding(8, 'os.system("nice " + command)')))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.cache import Cache
 from fanout_mcp.review.analysers.work import from_json
 from fanout_mcp.review.finding import Focus
@@ -23,16 +24,15 @@ FORM = 1
 
 
 def keys(
-    cache: Cache, texts: Mapping[str, str], focus: Focus, sitting: Sequence[Seat], backend: str
+    cache: Cache, texts: Mapping[str, str], focus: Focus, sitting: Sequence[Seat], backend: Backend
 ) -> dict[tuple[str, str], str]:
     """Return the cache's key for each seat and file: everything that may change what is said of it."""
     digests = {
         path: sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for path, text in texts.items()
     }
+    asked = ["review", FORM, backend.name, backend.provider, RULES, focus]
     return {
-        (seat.name, path): cache.key(
-            ["review", FORM, backend, seat.model, RULES, seat.reviewer.stance, focus, path, digest]
-        )
+        (seat.name, path): cache.key([*asked, seat.model, seat.reviewer.stance, path, digest])
         for seat in sitting
         for path, digest in digests.items()
     }

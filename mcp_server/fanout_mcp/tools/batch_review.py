@@ -134,7 +134,7 @@ async def _ask(services: Services, args: Args, texts: Mapping[str, str], progres
     clean = await anyio.to_thread.run_sync(lambda: {path: redact(text)[0] for path, text in texts.items()})
     sitting = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
     async with open_journal(services.settings, backend, services.limits, progress, 0) as journal:
-        places = keys(journal.cache, clean, args.focus, sitting, backend.name)
+        places = keys(journal.cache, clean, args.focus, sitting, backend)
         known = await anyio.to_thread.run_sync(recall, journal.cache, places)
         asked = plan(clean, args.focus, sitting, backend.provider, known)
         going = Plan(deadline_s=DEADLINE_S, budget=await _affordable(services, args, asked))
