@@ -5,7 +5,8 @@
     ~/.config/fanout/config.toml             gate = "warn"
     the settings entry                       what the install wrote, else smart
 
-What can't be read or isn't a mode is passed over and said once: a typo must neither block nor switch off.
+What can't be read or isn't a mode is passed over, and said once a session (gate_watch.py): a typo must
+neither block nor switch off.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
+from fanout_hooks import regular
 from fanout_hooks.gate import MODES, Mode
 
 DEFAULT: Mode = "smart"
@@ -32,15 +34,16 @@ class Chosen(NamedTuple):
 def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
     """Return the mode for an event, and what was wrong on the way to it."""
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd") or "")
-    user = _user_file(env)
     problems: list[str] = []
+    user = _user_file(env)
+    own = _read(user, problems, follow=True)
     said = (
         ("FANOUT_GATE", env.get("FANOUT_GATE")),
         (os.path.join(project, ".claude", "fanout", "config.json"), _of_project(project, problems)),
-        (user, toml_value(_read(user), "gate")),
+        (user, toml_value(own, "gate")),
         ("the settings entry", entry),
     )
-    remind = toml_value(_read(user), "gate_reminder") == "true"
+    remind = toml_value(own, "gate_reminder") == "true"
     for where, word in said:
         if not word or word == "on":
             continue
@@ -59,7 +62,7 @@ def toml_value(text: str, name: str) -> str:
 
 def _of_project(project: str, problems: list[str]) -> str:
     path = os.path.join(project, ".claude", "fanout", "config.json")
-    text = _read(path)
+    text = _read(path, problems)
     if not text:
         return ""
     try:
@@ -75,11 +78,12 @@ def _user_file(env: dict[str, str]) -> str:
     return os.path.join(base, "fanout", "config.toml")
 
 
-def _read(path: str) -> str:
-    """Return a small file's text, "" when there is none or it is something else."""
+def _read(path: str, problems: list[str], *, follow: bool = False) -> str:
+    """Return a small file's text, "" where there is none or it can't be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            return file.read(MAX_BYTES).decode("utf-8", "replace")
-    except OSError:
+        return regular.read(path, MAX_BYTES, follow=follow).decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        problems.append(f"can't read {path}: {error.strerror}")
         return ""

@@ -77,8 +77,24 @@ def peek(where: str, session: str) -> History:
         return History()  # whoever takes the next step, under the lock, sets it aside
 
 
+def is_news(where: str, session: str, text: str) -> bool:
+    """Say whether a session wasn't told this yet, and keep that it is. Where nothing can be kept: yes."""
+    path = f"{_path(where, session)}.{_name(text)}.said"
+    try:
+        os.close(_opened(path, where, os.O_WRONLY | os.O_EXCL))
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _path(where: str, session: str) -> str:
-    return os.path.join(where, hashlib.sha256(session.encode("utf-8", "replace")).hexdigest()[:32] + ".json")
+    return os.path.join(where, _name(session) + ".json")
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def sweep(where: str, now: float) -> int:
@@ -110,7 +126,7 @@ def _last_used(path: str) -> float:
 
 @contextmanager
 def _locked(path: str, where: str) -> Iterator[bool]:
-    fd = _open_lock(path, where)
+    fd = _opened(path, where, os.O_RDWR)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,8 +138,8 @@ def _locked(path: str, where: str) -> Iterator[bool]:
         os.close(fd)
 
 
-def _open_lock(path: str, where: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+def _opened(path: str, where: str, flags: int) -> int:
+    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:

@@ -27,23 +27,33 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry:
     if not gate.concerns(event):
         return Opinion(NAME)
     chosen = gate_mode.choose(event, env, entry)
-    problem = chosen.problem if event["hook_event_name"] == "UserPromptSubmit" else ""
+    message = _news(chosen.problem, event, env) if event["hook_event_name"] == "UserPromptSubmit" else ""
     reminder = _reminder(event) if chosen.remind else ""
     if chosen.mode == "off":
-        return Opinion(NAME, context=reminder, problem=problem)
+        return Opinion(NAME, context=reminder, message=message)
     try:
         done = await _decided(loop, event, env, chosen.mode)
     except gate_state.Unusable as trouble:
         # For the log alone: as a message it would come with every event of the session.
-        return Opinion(
-            NAME, context=reminder, problem=problem, note={"verdict": "skipped", "why": str(trouble)}
-        )
+        note = {"verdict": "skipped", "why": str(trouble)}
+        return Opinion(NAME, context=reminder, message=message, note=note)
     verdict = done.verdict
-    problem = "; ".join(filter(None, (problem, done.note)))
+    message = "\n".join(filter(None, (message, _told(done.note))))
     if verdict.kind == "deny":
-        return Opinion(NAME, "deny", verdict.text, problem=problem, note=verdict.note)
+        return Opinion(NAME, "deny", verdict.text, message=message, note=verdict.note)
     context = verdict.text if verdict.kind == "context" else reminder
-    return Opinion(NAME, context=context, problem=problem, note=verdict.note)
+    return Opinion(NAME, context=context, message=message, note=verdict.note)
+
+
+def _news(problem: str, event: dict[str, Any], env: dict[str, str]) -> str:
+    """Return what to tell the user of a problem that this session wasn't told of yet."""
+    session = str(event.get("session_id", ""))
+    is_new = bool(problem) and gate_state.is_news(gate_state.folder(env), session, problem)
+    return _told(problem) if is_new else ""
+
+
+def _told(problem: str) -> str:
+    return f"fanout: the gate {problem}" if problem else ""
 
 
 async def _decided(

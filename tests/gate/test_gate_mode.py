@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,20 @@ def test_a_broken_project_file_neither_blocks_nor_switches_off(places: Places, t
     assert "config.json" in chosen.problem
 
 
+@pytest.mark.parametrize("whose", ["project", "user"])
+def test_what_is_no_file_or_far_too_large_holds_nobody_up_and_is_named(places: Places, whose: str) -> None:
+    write = places.shared if whose == "project" else places.user
+    write("x" * (gate_mode.MAX_BYTES + 1))
+    (path,) = (one for one in places.home.parent.rglob("config.*"))
+    assert f"can't read {path}: larger than" in places.choose().problem
+    path.unlink()
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)  # a FIFO with a writer and nothing in it
+    chosen = places.choose()
+    os.close(writer)
+    assert (chosen.mode, f"can't read {path}: not a regular file" in chosen.problem) == ("smart", True)
+
+
 def test_a_project_can_set_nothing_but_the_mode(places: Places) -> None:
     places.shared('{"gate": "warn", "gate_reminder": true, "base_url": "https://example.invalid"}')
     assert places.choose() == gate_mode.Chosen("warn")
@@ -109,9 +124,10 @@ def test_the_reminder_is_off_unless_the_user_turns_it_on(places: Places) -> None
     assert places.choose().remind
 
 
-def test_an_unreadable_file_counts_as_none(places: Places) -> None:
+def test_a_folder_in_its_place_is_passed_over_and_named(places: Places) -> None:
     (places.project / ".claude" / "fanout" / "config.json").mkdir(parents=True)
-    assert places.choose("warn") == gate_mode.Chosen("warn")
+    chosen = places.choose("warn")
+    assert (chosen.mode, "config.json: not a regular file" in chosen.problem) == ("warn", True)
 
 
 def test_every_value_a_line_may_hold_is_read(places: Places) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +86,39 @@ def test_a_damaged_state_blocks_nothing_and_is_said_once(tmp_path: Path, content
     watched.lone_wave()
     next((tmp_path / "gate").glob("*.json")).write_text(content, encoding="utf-8")
     (said,) = watched.see(call("Explore billing", "second"))
-    assert (said.decision, "set aside" in said.problem) == ("", True)
+    assert (said.decision, "fanout: the gate had a damaged history" in said.message) == ("", True)
     (after,) = watched.see(call("Explore search", "third"))
-    assert (after.decision, after.problem) == ("", "")
+    assert (after.decision, after.message) == ("", "")
+
+
+def test_a_word_that_is_no_mode_is_said_once_a_session_and_again_when_it_changes(tmp_path: Path) -> None:
+    def said(word: str, session: str = "s") -> str:
+        """Send a prompt as the cold path does: in a process that remembers nothing."""
+        watched = Watched(tmp_path)
+        watched.env["FANOUT_GATE"] = word
+        prompt = {"hook_event_name": "UserPromptSubmit", "prompt": "Go on.", "session_id": session}
+        return watched.see(prompt)[0].message
+
+    first = said("srict")
+    assert first.startswith('fanout: the gate reads "srict" in FANOUT_GATE, which is no mode')
+    assert [said("srict"), said("srict")] == ["", ""]
+    assert '"strickt"' in said("strickt")
+    assert said("srict") == ""
+    assert said("srict", "another session") == first
+
+
+def test_what_was_said_goes_with_the_session(tmp_path: Path) -> None:
+    assert gate_state.is_news(str(tmp_path), "s", "text")
+    assert not gate_state.is_news(str(tmp_path), "s", "text")
+    gate_state.sweep(str(tmp_path), time.time() + gate_state.KEEP_SESSIONS_S + 1)
+    assert list(tmp_path.iterdir()) == []
+    assert gate_state.is_news(str(tmp_path), "s", "text")
 
 
 def test_a_state_that_cannot_be_used_blocks_nothing_and_goes_to_the_log_alone(tmp_path: Path) -> None:
     (tmp_path / "gate").write_text("in the way", encoding="utf-8")
     (said,) = Watched(tmp_path).see(call("Explore billing", "second"))
-    assert (said.decision, said.problem, said.note["verdict"]) == ("", "", "skipped")
+    assert (said.decision, said.message, said.note["verdict"]) == ("", "", "skipped")
 
 
 def test_a_lock_that_is_never_given_back_blocks_nothing(
