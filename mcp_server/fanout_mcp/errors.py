@@ -14,6 +14,7 @@ FanoutError                 every sentence says what is wrong and what to do
    |  `- AuthRejected       401, 403: the key; never retried, never echoed
    |- BadAnswer             200 with something that is no answer (HTML, empty, cut JSON): retried once
    |- UnreadableAnswer      a panel member's was not in the form, also when asked again: lost
+   |- OverBudget            another call for the same job might pass the budget: not made
    |- TooLarge              more bytes than the cap: never retried
    `- DeadlineExceeded      the call's time was up
 """
@@ -99,6 +100,10 @@ class BadAnswer(BackendError):
 
 class UnreadableAnswer(BackendError):
     """A member's answer was not in the form, also when asked again; it is lost, never agreement."""
+
+
+class OverBudget(BackendError):
+    """Another call for the same job might pass the budget, so it was not made."""
 
 
 class TooLarge(BackendError):

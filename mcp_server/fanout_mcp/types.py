@@ -95,6 +95,10 @@ class ModelPrice:
     usd_per_mtok_in: float
     usd_per_mtok_out: float
 
+    def of(self, tokens_in: int, tokens_out: int) -> float:
+        """What so many tokens cost."""
+        return (tokens_in * self.usd_per_mtok_in + tokens_out * self.usd_per_mtok_out) / 1e6
+
 
 class Ask(Protocol):
     """The seam to a model: one method. Raises errors.BackendError; cancelling it closes the stream."""

@@ -12,7 +12,9 @@ import trio
 
 from fakes.virtual import virtually
 from fanout_mcp.backends.scripted import USAGE, verdict
+from fanout_mcp.engine.budget import Budget, Estimate
 from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.purse import Purse
 from fanout_mcp.errors import Rejected
 from fanout_mcp.panel.consult import Terms
 from fanout_mcp.panel.consultation import Consultation
@@ -32,6 +34,7 @@ SYNTHESIS = json.dumps(
     {"agreement": "All want it.", "dissent": "", "changed": "", "would_change": "A faster way."}
 )
 PRICE = ModelPrice(1.0, 2.0)
+BOTTOMLESS = Purse(Budget(), Estimate(0, 0, 0, 0.0), lambda _: 0, lambda _: None)
 
 
 @dataclass
@@ -128,7 +131,7 @@ def hold(upstream: Upstream, plan: Council | None = None, **options: object) -> 
 
     async def main() -> tuple[Deliberation, float]:
         one = plan or council(list(upstream.answers), **options)  # type: ignore[arg-type] # as the test gives them
-        held = await deliberate(one, upstream.ask, Limits(50))
+        held = await deliberate(one, upstream.ask, Limits(50), BOTTOMLESS)
         assert upstream.in_flight == 0, "a stream was still open at the end"
         return held, trio.current_time()
 

@@ -11,7 +11,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.panel import minutes
 from fanout_mcp.panel.events import Discarded, Event, Said, line
 from fanout_mcp.panel.rounds import deliberate
-from panel.fakes_council import SYNTHESIS, Upstream, council, hold, never
+from panel.fakes_council import BOTTOMLESS, SYNTHESIS, Upstream, council, hold, never
 
 YES, NO, LESS, PASS = "PROCEED", "STOP", "SIMPLIFY", "ABSTAIN"
 
@@ -219,7 +219,7 @@ def test_cancelling_it_closes_every_stream_at_once() -> None:
 
     async def main() -> float:
         with anyio.move_on_after(2.5):
-            await deliberate(council(list(upstream.answers), rounds=5), upstream.ask, Limits(50))
+            await deliberate(council(list(upstream.answers), rounds=5), upstream.ask, Limits(50), BOTTOMLESS)
         return trio.current_time()
 
     assert virtually(main) == 2.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,3 +32,21 @@ def test_words_digits_marks_and_line_ends_count_by_the_piece(text: str, wanted: 
 @given(st.text(st.characters(codec="ascii")))
 def test_every_plain_text_counts_the_same_beside_others(text: str) -> None:
     assert tokens.count(text) + tokens.count("é") == tokens.count(f"{text}\vé")
+
+
+@pytest.mark.parametrize(
+    ("text", "real"),
+    [
+        pytest.param("检查一下这个计划" * 125, 1_000, id="a token a character"),
+        pytest.param("🙂" * 100, 200, id="two a character"),
+        pytest.param(base64.b64encode(bytes(range(256)) * 40).decode(), 7_000, id="encoded bytes"),
+        pytest.param("It is written twice. " * 100, 500, id="prose"),
+    ],
+)
+def test_the_bound_for_prices_is_no_less_than_what_tokenizers_need(text: str, real: int) -> None:
+    assert tokens.at_most(text) >= real
+
+
+@given(st.text())
+def test_no_text_counts_more_than_its_bound(text: str) -> None:
+    assert tokens.at_most(text) > tokens.count(text) * tokens.MARGIN - 1

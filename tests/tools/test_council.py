@@ -146,7 +146,7 @@ def test_the_budget_is_checked_for_all_rounds_before_the_first_call(tmp_path: Pa
 def test_a_dry_run_names_members_rounds_and_the_most_it_may_take(tmp_path: Path) -> None:
     backend = scripted()
     data = ask(tmp_path, backend, dry_run=True)[0].data
-    assert (data["rounds"], data["at_most"]["calls"], data["at_most"]["cost_usd"]) == (3, 12, "unknown")
+    assert (data["rounds"], data["at_most"]["calls"], data["at_most"]["cost_usd"]) == (3, 21, "unknown")
     assert backend.asked == []
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.virtual import virtually
+from fanout_mcp.backends.models import model_for
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.errors import (
@@ -23,6 +24,7 @@ from fanout_mcp.errors import (
     Rejected,
     ServerFault,
 )
+from fanout_mcp.panel import personas
 from fanout_mcp.results import compact
 from fanout_mcp.types import ModelPrice
 from fanout_mcp.usage import Usage
@@ -229,9 +231,59 @@ def test_a_dry_run_names_members_and_price_and_asks_nobody(tmp_path: Path) -> No
     data = consult(tmp_path, backend, dry_run=True).data
     assert backend.asked == []
     assert [one["member"] for one in data["members"]] == ["judge", "critic", "skeptic"]
-    assert data["at_most"]["calls"] == 3
+    assert data["at_most"]["calls"] == 6, "each member may be asked once more"
     tokens = data["at_most"]["tokens_in"] + data["at_most"]["tokens_out"]
     assert data["at_most"]["cost_usd"] == pytest.approx(tokens / 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("budget", [0.24, 0.30, 1.0])
+def test_what_is_spent_never_passes_what_the_dry_run_says_at_most(tmp_path: Path, budget: float) -> None:
+    backend = priced(40.0)
+    backend.default = Reply("I would rather not say.", usage=Usage(370, 1500, 0.0748))
+    most = consult(tmp_path, backend, max_cost_usd=budget, dry_run=True).data["at_most"]
+    got = consult(tmp_path, backend, max_cost_usd=budget)
+    spent = got.data["receipt"]
+    assert spent["calls"] <= most["calls"] == 6
+    assert spent["cost_usd"] <= most["cost_usd"] <= budget
+
+
+def test_a_repair_that_the_budget_does_not_cover_is_not_asked_for(tmp_path: Path) -> None:
+    backend = priced(40.0)
+    backend.default = Reply("I would rather not say.", usage=Usage(370, 1500, 0.0748))
+    got = consult(tmp_path, backend, max_cost_usd=0.30)
+    assert got.data["receipt"]["calls"] == 3
+    assert "not asked again: it may cost $0.07" in got.reasons["judge"]
+
+
+def test_a_cheap_answer_leaves_money_for_another_members_repair(tmp_path: Path) -> None:
+    backend = priced(40.0)
+    backend.rules = {"model-of-judge": [UNREADABLE, says()], "model-of-critic": says("SIMPLIFY")}
+    got = consult(tmp_path, backend, max_cost_usd=0.30)
+    assert (len(got.verdicts), got.data["receipt"]["calls"]) == (3, 4)
+
+
+PRICES = {
+    "anthropic/claude-sonnet-4.5": ModelPrice(3.0, 15.0),
+    "openai/gpt-5": ModelPrice(1.25, 10.0),
+    "x-ai/grok-4": ModelPrice(3.0, 15.0),
+    "deepseek/deepseek-chat-v3.1": ModelPrice(0.25, 1.0),
+    "mistralai/mistral-medium-3.1": ModelPrice(0.4, 2.0),
+    "google/gemini-2.5-pro": ModelPrice(1.25, 10.0),
+}
+"""Of the default models, as OpenRouter listed them in autumn 2025."""
+
+
+@pytest.mark.parametrize("preset", ["quick", "comprehensive", "security", "technical", "all"])
+@pytest.mark.parametrize("attached", [0, 100_000])
+def test_every_preset_of_the_default_models_fits_into_the_default_budget(
+    tmp_path: Path, preset: str, attached: int
+) -> None:
+    (tmp_path / "notes.md").write_text("Every order is written twice, once a day. " * (attached // 42))
+    library = personas.read(tmp_path / "none")
+    models = [model_for("openrouter", one.name) for one in library.choose(preset, None)]
+    backend = Scripted(default=says(), prices=PRICES)
+    got = consult(tmp_path, backend, preset=preset, models=models, files=["notes.md"])
+    assert got.data["decision"] == "PROCEED"
 
 
 def test_an_unknown_price_is_unknown_and_never_nothing(tmp_path: Path) -> None:
@@ -260,7 +312,7 @@ def test_an_answer_that_can_not_be_read_is_in_the_bill(tmp_path: Path) -> None:
 
 def test_without_a_price_the_tokens_are_bounded(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("word " * 39_000)
-    with pytest.raises(BudgetExceeded, match="tokens, the budget is 400,000"):
+    with pytest.raises(BudgetExceeded, match="tokens, the budget is 600,000"):
         consult(
             tmp_path, Scripted(), files=["long.txt"], personas=["judge"] * 16, models=list("abcdefghijklmnop")
         )

@@ -26,6 +26,12 @@ class Budget:
     max_cost_usd: float | None = None
     max_tokens: int | None = None
 
+    def within(self, expected: Estimate) -> Budget:
+        """The tighter of both bounds."""
+        costs = [cost for cost in (self.max_cost_usd, expected.cost_usd) if cost is not None]
+        counts = [count for count in (self.max_tokens, expected.tokens) if count is not None]
+        return Budget(min(costs, default=None), min(counts, default=None))
+
     def spent(self, usage: Usage) -> str:
         """Return what is used up, "" while there is some left. Of a cost known in part, that part counts."""
         if (
@@ -41,13 +47,26 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What jobs may cost at most: prompts as counted, answers at their limit."""
+    """What calls may cost at most: prompts as counted, answers at their limit."""
 
     calls: int
     tokens_in: int
     tokens_out: int
     cost_usd: float | None
     """None when the price of any model is unknown."""
+
+    @property
+    def tokens(self) -> int:
+        return self.tokens_in + self.tokens_out
+
+    def __add__(self, other: Estimate) -> Estimate:
+        is_known = self.cost_usd is not None and other.cost_usd is not None
+        return Estimate(
+            self.calls + other.calls,
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            (self.cost_usd or 0) + (other.cost_usd or 0) if is_known else None,
+        )
 
 
 def estimate(
@@ -64,7 +83,7 @@ def estimate(
         if known is None or cost is None:
             cost = None
         else:
-            cost += (given * known.usd_per_mtok_in + job.max_tokens * known.usd_per_mtok_out) / 1e6
+            cost += known.of(given, job.max_tokens)
     return Estimate(calls, tokens_in, tokens_out, cost)
 
 
@@ -83,10 +102,9 @@ def check(expected: Estimate, allowed: Budget) -> None:
             f"{_these(expected.calls)} may cost up to {dollars(expected.cost_usd)}, the budget is "
             f"{dollars(allowed.max_cost_usd)}. Nothing was started: raise max_cost_usd or ask for less."
         )
-    tokens = expected.tokens_in + expected.tokens_out
-    if allowed.max_tokens is not None and tokens > allowed.max_tokens:
+    if allowed.max_tokens is not None and expected.tokens > allowed.max_tokens:
         raise BudgetExceeded(
-            f"{_these(expected.calls)} may use up to {tokens:,} tokens, the budget is "
+            f"{_these(expected.calls)} may use up to {expected.tokens:,} tokens, the budget is "
             f"{allowed.max_tokens:,}. "
             "Nothing was started: ask for less."
         )

@@ -10,21 +10,18 @@ from fanout_mcp.panel.answer import Position, Unreadable, parse
 from fanout_mcp.panel.prompts import repair
 from fanout_mcp.panel.vote import Ballot, is_decided
 from fanout_mcp.types import Answer, Ask, Job, Outcome
-from fanout_mcp.usage import UNTOLD, Usage
 
 DECIDED = "the vote was decided without it"
 
 
 class Asking:
-    """The `ask` of one consultation: reads each answer, repairs it once, and counts every upstream call."""
+    """The `ask` of one round: reads each answer, and repairs it once."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self.positions: dict[str, Position] = {}
         self.answers: dict[str, str] = {}
         """What each member wrote, word for word, readable or not."""
-        self.calls = 0
-        self.usage = Usage()
 
     async def __call__(self, job: Job, /) -> Answer:
         answer, read = await self._once(job)
@@ -43,16 +40,7 @@ class Asking:
         return answer
 
     async def _once(self, job: Job) -> tuple[Answer, Position | Unreadable]:
-        self.calls += 1
-        used = UNTOLD
-        try:
-            answer = await self._ask(job)
-            used = answer.usage
-        except BackendError as error:
-            used = error.usage
-            raise
-        finally:
-            self.usage += used
+        answer = await self._ask(job)
         self.answers[job.key] = answer.text
         return answer, parse(answer.text, answer.data)
 

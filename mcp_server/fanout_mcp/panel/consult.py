@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
 
 from fanout_mcp.engine.budget import Budget, Estimate, check, estimate
+from fanout_mcp.engine.purse import Purse
 from fanout_mcp.engine.run import Plan
+from fanout_mcp.panel import prompts
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import Asking
 from fanout_mcp.panel.members import Member
@@ -14,7 +18,7 @@ from fanout_mcp.panel.vote import Ballot, Decision, decide
 from fanout_mcp.source import tokens
 from fanout_mcp.types import Job, Json, ModelPrice, Outcome, Progress, Prompt
 
-TOKENS_WITHOUT_PRICE = 400_000
+TOKENS_WITHOUT_PRICE = 600_000
 """What holds where no price is known: eight members with the largest attachments."""
 MAX_TOKENS = 1_500
 """Of one answer; five reasons of a sentence each take about 300."""
@@ -34,6 +38,17 @@ class Terms:
     def budget(self) -> Budget:
         return Budget(self.max_cost_usd, self.max_tokens)
 
+    def price(self, one: Job) -> ModelPrice | None:
+        return self.prices.get(one.model)
+
+
+class Price(NamedTuple):
+    """What a consultation may take: every member asked, and once more where its answer can't be read."""
+
+    at_most: Estimate
+    purse: Purse
+    """Holds it to that: whoever asks once more has to ask it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -51,11 +66,26 @@ def job(member: Member, prompt: Prompt, provider: str, key: str | None = None) -
     return Job(key or member.key, prompt, member.model, SCHEMA, MAX_TOKENS, provider=provider)
 
 
-def priced(jobs: Sequence[Job], terms: Terms) -> Estimate:
-    """Estimate the cost of these jobs, and refuse what is over the budget. Raises BudgetExceeded."""
-    expected = estimate(jobs, _count, lambda one: terms.prices.get(one.model))
-    check(expected, terms.budget)
-    return expected
+def priced(jobs: Sequence[Job], terms: Terms) -> Price:
+    """Say what these jobs may cost, and refuse what is over the budget. Raises BudgetExceeded."""
+    count = cache(tokens.at_most)  # of panels whose members all read the same
+
+    def of_prompt(prompt: Prompt) -> int:
+        return count(prompt.system) + count(prompt.user)
+
+    def of_repair(prompt: Prompt) -> int:
+        return of_prompt(prompt) + repair
+
+    repair = of_prompt(prompts.repair(Prompt("", ""), "words " * prompts.MOST_SHOWN, "why " * 50))
+    planned = estimate(jobs, of_prompt, terms.price)
+    check(planned, terms.budget)
+    members = [one for one in jobs if one.schema is SCHEMA]
+    most = planned + estimate(members, of_repair, terms.price)
+    allowed = terms.budget.within(most)
+    return Price(
+        replace(most, cost_usd=None if most.cost_usd is None else allowed.max_cost_usd),
+        Purse(allowed, planned, lambda one: of_prompt(one.prompt), terms.price),
+    )
 
 
 def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan:
@@ -79,7 +109,3 @@ def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Ruling
     cut = [one.key for one in outcomes if one.cause == "decided"]
     failed = {one.key: one.reason for one in outcomes if one.key not in {*positions, *cut}}
     return Ruling(result.decision, result.agreement, positions, failed, cut)
-
-
-def _count(prompt: Prompt) -> int:
-    return tokens.count(prompt.system) + tokens.count(prompt.user)

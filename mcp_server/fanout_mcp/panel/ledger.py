@@ -1,4 +1,4 @@
-"""Every call upstream of one council, and which of them were in vain: calls, tokens and money thrown away.
+"""Every call upstream of one consultation, and which were in vain: calls, tokens and money thrown away.
 
 Rules:
 1. One entry a call, retries and repairs included, so that the count equals the provider's own.

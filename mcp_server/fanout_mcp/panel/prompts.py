@@ -13,6 +13,8 @@ STAKES: dict[Stakes, str] = {
     "production": "This is for production: it will be used, and it can be changed later.",
     "critical": "The stakes are critical: a mistake would be costly or could not be undone. Be sure.",
 }
+MOST_SHOWN = 6_000
+"""Characters of an answer that its author is shown again."""
 LANGUAGE = "Write in the language of the question. Be concrete and short."
 
 
@@ -30,7 +32,7 @@ def first(member: Member, question: str, material: Material, stakes: Stakes) -> 
 
 def repair(prompt: Prompt, answer: str, why: str) -> Prompt:
     """Ask once more for an answer in the form, with what was wrong."""
-    shown = answer.strip()[:6_000] or "(nothing)"
+    shown = answer.strip()[:MOST_SHOWN] or "(nothing)"
     return Prompt(
         prompt.system,
         f"{prompt.user}\n\nYou have answered this, but it could not be read: {why}.\n"

@@ -30,6 +30,7 @@ import anyio
 
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.purse import Purse
 from fanout_mcp.engine.run import Background, Plan, Started, background
 from fanout_mcp.panel import consult, crossread, prompts
 from fanout_mcp.panel.asking import Asking, Decided
@@ -46,12 +47,12 @@ PATIENCE_LEAST_S: Final = 0.2
 """Less than the half that a decided vote gives: there a straggler's answer is lost, here it is only late."""
 
 
-async def deliberate(council: Council, ask: Ask, limits: Limits) -> Deliberation:
+async def deliberate(council: Council, ask: Ask, limits: Limits, purse: Purse) -> Deliberation:
     """Hold a council. Raises nothing but cancellation, which closes every stream."""
     ledger = Ledger(ask, council.terms.prices)
     began = anyio.current_time()
     async with background() as runs:
-        session = _Session(council, ledger, runs, limits)
+        session = _Session(council, ledger, runs, limits, purse)
         ended = await session.hold()
     return Deliberation(
         session.record(),
@@ -81,8 +82,10 @@ class _Panel:
 class _Session:
     """One council's state: its panels, what they came to, and the bell that its runs ring."""
 
-    def __init__(self, council: Council, ledger: Ledger, runs: Background, limits: Limits) -> None:
-        self.council, self.ledger, self.runs, self.limits = council, ledger, runs, limits
+    def __init__(
+        self, council: Council, ledger: Ledger, runs: Background, limits: Limits, purse: Purse
+    ) -> None:
+        self.council, self.ledger, self.runs, self.limits, self.purse = council, ledger, runs, limits, purse
         self.asked, self.ballot, self.tell = council.asked, council.asked.ballot, council.tell
         self.panels: list[_Panel] = []
         self.closed: list[Closed] = []
@@ -91,7 +94,7 @@ class _Session:
         self.counted: dict[tuple[int, str], int] = {}
         """Round asked and member -> the round in which the answer, or the failure, counts."""
         self.deadline = anyio.current_time() + council.terms.deadline_s
-        self.scribe = Scribe(council, ledger, self._start, self._spent)
+        self.scribe = Scribe(council, self._ask, self._start, self._spent)
         self._bell = anyio.Event()
 
     async def hold(self) -> Ended:
@@ -130,7 +133,7 @@ class _Session:
         held = standing(self.closed)
         members = [member for member in self.asked.members if member.key not in out]
         leg = Leg(n, "panel")
-        asking = Asking(self.ledger.of(leg))
+        asking = Asking(self._ask(leg))
         jobs = tuple(
             consult.job(member, self._prompt(member, n, held), self.council.terms.provider)
             for member in members
@@ -265,6 +268,9 @@ class _Session:
         )
         plan = Plan(self._left(), stop=stop, budget=budget, on_outcome=ring)
         return self.runs.start(jobs, ask, plan, self.limits)
+
+    def _ask(self, leg: Leg) -> Ask:
+        return self.purse.leg(self.ledger.of(leg))
 
     def _left(self) -> float:
         return max(0.0, self.deadline - anyio.current_time())

@@ -9,6 +9,7 @@ from typing import Final
 
 from fanout_mcp.clean import quoted
 from fanout_mcp.engine.budget import Budget, check, estimate
+from fanout_mcp.engine.purse import Purse
 from fanout_mcp.errors import UnreadableAnswer
 from fanout_mcp.panel import ideas
 from fanout_mcp.panel.alike import Group, merge
@@ -59,16 +60,17 @@ def jobs(task: str, chosen: Chosen, model: str | None, provider: str) -> list[Jo
     ]
 
 
-def priced(todo: Sequence[Job], price: ModelPrice | None, max_cost_usd: float) -> Budget:
-    """Return the budget of these jobs. Raises BudgetExceeded when they may cost more."""
+def priced(todo: Sequence[Job], price: ModelPrice | None, max_cost_usd: float) -> Purse:
+    """Return the purse of these jobs. Raises BudgetExceeded when they may cost more than the budget."""
     allowed = Budget(max_cost_usd, MOST_TOKENS)
-    same = cache(tokens.count)  # of two hundred prompts with one system prompt it is counted once
+    same = cache(tokens.at_most)  # of two hundred prompts with one system prompt it is counted once
 
     def count(prompt: Prompt) -> int:
-        return same(prompt.system) + tokens.count(prompt.user)
+        return same(prompt.system) + same(prompt.user)
 
-    check(estimate(todo, count, lambda _: price), allowed)
-    return allowed
+    planned = estimate(todo, count, lambda _: price)
+    check(planned, allowed)
+    return Purse(allowed, planned, lambda one: count(one.prompt), lambda _: price)
 
 
 class Enough:

@@ -13,7 +13,7 @@ from fanout_mcp.panel import synthesis
 from fanout_mcp.panel.council import Council, Written
 from fanout_mcp.panel.deliberation import Closed, changed, standing
 from fanout_mcp.panel.events import Synthesised
-from fanout_mcp.panel.ledger import Ledger, Leg
+from fanout_mcp.panel.ledger import Leg
 from fanout_mcp.panel.synthesis import Synthesis
 from fanout_mcp.types import Ask, Job, Outcome
 
@@ -40,9 +40,11 @@ class _Draft:
 class Scribe:
     """Writes one synthesis at a time, in the order of the rounds; `go_on` starts the next one due."""
 
-    def __init__(self, council: Council, ledger: Ledger, start: Start, spent: Callable[[], str]) -> None:
+    def __init__(
+        self, council: Council, ask: Callable[[Leg], Ask], start: Start, spent: Callable[[], str]
+    ) -> None:
         """`spent` says why nothing more may be started, "" while it may."""
-        self._council, self._ledger, self._start, self._spent = council, ledger, start, spent
+        self._council, self._ask, self._start, self._spent = council, ask, start, spent
         self._drafts: list[_Draft] = []
 
     @property
@@ -86,7 +88,7 @@ class Scribe:
             self._end(draft, outcome)
 
         draft.began = anyio.current_time()
-        draft.run = self._start((job,), self._ledger.of(draft.leg), heard)
+        draft.run = self._start((job,), self._ask(draft.leg), heard)
 
     def _end(self, draft: _Draft, outcome: Outcome) -> None:
         found = synthesis.read(outcome.answer) if outcome.answer is not None else None

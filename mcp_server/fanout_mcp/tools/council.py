@@ -59,10 +59,10 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
     council = Council(asked, terms, args.rounds, args.speculate, writer, tell)
-    expected = consult.priced(council.longest_jobs(), terms)
+    price = consult.priced(council.longest_jobs(), terms)
     if args.dry_run:
-        return ToolResult({**shown.dry(asked, expected), "rounds": args.rounds})
-    held = await deliberate(council, services.backend.ask, services.limits)
+        return ToolResult({**shown.dry(asked, price.at_most), "rounds": args.rounds})
+    held = await deliberate(council, services.backend.ask, services.limits, price.purse)
     data = minutes.short(asked, held)
     whole = minutes.report(asked, held, data)
     data["report"] = await anyio.to_thread.run_sync(text.write, services.settings.state, "council", whole)

@@ -18,6 +18,7 @@ from fanout_mcp.panel import consult, prompts, shown, transcript
 from fanout_mcp.panel.asking import Asking, Decided
 from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.consultation import Consultation, PanelArguments, agent_calls, gather, terms_of
+from fanout_mcp.panel.ledger import Ledger, Leg
 from fanout_mcp.panel.members import Member
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
@@ -34,18 +35,18 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         return ToolResult(await anyio.to_thread.run_sync(for_host, services, asked))
     terms = await terms_of(services.backend, {member.model for member in asked.members}, args)
     jobs = [_job(member, asked, terms.provider) for member in asked.members]
-    expected = consult.priced(jobs, terms)
+    price = consult.priced(jobs, terms)
     if args.dry_run:
-        return ToolResult(shown.dry(asked, expected))
-    asking = Asking(services.backend.ask)
+        return ToolResult(shown.dry(asked, price.at_most))
+    ledger = Ledger(services.backend.ask, terms.prices)
+    asking = Asking(price.purse.leg(ledger.of(Leg(1, "panel"))))
     began = anyio.current_time()
     hedge = Hedge() if services.settings.hedge else None
     plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
     outcomes = await run(jobs, asking, plan, services.limits)
     closed = consult.close(outcomes, asking, asked.ballot)
-    data = shown.verdict(
-        asked, closed, shown.receipt(asking.calls, asking.usage, anyio.current_time() - began)
-    )
+    elapsed_s = anyio.current_time() - began
+    data = shown.verdict(asked, closed, shown.receipt(len(ledger.entries), ledger.usage, elapsed_s))
     data["report"] = await anyio.to_thread.run_sync(_report, services, asked, closed, asking, data)
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
