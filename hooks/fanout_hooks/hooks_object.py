@@ -50,10 +50,10 @@ def without_ours(hooks: dict[str, Any]) -> dict[str, Any]:
 
 
 def only_ours(hooks: dict[str, Any]) -> dict[str, Any]:
-    """Return `hooks` less everything but ours."""
-    return {
-        event: groups for event, groups in without(hooks, lambda entry: not is_ours(entry)).items() if groups
-    }
+    """Return `hooks` less everything but ours; a group without entries is nobody's."""
+    rest = without(hooks, lambda entry: not is_ours(entry))
+    found = {event: [group for group in groups if group["hooks"]] for event, groups in rest.items()}
+    return {event: groups for event, groups in found.items() if groups}
 
 
 def joined(hooks: dict[str, Any], more: dict[str, list[Group]]) -> dict[str, Any]:

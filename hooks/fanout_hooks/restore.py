@@ -1,7 +1,8 @@
 """Undoes an adoption: the hooks are Claude Code's own again, and hooks.json is gone.
 
 If nothing but our entries changed since, the `hooks` of the settings are put back as they were written, byte
-for byte. Else the adopted hooks, as they now stand in hooks.json, come back beside what was added meanwhile.
+for byte; entries of the log and the gate are put in or cut out as they came and went meanwhile. Else the
+adopted hooks, as they now stand in hooks.json, come back beside what was added meanwhile.
 Entries of other scopes, of the log and of the gate stay.
 """
 
@@ -12,7 +13,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks import hooks_object, json_text, native, regular, settings
+from fanout_hooks import hooks_object, hooks_text, json_text, native, regular, settings
 from fanout_hooks.adopt import (
     beside_original,
     forget_beside,
@@ -21,6 +22,7 @@ from fanout_hooks.adopt import (
     must_be_there,
     original_in,
 )
+from fanout_hooks.hooks_text import Edited
 from fanout_hooks.native import Hooks
 from fanout_hooks.place import IGNORED, Place, must_stay_in_project
 
@@ -50,7 +52,7 @@ def plan_restoration(place: Place) -> Restoration | None:
     must_be_there(known, place)
     rest = hooks_object.without(before, is_own)
     text, is_exact = _restored(file, known, rest)
-    beside, beside_text = _beside(place)
+    beside, beside_text = without_calls(place)
     names = tuple(native.names(hooks_of(known)))
     return Restoration(file, text, known, beside, beside_text, is_exact, names)
 
@@ -59,33 +61,44 @@ def perform(plan: Restoration, place: Place) -> str:
     """Write what was planned, settings first; return where the old ones are kept. Raises Refused, OSError."""
     _tell_sentinels(place, original_in(plan.hooks))
     kept = settings.write(plan.settings, plan.settings_text, place.state)
-    if plan.beside is not None and plan.beside_text != plan.beside.text:
-        if json.loads(plan.beside_text):
-            settings.write(plan.beside, plan.beside_text, place.state)
-        else:
-            settings.remove(plan.beside, place.state)
-    if place.scope == "shared":
-        forget_beside(place)
+    if plan.beside is not None:
+        take_out_calls(place, plan.beside, plan.beside_text)
     settings.remove(plan.hooks, place.state)
     _tidy(place)
     return kept
 
 
-def _restored(file: settings.File, known: settings.File, rest: Hooks) -> tuple[str, bool]:
+def take_out_calls(place: Place, file: settings.File, text: str) -> None:
+    """Write what `without_calls` returned: the committed sentinels run the hooks from then on."""
+    if text != file.text and json.loads(text):
+        settings.write(file, text, place.state)
+    elif text != file.text:
+        settings.remove(file, place.state)
+    forget_beside(place)
+
+
+def _restored(file: settings.File, known: settings.File, rest: Hooks) -> Edited:
     """Return the settings' text with the hooks back in it, and whether those have their old bytes."""
     held, original = native.plain(hooks_of(known)), original_in(known)
     was: Hooks = json.loads(original) if original else {}
+    text = json_text.with_text(file.text, "hooks", original) if original else file.text
     taken, stay = native.split(was)
-    if not original or hooks_object.without_ours(rest) != hooks_object.without_ours(stay) or held != taken:
-        return json_text.with_value(file.text, "hooks", hooks_object.joined(held, rest) or None), False
+    if not original or _others(rest) != _others(stay) or held != taken:
+        return hooks_text.with_hooks(text, hooks_object.joined(held, rest))._replace(is_exact=False)
     if hooks_object.only_ours(rest) == hooks_object.only_ours(was):
-        return json_text.with_text(file.text, "hooks", original), True
+        return Edited(text, is_exact=True)
     # Entries of another scope, or of the gate, came or went since.
     merged = hooks_object.joined(hooks_object.without_ours(was), hooks_object.only_ours(rest))
-    return json_text.with_value(file.text, "hooks", merged), False
+    return hooks_text.with_hooks(text, merged)
 
 
-def _beside(place: Place) -> tuple[settings.File | None, str]:
+def _others(hooks: Hooks) -> Hooks:
+    """Return what isn't ours; an event without hooks says nothing."""
+    return {event: groups for event, groups in hooks_object.without_ours(hooks).items() if groups}
+
+
+def without_calls(place: Place) -> tuple[settings.File | None, str]:
+    """Return the user's own settings file and its text less the calls for a committed file's hooks."""
     if not place.beside:
         return None, ""
     file = settings.read(place.beside)
@@ -94,9 +107,10 @@ def _beside(place: Place) -> tuple[settings.File | None, str]:
     if after == before:
         return file, file.text
     written = beside_original(place)
+    text = json_text.with_text(file.text, "hooks", written) if written else file.text
     if written and json.loads(written) == after:
-        return file, json_text.with_text(file.text, "hooks", written)
-    return file, json_text.with_value(file.text, "hooks", after or None)
+        return file, text
+    return file, hooks_text.with_hooks(text, after).text
 
 
 def _tell_sentinels(place: Place, original: str) -> None:

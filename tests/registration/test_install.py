@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import fanout_hooks.cli
 from fanout_mcp import settings
 from fanout_mcp.cli import main
 from fanout_mcp.registration import entries, plan
@@ -261,9 +262,9 @@ def test_taking_out_what_is_not_there_says_so(home: Path, capsys: pytest.Capture
     [
         "",
         'model = "m"\n',
-        "[prices]\nx = 1\n",
+        '[prices."m"]\nin = 1\nout = 2\n',
         "claude_agreed = false\n",
-        "[prices]\nclaude_agreed = 1\n",
+        '[prices."m"]\nin = 1\nout = 2\nclaude_agreed = 1\n',
     ],
 )
 def test_the_agreement_is_one_line_of_the_users_own_file(home: Path, text: str) -> None:
@@ -355,3 +356,76 @@ def test_a_change_to_a_file_on_one_line_is_shown_a_value_a_line(
     assert '+    "PreToolUse": [' in shown
     assert max(map(len, shown.splitlines())) < 1_000
     assert path.read_text().startswith('{"model": "opus", ')
+
+
+HOOK = '{\n  "hooks": {"Stop": [{"hooks": [{"type": "command", "command": "echo mine"}]}]}\n}\n'
+
+
+def test_taking_out_the_server_brings_adopted_hooks_back_first(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, here = home / ".claude" / "settings.json", Path(".claude/settings.local.json")
+    here.parent.mkdir()
+    for path in (mine, here):
+        path.write_text(HOOK)
+    main(["install", "--yes"])
+    assert fanout_hooks.cli.main(["adopt", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(["uninstall", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert f"{mine} gets its hooks back, byte for byte: Stop: echo." in said
+    assert said.index("gets its hooks back") < said.index("fanout is out.")
+    assert (mine.read_text(), here.read_text()) == (HOOK, HOOK)
+
+
+def test_hooks_that_a_team_shares_stay_adopted_and_lose_their_calls_alone(home: Path) -> None:
+    shared = Path(".claude/settings.json")
+    shared.parent.mkdir()
+    shared.write_text(HOOK)
+    main(["install", "--yes"])
+    assert fanout_hooks.cli.main(["adopt", "--shared", "--yes"]) == 0
+    committed = shared.read_text(), Path(".claude/fanout/hooks.json").read_text()
+    assert "run_hooks" in Path(".claude/settings.local.json").read_text()
+    assert main(["uninstall", "--yes"]) == 0
+    assert (shared.read_text(), Path(".claude/fanout/hooks.json").read_text()) == committed
+    assert not Path(".claude/settings.local.json").exists()
+    assert not Path(".claude/fanout/state/warm").exists()
+
+
+def test_hooks_that_another_server_runs_stay_adopted(home: Path) -> None:
+    mine = home / ".claude" / "settings.json"
+    mine.write_text(HOOK)
+    main(["install", "--yes", "--no-hooks"])
+    main(["install", "--yes", "--scope", "local", "--no-hooks"])
+    assert fanout_hooks.cli.main(["adopt", "--yes"]) == 0
+    main(["uninstall", "--yes", "--scope", "local"])
+    assert "run_hooks" in mine.read_text()
+
+
+def test_without_consent_adopted_hooks_and_the_server_stay(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / ".claude" / "settings.json").write_text(HOOK)
+    main(["install", "--yes"])
+    fanout_hooks.cli.main(["adopt", "--yes"])
+    before = files(home)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["uninstall"]) == 2
+    assert files(home) == before
+
+
+def test_hooks_adopted_in_another_project_are_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = home / "other"
+    (other / ".claude" / "fanout").mkdir(parents=True)
+    (other / ".claude" / "fanout" / "hooks.local.json").write_text("{}")
+    (home / ".claude.json").write_text(json.dumps({"projects": {str(other): {}, str(home / "gone"): {}}}))
+    main(["install", "--yes"])
+    main(["uninstall", "--yes"])
+    assert f"Hooks of {other} are adopted, too: run `fanout-hooks restore` there." in capsys.readouterr().out
+
+
+def test_what_stays_on_the_disk_is_named(mine: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["install", "--yes"])
+    capsys.readouterr()
+    main(["uninstall", "--yes"])
+    assert f"  {home / '.config' / 'fanout' / 'state'}: the files as they were" in capsys.readouterr().out

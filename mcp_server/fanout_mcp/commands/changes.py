@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanout_hooks.settings import Refused, locked
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.registration.plan import Plan
+from fanout_mcp.registration.plan import Change, Plan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,14 +61,18 @@ def _count(planned: Plan) -> str:
 
 
 def show(console: Console, plan: Plan) -> None:
-    from rich.text import Text
-
     for change in plan.changes:
-        for line in change.diff.splitlines():
-            style = "bold" if line.startswith(("+++", "---")) else COLOURS.get(line[:1], "dim")
-            console.print(Text(line, style=style), soft_wrap=True)
+        show_change(console, change)
     for note in plan.notes:
         console.print(note, soft_wrap=True)
+
+
+def show_change(console: Console, change: Change) -> None:
+    from rich.text import Text
+
+    for line in change.diff.splitlines():
+        style = "bold" if line.startswith(("+++", "---")) else COLOURS.get(line[:1], "dim")
+        console.print(Text(line, style=style), soft_wrap=True)
 
 
 def is_wanted(question: str, *, yes: bool) -> bool:

@@ -1,20 +1,22 @@
-"""What we add to somebody's JSON file, and how exactly that is taken out again.
+"""What we add to the text of somebody's JSON file, and how exactly that is taken out again.
 
 Rules:
 1. An addition is one value under a key, or one item of a list. What is there already is not added, and so
    not taken out either: a rule that the user wrote stays.
 2. Objects and lists that had to be made for it are noted, and go with it when they are empty then.
 3. Taking out looks for the value itself, so whatever the user changed around it stays.
+4. Text is put in and cut out (json_edit.py): of a file that nobody else changed every byte comes back.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from typing import Any
 
 from pydantic import BaseModel
 
+from fanout_hooks import json_edit
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.types import Json
 
@@ -46,53 +48,63 @@ class Made(BaseModel, frozen=True):
         return Made(additions=kept, containers=self.containers), Made(additions=gone)
 
 
-def add(data: Json, wanted: Sequence[Addition]) -> tuple[Json, Made]:
-    """Return the data with the additions, and what was added. Raises InvalidInput where one can't be."""
-    data = deepcopy(data)
+def add(text: str, wanted: Sequence[Addition]) -> tuple[str, Made]:
+    """Return the text with the additions, and what was added. Raises InvalidInput where one can't be."""
     made: list[Addition] = []
     containers: list[Keys] = []
     for one in wanted:
-        holder = data
-        for depth, key in enumerate(one.keys[:-1], 1):
-            holder = _inside(holder, key, one.keys[:depth], {}, containers)
-        last = one.keys[-1]
-        if one.is_item:
-            items = _inside(holder, last, one.keys, [], containers)
-            if one.value not in items:
-                items.append(deepcopy(one.value))
-                made.append(one)
-        elif last not in holder:
-            holder[last] = deepcopy(one.value)
-            made.append(one)
-        elif holder[last] != one.value:
+        data = json.loads(text)
+        missing = _missing(data, one)
+        found = None if missing else _find(data, one.keys)
+        if one.is_item and not (isinstance(found, list) and one.value in found):
+            text = json_edit.with_item(text, one.keys, one.value)
+        elif not one.is_item and one.keys in missing:
+            text = json_edit.with_member(text, one.keys, one.value)
+        elif not one.is_item and found != one.value:
             raise InvalidInput(f"{'.'.join(one.keys)} is already there and isn't ours; remove or rename it.")
-    return data, Made(additions=tuple(made), containers=tuple(containers))
+        else:
+            continue
+        made.append(one)
+        containers += [keys for keys in missing if one.is_item or keys != one.keys]
+    return text, Made(additions=tuple(made), containers=tuple(containers))
 
 
-def _inside(holder: Json, key: str, keys: Keys, empty: Json, containers: list[Keys]) -> Json:
-    if key not in holder:
-        holder[key] = empty
-        containers.append(keys)
-    if not isinstance(holder[key], type(empty)):
-        kind = "a list" if isinstance(empty, list) else "an object"
-        raise InvalidInput(f"{'.'.join(keys)} should be {kind}; mend it first.")
-    return holder[key]
-
-
-def take_out(data: Json, made: Made) -> Json:
-    """Return the data without what was added; what the user has removed or changed since is left alone."""
-    data = deepcopy(data)
-    for one in made.additions:
-        holder = _find(data, one.keys if one.is_item else one.keys[:-1])
-        if one.is_item and isinstance(holder, list) and one.value in holder:
-            holder.remove(one.value)
-        elif not one.is_item and isinstance(holder, dict) and _is_ours(holder.get(one.keys[-1]), one.value):
-            del holder[one.keys[-1]]
-    for keys in sorted(made.containers, key=len, reverse=True):
+def _missing(data: Json, one: Addition) -> list[Keys]:
+    """Return the keys on the way to it, and its own, that aren't there. Raises InvalidInput."""
+    for depth in range(1, len(one.keys) + 1):
+        keys = one.keys[:depth]
         holder = _find(data, keys[:-1])
-        if isinstance(holder, dict) and holder.get(keys[-1]) in ({}, []):
-            del holder[keys[-1]]
-    return data
+        if keys[-1] not in holder:
+            return [one.keys[:more] for more in range(depth, len(one.keys) + 1)]
+        is_last = depth == len(one.keys)
+        if not is_last and not isinstance(holder[keys[-1]], dict):
+            raise InvalidInput(f"{'.'.join(keys)} should be an object; mend it first.")
+        if is_last and one.is_item and not isinstance(holder[keys[-1]], list):
+            raise InvalidInput(f"{'.'.join(keys)} should be a list; mend it first.")
+    return []
+
+
+def take_out(text: str, made: Made) -> str:
+    """Return the text without what was added; what the user has removed or changed since is left alone."""
+    for one in reversed(made.additions):
+        holder = _find(json.loads(text), one.keys if one.is_item else one.keys[:-1])
+        if one.is_item and isinstance(holder, list) and one.value in holder:
+            text = json_edit.without(text, (*one.keys, _last(holder, one.value)))
+        elif not one.is_item and isinstance(holder, dict) and _is_ours(holder.get(one.keys[-1]), one.value):
+            text = json_edit.without(text, one.keys)
+    return without_empty(text, made)
+
+
+def without_empty(text: str, made: Made) -> str:
+    """Return the text less the objects and lists that were made, as far as nothing is in them."""
+    for keys in sorted(made.containers, key=len, reverse=True):
+        if _find(json.loads(text), keys) in ({}, []):
+            text = json_edit.without(text, keys)
+    return text
+
+
+def _last(items: Sequence[Json], value: Json) -> int:
+    return max(number for number, item in enumerate(items) if item == value)
 
 
 def _is_ours(now: Json, value: Json) -> bool:

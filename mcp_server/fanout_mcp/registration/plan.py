@@ -6,7 +6,6 @@ perform: `perform` writes the changes, each whole or not at all, the old file ke
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Final
 
 from fanout_hooks import json_text
 from fanout_hooks import settings as files
+from fanout_hooks.hooks_text import with_hooks
 from fanout_hooks.registration import without_log_and_gate
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration import agreement, entries
@@ -111,45 +111,16 @@ def _adding(path: Path, wanted: Sequence[Addition], old: Installed) -> tuple[Cha
     known = old.json_files.get(str(path))
     kept, gone = (known or JsonFile()).made.split(wanted)
     try:
-        data, made = add(take_out(file.data, gone), wanted)
+        text, made = add(take_out(file.text, gone), wanted)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}") from None
-    text = _edited(file, data)
-    record = JsonFile(
-        made=kept + made,
-        was_there=known.was_there if known else file.raw is not None,
-        before=_before(file, known),
-        after_digest=digest(text),
-    )
+    record = JsonFile(made=kept + made, was_there=known.was_there if known else file.raw is not None)
     return Change(path, None if file.raw is None else file.text, _or_none(file, text), file), record
-
-
-def _before(file: files.File, known: JsonFile | None) -> str | None:
-    if known is not None:
-        return known.before if known.after_digest == digest(file.text) else None
-    return None if Path(file.path).name == ".claude.json" else file.text
 
 
 def _or_none(file: files.File, text: str) -> str | None:
     """A file that isn't there and that nothing was added to stays away."""
     return None if file.raw is None and text == file.text else text
-
-
-def _edited(file: files.File, data: Json) -> str:
-    """Return the file's text with only those values rewritten that differ."""
-    text = file.text
-    for key in [*file.data, *(key for key in data if key not in file.data)]:
-        if key not in data or key not in file.data or data[key] != file.data[key]:
-            text = _with_value(text, key, data.get(key))
-    return text
-
-
-def _with_value(text: str, key: str, value: Json) -> str:
-    """Write a value as it stood: what somebody keeps on one line stays there, and comes back as it was."""
-    written = json_text.value_text(text, key)
-    if value and written and len(written) > len("{}") and "\n" not in written:
-        return json_text.with_text(text, key, json.dumps(value, ensure_ascii=False))
-    return json_text.with_value(text, key, value)
 
 
 def _whole_file(path: Path, text: str, old: Installed) -> Change:
@@ -189,32 +160,26 @@ def _removing(path: Path, record: JsonFile) -> Change:
     file = files.read(str(path))
     if file.raw is None:
         return Change(path, None, None, file)
-    if record.before is not None and digest(file.text) == record.after_digest:
-        text = record.before
-        is_empty = not record.was_there
-    else:
-        data = _without_hooks(take_out(file.data, record.made), record)
-        text, is_empty = _edited(file, data), data == {} and not record.was_there
+    text = _without_hooks(take_out(file.text, record.made), record)
+    is_empty = json.loads(text) == {} and not record.was_there
     return Change(path, file.text, None if is_empty else text, file)
 
 
-def _without_hooks(data: Json, record: JsonFile) -> Json:
+def _without_hooks(text: str, record: JsonFile) -> str:
     """Take out our hooks in whatever form they are by now: `fanout-hooks` may have written them anew."""
-    if not isinstance(data.get("hooks"), dict) or not any(
-        one.keys[0] == "hooks" for one in record.made.additions
-    ):
-        return data
-    left = without_log_and_gate(data["hooks"])
-    is_empty = not left and ("hooks",) in record.made.containers
-    return {
-        key: left if key == "hooks" else value
-        for key, value in data.items()
-        if key != "hooks" or not is_empty
+    hooks = json.loads(text).get("hooks")
+    if not isinstance(hooks, dict) or not any(one.keys[0] == "hooks" for one in record.made.additions):
+        return text
+    left = without_log_and_gate(hooks)
+    if left == hooks:
+        return text
+    made = record.made.containers
+    emptied: dict[str, Json] = {
+        event: [] for event in hooks if event not in left and ("hooks", event) not in made
     }
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    if left or emptied:
+        return with_hooks(text, left | emptied).text
+    return json_text.with_text(text, "hooks", None if ("hooks",) in made else "{}")
 
 
 # --- performing ------------------------------------------------------------------------------------------

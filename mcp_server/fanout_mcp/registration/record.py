@@ -20,10 +20,6 @@ class JsonFile(BaseModel, frozen=True):
 
     made: Made = Made()
     was_there: bool = True
-    before: str | None = None
-    """Its text before, given back byte for byte where nobody has touched the file since; not kept of
-    ~/.claude.json, which holds more than is ours to keep and never stays untouched."""
-    after_digest: str = ""
 
 
 class Installed(BaseModel, frozen=True):
