@@ -37,6 +37,7 @@ TELL_EVERY_S: Final = 0.5
 
 IsGood = Callable[[Answer], bool]
 InTurn = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Does a thing that may block in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,7 @@ class Journal:
 
     async def begin(self, questions: Sequence[Question], plan: Plan, is_good: IsGood = is_whole) -> Begun:
         """Start asking and return at once, so that the next portion can be made ready meanwhile."""
-        keys = {question.job.key: self.cache.key(self._identity(question)) for question in questions}
-        known = await self._in_turn(lambda: self.cache.known(list(keys.values())))
+        keys, known = await self._in_turn(lambda: self._known(questions))
         found: dict[str, Outcome] = {}
         for question in questions:
             answer = known.get(keys[question.job.key])
@@ -135,12 +135,15 @@ class Journal:
         one = _Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
 
         def hear(outcome: Outcome) -> None:
-            answer = outcome.answer if outcome.is_answered else None
-            self._tell(one.settled(outcome), is_good=answer is not None and is_good(answer))
+            self._tell(one.settled(outcome), is_good=outcome.key in one.good)
 
         plan = replace(plan, on_outcome=hear, progress=no_progress)
         started = self._going.start(missing, one.ask, plan, self._limits)
         return Begun([question.job for question in questions], found, started, one)
+
+    def _known(self, questions: Sequence[Question]) -> tuple[dict[str, str], dict[str, Answer]]:
+        keys = {question.job.key: self.cache.key(self._identity(question)) for question in questions}
+        return keys, self.cache.known(list(keys.values()))
 
     def _identity(self, question: Question) -> Json:
         """Everything that may change the answer."""
@@ -182,6 +185,7 @@ class _Asking:
     in_turn: InTurn
     shared: set[str] = field(default_factory=set)
     """Jobs that somebody else's call answered."""
+    good: set[str] = field(default_factory=set)
 
     async def ask(self, job: Job) -> Answer:
         key = self.keys[job.key]
@@ -191,6 +195,7 @@ class _Asking:
             wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
         if isinstance(claimed, Answer):
             self.shared.add(job.key)
+            self.good.add(job.key)
             return replace(claimed, usage=Usage())
         return await self._call(job, key)
 
@@ -198,14 +203,20 @@ class _Asking:
         is_kept = False
         try:
             answer = await self.call(job)
-            if self.is_good(answer):
-                await self.in_turn(lambda: self.cache.keep(key, answer))
-                is_kept = True
+            is_kept = await self.in_turn(lambda: self._keep(job, key, answer))
             return answer
         finally:
             if not is_kept:
                 with anyio.CancelScope(shield=True):
                     await self.in_turn(lambda: self.cache.release(key))
+
+    def _keep(self, job: Job, key: str, answer: Answer) -> bool:
+        """Keep a good answer; reading a bad one may take its time, so this is for a thread."""
+        if not self.is_good(answer):
+            return False
+        self.good.add(job.key)
+        self.cache.keep(key, answer)
+        return True
 
     def settled(self, outcome: Outcome) -> Outcome:
         return _remembered(outcome) if outcome.key in self.shared else outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,22 @@ def test_fields_are_read_in_the_forms_that_models_use() -> None:
     assert (finding.line, finding.severity, finding.cwe) == (12, "critical", 95)
     assert finding.quote == "eval(text)\nx"
     assert finding.reviewers == ("critic",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```" + "\n" * 300_000,
+        '{"a":[' * 60_000,
+        '{"findings"' + " " * 300_000,
+        json.dumps([ITEM | {"quote": "\n" * 300_000}] * 3),
+    ],
+    ids=["lines", "lists", "blanks", "quotes"],
+)
+def test_no_degenerate_answer_takes_long_to_read(text: str) -> None:
+    before = time.process_time()
+    parse(text, "critic")
+    assert time.process_time() - before < 3  # quadratic reading takes minutes
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

@@ -5,14 +5,13 @@ An item that lacks a path, a line, a quote or a title is dropped and counted, ne
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
+from fanout_mcp import jsonish
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.types import Json
 
-LONGEST_TEXT = 2_000_000
 LONGEST_FIELD = 2_000
 
 SCHEMA: dict[str, Json] = {
@@ -72,8 +71,9 @@ _SEVERITY: dict[str, Severity] = {
     "informational": "info",
     "nit": "info",
 }
-_FENCE = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
-_LINE_NUMBER = re.compile(r"^\s*\d+\| ?", re.MULTILINE)
+_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
+_CUT = re.compile(r'"findings"\s{0,100}:\s{0,100}\[')
+_LINE_NUMBER = re.compile(r"^[ \t]*\d+\| ?", re.MULTILINE)
 _FIRST_NUMBER = re.compile(r"\d{1,9}")
 
 
@@ -90,7 +90,7 @@ def parse(text: str, reviewer: str, data: Json = None) -> Parsed:
     """Read an answer; `data` is the structured answer where the backend enforced the schema itself."""
     items = _items(data) if data is not None else None
     if items is None:
-        items = _items_in(text[:LONGEST_TEXT])
+        items = _items_in(text[: jsonish.LONGEST])
     if items is None:
         return Parsed((), 0, is_readable=False)
     findings = [_finding(item, reviewer) for item in items]
@@ -112,37 +112,11 @@ def _items(data: Json) -> list[Json] | None:
 
 def _items_in(text: str) -> list[Json] | None:
     for candidate in (text, *_FENCE.findall(text)):
-        items = _items(_loads(candidate))
+        items = _items(jsonish.whole(candidate))
         if items is not None:
             return items
-    return _scan(text)
-
-
-def _loads(text: str) -> Json:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _scan(text: str) -> list[Json] | None:
-    """Collect every whole object that looks like a finding: JSON lines, JSON in prose, a cut array."""
-    decoder = json.JSONDecoder()
-    found: list[Json] = []
-    is_cut = re.search(r'"findings"\s*:\s*\[', text) is not None
-    position = text.find("{")
-    while position >= 0:
-        end = position + 1
-        try:
-            value, stop = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError):
-            value, stop = None, end
-        items = _items(value)
-        if items is not None:
-            found += items
-            end = stop
-        position = text.find("{", end)
-    return found if found or is_cut else None
+    found = [_items(value) or [] for value in jsonish.objects(text, lambda value: _items(value) is not None)]
+    return [item for items in found for item in items] if any(found) or _CUT.search(text) else None
 
 
 def _finding(item: Json, reviewer: str) -> Finding | None:

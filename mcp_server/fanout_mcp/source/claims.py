@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fanout_mcp import jsonish
 from fanout_mcp.source.pack import Packed, numbered
-from fanout_mcp.source.summary import object_in
 from fanout_mcp.types import Answer, Json
 
 KINDS: Final = ("component", "interaction", "observation", "risk", "improvement")
@@ -87,7 +87,7 @@ def question(
 
 def checked(answer: Answer, locate: Locate) -> Exploration | None:
     """Return what stands of an answer, None when it is none; never raises."""
-    value = answer.data if isinstance(answer.data, dict) else object_in(answer.text)
+    value = answer.data if isinstance(answer.data, dict) else jsonish.first(answer.text, "statements")
     if value is None or not isinstance(value.get("statements"), list):
         return None
     kept: list[str] = []
