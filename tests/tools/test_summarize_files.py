@@ -119,6 +119,13 @@ async def test_a_model_says_it_in_prose_over_the_same_structure(root: Path, work
     assert data["receipt"]["calls"] == 1
 
 
+async def test_a_number_after_another_name_is_no_line_of_the_file(root: Path, workers: Workers) -> None:
+    notes = ["listens on 127.0.0.1:9999", "as in store.go:400"]
+    backend = Scripted(default=Reply(summary("Keeps accounts.", *notes)))
+    data = await summarize(root, workers, backend, paths=["src/account.py"])
+    assert data["files"][0]["notes"] == notes
+
+
 async def test_prose_stays_within_the_words_asked_for(root: Path, workers: Workers) -> None:
     backend = Scripted(default=Reply(summary("one two", *["three four five"] * 50)))
     data = await summarize(root, workers, backend, paths=["src/account.py"], max_words=20)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fanout_mcp import jsonish
 from fanout_mcp.source.pack import Packed, numbered
-from fanout_mcp.types import Answer, Json, Prompt
+from fanout_mcp.types import Answer, Prompt
 
 SYSTEM: Final = (
     "You summarise source files for an engineer who will not read them. Say what a file is for and what "
@@ -26,7 +26,8 @@ SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": False,
 }
 LONGEST_PURPOSE: Final = 300
-_CITED: Final = re.compile(r"\blines?\s+(\d+)(?:\s*(?:-|to|and|,)\s*(\d+))?|\b[\w-]+\.\w+:(\d+)")
+_LINES: Final = re.compile(r"\blines?\s+(\d+)(?:\s*(?:-|to|and|,)\s*(\d+))?")
+_PLACE: Final = re.compile(r"([\w.-]{1,255}):(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +60,24 @@ def question(file: Packed, symbols: list[str], fence: str, focus: str | None, ma
     )
 
 
-def parse(answer: Answer, lines: int | None = None) -> Summary | None:
-    """Return the summary, None when the answer holds none; never raises. `lines`: how many the file has."""
-    value = answer.data if isinstance(answer.data, dict) else object_in(answer.text)
+def parse(answer: Answer, path: str = "", lines: int | None = None) -> Summary | None:
+    """Return the summary, None when the answer holds none; never raises.
+
+    `path` and `lines`: the file's own, and how many it has; a note that cites a line beyond is dropped.
+    """
+    value = answer.data if isinstance(answer.data, dict) else jsonish.first(answer.text, "purpose")
     if value is None or not isinstance(value.get("purpose"), str) or not value["purpose"].strip():
         return None
     notes = value.get("notes")
     texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
     texts = [" ".join(note.split())[:LONGEST_PURPOSE] for note in texts if note.strip()]
-    kept = [note for note in texts if lines is None or _exists(note, lines)]
+    kept = [note for note in texts if lines is None or _exists(note, path, lines)]
     purpose = " ".join(value["purpose"].split())[:LONGEST_PURPOSE]
     return Summary(purpose, tuple(kept), len(texts) - len(kept))
 
 
-def _exists(note: str, lines: int) -> bool:
-    cited = [int(number) for match in _CITED.findall(note) for number in match if number]
+def _exists(note: str, path: str, lines: int) -> bool:
+    name = path.rpartition("/")[2]
+    cited = [int(number) for match in _LINES.findall(note) for number in match if number]
+    cited += [int(number) for said, number in _PLACE.findall(note) if said == name]  # no host and its port
     return all(1 <= number <= lines for number in cited)
-
-
-def object_in(text: str) -> dict[str, Json] | None:
-    """Find the JSON object in an answer, with prose or a fence around it."""
-    for match in re.finditer(r"\{", text[:100_000]):
-        try:
-            value, _ = json.JSONDecoder().raw_decode(text, match.start())
-        except (ValueError, RecursionError):
-            continue
-        return value if isinstance(value, dict) else None
-    return None

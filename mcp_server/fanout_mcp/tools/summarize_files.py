@@ -181,7 +181,7 @@ class _Asking:
         lines = {outline.path: outline.lines for outline in known}
         for outcome in await begun.outcomes():
             self.receipt.count(outcome)
-            summary = parse(outcome.answer, lines[outcome.key]) if outcome.answer else None
+            summary = parse(outcome.answer, outcome.key, lines[outcome.key]) if outcome.answer else None
             if summary is not None:
                 self.receipt.dropped += summary.dropped
                 answers[outcome.key] = summary
