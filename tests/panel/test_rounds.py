@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import anyio
 import pytest
 import trio
 
 from fakes.virtual import virtually
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.panel import minutes
+from fanout_mcp.panel import minutes, synthesis
 from fanout_mcp.panel.events import Discarded, Event, Said, line
 from fanout_mcp.panel.rounds import deliberate
+from fanout_mcp.types import Answer
 from panel.fakes_council import BOTTOMLESS, SYNTHESIS, Upstream, council, hold, never
 
 YES, NO, LESS, PASS = "PROCEED", "STOP", "SIMPLIFY", "ABSTAIN"
@@ -246,6 +249,15 @@ def test_a_synthesis_reads_who_changed_and_what_the_last_one_said() -> None:
     second = next(seen.prompt for seen in upstream.log if seen.key == "synthesis-2")
     assert "Verdict changed since the round before: c." in second
     assert "agreement: All want it." in second
+
+
+def test_a_key_in_a_synthesis_goes_no_further() -> None:
+    key = "sk-or-v1-0123456789abcdef0123456789abcdef"
+    fields = {"agreement": f"All saw {key}.", "dissent": "", "changed": "", "would_change": f"Hide {key}."}
+    found = synthesis.read(Answer(json.dumps(fields), "m"))
+    assert found is not None
+    assert found.agreement.startswith("All saw ")
+    assert "0123456789abcdef" not in str(found)
 
 
 def test_everything_is_told_as_a_line() -> None:

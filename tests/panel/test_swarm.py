@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -169,6 +170,30 @@ def test_a_large_swarm_s_answer_is_bounded_and_its_report_whole() -> None:
 def test_answers_are_read_as_they_come(text: str, titles: list[str] | None) -> None:
     found = ideas.read("a", Answer(text, "m"))
     assert titles == (None if found is None else [idea.title for idea in found])
+
+
+KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(json.dumps({"ideas": [{"title": f"Hide {KEY}", "detail": f"It is {KEY}."}]}), id="form"),
+        pytest.param(f"- Hide {KEY} at once", id="words"),
+    ],
+)
+def test_a_key_in_an_idea_goes_no_further(text: str) -> None:
+    found = ideas.read("a", Answer(text, "m"))
+    assert found
+    assert "Hide" in found[0].title
+    assert "0123456789abcdef" not in str(found)
+
+
+@pytest.mark.parametrize("text", ["\n" * 16_000 + "x", "- " + " " * 16_000, "1" * 16_000, " \n" * 16_000])
+def test_an_answer_that_degenerates_is_read_in_no_time(text: str) -> None:
+    began = time.process_time()
+    assert ideas.read("a", Answer(text, "m")) is None
+    assert time.process_time() - began < 1, "quadratic readers took several seconds"
 
 
 def test_a_swarm_has_enough_once_nine_of_ten_have_answered() -> None:

@@ -121,11 +121,11 @@ def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
     verdict = next((known for known in VERDICTS if known == word), None)
     if verdict is None:
         return Unreadable(f"verdict must be one of {', '.join(VERDICTS)}")
-    summary = _text(fields.get("summary"))
+    summary = words(fields.get("summary"))
     if _is_unfilled(summary):
         return Unreadable("summary must be your own judgement in one sentence")
     given = fields.get("reasons")
-    reasons = tuple(filter(None, map(_text, given if isinstance(given, list) else [given])))[:10]
+    reasons = tuple(filter(None, map(words, given if isinstance(given, list) else [given])))[:10]
     blocker, change = _optional(fields.get("blocker")), _optional(fields.get("smallest_change"))
     wanted = {"blocker": blocker, "smallest_change": change} if verdict == "STOP" else {}
     missing = tuple(name for name, value in wanted.items() if not value)
@@ -146,7 +146,7 @@ def _confidence(value: Json) -> int | None:
 
 
 def _optional(value: Json) -> str:
-    text = _text(value)
+    text = words(value)
     return "" if text.lower() in {"none", "null", "n/a", "-"} or _is_unfilled(text) else text
 
 
@@ -155,9 +155,12 @@ def _is_unfilled(text: str) -> bool:
     return not bare or bare in _UNFILLED
 
 
-def _text(value: Json) -> str:
+def words(value: Json) -> str:
+    """What a model wrote into a field, on one line, bounded.
+
+    It may repeat a key that it was shown in the question: that goes no further than here.
+    """
     if value is None or isinstance(value, bool):
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    # A member may repeat a key that it was shown in the question: it must not go on from here.
     return " ".join(redact(text[: 2 * MOST_TEXT])[0].split())[:MOST_TEXT]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from fanout_mcp.panel.answer import objects
+from fanout_mcp.panel.answer import objects, words
 from fanout_mcp.panel.lenses import Chosen, Lens
 from fanout_mcp.panel.prompts import LANGUAGE
 from fanout_mcp.panel.shown import clip
@@ -44,7 +45,8 @@ IN_WORDS: Final = (
     f"Answer with one to {MOST_IDEAS} points, the most important first, each with one to three sentences."
 )
 
-_BULLET: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(.+)$", re.MULTILINE)
+_BULLET: Final = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]+(\S.*)$", re.MULTILINE)
+"""Within its line: models degenerate into endless line breaks, and each would be a start to look from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,9 @@ def read(agent: str, answer: Answer) -> list[Idea] | None:
     """Return the ideas of an answer, a list in words too; None when there is none to be found."""
     for found in objects(answer.text, answer.data, "ideas"):
         if isinstance(found.get("ideas"), list):
-            pairs = list(_pairs(found["ideas"]))
-            return [Idea(agent, place, *pair) for place, pair in enumerate(pairs[:MOST_IDEAS])]
-    lines = [" ".join(line.split()) for line in _BULLET.findall(answer.text)][:MOST_IDEAS]
+            pairs = islice(_pairs(found["ideas"]), MOST_IDEAS)
+            return [Idea(agent, place, *pair) for place, pair in enumerate(pairs)]
+    lines = [words(match[1]) for match in islice(_BULLET.finditer(answer.text), MOST_IDEAS)]
     return [Idea(agent, place, clip(line, TITLE_CHARS)) for place, line in enumerate(lines)] or None
 
 
@@ -99,5 +101,5 @@ def _pairs(items: list[Json]) -> Iterator[tuple[str, str]]:
     for item in items:
         title, detail = (item.get("title"), item.get("detail")) if isinstance(item, dict) else (item, "")
         if isinstance(title, str) and title.strip():
-            more = " ".join(detail.split()) if isinstance(detail, str) else ""
-            yield clip(" ".join(title.split()), TITLE_CHARS), clip(more, MOST_CHARS)
+            more = words(detail) if isinstance(detail, str) else ""
+            yield clip(words(title), TITLE_CHARS), clip(more, MOST_CHARS)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fanout_mcp.panel.answer import objects
+from fanout_mcp.panel.answer import objects, words
 from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.crossread import shown
 from fanout_mcp.panel.deliberation import Standing
@@ -91,6 +91,5 @@ def read(answer: Answer) -> Synthesis | None:
     for found in objects(answer.text, answer.data, FIELDS[0]):
         said = {name: found.get(name) for name in FIELDS}
         if isinstance(said["agreement"], str) and said["agreement"].strip():
-            words = [" ".join(value.split()) if isinstance(value, str) else "" for value in said.values()]
-            return Synthesis(*words)
+            return Synthesis(*(words(value) if isinstance(value, str) else "" for value in said.values()))
     return None
