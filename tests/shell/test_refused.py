@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ def test_a_review_that_no_model_would_do_found_nothing_out(
     assert "Nothing found" not in shown
     assert "lost 1 review" in shown
     assert "401" in shown
+
+
+def test_a_review_of_what_nothing_reads_is_no_success(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "Makefile").write_text("all:\n")
+    assert main(["review", "Makefile", "--engine", "static"]) == NO_VERDICT
+    assert "No file was reviewed" in capsys.readouterr().out
+    assert main(["review", "Makefile", "a.py", "--engine", "static"]) == OK
+    assert main(["review", "Makefile", "--engine", "plan"]) == OK
+
+
+def test_a_change_that_touches_none_of_the_files_is_a_success(project: Path) -> None:
+    for words in (
+        ["init", "-q"],
+        ["add", "a.py"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *words], cwd=project, check=True)
+    assert main(["review", "a.py", "--base", "HEAD", "--engine", "static"]) == OK
 
 
 def test_a_review_that_went_on_without_its_model_says_that_it_was_lost(

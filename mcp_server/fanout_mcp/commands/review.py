@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     emit(result, args, show)
     if problem:
         sys.stderr.write(f"fanout review: {problem}\n")
-    if problem or result.is_error:
+    if problem or result.is_error or _is_unreviewed(result.data):
         return NO_VERDICT
     counts = result.data.get("counts", {})
     is_grave = args.fail_on and any(is_at_least(severity, args.fail_on) for severity in counts)
@@ -116,6 +116,12 @@ def _show_finding(console: Console, item: Json) -> None:
     for text, style in below:
         if text:
             console.print(Padding(Text(text, style), (0, 0, 0, 4)))
+
+
+def _is_unreviewed(data: Json) -> bool:
+    """Whether there were files and nobody looked at one. A change that touches none of them is no fault."""
+    is_no_change = "base" in data["receipt"] and not data["receipt"]["read"]
+    return "plan" not in data and not is_no_change and not _looked(data)
 
 
 def _looked(data: Json) -> str:
