@@ -80,6 +80,11 @@ def test_a_flag_goes_by_its_argument_s_name(command: object, tool: object) -> No
     ("typed", "sentence"),
     [
         (["report", "--event", "prettooule"], "--event is no hook event; did you mean PreToolUse?"),
+        (
+            ["report", "--fail-above", "PreToolUes=0.001"],
+            "--fail-above: PreToolUes is no hook event; did you mean PreToolUse?",
+        ),
+        (["report", "--html", "-", "--json"], "--html -, --save - and --json each take all of the output"),
         (["report", "--days", "9999"], "--days must be less than or equal to 365."),
         (["report", "--days", "0"], "--days must be greater than or equal to 1."),
         (

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fanout_hooks import limits, report
 from fanout_mcp import settings
@@ -17,12 +17,14 @@ from fanout_mcp.status import FINDINGS, OK
 from fanout_mcp.tools.hook_report import Args, check_event
 from fanout_mcp.types import Json
 
+STDOUT: Final = "-"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=int, default=7, help="whole days up to today, 1 to 365 (default 7)")
     parser.add_argument("--event", help="one event, such as PreToolUse")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON, nothing else")
-    parser.add_argument("--html", metavar="FILE", help="write the page with charts")
+    parser.add_argument("--html", metavar="FILE", help="write the page with charts; - for the output")
     parser.add_argument(
         "--fail-above",
         action="append",
@@ -30,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EVENT=MS[,p95]",
         help="exit 1 when the event's quantile is above that, beyond the noise (repeatable)",
     )
-    parser.add_argument("--save", metavar="FILE", help="write the period's times as a baseline")
+    parser.add_argument(
+        "--save", metavar="FILE", help="write the period's times as a baseline; - for the output"
+    )
     parser.add_argument(
         "--compare", metavar="FILE", help="exit 1 when something became slower than a saved baseline"
     )
@@ -39,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     parse(Args, {"days": args.days, "event": args.event})
     check_event(args.event)
+    if [args.html, args.save, STDOUT if args.json else None].count(STDOUT) > 1:
+        raise InvalidInput("--html -, --save - and --json each take all of the output; choose one.")
     asked = [_limit(text) for text in args.fail_above]
     baseline = _read(args.compare) if args.compare else None
     found = settings.read()
@@ -48,16 +54,20 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise FanoutError(f"The hook log can't be read: {why(error)}.") from error
     if args.html:
-        _write(args.html, page.render(made))
+        _write(args.html, page.render(made), "the page")
         made.data["page"] = args.html
     period = report.periods(made.tally, args.days, made.now)[0]
     if args.save:
-        _write(args.save, limits.save(period))
-    _print(made.data, made.now, as_json=args.json)
+        _write(args.save, limits.save(period), "the baseline")
+    if STDOUT not in {args.html, args.save}:
+        _print(made.data, made.now, as_json=args.json)
     return _judge(period, asked, baseline)
 
 
 def _judge(period: report.Period, asked: list[limits.Limit], baseline: Any) -> int:
+    for limit in asked:
+        if limit.event not in period.events:
+            _tell(f"{limit.event} didn't run in this period, so its limit says nothing")
     broken = [said for said in (limits.above(period, limit) for limit in asked) if said]
     if baseline is not None:
         try:
@@ -65,8 +75,12 @@ def _judge(period: report.Period, asked: list[limits.Limit], baseline: Any) -> i
         except ValueError as error:
             raise InvalidInput(f"--compare: {error}.") from error
     for said in broken:
-        sys.stderr.write(f"fanout report: {said}\n")
+        _tell(said)
     return FINDINGS if broken else OK
+
+
+def _tell(said: str) -> None:
+    sys.stderr.write(f"fanout report: {said}\n")
 
 
 def _print(data: Json, now: float, *, as_json: bool) -> None:
@@ -83,9 +97,11 @@ def _print(data: Json, now: float, *, as_json: bool) -> None:
 
 def _limit(text: str) -> limits.Limit:
     try:
-        return limits.parse(text)
+        limit = limits.parse(text)
     except ValueError as error:
         raise InvalidInput(f"--fail-above: {error}.") from error
+    check_event(limit.event, f"--fail-above: {limit.event}")
+    return limit
 
 
 def _read(path: str) -> Any:
@@ -97,8 +113,12 @@ def _read(path: str) -> Any:
         ) from error
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, what: str) -> None:
+    if path == STDOUT:
+        sys.stdout.write(text)
+        return
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise FanoutError(f"{path} can't be written: {why(error)}.") from error
+    _tell(f"{what} is in {path}")

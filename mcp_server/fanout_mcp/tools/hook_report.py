@@ -51,12 +51,12 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     return ToolResult(data if args.detail == "full" else short(data))
 
 
-def check_event(event: str | None) -> None:
+def check_event(event: str | None, named: str = "`event`") -> None:
     """Raise InvalidInput for what is no hook event, with the nearest that is one."""
     if event is not None and event not in KNOWN:
         near = get_close_matches(event, KNOWN, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KNOWN)}."
-        raise InvalidInput(f"`event` is no hook event; {hint}")
+        raise InvalidInput(f"{named} is no hook event; {hint}")
 
 
 HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` hands it a project's hooks."
