@@ -49,6 +49,16 @@ def test_what_install_wrote_is_found(capsys: pytest.CaptureFixture[str]) -> None
     assert found["hooks"] == ("good", "log and gate: user")
 
 
+def test_hooks_that_claude_code_refuses_are_a_fault_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(".claude/settings.local.json")
+    file.parent.mkdir()
+    file.write_text('{"hooks": {"Stop": 3}}')
+    main(["doctor", "--json"])
+    found = [one for one in json.loads(capsys.readouterr().out) if one["what"] == "hooks"]
+    assert found[0]["state"] == "bad"
+    assert "Stop must be a list of groups" in found[0]["told"]
+
+
 def test_the_plugin_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     file = Path(".claude/settings.json")
     file.parent.mkdir()

@@ -183,6 +183,8 @@ def test_key_order_link_and_mode_stay(mine: Path, tmp_path: Path) -> None:
         ('{"a": 1, "a": 2}', '"a" stands twice'),
         ("[]", "no JSON object"),
         ('{"permissions": []}', "permissions should be an object"),
+        ('{"hooks": {"Stop": 3}}', "Stop must be a list of groups. Claude Code refuses it, too"),
+        ('{"hooks": {"PreToolUse": [{"hooks": [{"type": "command"}]}]}}', "'command' is missing"),
     ],
 )
 def test_a_file_that_is_not_understood_is_left_alone(

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 from fanout_hooks import regular
 from fanout_hooks.check import path_in_use
-from fanout_hooks.hooks_object import each, is_ours
+from fanout_hooks.hooks_object import each, is_ours, problems
 from fanout_hooks.registration import is_log_and_gate
 from fanout_mcp.backends.choose import choose
 from fanout_mcp.errors import SettingsError
@@ -134,6 +134,10 @@ def _hooks(root: Path) -> Iterator[Finding]:
             for _, _, entry in each(_at(places(scope, project).settings, ("hooks",)))
         )
     ]
+    for scope in SCOPES:
+        path = places(scope, project).settings
+        if wrong := problems(_at(path, ("hooks",)) or {}):
+            yield Finding("hooks", "bad", f"{path}: {wrong[0]}", "Claude Code refuses it, so mend it first.")
     if plugin := plugin_in(project):
         holders.append(f"plugin {plugin}")
     if holders:

@@ -14,6 +14,7 @@ from typing import Final
 
 from fanout_hooks import json_text
 from fanout_hooks import settings as files
+from fanout_hooks.adopt import hooks_of
 from fanout_hooks.hooks_text import with_hooks
 from fanout_hooks.registration import without_log_and_gate
 from fanout_mcp.errors import InvalidInput
@@ -108,6 +109,7 @@ def _server(places: Places, old: Installed) -> tuple[list[Addition], list[str]]:
 
 def _adding(path: Path, wanted: Sequence[Addition], old: Installed) -> tuple[Change, JsonFile]:
     file = files.read(str(path))
+    hooks_of(file)  # refuses what Claude Code would refuse: it runs none of the hooks in such a file
     known = old.json_files.get(str(path))
     kept, gone = (known or JsonFile()).made.split(wanted)
     try:
