@@ -16,7 +16,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import BudgetExceeded, InvalidInput, NoVerdict, Rejected
+from fanout_mcp.errors import BadAnswer, BudgetExceeded, InvalidInput, NoVerdict, Rejected
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
@@ -184,6 +184,18 @@ async def test_what_the_model_cannot_say_the_structure_says(root: Path, workers:
         "no": {"count": 1, "paths": ["shop"]},
         "the answer held no statements.": {"count": 1, "paths": ["web"]},
     }
+
+
+async def test_all_modules_share_the_retries_of_one_run(root: Path, workers: Workers) -> None:
+    for number in range(40):
+        (root / f"p{number}").mkdir()
+        (root / f"p{number}" / "a.py").write_text("x = 1\n")
+    backend = Scripted(
+        default=Reply(error=BadAnswer("nothing came."))
+    )  # tried again at once, while retries last
+    names = [f"p{number}" for number in range(40)]
+    data = await explore(root, workers, backend, modules=names)
+    assert (len(backend.asked), data["receipt"]["calls"]) == (44, 44)
 
 
 async def test_a_model_that_is_insisted_on_and_answers_nothing_is_an_error(

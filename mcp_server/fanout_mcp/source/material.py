@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+
+import anyio
+import anyio.to_thread
 
 from fanout_mcp.source import pack
 from fanout_mcp.source.modules import Graph, Module
@@ -53,6 +59,17 @@ async def _pack(workers: Workers, root: Path, paths: Sequence[str], budget: int)
     results = await workers.map("fanout_mcp.source.pack:pack_file", items)
     files = [pack.unpacked(fields) for _, fields in results if not isinstance(fields, Failure)]
     return [file for file in files if not file.skipped]
+
+
+@asynccontextmanager
+async def folder() -> AsyncIterator[Path]:
+    """Yield a folder for copies, gone in the end; removing thousands of files is no work for the loop."""
+    path = Path(tempfile.mkdtemp(prefix="fanout-mirrors-"))
+    try:
+        yield path
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(path, ignore_errors=True))
 
 
 def write(files: Sequence[pack.Packed], folder: Path) -> None:

@@ -6,8 +6,9 @@ gather (discover, outline, graph, signals) -> plan (a question a module, or none
 from __future__ import annotations
 
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,7 +19,7 @@ from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.journal import Begun, Question, is_whole, open_journal
+from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
 from fanout_mcp.review.verify import Text
 from fanout_mcp.review.verify import locate as locate_quote
 from fanout_mcp.services import Services, Tool, ToolResult
@@ -34,6 +35,9 @@ from fanout_mcp.types import Answer, Job, Json, Progress, Prompt
 
 MOST_FOR_MODEL: Final = 40
 """More modules than that are a price to be told first, unless they were named one by one."""
+
+PORTION: Final = 40
+"""Modules asked about in one run: it shares its retries, and takes turns with other calls as one."""
 
 FILES_PLANNED: Final = 25
 """Of a module, for agents of the host: the central ones."""
@@ -67,10 +71,9 @@ class Args(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A module that is being asked about, and the only texts that its citations may come from."""
+    """Modules that are being asked about, and the only texts that the citations of each may come from."""
 
-    module: Module
-    files: Sequence[pack.Packed]
+    files: Mapping[str, Sequence[pack.Packed]]
     begun: Begun
 
 
@@ -84,7 +87,9 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     answers: Mapping[str, claims.Exploration] = {}
     if engine == "model":
         await _check_price(services, args, gathered)
-        answers = await _ask(services, args, gathered, receipt, progress)
+        async with material.folder() as folder:
+            mirrors = folder if services.backend.name == "claude" else None
+            answers = await _Asking(services, args, gathered, receipt, mirrors).ask_all(progress)
         if args.engine == "model":
             receipt.insist()
     signals = await gathering.signals(args.focus, gathered)
@@ -116,56 +121,93 @@ async def _check_price(services: Services, args: Args, gathered: Gathered) -> No
     await check_price(backend, wanted, Budget(args.max_cost_usd, MOST_TOKENS))
 
 
-async def _ask(
-    services: Services, args: Args, gathered: Gathered, receipt: Receipt, progress: Progress
-) -> dict[str, claims.Exploration]:
-    """Ask once a module; agents get a folder to read in, other backends the packed sources."""
-    settings, fence = services.settings, pack.new_fence()
-    is_agent = services.backend.name == "claude"
-    total = len(gathered.modules)
-    asked: list[Asked] = []
-    answers: dict[str, claims.Exploration] = {}
-    with tempfile.TemporaryDirectory(prefix="fanout-mirror-") as folder:
-        async with open_journal(settings, services.backend, services.limits, progress, total) as journal:
-            for number, module in enumerate(gathered.modules):
-                files = await _files(services, gathered, module, whole=is_agent)
-                mirror = Path(folder) / str(number) if is_agent else None
-                if mirror is not None:
-                    mirror.mkdir()
-                    await anyio.to_thread.run_sync(material.write, files, mirror)
-                job = _job(services, args, gathered, module, files, fence=fence, mirror=mirror)
-                read = material.digest(files) if is_agent else ""
-                begun = await journal.begin([Question(job, fence, read)], PLAN, _is_exploration)
-                asked.append(Asked(module, files, begun))
-            for one in asked:
-                found = await _settled(one, receipt)
-                if found is not None:
-                    answers[one.module.name] = found
-            receipt.cache = journal.problem
-    return answers
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Asks once a module, a portion ahead; agents get a folder to read in, other backends packed sources."""
+
+    services: Services
+    args: Args
+    gathered: Gathered
+    receipt: Receipt
+    mirrors: Path | None
+    """Where agents' folders go; None for backends that read nothing."""
+    fence: str = field(default_factory=pack.new_fence)
+
+    async def ask_all(self, progress: Progress) -> dict[str, claims.Exploration]:
+        services, modules = self.services, self.gathered.modules
+        answers: dict[str, claims.Exploration] = {}
+        begun: deque[Asked] = deque()
+        async with open_journal(
+            services.settings, services.backend, services.limits, progress, len(modules)
+        ) as journal:
+            for start in range(0, len(modules), PORTION):
+                begun.append(await self._begin(journal, modules[start : start + PORTION]))
+                if len(begun) > 1:
+                    answers |= await self._finish(begun.popleft())
+            while begun:
+                answers |= await self._finish(begun.popleft())
+            self.receipt.cache = journal.problem
+        return answers
+
+    async def _begin(self, journal: Journal, modules: Sequence[Module]) -> Asked:
+        files = {module.name: await self._files(module) for module in modules}
+        questions = [await anyio.to_thread.run_sync(self._question, one, files[one.name]) for one in modules]
+        return Asked(files, await journal.begin(questions, PLAN, _is_exploration))
+
+    async def _files(self, module: Module) -> list[pack.Packed]:
+        workers, root, known = self.services.workers, self.services.settings.root, self.gathered
+        if self.mirrors is not None:
+            return await material.mirrored(workers, root, module, known.graph)
+        own = known.facts[module.name].central
+        asked_for = [one.path for one in known.ranked if one.path in own]
+        return await material.packed(workers, root, list(dict.fromkeys([*asked_for, *own])))
+
+    def _question(self, module: Module, files: Sequence[pack.Packed]) -> Question:
+        if self.mirrors is None:
+            return Question(self._job(module, files, None), self.fence)
+        mirror = Path(tempfile.mkdtemp(dir=self.mirrors))
+        material.write(files, mirror)
+        return Question(self._job(module, files, mirror), self.fence, material.digest(files))
+
+    def _job(self, module: Module, files: Sequence[pack.Packed], mirror: Path | None) -> Job:
+        backend, known = self.services.backend, self.gathered
+        user = claims.question(
+            pack.shown(module.name),
+            "\n".join(describe.symbols(known.facts[module.name], known.graph)),
+            files,
+            self.fence,
+            focus=self.args.focus,
+            asked=self.args.question,
+            may_read=mirror is not None,
+        )
+        return Job(
+            key=module.name,
+            prompt=Prompt(f"{claims.SYSTEM} {pack.RULE.format(fence=self.fence)}", user),
+            model=backend.default_model("explore"),
+            schema=claims.SCHEMA,
+            max_tokens=ANSWER_TOKENS,
+            provider=backend.provider,
+            workspace=mirror,
+        )
+
+    async def _finish(self, asked: Asked) -> dict[str, claims.Exploration]:
+        answers: dict[str, claims.Exploration] = {}
+        self.receipt.cut += sum(file.cut for files in asked.files.values() for file in files)
+        for outcome in await asked.begun.outcomes():
+            self.receipt.count(outcome)
+            if outcome.answer is None:
+                continue
+            found = await anyio.to_thread.run_sync(_checked, outcome.answer, asked.files[outcome.key])
+            if found is None:
+                self.receipt.fail(outcome.key, "the answer held no statements.")
+                continue
+            self.receipt.dropped += sum(found.dropped.values())
+            answers[outcome.key] = found
+        return answers
 
 
-async def _files(services: Services, gathered: Gathered, module: Module, *, whole: bool) -> list[pack.Packed]:
-    root, own = services.settings.root, gathered.facts[module.name].central
-    if whole:
-        return await material.mirrored(services.workers, root, module, gathered.graph)
-    asked_for = [one.path for one in gathered.ranked if one.path in own]
-    return await material.packed(services.workers, root, list(dict.fromkeys([*asked_for, *own])))
-
-
-async def _settled(one: Asked, receipt: Receipt) -> claims.Exploration | None:
-    [outcome] = await one.begun.outcomes()
-    receipt.count(outcome)
-    receipt.cut += sum(file.cut for file in one.files)
-    answer = outcome.answer
-    if answer is None:
-        return None
-    found = await anyio.to_thread.run_sync(lambda: claims.checked(answer, _locator(one.files)))
-    if found is None:
-        receipt.fail(outcome.key, "the answer held no statements.")
-        return None
-    receipt.dropped += sum(found.dropped.values())
-    return found
+def _checked(answer: Answer, files: Sequence[pack.Packed]) -> claims.Exploration | None:
+    return claims.checked(answer, _locator(files))
 
 
 def _is_exploration(answer: Answer) -> bool:
@@ -181,37 +223,6 @@ def _locator(files: Sequence[pack.Packed]) -> claims.Locate:
         return place if isinstance(place, str) else place.line
 
     return locate
-
-
-def _job(
-    services: Services,
-    args: Args,
-    gathered: Gathered,
-    module: Module,
-    files: Sequence[pack.Packed],
-    *,
-    fence: str,
-    mirror: Path | None,
-) -> Job:
-    rows = describe.symbols(gathered.facts[module.name], gathered.graph)
-    user = claims.question(
-        pack.shown(module.name),
-        "\n".join(rows),
-        files,
-        fence,
-        focus=args.focus,
-        asked=args.question,
-        may_read=mirror is not None,
-    )
-    return Job(
-        key=module.name,
-        prompt=Prompt(f"{claims.SYSTEM} {pack.RULE.format(fence=fence)}", user),
-        model=services.backend.default_model("explore"),
-        schema=claims.SCHEMA,
-        max_tokens=ANSWER_TOKENS,
-        provider=services.backend.provider,
-        workspace=mirror,
-    )
 
 
 # --- render ------------------------------------------------------------------------------------------------
