@@ -47,14 +47,14 @@ def client(tmp_path: Path) -> Client:
 def environments(
     client: Client, way: str, server: Mapping[str, object] | None = None
 ) -> list[dict[str, str]]:
-    """Run a session with three tools; return what the hook found at the last two."""
+    """Run a session with four tools; return what the hook found at the last two."""
     client.env |= {"STARTED": "client", "BOTH": "client"}
     hooked = Hooked.make(client, {"PreToolUse": [group(python_hook(client, "around", AROUND))]}, way)
     path = client.project / ".claude" / "settings.local.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "env": {"SET": "1", "BOTH": "set"}}))
     if server is not None:
         hooked.register_server({**server, "env": BLOCK})
-    with serving(turns([[bash("echo hi")], [bash("echo hi")], [bash("echo hi")], [Text("done")]])) as model:
+    with serving(turns([*[[bash("echo hi")]] * 4, [Text("done")]])) as model:
         assert client.say(model, "please do").result == "done"
     # Behind a launcher the server can't be sure to be the one that is called, before it is.
     assert {record["path"] for record in hooked.log()[-2:]} <= {way}
@@ -90,10 +90,10 @@ def test_hooks_of_a_user_whose_folder_is_moved_are_adopted_and_run(client: Clien
     (moved / "settings.json").write_text(json.dumps({"hooks": {"PreToolUse": [group(note_hook(client))]}}))
     hooked.adopt("--scope", "user")
     assert [path.name for path in (moved / "fanout").iterdir() if path.suffix == ".json"] == ["hooks.json"]
-    with serving(turns([[bash("echo hi")], [bash("echo hi")], [Text("done")]])) as model:
+    with serving(turns([*[[bash("echo hi")]] * 3, [Text("done")]])) as model:
         assert client.say(model, "please do").result == "done"
-    assert hooked.events() == ["PreToolUse", "PreToolUse"]
-    assert [record["path"] for record in hooked.log()] == ["warm", "warm"]
+    assert hooked.events() == ["PreToolUse"] * 3
+    assert hooked.log()[-1]["path"] == "warm"
 
 
 @pytest.mark.parametrize("way", ["native", "warm", "cold"])
@@ -115,7 +115,7 @@ def test_a_hook_of_several_scopes_runs_once_an_event_beside_those_of_each(client
     assert hooked.events() == ["PreToolUse"] * 3
     words = (client.project / notes(client).name).read_text().split()
     assert Counter(words) == {"user": 3, "own": 3, "team": 3}
-    assert {record["path"] for record in hooked.log()} == ({way} if way != "native" else set())
+    assert {record["path"] for record in hooked.log()[-1:]} == ({way} if way != "native" else set())
 
 
 def test_a_hook_of_several_scopes_is_not_lost_where_the_client_leaves_one_out(client: Client) -> None:
