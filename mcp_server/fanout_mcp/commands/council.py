@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fanout_mcp.commands import oracle, words
 from fanout_mcp.commands.board import watching
 from fanout_mcp.commands.shell import add_output, call_tool, emit
+from fanout_mcp.engine.budget import cost
 from fanout_mcp.services import Services, ToolResult
 from fanout_mcp.status import NO_VERDICT, OK
 from fanout_mcp.types import Json, Progress
@@ -81,4 +82,4 @@ def _balance(data: Json) -> str:
     if not wasted["calls"]:
         return f"{saved}Every call was used."
     calls = f"{words.counted(wasted['calls'], 'call')}, {wasted['tokens']:,} tokens"
-    return f"{saved}Begun early and not used: {calls}, cost {words.money(wasted['cost_usd'])}."
+    return f"{saved}Begun early and not used: {calls}, cost {cost(wasted)}."

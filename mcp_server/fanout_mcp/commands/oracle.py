@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fanout_mcp.commands import flags, plans, words
 from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.engine.budget import cost
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def show(console: Console, data: Json) -> None:
     spent = data["receipt"]
     took = f"{words.counted(spent['calls'], 'call')}, {spent['elapsed_s']} s"
     console.print(f"[dim]Rule: {escape(data['rule'])}.[/]")
-    console.print(f"[dim]{took}, cost {words.money(spent['cost_usd'])}.[/]")
+    console.print(f"[dim]{took}, cost {cost(spent)}.[/]")
     if data["report"]:
         console.print(f"[dim]{escape(data['report'])}[/]", soft_wrap=True)  # a broken path can't be clicked
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fanout_mcp.commands import flags, plans, words
 from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.engine.budget import cost
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -64,6 +65,6 @@ def show(console: Console, data: Json) -> None:
     agents = f"{words.counted(data['agents'], 'agent')} ({data['lenses']})"
     counts = f"{agents}, {data['merged']} merged, {data['cut']} cut"
     more = f" {data['more']}." if "more" in data else ""
-    took = f"{spent['elapsed_s']} s, cost {words.money(spent['cost_usd'])}."
+    took = f"{spent['elapsed_s']} s, cost {cost(spent)}."
     console.print(Text(f"{counts}.{more} {took}", "dim"))
     console.print(Text(data["report"] or "", "dim"), soft_wrap=True)

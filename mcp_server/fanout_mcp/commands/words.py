@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.clean import flat
-from fanout_mcp.engine.budget import dollars
+from fanout_mcp.engine.budget import cost
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -21,14 +21,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def money(usd: Json) -> str:
-    """An unknown price is said, never 0."""
-    return dollars(usd) if isinstance(usd, int | float) else "unknown"
-
-
 def at_most(expected: Mapping[str, Json]) -> str:
     tokens = f"{expected['tokens_in']:,} tokens in and {expected['tokens_out']:,} out"
-    return f"{counted(expected['calls'], 'call')}, {tokens}, cost {money(expected['cost_usd'])}"
+    return f"{counted(expected['calls'], 'call')}, {tokens}, cost {cost(expected)}"
 
 
 def tokens(receipt: Mapping[str, Json], of: str = "") -> str:

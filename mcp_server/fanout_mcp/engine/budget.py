@@ -5,11 +5,11 @@ An unknown price is never 0: where no price is known, the token budget is what h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from fanout_mcp.errors import BudgetExceeded
-from fanout_mcp.types import Job, ModelPrice, Prompt
+from fanout_mcp.types import Job, Json, ModelPrice, Prompt
 from fanout_mcp.usage import Usage
 
 
@@ -17,6 +17,14 @@ def dollars(usd: float) -> str:
     """A sum in plain figures, however small: `$0.00001`, never `$1e-05`."""
     places = 4 if usd >= 0.01 else 10
     return "$" + f"{usd:.{places}f}".rstrip("0").rstrip(".")
+
+
+def cost(spent: Mapping[str, Json]) -> str:
+    """The money of a receipt in words; what nobody told the price of is said, never 0."""
+    usd = spent["cost_usd"]
+    if not isinstance(usd, int | float):
+        return "unknown"
+    return f"at least {dollars(usd)}" if spent.get("cost_is_at_least") else dollars(usd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from fanout_mcp.engine.budget import cost
 from fanout_mcp.panel import shown, transcript
 from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.consultation import Consultation
@@ -111,12 +112,11 @@ def _waste(waste: Waste) -> dict[str, Json]:
 
 def _course(held: Deliberation) -> str:
     waste, ended = _waste(held.waste()), held.ended
-    cost = shown.cost(waste)
     how = "Converged." if ended == "converged" else WHY[ended] or "All rounds were held without converging."
     return (
         f"{how} The rounds one after another, each with its synthesis, would have taken {held.plain_s:.2f} s "
         f"with the same answers; it took {held.elapsed_s:.2f} s. Thrown away: {waste['calls']} calls, "
-        f"{waste['tokens']} tokens (what a cancelled call had written is not known), cost {cost}."
+        f"{waste['tokens']} tokens (what a cancelled call had written is not known), cost {cost(waste)}."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fanout_mcp.engine.budget import Estimate, dollars
+from fanout_mcp.engine.budget import Estimate
 from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.members import Member
@@ -86,13 +86,6 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
         },
         **ignored(asked),
     }
-
-
-def cost(spent: Mapping[str, Json]) -> str:
-    """The money of a receipt in words."""
-    if spent["cost_usd"] is None:
-        return "unknown"
-    return f"{'at least ' if spent.get('cost_is_at_least') else ''}{dollars(spent['cost_usd'])}"
 
 
 def fitted(texts: Sequence[str], wide: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fanout_mcp.clean import quoted
+from fanout_mcp.engine.budget import cost
 from fanout_mcp.panel import shown
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.panel.consult import Ruling
@@ -23,7 +24,7 @@ def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list
         ),
         (
             f"{spent['calls']} calls, {spent['tokens_in']} tokens in, {spent['tokens_out']} out, "
-            f"cost {shown.cost(spent)}, {spent['elapsed_s']} s."
+            f"cost {cost(spent)}, {spent['elapsed_s']} s."
         ),
         f"## Question\n\n{quoted(asked.question)}",
     ]
