@@ -89,7 +89,7 @@ async def handle(house: House, request: Request) -> Handled:
     chosen = matching.choose(found, request.event, request.only)
     where = claims.folder(state_folder(request.env))
     hooks = twins.left_to_us(chosen, request.event, project, claude_folder(request.env), where)
-    notes = house.news(found.problems)
+    notes = _untold(house.news(found.problems), request)
     gate = house.loop.spawn(house.gate(request.event, request.env, request.gate)) if request.gate else None
     run = Run(house, request, house.plan(hooks, project, _cwd_of(request), request.env))
     outcomes = await run.all()
@@ -270,6 +270,16 @@ def _record(
     }
     gate = next((own.note for own in opinions[len(outcomes) :]), None)
     return record | ({"gate": gate} if gate else {}) | ({"notes": notes} if notes else {})
+
+
+def _untold(problems: list[str], request: Request) -> list[str]:
+    """Return what the session wasn't told yet by another of our processes."""
+    if not problems:
+        return []
+    from fanout_hooks import gate_state  # hardly ever
+
+    where, session = gate_state.folder(request.env), str(request.event.get("session_id") or "")
+    return [problem for problem in problems if gate_state.is_news(where, session, problem)]
 
 
 def _cwd_of(request: Request) -> str:
