@@ -30,6 +30,8 @@ class Footprint(NamedTuple):
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     resources: frozenset[str] = frozenset()
+    shares: frozenset[str] = frozenset()
+    """Resources of other events that it may use beside others who share them."""
     after: tuple[str, ...] = ()
     in_turn: bool = False
     """Runs in the one chain of Python hooks, so it follows the one before it there."""
@@ -189,6 +191,7 @@ def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
     for path in list(keys):
         for folder in _above(path):
             keys.setdefault(folder, False)
+    keys |= {f"resource {name}": False for name in hook.shares}
     return keys | {f"resource {name}": True for name in hook.resources}
 
 

@@ -123,10 +123,14 @@ def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
     if planned.file:
         record = memory.of(planned.file)
         reads, writes = reads | record.reads, writes | record.writes
+    itself = frozenset({f"hook {planned.file or hook.command or hook.url}"})
+    shares: frozenset[str] = frozenset()
     if planned.way == "trial" or (planned.way == "lane" and not (reads or writes or resources)):
-        # Not known: at least never beside itself.
-        resources |= {f"hook {planned.file or hook.command or hook.url}"}
-    return Footprint(hook.name, reads, writes, resources, hook.after, planned.way in ("warm", "trial"))
+        resources |= itself  # not known: at least never beside itself
+    elif planned.file and writes:
+        shares = itself  # a session that planned it before it was known may still have it on trial
+    in_turn = planned.way in ("warm", "trial")
+    return Footprint(hook.name, reads, writes, resources, shares, hook.after, in_turn)
 
 
 def _absolute(paths: Sequence[str], project: str) -> frozenset[str]:

@@ -14,9 +14,12 @@ import fanout_hooks
 from fanout_hooks import conflicts, plan
 from fanout_hooks.config import Hook
 from fanout_hooks.conflicts import Footprint, Writers
+from fanout_hooks.event import to_stdin
 from fanout_hooks.loop import Loop
 from fanout_hooks.memory import Memory
+from fanout_hooks.record import TRIALS
 from fanout_hooks.resources import Held, Locks
+from hooks.stage import PYTHON, Stage, pre_tool_use
 
 PATHS = st.sampled_from(
     [
@@ -82,6 +85,49 @@ def test_a_reader_is_locked_against_a_writer_that_is_only_declared(tmp_path: Pat
     declared = plan.declared([writer], str(tmp_path))
     made = plan.make([reader], str(tmp_path), str(tmp_path), {}, Memory("/nowhere"), declared)
     assert made.units[0].locks[state] is False
+
+
+def test_who_has_learned_a_hook_waits_for_a_session_that_still_tries_it(tmp_path: Path) -> None:
+    """That one planned before anything was known, and only then came to its turn."""
+    script, known = tmp_path / "hook.py", Memory(str(tmp_path / "memory.json"))
+    script.write_text("pass")
+    hook = Hook("hook", "PreToolUse", "local", command=f"{PYTHON} {script}")
+
+    def locks() -> dict[str, bool]:
+        made = plan.make([hook], str(tmp_path), str(tmp_path), {}, known)
+        return made.units[0].locks
+
+    at_first = locks()
+    for _ in range(TRIALS):
+        effects = {"reads": [], "writes": [str(tmp_path / "n")], "spawns": False, "opaque": False}
+        known.note(str(script), 1.0, effects=effects)
+    learned = locks()
+    shared = at_first.keys() & learned.keys()
+    assert [at_first[key] for key in shared] == [True]
+    assert [learned[key] for key in shared] == [False]
+
+
+def test_events_of_many_cold_processes_at_once_lose_no_update(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    source = (
+        "import os, time\nn = int(open('n').read()) if os.path.exists('n') else 0\n"
+        "time.sleep(0.002)\nopen('n', 'w').write(str(n + 1))"
+    )
+    stage.hooks("PreToolUse", stage.python("count", source))
+    run = Path(fanout_hooks.__file__).parents[1] / "run.py"
+    command = [sys.executable, "-I", "-S", str(run), "cold", "--scopes", "local"]
+    for round_of in range(2):
+        started = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, env=stage.env, cwd=stage.project)
+            for _ in range(6)
+        ]
+        for number, process in enumerate(started):
+            given = stage.here(pre_tool_use(tool_use_id=f"toolu_{round_of}_{number}"))
+            assert process.stdin is not None
+            process.stdin.write(to_stdin(given))
+            process.stdin.close()
+        assert [process.wait() for process in started] == [0] * 6
+    assert (stage.project / "n").read_text() == "12"
 
 
 # --- taking them --------------------------------------------------------------------------------------------
