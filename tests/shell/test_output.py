@@ -32,7 +32,12 @@ def command(*words: str) -> list[str]:
 
 
 def environment(project: Path) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": str(project), "FANOUT_BACKEND": "plan", "TERM": "xterm"}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(project.parent / "home"),
+        "FANOUT_BACKEND": "plan",
+        "TERM": "xterm",
+    }
 
 
 def test_into_a_pipe_no_line_is_broken_and_none_is_padded(capsys: pytest.CaptureFixture[str]) -> None:

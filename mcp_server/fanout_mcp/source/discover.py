@@ -6,6 +6,7 @@ Rules:
 2. What nobody means by "all files" (vendored, minified, lock files, media) is left out of folders and globs
    with its reason, and read when it is named itself.
 3. A name that matches nothing is an error with the nearest one that exists.
+4. All of a home, or of a machine, is nobody's project and not walked; single files in it can be named.
 """
 
 from __future__ import annotations
@@ -62,7 +63,18 @@ def listing(root: Path) -> tuple[list[str], str]:
     found = _by_git(root, "", 0)
     if found:  # an ignored folder of a larger repository has an empty list there: it is walked
         return [path for path in dict.fromkeys(found) if not _is_own_state(path)], "git"
+    _must_be_a_project(root)
     return sorted(path for path in _walk(root) if not _is_own_state(path)), "walk"
+
+
+def _must_be_a_project(root: Path) -> None:
+    home = Path(os.path.realpath(Path("~").expanduser()))
+    if root in {home, *home.parents}:
+        what = "your home" if root == home else "all of this machine" if root == root.parent else "every home"
+        raise InvalidInput(
+            f"{root} is no project but {what}. Begin in the project's folder, or set CLAUDE_PROJECT_DIR to "
+            "it; single files can be named here, too."
+        )
 
 
 def _is_own_state(path: str) -> bool:
@@ -71,7 +83,10 @@ def _is_own_state(path: str) -> bool:
 
 def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
     """Find what the patterns mean; None: everything. Raises InvalidInput for what matches nothing."""
-    every, by = listing(root)
+    is_each_named = patterns is not None and all(
+        _kind(root, relative(root, one)) == "file" for one in patterns
+    )
+    every, by = ([], "walk") if is_each_named else listing(root)
     wanted: dict[str, bool] = {}
     if patterns is None:
         wanted = dict.fromkeys(every, False)
