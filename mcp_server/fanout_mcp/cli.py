@@ -25,7 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "review": ("review", "review files, every finding with a citation"),
     "swarm": ("swarm", "plan many agents on one task"),
     "report": ("report", "where the time of your hooks goes"),
-    "audit": ("audit", "what ran one after another and needn't have; hooks that are slow or race"),
+    "audit": ("audit", "what ran one after another and needn't have; slow or racing hooks"),
     "doctor": ("doctor", "which backend would be used and why, and what is missing"),
     "install": ("install", "register server, skill and hooks with Claude Code"),
     "uninstall": ("uninstall", "take exactly that out again"),

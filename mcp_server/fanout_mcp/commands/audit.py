@@ -25,13 +25,13 @@ from fanout_hooks.audit_hooks import Found
 from fanout_hooks.claude_folder import claude_folder
 from fanout_mcp import settings
 from fanout_mcp.clean import printable
+from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import put
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.status import OK
 
 if TYPE_CHECKING:
     from rich.console import Console  # for their names alone: rich starts slowly
-    from rich.table import Table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,37 +89,31 @@ def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -
 
 
 def _show(console: Console, found: list[Observation], *, with_transcripts: bool) -> None:
-    from rich.markup import escape
+    from rich.text import Text
 
     for kind in dict.fromkeys(one.kind for one in found):
         own = [one for one in found if one.kind == kind]
         total = sum(one.seconds for one in own)
-        console.print(f"[bold]{kind}[/]: {len(own)}" + (f", {total:.1f} s" if total else ""))
+        paragraph(
+            console,
+            Text(kind, "bold").append(f": {len(own)}" + (f", {total:.1f} s" if total else ""), "not bold"),
+        )
         for one in own:
-            console.print(_row("-", one.what))
-            console.print(_row("", f"[dim]at[/] {escape(printable(one.place))}", is_markup=True))
-            console.print(_row("", f"[dim]time[/] {escape(_time(one))}", is_markup=True))
+            paragraph(console, f"- {printable(one.what)}", indent=1, hanging=2)
+            paragraph(console, printable(one.place), indent=3)  # alone: a line to click or to copy
+            paragraph(console, f"time {printable(_time(one))}", "dim", indent=3)
         for advice in dict.fromkeys(one.advice for one in own):
-            console.print(_row("=>", advice))
+            paragraph(console, f"=> {printable(advice)}", hanging=3)
         console.print()
     if not found:
-        console.print(
-            "Nothing found that ran one after another without need, and no hook that is slow or races."
+        paragraph(
+            console,
+            "Nothing found that ran one after another without need, and no hook that is slow or races.",
         )
     if not with_transcripts:
-        console.print("[dim]Settings, hooks and hook log only. Transcripts are read with --transcripts.[/]")
-
-
-def _row(mark: str, text: str, *, is_markup: bool = False) -> Table:
-    """Lay a line out with its mark in a margin, so that what is wrapped stays under its text."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    row = Table.grid(padding=(0, 1))
-    row.add_column(width=2, justify="right")
-    row.add_column(overflow="fold")
-    row.add_row(mark, text if is_markup else escape(printable(text)))
-    return row
+        paragraph(
+            console, "Settings, hooks and hook log only. Transcripts are read with --transcripts.", "dim"
+        )
 
 
 def _time(one: Observation) -> str:

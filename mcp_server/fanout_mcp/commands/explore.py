@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fanout_mcp.clean import flat
 from fanout_mcp.commands import plans
+from fanout_mcp.commands.paragraphs import claims, paragraph
 from fanout_mcp.commands.shell import run_tool
 from fanout_mcp.commands.sources import add_paging, show_end
 from fanout_mcp.types import Json
@@ -33,24 +34,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(console: Console, data: Json) -> None:
-    from rich.markup import escape
+    from rich.text import Text
 
     if "plan" in data:
         plans.show(console, data)
         return
     for module in data["modules"]:
         if isinstance(module, str):
-            console.print(escape(flat(module)), soft_wrap=True)
+            paragraph(console, flat(module), hanging=2)
             continue
-        console.print(
-            f"[bold]{escape(flat(module['module']))}[/]\n  {escape(module['purpose'])}", soft_wrap=True
-        )
-        console.print(f"  {escape(module['report'])}", soft_wrap=True)
+        paragraph(console, flat(module["module"]), "bold")
+        paragraph(console, flat(module["purpose"]), indent=2)
+        for claim in claims(module["report"]):
+            paragraph(console, flat(claim), indent=2, hanging=2)
         for name in ("imports", "imported_by", "cycles", "entry_points", "tests", "hot_spots"):
             if module.get(name):
-                console.print(f"    [dim]{name}: {escape(flat(', '.join(module[name])))}[/]", soft_wrap=True)
+                paragraph(console, f"{name}: {flat(', '.join(module[name]))}", "dim", indent=4, hanging=2)
     for one in data.get("ranked", []):
-        console.print(
-            f"[bold]{one['score']:6.2f}[/] {escape(flat(one['path']))}  {escape(', '.join(one['symbols']))}"
+        score = Text(f"{one['score']:6.2f} ", "bold")
+        paragraph(
+            console, score.append(flat(f"{one['path']}  {', '.join(one['symbols'])}"), "default"), hanging=7
         )
     show_end(console, data)

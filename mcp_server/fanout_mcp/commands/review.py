@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanout_mcp.clean import flat
 from fanout_mcp.commands import flags, plans, sarif_file, words
+from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
 from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
@@ -81,41 +82,38 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(console: Console, data: Json) -> None:
-    from rich.text import Text
-
     if "plan" in data:
         plans.show(console, data)
     for item in data.get("findings", []):
         _show_finding(console, item)
     for line in [*_lost(data), *words.lines("skipped", data["receipt"]["skipped"])]:
-        console.print(Text(line, "yellow"), soft_wrap=True)
+        paragraph(console, line, "yellow", hanging=2)
     if "plan" in data:
         return
     looked = _looked(data)
     if looked:
-        console.print(Text(looked, "bold"))
+        paragraph(console, looked, "bold")
     if data.get("note"):
-        console.print(Text(data["note"], "dim" if looked else "bold"))
-    console.print(Text(words.took(data["receipt"]), "dim"))
+        paragraph(console, data["note"], "dim" if looked else "bold")
     for line in _further(data):
-        console.print(Text(line), soft_wrap=True)
+        paragraph(console, line)
+    paragraph(console, words.took(data["receipt"]), "dim")
 
 
 def _show_finding(console: Console, item: Json) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     if isinstance(item, str):
-        console.print(Text(flat(item)), soft_wrap=True)
+        paragraph(console, flat(item), hanging=2)
         return
     head = Text(f"{flat(item['path'])}:{item['line']} ")
     head.append(item["severity"], _COLOURS[item["severity"]])
     rule = f"{item['rule']}, {item['cwe']}" if "cwe" in item else item["rule"]
-    console.print(head.append(flat(f" {item['title']} [{rule}]")), soft_wrap=True)
+    paragraph(console, head.append(flat(f" {item['title']} [{rule}]")), hanging=2)
     below = [(item["quote"].splitlines()[0], "dim"), (words.sentences(item.get("why"), item.get("fix")), "")]
     for text, style in below:
         if text:
-            console.print(Padding(Text(text, style), (0, 0, 0, 4)))
+            paragraph(console, text, style, indent=4)
 
 
 def _is_unreviewed(data: Json) -> bool:

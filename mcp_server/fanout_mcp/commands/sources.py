@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fanout_mcp.commands import flags, words
+from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import add_output
 from fanout_mcp.types import Json
 
@@ -22,10 +23,8 @@ def add_paging(parser: argparse.ArgumentParser, item: str) -> None:
 
 
 def show_end(console: Console, data: Json) -> None:
-    from rich.markup import escape
-
     if "report" in data:
-        console.print(f"All of it: {escape(data['report'])}", soft_wrap=True)
+        paragraph(console, f"All of it: {data['report']}")
     if "next_cursor" in data:
-        console.print(f"{data['total']} in all, go on with --cursor {data['next_cursor']}")
+        paragraph(console, f"{data['total']} in all, go on with --cursor {data['next_cursor']}")
     words.show_receipt(console, data["receipt"], is_page="total" in data)

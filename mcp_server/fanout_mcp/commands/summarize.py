@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fanout_mcp.clean import flat
 from fanout_mcp.commands import plans
+from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import run_tool
 from fanout_mcp.commands.sources import add_paging, show_end
 from fanout_mcp.types import Json
@@ -31,19 +32,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(console: Console, data: Json) -> None:
-    from rich.markup import escape
+    from rich.text import Text
 
     if "plan" in data:
         plans.show(console, data)
         return
     for file in data["files"]:
         if isinstance(file, str):
-            console.print(escape(flat(file)), soft_wrap=True)
+            paragraph(console, flat(file), hanging=2)
             continue
-        label = " [dim](derived)[/]" if file["derived"] else ""
-        console.print(
-            f"[bold]{escape(flat(file['path']))}[/]{label}\n  {escape(file['purpose'])}", soft_wrap=True
-        )
+        label = Text(" (derived)", "dim") if file["derived"] else Text()
+        paragraph(console, Text(flat(file["path"]), "bold") + label)
+        paragraph(console, flat(file["purpose"]), indent=2)
         for row in [*file["symbols"], *(f"! {note}" for note in file.get("notes", []))]:
-            console.print(f"    [dim]{escape(flat(row))}[/]", soft_wrap=True)
+            paragraph(console, flat(row), "dim", indent=4, hanging=2)
     show_end(console, data)

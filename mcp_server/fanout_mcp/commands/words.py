@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.clean import flat
+from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.types import Json
 
@@ -59,10 +60,8 @@ def sentences(*parts: str | None) -> str:
 
 def show_receipt(console: Console, receipt: Mapping[str, Json], *, is_page: bool = False) -> None:
     """What was skipped and why, what failed and why, then what it took."""
-    from rich.text import Text
-
     for line in lines("skipped", receipt.get("skipped", {})):
-        console.print(Text(line, "yellow"), soft_wrap=True)
+        paragraph(console, line, "yellow", hanging=2)
     for line in lines("not answered for", receipt.get("failed", {})):
-        console.print(Text(line, "magenta"), soft_wrap=True)
-    console.print(Text(took(receipt, is_page=is_page), "dim"))
+        paragraph(console, line, "magenta", hanging=2)
+    paragraph(console, took(receipt, is_page=is_page), "dim")
