@@ -16,6 +16,8 @@ _LOG_GROWTH = math.log(GROWTH)
 ZERO = -(10**6)
 """The bucket of everything below a microsecond (a log written with two decimals has zeros)."""
 SMALLEST_MS = 0.001
+ROUNDING = 1e-6
+"""0.07 of a hundred is a little more than seven in floating point."""
 
 
 class Digest:
@@ -56,13 +58,16 @@ class Digest:
         return self.total / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """Return the value below which `share` (0 to 1) of the durations lie; 0 when nothing was counted."""
+        """Return the least duration that `share` (0 to 1) of all don't exceed; 0 when nothing was counted.
+
+        The nearest rank: of few durations the high percentiles are the greatest, so that no stall is hidden.
+        """
         if not self.count:
             return 0.0
-        wanted, seen = share * (self.count - 1), 0
+        rank, seen = max(1, math.ceil(share * self.count - ROUNDING)), 0
         for bucket in sorted(self.buckets):
             seen += self.buckets[bucket]
-            if seen > wanted:
+            if seen >= rank:
                 return min(max(_middle(bucket), self.least), self.greatest)
         return self.greatest
 

@@ -13,6 +13,8 @@ from fanout_hooks.tally import PAID_LANES, EventTally, HookTally
 from fanout_hooks.trend import Trend
 
 LEAST_RUNS = 20
+LEAST_FAILED = 3
+"""What fails is known sooner than what is slow."""
 LEAST_GAIN_MS = 5.0
 SLOW_MS = 50.0
 FAILS = 0.2
@@ -47,10 +49,13 @@ def _of_event(name: str, event: EventTally, trends: Mapping[str, Trend]) -> Iter
     medians = {hook: own.ms.quantile(0.5) for hook, own in event.hooks.items()}
     for hook, own in event.hooks.items():
         runs = own.ms.count
-        if runs < LEAST_RUNS:
+        if runs < LEAST_FAILED:
             continue
         gain = _gain(event, medians, hook)
-        advice = _failing(own) or _tailed(own) or _slow(name, own, gain) or _waiting(own)
+        advice = _failing(own)
+        if advice is None and runs < LEAST_RUNS:
+            continue
+        advice = advice or _tailed(own) or _slow(name, own, gain) or _waiting(own)
         found = trends.get(f"{name}/{hook}")
         if advice is None and found is not None and found.direction == "slower":
             slower = medians[hook] * found.change / (1 + found.change)

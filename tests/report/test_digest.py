@@ -17,7 +17,7 @@ DURATIONS = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=200)
 
 @given(DURATIONS, st.sampled_from([0.0, 0.25, 0.5, 0.95, 0.99, 1.0]))
 def test_every_quantile_is_within_one_per_cent_of_an_exact_one(values: list[float], share: float) -> None:
-    exact = sorted(values)[math.floor(share * (len(values) - 1))]
+    exact = sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
     assert digest.of(values).quantile(share) == pytest.approx(exact, rel=0.0101)
 
 
@@ -37,6 +37,22 @@ def test_a_digest_comes_back_from_json_as_it_was(values: list[float]) -> None:
     after = digest.Digest.from_json(json.loads(json.dumps(before.to_json())))
     assert after.buckets == before.buckets
     assert after.quantile(0.95) == before.quantile(0.95)
+
+
+@pytest.mark.parametrize(
+    ("values", "median", "p95", "p99"),
+    [
+        ([6.0, 9.0], 6.0, 9.0, 9.0),
+        ([1.0] * 9 + [500.0], 1.0, 500.0, 500.0),
+        ([1.0] * 99 + [500.0], 1.0, 1.0, 1.0),
+    ],
+    ids=["two", "a stall among ten", "one of a hundred"],
+)
+def test_the_high_percentiles_of_few_durations_are_the_greatest(
+    values: list[float], median: float, p95: float, p99: float
+) -> None:
+    got = digest.of(values)
+    assert [got.quantile(share) for share in (0.5, 0.95, 0.99)] == pytest.approx([median, p95, p99], rel=0.01)
 
 
 def test_a_million_log_normal_values_keep_their_percentiles() -> None:
