@@ -36,7 +36,6 @@ def show(console: Console, data: Json) -> None:
     console.print(table)
     if "next_cursor" in data:
         console.print(Text(f"These are not all: go on with --cursor {data['next_cursor']}."))
-    console.print(Text("The prompts are whole in the JSON (--json).", "dim"))
 
 
 def show_dry(console: Console, data: Json) -> None:

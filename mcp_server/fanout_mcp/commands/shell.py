@@ -115,6 +115,8 @@ def emit(result: ToolResult, args: argparse.Namespace, show: Show | None = None)
         sys.stdout.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n")
     else:
         put(lambda console: show(console, data) if show else console.print_json(data=data))
+        if "plan" in data:
+            put(lambda console: console.print("The prompts are whole in the JSON (--json).", style="dim"))
 
 
 def put(draw: Callable[[Console], None]) -> None:

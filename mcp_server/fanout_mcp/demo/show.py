@@ -16,6 +16,8 @@ from rich.text import Text
 
 from fanout_mcp.clean import printable
 from fanout_mcp.commands import council, explore, oracle, review, summarize, swarm
+from fanout_mcp.commands.paragraphs import breaks
+from fanout_mcp.commands.shell import UNBROKEN
 from fanout_mcp.types import Json
 
 MOST_LINES: Final = 14
@@ -54,7 +56,8 @@ class Stage:
         money = (
             "LIVE=1: your own backend is asked, and may cost money."
             if self.is_live
-            else "No key, no network, no model: nothing is spent. LIVE=1 asks your own backend."
+            else "No key, no network, no model: FANOUT_BACKEND=plan is set for this demo, and nothing is "
+            "spent. LIVE=1 asks your own backend."
         )
         head = Text.assemble(("fanout", "bold"), f" {version}  ", (", ".join(names), "cyan"))
         self.console.print(Panel(Group(head, Text(money, style="dim")), border_style="cyan"))
@@ -98,16 +101,22 @@ class Stage:
         self.console.print("In every project of yours: [bold]fanout install[/]")
 
     def _lines(self, name: str, data: Json) -> RenderableType:
-        inner = Console(width=self.console.width - 4, color_system="standard", force_terminal=True)
-        with inner.capture() as captured:
-            SHOWS.get(name, _as_json)(inner, data)
-        lines = captured.get().rstrip("\n").split("\n")
+        width = self.console.width - 4
+        lines = _drawn(name, data, width)
         shown = [Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in lines[:MOST_LINES]]
         if len(lines) > MOST_LINES:
-            more = Text(f"… {len(lines) - MOST_LINES} more lines", style="dim")
-            shown.append(more)
-        last = Text.from_ansi(lines[-1], no_wrap=True, overflow="ellipsis")
-        return Group(*shown, *([last] if len(lines) > MOST_LINES + 1 else []))
+            # What it took: whole, however many lines it is broken into here.
+            last = Text.from_ansi(_drawn(name, data, UNBROKEN)[-1])
+            more = len(lines) - MOST_LINES - len(breaks(last.plain, width)) - 1
+            shown += [*([Text(f"… {more} more lines", style="dim")] if more > 0 else []), last]
+        return Group(*shown)
+
+
+def _drawn(name: str, data: Json, width: int) -> list[str]:
+    console = Console(width=width, color_system="standard", force_terminal=True)
+    with console.capture() as captured:
+        SHOWS.get(name, _as_json)(console, data)
+    return captured.get().rstrip("\n").split("\n")
 
 
 def _as_json(console: Console, data: Json) -> None:
