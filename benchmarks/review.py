@@ -19,7 +19,7 @@ from benchmarks._packages import from_npm, from_pypi, texts
 from benchmarks.table import Row
 from fanout_mcp.review.finding import FOCUSES, Finding, is_at_least, is_test
 from fanout_mcp.review.merge import capped, ranked, same_weakness
-from fanout_mcp.review.model import collect, plan, seats
+from fanout_mcp.review.model import ask, collect, plan, seats
 from fanout_mcp.review.result import PER_RULE
 from fanout_mcp.review.static import review_static
 from fanout_mcp.source.workers import Workers
@@ -228,7 +228,7 @@ def citations() -> list[Row]:
 
 def _answered(files: dict[str, str], claims: list[tuple[str, str, int]]) -> list[int]:
     """Return the lines of the findings that are left of a reviewer's answer with these claims."""
-    asked = plan(files, "bugs", seats("bugs", 1, [None]), "scripted")
+    asked = ask(plan(files, seats("bugs", 1, [None])), "bugs", "scripted")
     items: list[Json] = [
         {
             "path": path,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from fanout_mcp.backends.plan import PlanBackend
@@ -331,6 +333,39 @@ async def test_a_file_that_no_parser_understands_is_not_called_clean(root: Path,
     for focus in ("security", "bugs", "performance", "style", "architecture"):
         data = await review(root, workers, PlanBackend(), focus=focus)
         assert {"src/old.py", "src/no.js"} <= set(data["not_analysed"]["first"]), focus
+
+
+async def most_at_a_time(work: Awaitable[None]) -> float:
+    """Return the most CPU seconds that passed on the loop's thread between two of its turns."""
+    longest, is_over = 0.0, anyio.Event()
+
+    async def look() -> None:
+        nonlocal longest
+        while not is_over.is_set():
+            before = time.thread_time()
+            await anyio.sleep(0.001)
+            longest = max(longest, time.thread_time() - before)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        await work
+        is_over.set()
+    return longest
+
+
+async def test_hook_events_pass_while_megabytes_are_reviewed(root: Path, workers: Workers) -> None:
+    line = "total = total + price[index] * (1 + rate)  # as agreed\n"
+    for number in range(400):
+        (root / "src" / f"m{number}.py").write_text(f"number = {number}\n" + line * 150)
+    backend = Scripted(default=answer(finding(3, line.strip(), "src/m7.py")))
+    arguments = {"engine": "model", "reviewers": 2, "max_cost_usd": 100}
+
+    async def work() -> None:
+        data = await review(root, workers, backend, **arguments)
+        assert len(data["findings"]) == 1
+
+    # Planning, pricing and checking 3 MB on the loop takes four times as long as this.
+    assert await most_at_a_time(work()) < 0.05
 
 
 async def test_a_review_beyond_its_budget_starts_no_call(root: Path, workers: Workers) -> None:

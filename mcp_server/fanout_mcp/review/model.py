@@ -13,12 +13,14 @@ from fanout_mcp.review.merge import merge
 from fanout_mcp.review.parse import SCHEMA, parse
 from fanout_mcp.review.prompts import Reviewer, fence, prompt, reviewers_for
 from fanout_mcp.review.verify import Text, verify
-from fanout_mcp.source.tokens import budgeted
+from fanout_mcp.source.tokens import MARGIN, count
 from fanout_mcp.types import Answer, Job, Outcome
 
-GROUP_TOKENS = 16_000
+GROUP_TOKENS = int(16_000 / MARGIN)
 """Files of one review: far below any window, since findings get lost in the middle of long prompts."""
 ANSWER_TOKENS = 4_000
+NUMBER_TOKENS = 3
+"""Of a line's number and its bar, up to a million lines."""
 
 
 class Seat(NamedTuple):
@@ -27,6 +29,20 @@ class Seat(NamedTuple):
     name: str
     reviewer: Reviewer
     model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A group of files for a seat; put into words only when its price is known to fit."""
+
+    key: str
+    seat: Seat
+    group: Group
+
+    @property
+    def tokens(self) -> int:
+        lines = sum(part.text.count("\n") + 1 for part in self.group.parts)
+        return self.group.tokens + NUMBER_TOKENS * lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +94,26 @@ def seats(focus: Focus, reviewers: int, models: Sequence[str | None]) -> list[Se
     return chosen
 
 
-def plan(
-    texts: Mapping[str, str],
-    focus: Focus,
-    sitting: Iterable[Seat],
-    provider: str,
-    known: SaidBy | None = None,
-) -> list[Asked]:
-    """Return the jobs for files whose secrets are already taken out; what is known is not asked again."""
-    asked = []
+def plan(texts: Mapping[str, str], sitting: Iterable[Seat], known: SaidBy | None = None) -> list[Review]:
+    """Return the reviews of files whose secrets are already taken out; what is known is not asked again."""
+    groups: dict[tuple[str, ...], list[Group]] = {}
+    reviews = []
     for seat in sitting:
-        wanted = [item for item in sorted(texts.items()) if (seat.name, item[0]) not in (known or {})]
-        for place, group in enumerate(grouped(wanted, GROUP_TOKENS, budgeted)):
-            mark = fence()
-            words = prompt(group, focus, seat.reviewer, mark)
-            job = Job(f"{seat.name}:{place}", words, seat.model, SCHEMA, ANSWER_TOKENS, provider)
-            asked.append(Asked(job, seat, group, mark))
+        wanted = tuple(path for path in sorted(texts) if (seat.name, path) not in (known or {}))
+        if wanted not in groups:  # most seats read the same
+            groups[wanted] = grouped([(path, texts[path]) for path in wanted], GROUP_TOKENS, count)
+        reviews += [Review(f"{seat.name}:{n}", seat, group) for n, group in enumerate(groups[wanted])]
+    return reviews
+
+
+def ask(reviews: Iterable[Review], focus: Focus, provider: str) -> list[Asked]:
+    """Put reviews into words."""
+    asked = []
+    for review in reviews:
+        mark = fence()
+        words = prompt(review.group, focus, review.seat.reviewer, mark)
+        job = Job(review.key, words, review.seat.model, SCHEMA, ANSWER_TOKENS, provider)
+        asked.append(Asked(job, review.seat, review.group, mark))
     return asked
 
 

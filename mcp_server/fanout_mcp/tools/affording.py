@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
@@ -29,10 +30,12 @@ class Wanted(NamedTuple):
     answer_tokens: int
 
 
-async def check_price(backend: Backend, wanted: Wanted, budget: Budget) -> None:
+async def check_price(backend: Backend, wanted: Sequence[Wanted], budget: Budget) -> None:
     """Raise BudgetExceeded when what is wanted may cost more than the budget."""
-    given = int(wanted.tokens * MARGIN) + wanted.calls * FRAME_TOKENS
-    answered = wanted.calls * wanted.answer_tokens
-    price = await backend.price(wanted.model)
-    cost = (given * price.usd_per_mtok_in + answered * price.usd_per_mtok_out) / 1e6 if price else None
-    check(Estimate(wanted.calls, given, answered, cost), budget)
+    expected = Estimate(0, 0, 0, 0.0)
+    for one in wanted:
+        given = int(one.tokens * MARGIN) + one.calls * FRAME_TOKENS
+        said = one.calls * one.answer_tokens
+        price = await backend.price(one.model)
+        expected += Estimate(one.calls, given, said, price.of(given, said) if price else None)
+    check(expected, budget)

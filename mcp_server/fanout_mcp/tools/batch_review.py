@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import anyio.to_thread
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import agent_call
-from fanout_mcp.engine.budget import Budget, check, estimate
+from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Question, open_journal
 from fanout_mcp.review.finding import Focus
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import merge
-from fanout_mcp.review.model import Answered, Asked, collect, is_good, plan, seats
+from fanout_mcp.review.model import ANSWER_TOKENS, Answered, Asked, Review, ask, collect, is_good, plan, seats
 from fanout_mcp.review.prompts import agent_prompts
 from fanout_mcp.review.remember import keys, recall, remember
-from fanout_mcp.review.result import Reviewed, Wanted, is_lost, render
+from fanout_mcp.review.result import Reviewed, is_lost, render
+from fanout_mcp.review.result import Wanted as Shown
 from fanout_mcp.review.static import Analysed, review_static
 from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.source import tokens
 from fanout_mcp.source.bound import Detail
 from fanout_mcp.source.engines import Engine, chosen
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.secrets import redact
-from fanout_mcp.tools.affording import MOST_TOKENS
+from fanout_mcp.tools.affording import MOST_TOKENS, Wanted, check_price
 from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Json, Outcome, Progress
+
+T = TypeVar("T")
 
 DEADLINE_S = 600.0
 MOST_REVIEWERS = 8
@@ -77,14 +80,19 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     receipt = Receipt()
     root = services.settings.root
     gathered = await gather(root, args.patterns, args.base, services.workers, args.max_files)
-    receipt.skip_all(gathered.skipped)
+    await _aside(lambda: receipt.skip_all(gathered.skipped))
     if engine == "plan":
-        return ToolResult(_plan(gathered, args, receipt))
+        return ToolResult(await _aside(lambda: _plan(gathered, args, receipt)))
     receipt.read = len(gathered.files)
     reviewed = await _perform(services, args, engine, gathered, progress)
-    wanted = Wanted(args.focus, args.cursor, args.detail, args.sarif)
+    wanted = Shown(args.focus, args.cursor, args.detail, args.sarif)
     drawn = partial(render, services.settings.state, wanted, gathered, reviewed, receipt)
-    return ToolResult(await anyio.to_thread.run_sync(drawn), is_error=is_lost(gathered, reviewed))
+    return ToolResult(await _aside(drawn), is_error=is_lost(gathered, reviewed))
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    """Do in a thread what may take more than a moment: hook events pass through this loop."""
+    return await anyio.to_thread.run_sync(work)
 
 
 def _check(args: Args, *, has_model: bool) -> None:
@@ -112,7 +120,7 @@ async def _perform(
     if engine == "static":
         return Reviewed(analysed.findings, {}, {}, analysed.not_analysed, (), "static")
     answered, outcomes, known, problem = await _ask(services, args, texts, progress)
-    both = merge([*answered.findings, *analysed.findings])
+    both = await _aside(lambda: merge([*answered.findings, *analysed.findings]))
     missing = {
         p: r for p, r in answered.not_analysed.items() if not with_static or p in analysed.not_analysed
     }
@@ -131,35 +139,38 @@ async def _perform(
 async def _ask(services: Services, args: Args, texts: Mapping[str, str], progress: Progress) -> Asking:
     """Ask for what was not said of the same content before; what is said now is kept for the next time."""
     backend = services.backend
-    clean = await anyio.to_thread.run_sync(lambda: {path: redact(text)[0] for path, text in texts.items()})
+    clean = await _aside(lambda: {path: redact(text)[0] for path, text in texts.items()})
     sitting = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
     async with open_journal(services.settings, backend, services.limits, progress, 0) as journal:
-        places = keys(journal.cache, clean, args.focus, sitting, backend)
-        known = await anyio.to_thread.run_sync(recall, journal.cache, places)
-        asked = plan(clean, args.focus, sitting, backend.provider, known)
-        going = Plan(deadline_s=DEADLINE_S, budget=await _affordable(services, args, asked))
+        places = await _aside(lambda: keys(journal.cache, clean, args.focus, sitting, backend))
+        known = await _aside(lambda: recall(journal.cache, places))
+        reviews = await _aside(lambda: plan(clean, sitting, known))
+        budget = Budget(max_cost_usd=args.max_cost_usd, max_tokens=MOST_TOKENS)
+        await check_price(backend, await _aside(lambda: _wanted(reviews)), budget)
+        asked = await _aside(lambda: ask(reviews, args.focus, backend.provider))
         journal.tally.total = len(asked)
-        outcomes = await journal.ask([Question(one.job, one.fence) for one in asked], going, is_good)
-        answered = collect(asked, outcomes, known)
-        await anyio.to_thread.run_sync(remember, journal.cache, places, answered.said)
+        outcomes = await journal.ask(_questions(asked), Plan(DEADLINE_S, budget=budget), is_good)
+        answered = await _aside(lambda: collect(asked, outcomes, known))
+        await _aside(lambda: remember(journal.cache, places, answered.said))
         return Asking(answered, outcomes, len(known), journal.problem)
+
+
+def _wanted(reviews: Sequence[Review]) -> list[Wanted]:
+    """What is to be asked of each model: its price comes before a word of it is made."""
+    calls = Counter(review.seat.model for review in reviews)
+    tokens: Counter[str | None] = Counter()
+    for review in reviews:
+        tokens[review.seat.model] += review.tokens
+    return [Wanted(model, count, tokens[model], ANSWER_TOKENS) for model, count in calls.items()]
+
+
+def _questions(asked: Sequence[Asked]) -> list[Question]:
+    return [Question(one.job, one.fence) for one in asked]
 
 
 def _plan(gathered: Gathered, args: Args, receipt: Receipt) -> Json:
     prompts = agent_prompts([source.path for source in gathered.files], args.focus)
     return planned([agent_call(*prompt) for prompt in prompts], args.cursor, receipt)
-
-
-async def _affordable(services: Services, args: Args, asked: Sequence[Asked]) -> Budget:
-    """Price first: BudgetExceeded comes before the first call."""
-    jobs = [one.job for one in asked]
-    prices = {job.model: await services.backend.price(job.model) for job in jobs}
-    budget = Budget(max_cost_usd=args.max_cost_usd, max_tokens=MOST_TOKENS)
-    expected = estimate(
-        jobs, lambda prompt: tokens.count(prompt.system + prompt.user), lambda job: prices[job.model]
-    )
-    check(expected, budget)
-    return budget
 
 
 TOOL = Tool(

@@ -118,7 +118,7 @@ async def _check_price(services: Services, args: Args, gathered: Gathered) -> No
             'engine="static", which costs nothing.'
         )
     wanted = Wanted(model, count, tokens, ANSWER_TOKENS)
-    await check_price(backend, wanted, Budget(args.max_cost_usd, MOST_TOKENS))
+    await check_price(backend, [wanted], Budget(args.max_cost_usd, MOST_TOKENS))
 
 
 @dataclass(frozen=True, slots=True)

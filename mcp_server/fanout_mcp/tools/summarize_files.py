@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,7 +32,7 @@ from fanout_mcp.source.summary import ANSWER_TOKENS, SCHEMA, SYSTEM, Summary, pa
 from fanout_mcp.source.workers import Failure
 from fanout_mcp.tools.affording import MaxCost, Wanted, check_price
 from fanout_mcp.tools.planned import planned
-from fanout_mcp.types import Answer, Job, Json, Progress
+from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
 MOST_FOR_MODEL: Final = 500
 """More files than that are a price to be told first."""
@@ -67,10 +67,9 @@ class Args(BaseModel):
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    found = await anyio.to_thread.run_sync(discover, services.settings.root, args.paths)
-    receipt.skip_all(found.skipped)
+    found = await anyio.to_thread.run_sync(_find, services, args, receipt)
     if engine == "plan":
-        return ToolResult(_plan(found, args, receipt))
+        return ToolResult(await anyio.to_thread.run_sync(_plan, found, args, receipt))
     if engine == "model":
         await _check_price(services, args, found)
     state = services.settings.state
@@ -90,25 +89,34 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
             receipt.insist()
     else:
         await _outline_all(services, found.paths, progress, take)
+    return ToolResult(await anyio.to_thread.run_sync(_result, bounded, receipt))
+
+
+def _result(bounded: Bounded, receipt: Receipt) -> Json:
     data, raw = bounded.result("files")
-    return ToolResult({**data, "receipt": receipt.as_json(data, raw)})
+    return {**data, "receipt": receipt.as_json(data, raw)}
 
 
-async def _check_price(services: Services, args: Args, found: Found) -> None:
-    """Raise InvalidInput for more files than anybody may have meant, BudgetExceeded for a price too high."""
-    root, model = services.settings.root, services.backend.default_model("summary")
-    sizes = await anyio.to_thread.run_sync(lambda: [_size(root, path) for path in found.paths])
-    count = len(sizes)
-    if count > (args.max_files or MOST_FOR_MODEL):
-        tokens = sum(min(size // 4, pack.FILE_BUDGET) for size in sizes)
-        price = priced(count, tokens, await services.backend.price(model))
-        raise InvalidInput(
-            f"{count:,} files with {sum(sizes) / 1e6:,.1f} MB match: {price}. Narrow the paths, pass "
-            f'max_files={count} to go on, or use engine="static", which costs nothing.'
-        )
+def _find(services: Services, args: Args, receipt: Receipt) -> Found:
+    found = discover(services.settings.root, args.paths)
+    receipt.skip_all(found.skipped)
+    return found
+
+
+class _Sizes(NamedTuple):
+    """Of files: how many, their bytes, their tokens as usual and at most, cut to what is sent."""
+
+    files: int
+    size: int
+    usual: int
+    most: int
+
+
+def _sizes(root: Path, paths: Sequence[str]) -> _Sizes:
+    sizes = [_size(root, path) for path in paths]
+    usual = sum(min(size // 4, pack.FILE_BUDGET) for size in sizes)
     most = sum(min(size // DENSEST + 1, pack.FILE_BUDGET) for size in sizes)
-    # Without a price the number of files is what bounds it, and it was agreed to.
-    await check_price(services.backend, Wanted(model, count, most, ANSWER_TOKENS), Budget(args.max_cost_usd))
+    return _Sizes(len(sizes), sum(sizes), usual, most)
 
 
 def _size(root: Path, path: str) -> int:
@@ -116,6 +124,21 @@ def _size(root: Path, path: str) -> int:
         return os.lstat(f"{root}/{path}").st_size
     except OSError:
         return 0
+
+
+async def _check_price(services: Services, args: Args, found: Found) -> None:
+    """Raise InvalidInput for more files than anybody may have meant, BudgetExceeded for a price too high."""
+    model = services.backend.default_model("summary")
+    sizes = await anyio.to_thread.run_sync(_sizes, services.settings.root, found.paths)
+    if sizes.files > (args.max_files or MOST_FOR_MODEL):
+        price = priced(sizes.files, sizes.usual, await services.backend.price(model))
+        raise InvalidInput(
+            f"{sizes.files:,} files with {sizes.size / 1e6:,.1f} MB match: {price}. Narrow the paths, pass "
+            f'max_files={sizes.files} to go on, or use engine="static", which costs nothing.'
+        )
+    wanted = Wanted(model, sizes.files, sizes.most, ANSWER_TOKENS)
+    # Without a price the number of files is what bounds it, and it was agreed to.
+    await check_price(services.backend, [wanted], Budget(args.max_cost_usd))
 
 
 async def _outline_all(services: Services, paths: Sequence[str], progress: Progress, take: Take) -> None:
@@ -177,9 +200,13 @@ class _Asking:
         return await journal.begin(questions, PLAN, _is_summary)
 
     async def _finish(self, known: Sequence[Outline], begun: Begun) -> None:
+        outcomes = await begun.outcomes()
+        await anyio.to_thread.run_sync(lambda: self.take(known, self._read(known, outcomes)))
+
+    def _read(self, known: Sequence[Outline], outcomes: Sequence[Outcome]) -> dict[str, Summary]:
         answers: dict[str, Summary] = {}
         lines = {outline.path: outline.lines for outline in known}
-        for outcome in await begun.outcomes():
+        for outcome in outcomes:
             self.receipt.count(outcome)
             summary = parse(outcome.answer, outcome.key, lines[outcome.key]) if outcome.answer else None
             if summary is not None:
@@ -187,7 +214,7 @@ class _Asking:
                 answers[outcome.key] = summary
             elif outcome.answer is not None:
                 self.receipt.fail(outcome.key, "the answer held no summary.")
-        await anyio.to_thread.run_sync(self.take, known, answers)
+        return answers
 
     def _job(self, outline: Outline, file: pack.Packed) -> Job:
         args, backend = self.args, self.services.backend
