@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,57 @@ def test_what_install_wrote_is_found(capsys: pytest.CaptureFixture[str]) -> None
     assert found["permission"] == ("good", "mcp__fanout in permissions.allow")
     assert found["skill"] == ("good", "user")
     assert found["hooks"] == ("good", "log and gate: user")
+
+
+def advice(capsys: pytest.CaptureFixture[str], what: str) -> str:
+    main(["doctor", "--json"])
+    return next(str(one["do"]) for one in json.loads(capsys.readouterr().out) if one["what"] == what)
+
+
+@pytest.mark.parametrize("has_claude", [False, True])
+@pytest.mark.parametrize("has_agreed", [False, True])
+def test_only_what_is_missing_for_a_model_is_advised(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    has_claude: bool,
+    has_agreed: bool,
+) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    if has_claude:
+        (tmp_path / "bin" / "claude").symlink_to(sys.executable)
+    if has_agreed:
+        settings.read().config_dir.mkdir(parents=True)
+        (settings.read().config_dir / "config.toml").write_text("claude_agreed = true\n")
+    said = advice(capsys, "backend")
+    if has_claude and has_agreed:
+        assert said == ""
+        return
+    assert said.startswith("Set OPENROUTER_API_KEY, or FANOUT_BASE_URL for a local server, or ")
+    assert ("put `claude` on PATH" in said) == (not has_claude)
+    assert ("fanout install --claude-backend" in said) == (not has_agreed)
+
+
+def test_the_gates_mode_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "gate" not in find(capsys)
+    main(["install", "--yes"])
+    capsys.readouterr()
+    assert find(capsys)["gate"] == ("good", "smart: agents launched one by one for no reason are sent back")
+    monkeypatch.setenv("FANOUT_GATE", "off")
+    assert find(capsys)["gate"][0] == "missing"
+
+
+def test_a_mode_that_is_none_is_a_fault_and_its_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["install", "--yes"])
+    file = Path(".claude/fanout/config.json")
+    file.parent.mkdir(parents=True)
+    file.write_text('{"gate": "of"}')
+    capsys.readouterr()
+    state, told = find(capsys, status=1)["gate"]
+    assert (state, told.startswith('smart, for the gate reads "of" in ')) == ("bad", True)
+    assert str(file) in told
 
 
 def test_hooks_that_claude_code_refuses_are_a_fault_and_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from fanout_hooks import regular
+from fanout_hooks import gate_mode, regular
 from fanout_hooks.check import path_in_use
 from fanout_hooks.hooks_object import each, is_ours, problems
 from fanout_hooks.registration import is_log_and_gate
-from fanout_mcp.backends.choose import choose
+from fanout_mcp.backends.choose import IS_CHILD, NO_CLAUDE, NOT_AGREED, Choice, choose
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.registration.entries import ALLOW, PLUGIN_RULE, RULE, is_server_entry
 from fanout_mcp.registration.places import SCOPES, Places, places, project_of
@@ -61,9 +61,7 @@ def _backend(had: Settings) -> Iterator[Finding]:
         yield Finding("backend", "bad", str(error))
         return
     if choice.name == "plan":
-        do = "Set OPENROUTER_API_KEY, or FANOUT_BASE_URL for a local server, or agree to `claude`: "
-        do += "fanout install --claude-backend."
-        yield Finding("backend", "missing", f"plan: {choice.why}", do)
+        yield Finding("backend", "missing", f"plan: {choice.why}", _how_to_a_model(had, choice))
     else:
         yield Finding("backend", "good", f"{choice.name}: {choice.why}")
     if had.base_url:
@@ -76,6 +74,22 @@ def _backend(had: Settings) -> Iterator[Finding]:
         yield Finding("model", "good", f"{had.model}, for every seat that names no other")
     elif choice.name == "http" and had.base_url != OPENROUTER_URL:
         yield Finding("model", "good", "the first that the endpoint lists: FANOUT_MODEL names none")
+
+
+def _how_to_a_model(had: Settings, choice: Choice) -> str:
+    """Say what is missing, and nothing that is there."""
+    if had.backend == "plan":
+        return "Ask for another backend there, or for none, to have a model asked."
+    ways = ["set OPENROUTER_API_KEY", "FANOUT_BASE_URL for a local server"]
+    if IS_CHILD not in choice.missing:
+        if NO_CLAUDE in choice.missing:
+            ways.append(
+                "put `claude` on PATH" + (", which you agreed to already" if had.claude_agreed else "")
+            )
+        if NOT_AGREED in choice.missing:
+            ways.append("agree to `claude`: fanout install --claude-backend")
+    listed = ", or ".join(ways)
+    return f"{listed[0].upper()}{listed[1:]}."
 
 
 def _own(config_dir: Path) -> Iterator[Finding]:
@@ -142,10 +156,26 @@ def _hooks(root: Path) -> Iterator[Finding]:
         holders.append(f"plugin {plugin}")
     if holders:
         yield Finding("hooks", "good", f"log and gate: {', '.join(holders)}")
+        yield _gate(project)
     else:
         yield Finding("hooks", "missing", "no hook log and no gate", "fanout install")
     used = path_in_use(str(root), dict(os.environ))
     yield Finding("hooks path", "good", f"{used.path}: {used.why}")
+
+
+def _gate(project: Path) -> Finding:
+    """Tell the gate's mode for this project, and what was meant to say it and doesn't."""
+    env = {**os.environ, "CLAUDE_PROJECT_DIR": str(project)}
+    chosen = gate_mode.choose({}, env, gate_mode.DEFAULT)
+    if chosen.problem:
+        return Finding("gate", "bad", f"{chosen.mode}, for the gate {chosen.problem}", "Mend it there.")
+    told = {
+        "smart": "agents launched one by one for no reason are sent back",
+        "strict": "an agent launched alone after others is sent back",
+        "warn": "agents launched one by one are advised against",
+        "off": "agents may be launched one by one",
+    }[chosen.mode]
+    return Finding("gate", "missing" if chosen.mode == "off" else "good", f"{chosen.mode}: {told}")
 
 
 def _at(path: Path, keys: tuple[str, ...]) -> Json:
