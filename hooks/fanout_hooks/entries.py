@@ -44,8 +44,10 @@ STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/ho
 """memory.state_folder in the shell's words: the session's environment decides, not that of the install."""
 LOOK = (
     'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '
-    'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then exit 0; fi; done; fi 2>/dev/null'
+    'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then '
+    'z=; read -r _ _ z _ <"/proc/$p/stat"; [ "$z" = Z ] || exit 0; fi; done; fi 2>/dev/null'
 )
+"""A server that was killed can be signalled until the client has buried it: Z, where the system tells."""
 IS_CALLED = 'read -r w <"$CLAUDE_PROJECT_DIR/.claude/fanout/state/warm" && '
 """In a committed file: whether this user's own settings hold the call, and to which server."""
 FROM_STATE = 'p=; m=; { read -r p && read -r m; } 2>/dev/null <"$s/launch"'

@@ -137,6 +137,7 @@ def test_a_server_killed_between_events_costs_nothing(client: Client) -> None:
         server = mark_of(hooked)
         assert server is not None
         os.kill(server, signal.SIGKILL)
+        wait_until(lambda: mark_of(hooked) is None)  # dead, and perhaps not buried yet
 
     assert in_rounds(hooked, ["echo deny"], kill) == [[True]] * ROUNDS
     assert commands(hooked) == each_round("echo deny")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,15 @@ def test_any_other_mark_is_no_reason_to_step_back(scene: Scene, mark: str) -> No
     if content is not None:
         (Path(claims.folder(scene.state)) / f"server-{key}").write_text(content)
     assert sh(scene.line(scene.registration()), scene.env).stdout == f"{COLD} user\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system doesn't tell who is dead")
+def test_a_server_that_was_killed_and_is_not_buried_yet_is_no_reason_to_step_back(scene: Scene) -> None:
+    with subprocess.Popen(["/bin/sleep", "60"]) as server:
+        server.kill()
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        scene.mark(server.pid)
+        assert sh(scene.line(scene.registration()), scene.env).stdout == f"{COLD} user\n"
 
 
 def test_entries_that_call_the_plugins_server_look_for_that_one(scene: Scene) -> None:
