@@ -54,18 +54,34 @@ class File(NamedTuple):
 
 def read(path: str) -> File:
     """Read a settings file; one that isn't there is an empty one. Raises Refused."""
+    file = _read(path)
+    if file.raw is None:
+        return file._replace(text="{}\n")
+    text, data = _understood(path, file.raw)
+    return file._replace(text=text, data=data)
+
+
+def read_text(path: str) -> File:
+    """Read a file of text that is no JSON; one that isn't there is an empty one. Raises Refused."""
+    file = _read(path)
+    try:
+        return file._replace(text=(file.raw or b"").decode())
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path} is not UTF-8 (byte {error.start}); mend it first") from None
+
+
+def _read(path: str) -> File:
     target = os.path.realpath(path)
     try:
         with regular.opened(target) as file:
             raw, mode = file.read(MAX_BYTES + 1), os.fstat(file.fileno()).st_mode
     except FileNotFoundError:
-        return File(path, target, None, "{}\n", {})
+        return File(path, target, None, "", {})
     except OSError as error:
         raise Refused(f"{path} can't be read: {error.strerror}") from None
     if len(raw) > MAX_BYTES:
         raise Refused(f"{path} is larger than {MAX_BYTES >> 20} MB")
-    text, data = _understood(path, raw)
-    return File(path, target, raw, text, data, stat.S_IMODE(mode))
+    return File(path, target, raw, "", {}, stat.S_IMODE(mode))
 
 
 def _understood(path: str, raw: bytes) -> tuple[str, dict[str, Any]]:
@@ -100,6 +116,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def write(before: File, text: str, state_folder: str) -> str:
     """Replace the file at once; return where the old one is kept ("" where none was). Raises Refused."""
     _understood(before.path, text.encode())
+    return write_text(before, text, state_folder)
+
+
+def write_text(before: File, text: str, state_folder: str) -> str:
+    """As `write`, for what is no JSON."""
     with locked(before.target, state_folder):
         if _on_disk(before) != before.raw:
             raise Refused(f"{before.path} was changed meanwhile; nothing was written. Try again.")

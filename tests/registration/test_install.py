@@ -253,6 +253,41 @@ def test_the_files_as_they_were_are_kept(mine: Path, home: Path) -> None:
     assert mine.read_text() != MINE
 
 
+def test_of_every_file_that_is_changed_or_removed_a_copy_is_kept(home: Path) -> None:
+    config, skill = (
+        home / ".config" / "fanout" / "config.toml",
+        home / ".claude" / "skills" / "fanout" / "SKILL.md",
+    )
+    config.parent.mkdir(parents=True)
+    config.write_text('model = "m"\n')
+    config.chmod(0o600)
+    main(["install", "--yes", "--claude-backend"])
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    agreed, text = config.read_text(), skill.read_text()
+    main(["uninstall", "--yes"])
+    backups = home / ".config" / "fanout" / "state" / "backups"
+    assert sorted(path.read_text() for path in backups.glob("config.toml-*")) == sorted(
+        ['model = "m"\n', agreed]
+    )
+    assert [path.read_text() for path in backups.glob("SKILL.md-*")] == [text]
+
+
+def test_a_config_that_was_edited_meanwhile_is_left_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = home / ".config" / "fanout" / "config.toml"
+    planned = plan.perform
+
+    def perform(*args: Any) -> list[str]:
+        config.write_text('model = "n"\n')
+        return planned(*args)
+
+    monkeypatch.setattr(plan, "perform", perform)
+    assert main(["install", "--yes", "--claude-backend"]) == 2
+    assert "was changed meanwhile" in capsys.readouterr().err
+    assert config.read_text() == 'model = "n"\n'
+
+
 def test_taking_out_what_is_not_there_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["uninstall", "--yes"]) == 0
     assert capsys.readouterr().out == "Nothing of fanout is installed for scope user.\n"

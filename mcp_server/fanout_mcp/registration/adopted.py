@@ -74,7 +74,7 @@ def bring_back(wanted: list[Return]) -> None:
             continue
         if again.plan is not None:
             restore.perform(again.plan, again.place)
-        elif again.change.file is not None:
+        else:
             restore.take_out_calls(again.place, again.change.file, again.change.after or "{}")
 
 

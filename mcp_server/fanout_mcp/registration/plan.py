@@ -40,8 +40,9 @@ class Change:
     path: Path
     before: str | None
     after: str | None
-    file: files.File | None = None
-    """A JSON file as it was read; what is on disk is compared with it before it is replaced."""
+    file: files.File
+    """As it was read; what is on disk is compared with it before it is replaced."""
+    is_json: bool = True
 
     @property
     def is_real(self) -> bool:
@@ -51,7 +52,7 @@ class Change:
     def diff(self) -> str:
         """The change for a person: where a file stands on one line, its values are compared a line each."""
         before, after = self.before or "", self.after or ""
-        if self.file is not None and max(map(len, f"{before}\n{after}".split("\n"))) > LONGEST_LINE:
+        if self.is_json and max(map(len, f"{before}\n{after}".split("\n"))) > LONGEST_LINE:
             before, after = (text and json_text.formatted_file(json.loads(text)) for text in (before, after))
         return json_text.diff(str(self.path), before, after)
 
@@ -126,16 +127,22 @@ def _or_none(file: files.File, text: str) -> str | None:
 
 
 def _whole_file(path: Path, text: str, old: Installed) -> Change:
-    before = path.read_text(encoding="utf-8") if path.is_file() else None
-    if before not in {None, text, old.whole_files.get(str(path))}:
+    change = _text(path, text)
+    if change.before not in {None, text, old.whole_files.get(str(path))}:
         raise InvalidInput(f"{path} is there and isn't ours, or was edited; move it, or use --no-skill.")
-    return Change(path, before, text)
+    return change
 
 
 def _agreeing(config: Path) -> tuple[Change, str]:
-    before = config.read_text(encoding="utf-8") if config.is_file() else None
-    after, line = agreement.agreed(before or "")
-    return Change(config, before, after), line
+    before = files.read_text(str(config)).text
+    after, line = agreement.agreed(before)
+    return _text(config, after), line
+
+
+def _text(path: Path, after: str | None) -> Change:
+    """Return the change of a file that is no JSON."""
+    file = files.read_text(str(path))
+    return Change(path, None if file.raw is None else file.text, after, file, is_json=False)
 
 
 # --- taking out ------------------------------------------------------------------------------------------
@@ -145,16 +152,14 @@ def uninstalling(old: Installed, config: Path) -> Plan:
     """Plan to take out exactly what was recorded."""
     changes, notes = [_removing(Path(path), record) for path, record in old.json_files.items()], []
     for name, text in old.whole_files.items():
-        path = Path(name)
-        now = path.read_text(encoding="utf-8") if path.is_file() else None
-        if now not in {None, text}:
-            notes.append(f"{path} was edited since, and stays.")
+        change = _text(Path(name), None)
+        if change.before not in {None, text}:
+            notes.append(f"{name} was edited since, and stays.")
         else:
-            changes.append(Change(path, now, None))
+            changes.append(change)
     if old.agreed_line is not None and config.is_file():
-        before = config.read_text(encoding="utf-8")
-        after = agreement.taken_back(before, old.agreed_line)
-        changes.append(Change(config, before, after or None))
+        after = agreement.taken_back(files.read_text(str(config)).text, old.agreed_line)
+        changes.append(_text(config, after or None))
     return Plan(tuple(change for change in changes if change.is_real), None, tuple(notes))
 
 
@@ -191,16 +196,13 @@ def perform(plan: Plan, config_dir: Path) -> list[str]:
     """Write all changes; return where the files as they were before are kept. Raises Refused."""
     state, kept = str(config_dir / STATE), []
     for change in plan.changes:
-        if change.file is not None and change.after is None:
+        if change.after is None:
             kept.append(files.remove(change.file, state))
-        elif change.file is not None:
-            kept.append(files.write(change.file, change.after or "", state))
-        elif change.after is None:
-            change.path.unlink(missing_ok=True)
-            _remove_if_empty(change.path.parent)
+            if not change.is_json:
+                _remove_if_empty(change.path.parent)
         else:
-            mode = change.path.stat().st_mode & 0o777 if change.path.exists() else 0o644
-            files.replace(str(change.path.resolve()), change.after.encode(), mode)
+            write = files.write if change.is_json else files.write_text
+            kept.append(write(change.file, change.after, state))
     return [path for path in kept if path]
 
 
