@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import anyio
+import trio
 
-from fanout_mcp.engine.run import Plan
+from fakes.virtual import virtually
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import BackendError
-from fanout_mcp.types import Answer, Job, Prompt
+from fanout_mcp.types import Answer, Job, Outcome, Prompt
 
 Step = tuple[float, str | Exception]
 """After so many seconds, this answer or this error."""
@@ -62,3 +65,20 @@ class Upstream:
 
 class Boom(BackendError):
     """A failure that no rule tries again."""
+
+
+def perform(
+    upstream: Upstream, todo: Sequence[Job], how: Plan | None = None, limits: Limits | None = None
+) -> tuple[list[Outcome], float]:
+    """Run in virtual time; return outcomes and the seconds they took."""
+
+    async def main() -> tuple[list[Outcome], float]:
+        got = await run(todo, upstream.ask, how or plan(), limits or Limits(50))
+        return got, trio.current_time()
+
+    return virtually(main)
+
+
+def two_agree(outcomes: Sequence[Outcome], outstanding: Collection[str]) -> str:
+    said = [outcome.answer.text for outcome in outcomes if outcome.answer]
+    return "two agree" if any(said.count(text) >= 2 for text in said) else ""

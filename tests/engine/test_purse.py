@@ -58,6 +58,13 @@ async def test_without_a_price_the_tokens_are_what_holds() -> None:
         await ask(job("a"))
 
 
+async def test_a_provider_that_counts_more_tokens_than_we_do_costs_nobody_a_repair() -> None:
+    """Claude Code counts its own frame: thousands of cached tokens a call."""
+    ask = purse(1.0, 3_200, priced=False).leg(bills(Usage(20_000, 300), Usage(20_000, 300)))
+    await ask(job("a"))
+    await ask(job("a"))
+
+
 async def test_a_failure_without_a_bill_costs_nothing() -> None:
     ask = purse(0.16).leg(bills(ServerFault("500"), DEAR))
     with pytest.raises(ServerFault):

@@ -6,6 +6,8 @@ Rules:
    might not do.
 3. What a call did not need of what was set aside for it goes back once its bill has come. The bill of a
    cancelled call never comes, so nothing goes back.
+4. Money spent beyond what was set aside is gone for all; tokens are not, since providers count their own frame
+   around a question, which no other call can save.
 """
 
 from __future__ import annotations
@@ -81,4 +83,4 @@ class Purse:
     def _give_back(self, aside: _Amount, used: Usage) -> None:
         is_unpriced = used.cost_usd is None and used != Usage()
         self._usd += aside.usd - (aside.usd if is_unpriced else used.cost_usd or 0.0)
-        self._tokens += aside.tokens - used.total_tokens
+        self._tokens += max(0, aside.tokens - used.total_tokens)

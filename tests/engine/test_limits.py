@@ -1,0 +1,146 @@
+"""One provider's calls: how many at once, when, and which of them twice."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+import trio
+
+from engine.fakes_engine import Step, Upstream, job, jobs, perform, plan
+from fakes.virtual import virtually
+from fanout_mcp.engine.hedge import Hedge
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import run
+from fanout_mcp.errors import (
+    RateLimited,
+)
+from fanout_mcp.types import Outcome
+
+
+def test_a_retry_after_beyond_the_deadline_fails_now_and_names_it() -> None:
+    (outcome,), elapsed = perform(Upstream(a=[(0.0, RateLimited("429", 30))]), [job("a")], plan(10))
+    assert elapsed == 0
+    assert "wait 30 s" in outcome.reason
+
+
+def test_a_cool_down_holds_back_every_call_to_that_provider_and_no_other() -> None:
+    upstream = Upstream(0.1, a=[(0.0, RateLimited("429", 2.0)), (0.1, "A")])
+    todo = [job("a"), *[job(f"p{n}") for n in range(3)], job("q0", "q")]
+    outcomes, _ = perform(upstream, todo, limits=Limits(2))
+    assert {outcome.status for outcome in outcomes} == {"answered"}
+    began = {key: time for time, key in upstream.started}
+    assert began["p1"] >= 2.0
+    assert began["q0"] < 0.5
+
+
+def test_after_a_429_the_limit_falls_and_rises_again() -> None:
+    limits = Limits(40)
+    limiter = limits.of("p")
+
+    async def main() -> list[float]:
+        seen = []
+        limiter.in_flight = 40
+        limiter.pushed_back(None)
+        seen.append(limiter.limit)
+        limiter.pushed_back(None)
+        seen.append(limiter.limit)
+        await anyio.sleep(0.5)
+        limiter.pushed_back(None)
+        seen.append(round(limiter.limit, 1))
+        limiter.succeeded(0.4, 0.6)
+        seen.append(round(limiter.limit, 1))
+        limiter.succeeded(0.5, 0.6)
+        seen.append(round(limiter.limit, 1))
+        return seen
+
+    assert virtually(main) == [28.0, 28.0, 19.6, 19.6, 20.6]
+
+
+@pytest.mark.parametrize(("later", "at_once"), [(50.0, 29), (61.0, 40)], ids=["remembered", "forgotten"])
+def test_a_429_is_forgotten_after_a_minute(later: float, at_once: int) -> None:
+    upstream = Upstream(1.0, {"0": [(0.5, RateLimited("429", 0.0)), (1.0, "0")]})
+    limits = Limits(40)
+
+    async def main() -> None:
+        await run(jobs(40), upstream.ask, plan(), limits)
+        await trio.sleep_until(later)
+        await run(jobs(40), upstream.ask, plan(), limits)
+
+    virtually(main)
+    assert [time for time, _ in upstream.started].count(later) == at_once
+
+
+def test_a_small_consultation_is_not_starved_by_a_large_one() -> None:
+    upstream = Upstream(1.0)
+    limits = Limits(10)
+
+    async def main() -> float:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, jobs(200), upstream.ask, plan(), limits)
+            await trio.sleep(0.5)
+            await run([job("x"), job("y"), job("z")], upstream.ask, plan(), limits)
+            nursery.cancel_scope.cancel()
+            return trio.current_time()
+
+    assert virtually(main) == 2.0
+
+
+def test_a_wait_beyond_reason_holds_nobody_back_for_longer_than_a_minute() -> None:
+    limits = Limits(5)
+
+    async def main() -> tuple[Outcome, float]:
+        await run([job("a")], Upstream(a=[(0.0, RateLimited("429", 3600))]).ask, plan(), limits)
+        (outcome,) = await run([job("b")], Upstream(1.0).ask, plan(), limits)
+        return outcome, trio.current_time()
+
+    outcome, elapsed = virtually(main)
+    assert (outcome.status, elapsed) == ("answered", 61.0)
+
+
+def test_a_cool_down_that_outlasts_the_deadline_fails_at_once_and_says_so() -> None:
+    limits = Limits(5)
+    healthy = Upstream(1.0)
+
+    async def main() -> tuple[list[Outcome], float]:
+        await run([job("a")], Upstream(a=[(0.0, RateLimited("429", 3600))]).ask, plan(), limits)
+        return await run(jobs(3), healthy.ask, plan(20.0), limits), trio.current_time()
+
+    outcomes, elapsed = virtually(main)
+    assert ([outcome.status for outcome in outcomes], elapsed) == (["failed"] * 3, 0.0)
+    assert "wants no calls for another 60 s" in outcomes[0].reason
+    assert healthy.started == []
+
+
+def test_twins_are_a_fiftieth_of_the_calls_to_a_provider_and_wait_for_a_place() -> None:
+    limits = Limits(1)
+    slow: list[Step] = [(30.0, "late")]
+
+    async def main(known: int) -> list[Outcome]:
+        await run(jobs(known), Upstream(1.0).ask, plan(), limits)
+        upstream = Upstream(a=slow, b=slow, c=slow)
+        return await run([job("a"), job("b"), job("c")], upstream.ask, plan(hedge=Hedge()), limits)
+
+    def calls(known: int, cap: int) -> list[int]:
+        nonlocal limits
+        limits = Limits(cap)
+        return sorted(outcome.calls for outcome in virtually(lambda: main(known)))
+
+    assert calls(21, cap=60) == [1, 1, 1], "of 24 none"
+    assert calls(60, cap=60) == [1, 1, 2], "of 63 one"
+    assert calls(60, cap=3) == [1, 1, 1], "all places are taken"
+
+
+def test_a_late_call_gets_a_twin_once_the_provider_is_known() -> None:
+    upstream = Upstream(1.0, slow=[(30.0, "late"), (1.0, "twin")], x=[(0.5, "soon")])
+    limits = Limits(60)
+
+    async def main() -> tuple[Outcome, float]:
+        await run(jobs(50), upstream.ask, plan(), limits)
+        began = trio.current_time()
+        outcomes = await run([job("slow"), job("x")], upstream.ask, plan(hedge=Hedge()), limits)
+        return outcomes[0], trio.current_time() - began
+
+    outcome, elapsed = virtually(main)
+    assert elapsed == 2.0
+    assert (outcome.answer and outcome.answer.text, outcome.calls) == ("twin", 2)
+    assert [key for _, key in upstream.closed] == ["slow"]
