@@ -12,11 +12,24 @@ import trio
 from fakes.virtual import virtually
 from fanout_mcp.arguments import parse
 from fanout_mcp.backends.base import Backend
+from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
 from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.types import Json
+
+UNREADABLE = Reply("I would rather not say.", 1.0)
+
+
+def says(decision: str = "PROCEED", delay: float = 1.0, **more: Any) -> Reply:
+    stop = {"blocker": "It loses data.", "smallest_change": "Write first."} if decision == "STOP" else {}
+    return Reply(verdict(decision, **{**stop, **more}), delay)
+
+
+def panel(**members: Reply | list[Reply]) -> Scripted:
+    """A reply for each persona; the others say PROCEED after a second."""
+    return Scripted({f"model-of-{name}": reply for name, reply in members.items()}, says())
 
 
 @dataclass(frozen=True)
