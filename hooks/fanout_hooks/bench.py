@@ -44,9 +44,14 @@ class Measured(NamedTuple):
     """None where the client has no warm path."""
 
 
+def held(own: Place) -> config.Config:
+    """Return the hooks that a scope has adopted."""
+    return config.load((own.scope,), own.project, own.claude)
+
+
 def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | None = None) -> list[Measured]:
     """Measure every event that has adopted hooks. Raises settings.Refused."""
-    found = config.load((own.scope,), own.project, own.claude)
+    found = held(own)
     env = env | {"CLAUDE_PROJECT_DIR": own.project, "CLAUDECODE": "1"}
     loop = Loop()
     house = House(loop, own.state)

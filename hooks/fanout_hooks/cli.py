@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Protocol
 
 from fanout_hooks.settings import Refused
@@ -36,8 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         sys.stdout.write(usage())
         return OK if words else USAGE
+    if words[0] in {"-V", "--version"}:
+        from importlib.metadata import version  # hardly ever
+
+        sys.stdout.write(f"fanout-hooks {version('fanout-mcp')}\n")
+        return OK
     if words[0] not in COMMANDS:
-        sys.stderr.write(f"fanout-hooks: there is no command {words[0]!r}; there are {', '.join(COMMANDS)}\n")
+        sys.stderr.write(f"fanout-hooks: {unknown(words[0])}\n")
         return USAGE
     line = COMMANDS[words[0]]
     command: Command = importlib.import_module(f"fanout_hooks.commands.{words[0]}")
@@ -58,6 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return REFUSED
     except KeyboardInterrupt:
         return 130
+
+
+def unknown(word: str) -> str:
+    near = get_close_matches(word, COMMANDS, n=1)
+    hint = f"did you mean `fanout-hooks {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}"
+    return f"there is no command {word!r}; {hint}"
 
 
 def usage() -> str:

@@ -8,7 +8,7 @@ import os
 
 from fanout_hooks import bench, check
 from fanout_hooks.bench import Measured
-from fanout_hooks.commands.common import add_project, confirm, project_of, say
+from fanout_hooks.commands.common import NONE_ADOPTED, add_project, confirm, must_have, project_of, say
 
 OK, REFUSED = 0, 1
 
@@ -17,22 +17,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_project(parser)
     parser.add_argument("--yes", action="store_true", help="don't ask: the hooks are run for real")
     parser.add_argument("--event", help="this event alone")
-    parser.add_argument("--rounds", type=int, default=bench.ROUNDS, metavar="N")
+    parser.add_argument(
+        "--rounds",
+        type=_rounds,
+        default=bench.ROUNDS,
+        metavar="N",
+        help="how many count (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, nothing else")
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds, which is 1 or more")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     env, project = dict(os.environ), project_of(args)
     scopes = check.adopted_scopes(project, env)
     if not scopes:
-        say("No hooks are adopted here; `fanout-hooks adopt` does it.")
+        say(NONE_ADOPTED)
         return REFUSED
+    must_have(args.event, [hook.event for own in scopes for hook in bench.held(own).hooks])
     if not args.json:
         runs = 3 * (args.rounds + bench.WARM_UP)
         say(f"Each hook is run {runs} times, for real, with a made-up event: what it does is done.")
-    if not confirm(args):
+    if not confirm(args, "Nothing was run.", default=False):
         return OK
-    found = [one for own in scopes for one in bench.measure(own, env, max(1, args.rounds), args.event)]
+    found = [one for own in scopes for one in bench.measure(own, env, args.rounds, args.event)]
     if args.json:
         say(json.dumps([one._asdict() for one in found]))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fanout_hooks import place
 from fanout_hooks.config import SCOPES
@@ -13,6 +13,7 @@ from fanout_hooks.place import Place
 from fanout_hooks.settings import Refused
 
 DEFAULT_SCOPES = ("user", "local")
+NONE_ADOPTED = "No hooks are adopted here; `fanout-hooks adopt` does it."
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
@@ -52,13 +53,34 @@ def places(args: argparse.Namespace, default: Sequence[str] = DEFAULT_SCOPES) ->
     return [place.find(scope, project, dict(os.environ)) for scope in dict.fromkeys(named)]
 
 
-def confirm(args: argparse.Namespace) -> bool:
-    """Ask before writing. Raises Refused where nobody can be asked."""
+def confirm(
+    args: argparse.Namespace, otherwise: str = "Nothing was written.", *, default: bool = True
+) -> bool:
+    """Ask first; a no is answered with what was not done. Raises Refused where nobody can be asked."""
     if args.yes:
         return True
     if not sys.stdin.isatty():
-        raise Refused("nothing was written; say --yes to go ahead without being asked")
-    return input("Go ahead? [y/N] ").strip().lower() in ("y", "yes")
+        raise Refused(f"nobody can be asked here. {otherwise} --yes goes ahead unasked")
+    is_agreed = _answer("Go ahead?", default=default)
+    if not is_agreed:
+        say(otherwise)
+    return is_agreed
+
+
+def _answer(question: str, *, default: bool) -> bool:
+    try:
+        answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+    except EOFError:  # Ctrl-D: whoever leaves has agreed to nothing
+        say()
+        return False
+    return answer in {"y", "yes"} if answer else default
+
+
+def must_have(event: str | None, those: Iterable[str]) -> None:
+    """Refuse an event that isn't among those with adopted hooks."""
+    there = list(dict.fromkeys(those))
+    if event is not None and event not in there:
+        raise Refused(f"no adopted hook is on {event!r}; there are some on {', '.join(there)}")
 
 
 def say(text: str = "") -> None:

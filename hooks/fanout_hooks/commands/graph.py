@@ -7,7 +7,7 @@ import json
 import os
 
 from fanout_hooks import check, graph
-from fanout_hooks.commands.common import add_project, project_of, say
+from fanout_hooks.commands.common import NONE_ADOPTED, add_project, must_have, project_of, say
 
 OK = 0
 
@@ -21,9 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     env = dict(os.environ)
     found = graph.graphs(check.adopted_scopes(project_of(args), env), env)
+    if found:
+        must_have(args.event, [one.event for one in found])
     found = [one for one in found if args.event in (None, one.event)]
     if args.json:
         say(json.dumps(graph.to_json(found), ensure_ascii=False))
     else:
-        say(graph.to_text(found) or "No adopted hooks" + (f" on {args.event}" if args.event else ""))
+        say(graph.to_text(found) or NONE_ADOPTED)
     return OK

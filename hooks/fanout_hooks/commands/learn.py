@@ -8,7 +8,7 @@ import sys
 import time
 
 from fanout_hooks import check, json_text, learn, settings
-from fanout_hooks.commands.common import add_project, confirm, project_of, say
+from fanout_hooks.commands.common import NONE_ADOPTED, add_project, confirm, project_of, say
 from fanout_hooks.learn import Learned, Lesson
 from fanout_hooks.place import Place
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     env = dict(os.environ)
     scopes = check.adopted_scopes(project_of(args), env)
     if not scopes:
-        say("No hooks are adopted here; `fanout-hooks adopt` does it.")
+        say(NONE_ADOPTED)
         return OK
     lessons = _watched(scopes, env, args.watch)
     for own, lesson in lessons:

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         again = restore.plan_restoration(place)  # a committed scope and the user's own share a file
         if again is not None:
             kept = restore.perform(again, place)
-            say(f"{place.scope}: restored. What was there with fanout is kept beside {kept}")
+            say(f"{place.scope}: restored. What was there with fanout is kept in {kept}")
     return OK
 
 
