@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fanout_hooks import short_diff
 from fanout_hooks.settings import Refused, locked
+from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.registration import summary
 from fanout_mcp.registration.plan import Change, Plan
 
 if TYPE_CHECKING:
@@ -33,7 +37,13 @@ def refusing() -> Iterator[None]:
 
 
 def carry_out(
-    console: Console, make: Callable[[], Plan], write: Callable[[Plan], None], lock: Path, *, yes: bool
+    console: Console,
+    make: Callable[[], Plan],
+    write: Callable[[Plan], None],
+    lock: Path,
+    *,
+    yes: bool,
+    diff: str = "short",
 ) -> Plan | None:
     """Show a plan, ask, and write it; return what was planned, None when it wasn't wanted.
 
@@ -43,7 +53,7 @@ def carry_out(
     with refusing():
         planned = make()
         while True:
-            show(console, planned)
+            show(console, planned, diff)
             if not planned.changes:
                 return planned
             if not is_wanted(f"Write {_count(planned)}?", yes=yes):
@@ -60,19 +70,39 @@ def _count(planned: Plan) -> str:
     return "this file" if len(planned.changes) == 1 else f"these {len(planned.changes)} files"
 
 
-def show(console: Console, plan: Plan) -> None:
-    for change in plan.changes:
-        show_change(console, change)
+def show(console: Console, plan: Plan, form: str) -> None:
+    show_changes(console, plan.changes, form)
     for note in plan.notes:
-        console.print(note, soft_wrap=True)
+        paragraph(console, note)
 
 
-def show_change(console: Console, change: Change) -> None:
+def show_changes(console: Console, changes: Sequence[Change], form: str) -> None:
+    """Print what comes and goes, a line each, then the diffs: in short unless `form` is full."""
     from rich.text import Text
 
-    for line in change.diff.splitlines():
-        style = "bold" if line.startswith(("+++", "---")) else COLOURS.get(line[:1], "dim")
-        console.print(Text(line, style=style), soft_wrap=True)
+    for change in changes:
+        paragraph(console, str(change.path), "bold")
+        for line in summary.of(change):
+            paragraph(console, Text(line, COLOURS.get(line[0], "")), indent=2, hanging=2)
+    is_cut = False
+    for change in changes if form != "none" else ():
+        whole = change.diff
+        shown = whole if form == "full" else short_diff.of(whole, is_json=change.is_json)
+        is_cut |= shown != whole
+        console.print()
+        for line in shown.splitlines():
+            style = "bold" if line.startswith(("+++ ", "--- ")) else COLOURS.get(line[:1], "dim")
+            console.print(Text(line, style=style), soft_wrap=True)
+    if is_cut:
+        paragraph(console, "The diff is in short; --diff full shows all of it.", "dim")
+    if changes:
+        console.print()
+
+
+def add_diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--diff", choices=("short", "full", "none"), default="short", help="how much of the change to show"
+    )
 
 
 def is_wanted(question: str, *, yes: bool) -> bool:
@@ -81,7 +111,7 @@ def is_wanted(question: str, *, yes: bool) -> bool:
         return True
     if not is_terminal():
         raise InvalidInput("nobody can be asked here, so nothing was written. Add --yes to write this.")
-    return ask(question, default=True)
+    return ask(question, default=False)
 
 
 def ask(question: str, *, default: bool) -> bool:

@@ -6,7 +6,8 @@ import argparse
 import shutil
 
 from fanout_mcp import settings
-from fanout_mcp.commands.changes import ask, carry_out, is_terminal
+from fanout_mcp.commands.changes import add_diff, ask, carry_out, is_terminal
+from fanout_mcp.commands.shell import talking
 from fanout_mcp.registration import plan, record
 from fanout_mcp.registration.entries import Choices
 from fanout_mcp.registration.places import SCOPES, places, project_of
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)"
     )
     parser.add_argument("--yes", action="store_true", help="write without asking; agrees to nothing else")
+    add_diff(parser)
     parser.add_argument("--no-hooks", action="store_true", help="without the hook log and the agent gate")
     parser.add_argument("--no-skill", action="store_true", help="without the skill")
     parser.add_argument(
@@ -32,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    console, had = Console(highlight=False), settings.read()
+    console, had = talking(), settings.read()
     project = project_of(had.project)
     where, wanted = places(args.scope, project), choices(args, had)
     if plugin := plugin_in(project):
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             record.write(had.config_dir, kept)
         plan.perform(planned, had.config_dir)
 
-    planned = carry_out(console, make, write, had.config_dir / plan.STATE, yes=args.yes)
+    planned = carry_out(console, make, write, had.config_dir / plan.STATE, yes=args.yes, diff=args.diff)
     if planned is None:
         console.print("Nothing was written.")
     elif not planned.changes:

@@ -131,6 +131,13 @@ def put(draw: Callable[[Console], None]) -> None:
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in written.getvalue().split("\n")[:-1])
 
 
+def talking() -> Console:
+    """Return a console for a command that asks while it prints; as `put`, it breaks no line in a pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
+
+
 @contextmanager
 def live(title: str, *, quiet: bool = False) -> Iterator[Progress]:
     """Yield a progress: a bar that is erased at the end on a terminal, else at most some twenty lines."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from fanout_hooks.memory import state_folder
 from fanout_hooks.place import project_of as adopting_project
 from fanout_mcp import settings
-from fanout_mcp.commands.changes import carry_out, is_wanted, refusing, show_change
+from fanout_mcp.commands.changes import add_diff, carry_out, is_wanted, refusing, show_changes
+from fanout_mcp.commands.paragraphs import paragraph
+from fanout_mcp.commands.shell import talking
 from fanout_mcp.registration import adopted, plan, record
 from fanout_mcp.registration.places import SCOPES, Places, places, project_of
 from fanout_mcp.status import OK
@@ -24,16 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes", action="store_true", help="write without asking; adopted hooks come back, too"
     )
+    add_diff(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    console, had = Console(highlight=False), settings.read()
+    console, had = talking(), settings.read()
     where, kept = places(args.scope, project_of(had.project)), record.read(had.config_dir)
     if where.name not in kept.scopes:
         there = f" There is: {', '.join(kept.scopes)}." if kept.scopes else ""
-        console.print(f"Nothing of fanout is installed for scope {args.scope}.{there}", soft_wrap=True)
+        paragraph(console, f"Nothing of fanout is installed for scope {args.scope}.{there}")
         return OK
 
     def make() -> plan.Plan:
@@ -49,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
         kept.scopes.pop(where.name, None)
         record.write(had.config_dir, kept)
 
-    if not _hooks_are_back(console, kept.scopes[where.name], where, yes=args.yes):
+    if not _hooks_are_back(console, kept.scopes[where.name], where, yes=args.yes, diff=args.diff):
         console.print("Nothing was written: without the server these hooks would fail at every event.")
         return OK
-    planned = carry_out(console, make, write, had.config_dir / plan.STATE, yes=args.yes)
+    planned = carry_out(console, make, write, had.config_dir / plan.STATE, yes=args.yes, diff=args.diff)
     if planned is None:
         console.print("Nothing was written.")
         return OK
@@ -60,22 +61,22 @@ def run(args: argparse.Namespace) -> int:
         forget()
     console.print("fanout is out.")
     for line in _left(had):
-        console.print(line, soft_wrap=True)
+        paragraph(console, line, hanging=4)
     return OK
 
 
-def _hooks_are_back(console: Console, installed: record.Installed, where: Places, *, yes: bool) -> bool:
+def _hooks_are_back(
+    console: Console, installed: record.Installed, where: Places, *, yes: bool, diff: str
+) -> bool:
     """Bring adopted hooks back first, where no server is left to run them; False when it isn't wanted."""
     project = adopting_project(str(Path.cwd()), str(Path.home()))
     with refusing():
         found = adopted.returning(installed, where, project)
+        show_changes(console, [one.change for one in found], diff)
         for one in found:
-            show_change(console, one.change)
-            console.print(one.told, soft_wrap=True)
+            paragraph(console, one.told)
         for path in adopted.elsewhere(where, project):
-            console.print(
-                f"Hooks of {path} are adopted, too: run `fanout-hooks restore` there.", soft_wrap=True
-            )
+            paragraph(console, f"Hooks of {path} are adopted, too: run `fanout-hooks restore` there.")
         if not found:
             return True
         if not is_wanted("Bring these hooks back, and take fanout out?", yes=yes):
