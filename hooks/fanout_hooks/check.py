@@ -19,6 +19,7 @@ from fanout_hooks.identity import is_shim
 from fanout_hooks.native import Hooks
 from fanout_hooks.place import Place
 from fanout_hooks.settings import Refused, read
+from fanout_hooks.unquoted import split_variable
 
 Level = Literal["wrong", "note", "good"]
 
@@ -139,10 +140,9 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
     found = config.load((own.scope,), own.project, own.claude)
     for problem in found.problems:
         yield Finding("wrong", own.hooks, problem.removeprefix(f"{own.hooks}: "))
-    for hook in found.hooks:
-        missing = _missing(hook, own.project, env)
-        if missing:
-            yield Finding("wrong", own.hooks, f"{hook.event}: {hook.name}: {missing}")
+    wrong = [(hook, why) for hook in found.hooks if (why := _why_it_fails(hook, own.project, env))]
+    for hook, why in wrong:
+        yield Finding("wrong", own.hooks, f"{hook.event}: {hook.name}: {why}")
     yield from _shims(found.hooks, own, env)
     yield from _launches(hooks, own)
     try:
@@ -155,7 +155,13 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
             "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them anew"
         )
     elif not found.problems:
-        yield Finding("good", own.hooks, f"{len(found.hooks)} hooks run through fanout")
+        run = f"{_hooks(len(found.hooks))} through fanout"
+        rest = f", {len(wrong)} of them can't do their work"
+        yield Finding("note", own.hooks, run + rest) if wrong else Finding("good", own.hooks, run)
+
+
+def _hooks(number: int) -> str:
+    return "1 hook runs" if number == 1 else f"{number} hooks run"
 
 
 def _server_now(own: Place) -> str:
@@ -175,14 +181,15 @@ def _server_now(own: Place) -> str:
 _SCRIPT = re.compile(rf".*\.(?:{config.SCRIPTS})")
 
 
-def _missing(hook: config.Hook, project: str, env: dict[str, str]) -> str:
-    """Return what a command hook needs and isn't there, as far as its words tell."""
+def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
+    """Return why a command hook can't start here, as far as its words tell."""
     if hook.type != "command":
         return ""
     own = env | {"CLAUDE_PROJECT_DIR": project}
     words = [hook.command, *hook.args] if hook.args is not None else split(hook.command, own)
-    if not words:
-        return ""  # the shell makes more of it than we can read
+    if not words:  # the shell makes more of it than we can read
+        name = split_variable(hook.command, own)
+        return f'the shell splits ${name} at its space; put it in quotes: "${name}"' if name else ""
     if hook.args is not None and which(words[0], own, project) is None:
         return f"there is no program {words[0]}"
     for word in words:
