@@ -1,7 +1,8 @@
 """Start the server in the right environment, and answer the client while one is being made.
 
     python3 launch.py                  in a clone: its own .venv, as `make` makes it
-    python3 launch.py --data FOLDER    as a plugin: an environment of its own in FOLDER
+    python3 launch.py --data FOLDER    as a plugin: an environment of its own in FOLDER; the clone's where one is
+                                       ready, for Claude Code runs a clone's plugin from the clone
 
 Ready environment: this process becomes the server (execv). None yet: the handshake and tools/list are
 answered from the committed snapshot at once (the client waits 2 s, a first install takes longer), a process
@@ -28,8 +29,9 @@ def main() -> None:
         from launcher.build import build
 
         sys.exit(build(environment))
-    if environment.is_ready():
-        environment.start()
+    for ready in (Environment(None), environment):
+        if ready.is_ready():
+            ready.start()
     from launcher.front import Front  # json, select, subprocess: only for the first time
 
     Front(environment).run()

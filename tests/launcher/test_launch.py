@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +157,31 @@ def test_an_edited_source_gets_another_environment(checkout: Checkout) -> None:
     install(checkout)
     assert checkout.steps() == ["venv", "pip"] * 2
     assert len(list(checkout.data.glob("env-*"))) == 2
+
+
+def test_a_plugin_that_runs_from_a_clone_takes_the_environment_of_the_clone(checkout: Checkout) -> None:
+    with checkout.start(as_plugin=False) as wire:
+        call = start_call(wire)
+        checkout.finish_install()
+        wire.answer(call)
+    with checkout.start() as wire:
+        assert decision(wire.answer(start_call(wire))) == "NOT_ASKED"
+    assert checkout.steps() == ["venv", "pip"]
+    assert not checkout.data.exists()
+
+
+def test_a_copy_of_a_clone_is_never_served_from_the_clone(checkout: Checkout, tmp_path: Path) -> None:
+    with checkout.start(as_plugin=False) as wire:
+        call = start_call(wire)
+        checkout.finish_install()
+        wire.answer(call)
+    shutil.copytree(checkout.source, tmp_path / "copy", symlinks=True)
+    copied = dataclasses.replace(checkout, source=tmp_path / "copy")
+    with copied.start() as wire:
+        call = start_call(wire)
+        copied.finish_install()
+        assert decision(wire.answer(call)) == "NOT_ASKED"
+    assert checkout.steps() == ["venv", "pip"] * 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
