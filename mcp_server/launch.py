@@ -1,8 +1,8 @@
 """Start the server in the right environment, and answer the client while one is being made.
 
     python3 launch.py                  in a clone: its own .venv, as `make` makes it
-    python3 launch.py --data FOLDER    as a plugin: an environment of its own in FOLDER; the clone's where one is
-                                       ready, for Claude Code runs a clone's plugin from the clone
+    python3 launch.py --data FOLDER    as a plugin: an environment of its own in FOLDER; or the clone's where
+                                       that is ready, for a clone's plugin is run from the clone
 
 Ready environment: this process becomes the server (execv). None yet: the handshake and tools/list are
 answered from the committed snapshot at once (the client waits 2 s, a first install takes longer), a process

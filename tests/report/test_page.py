@@ -61,6 +61,18 @@ def test_a_hostile_name_is_text(tmp_path: Path) -> None:
     assert nesting.tags.count("script") == 1
 
 
+def test_one_is_no_plural(tmp_path: Path) -> None:
+    html = drawn(tmp_path, record(row("a", 1.0)))
+    assert "1.0 ms, 1 hook</summary>" in html
+    assert not re.search(r"\b1 (?:hooks|runs|events)\b", html)
+
+
+def test_a_chart_that_is_wider_than_the_screen_says_that_it_scrolls(tmp_path: Path) -> None:
+    html = drawn(tmp_path, record(row("a", 1.0)))
+    assert 'content: "scroll for the rest' in html
+    assert all('class="panel scroll" tabindex="0"' in part for part in html.split("<svg viewBox=")[:1])
+
+
 def test_one_day_is_drawn_by_the_hour(tmp_path: Path) -> None:
     assert "Events by hour" in drawn(tmp_path, record(row("a", 1.0)))
 

@@ -90,7 +90,7 @@ def boxes(rows: Sequence[Box], title: str) -> str:
             f'<circle class="far" cx="{p99:.1f}" cy="{y:.1f}" r="2.5"/></g>',
         ]
     told = "; ".join(row.told for row in rows[:5])
-    return _svg(parts, floor + 24, title, f"{len(rows)} hooks. {told}")
+    return _svg(parts, floor + 24, title, f"{counted(len(rows), 'hook')}. {told}")
 
 
 def waterfall(spans: Sequence[Span], total: float, title: str) -> str:
@@ -133,6 +133,11 @@ def sparkline(values: Sequence[float], title: str) -> str:
         f'<svg class="small" viewBox="0 0 96 20" role="img" aria-label="{escape(title)}">'
         f'<polyline class="spark" points="{points}"/></svg>'
     )
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 hook`, `2 hooks`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shortened(name: str) -> str:

@@ -126,7 +126,7 @@ def _timeline(drawn: Drawn) -> str:
         slots = [(day[5:], _day(events)) for day, events in days]
         by, told = "day", [day for day, _ in days]
     counts = [
-        charts.Bar(label, count, f"{when}: {count:,} events")
+        charts.Bar(label, count, f"{when}: {charts.counted(count, 'event')}")
         for (label, (count, _)), when in zip(slots, told, strict=True)
     ]
     means = [
@@ -168,7 +168,8 @@ def _distribution(period: Period) -> str:
     rows = []
     for key, hook in hooks:
         at = [hook.ms.quantile(share) for share in QUANTILES]
-        told = f"{key}: median {at[2]:.2f} ms, 95 % within {at[4]:.2f} ms, {hook.ms.count:,} runs"
+        runs = charts.counted(hook.ms.count, "run")
+        told = f"{key}: median {at[2]:.2f} ms, 95 % within {at[4]:.2f} ms, {runs}"
         event, _, name = key.partition("/")
         shown = name if len(period.events) == 1 else f"{name} \u00b7 {event}"
         rows.append(charts.Box(shown, (at[0], at[1], at[2], at[3], at[4], at[5]), told))
@@ -189,10 +190,11 @@ def _waterfalls(period: Period) -> str:
             continue
         spans = [_span(hook) for hook in sample["hooks"]]
         total = float(sample["elapsed_ms"])
+        count = charts.counted(len(spans), "hook")
         chart = charts.waterfall(spans, total, f"A typical {name}")
         is_open = " open" if place == 0 else ""
         parts.append(
-            f"<details{is_open}><summary>{escape(name)}: {total:.1f} ms, {len(spans)} hooks</summary>"
+            f"<details{is_open}><summary>{escape(name)}: {total:.1f} ms, {count}</summary>"
             + _panel(chart)
             + "</details>"
         )
