@@ -17,7 +17,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks import config, entries, hooks_object, json_text, launch, native, regular, settings
+from fanout_hooks import config, copies, entries, hooks_object, json_text, launch, native, regular, settings
 from fanout_hooks.entries import Registration
 from fanout_hooks.native import Hooks, Left
 from fanout_hooks.place import IGNORED, Place, must_stay_in_project
@@ -124,9 +124,8 @@ def must_be_there(known: settings.File, place: Place) -> None:
     """Refuse to write on when the adopted hooks are gone: what is left would go with the entries."""
     what = "is gone" if known.raw is None else "" if "hooks" in known.data else 'has no "hooks"'
     if what:
-        raise settings.Refused(
-            f"{known.path} {what}, and {place.settings} leads to it. Copies are in {place.state}/backups"
-        )
+        where = f"{known.path} {what}, and {place.settings} leads to it"
+        raise settings.Refused(f"{where}. {copies.way_back(place)}")
 
 
 def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:

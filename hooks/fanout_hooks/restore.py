@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks import hooks_object, hooks_text, json_text, native, regular, settings
+from fanout_hooks import copies, hooks_object, hooks_text, json_text, native, regular, settings
 from fanout_hooks.adopt import (
     beside_original,
     forget_beside,
@@ -41,15 +41,18 @@ class Restoration(NamedTuple):
     """The hooks that come back, "event: name"."""
 
 
-def plan_restoration(place: Place) -> Restoration | None:
-    """Say what restoring would write; None when nothing is adopted. Raises settings.Refused."""
-    file, known = settings.read(place.settings), settings.read(place.hooks)
+def plan_restoration(place: Place, copy: str = "") -> Restoration | None:
+    """Say what restoring would write; None when nothing is adopted. Raises settings.Refused.
+
+    `copy` is a file to take the hooks from where hooks.json is gone or broken (copies.py).
+    """
+    file = settings.read(place.settings)
     before = hooks_of(file)
     is_own = native.owned_by(place.scope)
     if not any(is_own(entry) for _, _, entry in hooks_object.each(before)):
         return None
     must_stay_in_project(place)
-    must_be_there(known, place)
+    known = copies.as_hooks_json(place, copy) if copy else _known(place)
     rest = hooks_object.without(before, is_own)
     text, is_exact = _restored(file, known, rest)
     beside, beside_text = without_calls(place)
@@ -75,6 +78,15 @@ def take_out_calls(place: Place, file: settings.File, text: str) -> None:
     elif text != file.text:
         settings.remove(file, place.state)
     forget_beside(place)
+
+
+def _known(place: Place) -> settings.File:
+    try:
+        known = settings.read(place.hooks)
+    except settings.Refused as broken:
+        raise settings.Refused(f"{broken}. {copies.way_back(place)}") from None
+    must_be_there(known, place)
+    return known
 
 
 def _restored(file: settings.File, known: settings.File, rest: Hooks) -> Edited:

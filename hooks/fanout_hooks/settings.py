@@ -203,6 +203,13 @@ def _keep(before: File, state_folder: str) -> str:
     return path
 
 
+def copies(path: str, state_folder: str) -> list[str]:
+    """Return where earlier versions of a file are kept, the newest first."""
+    folder, own = os.path.join(state_folder, "backups"), _name_of(os.path.realpath(path))
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [os.path.join(folder, name) for name in sorted(names, reverse=True) if name.startswith(own)]
+
+
 def _name_of(target: str) -> str:
     digest = hashlib.sha256(target.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     return f"{os.path.basename(target)}-{digest}"

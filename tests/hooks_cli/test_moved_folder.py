@@ -32,7 +32,7 @@ def test_the_users_hooks_are_adopted_run_and_restored_there(desk: Desk, moved: P
     assert desk.run("adopt", "--scope", "user", "--yes").status == 0
     assert entries.MARK in settings.read_text()
     assert (moved / "fanout" / "hooks.json").exists()
-    assert "1 hooks run through fanout" in desk.run("check").out
+    assert "1 hook runs through fanout" in desk.run("check").out
     (entry,) = json.loads(settings.read_text())["hooks"]["Stop"][0]["hooks"]
     event = json.dumps({"hook_event_name": "Stop", "session_id": "s", "cwd": str(desk.project)})
     done = sh(entry["command"], {**os.environ, "CLAUDE_PROJECT_DIR": str(desk.project)}, event)

@@ -54,7 +54,7 @@ NOT_DONE = {
 }
 
 
-@pytest.mark.parametrize("typed", ["", "n\n", "N\n", "what?\n"], ids=["ctrl-d", "n", "N", "no answer"])
+@pytest.mark.parametrize("typed", ["", "\n", "n\n", "what?\n"], ids=["ctrl-d", "enter", "n", "no answer"])
 @pytest.mark.parametrize("word", ASKING)
 def test_who_leaves_or_declines_has_agreed_to_nothing_and_is_told_so(
     held: Desk, monkeypatch: pytest.MonkeyPatch, word: str, typed: str

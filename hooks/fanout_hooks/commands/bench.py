@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         runs = 3 * (args.rounds + bench.WARM_UP)
         say(f"Each hook is run {runs} times, for real, with a made-up event: what it does is done.")
-    if not confirm(args, "Nothing was run.", default=False):
+    if not confirm(args, "Nothing was run."):
         return OK
     found = [one for own in scopes for one in bench.measure(own, env, args.rounds, args.event)]
     if args.json:

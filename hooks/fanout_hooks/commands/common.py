@@ -53,27 +53,24 @@ def places(args: argparse.Namespace, default: Sequence[str] = DEFAULT_SCOPES) ->
     return [place.find(scope, project, dict(os.environ)) for scope in dict.fromkeys(named)]
 
 
-def confirm(
-    args: argparse.Namespace, otherwise: str = "Nothing was written.", *, default: bool = True
-) -> bool:
+def confirm(args: argparse.Namespace, otherwise: str = "Nothing was written.") -> bool:
     """Ask first; a no is answered with what was not done. Raises Refused where nobody can be asked."""
     if args.yes:
         return True
     if not sys.stdin.isatty():
         raise Refused(f"nobody can be asked here. {otherwise} --yes goes ahead unasked")
-    is_agreed = _answer("Go ahead?", default=default)
+    is_agreed = _answer("Go ahead? [y/N] ") in {"y", "yes"}
     if not is_agreed:
         say(otherwise)
     return is_agreed
 
 
-def _answer(question: str, *, default: bool) -> bool:
+def _answer(question: str) -> str:
     try:
-        answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+        return input(question).strip().lower()
     except EOFError:  # Ctrl-D: whoever leaves has agreed to nothing
         say()
-        return False
-    return answer in {"y", "yes"} if answer else default
+        return ""
 
 
 def must_have(event: str | None, those: Iterable[str]) -> None:

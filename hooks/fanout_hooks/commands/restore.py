@@ -9,16 +9,27 @@ from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
 from fanout_hooks.config import SCOPES
 from fanout_hooks.place import Place
 from fanout_hooks.restore import Restoration
+from fanout_hooks.settings import Refused
 
 OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
+    parser.add_argument(
+        "--from",
+        dest="copy",
+        metavar="FILE",
+        default="",
+        help="a kept copy to take one scope's hooks from, where its hooks.json is gone or broken",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    plans = [(place, restore.plan_restoration(place)) for place in places(args, default=SCOPES)]
+    chosen = places(args, default=SCOPES)
+    if args.copy and len(chosen) != 1:
+        raise Refused("--from goes with one --scope: it is the copy of one scope's hooks")
+    plans = [(place, restore.plan_restoration(place, args.copy)) for place in chosen]
     found = [(place, plan) for place, plan in plans if plan is not None]
     if not found:
         say("Nothing is adopted in " + ", ".join(place.settings for place, _ in plans))
@@ -28,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     if not confirm(args):
         return OK
     for place, _ in found:
-        again = restore.plan_restoration(place)  # a committed scope and the user's own share a file
+        again = restore.plan_restoration(
+            place, args.copy
+        )  # a committed scope and the user's own share a file
         if again is not None:
             kept = restore.perform(again, place)
             say(f"{place.scope}: restored. What was there with fanout is kept in {kept}")
