@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 
 from fanout_hooks import bench, check
 from fanout_hooks.bench import Measured
+from fanout_hooks.check import PathInUse
 from fanout_hooks.commands.common import NONE_ADOPTED, add_project, confirm, must_have, project_of, say
 
 OK, REFUSED = 0, 1
+NOISE = 0.05
+"""Closer than this two medians of some rounds are the same."""
+LEAST_MS = 0.1
+WHOLE_FROM = 9.95
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say(json.dumps([one._asdict() for one in found]))
     else:
-        _show(found)
+        say(to_text(found, args.rounds, check.path_in_use(project, env)))
     if args.event is None:
         path = bench.keep(project, found)
         if not args.json:
@@ -57,14 +63,45 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _show(found: list[Measured]) -> None:
-    say(f"{'event':<22}{'scope':<8}{'hooks':>5}{'native':>10}{'cold':>10}{'warm':>10}   ms, median")
+def to_text(found: Sequence[Measured], rounds: int, path: PathInUse) -> str:
+    """Return the figures as a table, and what they say of the way in which events run here."""
+    counted = "1 round" if rounds == 1 else f"{rounds} rounds"
+    parts = [f"Milliseconds an event, the median of {counted}.", _table(found)]
+    if path.path == "cold":
+        parts.append(f"Here events run cold: {path.why}.")
+    slower = [(one.event, own - one.native_ms) for one in found if _is_slower(one, own := _here(one, path))]
+    if slower:
+        named = "\n".join(f"  {event} by {ms:.0f} ms" for event, ms in slower)
+        undo = "What that buys is order, isolation and the log. `fanout-hooks restore` undoes it."
+        parts.append(f"Slower here than natively:\n{named}\n{undo}")
+    return "\n\n".join(parts)
+
+
+def _table(found: Sequence[Measured]) -> str:
+    width = max(len("event"), *(len(one.event) for one in found))
+    lines = [f"{'event':<{width}} {'scope':<6}{'hooks':>6}{'native':>8}{'cold':>20}{'warm':>20}"]
     for one in found:
-        warm = (
-            "-"
-            if one.warm_ms is None
-            else f"{one.warm_ms:.1f} ({one.native_ms / max(one.warm_ms, 0.1):.0f}x)"
-        )
-        say(
-            f"{one.event:<22}{one.scope:<8}{one.hooks:>5}{one.native_ms:>10.1f}{one.cold_ms:>10.1f}{warm:>14}"
-        )
+        begin = f"{one.event:<{width}} {one.scope:<6}{one.hooks:>6}{one.native_ms:>8.1f}"
+        lines.append(begin + _cell(one.native_ms, one.cold_ms) + _cell(one.native_ms, one.warm_ms))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(native_ms: float, own_ms: float | None) -> str:
+    return f"{'-':>8}" if own_ms is None else f"{own_ms:>8.1f}{compared(native_ms, own_ms):>12}"
+
+
+def compared(native_ms: float, own_ms: float) -> str:
+    """Say how much faster or slower than natively."""
+    ratio = max(native_ms, LEAST_MS) / max(own_ms, LEAST_MS)
+    if abs(ratio - 1) <= NOISE:
+        return "the same"
+    times, word = (ratio, "faster") if ratio > 1 else (1 / ratio, "slower")
+    return f"{times:.0f}x {word}" if times >= WHOLE_FROM else f"{times:.1f}x {word}"
+
+
+def _here(one: Measured, path: PathInUse) -> float:
+    return one.cold_ms if one.warm_ms is None or path.path != "warm" else one.warm_ms
+
+
+def _is_slower(one: Measured, own_ms: float) -> bool:
+    return compared(one.native_ms, own_ms).endswith("slower")
