@@ -158,7 +158,7 @@ async def test_progress_says_what_is_done_cached_failed_spent_and_left(settings:
     await asked(settings, backend, questions(1))
     async with journal(settings, backend, 3, lambda *line: told.append(line)) as one:
         await one.ask(questions(3), PLAN)
-    assert told[-1] == (3, 3, "3 of 3 done, 1 cached, 1 failed, $0.0010")
+    assert told[-1] == (3, 3, "3 of 3 done, 1 cached, 1 failed, $0.001")
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
 
 

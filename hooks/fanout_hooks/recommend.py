@@ -59,7 +59,8 @@ def _of_event(name: str, event: EventTally, trends: Mapping[str, Trend]) -> Iter
         found = trends.get(f"{name}/{hook}")
         if advice is None and found is not None and found.direction == "slower":
             slower = medians[hook] * found.change / (1 + found.change)
-            advice = ("revert", f"{found.change:+.0%} against the period before, beyond the noise", slower)
+            change = f"{100 * found.change:+.0f} %"
+            advice = ("revert", f"{change} against the period before, beyond the noise", slower)
         if advice is not None:
             action, reason, own_gain = advice
             yield Advice(action, name, hook, reason, gain if own_gain is None else own_gain, runs)

@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.cache import Cache, open_cache
+from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Background, Plan, Started, background
 from fanout_mcp.settings import Settings
@@ -74,7 +75,7 @@ class Tally:
 
     def line(self, now: float) -> str:
         asked = self.done - self.cached
-        spent = "cost unknown" if self.usage.cost_usd is None else f"${self.usage.cost_usd:.4f}"
+        spent = "cost unknown" if self.usage.cost_usd is None else dollars(self.usage.cost_usd)
         least = "at least " if self.usage.is_partial and self.usage.cost_usd is not None else ""
         parts = [
             f"{self.done:,} of {self.total:,} done",

@@ -15,6 +15,7 @@ from typing import Final
 
 from fanout_hooks import regular
 from fanout_mcp import state
+from fanout_mcp.engine.budget import dollars
 from fanout_mcp.types import Json
 
 NAME: Final = "receipts.jsonl"
@@ -77,7 +78,7 @@ def money(row: Json) -> str:
     """Return a row's money; what nobody told the price of is said."""
     if row["unpriced"] and not row["cost_usd"]:
         return "unknown"
-    told = f"${row['cost_usd']:.4f}"
+    told = dollars(row["cost_usd"])
     return f"{told} and {row['unpriced']} of unknown price" if row["unpriced"] else told
 
 

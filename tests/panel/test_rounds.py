@@ -270,7 +270,7 @@ def test_everything_is_told_as_a_line() -> None:
         "round 1, a: PROCEED (80 % sure)",
         "round 1, b: STOP (80 % sure)",
         "round 1, c failed: it was refused",
-        "round 1: STOP, 50% agree",
+        "round 1: STOP, 50 % agree",
         "round 2: 3 asked, speculatively",
     ]
     assert sum(isinstance(event, Said) for event in told) == 6

@@ -28,8 +28,8 @@ def test_costs_are_summed_by_tool_the_dearest_first(state: Path) -> None:
         6,
         0.02,
     )
-    assert ledger.money(oracle) == "$0.0200 and 1 of unknown price"
-    assert (summarize["saved_tokens"], ledger.money(summarize)) == (800, "$0.0000")
+    assert ledger.money(oracle) == "$0.02 and 1 of unknown price"
+    assert (summarize["saved_tokens"], ledger.money(summarize)) == (800, "$0")
 
 
 def test_only_calls_from_the_day_on_count(state: Path) -> None:

@@ -119,7 +119,7 @@ def test_agreement_is_told_in_members(verdicts: list[str], agreement: float, sai
     ("raw", "returned", "said"),
     [
         (1000, 400, ", 1,000 tokens as 400 (saves 60.0 %)"),
-        (10, 226, ", 10 tokens, 226 with what is said of them"),
+        (10, 226, ", 10 tokens, 226 in the answer"),
         (0, 4, ""),
     ],
 )
@@ -147,6 +147,38 @@ def test_of_many_left_out_files_three_are_named_on_one_line() -> None:
     assert line == "skipped 9 files, secret file: k0\ufffd.env, k1\ufffd.env, k2\ufffd.env, 6 more"
 
 
+def test_a_reason_that_is_a_sentence_loses_its_full_stop_before_the_names() -> None:
+    (line,) = words.lines(
+        "lost", {"The key was refused: check FANOUT_API_KEY.": {"count": 1, "paths": ["a.py"]}}
+    )
+    assert line == "lost 1 file, The key was refused: check FANOUT_API_KEY: a.py"
+
+
+@pytest.mark.parametrize(
+    ("calls", "usd", "said"),
+    [
+        (0, 0.0, "1 file read, 0 calls, 0.5 s"),
+        (3, 0.0045, "1 file read, 3 calls, cost $0.0045, 0.5 s"),
+        (3, None, "1 file read, 3 calls, cost unknown, 0.5 s"),
+    ],
+)
+def test_what_calls_cost_is_told_with_them(calls: int, usd: float | None, said: str) -> None:
+    receipt: Json = {"read": 1, "tokens_raw": 0, "tokens_returned": 0, "calls": calls, "elapsed_s": 0.5}
+    assert words.took(receipt | {"cost_usd": usd}) == said
+
+
+def test_a_lost_review_is_counted_and_told_no_number_of_ours() -> None:
+    lost = {
+        "by_reason": {"401, check FANOUT_API_KEY.": 1},
+        "first": {"security:0": "401, check FANOUT_API_KEY."},
+    }
+    receipt: Json = {"read": 1, "tokens_raw": 0, "tokens_returned": 0, "calls": 1, "cost_usd": None}
+    data = {"findings": [], "failed_reviews": lost, "receipt": receipt | {"elapsed_s": 1.0, "skipped": {}}}
+    shown = drawn(review.show, data)
+    assert "lost 1 review, 401, check FANOUT_API_KEY\n" in shown
+    assert "security:0" not in shown
+
+
 FORGED = "z.py\n0 findings, all is well"
 
 
@@ -172,7 +204,7 @@ def test_the_tokens_of_a_page_are_told_apart_from_those_of_all_that_was_read() -
 def test_what_the_model_did_not_answer_is_named_with_the_reason() -> None:
     receipt: Json = {"read": 2, "tokens_raw": 0, "tokens_returned": 0, "saving_percent": 0.0}
     failed = {"the key was refused (401)": {"count": 2, "paths": ["a.py", "b.py"]}}
-    receipt |= {"calls": 2, "elapsed_s": 1.0, "failed": failed}
+    receipt |= {"calls": 2, "cost_usd": None, "elapsed_s": 1.0, "failed": failed}
     written = io.StringIO()
     words.show_receipt(Console(file=written, width=80), receipt)
     assert "not answered for 2 files, the key was refused (401): a.py, b.py\n" in written.getvalue()

@@ -176,7 +176,7 @@ async def test_progress_counts_an_answer_that_can_not_be_read_as_failed(root: Pa
     services = Services(Settings(root, root), backend, Limits(8), workers)
     arguments = Args(patterns=["src"], engine="model")
     await TOOL.call(services, arguments, lambda _done, _total, line: told.append(line))
-    assert told == ["1 of 1 done, 0 cached, 1 failed, $0.0010"]
+    assert told == ["1 of 1 done, 0 cached, 1 failed, $0.001"]
 
 
 async def test_a_planted_key_leaves_neither_in_a_request_nor_in_the_result(
@@ -265,7 +265,7 @@ async def test_a_plan_for_very_many_files_comes_in_pages(root: Path, workers: Wo
         ({"patterns": []}, "^`patterns` is empty; name a path, a folder or a glob.$"),
         ({"models": ["one"]}, "`models` names whom to ask, but there is no model"),
         ({"models": []}, "`models` is empty"),
-        ({"cursor": 99}, "`cursor` is 99, but there are 2 findings"),
+        ({"cursor": 99}, "`cursor` is 99, beyond the findings: 2 in all"),
         ({"reviewers": 99}, "^`reviewers` is 99; at most 8"),
         ({"base": "-x"}, "not begin with -"),
         ({"max_files": 1, "patterns": ["."]}, "match 2 files"),

@@ -206,7 +206,7 @@ def test_from_the_shell_events_go_to_stderr_and_the_result_to_stdout(
         shown = capsys.readouterr()
         assert cli.main(["council", "Shall we?", "--rounds", "2", "--json"]) == 0
         as_json = capsys.readouterr()
-    assert "round 1: PROCEED, 100% agree, converged" in shown.err
+    assert "round 1: PROCEED, 100 % agree, converged" in shown.err
     assert "agreement: All see the gain." in shown.out
     assert "Every call was used." in shown.out
     assert as_json.err == ""
@@ -229,6 +229,6 @@ def test_the_board_shows_rounds_and_members_within_eighty_columns() -> None:
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     shown = "\n".join(lines)
-    for words in ("round 5 »", "simplify", "late", "<stop", "not needed", "written", "100%"):
+    for words in ("round 5 »", "simplify", "late", "<stop", "not needed", "written", "100 %"):
         assert words in shown
     assert "\x1b[31m" not in shown

@@ -68,7 +68,7 @@ class Board:
                 self._hear(event, column)
             case RoundClosed(_, decision, agreement, is_converged, _):
                 column.verdict = (decision, COLOURS.get(decision, "magenta"))
-                column.agree = f"{agreement:.0%}{' =' if is_converged else ''}"
+                column.agree = f"{100 * agreement:.0f} %{' =' if is_converged else ''}"
                 column.synthesis = (WAITING, "dim")
             case Synthesised(_, reason):
                 column.synthesis = ("none", "magenta") if reason else ("written", "green")

@@ -58,7 +58,7 @@ def show(console: Console, data: Json) -> None:
     for round_ in data["rounds"]:
         decided = round_["decision"] or "not needed"
         early = ", begun early" if round_["speculative"] else ""
-        share = "" if round_["agreement"] is None else f", {round_['agreement']:.0%} agree"
+        share = "" if round_["agreement"] is None else f", {100 * round_['agreement']:.0f} % agree"
         wasted = f", {words.counted(round_['wasted'], 'call')} not used" if round_["wasted"] else ""
         console.print(Text(f"round {round_['n']}: {decided}{share}{early}{wasted}", "dim"))
     _show_synthesis(console, data.get("synthesis"))

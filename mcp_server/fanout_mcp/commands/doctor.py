@@ -8,6 +8,7 @@ import sys
 
 from fanout_mcp import settings
 from fanout_mcp.commands.shell import put, run_async
+from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import BackendError, SettingsError
 from fanout_mcp.registration.findings import Finding, look
 from fanout_mcp.status import FINDINGS, OK
@@ -58,7 +59,7 @@ def check(had: settings.Settings) -> Finding:
             with anyio.fail_after(CHECK_S):
                 answer = await backend.ask(job)
             used, seconds = answer.usage, monotonic() - began
-            cost = "price unknown" if used.cost_usd is None else f"${used.cost_usd:.6f}"
+            cost = "price unknown" if used.cost_usd is None else dollars(used.cost_usd)
             tokens = f"{used.tokens_in} tokens in, {used.tokens_out} out"
             return Finding("check", "good", f"{answer.model} answered in {seconds:.1f} s; {tokens}; {cost}")
 

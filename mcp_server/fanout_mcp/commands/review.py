@@ -138,7 +138,13 @@ def _lost(data: Json) -> Iterator[str]:
     for name, what in (("not_analysed", "not analysed"), ("failed_reviews", "lost")):
         some = data.get(name, {"by_reason": {}, "first": {}})
         by_reason = {
-            reason: {"count": count, "paths": [path for path, why in some["first"].items() if why == reason]}
+            # A review goes by a number of ours, which tells nobody anything.
+            reason: {
+                "count": count,
+                "paths": [
+                    path for path, why in some["first"].items() if why == reason and name == "not_analysed"
+                ],
+            }
             for reason, count in some["by_reason"].items()
         }
         yield from words.lines(what, by_reason, "review" if name == "failed_reviews" else "file")

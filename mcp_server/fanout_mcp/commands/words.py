@@ -32,14 +32,15 @@ def tokens(receipt: Mapping[str, Json], of: str = "") -> str:
     raw, returned = receipt["tokens_raw"], receipt["tokens_returned"]
     if returned < raw:
         return f", {raw:,} tokens{of} as {returned:,} (saves {receipt['saving_percent']} %)"
-    return f", {raw:,} tokens{of}, {returned:,} with what is said of them" if raw else ""
+    return f", {raw:,} tokens{of}, {returned:,} in the answer" if raw else ""
 
 
 def took(receipt: Mapping[str, Json], *, is_page: bool = False) -> str:
     """The last line of a source tool: files, tokens, calls, time. A page's tokens are of what it shows."""
     of = " of those shown" if is_page else ""
     read = f"{counted(receipt['read'], 'file')} read{tokens(receipt, of)}"
-    return f"{read}, {counted(receipt['calls'], 'call')}, {receipt['elapsed_s']} s"
+    calls = counted(receipt["calls"], "call") + (f", cost {cost(receipt)}" if receipt["calls"] else "")
+    return f"{read}, {calls}, {receipt['elapsed_s']} s"
 
 
 def lines(what: str, by_reason: Mapping[str, Json], noun: str = "file") -> Iterator[str]:
@@ -48,7 +49,7 @@ def lines(what: str, by_reason: Mapping[str, Json], noun: str = "file") -> Itera
         named = [flat(path) for path in found["paths"][:MOST_NAMED]]
         more = found["count"] - len(named)
         names = [*named, *([f"{more:,} more"] if named and more > 0 else [])]
-        said = f"{what} {counted(found['count'], noun)}, {flat(reason)}"
+        said = f"{what} {counted(found['count'], noun)}, {flat(reason).rstrip('.')}"
         yield f"{said}: {', '.join(names)}" if names else said
 
 

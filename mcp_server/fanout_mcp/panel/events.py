@@ -69,7 +69,9 @@ def line(event: Event) -> str:
             sure = "" if confidence is None else f" ({confidence} % sure)"
             return f"round {n}, {member}: {verdict}{sure}"
         case RoundClosed(n, decision, agreement, is_converged):
-            return f"round {n}: {decision}, {agreement:.0%} agree{', converged' if is_converged else ''}"
+            return (
+                f"round {n}: {decision}, {100 * agreement:.0f} % agree{', converged' if is_converged else ''}"
+            )
         case Synthesised(n, reason):
             return f"round {n}: {f'no synthesis: {reason}' if reason else 'synthesised'}"
         case Discarded(n):

@@ -125,7 +125,7 @@ def _section(asked: Consultation, one: Round) -> list[str]:
     early = ", begun before the round before was through" if one.speculative else ""
     parts = [
         f"## Round {closed.n}: {judged.decision}",
-        f"Agreement {judged.agreement:.0%}, {one.leg_s:.2f} s{early}.",
+        f"Agreement {100 * judged.agreement:.0f} %, {one.leg_s:.2f} s{early}.",
     ]
     for member in asked.members:
         key, said = member.key, closed.answers.get(member.key)

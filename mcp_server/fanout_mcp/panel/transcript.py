@@ -19,7 +19,7 @@ def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list
     parts = [
         f"# {closed.decision}",
         (
-            f"Rule: {shown.rule(asked, closed)}. Agreement {closed.agreement:.0%}. "
+            f"Rule: {shown.rule(asked, closed)}. Agreement {100 * closed.agreement:.0f} %. "
             "Confidence is self-reported and not weighed."
         ),
         (

@@ -81,7 +81,7 @@ def render(
     # A quote may hold a key; it stays in the file and out of every result.
     findings = [replace(one, quote=_shown(one)) for one in _chosen(reviewed.findings, gathered)]
     if wanted.cursor and wanted.cursor >= len(findings):
-        raise InvalidInput(f"`cursor` is {wanted.cursor}, but there are {len(findings)} findings.")
+        raise InvalidInput(f"`cursor` is {wanted.cursor}, beyond the findings: {len(findings)} in all.")
     listed, over = capped(findings, PER_RULE[wanted.focus])
     first = set(listed)
     findings = [*listed, *(finding for finding in findings if finding not in first)]

@@ -95,7 +95,7 @@ class Bounded:
         if self._file is not None:
             self._file.close()
         if self.cursor and self.cursor >= self._seen:
-            raise InvalidInput(f"`cursor` is {self.cursor}, but there are {self._seen} {name}.")
+            raise InvalidInput(f"`cursor` is {self.cursor}, beyond the {name}: {self._seen} in all.")
         is_whole = wants_full and not self.cursor and after >= self._seen
         if not is_whole:
             data["detail"] = "full" if wants_full else "line"

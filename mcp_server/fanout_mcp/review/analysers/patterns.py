@@ -75,7 +75,8 @@ def unread(root: Node) -> str:
         elif node.has_error:
             stack += node.children
     share = size / max(1, root.end_byte)
-    return f"{share:.0%} of it is no syntax that was understood, from line {first} on" * (share > MOST_UNREAD)
+    told = f"{100 * share:.0f} % of it is no syntax that was understood, from line {first} on"
+    return told * (share > MOST_UNREAD)
 
 
 def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flow) -> Iterator[Finding]:
