@@ -34,8 +34,8 @@ class Adoption(NamedTuple):
     beside_text: str
     taken: tuple[str, ...]
     """Newly taken hooks, "event: name"."""
-    held: int
-    """How many hooks are in hooks.json afterwards."""
+    held: tuple[config.Hook, ...]
+    """The hooks that are in hooks.json afterwards."""
     left: tuple[Left, ...]
     server: str
 
@@ -81,7 +81,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
         beside,
         beside_text,
         tuple(native.names(taken)),
-        len(parsed),
+        parsed,
         tuple(native.left(stay)),
         server,
     )

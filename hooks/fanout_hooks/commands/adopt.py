@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 
-from fanout_hooks import adopt, json_text, native, settings
+from fanout_hooks import adopt, native, outlook, settings
 from fanout_hooks.adopt import Adoption
-from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
+from fanout_hooks.commands.common import (
+    add_diff,
+    add_scopes,
+    confirm,
+    places,
+    say,
+    say_diff,
+    say_wrapped,
+    some,
+)
 from fanout_hooks.entries import SERVER
 from fanout_hooks.place import Place, server_of
 
@@ -15,6 +25,7 @@ OK = 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
+    add_diff(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--warm", action="store_true", help="call the server, although none is registered here")
     how.add_argument("--cold", action="store_true", help="never call the server")
@@ -25,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     plans = [(place, _planned(args, place)) for place in chosen]
     changes = [place for place, plan in plans if plan.is_change]
     for place, plan in plans:
-        _show(place, plan)
+        _show(place, plan, args.diff)
     if not any(place.scope == "shared" for place in chosen):
         _mention_shared(chosen[0])
     if not changes or not confirm(args):
@@ -43,19 +54,26 @@ def _planned(args: argparse.Namespace, place: Place) -> Adoption:
     return adopt.plan_adoption(place, server)
 
 
-def _show(place: Place, plan: Adoption) -> None:
+def _show(place: Place, plan: Adoption, form: str) -> None:
     say(f"{place.scope}: {place.settings}")
-    for one in plan.left:
-        say(f"  stays: {one.event}: {one.name}: {one.why}")
+    for left in plan.left:
+        say_wrapped(f"stays: {left.event}: {left.name}: {left.why}", 2)
     if not plan.is_change:
         say("  already adopted, nothing to change" if plan.held else "  no hooks that fanout could run")
         return
+    env = {**os.environ, "CLAUDE_PROJECT_DIR": place.project}
+    foreseen = outlook.of(plan.held, plan.server, env, place.project)
+    for one in foreseen:
+        say_wrapped(one.line, 2)
     if plan.taken:
-        say(f"  moves to {place.hooks}: {some(plan.taken)}")
-    say(f"  {_path(plan)}")
-    say(json_text.diff(place.settings, plan.settings.text, plan.settings_text))
+        new = "" if len(plan.taken) == len(plan.held) else f"{some(plan.taken)}: "
+        say_wrapped(f"{new}moves to {place.hooks}", 2)
+    say_wrapped(_path(plan), 2)
+    if any(one.is_slower for one in foreseen):
+        say_wrapped(outlook.PRICE, 2)
+    say_diff(place.settings, plan.settings.text, plan.settings_text, form)
     if plan.beside is not None:
-        say(json_text.diff(place.beside, plan.beside.text, plan.beside_text))
+        say_diff(place.beside, plan.beside.text, plan.beside_text, form)
 
 
 def _path(plan: Adoption) -> str:
@@ -63,7 +81,7 @@ def _path(plan: Adoption) -> str:
         return f"warm by the server {plan.server!r}, cold where it isn't"
     return (
         "cold: no server `fanout` is registered for these sessions. `fanout install` registers it; "
-        "adopt again after that, and events take a tenth of the time"
+        "adopt again after that"
     )
 
 
@@ -72,5 +90,5 @@ def _mention_shared(place: Place) -> None:
     taken, _ = native.split(adopt.hooks_of(settings.read(shared.settings)))
     names = native.names(taken)
     if names:
-        say(f"shared: {shared.settings} has hooks, too ({some(names)}).")
-        say("  It is the project's committed file; `fanout-hooks adopt --shared` takes them.")
+        say_wrapped(f"shared: {shared.settings} has hooks, too ({some(names)}).")
+        say_wrapped("It is the project's committed file; `fanout-hooks adopt --shared` takes them.", 2)

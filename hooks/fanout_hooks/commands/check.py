@@ -7,7 +7,7 @@ import json
 import os
 
 from fanout_hooks import check
-from fanout_hooks.commands.common import add_project, project_of, say
+from fanout_hooks.commands.common import add_project, project_of, say, say_wrapped
 
 OK, WRONG = 0, 1
 
@@ -27,5 +27,5 @@ def run(args: argparse.Namespace) -> int:
             if finding.where != where:
                 where = finding.where
                 say(where)
-            say(f"  {finding.level:<5}  {finding.text}")
+            say_wrapped(f"{finding.level:<5}  {finding.text}", 2)
     return WRONG if any(finding.level == "wrong" for finding in found) else OK

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
-from fanout_hooks import place
+from fanout_hooks import json_text, place, short_diff
 from fanout_hooks.config import SCOPES
 from fanout_hooks.place import Place
 from fanout_hooks.settings import Refused
@@ -82,6 +84,42 @@ def must_have(event: str | None, those: Iterable[str]) -> None:
 
 def say(text: str = "") -> None:
     sys.stdout.write(text + "\n")
+
+
+def add_diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--diff", choices=("short", "full", "none"), default="short", help="how much of the change to show"
+    )
+
+
+def say_diff(path: str, before: str, after: str, form: str) -> None:
+    """Print a change: in short unless `form` is full, not at all where it is none."""
+    whole = json_text.diff(path, before, after)
+    if form == "none" or not whole:
+        return
+    shown = whole if form == "full" else short_diff.of(whole)
+    say(f"\n{shown.rstrip()}\n")
+    if shown != whole:
+        say("The diff is in short; --diff full shows all of it.")
+
+
+def say_wrapped(text: str, indent: int = 0) -> None:
+    """Print a paragraph, its lines broken between words at a terminal and not at all in a pipe."""
+    space = " " * indent
+    if not sys.stdout.isatty():
+        say(space + text)
+        return
+    width = shutil.get_terminal_size().columns
+    say(
+        textwrap.fill(
+            text,
+            width,
+            initial_indent=space,
+            subsequent_indent=f"{space}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
 
 
 def some(names: Sequence[str], most: int = 30) -> str:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from fanout_hooks import json_text, restore
-from fanout_hooks.commands.common import add_scopes, confirm, places, say, some
+from fanout_hooks import restore
+from fanout_hooks.commands.common import (
+    add_diff,
+    add_scopes,
+    confirm,
+    places,
+    say,
+    say_diff,
+    say_wrapped,
+    some,
+)
 from fanout_hooks.config import SCOPES
 from fanout_hooks.place import Place
 from fanout_hooks.restore import Restoration
@@ -16,6 +25,7 @@ OK = 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
+    add_diff(parser)
     parser.add_argument(
         "--from",
         dest="copy",
@@ -35,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         say("Nothing is adopted in " + ", ".join(place.settings for place, _ in plans))
         return OK
     for place, plan in found:
-        _show(place, plan)
+        _show(place, plan, args.diff)
     if not confirm(args):
         return OK
     for place, _ in found:
@@ -44,15 +54,15 @@ def run(args: argparse.Namespace) -> int:
         )  # a committed scope and the user's own share a file
         if again is not None:
             kept = restore.perform(again, place)
-            say(f"{place.scope}: restored. What was there with fanout is kept in {kept}")
+            say_wrapped(f"{place.scope}: restored. What was there with fanout is kept in {kept}")
     return OK
 
 
-def _show(place: Place, plan: Restoration) -> None:
+def _show(place: Place, plan: Restoration, form: str) -> None:
     say(f"{place.scope}: {place.settings}")
-    say(f"  come back: {some(plan.back)}")
+    say_wrapped(f"come back: {some(plan.back)}", 2)
     if plan.is_exact:
         say("  byte for byte as they were written")
     else:
-        say("  as they now stand in hooks.json: hooks were added or changed since they were adopted")
-    say(json_text.diff(place.settings, plan.settings.text, plan.settings_text))
+        say_wrapped("as they now stand in hooks.json: hooks were added or changed since they were adopted", 2)
+    say_diff(place.settings, plan.settings.text, plan.settings_text, form)
