@@ -148,6 +148,16 @@ async def test_prices_are_fetched_once_and_kept_for_the_next_process(pointing_at
     assert upstream.model_lists == 1
 
 
+async def test_where_no_model_is_named_the_price_is_that_of_the_one_that_will_be_asked(
+    pointing_at: Pointing,
+) -> None:
+    with serving() as upstream:
+        async with open_backend(replace(pointing_at(upstream), model=None)) as backend:
+            assert await backend.price(None) == ModelPrice(1.0, 2.0)
+        async with open_backend(replace(pointing_at(upstream), model="maker/second")) as backend:
+            assert await backend.price(None) == ModelPrice(3.0, 15.0)
+
+
 async def test_the_users_table_prices_what_the_provider_does_not(pointing_at: Pointing) -> None:
     with serving() as upstream:
         settings = replace(pointing_at(upstream), prices={"mine": ModelPrice(1.5, 4.0)})

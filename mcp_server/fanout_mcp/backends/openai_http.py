@@ -95,7 +95,8 @@ class HttpBackend:
         return model_for("openrouter", purpose) if self._url == OPENROUTER_URL else None
 
     async def price(self, model: str | None) -> ModelPrice | None:
-        return await self.prices.of(model)
+        """Price the model that will be asked; where none is named, that is the first of the list."""
+        return await self.prices.of(model or self.default_model("default") or await self._first_listed())
 
     async def ask(self, job: Job) -> Answer:
         model = job.model or self.default_model("default") or await self._first_model()
@@ -210,8 +211,12 @@ class HttpBackend:
     def _too_large(self, most: int) -> TooLarge:
         return TooLarge(f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off.")
 
+    async def _first_listed(self) -> str | None:
+        return next(iter(await self.prices.models()), None)
+
     async def _first_model(self) -> str:
-        for model in await self.prices.models():
+        model = await self._first_listed()
+        if model is not None:
             return model
         problem = self.prices.problem
         if isinstance(problem, Unreachable):
