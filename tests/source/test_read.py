@@ -134,6 +134,63 @@ def test_a_key_shaped_string_is_scrubbed_wherever_it_stands(secret: str) -> None
         assert scrubbed.count("\n") == 2
 
 
+HEX = "0f1e2d3c4b5a6978" * 4
+MIXED = "aB3dE5fG7hJ9kL1m" * 5
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("dop_v1_" + HEX, "shpat_" + HEX[:32], "hvs." + MIXED[:24], "lin_api_" + MIXED[:40]),
+        *(
+            "glsa_" + MIXED[:32] + "_" + HEX[:8],
+            "glrt-" + MIXED[:20],
+            "dapi" + HEX[:32],
+            "NRAK-" + "A1B2C3" * 5,
+        ),
+        *("dckr_pat_" + MIXED[:27], "figd_" + MIXED[:40], "sntrys_" + MIXED[:60], "pul-" + HEX[:40]),
+        *("123456789:AA" + MIXED[:33], "tskey-auth-" + MIXED[:20], "AGE-SECRET-KEY-1" + "Q2W3" * 15),
+        *("gsk_" + MIXED[:52], "r8_" + MIXED[:37], "sq0atp-" + MIXED[:22], "sbp_" + HEX[:40]),
+        *("ATATT3" + MIXED, "xapp-1-A01B2C3D4-1234567890-" + HEX[:20], "sha256~" + MIXED[:43]),
+    ],
+)
+def test_each_provider_s_key_is_known_by_its_shape(secret: str) -> None:
+    assert redact(f'f("{secret}")')[0].startswith('f("<redacted:')
+    assert redact(f'f("{secret[:9]}")')[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "kept"),
+    [
+        ("app.properties", "spring.datasource.password=Tr0ub4dor&3", False),
+        ("app.yml", "  db_password: S3cr3tPa55", False),
+        ("app.yml", "api_key: 9f8e7d6c5b4a  # the old one", False),
+        ("app.yml", "  - secret: hunter22", False),
+        ("app.ini", "password = hunter22\r", False),
+        ("", "db_password: S3cr3tPa55", False),
+        ("", "export API_KEY=9f8e7d6c5b4a", False),
+        ("", "password = hunter22", True),  # a name, in a program
+        ("a.py", "    password = sha256", True),
+        ("a.ts", "secret: Uint8Array;", True),
+        ("a.py", "call(password=b2c3d4)", True),
+        ("app.yml", "secretName: blue-2", True),
+        ("app.yml", "password_length: 100000", True),
+        ("app.yml", "password: /run/secrets/db1", True),
+        ("app.yml", "password: ${DB_PASSWORD_1}", True),
+        ("app.yml", "secret: vault:kv/app1", True),
+        ("app.yml", "token: 2024-01-02", True),
+        ("", "https://bob:pa55/word@db.example/x", False),
+        ("", "http://localhost:3000/@vite/client1", True),
+        ("", "http://host:8080/pkg@1.0", True),
+    ],
+)
+def test_a_setting_s_value_is_scrubbed_and_a_name_a_path_and_a_size_are_not(
+    path: str, line: str, *, kept: bool
+) -> None:
+    scrubbed, _ = redact(f"a: 1\n{line}\nb: 2", path)
+    assert (scrubbed == f"a: 1\n{line}\nb: 2") is kept
+
+
 @pytest.mark.parametrize(
     ("line", "kept"),
     [

@@ -72,7 +72,11 @@ def is_lost(gathered: Gathered, reviewed: Reviewed) -> bool:
 
 
 def _shown(finding: Finding) -> str:
-    return masked(finding.quote) if finding.rule == "hardcoded-secret" else redact(finding.quote)[0]
+    return (
+        masked(finding.quote)
+        if finding.rule == "hardcoded-secret"
+        else redact(finding.quote, finding.path)[0]
+    )
 
 
 def render(

@@ -60,7 +60,7 @@ def pack(root: Path, path: str, budget: int = FILE_BUDGET) -> Packed:
     problem = shape.problem(source.text.encode("utf-8", "replace"))
     if problem:
         return Packed(path, skipped=problem)
-    text, redacted = redact(source.text.replace("\r\n", "\n"))
+    text, redacted = redact(source.text.replace("\r\n", "\n"), path)
     raw = count(text)
     tokens, kept = raw, text
     if raw > budget:

@@ -2,7 +2,8 @@
 
 `is_secret_path` decides before anything is read; `redact` scrubs what is about to leave and keeps every line
 where it is, so that citations still fit. A pattern that fires too often costs a word of context, one that
-never fires costs a key: doubts go to the redaction.
+never fires costs a key: doubts go to the redaction. Where a secret is told by the words before it alone, the
+value has to look like one, and more so in a program, where `password = sha256` is a name, than in settings.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from collections.abc import Callable
 from fnmatch import translate
 from typing import Final
+
+from fanout_mcp.source.secret_shapes import SHAPES, SHORTEST
 
 SECRET_NAMES: Final = (
     ".env",
@@ -69,51 +72,50 @@ SECRET_FOLDERS: Final = frozenset({".aws", ".ssh", ".gnupg", ".git", ".kube", ".
 _SECRET_NAME: Final = re.compile("|".join(map(translate, SECRET_NAMES)))
 _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
-_RULES: Final = (
-    (
-        "pem",
-        (
-            r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
-            r"[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
-        ),
-    ),
-    ("aws", r"\b(?:AKIA|ASIA|AIDA|AROA)[0-9A-Z]{16}\b"),
-    ("github", r"\b(?:gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})"),
-    ("gitlab", r"\bglpat-[A-Za-z0-9_-]{16,}"),
-    ("slack", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/[A-Za-z0-9/]{20,}"),
-    ("anthropic", r"\bsk-ant-[A-Za-z0-9_-]{16,}"),
-    ("openai", r"\bsk-(?:proj-|or-v1-|svcacct-)?[A-Za-z0-9_-]{20,}"),
-    ("google", r"\bAIza[0-9A-Za-z_-]{30,}|\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{20,}"),
-    ("stripe", r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}|\bwhsec_[0-9A-Za-z]{16,}"),
-    ("npm", r"\bnpm_[A-Za-z0-9]{30,}"),
-    ("pypi", r"\bpypi-[A-Za-z0-9_-]{30,}"),
-    ("huggingface", r"\bhf_[A-Za-z0-9]{24,}"),
-    ("sendgrid", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
-    ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
-    ("azure", r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}"),
-)
 _KEYWORDED: Final = re.compile(
     r"""(?ix)
     (?P<head> (?:passw(?:or)?d|passwd|secret|token|api_?-?key|apikey|private_?-?key|access_?-?key
        |auth_?-?key|credential|client_?-?secret|encryption_?-?key|bearer)
        [\w-]{0,20} ["']? \s{0,4} (?: => | := | [:=] ) \s{0,4} [bru]{0,2} )
     (?: (?P<quote>["'`]) (?P<quoted>[^"'`\s]{8,200}) (?P=quote)
-      | (?P<bare>(?=[^\s"'`,;]{0,199}\d)[A-Za-z0-9+/_.~-]{20,200}={0,2}) (?![\w(.\[]) )
+      | (?P<bare>(?=[^\s"'`,;]{0,199}\d)[A-Za-z0-9+/_.~-]{20,200}={0,2}) (?![\w(.\[])
+      | (?P<line>(?=[^\s]{0,199}\d)[^\s"'`,;<>(){}\[\]]{6,200}) (?=[ \t]*(?:[#;][^\n]*)?(?:\r?\n|\Z)) )
     """
 )
+_SETTING: Final = re.compile(
+    r"(?i)(?:passw(?:or)?d|passwd|secret|(?:api|access|auth|private|secret)[_-]?key|token)"
+    r"[ \t]*(?::=|[:=])[ \t]*\Z"
+)
+"""A name that ends in what it holds: not `secretName: blue-2`, `password_length = 100000`."""
+
+_BEFORE: Final = re.compile(r"[ \t]*(?:export[ \t]+|set[ \t]+|-[ \t]+)?[\w.-]*\Z")
+"""What may stand before that name on a line that does nothing but set it."""
+
+_NO_LINE: Final = re.compile(
+    r"(?i)[/~.*&!@$%]|\w+://|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+):|\d[\d_.,:-]*\w?\Z"
+)
+"""Beginnings of paths, links, references, sizes and dates."""
+
+_MIXED: Final = re.compile(r"\d(?=[A-Za-z])")
+_SETTINGS: Final = (".properties", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".toml", ".env", ".tfvars")
 _HEADERS: Final = re.compile(
     r"(?i)(\b(?:authorization|x-api-key)\b[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
     r"(?:bearer |basic |token )?)([A-Za-z0-9+/_.~-]{16,}={0,2})"
 )
-_URL: Final = re.compile(r"(://[^\s:/@\"'<>{}$%]{0,100}:)([^\s/@\"'<>{}$]{3,200})(?=@)")
-_SHAPED: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _RULES))
-
-_HINTS: Final = tuple(
-    """-----BEGIN AKIA ASIA AIDA AROA ghp_ gho_ ghu_ ghs_ ghr_ github_pat glpat- xoxa- xoxb- xoxe- xoxo- xoxp-
-    xoxr- xoxs- hooks.slack sk- AIza ya29 GOCSPX _live_ _test_ whsec npm_ pypi- hf_ SG. eyJ""".split()  # noqa: SIM905 - read as a line of words
+_URL: Final = re.compile(
+    r"(://[^\s:/@\"'<>{}$%]{0,100}:)"
+    r"([^\s/@\"'<>{}$]{3,200}(?=@)|(?!(?:\d{1,5}|port)/)[^\s@\"'<>{}$?#]{3,200}(?=@[\w.\[-]))"
 )
-_LOWER_HINTS: Final = ("accountkey=", "sharedaccesskey=")
-"""Texts without any of these hold nothing that a shape could match; most end here, found by plain search."""
+"""A password, with a slash in it only before a host, and not where a port and a path may be meant."""
+
+_PEM: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+    r"[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
+)
+_AZURE: Final = re.compile(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
+_AZURE_WORDS: Final = ("accountkey=", "sharedaccesskey=")
+
+_SHAPED: Final = tuple((name, words, re.compile(pattern)) for name, words, pattern in SHAPES)
 
 _KEYWORDS: Final = ("passw", "secret", "token", "key", "credential", "bearer")
 _HEADER_NAMES: Final = ("authorization", "x-api-key")
@@ -143,8 +145,11 @@ def is_secret_path(path: str) -> bool:
     return bool(_SECRET_NAME.match(name)) and not _NO_SECRET_NAME.match(name)
 
 
-def redact(text: str) -> tuple[str, int]:
-    """Return the text with each secret as `<redacted:kind>`, and how many there were; lines stay in place."""
+def redact(text: str, path: str = "") -> tuple[str, int]:
+    """Return the text with each secret as `<redacted:kind>`, and how many there were; lines stay in place.
+
+    `path`: whose text it is, where that is known.
+    """
     count = 0
 
     def counted(replace: Callable[[re.Match[str]], str]) -> Callable[[re.Match[str]], str]:
@@ -157,14 +162,21 @@ def redact(text: str) -> tuple[str, int]:
         return inner
 
     lower = text.lower()
-    if any(hint in text for hint in _HINTS) or any(hint in lower for hint in _LOWER_HINTS):
-        text = _SHAPED.sub(counted(_shaped), text)
+    if "-----BEGIN" in text:
+        text = _PEM.sub(counted(_shaped("pem")), text)
+    # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
+    long = " ".join([word for word in text.split() if len(word) >= SHORTEST])
+    for name, words, shape in _SHAPED:
+        if any(word in long for word in words):
+            text = shape.sub(counted(_shaped(name)), text)
+    if any(word in lower for word in _AZURE_WORDS):
+        text = _AZURE.sub(counted(_shaped("azure")), text)
     if "://" in text and "@" in text:
         text = _URL.sub(counted(lambda m: f"{m[1]}<redacted:url-password>"), text)
     if any(name in lower for name in _HEADER_NAMES):
         text = _HEADERS.sub(counted(lambda m: f"{m[1]}<redacted:header>"), text)
     if any(word in lower for word in _KEYWORDS):
-        text = _KEYWORDED.sub(counted(_keyworded), text)
+        text = _KEYWORDED.sub(counted(_keyworded(path.lower().endswith(_SETTINGS))), text)
     return text, count
 
 
@@ -174,15 +186,30 @@ def masked(text: str) -> str:
     return clean if count else _QUOTED.sub(r"\1<redacted:value>\1", text)
 
 
-def _shaped(match: re.Match[str]) -> str:
+def _shaped(name: str) -> Callable[[re.Match[str]], str]:
     # A key over several lines leaves as many line ends behind.
-    return f"<redacted:{match.lastgroup}>" + "\n" * match.group().count("\n")
+    return lambda match: f"<redacted:{name}>" + "\n" * match.group().count("\n")
 
 
-def _keyworded(match: re.Match[str]) -> str:
-    value = match["quoted"] or match["bare"]
-    is_phrase = _PASSWORD.search(match["head"]) and _PHRASE.match(value)
-    if _HARMLESS.match(value) and not is_phrase:
-        return match.group()
-    quote = match["quote"] or ""
-    return f"{match['head']}{quote}<redacted:value>{quote}"
+def _keyworded(is_settings: bool) -> Callable[[re.Match[str]], str]:  # noqa: FBT001 - the one thing it depends on
+    def scrubbed(match: re.Match[str]) -> str:
+        if match["line"] and not _is_set(match, is_settings=is_settings):
+            return match.group()
+        value = match["quoted"] or match["bare"] or match["line"]
+        is_phrase = _PASSWORD.search(match["head"]) and _PHRASE.match(value)
+        if _HARMLESS.match(value) and not is_phrase:
+            return match.group()
+        quote = match["quote"] or ""
+        return f"{match['head']}{quote}<redacted:value>{quote}"
+
+    return scrubbed
+
+
+def _is_set(match: re.Match[str], *, is_settings: bool) -> bool:
+    """Tell whether a bare value, the last thing on its line, is what a setting is set to."""
+    value, text, start = match["line"], match.string, match.start()
+    if _NO_LINE.match(value) or not _SETTING.search(match["head"]):
+        return False
+    if not _BEFORE.match(text, text.rfind("\n", 0, start) + 1, start):
+        return False
+    return is_settings or len(_MIXED.findall(value)) > 1

@@ -139,7 +139,7 @@ async def _perform(
 async def _ask(services: Services, args: Args, texts: Mapping[str, str], progress: Progress) -> Asking:
     """Ask for what was not said of the same content before; what is said now is kept for the next time."""
     backend = services.backend
-    clean = await _aside(lambda: {path: redact(text)[0] for path, text in texts.items()})
+    clean = await _aside(lambda: {path: redact(text, path)[0] for path, text in texts.items()})
     sitting = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
     async with open_journal(services.settings, backend, services.limits, progress, 0) as journal:
         places = await _aside(lambda: keys(journal.cache, clean, args.focus, sitting, backend))

@@ -30,7 +30,7 @@ _QUOTES: Final = ("'", '"', "`")
 
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
-    clean, count = redact(text)
+    clean, count = redact(text, path)
     if not count:
         return
     lines = text.split("\n")
