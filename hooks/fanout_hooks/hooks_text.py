@@ -18,12 +18,11 @@ class Edited(NamedTuple):
 
 
 def with_hooks(text: str, wanted: dict[str, Any]) -> Edited:
-    """Return the text with these hooks: groups cut out, others put in behind; {} takes `hooks` out.
+    """Return the text with these hooks: groups cut out, others put in behind; without any, no `hooks`.
 
-    Groups that changed inside, or whose order did, can't be had so: then all of `hooks` is written anew.
+    Groups that changed inside, or whose order did, can't be had so: then all of `hooks` is written anew. An
+    event with an empty list says nothing, and stays.
     """
-    if not wanted:
-        return Edited(json_text.with_value(text, KEY, None), is_exact=True)
     edited = text
     for event, groups in json.loads(text).get(KEY, {}).items():
         edited = _cut(edited, event, groups, wanted.get(event))
@@ -31,15 +30,20 @@ def with_hooks(text: str, wanted: dict[str, Any]) -> Edited:
         there = json.loads(edited).get(KEY, {}).get(event, [])
         for group in _more(groups, there):
             edited = json_edit.with_item(edited, (KEY, event), group)
-    if json.loads(edited).get(KEY) == wanted:
-        return Edited(edited, is_exact=True)
-    return Edited(json_text.with_value(text, KEY, wanted), is_exact=False)
+    made = json.loads(edited).get(KEY, {})
+    if _filled(made) == _filled(wanted):
+        return Edited(edited if made else json_text.with_value(edited, KEY, None), is_exact=True)
+    return Edited(json_text.with_value(text, KEY, wanted or None), is_exact=False)
+
+
+def _filled(hooks: dict[str, Any]) -> dict[str, Any]:
+    return {event: groups for event, groups in hooks.items() if groups != []}
 
 
 def _cut(text: str, event: str, groups: Any, wanted: Any) -> str:
     """Cut the groups of an event that aren't wanted, and an event that isn't."""
     if wanted is None:
-        return json_edit.without(text, (KEY, event))
+        return text if groups == [] else json_edit.without(text, (KEY, event))
     if not isinstance(groups, list) or not isinstance(wanted, list):
         return text
     for number in reversed(range(len(groups))):

@@ -53,6 +53,13 @@ SERVERS = st.builds(
 ORDERS = st.lists(st.sampled_from(["install", "adopt", "restore", "uninstall"]), min_size=2, max_size=6)
 
 
+ONE_LINE = '{"mcpServers":{"other":{"type":"stdio","command":"true"}},   "numStartups": 3}'
+BY_HAND: dict[str, Any] = {
+    "model": "opus",
+    "hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "true"}]}]},
+}
+
+
 class Machine:
     """One user's files, and the four commands without what they print."""
 
@@ -61,6 +68,7 @@ class Machine:
         self.project = os.path.realpath(".")
         self.places = places(scope, Path(self.project))
         self.own = place.find(scope, self.project, dict(os.environ))
+        self.shared = self.own._replace(scope="shared")
         self.config = settings.read().config_dir
 
     @property
@@ -101,6 +109,16 @@ class Machine:
         if planned is not None:
             restore.perform(planned, self.own)
 
+    def share(self) -> None:
+        planned = adopt.plan_adoption(self.shared, place.server_of(self.shared))
+        if planned.is_change:
+            adopt.perform(planned, self.shared)
+
+    def unshare(self) -> None:
+        planned = restore.plan_restoration(self.shared)
+        if planned is not None:
+            restore.perform(planned, self.shared)
+
     def write(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
@@ -133,11 +151,40 @@ def test_in_every_order_every_byte_comes_back(
     assert machine.files() == before
 
 
-ONE_LINE = '{"mcpServers":{"other":{"type":"stdio","command":"true"}},   "numStartups": 3}'
-BY_HAND: dict[str, Any] = {
-    "model": "opus",
-    "hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "true"}]}]},
-}
+SHARING = st.lists(
+    st.sampled_from(["install", "adopt", "restore", "uninstall", "share", "unshare"]), min_size=2, max_size=7
+)
+
+
+@rules(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.none() | written(SETTINGS), written(SETTINGS), SHARING)
+def test_beside_a_committed_file_every_byte_of_both_comes_back(
+    mine: str | None, committed: str, order: list[str]
+) -> None:
+    machine = Machine("local")
+    shared = Path(machine.shared.settings)
+    machine.places.settings.unlink(missing_ok=True)
+    if mine is not None:
+        machine.write(machine.places.settings, mine)
+    machine.write(shared, committed)
+    before = machine.files(), shared.read_bytes()
+    for command in [*order, "uninstall", "restore", "unshare"]:
+        getattr(machine, command)()
+    assert (machine.files(), shared.read_bytes()) == before
+
+
+def test_an_event_without_hooks_stays_beside_committed_hooks_that_come_and_go() -> None:
+    machine = Machine("local")
+    machine.write(machine.places.settings, '{"hooks": {"PreToolUse": [], "Stop": []}}')
+    machine.write(
+        Path(machine.shared.settings), json.dumps({"hooks": {"Stop": BY_HAND["hooks"]["PreToolUse"]}})
+    )
+    before = machine.files()
+    machine.install()
+    machine.share()
+    machine.uninstall()
+    machine.unshare()
+    assert machine.files() == before
 
 
 @pytest.mark.parametrize("order", [*permutations(["install", "adopt", "uninstall", "restore"])], ids="-".join)
