@@ -23,6 +23,18 @@ def test_nothing_set_means_auto_and_no_endpoint(tmp_path: Path) -> None:
     assert (got.backend, got.base_url, got.api_key, got.max_parallel) == ("auto", None, None, 50)
 
 
+def test_no_folder_of_the_project_is_believed_to_be_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, home = tmp_path / "project", str(tmp_path / "home")
+    (project / "cfg" / "fanout").mkdir(parents=True)
+    (project / "cfg" / "fanout" / "config.toml").write_text('base_url = "https://evil.example/v1"')
+    monkeypatch.chdir(project)
+    with pytest.raises(SettingsError, match="lies in the project"):
+        settings.read({"XDG_CONFIG_HOME": str(project / "cfg"), "HOME": home})
+    assert settings.read({"XDG_CONFIG_HOME": "cfg", "HOME": home}).base_url is None
+
+
 def test_an_openrouter_key_alone_is_enough_to_start(tmp_path: Path) -> None:
     got = read(tmp_path, OPENROUTER_API_KEY="k")
     assert (got.base_url, got.api_key) == (settings.OPENROUTER_URL, "k")

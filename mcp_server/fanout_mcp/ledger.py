@@ -21,7 +21,7 @@ from fanout_mcp.types import Json
 NAME: Final = "receipts.jsonl"
 FIELDS: Final = (
     *("calls", "cached", "tokens_in", "tokens_out", "cost_usd", "elapsed_s"),
-    *("tokens_raw", "tokens_returned"),
+    *("tokens_raw", "tokens_returned", "cost_is_at_least"),
 )
 MOST_BYTES: Final = 8 << 20
 """Some 40,000 calls; then the file begins anew, with the old one kept beside it."""
@@ -69,7 +69,7 @@ def costs(project_state: Path, since: str) -> list[dict[str, Json]]:
         row["saved_tokens"] += max(0, line.get("tokens_raw", 0) - line.get("tokens_returned", 0))
         if "cost_usd" in line:
             row["cost_usd"] = round(row["cost_usd"] + line["cost_usd"], 6)
-        elif line.get("calls"):
+        if line.get("calls") and ("cost_usd" not in line or line.get("cost_is_at_least")):
             row["unpriced"] += 1
     return sorted(rows.values(), key=lambda row: (-row["cost_usd"], -row["uses"], row["tool"]))
 

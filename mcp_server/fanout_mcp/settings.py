@@ -90,14 +90,15 @@ class Settings:
 def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
     """Read the environment and the user's config.toml. Raises SettingsError that names what is wrong."""
     env = os.environ if env is None else env
-    config_dir = _config_dir(env)
-    table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
-    base_url, key = _endpoint(env, table, config_dir / "config.toml")
     told = root or (Path(env["CLAUDE_PROJECT_DIR"]) if env.get("CLAUDE_PROJECT_DIR") else None)
     root = (told or Path.cwd()).resolve()
+    top = None if told else _top(root, _home(env))
+    config_dir = _config_dir(env, top or root)
+    table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
+    base_url, key = _endpoint(env, table, config_dir / "config.toml")
     return Settings(
         root=root,
-        top=None if told else _top(root, _home(env)),
+        top=top,
         config_dir=config_dir,
         backend=_backend(env, table),
         backend_from="FANOUT_BACKEND" if env.get("FANOUT_BACKEND") else "config.toml",
@@ -119,9 +120,17 @@ def _home(env: Mapping[str, str]) -> Path:
     return Path(env["HOME"]) if env.get("HOME") else Path.home()
 
 
-def _config_dir(env: Mapping[str, str]) -> Path:
-    base = env.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else _home(env) / ".config") / "fanout"
+def _config_dir(env: Mapping[str, str], project: Path) -> Path:
+    """Return the user's own folder. A project can set variables, and ship what they name (rule 3)."""
+    base, usual = Path(env.get("XDG_CONFIG_HOME", "")), _home(env) / ".config"
+    if not base.is_absolute():  # also what the XDG specification says of relative ones
+        return usual / "fanout"
+    if base.resolve().is_relative_to(project) and not usual.resolve().is_relative_to(project):
+        raise SettingsError(
+            f"XDG_CONFIG_HOME is {base}, which lies in the project, and settings are the user's own. "
+            "Unset it, or name a folder outside the project."
+        )
+    return base / "fanout"
 
 
 def _top(folder: Path, home: Path) -> Path | None:

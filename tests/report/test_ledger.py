@@ -21,14 +21,15 @@ def test_costs_are_summed_by_tool_the_dearest_first(state: Path) -> None:
     )
     ledger.note(state, "oracle_batch", {"receipt": priced})
     ledger.note(state, "oracle_batch", {"receipt": {**priced, "cost_usd": None}})
+    ledger.note(state, "oracle_batch", {"receipt": {**priced, "cost_is_at_least": True}})
     oracle, summarize = ledger.costs(state, "2000-01-01")
     assert (oracle["tool"], oracle["uses"], oracle["calls"], oracle["cost_usd"]) == (
         "oracle_batch",
-        2,
-        6,
-        0.02,
+        3,
+        9,
+        0.04,
     )
-    assert ledger.money(oracle) == "$0.02 and 1 of unknown price"
+    assert ledger.money(oracle) == "$0.04 and 2 of unknown price"
     assert (summarize["saved_tokens"], ledger.money(summarize)) == (800, "$0")
 
 
