@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.changes import Tree, blob_id, changed_lines, old_text, resolve, tree
+from fanout_mcp.review.changes import Old, Tree, blob_id, changed_lines, old_texts, resolve, tree
 
 ENVIRONMENT = {
     **os.environ,
@@ -46,7 +46,7 @@ def test_a_ref_is_a_commit_whose_files_are_known_by_their_content(repository: Pa
     (path, old), *rest = listed(repository, "trunk").files.items()
     assert (path, rest) == ("a.py", [])
     assert old.blob == blob_id(b"one\ntwo\nthree\n", old.blob)
-    assert old_text(old) == "one\ntwo\nthree\n"
+    assert old_texts([old]) == ["one\ntwo\nthree\n"]
 
 
 def test_what_the_base_s_branch_gained_since_is_no_change_of_ours(repository: Path) -> None:
@@ -56,7 +56,7 @@ def test_what_the_base_s_branch_gained_since_is_no_change_of_ours(repository: Pa
     git(repository, "commit", "-q", "-a", "-m", "on trunk")
     git(repository, "checkout", "-q", "feature")
     (old,) = listed(repository, "trunk").files.values()
-    assert old_text(old) == "one\ntwo\nthree\n"
+    assert old_texts([old]) == ["one\ntwo\nthree\n"]
 
 
 def test_a_submodule_s_files_are_compared_with_the_commit_that_the_base_names(
@@ -71,7 +71,7 @@ def test_a_submodule_s_files_are_compared_with_the_commit_that_the_base_names(
     git(repository, "commit", "-q", "-m", "with library")
     found = listed(repository, "HEAD")
     assert set(found.files) == {"a.py", ".gitmodules", "lib/b.py"}
-    assert old_text(found.files["lib/b.py"]) == "b = 1\n"
+    assert old_texts(list(found.files.values()))[-1] == "b = 1\n"
     git(repository, "submodule", "--quiet", "deinit", "--force", "lib")
     assert listed(repository, "HEAD").unknown == ("lib/",)
 
@@ -94,6 +94,25 @@ def test_a_shallow_clone_compares_what_it_has_and_says_what_it_lacks(
     assert set(listed(shallow, "HEAD").files) == {"a.py"}
     with pytest.raises(InvalidInput, match="shallow"):
         resolve(shallow, "HEAD~1")
+
+
+def test_all_old_texts_are_had_by_two_processes(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"number = {number}\n\n" * number for number in range(40)]
+    for number, text in enumerate(texts):
+        (repository / f"m{number:02}.py").write_text(text)
+    (repository / "z.bin").write_bytes(b"x" * 1_000_001)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "more")
+    found = listed(repository, "trunk").files
+    fake, log = repository / "bin" / "git", repository / "log"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {log}\nPATH={os.environ["PATH"]} exec git "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    unknown = Old("0" * 40, repository)
+    asked = [*(found[f"m{number:02}.py"] for number in range(40)), unknown, found["z.bin"], found["a.py"]]
+    assert old_texts(asked) == [*texts, "", "", "one\ntwo\nthree\n"]
+    assert len(log.read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(
@@ -121,7 +140,7 @@ def test_a_hostile_configuration_runs_nothing(repository: Path) -> None:
     for name in ("core.fsmonitor", "diff.external", "filter.x.clean", "diff.x.textconv"):
         git(repository, "config", name, f"touch {trap}; cat")
     (repository / ".gitattributes").write_text("* filter=x diff=x\n")
-    old_text(listed(repository, "trunk").files["a.py"])
+    old_texts([listed(repository, "trunk").files["a.py"]])
     assert not trap.exists()
 
 

@@ -15,6 +15,7 @@ from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Overloaded
+from fanout_mcp.review import gather
 from fanout_mcp.services import Services
 from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
@@ -277,6 +278,18 @@ async def test_bad_input_is_refused_with_what_to_do(
     (root / "b.py").write_text("x = 1\n")
     with pytest.raises(InvalidInput, match=sentence):
         await review(root, workers, PlanBackend(), **arguments)
+
+
+@pytest.mark.parametrize("base", [None, "HEAD"])
+async def test_more_bytes_than_are_held_at_once_are_refused_with_their_size(
+    root: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, base: str | None
+) -> None:
+    commit(root)
+    for name in ("b.py", "c.py"):
+        (root / "src" / name).write_text("value = 1\n" * 100)
+    monkeypatch.setattr(gather, "MOST_BYTES", 1_500)
+    with pytest.raises(InvalidInput, match=r"2\.\d kB, about .* more than the 1\.5 kB of one review"):
+        await review(root, workers, PlanBackend(), base=base)
 
 
 async def test_an_unchanged_file_costs_no_call_and_a_changed_one_alone_is_read_again(

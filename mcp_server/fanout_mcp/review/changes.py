@@ -6,7 +6,7 @@ each file's blob id is computed from bytes that we read ourselves, and only blob
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from hashlib import sha1, sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import git
-from fanout_mcp.source.read import decode
+from fanout_mcp.source.read import MOST_BYTES, decode
 from fanout_mcp.types import Json
 
 CHANGED_LINES = "fanout_mcp.review.changes:changed_lines"
@@ -99,9 +99,48 @@ def blob_id(data: bytes, like: str) -> str:
     return sha256(whole).hexdigest() if len(like) == 64 else sha1(whole, usedforsecurity=False).hexdigest()
 
 
-def old_text(old: Old) -> str:
-    """Return the text, "" when git can't give it (a partial clone): then every line counts as changed."""
-    return decode(git(old.folder, "cat-file", "blob", old.blob) or b"")[0]
+def old_texts(files: Sequence[Old]) -> list[str]:
+    """Return the texts, two processes a repository for all of them.
+
+    "" for what git can't give (a partial clone) and for what is larger than files are read: then every line
+    counts as changed.
+    """
+    texts: dict[Old, str] = {}
+    for folder in dict.fromkeys(old.folder for old in files):
+        here = dict.fromkeys(old.blob for old in files if old.folder == folder)
+        sizes = git(folder, "cat-file", "--batch-check", told=_lines(here)) or b""
+        heads = [_Head.of(line) for line in sizes.splitlines()]
+        wanted = [head.blob for head in heads if head and head.size <= MOST_BYTES]
+        given = git(folder, "cat-file", "--batch", told=_lines(wanted)) or b""
+        texts |= {Old(blob, folder): decode(data)[0] for blob, data in _blobs(given)}
+    return [texts.get(old, "") for old in files]
+
+
+def _lines(blobs: Iterable[str]) -> bytes:
+    return "".join(f"{blob}\n" for blob in blobs).encode()
+
+
+class _Head(NamedTuple):
+    """What git says of a blob: its name and how many bytes it has."""
+
+    blob: str
+    size: int
+
+    @classmethod
+    def of(cls, line: bytes) -> _Head | None:
+        fields = line.split()
+        return cls(fields[0].decode(), int(fields[2])) if len(fields) == 3 and fields[1] == b"blob" else None
+
+
+def _blobs(given: bytes) -> Iterator[tuple[str, bytes]]:
+    """Read a batch: a head's line, its bytes, a line end; a line alone for what is missing."""
+    position = 0
+    while (end := given.find(b"\n", position)) >= 0:
+        head = _Head.of(given[position:end])
+        position = end + 1
+        if head:
+            yield head.blob, given[position : position + head.size]
+            position += head.size + 1
 
 
 def changed_lines(item: Mapping[str, Json]) -> list[int]:

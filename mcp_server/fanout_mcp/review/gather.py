@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import anyio.to_thread
 
@@ -16,6 +17,12 @@ from fanout_mcp.source.discover import discover
 from fanout_mcp.source.read import Skipped, Source, read, read_bytes
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
+
+PORTION: Final = 50
+"""Files that are compared with the base at once."""
+
+MOST_BYTES: Final = 200_000_000
+"""Of all files of a review: their texts are held until its result is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,12 @@ async def gather(
     gathered = await anyio.to_thread.run_sync(partial(_read_all, root, patterns, most_files, old))
     if old is None:
         return gathered
-    items: list[Json] = await anyio.to_thread.run_sync(partial(_pairs, gathered.files, old))
     lines: set[tuple[str, int]] = set()
-    for item, result in await workers.map(changes.CHANGED_LINES, items):
-        count = item["new"].count("\n") + 1
-        numbers = range(1, count + 1) if isinstance(result, Failure) else result
-        lines.update((item["path"], number) for number in numbers)
+    for start in range(0, len(gathered.files), PORTION):  # old texts are held for no more files than that
+        files = gathered.files[start : start + PORTION]
+        items = await anyio.to_thread.run_sync(_pairs, files, old)
+        compared = await workers.map(changes.CHANGED_LINES, items)
+        lines |= await anyio.to_thread.run_sync(_changed, compared)
     return Gathered(gathered.files, gathered.skipped, frozenset(lines), commit)
 
 
@@ -59,9 +66,10 @@ def _tree(root: Path, commit: str) -> Tree:
 def _read_all(root: Path, patterns: Sequence[str], most_files: int, old: Tree | None) -> Gathered:
     found = discover(root, patterns)
     if old is None:
-        _check_count(root, found.paths, most_files)
+        _check(len(found.paths), sum(_size(root / path) for path in found.paths), most_files)
     skipped = dict(found.skipped)
-    files = []
+    files: list[Source] = []
+    size = 0
     for path in found.paths:
         if old is not None and path.startswith(old.unknown):
             skipped[path] = "in a submodule that lacks the base's commit"
@@ -71,16 +79,19 @@ def _read_all(root: Path, patterns: Sequence[str], most_files: int, old: Tree | 
                 skipped[path] = source.reason
             else:
                 files.append(source)
-    _check_count(root, [source.path for source in files], most_files)
+                size += source.size
+                _check(len(files), size, most_files)
     return Gathered(tuple(files), skipped)
 
 
-def _check_count(root: Path, paths: Sequence[str], most_files: int) -> None:
-    if len(paths) > most_files:
-        size = sum(_size(root / path) for path in paths)
+def _check(count: int, size: int, most_files: int) -> None:
+    """Raise InvalidInput for more than anybody may have meant, or than is held at once."""
+    told = f"The patterns match {count:,} files ({_spoken(size)}, about {size // 4:,} tokens), more than "
+    if count > most_files:
+        raise InvalidInput(f"{told}max_files={most_files:,}. Narrow them, give a `base`, or raise max_files.")
+    if size > MOST_BYTES:
         raise InvalidInput(
-            f"The patterns match {len(paths):,} files ({_spoken(size)}, about {size // 4:,} "
-            f"tokens), more than max_files={most_files:,}. Narrow them, give a `base`, or raise max_files."
+            f"{told}the {_spoken(MOST_BYTES)} of one review. Narrow them, or review folder by folder."
         )
 
 
@@ -105,9 +116,15 @@ def _differs(root: Path, path: str, old: Tree) -> bool:
 
 
 def _pairs(files: Sequence[Source], old: Tree) -> list[Json]:
-    pairs: list[Json] = []
-    for source in files:
-        was = old.files.get(source.path)
-        before = changes.old_text(was) if was else ""
-        pairs.append({"path": source.path, "old": before, "new": source.text})
-    return pairs
+    known = [source.path for source in files if source.path in old.files]
+    before = dict(zip(known, changes.old_texts([old.files[path] for path in known]), strict=True))
+    return [{"path": source.path, "old": before.get(source.path, ""), "new": source.text} for source in files]
+
+
+def _changed(compared: Sequence[tuple[Json, Json | Failure]]) -> set[tuple[str, int]]:
+    lines: set[tuple[str, int]] = set()
+    for item, result in compared:
+        count = item["new"].count("\n") + 1
+        numbers = range(1, count + 1) if isinstance(result, Failure) else result
+        lines.update((item["path"], number) for number in numbers)
+    return lines

@@ -33,8 +33,11 @@ _HARDENED: Final = (
 )
 
 
-def git(folder: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> bytes | None:
-    """Return what git says in `folder`; None when there is no git, no repository, or it refuses."""
+def git(folder: Path, *arguments: str, told: bytes = b"", timeout_s: float = TIMEOUT_S) -> bytes | None:
+    """Return what git says in `folder`; None when there is no git, no repository, or it refuses.
+
+    `told`: what it reads from its standard input.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
@@ -42,7 +45,7 @@ def git(folder: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> bytes | 
             [*_HARDENED, *arguments],
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            input=told,
             capture_output=True,
             timeout=timeout_s,
             check=False,
