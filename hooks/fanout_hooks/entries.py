@@ -40,6 +40,9 @@ PLUGIN_SERVER = "plugin:fanout:fanout"
 MARK = ": fanout "
 """Our commands begin so (`:` does nothing): for people who read the file, and to tell them from others."""
 
+SHOWN = "fanout hooks"
+"""What Claude Code calls our line while it runs, in transcripts, and to Claude when it blocks a Stop."""
+
 STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"'
 """memory.state_folder in the shell's words: the session's environment decides, not that of the install."""
 LOOK = (
@@ -120,7 +123,7 @@ def _group(event: str, hooks: Sequence[config.Hook], to: Registration) -> Group:
     if to.server and is_warm:
         entries.append(call(to.server, events.mcp_input(event, (to.scope,)), timeout))
     look = _look(to) if is_warm else ""
-    entries.append(command(_line(to, look), timeout))
+    entries.append(command(_line(to, look), timeout) | {"statusMessage": SHOWN})
     return matched(event, [hook.matcher for hook in hooks], entries)
 
 
@@ -132,7 +135,8 @@ def _look(to: Registration) -> str:
 
 
 def _guard(event: str, hook: config.Hook, to: Registration) -> Group:
-    entry = command(_line(to, "", hook.name), timeout_of(event, [hook])) | {"onFailure": "block"}
+    entry = command(_line(to, "", hook.name), timeout_of(event, [hook]))
+    entry |= {"statusMessage": SHOWN, "onFailure": "block"}
     return matched(event, [hook.matcher], [entry])
 
 

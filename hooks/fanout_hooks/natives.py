@@ -15,8 +15,11 @@ from fanout_hooks.config import short_name
 from fanout_hooks.digest import Digest
 from fanout_hooks.report import figures
 
-CALLS = tuple(f"{server}/{entries.TOOL}" for server in (entries.SERVER, entries.PLUGIN_SERVER))
-"""What the client writes for our calls to the server."""
+OURS = (
+    entries.SHOWN,
+    *(f"{server}/{entries.TOOL}" for server in (entries.SERVER, entries.PLUGIN_SERVER)),
+)
+"""What the client writes for our lines, and for our calls to the server."""
 MOST_FILES = 500
 MARK = b'"durationMs"'
 
@@ -46,7 +49,7 @@ def read(folder: str, since: float, most: int = MOST_FILES) -> list[Native]:
 
 def is_ours(command: str) -> bool:
     """Say whether a run was one of our own entries: what they run is in our log already."""
-    return command.startswith(entries.MARK) or command in CALLS
+    return command.startswith(entries.MARK) or command in OURS
 
 
 def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:

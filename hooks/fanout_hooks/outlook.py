@@ -17,8 +17,8 @@ from fanout_hooks.command import plain_python
 WORTH_A_START = 4
 """Python hooks on two cores; with more cores natively starts more of them in the same time."""
 PRICE = (
-    "Slower: each cold event waits for a process of ours, and few hooks don't repay that. It buys order, "
-    "isolation and the log. `fanout-hooks bench` measures it here; `fanout-hooks restore` undoes it."
+    f"Slower: a cold event waits for a process of ours, about as long as natively for {WORTH_A_START} Python "
+    "hooks. That buys order, isolation and the log. `fanout-hooks bench` measures it, `restore` undoes it."
 )
 
 

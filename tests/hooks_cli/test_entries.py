@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fanout_hooks import claims, entries, hooks_object, launch, matching, memory
 from fanout_hooks import event as events
-from fanout_hooks.config import Hook
+from fanout_hooks.config import SCOPES, Hook
 from fanout_hooks.entries import PLUGIN_SERVER, Registration
 from fanout_hooks.launch import Launch
 from hooks_cli.desk import sh
@@ -283,3 +283,15 @@ def test_the_real_cold_path_takes_an_event_from_the_line(scene: Scene) -> None:
     }
     done = sh(line, scene.env, json.dumps(event) + "\n")
     assert json.loads(done.stdout) == {"systemMessage": "ran"}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_every_line_of_a_scope_has_a_name_that_the_client_shows_instead_of_it(scope: str) -> None:
+    hooks = [
+        Hook(name="a", event="Stop", scope=scope, command="true"),
+        Hook(name="b", event="SessionStart", scope=scope, command="true"),
+        Hook(name="c", event="PreToolUse", scope=scope, command="true", guard=True),
+    ]
+    made = entries.adopted(hooks, Registration(scope, None))
+    lines = [entry for _, _, entry in hooks_object.each(made) if entry["type"] == "command"]
+    assert [entry["statusMessage"] for entry in lines] == [entries.SHOWN] * 3

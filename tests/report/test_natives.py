@@ -29,6 +29,7 @@ def attachment(command: str, ms: float, name: str = "PreToolUse:Bash", **more: A
 
 MADE = entries.adopted([HOOK, GUARD], entries.Registration("shared", None))
 OURS = (
+    "fanout hooks",
     "fanout/run_hooks",
     "plugin:fanout:fanout/run_hooks",
     *(
