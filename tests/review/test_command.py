@@ -92,7 +92,7 @@ def test_an_earlier_log_is_overwritten(project: Path) -> None:
     ("words", "status", "sentence"),
     [
         (["a.py", "--engine", "plan"], 0, "In Claude Code these agents"),
-        (["notes.xyz"], 0, "No file was reviewed: "),
+        (["notes.xyz"], 3, "No file was reviewed: "),
         ([".env"], 3, "No file was reviewed: "),
         (["good.py", "notes.xyz"], 0, "Nothing found in 1 of 2 files."),
         (["good.py"], 0, "Nothing found in 1 file."),

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_mcp.review.finding import Finding, Severity, is_test
+from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.group import grouped
 from fanout_mcp.review.merge import capped, merge, ranked
 from fanout_mcp.review.parse import parse
+from fanout_mcp.source.testing import is_test
 
 ITEM = {"path": "a.py", "line": 3, "quote": "eval(text)", "severity": "high", "rule": "eval", "title": "Eval"}
 WHOLE = json.dumps({"findings": [ITEM]})
@@ -138,6 +139,10 @@ def test_a_noisy_rule_is_capped_but_never_what_is_grave() -> None:
         ("a_test.go", True),
         ("x/a.spec.ts", True),
         ("src/FooTest.java", True),
+        ("x/a-test.js", True),
+        ("x/foo-spec.ts", True),
+        ("fixtures/a.py", True),
+        ("Tests/Unit/a.cs", True),
         ("src/latest.py", False),
         ("src/contest/a.py", False),
     ],

@@ -121,6 +121,8 @@ def test_every_language_has_rules_that_can_be_read(language: str) -> None:
         ("a/b.TS", "typescript"),
         ("x.h", "c"),
         ("x.hpp", "cpp"),
+        ("x.gemspec", "ruby"),
+        ("x.cs", "csharp"),
         ("README.md", None),
         ("x", None),
     ],

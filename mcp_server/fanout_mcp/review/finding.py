@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Literal
 
 from fanout_mcp.types import Json
@@ -54,18 +52,6 @@ def is_at_least(severity: Severity, bar: Severity) -> bool:
 
 def worse(one: Severity, other: Severity) -> Severity:
     return one if _RANK[one] <= _RANK[other] else other
-
-
-_TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs", "testdata", "fixtures"})
-_TEST_NAME = re.compile(
-    r"^(test_.*|.*_tests?|conftest|.*\.(test|spec)|.*Tests?)\.\w+$",
-)
-
-
-def is_test(path: str) -> bool:
-    """Tell test code by its folders and name; its findings rank in a bucket of their own."""
-    parts = PurePosixPath(path).parts
-    return any(part.lower() in _TEST_FOLDERS for part in parts[:-1]) or bool(_TEST_NAME.match(parts[-1]))
 
 
 def as_json(finding: Finding) -> dict[str, Json]:

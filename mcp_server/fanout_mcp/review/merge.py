@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import astuple, replace
 
-from fanout_mcp.review.finding import Finding, is_test, rank, worse
+from fanout_mcp.review.finding import Finding, rank, worse
+from fanout_mcp.source.testing import is_test
 
 SIMILAR_TITLES = 0.5
 """Share of the words of two titles that are the same (Jaccard)."""

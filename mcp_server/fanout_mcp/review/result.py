@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.finding import Finding, Focus, as_json, is_test
+from fanout_mcp.review.finding import Finding, Focus, as_json
 from fanout_mcp.review.gather import Gathered
 from fanout_mcp.review.merge import capped, ranked
 from fanout_mcp.review.pages import few, page, write
@@ -19,6 +19,7 @@ from fanout_mcp.source import tokens
 from fanout_mcp.source.bound import Detail
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.secrets import masked, redact
+from fanout_mcp.source.testing import is_test
 from fanout_mcp.types import Json, Outcome
 
 PER_RULE: Final[dict[Focus, int]] = {

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import tree_sitter
     from tree_sitter import Parser, Query
 
 QUERIES: Final = Path(__file__).with_name("queries")
@@ -27,6 +28,11 @@ class Language:
     comment: str = "//"
     block: bool = True
     """Comments of several lines between /* and */."""
+
+    @property
+    def key(self) -> str:
+        """Its name as a word: what rules and their files are named after."""
+        return {"C++": "cpp", "C#": "csharp"}.get(self.name, self.name.lower())
 
 
 LANGUAGES: Final = (
@@ -87,10 +93,16 @@ def language_of(path: str, head: str = "") -> Language | None:
 
 
 @cache
-def parser(language: Language) -> tuple[Parser, Query]:
+def grammar(language: Language) -> tree_sitter.Language:
     """Only worker processes call this: grammars are native code that reads hostile text."""
     import tree_sitter
 
-    grammar = tree_sitter.Language(getattr(importlib.import_module(language.module), language.function)())
+    return tree_sitter.Language(getattr(importlib.import_module(language.module), language.function)())
+
+
+@cache
+def parser(language: Language) -> tuple[Parser, Query]:
+    import tree_sitter
+
     patterns = "".join((QUERIES / f"{name}.scm").read_text(encoding="utf-8") for name in language.queries)
-    return tree_sitter.Parser(grammar), tree_sitter.Query(grammar, patterns)
+    return tree_sitter.Parser(grammar(language)), tree_sitter.Query(grammar(language), patterns)

@@ -17,16 +17,9 @@ from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import MOST_COMMITS
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.resolve import index, targets
+from fanout_mcp.source.testing import is_test
 
-_TEST_FOLDERS: Final = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs", "testdata"})
-_TEST_NAME: Final = re.compile(r"^(?:test_.*|.*_tests?|conftest|.*[.-](?:test|spec)|.*Tests?)\.\w+$")
 _STARTING: Final = frozenset({"__main__.py", "manage.py", "main.go", "main.rs"})
-
-
-def is_test(path: str) -> bool:
-    """Tell test code by its folders and name."""
-    folder, name = posixpath.split(path)
-    return not _TEST_FOLDERS.isdisjoint(folder.lower().split("/")) or bool(_TEST_NAME.match(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fanout_mcp.source.modules import Graph, is_test
+from fanout_mcp.source.modules import Graph
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.read import Skipped, read
+from fanout_mcp.source.testing import is_test
 from fanout_mcp.types import Json
 
 K1: Final = 1.6

@@ -122,7 +122,7 @@ class Flow:
         if not _FILLS.search(name):
             return
         owner = name.rpartition(".")[0]
-        if self.grammar.module in {"tree_sitter_c", "tree_sitter_cpp"}:
+        if self.grammar.fills_arguments:
             target = re.match(r"\(\s*&?\s*(\w+)", arguments)
             if target and (name in {"fgets", *_READS} or self.level(arguments)):
                 words = re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else []

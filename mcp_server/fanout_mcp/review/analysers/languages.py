@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Final
 
 from tree_sitter import Language, Parser
+
+from fanout_mcp.source import languages
 
 Calls = Mapping[str, tuple[tuple[str, ...], str]]
 """Node type -> the fields whose texts, joined by dots, name what is called; the field of its arguments.
@@ -21,7 +21,6 @@ Calls = Mapping[str, tuple[tuple[str, ...], str]]
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    module: str
     calls: Calls
     assigns: Mapping[str, tuple[str, str]]
     """Node type -> the fields of its two sides."""
@@ -33,7 +32,6 @@ class Grammar:
     """What makes it harmless."""
     interpolation: str = r"(?!)"
     """What a string holds when it holds variables; never, by default."""
-    attribute: str = "language"
     parameter: re.Pattern[str] | None = None
     """Parameters that a framework fills from a request."""
     route: re.Pattern[str] | None = None
@@ -43,6 +41,8 @@ class Grammar:
     compiles: re.Pattern[str] | None = None
     """Calls whose first string is a regular expression."""
     rules: tuple[str, ...] = field(default=())
+    fills_arguments: bool = False
+    """Functions put what they read into buffers that they are given."""
     conditions: tuple[str, ...] = ("if_statement",)
 
 
@@ -51,7 +51,6 @@ _NUMBERS = (
     r"int\.Parse|"
 )
 _JS = Grammar(
-    "tree_sitter_javascript",
     {"call_expression": (("function",), "arguments"), "new_expression": (("constructor",), "arguments")},
     {
         "variable_declarator": ("name", "value"),
@@ -78,7 +77,7 @@ _JS = Grammar(
     regexes=("regex",),
     compiles=re.compile(r"^RegExp$"),
 )
-_TS = replace(_JS, module="tree_sitter_typescript", rules=("javascript",))
+_TS = replace(_JS, rules=("javascript",))
 _C_CALLS: Calls = {"call_expression": (("function",), "arguments")}
 _C_ASSIGNS = {"init_declarator": ("declarator", "value"), "assignment_expression": ("left", "right")}
 _C_SOURCE = re.compile(
@@ -88,10 +87,9 @@ _C_CLEAN = re.compile(r"strto(u?ll?|d)\s*\(|\batoi\s*\(|\bstrlen\s*\(|sizeof|std
 
 GRAMMARS: Final[dict[str, Grammar]] = {
     "javascript": _JS,
-    "typescript": replace(_TS, attribute="language_typescript"),
-    "tsx": replace(_TS, attribute="language_tsx"),
+    "typescript": _TS,
+    "tsx": _TS,
     "go": Grammar(
-        "tree_sitter_go",
         _C_CALLS,
         {
             "short_var_declaration": ("left", "right"),
@@ -112,7 +110,6 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
     ),
     "rust": Grammar(
-        "tree_sitter_rust",
         {"call_expression": (("function",), "arguments"), "macro_invocation": (("macro",), "")},
         {"let_declaration": ("pattern", "value"), "assignment_expression": ("left", "right")},
         ("function_item",),
@@ -127,7 +124,6 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         conditions=("if_expression",),
     ),
     "java": Grammar(
-        "tree_sitter_java",
         {
             "method_invocation": (("object", "name"), "arguments"),
             "object_creation_expression": (("type",), "arguments"),
@@ -150,10 +146,15 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         compiles=re.compile(r"Pattern\.(compile|matches)$|\.(matches|replaceAll|split)$"),
     ),
     "c": Grammar(
-        "tree_sitter_c", _C_CALLS, _C_ASSIGNS, ("function_definition",), ("comment",), _C_SOURCE, _C_CLEAN
+        _C_CALLS,
+        _C_ASSIGNS,
+        ("function_definition",),
+        ("comment",),
+        _C_SOURCE,
+        _C_CLEAN,
+        fills_arguments=True,
     ),
     "cpp": Grammar(
-        "tree_sitter_cpp",
         _C_CALLS,
         _C_ASSIGNS,
         ("function_definition",),
@@ -161,9 +162,9 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         _C_SOURCE,
         _C_CLEAN,
         rules=("c",),
+        fills_arguments=True,
     ),
     "csharp": Grammar(
-        "tree_sitter_c_sharp",
         {
             "invocation_expression": (("function",), "arguments"),
             "object_creation_expression": (("type",), "arguments"),
@@ -184,7 +185,6 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         compiles=re.compile(r"^Regex(\.(IsMatch|Match|Matches|Replace|Split))?$"),
     ),
     "ruby": Grammar(
-        "tree_sitter_ruby",
         {"call": (("receiver", "method"), "arguments"), "subshell": ((), "")},
         {"assignment": ("left", "right"), "operator_assignment": ("left", "right")},
         ("method", "singleton_method"),
@@ -198,7 +198,6 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         conditions=("if", "unless", "if_modifier", "unless_modifier"),
     ),
     "php": Grammar(
-        "tree_sitter_php",
         {
             "function_call_expression": (("function",), "arguments"),
             "member_call_expression": (("object", "name"), "arguments"),
@@ -224,11 +223,9 @@ GRAMMARS: Final[dict[str, Grammar]] = {
             r"->quote\(|strip_tags|FILTER_VALIDATE|preg_quote|urlencode|is_numeric|password_hash"
         ),
         r"\$\w|\{\$",
-        "language_php",
         compiles=re.compile(r"^preg_\w+$"),
     ),
     "bash": Grammar(
-        "tree_sitter_bash",
         {"command": (("name",), "")},
         {"variable_assignment": ("name", "value")},
         ("function_definition",),
@@ -238,31 +235,18 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         r"\$",
     ),
 }
-_BY_SUFFIX: Final = {
-    **dict.fromkeys(("js", "mjs", "cjs", "jsx"), "javascript"),
-    **dict.fromkeys(("ts", "mts", "cts"), "typescript"),
-    "tsx": "tsx",
-    "go": "go",
-    "rs": "rust",
-    "java": "java",
-    **dict.fromkeys(("c", "h"), "c"),
-    **dict.fromkeys(("cc", "cpp", "cxx", "hpp", "hh", "hxx"), "cpp"),
-    "cs": "csharp",
-    "rb": "ruby",
-    "php": "php",
-    **dict.fromkeys(("sh", "bash"), "bash"),
-    **dict.fromkeys(("py", "pyi", "pyw"), "python"),
-}
+_BY_KEY: Final = {language.key: language for language in languages.LANGUAGES}
 
 
 def language_of(path: str) -> str | None:
     """Return the language by the file's suffix, None when we have no rules for it."""
-    return _BY_SUFFIX.get(PurePosixPath(path).suffix.removeprefix(".").lower())
+    if path.lower().endswith(".h"):
+        return "c"  # outlines read all headers as C++; rules for C++ would miss what C does
+    language = languages.language_of(path)
+    return language.key if language else None
 
 
 @functools.cache
 def parser_of(language: str) -> tuple[Language, Parser]:
-    grammar = GRAMMARS[language]
-    module = importlib.import_module(grammar.module)
-    loaded = Language(getattr(module, grammar.attribute)())
-    return loaded, Parser(loaded)
+    grammar = languages.grammar(_BY_KEY[language])
+    return grammar, Parser(grammar)
