@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Protocol
 
+from fanout_hooks.commands.common import wrapped
 from fanout_hooks.settings import Refused
 
 COMMANDS = {
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"fanout-hooks {version('fanout-mcp')}\n")
         return OK
     if words[0] not in COMMANDS:
-        sys.stderr.write(f"fanout-hooks: {unknown(words[0])}\n")
+        complain(unknown(words[0]))
         return USAGE
     line = COMMANDS[words[0]]
     command: Command = importlib.import_module(f"fanout_hooks.commands.{words[0]}")
@@ -54,16 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command.run(parser.parse_args(words[1:]))
     except Refused as error:
-        sys.stderr.write(f"fanout-hooks: {error}\n")
+        complain(str(error))
         return REFUSED
     except BrokenPipeError:  # `fanout-hooks check | head`: the reader has seen enough
         sys.stderr.close()
         return OK
     except OSError as error:
-        sys.stderr.write(f"fanout-hooks: {error.filename or 'the system'}: {error.strerror or error}\n")
+        complain(f"{error.filename or 'the system'}: {error.strerror or error}")
         return REFUSED
     except KeyboardInterrupt:
         return 130
+
+
+def complain(text: str) -> None:
+    """Say on stderr what is wrong; lines further in are commands, to be copied whole."""
+    for line in f"fanout-hooks: {text}".split("\n"):
+        sys.stderr.write((line if line.startswith(" ") else wrapped(line, sys.stderr)) + "\n")
 
 
 def unknown(word: str) -> str:

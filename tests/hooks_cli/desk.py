@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from dataclasses import dataclass
@@ -22,6 +23,13 @@ class Done(NamedTuple):
     status: int
     out: str
     err: str
+
+
+class Terminal(io.StringIO):
+    """A screen; or, read from, somebody who types this and then Ctrl-D."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def command(text: str, **more: Any) -> Json:

@@ -9,14 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks_cli.desk import Desk, command, group
-
-
-class Terminal(io.StringIO):
-    """Somebody who types this, and then Ctrl-D."""
-
-    def isatty(self) -> bool:
-        return True
+from hooks_cli.desk import Desk, Terminal, command, group
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     for place in changes:
         # Planned again: a committed scope and the user's own share a file.
         kept = adopt.perform(_planned(args, place), place)
-        say(f"{place.scope}: done." + (f" What was there is kept in {kept}" if kept else ""))
-    say("Sessions that are running use it from the next event on. `fanout-hooks restore` undoes it.")
+        say_wrapped(f"{place.scope}: done." + (f" What was there is kept in {kept}" if kept else ""))
+    say_wrapped("Sessions that are running use it from the next event on. `fanout-hooks restore` undoes it.")
     return OK
 
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from fanout_hooks import json_text, place, short_diff
 from fanout_hooks.config import SCOPES
@@ -104,21 +105,21 @@ def say_diff(path: str, before: str, after: str, form: str) -> None:
 
 
 def say_wrapped(text: str, indent: int = 0) -> None:
-    """Print a paragraph, its lines broken between words at a terminal and not at all in a pipe."""
-    space = " " * indent
-    if not sys.stdout.isatty():
-        say(space + text)
-        return
-    width = shutil.get_terminal_size().columns
-    say(
-        textwrap.fill(
-            text,
-            width,
-            initial_indent=space,
-            subsequent_indent=f"{space}  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    """Print a paragraph (see `wrapped`)."""
+    say(wrapped(" " * indent + text, sys.stdout))
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Return a paragraph with its lines broken between words for a terminal, and not at all for a pipe."""
+    if not stream.isatty():
+        return text
+    space = text[: len(text) - len(text.lstrip())]
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=f"{space}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
