@@ -56,7 +56,7 @@ def _watched(scopes: list[Place], env: dict[str, str], seconds: float) -> list[t
         if left == 0 or time.monotonic() >= until:
             return lessons
         if left != waiting:
-            sys.stderr.write(f"waiting for {left} hooks to be seen twice\n")
+            sys.stderr.write(f"waiting for {left} hook{'s' * (left != 1)} to be seen twice\n")
             waiting = left
         time.sleep(LOOK_S)
 
