@@ -6,8 +6,8 @@ Rules:
    might not do.
 3. What a call did not need of what was set aside for it goes back once its bill has come. The bill of a
    cancelled call never comes, so nothing goes back.
-4. Money spent beyond what was set aside is gone for all; tokens are not, since providers count their own frame
-   around a question, which no other call can save.
+4. Money spent beyond what was set aside is gone for all; tokens are not, since providers count their own
+   frame around a question, which no other call can save.
 """
 
 from __future__ import annotations
