@@ -7,7 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fanout_mcp.review.finding import Finding
-from fanout_mcp.review.verify import Place, Text, locate, verify
+from fanout_mcp.review.verify import verify
+from fanout_mcp.source.quotes import Place, Text, locate
 
 SOURCE = "\n".join(
     [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from fanout_mcp.source.quotes import Verified
 from fanout_mcp.types import Json
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
@@ -13,9 +15,6 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 Focus = Literal["security", "bugs", "performance", "style", "architecture"]
 FOCUSES: tuple[Focus, ...] = ("security", "bugs", "performance", "style", "architecture")
-
-Verified = Literal["exact", "moved"]
-"""`exact`: the quote stands where it was cited; `moved`: once elsewhere in that file, its line corrected."""
 
 _RANK = {name: position for position, name in enumerate(SEVERITIES)}
 
@@ -52,6 +51,11 @@ def is_at_least(severity: Severity, bar: Severity) -> bool:
 
 def worse(one: Severity, other: Severity) -> Severity:
     return one if _RANK[one] <= _RANK[other] else other
+
+
+def from_json(table: Mapping[str, Json]) -> Finding:
+    """Return a finding from its own fields, as a worker or the cache gives them."""
+    return Finding(**{**table, "reviewers": tuple(table["reviewers"])})
 
 
 def as_json(finding: Finding) -> dict[str, Json]:

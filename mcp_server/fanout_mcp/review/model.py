@@ -12,7 +12,8 @@ from fanout_mcp.review.group import Group, grouped
 from fanout_mcp.review.merge import merge
 from fanout_mcp.review.parse import SCHEMA, parse
 from fanout_mcp.review.prompts import Reviewer, fence, prompt, reviewers_for
-from fanout_mcp.review.verify import Text, verify
+from fanout_mcp.review.verify import verify
+from fanout_mcp.source.quotes import Text
 from fanout_mcp.source.tokens import MARGIN, count
 from fanout_mcp.types import Answer, Job, Outcome
 

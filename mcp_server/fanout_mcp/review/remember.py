@@ -13,8 +13,7 @@ from hashlib import sha256
 
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.cache import Cache
-from fanout_mcp.review.analysers.work import from_json
-from fanout_mcp.review.finding import Focus
+from fanout_mcp.review.finding import Focus, from_json
 from fanout_mcp.review.model import Said, SaidBy, Seat
 from fanout_mcp.review.prompts import RULES
 from fanout_mcp.types import Answer

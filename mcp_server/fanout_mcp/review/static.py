@@ -10,8 +10,8 @@ import anyio.to_thread
 from fanout_mcp.review.analysers import kept_secrets
 from fanout_mcp.review.analysers.languages import language_of
 from fanout_mcp.review.analysers.plain import format_of
-from fanout_mcp.review.analysers.work import ANALYSE, LINT, RELATE, from_json
-from fanout_mcp.review.finding import Finding, Focus
+from fanout_mcp.review.analysers.work import ANALYSE, LINT, RELATE
+from fanout_mcp.review.finding import Finding, Focus, from_json
 from fanout_mcp.review.merge import merge
 from fanout_mcp.source.testing import is_test
 from fanout_mcp.source.workers import Failure, OnDone, Workers

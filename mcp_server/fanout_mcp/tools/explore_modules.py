@@ -20,13 +20,13 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
-from fanout_mcp.review.verify import Text
-from fanout_mcp.review.verify import locate as locate_quote
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import claims, describe, material, pack
 from fanout_mcp.source.bound import Bounded, Detail
 from fanout_mcp.source.engines import Engine, chosen, portions, priced
 from fanout_mcp.source.modules import Module
+from fanout_mcp.source.quotes import Text
+from fanout_mcp.source.quotes import locate as locate_quote
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.structure import Gathered, Gathering
 from fanout_mcp.tools.affording import MOST_TOKENS, MaxCost, Wanted, check_price

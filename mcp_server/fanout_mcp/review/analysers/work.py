@@ -79,7 +79,3 @@ def relate(item: dict[str, Json]) -> list[Json]:
 
     findings = [*review_imports(item["imports"], item["texts"]), *review_doubles(item["texts"])]
     return [asdict(finding) for finding in findings]
-
-
-def from_json(table: dict[str, Json]) -> Finding:
-    return Finding(**{**table, "reviewers": tuple(table["reviewers"])})
