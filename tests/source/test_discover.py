@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.source.discover import Found, discover
+from fanout_mcp.source.discover import Found, discover, listing
 from fanout_mcp.source.git import churn
 from fanout_mcp.source.read import Source, read
 
@@ -185,7 +185,7 @@ def test_the_environment_cannot_point_git_elsewhere(
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", "/bin/false")
-    assert discover(repository).by == "git"
+    assert listing(repository)[1] == "git"
 
 
 def test_a_submodule_and_a_repository_inside_list_their_own_files(repository: Path, tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_a_shallow_clone_works_and_a_bare_one_has_no_files(repository: Path, tmp
 
 def test_without_git_on_the_path_files_are_found(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    found = discover(repository)
-    assert (found.paths, found.by) == (("a.py",), "walk")
+    assert listing(repository)[1] == "walk"
+    assert discover(repository).paths == ("a.py",)
 
 
 def test_a_file_swapped_for_a_link_while_it_is_read_never_leaks(tmp_path: Path) -> None:
@@ -254,4 +254,5 @@ def test_what_fanout_keeps_is_neither_a_source_nor_a_skipped_file(tmp_path: Path
     if by == "git":
         subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     found = discover(tmp_path, ["**/*"])
-    assert (found.paths, found.skipped, found.by) == (("x.py",), {}, by)
+    assert (found.paths, found.skipped) == (("x.py",), {})
+    assert listing(tmp_path)[1] == by

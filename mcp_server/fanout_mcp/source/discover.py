@@ -54,12 +54,13 @@ class Found:
 
     paths: tuple[str, ...]
     skipped: dict[str, str] = field(default_factory=dict)
-    by: str = "git"
-    """`git`, or `walk` where there is no repository that git agrees to read."""
 
 
 def listing(root: Path) -> tuple[list[str], str]:
-    """Return every file that git or the ignore files let through, and by which of them."""
+    """Return every file that git or the ignore files let through, and which of them: `git` or `walk`.
+
+    `walk` where there is no repository that git agrees to read.
+    """
     found = _by_git(root, "", 0)
     if found:  # an ignored folder of a larger repository has an empty list there: it is walked
         return [path for path in dict.fromkeys(found) if not _is_own_state(path)], "git"
@@ -86,7 +87,7 @@ def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
     is_each_named = patterns is not None and all(
         _kind(root, relative(root, one)) == "file" for one in patterns
     )
-    every, by = ([], "walk") if is_each_named else listing(root)
+    every = [] if is_each_named else listing(root)[0]
     wanted: dict[str, bool] = {}
     if patterns is None:
         wanted = dict.fromkeys(every, False)
@@ -102,7 +103,7 @@ def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
             skipped[path] = reason
         else:
             paths.append(path)
-    return Found(tuple(paths), skipped, by)
+    return Found(tuple(paths), skipped)
 
 
 def reasons(skipped: Iterable[str]) -> dict[str, int]:

@@ -30,9 +30,7 @@ class Packed:
     path: str
     text: str = ""
     tokens: int = 0
-    raw_tokens: int = 0
     cut: bool = False
-    redacted: int = 0
     digest: str = ""
     skipped: str = ""
 
@@ -60,13 +58,12 @@ def pack(root: Path, path: str, budget: int = FILE_BUDGET) -> Packed:
     problem = shape.problem(source.text.encode("utf-8", "replace"))
     if problem:
         return Packed(path, skipped=problem)
-    text, redacted = redact(source.text.replace("\r\n", "\n"), path)
-    raw = count(text)
-    tokens, kept = raw, text
-    if raw > budget:
+    text, _ = redact(source.text.replace("\r\n", "\n"), path)
+    tokens, kept = count(text), text
+    if tokens > budget:
         kept = _head(text, budget)
         tokens = count(kept)
-    return Packed(path, kept, tokens, raw, kept is not text, redacted, source.digest)
+    return Packed(path, kept, tokens, kept is not text, source.digest)
 
 
 def _head(text: str, budget: int) -> str:

@@ -1,4 +1,4 @@
-"""What a worker does when asked to misbehave: how tests and the doctor see that its bounds hold."""
+"""What a worker does when asked to misbehave: how tests see that its bounds hold."""
 
 from __future__ import annotations
 
