@@ -45,7 +45,7 @@ def test_findings_are_read_from_any_wrapping(text: str, found: int, bad: int, is
 
 
 def test_fields_are_read_in_the_forms_that_models_use() -> None:
-    item = ITEM | {"line": "12-14", "severity": "Blocker", "cwe": "CWE-95", "quote": "12| eval(text)\n13| x"}
+    item = ITEM | {"line": "12-14", "severity": "Blocker", "cwe": "CWE-95", "quote": "12| eval(text)\n13\tx"}
     (finding,) = parse(json.dumps([item]), "critic").findings
     assert (finding.line, finding.severity, finding.cwe) == (12, "critical", 95)
     assert finding.quote == "eval(text)\nx"

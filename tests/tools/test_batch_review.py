@@ -200,7 +200,7 @@ async def test_files_stand_behind_a_fence_that_is_new_each_time(root: Path, work
     for number in range(2):
         (root / "src" / "a.py").write_text(f"value = {number}\n")
         await review(root, workers, backend, engine="model")
-    fences = [job.prompt.user.split("=====fence-")[1].split(" ")[0] for job in backend.asked]
+    fences = [job.prompt.user.split("FENCE-")[1].split(" ")[0] for job in backend.asked]
     assert len(set(fences)) == 2
 
 

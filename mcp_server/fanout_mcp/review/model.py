@@ -11,8 +11,9 @@ from fanout_mcp.review.finding import Finding, Focus
 from fanout_mcp.review.group import Group, grouped
 from fanout_mcp.review.merge import merge
 from fanout_mcp.review.parse import SCHEMA, parse
-from fanout_mcp.review.prompts import Reviewer, fence, prompt, reviewers_for
+from fanout_mcp.review.prompts import Reviewer, prompt, reviewers_for
 from fanout_mcp.review.verify import verify
+from fanout_mcp.source import pack
 from fanout_mcp.source.quotes import Text
 from fanout_mcp.source.tokens import MARGIN, count
 from fanout_mcp.types import Answer, Job, Outcome
@@ -111,10 +112,10 @@ def ask(reviews: Iterable[Review], focus: Focus, provider: str) -> list[Asked]:
     """Put reviews into words."""
     asked = []
     for review in reviews:
-        mark = fence()
-        words = prompt(review.group, focus, review.seat.reviewer, mark)
+        fence = pack.new_fence()
+        words = prompt(review.group, focus, review.seat.reviewer, fence)
         job = Job(review.key, words, review.seat.model, SCHEMA, ANSWER_TOKENS, provider)
-        asked.append(Asked(job, review.seat, review.group, mark))
+        asked.append(Asked(job, review.seat, review.group, fence))
     return asked
 
 

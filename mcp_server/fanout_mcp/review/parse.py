@@ -73,7 +73,7 @@ _SEVERITY: dict[str, Severity] = {
 }
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
 _CUT = re.compile(r'"findings"\s{0,100}:\s{0,100}\[')
-_LINE_NUMBER = re.compile(r"^[ \t]*\d+\| ?", re.MULTILINE)
+_LINE_NUMBER = re.compile(r"^[ \t]*\d+(?:\| ?|\t)", re.MULTILINE)
 _FIRST_NUMBER = re.compile(r"\d{1,9}")
 
 

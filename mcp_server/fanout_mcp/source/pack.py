@@ -78,10 +78,12 @@ def _head(text: str, budget: int) -> str:
 
 def numbered(packed: Packed, fence: str) -> str:
     """Return the file with line numbers between fences; numbers are what citations refer to."""
-    lines = packed.text.split("\n")
-    body = "\n".join(f"{number}\t{line}" for number, line in enumerate(lines, 1))
-    note = " (cut: only its first lines)" if packed.cut else ""
-    return f"{fence} begins {shown(packed.path)}{note}\n{body}\n{fence} ends"
+    return fenced(packed.path, packed.text, fence, note=" (cut: only its first lines)" if packed.cut else "")
+
+
+def fenced(path: str, text: str, fence: str, first_line: int = 1, note: str = "") -> str:
+    body = "\n".join(f"{number}\t{line}" for number, line in enumerate(text.split("\n"), first_line))
+    return f"{fence} begins {shown(path)}{note}\n{body}\n{fence} ends"
 
 
 def shown(path: str) -> str:
