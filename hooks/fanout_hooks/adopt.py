@@ -22,6 +22,9 @@ from fanout_hooks.entries import Registration
 from fanout_hooks.native import Hooks, Left
 from fanout_hooks.place import IGNORED, Place, must_stay_in_project
 
+NO_FILE = "null"
+"""Stands in `warm` for `hooks` where there was no file of the user's own before fanout came."""
+
 
 class Adoption(NamedTuple):
     """What would be written. `None` for a file that isn't touched."""
@@ -195,8 +198,10 @@ def _tell_sentinels(plan: Adoption, place: Place) -> None:
     if not plan.server:
         forget_beside(place)
     elif plan.beside is not None:
-        written = json_text.value_text(plan.beside.text, "hooks") if written is None else written
-        keep_beside(place, entries.kind_of(plan.server), written or "")
+        if written is None:
+            written = json_text.value_text(plan.beside.text, "hooks") or ""
+            written = NO_FILE if plan.beside.raw is None else written
+        keep_beside(place, entries.kind_of(plan.server), written)
 
 
 def keep_beside(place: Place, kind: str, written: str) -> None:
@@ -217,6 +222,18 @@ def beside_original(place: Place) -> str | None:
         with suppress(OSError, UnicodeDecodeError):
             return regular.read(path).decode().partition("\n")[2]
     return None
+
+
+def hand_over(place: Place) -> None:
+    """Have `restore` remove the user's own file with the calls: whoever made it has taken out all else."""
+    with suppress(OSError, UnicodeDecodeError):
+        kind = regular.read(place.warm).decode().partition("\n")[0]
+        keep_beside(place, kind, NO_FILE)
+
+
+def is_made_for_calls(place: Place) -> bool:
+    """Say whether the user's own settings file beside a committed one is there for the calls alone."""
+    return beside_original(place) == NO_FILE
 
 
 def _ignore(place: Place) -> None:

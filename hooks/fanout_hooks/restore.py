@@ -18,6 +18,7 @@ from fanout_hooks.adopt import (
     beside_original,
     forget_beside,
     hooks_of,
+    is_made_for_calls,
     keep_beside,
     must_be_there,
     original_in,
@@ -73,7 +74,7 @@ def perform(plan: Restoration, place: Place) -> str:
 
 def take_out_calls(place: Place, file: settings.File, text: str) -> None:
     """Write what `without_calls` returned: the committed sentinels run the hooks from then on."""
-    if text != file.text and json.loads(text):
+    if text != file.text and (json.loads(text) or not is_made_for_calls(place)):
         settings.write(file, text, place.state)
     elif text != file.text:
         settings.remove(file, place.state)
@@ -118,7 +119,7 @@ def without_calls(place: Place) -> tuple[settings.File | None, str]:
     after = hooks_object.without(before, native.owned_by(place.scope))
     if after == before:
         return file, file.text
-    written = beside_original(place)
+    written = "" if is_made_for_calls(place) else beside_original(place)
     text = json_text.with_text(file.text, "hooks", written) if written else file.text
     if written and json.loads(written) == after:
         return file, text

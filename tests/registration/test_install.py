@@ -225,6 +225,22 @@ def test_beside_the_plugin_nothing_is_registered_twice(home: Path) -> None:
     assert not (home / ".claude.json").exists()
 
 
+def test_where_the_bytes_cannot_come_back_that_is_said_before_it_is_written(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["install", "--yes"])
+    data = load(mine)
+    own = {"type": "command", "command": "true"}
+    data["hooks"]["PreToolUse"][0]["hooks"].append(own)
+    data["hooks"]["PreToolUse"].append({"hooks": [own]})
+    mine.write_text(json.dumps(data))
+    capsys.readouterr()
+    main(["uninstall", "--yes"])
+    said = capsys.readouterr().out
+    assert f"{mine}: entries were put among ours, so its hooks are written anew" in said
+    assert load(mine)["hooks"]["PreToolUse"] == [{"matcher": "Agent|Task", "hooks": [own]}, {"hooks": [own]}]
+
+
 def test_a_newer_environment_replaces_the_entry_of_an_older_one(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,23 @@ def test_an_event_without_hooks_stays_beside_committed_hooks_that_come_and_go() 
     assert machine.files() == before
 
 
+@pytest.mark.parametrize("mine", [None, "{}\n", '{"model":"m"}'])
+@pytest.mark.parametrize("order", [*permutations(["install", "share", "uninstall", "unshare"])], ids="-".join)
+def test_beside_a_server_of_the_user_a_file_that_was_not_there_goes_again_and_another_stays(
+    mine: str | None, order: tuple[str, ...]
+) -> None:
+    user, machine = Machine("user"), Machine("local")
+    if mine is not None:
+        machine.write(machine.places.settings, mine)
+    machine.write(Path(machine.shared.settings), json.dumps(BY_HAND))
+    before = machine.files()
+    user.install()
+    for command in [*order, "uninstall", "unshare"]:
+        getattr(machine, command)()
+    user.uninstall()
+    assert machine.files() | {str(user.places.servers): b""} == before | {str(user.places.servers): b""}
+
+
 @pytest.mark.parametrize("order", [*permutations(["install", "adopt", "uninstall", "restore"])], ids="-".join)
 def test_in_each_order_of_four_commands_a_file_on_one_line_comes_back(order: tuple[str, ...]) -> None:
     machine = Machine("user")

@@ -7,19 +7,21 @@ perform: `perform` writes the changes, each whole or not at all, the old file ke
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from fanout_hooks import json_text
+from fanout_hooks import place as where
 from fanout_hooks import settings as files
-from fanout_hooks.adopt import hooks_of
-from fanout_hooks.hooks_text import with_hooks
+from fanout_hooks.adopt import beside_original, hand_over, hooks_of, is_made_for_calls
+from fanout_hooks.hooks_text import Edited, with_hooks
 from fanout_hooks.registration import without_log_and_gate
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration import agreement, entries
-from fanout_mcp.registration.additions import Addition, add, take_out
+from fanout_mcp.registration.additions import Addition, Keys, Made, add, take_out
 from fanout_mcp.registration.entries import Choices
 from fanout_mcp.registration.places import Places
 from fanout_mcp.registration.record import Installed, JsonFile
@@ -29,6 +31,8 @@ STATE: Final = "state"
 """Below the user's own folder: locks, and the files as they were before."""
 
 
+LOCAL: Final = "settings.local.json"
+"""May hold the calls for committed hooks (`fanout-hooks adopt --shared`), too."""
 LONGEST_LINE: Final = 400
 """Of a diff that somebody is to read before agreeing to it."""
 
@@ -43,6 +47,10 @@ class Change:
     file: files.File
     """As it was read; what is on disk is compared with it before it is replaced."""
     is_json: bool = True
+    is_left: bool = False
+    """A file that we made stays, for something else of fanout is in it."""
+    is_exact: bool = True
+    """All that stays keeps its bytes."""
 
     @property
     def is_real(self) -> bool:
@@ -117,8 +125,33 @@ def _adding(path: Path, wanted: Sequence[Addition], old: Installed) -> tuple[Cha
         text, made = add(take_out(file.text, gone), wanted)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}") from None
-    record = JsonFile(made=kept + made, was_there=known.was_there if known else file.raw is not None)
+    made = made + Made(containers=_made_for_calls(path, wanted))
+    record = JsonFile(made=kept + made, was_there=known.was_there if known else _is_theirs(file))
     return Change(path, None if file.raw is None else file.text, _or_none(file, text), file), record
+
+
+def _is_theirs(file: files.File) -> bool:
+    """Whether the file was there before us; `fanout-hooks adopt --shared` may have made it a moment ago."""
+    path = Path(file.path)
+    if file.raw is None or path.name != LOCAL:
+        return file.raw is not None
+    return not is_made_for_calls(_shared_beside(path))
+
+
+def _made_for_calls(path: Path, wanted: Sequence[Addition]) -> tuple[Keys, ...]:
+    """Return what is there for the calls of committed hooks alone: it goes with whoever is the last in it."""
+    original = beside_original(_shared_beside(path)) if path.name == LOCAL else None
+    if original is None:
+        return ()
+    before = json.loads(original or "null")
+    ways = [one.keys[:depth] for one in wanted if one.keys[0] == "hooks" for depth in (1, 2)]
+    return tuple(
+        keys for keys in dict.fromkeys(ways) if before is None or (len(keys) > 1 and keys[1] not in before)
+    )
+
+
+def _shared_beside(path: Path) -> where.Place:
+    return where.find("shared", str(path.parents[1]), dict(os.environ))
 
 
 def _or_none(file: files.File, text: str) -> str | None:
@@ -150,7 +183,12 @@ def _text(path: Path, after: str | None) -> Change:
 
 def uninstalling(old: Installed, config: Path) -> Plan:
     """Plan to take out exactly what was recorded."""
-    changes, notes = [_removing(Path(path), record) for path, record in old.json_files.items()], []
+    changes = [_removing(Path(path), record) for path, record in old.json_files.items()]
+    notes = [
+        f"{change.path}: entries were put among ours, so its hooks are written anew, not byte for byte."
+        for change in changes
+        if not change.is_exact
+    ]
     for name, text in old.whole_files.items():
         change = _text(Path(name), None)
         if change.before not in {None, text}:
@@ -167,26 +205,28 @@ def _removing(path: Path, record: JsonFile) -> Change:
     file = files.read(str(path))
     if file.raw is None:
         return Change(path, None, None, file)
-    text = _without_hooks(take_out(file.text, record.made), record)
+    text, is_exact = _without_hooks(take_out(file.text, record.made), record)
     is_empty = json.loads(text) == {} and not record.was_there
-    return Change(path, file.text, None if is_empty else text, file)
+    is_left = not is_empty and not record.was_there
+    return Change(path, file.text, None if is_empty else text, file, is_left=is_left, is_exact=is_exact)
 
 
-def _without_hooks(text: str, record: JsonFile) -> str:
+def _without_hooks(text: str, record: JsonFile) -> Edited:
     """Take out our hooks in whatever form they are by now: `fanout-hooks` may have written them anew."""
     hooks = json.loads(text).get("hooks")
     if not isinstance(hooks, dict) or not any(one.keys[0] == "hooks" for one in record.made.additions):
-        return text
+        return Edited(text, is_exact=True)
     left = without_log_and_gate(hooks)
     if left == hooks:
-        return text
+        return Edited(text, is_exact=True)
     made = record.made.containers
     emptied: dict[str, Json] = {
         event: [] for event in hooks if event not in left and ("hooks", event) not in made
     }
     if left or emptied:
-        return with_hooks(text, left | emptied).text
-    return json_text.with_text(text, "hooks", None if ("hooks",) in made else "{}")
+        return with_hooks(text, left | emptied)
+    bare = json_text.with_text(text, "hooks", None if ("hooks",) in made else "{}")
+    return Edited(bare, is_exact=True)
 
 
 # --- performing ------------------------------------------------------------------------------------------
@@ -203,6 +243,8 @@ def perform(plan: Plan, config_dir: Path) -> list[str]:
         else:
             write = files.write if change.is_json else files.write_text
             kept.append(write(change.file, change.after, state))
+        if change.is_left and change.path.name == LOCAL:
+            hand_over(_shared_beside(change.path))
     return [path for path in kept if path]
 
 
