@@ -151,12 +151,12 @@ def test_a_finding_keeps_its_sentences_and_its_lines_apart() -> None:
         "    x",
     ]
     assert lines[5:] == [
-        "lost 1 review, busy: security:0",
+        "lost 1 review, busy",
         "dropped 1 claim: quote too short",
         "2 low in 1 file.",
-        "1 file read, 10 tokens as 5 (saves 50.0 %), 0 calls, 0.1 s",
         "Not listed: 4 more of r.",
         "Go on with --cursor 2.",
+        "1 file read, 10 tokens as 5 (saves 50.0 %), 0 calls, 0.1 s",
     ]
 
 
