@@ -38,7 +38,7 @@ class Bounded:
 
     key: str
     total: int
-    reports: Path
+    state_folder: Path
     name: str
     cursor: int = 0
     detail: Detail = "auto"
@@ -112,7 +112,7 @@ class Bounded:
             return
         if self._file is None and self.path is None and not self._why_none:
             try:
-                self.path = state.new_report(self.reports.parent, self.name, "jsonl")
+                self.path = state.new_report(self.state_folder, self.name, "jsonl")
                 self._file = self.path.open("w", encoding="utf-8", errors="replace")
             except OSError as error:
                 self._why_none = f"could not be written: {error}"

@@ -41,14 +41,15 @@ async def outlines(
     workers: Workers,
     root: Path,
     paths: Sequence[str],
-    cache: Path | None = None,
+    state_folder: Path | None = None,
     on_done: OnDone | None = None,
 ) -> list[Outline]:
     """Return an outline for each path, in order; one that has none says why in `skipped`."""
     stop = threading.Event()
     try:
         return await anyio.to_thread.run_sync(
-            lambda: outlines_now(workers, root, paths, cache, on_done, stop=stop), abandon_on_cancel=True
+            lambda: outlines_now(workers, root, paths, state_folder, on_done, stop=stop),
+            abandon_on_cancel=True,
         )
     finally:
         stop.set()
@@ -58,7 +59,7 @@ def outlines_now(
     workers: Workers,
     root: Path,
     paths: Sequence[str],
-    cache: Path | None = None,
+    state_folder: Path | None = None,
     on_done: OnDone | None = None,
     *,
     stop: threading.Event | None = None,
@@ -67,7 +68,7 @@ def outlines_now(
     stop = stop or threading.Event()
     found: list[Outline] = []
     cached = 0
-    with _shelf(cache) as shelf:
+    with _shelf(state_folder) as shelf:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
             keys = {path: _key(root, path) for path in chunk}
@@ -106,12 +107,12 @@ def _key(root: Path, path: str) -> str:
 
 
 @contextmanager
-def _shelf(folder: Path | None) -> Iterator[sqlite3.Connection | None]:
+def _shelf(state_folder: Path | None) -> Iterator[sqlite3.Connection | None]:
     """Open the cache; None, and the work is done again, when it can't be had."""
     connection = None
-    if folder is not None:
+    if state_folder is not None:
         with suppress(OSError, sqlite3.Error):
-            path = state.folder(folder.parent, folder.name) / "outlines.sqlite"
+            path = state.folder(state_folder, "cache") / "outlines.sqlite"
             connection = opened(path, _prepare, BUSY_S)
     if connection is None:
         yield None

@@ -80,7 +80,7 @@ class Asked:
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    gathering = Gathering(services.workers, services.settings.root, services.settings.state / "cache")
+    gathering = Gathering(services.workers, services.settings.root, services.settings.state)
     gathered = await gathering.gather(args.modules, args.question, receipt, progress)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))
@@ -235,8 +235,8 @@ def _render(
     receipt: Receipt,
     entries: Iterable[tuple[Module, Json]],
 ) -> Json:
-    reports = services.settings.state / "reports"
-    bounded = Bounded("module", len(gathered.modules), reports, "modules", args.cursor, args.detail)
+    state = services.settings.state
+    bounded = Bounded("module", len(gathered.modules), state, "modules", args.cursor, args.detail)
     read: set[str] = set()
     for module, entry in entries:
         fresh = [path for path in module.paths if path not in read]
