@@ -25,7 +25,6 @@ from fanout_hooks.depend_text import (
     GENERAL,
     content,
     folded,
-    is_general,
     prompt_of,
     stands_in,
     stem,
@@ -111,7 +110,7 @@ def leans(task: str, earlier: str, answer: str, human: str, *, alike: bool) -> s
     )
     if word or alike:
         return word
-    return _sought(said, earlier) or _told_of(said, answer, known) or _without_subject(task, earlier, human)
+    return _sought(said, earlier) or _told_of(said, answer, known) or _without_subject(task, earlier)
 
 
 def _needy(said: str, ahead: str, earlier: str) -> str:
@@ -125,8 +124,12 @@ def _needy(said: str, ahead: str, earlier: str) -> str:
 
 
 def _compares(said: str, earlier: str) -> str:
-    match = COMPARES.search(said) or (None if TELLS.search(said) else MINE.search(said))
-    return match.group() if match and not COMPARES.search(earlier) and not MINE.search(earlier) else ""
+    for rule in (COMPARES,) if TELLS.search(said) else (COMPARES, MINE):
+        told_both = {folded(match.group()) for match in rule.finditer(earlier)}
+        for match in rule.finditer(said):
+            if folded(match.group()) not in told_both:
+                return match.group()
+    return ""
 
 
 def _has_subject(text: str) -> bool:
@@ -182,12 +185,10 @@ def _told_of(said: str, answer: str, known: str) -> str:
     return ""
 
 
-def _without_subject(task: str, earlier: str, human: str) -> str:
+def _without_subject(task: str, earlier: str) -> str:
+    """Return the start of a task with no word of its own; "the API" is one, though any answer may hold it."""
     theirs = set(map(stem, content(earlier, COMMON)))
-    asked = set(map(stem, content(human, COMMON)))
-    mine = [word for word in content(task, COMMON) if stem(word) not in theirs]
-    if any(not is_general(word) or stem(word) in asked for word in mine) or AMOUNT.search(
-        instruction(task, earlier)
-    ):
+    has_own = any(stem(word) not in theirs for word in content(task, COMMON))
+    if has_own or AMOUNT.search(instruction(task, earlier)):
         return ""
     return " ".join(prompt_of(task).split()[:6])

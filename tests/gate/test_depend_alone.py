@@ -72,6 +72,10 @@ def test_what_can_not_be_read_alone_depends(task: str) -> None:
         "Compare both the iOS and the Android client.",
         "Explore the mail templates. Report your findings in 100 words.",
         "Explore the repository and describe how it sets up fixtures.",
+        "Explore the CLI",
+        "Explore the API layer",
+        "List all the REST endpoints of the server",
+        "Look at the database",
     ],
 )
 def test_what_has_a_subject_of_its_own_does_not(task: str) -> None:
