@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tree_sitter import Node, Query, QueryCursor
 
+from fanout_mcp.review.analysers.by_line import line_findings
 from fanout_mcp.review.analysers.c_memory import memory_hits
 from fanout_mcp.review.analysers.flow import SQL, Flow
 from fanout_mcp.review.analysers.languages import GRAMMARS, Grammar, parser_of
@@ -28,6 +29,7 @@ _SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|
 """What makes a broken hash grave: it stands beside what must stay secret or be vouched for."""
 MOST_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
+CONFIDENCE = 55
 Where = tuple[str, list[str]]
 """A file's path and lines."""
 
@@ -49,7 +51,8 @@ def review_patterns(path: str, text: str, language: str) -> Reviewed:
     nodes.sort(key=lambda node: (node.start_byte, -node.end_byte))
     where = (path, text.split("\n"))
     results = [*_tree_findings(where, nodes, rules, Flow(grammar))]
-    results += _line_findings(where, _blanked(data, nodes, grammar), rules)
+    kept = list(enumerate(_blanked(data, nodes, grammar), 1))
+    results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read:
         results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
@@ -189,25 +192,6 @@ def _place(  # noqa: PLR0917 the order of Finding itself
         why=why,
         reviewer="rules",
     )
-
-
-def _line_findings(where: Where, bare: list[str], rules: Iterable[Rule]) -> Iterator[Finding]:
-    path, lines = where
-    for rule in rules:
-        if rule.kind != "line":
-            continue
-        for number, line in enumerate(bare, 1):
-            if rule.pattern.search(line) and rule.takes(line):
-                yield found(
-                    path,
-                    lines,
-                    (number, number),
-                    rule.weakness,
-                    severity=rule.severity or WEAKNESSES[rule.weakness].severity,
-                    confidence=55,
-                    why=rule.why,
-                    reviewer="rules",
-                )
 
 
 def uncommented(data: bytes, root: Node, language: str) -> list[str]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from fanout_mcp.review.analysers.places import found
+from fanout_mcp.review.analysers.by_line import line_findings
 from fanout_mcp.review.analysers.rules import rules_of
-from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
 from fanout_mcp.review.finding import Finding
+
+CONFIDENCE: Final = 50
 
 _BY_SUFFIX: Final = {
     **dict.fromkeys(("yml", "yaml"), "yaml"),
@@ -61,18 +62,5 @@ def format_of(path: str) -> str | None:
 def review_plain(path: str, text: str, form: str) -> Iterator[Finding]:
     lines = text.split("\n")
     kept = [(number, line) for number, line in enumerate(lines, 1) if not _COMMENT[form].match(line)]
-    for rule in rules_of(form):
-        if rule.file is not None and not rule.file.search(text):
-            continue
-        for number, line in kept:
-            if rule.pattern.search(line) and rule.takes(line):
-                yield found(
-                    path,
-                    lines,
-                    (number, number),
-                    rule.weakness,
-                    severity=rule.severity or WEAKNESSES[rule.weakness].severity,
-                    confidence=50,
-                    why=rule.why,
-                    reviewer="rules",
-                )
+    rules = [rule for rule in rules_of(form) if rule.file is None or rule.file.search(text)]
+    yield from line_findings((path, lines), kept, rules, CONFIDENCE)
