@@ -166,7 +166,7 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         text = _PEM.sub(counted(_shaped("pem")), text)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
     long = " ".join([word for word in text.split() if len(word) >= SHORTEST])
-    for name, words, shape in _SHAPED:
+    for name, words, shape in _SHAPED if long else ():
         if any(word in long for word in words):
             text = shape.sub(counted(_shaped(name)), text)
     if any(word in lower for word in _AZURE_WORDS):
