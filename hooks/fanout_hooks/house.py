@@ -61,7 +61,8 @@ class House:
         self.places = Places(AT_ONCE)
         self.locks = Locks(loop, os.path.join(state_folder, "locks"))
         self._state = state_folder
-        self._configs: dict[tuple[Any, ...], config.Config] = {}
+        self._configs: dict[tuple[tuple[str, ...], str, str], tuple[tuple[Any, ...], config.Config]] = {}
+        """By scopes, project and the user's folder: what the files' state was, and what they said."""
         self._memories: dict[str, Memory] = {}
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
         self._declared: frozenset[str] = frozenset()
@@ -76,12 +77,13 @@ class House:
         state = tuple(
             _state_of(config.path_of(scope, project, claude)) for scope in scopes if scope in config.SCOPES
         )
-        key = (*scopes, project, claude, *state)
-        if key not in self._configs:
-            self._configs.clear()
-            self._configs[key] = config.load(scopes, project, claude)
-            self._declared = plans.declared(self._configs[key].hooks, project)
-        return self._configs[key]
+        key = (tuple(scopes), project, claude)
+        known = self._configs.get(key)
+        if known is None or known[0] != state:
+            known = self._configs[key] = (state, config.load(scopes, project, claude))
+            held = [plans.declared(own.hooks, at) for (_, at, _), (_, own) in self._configs.items()]
+            self._declared = frozenset[str]().union(*held)
+        return known[1]
 
     def expect(self, project: str, known: Memory, ahead: Ahead | None) -> None:
         """Take over what the cold path began before there was a house."""

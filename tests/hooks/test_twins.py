@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fanout_hooks import dispatch
+from fanout_hooks.config import Config
 from hooks.stage import Event, Stage, pre_tool_use
 
 BOTH = "echo both >>ran.txt"
@@ -92,3 +93,19 @@ def test_a_hook_that_another_scope_gains_meanwhile_runs_once_from_then_on(stage:
     hold(stage, "local", BOTH)
     come(stage, pre_tool_use(tool_use_id="b"), "user", "local")
     assert ran(stage) == {"both": 2, "local": 1}
+
+
+def test_events_of_two_scopes_by_turns_read_each_file_once(stage: Stage) -> None:
+    hold(stage, "user", BOTH)
+    hold(stage, "local", "echo local >>ran.txt")
+    with stage.running() as run:
+
+        def held(scope: str) -> Config:
+            return run.house.config((scope,), str(stage.project), stage.env)
+
+        user, local = held("user"), held("local")
+        assert (held("user"), held("local")) == (user, local)
+        assert held("user") is user
+        hold(stage, "user", "echo other >>ran.txt")
+        assert held("user") is not user
+        assert held("local") is local
