@@ -38,6 +38,7 @@ class Purse:
         price: Callable[[Job], ModelPrice | None],
     ) -> None:
         """`count`: the most tokens that a job's prompt may have."""
+        self.allowed = allowed
         self._count, self._price = count, price
         most_usd, most_tokens = allowed.max_cost_usd, allowed.max_tokens
         self._usd = float("inf") if most_usd is None else most_usd - (planned.cost_usd or 0)

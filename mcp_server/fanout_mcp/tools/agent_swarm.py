@@ -12,7 +12,6 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from fanout_mcp.backends.plan import AT_MOST, agent_call, messages
-from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel import ideas, lenses, shown, swarm
@@ -66,8 +65,7 @@ async def _perform(
     model = backend.default_model("swarm")
     jobs = swarm.jobs(task, chosen, model, backend.provider)
     purse = swarm.priced(jobs, await backend.price(model), args.max_cost_usd)
-    budget = Budget(args.max_cost_usd, swarm.MOST_TOKENS)
-    plan = Plan(args.deadline_s, swarm.Enough(len(jobs)), budget=budget, progress=progress)
+    plan = Plan(args.deadline_s, swarm.Enough(len(jobs)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
     reading = swarm.Reading(purse.leg(backend.ask))
     outcomes = await run(jobs, reading, plan, services.limits)
