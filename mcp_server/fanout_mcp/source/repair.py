@@ -1,7 +1,7 @@
 """What a grammar trips over though compilers take it, rewritten in place for another parse.
 
 Every rewriting keeps each byte's place, so that lines and signatures still come from the file itself. Only a
-file with errors is rewritten; which of its trees counts is the one with the most definitions.
+file with errors is rewritten; which of its trees counts, captured.py decides.
 """
 
 from __future__ import annotations
