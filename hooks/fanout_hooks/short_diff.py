@@ -1,12 +1,14 @@
 """A diff that somebody can read before agreeing to it: what is long or many times the same is said in short.
 
-    short_diff.of(diff)     an event's fields in one line, blocks that come again counted, long lines cut
+    short_diff.of(diff)           an event's fields in one line, blocks that come again counted, long lines cut
+    short_diff.add_flag(parser)   the flag by which a command's user asks for the whole, or for none
 
-What is left out is said where it was; a caller offers the whole under another name.
+What is left out is said where it was.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -20,6 +22,14 @@ MOST_OF_TEXT = 12
 """Lines of one run in a file that isn't JSON: a text comes or goes as a whole."""
 FIELD = re.compile(r'^[+-] *"(\w+)": "\$\{\1\}",?$')
 """A field of the event, handed on under its own name."""
+
+HOW_TO_SEE_ALL = "The diff is in short; --diff full shows all of it."
+
+
+def add_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--diff", choices=("short", "full", "none"), default="short", help="how much of the change to show"
+    )
 
 
 def of(diff: str, *, is_json: bool = True) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from fanout_hooks import adopt, native, outlook, settings
+from fanout_hooks import adopt, native, outlook, settings, short_diff
 from fanout_hooks.adopt import Adoption
 from fanout_hooks.commands.common import (
-    add_diff,
     add_scopes,
     confirm,
     places,
@@ -25,7 +24,7 @@ OK = 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
-    add_diff(parser)
+    short_diff.add_flag(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--warm", action="store_true", help="call the server, although none is registered here")
     how.add_argument("--cold", action="store_true", help="never call the server")

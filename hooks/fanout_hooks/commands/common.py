@@ -87,12 +87,6 @@ def say(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
-def add_diff(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--diff", choices=("short", "full", "none"), default="short", help="how much of the change to show"
-    )
-
-
 def say_diff(path: str, before: str, after: str, form: str) -> None:
     """Print a change: in short unless `form` is full, not at all where it is none."""
     whole = json_text.diff(path, before, after)
@@ -101,7 +95,7 @@ def say_diff(path: str, before: str, after: str, form: str) -> None:
     shown = whole if form == "full" else short_diff.of(whole)
     say(f"\n{shown.rstrip()}\n")
     if shown != whole:
-        say("The diff is in short; --diff full shows all of it.")
+        say(short_diff.HOW_TO_SEE_ALL)
 
 
 def say_wrapped(text: str, indent: int = 0) -> None:

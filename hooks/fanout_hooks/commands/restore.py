@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from fanout_hooks import restore
+from fanout_hooks import restore, short_diff
 from fanout_hooks.commands.common import (
-    add_diff,
     add_scopes,
     confirm,
     places,
@@ -25,7 +24,7 @@ OK = 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
-    add_diff(parser)
+    short_diff.add_flag(parser)
     parser.add_argument(
         "--from",
         dest="copy",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,15 +93,9 @@ def show_changes(console: Console, changes: Sequence[Change], form: str) -> None
             style = "bold" if line.startswith(("+++ ", "--- ")) else COLOURS.get(line[:1], "dim")
             console.print(Text(line, style=style), soft_wrap=True)
     if is_cut:
-        paragraph(console, "The diff is in short; --diff full shows all of it.", "dim")
+        paragraph(console, short_diff.HOW_TO_SEE_ALL, "dim")
     if changes:
         console.print()
-
-
-def add_diff(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--diff", choices=("short", "full", "none"), default="short", help="how much of the change to show"
-    )
 
 
 def is_wanted(question: str, *, yes: bool) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import shutil
 
+from fanout_hooks import short_diff
 from fanout_mcp import settings
-from fanout_mcp.commands.changes import add_diff, ask, carry_out, is_terminal
+from fanout_mcp.commands.changes import ask, carry_out, is_terminal
 from fanout_mcp.commands.shell import talking
 from fanout_mcp.registration import plan, record
 from fanout_mcp.registration.entries import Choices
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)"
     )
     parser.add_argument("--yes", action="store_true", help="write without asking; agrees to nothing else")
-    add_diff(parser)
+    short_diff.add_flag(parser)
     parser.add_argument("--no-hooks", action="store_true", help="without the hook log and the agent gate")
     parser.add_argument("--no-skill", action="store_true", help="without the skill")
     parser.add_argument(

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fanout_hooks import short_diff
 from fanout_hooks.memory import state_folder
 from fanout_hooks.place import project_of as adopting_project
 from fanout_mcp import settings
-from fanout_mcp.commands.changes import add_diff, carry_out, is_wanted, refusing, show_changes
+from fanout_mcp.commands.changes import carry_out, is_wanted, refusing, show_changes
 from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import talking
 from fanout_mcp.registration import adopted, plan, record
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes", action="store_true", help="write without asking; adopted hooks come back, too"
     )
-    add_diff(parser)
+    short_diff.add_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
