@@ -1,7 +1,7 @@
 """A diff that somebody can read before agreeing to it: what is long or many times the same is said in short.
 
-    short_diff.of(diff)           an event's fields in one line, blocks that come again counted, long lines cut
-    short_diff.add_flag(parser)   the flag by which a command's user asks for the whole, or for none
+    short_diff.of(diff)          an event's fields in one line, blocks that come again counted, long lines cut
+    short_diff.add_flag(parser)  the flag by which a command's user asks for the whole, or for none
 
 What is left out is said where it was.
 """
