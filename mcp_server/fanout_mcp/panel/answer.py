@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from fanout_mcp import jsonish
 from fanout_mcp.panel.vote import VERDICTS, Verdict
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.types import Json
@@ -93,7 +94,7 @@ def objects(text: str, data: Json, name: str) -> Iterator[Mapping[str, Json]]:
     """
     if isinstance(data, dict):
         yield data
-    whole = _loads(text.strip())
+    whole = jsonish.whole(text.strip())
     if isinstance(whole, dict):
         yield whole
         return
@@ -106,13 +107,6 @@ def objects(text: str, data: Json, name: str) -> Iterator[Mapping[str, Json]]:
             continue
         if isinstance(value, dict) and name in {str(key).lower() for key in value}:
             yield value
-
-
-def _loads(text: str) -> Json:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
