@@ -6,9 +6,10 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import oracle, words
+from fanout_mcp.commands import oracle
 from fanout_mcp.commands.board import watching
 from fanout_mcp.commands.shell import add_output, call_tool, emit
+from fanout_mcp.counted import counted
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.services import Services, ToolResult
 from fanout_mcp.status import NO_VERDICT, OK
@@ -59,7 +60,7 @@ def show(console: Console, data: Json) -> None:
         decided = round_["decision"] or "not needed"
         early = ", begun early" if round_["speculative"] else ""
         share = "" if round_["agreement"] is None else f", {100 * round_['agreement']:.0f} % agree"
-        wasted = f", {words.counted(round_['wasted'], 'call')} not used" if round_["wasted"] else ""
+        wasted = f", {counted(round_['wasted'], 'call')} not used" if round_["wasted"] else ""
         console.print(Text(f"round {round_['n']}: {decided}{share}{early}{wasted}", "dim"))
     _show_synthesis(console, data.get("synthesis"))
     console.print(Text(_balance(data), "dim"))
@@ -81,5 +82,5 @@ def _balance(data: Json) -> str:
     saved = f"{data['saved_s']} s saved against one round after another. " if data.get("saved_s") else ""
     if not wasted["calls"]:
         return f"{saved}Every call was used."
-    calls = f"{words.counted(wasted['calls'], 'call')}, {wasted['tokens']:,} tokens"
+    calls = f"{counted(wasted['calls'], 'call')}, {wasted['tokens']:,} tokens"
     return f"{saved}Begun early and not used: {calls}, cost {cost(wasted)}."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import flags, plans, words
+from fanout_mcp.commands import flags, plans
 from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.counted import counted
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.types import Json
 
@@ -88,7 +89,7 @@ def show(console: Console, data: Json) -> None:
     console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {_agreed(data)}")
     console.print(_members(data))
     spent = data["receipt"]
-    took = f"{words.counted(spent['calls'], 'call')}, {spent['elapsed_s']} s"
+    took = f"{counted(spent['calls'], 'call')}, {spent['elapsed_s']} s"
     console.print(f"[dim]Rule: {escape(data['rule'])}.[/]")
     console.print(f"[dim]{took}, cost {cost(spent)}.[/]")
     if data["report"]:

@@ -12,6 +12,7 @@ from fanout_mcp.clean import flat
 from fanout_mcp.commands import flags, plans, sarif_file, words
 from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import add_output, call_tool, emit
+from fanout_mcp.counted import counted
 from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
 from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.types import Json
@@ -129,7 +130,7 @@ def _looked(data: Json) -> str:
     found = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items())
     if looked <= 0 and not found:
         return ""
-    of = words.counted(looked, "file") if looked == read else f"{looked:,} of {read:,} files"
+    of = counted(looked, "file") if looked == read else f"{looked:,} of {read:,} files"
     return f"{found or 'Nothing found'} in {of}."
 
 
@@ -149,7 +150,7 @@ def _lost(data: Json) -> Iterator[str]:
         }
         yield from words.lines(what, by_reason, "review" if name == "failed_reviews" else "file")
     for reason, count in data.get("dropped", {}).items():
-        yield f"dropped {words.counted(count, 'claim')}: {reason}"
+        yield f"dropped {counted(count, 'claim')}: {reason}"
 
 
 def _further(data: Json) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import flags, plans, words
+from fanout_mcp.commands import flags, plans
 from fanout_mcp.commands.shell import add_output, run_tool
+from fanout_mcp.counted import counted
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.types import Json
 
@@ -62,7 +63,7 @@ def show(console: Console, data: Json) -> None:
     for failed in data["failed"]:
         console.print(Text(f"{failed['agents']} failed: {failed['reason']}", "magenta"))
     spent = data["receipt"]
-    agents = f"{words.counted(data['agents'], 'agent')} ({data['lenses']})"
+    agents = f"{counted(data['agents'], 'agent')} ({data['lenses']})"
     counts = f"{agents}, {data['merged']} merged, {data['cut']} cut"
     more = f" {data['more']}." if "more" in data else ""
     took = f"{spent['elapsed_s']} s, cost {cost(spent)}."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.clean import flat
 from fanout_mcp.commands.paragraphs import paragraph
+from fanout_mcp.counted import counted
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.types import Json
 
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 
 MOST_NAMED: Final = 3
 """Files of one reason that are named; the others are counted."""
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def at_most(expected: Mapping[str, Json]) -> str:

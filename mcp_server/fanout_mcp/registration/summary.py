@@ -8,6 +8,7 @@ from typing import Final
 
 from fanout_hooks.entries import MARK
 from fanout_hooks.hooks_object import is_ours
+from fanout_mcp.counted import counted
 from fanout_mcp.registration.plan import Change
 from fanout_mcp.types import Json
 
@@ -26,15 +27,11 @@ def of(change: Change) -> list[str]:
 def _text(change: Change) -> str:
     old, new = ((text or "").splitlines() for text in (change.before, change.after))
     if change.before is None:
-        return f"+ a new file of {_lines(len(new))}"
+        return f"+ a new file of {counted(len(new), 'line')}"
     if change.after is None:
-        return f"- the file, {_lines(len(old))}"
+        return f"- the file, {counted(len(old), 'line')}"
     come, go = (len([line for line in one if line not in other]) for one, other in ((new, old), (old, new)))
-    return f"~ {_lines(come)} instead of {go}" if go else f"+ {_lines(come)}"
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} line{'' if count == 1 else 's'}"
+    return f"~ {counted(come, 'line')} instead of {go}" if go else f"+ {counted(come, 'line')}"
 
 
 def _changes(keys: tuple[str, ...], before: Json, after: Json) -> Iterator[str]:

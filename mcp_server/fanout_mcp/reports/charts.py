@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final, NamedTuple
 
+from fanout_mcp.counted import counted
+
 WIDTH: Final = 720
 ROW: Final = 22
 LABEL: Final = 230
@@ -133,11 +135,6 @@ def sparkline(values: Sequence[float], title: str) -> str:
         f'<svg class="small" viewBox="0 0 96 20" role="img" aria-label="{escape(title)}">'
         f'<polyline class="spark" points="{points}"/></svg>'
     )
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 hook`, `2 hooks`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shortened(name: str) -> str:

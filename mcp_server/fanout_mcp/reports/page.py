@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from fanout_hooks import report
 from fanout_hooks.report import Period
 from fanout_hooks.tally import EventTally, Tally
+from fanout_mcp.counted import counted
 from fanout_mcp.reports import charts, tables
 from fanout_mcp.types import Json
 
@@ -126,7 +127,7 @@ def _timeline(drawn: Drawn) -> str:
         slots = [(day[5:], _day(events)) for day, events in days]
         by, told = "day", [day for day, _ in days]
     counts = [
-        charts.Bar(label, count, f"{when}: {charts.counted(count, 'event')}")
+        charts.Bar(label, count, f"{when}: {counted(count, 'event')}")
         for (label, (count, _)), when in zip(slots, told, strict=True)
     ]
     means = [
@@ -168,7 +169,7 @@ def _distribution(period: Period) -> str:
     rows = []
     for key, hook in hooks:
         at = [hook.ms.quantile(share) for share in QUANTILES]
-        runs = charts.counted(hook.ms.count, "run")
+        runs = counted(hook.ms.count, "run")
         told = f"{key}: median {at[2]:.2f} ms, 95 % within {at[4]:.2f} ms, {runs}"
         event, _, name = key.partition("/")
         shown = name if len(period.events) == 1 else f"{name} \u00b7 {event}"
@@ -190,7 +191,7 @@ def _waterfalls(period: Period) -> str:
             continue
         spans = [_span(hook) for hook in sample["hooks"]]
         total = float(sample["elapsed_ms"])
-        count = charts.counted(len(spans), "hook")
+        count = counted(len(spans), "hook")
         chart = charts.waterfall(spans, total, f"A typical {name}")
         is_open = " open" if place == 0 else ""
         parts.append(
