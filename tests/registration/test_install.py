@@ -445,6 +445,19 @@ def test_hooks_that_a_team_shares_stay_adopted_and_lose_their_calls_alone(home: 
     assert not Path(".claude/fanout/state/warm").exists()
 
 
+def test_a_project_s_own_server_keeps_its_hooks_and_not_the_user_s(home: Path) -> None:
+    mine, here = home / ".claude" / "settings.json", Path(".claude/settings.local.json")
+    here.parent.mkdir()
+    for path in (mine, here):
+        path.write_text(HOOK)
+    Path(".mcp.json").write_text('{"mcpServers": {"fanout": {"command": "python3"}}}')
+    main(["install", "--yes"])
+    assert fanout_hooks.cli.main(["adopt", "--yes"]) == 0
+    assert main(["uninstall", "--yes"]) == 0
+    assert mine.read_text() == HOOK
+    assert "run_hooks" in here.read_text()
+
+
 def test_hooks_that_another_server_runs_stay_adopted(home: Path) -> None:
     mine = home / ".claude" / "settings.json"
     mine.write_text(HOOK)

@@ -44,10 +44,11 @@ class Return:
 
 def returning(installed: Installed, here: Places, project: str) -> list[Return]:
     """Return what has to come back when this installation goes: nothing where a server stays."""
-    if not _is_last_server(installed, here, project):
+    if not _has_server(installed, here):
         return []
     scopes = {"user": OWN_SCOPES, "local": ("local",), "project": ()}[here.scope]
-    return [found for scope in (*scopes, "shared") if (found := _returning(scope, project)) is not None]
+    alone = [scope for scope in (*scopes, "shared") if _is_last_server(scope, project)]
+    return [found for scope in alone if (found := _returning(scope, project)) is not None]
 
 
 def _returning(scope: str, project: str) -> Return | None:
@@ -98,8 +99,11 @@ def _calls(project: str) -> bool:
     return Path(own.hooks).is_file() or Path(own._replace(scope="shared").warm).is_file()
 
 
-def _is_last_server(installed: Installed, here: Places, project: str) -> bool:
+def _has_server(installed: Installed, here: Places) -> bool:
     record = installed.json_files.get(str(here.servers))
-    if record is None or not any(one.keys == here.server_keys for one in record.made.additions):
-        return False
-    return len(where.registered(where.find("local", project, dict(os.environ)))) <= 1
+    return record is not None and any(one.keys == here.server_keys for one in record.made.additions)
+
+
+def _is_last_server(scope: str, project: str) -> bool:
+    """Whether this scope's sessions have but one: a project's own server is none for the user's hooks."""
+    return len(where.registered(where.find(scope, project, dict(os.environ)))) <= 1
