@@ -4,14 +4,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CLIENT_VERSION := 2.1.330
-CLIENT := .client/node_modules/.bin/claude
+# All end-to-end tests play on the newest client, the hook cases on the older one too.
+CLIENT_VERSION := 2.1.332
+OLDER_CLIENT_VERSION := 2.1.330
+CLIENT := .client/$(CLIENT_VERSION)/node_modules/.bin/claude
+OLDER_CLIENT := .client/$(OLDER_CLIENT_VERSION)/node_modules/.bin/claude
 # Judges of the protocol; they need a newer Node than many systems have, so one comes along.
 SUITE := .client/suite/node_modules/.bin/conformance
 JUDGES := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
 NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
+.PRECIOUS: .client/%/node_modules/.bin/claude
 .PHONY: demo test check e2e bench format client constraints clean
 
 $(READY): pyproject.toml constraints.txt
@@ -41,19 +45,19 @@ check: $(READY)  ## format, lint, types, layers, and the tests with coverage
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto -m "not e2e" --cov --cov-report=term
 
-$(CLIENT):
-	@command -v npm >/dev/null 2>&1 || { echo "make e2e needs npm, to install Claude Code $(CLIENT_VERSION)"; exit 1; }
-	@mkdir -p .client
-	$(NPM_INSTALL) --prefix .client @anthropic-ai/claude-code@$(CLIENT_VERSION)
+.client/%/node_modules/.bin/claude:
+	@command -v npm >/dev/null 2>&1 || { echo "make e2e needs npm, to install Claude Code $*"; exit 1; }
+	@mkdir -p .client/$*
+	$(NPM_INSTALL) --prefix .client/$* @anthropic-ai/claude-code@$*
 
 $(SUITE):
 	@mkdir -p .client/suite
 	$(NPM_INSTALL) --prefix .client/suite $(JUDGES)
 
-client: $(CLIENT) $(SUITE)
+client: $(CLIENT) $(OLDER_CLIENT) $(SUITE)
 
 e2e: $(READY) client  ## the same product, in the real Claude Code with a scripted model
-	FANOUT_CLIENT=$(abspath $(CLIENT)) $(BIN)/python -m pytest -m e2e
+	FANOUT_CLIENT=$(abspath $(CLIENT)) FANOUT_OLDER_CLIENT=$(abspath $(OLDER_CLIENT)) $(BIN)/python -m pytest -m e2e
 
 bench: $(READY)  ## the benchmark tables, every figure beside its bound in the same run
 	$(BIN)/python -m benchmarks

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+CLIENTS = ("FANOUT_CLIENT", "FANOUT_OLDER_CLIENT")
 SECRETS_AND_SETTINGS = ("FANOUT_", "OPENROUTER_", "ANTHROPIC_", "OPENAI_", "CLAUDE")
 
 
@@ -14,7 +15,7 @@ SECRETS_AND_SETTINGS = ("FANOUT_", "OPENROUTER_", "ANTHROPIC_", "OPENAI_", "CLAU
 def a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Clear every key first: no test may spend anybody's money or read anybody's settings."""
     for name in os.environ:
-        if name.startswith(SECRETS_AND_SETTINGS) and name != "FANOUT_CLIENT":
+        if name.startswith(SECRETS_AND_SETTINGS) and name not in CLIENTS:
             monkeypatch.delenv(name)
     home: Path = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))

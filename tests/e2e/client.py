@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -36,10 +37,17 @@ POLL_S = 0.1
 """A terminal can only be looked at; there is no event to wait for."""
 
 
-def find_client() -> str | None:
-    """Return the client's path: FANOUT_CLIENT, else the one that `make e2e` installs."""
-    local = ROOT / ".client" / "node_modules" / ".bin" / "claude"
-    return os.environ.get("FANOUT_CLIENT") or (str(local) if local.exists() else None)
+def find_client(variable: str = "FANOUT_CLIENT", version: str = "CLIENT_VERSION") -> str | None:
+    """Return the client's path: the environment's, else the one of that version that `make e2e` installs."""
+    pinned = re.search(rf"^{version} := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert pinned, f"the Makefile pins no {version}"
+    local = ROOT / ".client" / pinned[1] / "node_modules" / ".bin" / "claude"
+    return os.environ.get(variable) or (str(local) if local.exists() else None)
+
+
+def find_older_client() -> str | None:
+    """Return the path of the older of the two clients that we test against."""
+    return find_client("FANOUT_OLDER_CLIENT", "OLDER_CLIENT_VERSION")
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from e2e.client import Client, find_client, has_terminal
+from e2e.client import Client, find_client, find_older_client, has_terminal
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
     """A fresh home and an empty project."""
     program = find_client()
+    if program is None:
+        pytest.skip("Claude Code is not installed; `make e2e` installs it")
+    return Client.make(program, tmp_path)
+
+
+@pytest.fixture(params=["newest", "older"])
+def either_client(request: pytest.FixtureRequest, tmp_path: Path) -> Client:
+    """The newest client and the one before it, each in a fresh home: what hooks mean must hold in both."""
+    program = find_client() if request.param == "newest" else find_older_client()
     if program is None:
         pytest.skip("Claude Code is not installed; `make e2e` installs it")
     return Client.make(program, tmp_path)
