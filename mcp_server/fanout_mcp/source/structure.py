@@ -61,9 +61,11 @@ class Gathering:
         for outline in known:
             if outline.skipped:
                 receipt.skip(outline.path, outline.skipped)
-        commits = await anyio.to_thread.run_sync(churn, self.root)
+        history = await anyio.to_thread.run_sync(churn, self.root)
+        if history.problem:
+            receipt.skip(".git", f"history not read fully: {history.problem}")
         read = [outline for outline in known if not outline.skipped]
-        gathered = await anyio.to_thread.run_sync(_structure, read, names, commits)
+        gathered = await anyio.to_thread.run_sync(_structure, read, names, history.commits)
         return gathered if not question else replace(gathered, ranked=await self._rank(question, gathered))
 
     async def signals(self, focus: str, gathered: Gathered) -> dict[str, list[Json]]:
