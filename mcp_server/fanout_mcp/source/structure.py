@@ -43,7 +43,7 @@ class Gathering:
 
     workers: Workers
     root: Path
-    state_folder: Path
+    cache: Path
 
     async def gather(
         self, names: Sequence[str] | None, question: str | None, receipt: Receipt, progress: Progress
@@ -57,7 +57,7 @@ class Gathering:
             if done % 100 == 0 or done == total:
                 progress(done, total, f"outlined {done} files, {cached} unchanged")
 
-        known = await outlines(self.workers, self.root, found.paths, self.state_folder, tell)
+        known = await outlines(self.workers, self.root, found.paths, self.cache, tell)
         for outline in known:
             if outline.skipped:
                 receipt.skip(outline.path, outline.skipped)
