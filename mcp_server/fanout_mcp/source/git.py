@@ -21,6 +21,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -194,7 +195,7 @@ def _checked(top: Path, entry: Path, status: os.stat_result) -> Repository | str
         line = regular.read(entry, 8192)
         if not line.startswith(b"gitdir: "):
             return f"{entry} is not a git directory and names none"
-        folder = Path(os.path.realpath(top / os.fsdecode(line[8:].rstrip(b"\r\n"))))
+        folder = Path(os.path.realpath(top / _name(line[8:])))
     elif not (stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode)):
         return f"{entry} is neither a folder nor a file"
     common = folder
@@ -202,7 +203,7 @@ def _checked(top: Path, entry: Path, status: os.stat_result) -> Repository | str
         common = Path(os.path.realpath(folder / _line(folder / "commondir")))
     is_linked = common != folder
     if not _is_git_folder(common) or not (folder / "HEAD").is_file():
-        return f"{entry} names {folder}, which is not a git directory"
+        return f"{entry} does not lead to a git directory"
     owners = {status.st_uid, folder.stat().st_uid}
     if not owners <= _users() and not _is_safe(top):
         return "another user owns it, and safe.directory of your own git configuration does not name it"
@@ -218,8 +219,8 @@ def _checked(top: Path, entry: Path, status: os.stat_result) -> Repository | str
         names_back = folder.is_relative_to(top)
     if not names_back:
         return (
-            f"{entry} leads to {folder}, which does not name {top} as its files' folder. If it is yours, "
-            f'`git config core.worktree "{top}"` says so'
+            f"{entry} leads to a git directory elsewhere that does not name {top} as its folder. If it is "
+            f'yours, say so there: git config core.worktree "{top}"'
         )
     if not is_linked and config.get("core.bare", ("",))[-1].lower() in TRUE:
         return BARE
@@ -227,7 +228,13 @@ def _checked(top: Path, entry: Path, status: os.stat_result) -> Repository | str
 
 
 def _line(path: Path) -> str:
-    return os.fsdecode(regular.read(path, 8192).rstrip(b"\r\n"))
+    return _name(regular.read(path, 8192))
+
+
+def _name(line: bytes) -> str:
+    if b"\0" in line:
+        raise OSError(errno.EINVAL, "a file that names a folder holds a NUL")
+    return os.fsdecode(line.rstrip(b"\r\n"))
 
 
 def _users() -> set[int]:
