@@ -34,8 +34,9 @@ PROGRAMS: Final = {
 }
 
 
-OLD: Final = ("state", "cache")
-"""Folders of `.claude/fanout` in which older versions kept what now lies in the user's own folders."""
+OLD: Final = ("cache", "state/receipts.jsonl", "state/receipts.old.jsonl", "state/hooks_baseline.json")
+"""What older versions kept in `.claude/fanout` and now lies in the user's own folders. The rest of `state` is
+in use: adopted hooks have their originals there."""
 
 
 class Finding(NamedTuple):

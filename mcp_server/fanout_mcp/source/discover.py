@@ -257,7 +257,7 @@ def _walk(root: Path) -> Iterator[str]:
             if entry.name == ".git" or _is_ignored(path + "/" * is_folder, specs):
                 continue
             if is_folder:
-                if path.count("/") < DEEPEST:
+                if path.count("/") < DEEPEST and not _is_own_state(path + "/"):
                     stack.append((path + "/", specs))
             else:
                 count += 1
