@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks import perflog, regular, rollup, trend
 from fanout_hooks.digest import Digest
-from fanout_hooks.memory import name_of, state_folder
+from fanout_hooks.memory import path_of, state_folder
 from fanout_hooks.recommend import recommend
 from fanout_hooks.tally import EventTally, HookTally, Tally, empty_event, merge_event
 
@@ -262,4 +262,5 @@ def read_baseline(path: str) -> dict[str, Any] | None:
 
 def baseline_path(project: str) -> str:
     """Return where a project's baseline is: the user's own folder, as a repository can ship a false one."""
-    return os.path.join(state_folder(dict(os.environ)), "baselines", name_of(project) + ".json")
+    learned = path_of(state_folder(dict(os.environ)), project)
+    return os.path.join(os.path.dirname(learned), "baselines", os.path.basename(learned))
