@@ -25,6 +25,7 @@ from fanout_hooks import perflog, report, trend
 from fanout_hooks.digest import of
 from fanout_mcp.reports import hooks, page
 from fanout_mcp.results import compact
+from fanout_mcp.settings import Settings
 from fanout_mcp.tools.hook_report import SHORT, short
 
 HOOKS = 21
@@ -185,7 +186,7 @@ def _percentiles(records: str, events: list[dict[str, Any]], exact: dict[str, li
 
 
 def result(log: Log) -> Iterator[Row]:
-    item = hooks.item(log.project, log.project / ".claude" / "fanout", 7, None)
+    item = hooks.item(Settings(log.project, log.project / "user"), 7, None)
     made = hooks.make({**item, "now": log.now, "home": str(log.project)})
     size = len(compact(short(made.data)))
     yield Row("tool result, 63 hooks", f"{size:,} characters", "", f"<= {SHORT:,}", size <= SHORT)

@@ -20,6 +20,8 @@ def a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
     home: Path = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Path:
 
 @contextmanager
 def opened(project: Path, user: str = "user") -> Iterator[Cache]:
-    cache = open_cache(project / ".claude" / "fanout", project.parent / user)
+    cache = open_cache(file_of(project).parent, project.parent / user)
     try:
         yield cache
     finally:
@@ -35,7 +35,7 @@ def opened(project: Path, user: str = "user") -> Iterator[Cache]:
 
 
 def file_of(project: Path) -> Path:
-    return project / ".claude" / "fanout" / "cache" / "answers.sqlite"
+    return project.parent / "home" / "cache" / project.name / "answers.sqlite"
 
 
 def store(project: Path) -> str:
@@ -55,7 +55,7 @@ def test_only_the_user_can_read_it(project: Path) -> None:
     store(project)
     assert stat.S_IMODE(file_of(project).stat().st_mode) == 0o600
     assert stat.S_IMODE((project.parent / "user" / "cache.key").stat().st_mode) == 0o600
-    assert "cache/" in (project / ".claude" / "fanout" / ".gitignore").read_text()
+    assert stat.S_IMODE(file_of(project).parent.stat().st_mode) == 0o700
 
 
 def test_a_file_written_by_another_user_is_not_believed(project: Path) -> None:
@@ -172,25 +172,36 @@ def test_a_locked_file_costs_one_wait(project: Path, monkeypatch: pytest.MonkeyP
         assert not cache.is_on
 
 
-@pytest.mark.parametrize("link", [".claude", ".claude/fanout", ".claude/fanout/cache"])
-def test_a_shipped_link_never_leads_the_cache_out_of_the_project(project: Path, link: str) -> None:
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_linked_folder_or_file_is_refused(project: Path, depth: int) -> None:
     outside = project.parent / "outside"
     outside.mkdir()
-    (project / link).parent.mkdir(parents=True)
-    (project / link).symlink_to(outside)
-    works_without(project, "leads out of the project")
+    link = [file_of(project).parent, file_of(project)][depth]
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    works_without(project, "symlink")
     assert list(outside.iterdir()) == []
 
 
-def test_a_linked_file_is_refused(project: Path) -> None:
+def test_a_second_name_of_another_file_is_refused(project: Path) -> None:
     file_of(project).parent.mkdir(parents=True)
-    file_of(project).symlink_to(project.parent / "elsewhere")
-    works_without(project, "symlink")
+    other = project.parent / "other"
+    other.write_bytes(b"precious")
+    file_of(project).hardlink_to(other)
+    works_without(project, "not a file of this user")
+    assert other.read_bytes() == b"precious"
+
+
+def test_a_folder_that_others_may_write_to_is_closed_to_them(project: Path) -> None:
+    file_of(project).parent.mkdir(parents=True)
+    file_of(project).parent.chmod(0o777)
+    store(project)
+    assert stat.S_IMODE(file_of(project).parent.stat().st_mode) == 0o700
 
 
 def test_a_folder_that_cannot_be_written_costs_the_cache_only(project: Path) -> None:
-    project.mkdir()
-    (project / ".claude").write_text("a file where a folder should be")
+    file_of(project).parent.parent.mkdir(parents=True)
+    file_of(project).parent.write_text("a file where a folder should be")
     works_without(project, "went on without the cache")
 
 

@@ -142,7 +142,8 @@ async def test_a_cancelled_call_is_taken_over_at_once(settings: Settings) -> Non
 
 
 async def test_without_a_cache_everything_is_asked(settings: Settings) -> None:
-    (settings.root / ".claude").write_text("no folder")
+    settings.cache.parent.mkdir(parents=True)
+    settings.cache.write_text("no folder")
     backend = Scripted()
     for _ in range(2):
         async with journal(settings, backend) as one:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from fanout_hooks import perflog
-from fanout_mcp import state
+from fanout_mcp import settings, state
 from fanout_mcp.cli import main
+
+OWN_DIR = [("FANOUT_STATE_DIR", "cache"), ("FANOUT_STATE_DIR", "records")]
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def test_git_sees_nothing_of_what_fanout_keeps(project: Path) -> None:
     subprocess.run([*git, "add", "x.py"], check=True)
     assert main(["summarize", "x.py"]) == 0
     perflog.append(perflog.path_of(str(project)), {"phase": "Stop"})
-    assert (project / ".claude" / "fanout" / "cache").is_dir()
+    state.new_report(project / ".claude" / "fanout", "oracle", "md")
     told = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True)
     assert told.stdout == "A  x.py\n"
 
@@ -40,9 +42,10 @@ def test_a_folder_inside_a_project_gets_no_state_of_its_own(
     (project / ".git").mkdir()
     (project / "sub").mkdir()
     (project / "sub" / "y.py").write_text('"""Takes away."""\n')
+    kept = settings.read().cache
     monkeypatch.chdir(project / "sub")
     assert main(["summarize", "y.py"]) == 0
-    assert (project / ".claude" / "fanout" / "cache").is_dir()
+    assert (kept / "outlines.sqlite").is_file()
     assert [path.name for path in (project / "sub").iterdir()] == ["y.py"]
 
 
@@ -54,6 +57,31 @@ def test_nothing_is_written_through_a_planted_link(project: Path, tmp_path: Path
     (project / link).symlink_to(outside)
     assert main(["summarize", "x.py"]) == 0
     assert list(outside.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"), [("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "records"), *OWN_DIR], ids=str
+)
+def test_what_is_kept_never_lies_in_the_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, kind: str
+) -> None:
+    (project / ".git").mkdir()
+    (project / "sub").mkdir()
+    usual = getattr(settings.read(), kind)
+    assert usual.is_relative_to(os.environ["HOME"])
+    (tmp_path / "elsewhere").symlink_to(project)
+    for inside in (project / "planted", project, tmp_path / "elsewhere" / "planted", Path("planted")):
+        monkeypatch.setenv(variable, str(inside))
+        assert getattr(settings.read(), kind) == usual
+        assert getattr(settings.read(root=project / "sub"), kind).is_relative_to(os.environ["HOME"])
+    monkeypatch.setenv(variable, str(tmp_path / "own"))
+    assert getattr(settings.read(), kind).is_relative_to(tmp_path / "own")
+
+
+def test_each_project_has_folders_of_its_own(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    one, other = settings.read(root=project), settings.read(root=tmp_path / "other")
+    assert len({one.cache, other.cache, one.records, other.records}) == 4
 
 
 def test_a_report_that_would_lead_outside_says_so(

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fanout_hooks import config, lanes, launch, matching, regular, report, settings
+from fanout_hooks import config, lanes, launch, matching, report, settings
 from fanout_hooks import event as events
 from fanout_hooks.dispatch import Request, handle
 from fanout_hooks.house import House
@@ -213,9 +213,5 @@ def keep(project: str, measured: list[Measured], now: float | None = None) -> st
         "events": rows,
     }
     path = report.baseline_path(project)
-    try:
-        regular.folder_in(project, *os.path.relpath(os.path.dirname(path), project).split(os.sep))
-    except OSError as error:
-        raise settings.Refused(str(error)) from None
     settings.replace(path, (json.dumps(data, indent=2) + "\n").encode(), 0o600)
     return path

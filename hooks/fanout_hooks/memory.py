@@ -129,7 +129,12 @@ def state_folder(env: dict[str, str]) -> str:
 
 
 def path_of(folder: str, project: str) -> str:
-    """Return where a project's records lie."""
+    """Return where a project's records lie: never in the project, whatever FANOUT_STATE_DIR says.
+
+    A repository that sets it could ship records that call its hooks harmless.
+    """
+    if os.path.realpath(folder).startswith(os.path.realpath(project).rstrip("/") + "/"):
+        folder = os.path.join(os.path.expanduser("~"), ".local", "state", "fanout", "hooks")
     return os.path.join(folder, "learned", name_of(project) + ".json")
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks import perflog, regular, rollup, trend
 from fanout_hooks.digest import Digest
+from fanout_hooks.memory import path_of, state_folder
 from fanout_hooks.recommend import recommend
 from fanout_hooks.tally import EventTally, HookTally, Tally, empty_event, merge_event
 
@@ -260,4 +261,6 @@ def read_baseline(path: str) -> dict[str, Any] | None:
 
 
 def baseline_path(project: str) -> str:
-    return os.path.join(project, ".claude", "fanout", "state", "hooks_baseline.json")
+    """Return where a project's baseline is: the user's own folder, as a repository can ship a false one."""
+    learned = path_of(state_folder(dict(os.environ)), project)
+    return os.path.join(os.path.dirname(learned), "baselines", os.path.basename(learned))

@@ -1,13 +1,15 @@
 """Answers that were paid for once: kept on disk by what was asked, shared by all processes of a project.
 
-Theory of operation. One SQLite file (WAL) with two tables: `answer` holds what came back, under a hash of
-what was asked; `lease` says who is asking right now. Whoever claims a key asks; everybody else waits for the
-answer, or for the lease to end. A thread renews the leases that we hold, so that a process that was killed
-or stopped lets go of its own within LEASE_S, and a call may take as long as it needs.
+Theory of operation. One SQLite file (WAL) in the user's own folder for the project, with two tables: `answer`
+holds what came back, under a hash of what was asked; `lease` says who is asking right now. Whoever claims a
+key asks; everybody else waits for the answer, or for the lease to end. A thread renews the leases that we
+hold, so that a process that was killed or stopped lets go of its own within LEASE_S, and a call may take as
+long as it needs.
 
 Rules:
-1. A repository can ship a cache file. Keys and values are sealed with a secret from the user's own folder:
-   nothing is believed that this user's fanout did not write.
+1. A repository can ship a cache file: it is not looked at. Ours is checked when it is opened (database.py),
+   and keys and values are sealed with a secret of the user's: nothing is believed that this user's fanout did
+   not write.
 2. A cache that can't be had (read-only, disk full, locked, damaged, newer) costs calls, never an answer: the
    run goes on without it, and `problem` says why.
 3. JSON, no pickle. Only whole answers are kept; failures are asked again.
@@ -31,26 +33,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from fanout_mcp import state
-from fanout_mcp.database import NewerFile, opened
+from fanout_mcp.database import Form, opened, trim, unpacked
 from fanout_mcp.types import Answer, Json
 from fanout_mcp.usage import Usage
 
 T = TypeVar("T")
 
-VERSION: Final = 1
-"""Part of every key, and of the file: a newer file is left alone, an older one is read."""
+VERSION: Final = 2
+"""Part of every key, and of the file: a newer file is left alone, an older one begun again."""
 
 LEASE_S: Final = 5.0
 BUSY_S: Final = 5.0
 """How long another process may hold the file before we go on without it."""
 
-MOST_ROWS: Final = 100_000
+FILE: Final = "answers.sqlite"
+MAX_ROWS: Final = 100_000
+MAX_BYTES: Final = 256 << 20
+TRIM_EVERY: Final = 500
+"""Answers kept before the file's size is looked at again."""
 SEAL_BYTES: Final = 16
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS answer (key TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS lease (key TEXT PRIMARY KEY, owner TEXT NOT NULL, until REAL NOT NULL);
-"""
+FORM: Final = Form(
+    VERSION,
+    (
+        "CREATE TABLE answer (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
+        "CREATE TABLE lease (key TEXT PRIMARY KEY, owner TEXT NOT NULL, until REAL NOT NULL)",
+    ),
+    MAX_BYTES,
+)
 # A lease that lies further ahead than any can was written before the machine was started anew.
 _CLAIM: Final = """
 INSERT INTO lease VALUES (:key, :owner, :until)
@@ -79,6 +88,7 @@ class Cache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closing: threading.Event = field(default_factory=threading.Event)
     _renewing: threading.Thread | None = None
+    _kept: int = 0
 
     @property
     def is_on(self) -> bool:
@@ -136,6 +146,9 @@ class Cache:
             connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?)", (key, value))
             connection.execute("DELETE FROM lease WHERE key = ?", (key,))
             connection.execute("COMMIT")
+            self._kept += 1
+            if self._kept % TRIM_EVERY == 0:
+                trim(connection, "answer", MAX_ROWS, MAX_BYTES)
 
         self._held.discard(key)
         self._with(put, None)
@@ -163,8 +176,7 @@ class Cache:
 
     def _trim(self, connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM lease WHERE owner = ?", (self._owner,))
-        oldest = "(SELECT max(rowid) FROM answer) - ?"
-        connection.execute(f"DELETE FROM answer WHERE rowid <= {oldest}", (MOST_ROWS,))  # noqa: S608 - a constant
+        trim(connection, "answer", MAX_ROWS, MAX_BYTES)
 
     def _with(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         with self._lock:
@@ -210,7 +222,7 @@ class Cache:
         ):
             return None
         try:
-            fields = json.loads(zlib.decompress(value[SEAL_BYTES:]))
+            fields = json.loads(unpacked(value[SEAL_BYTES:]))
             text, model, data, tokens_in, tokens_out, cost = fields
         except (ValueError, TypeError, zlib.error):
             return None
@@ -220,24 +232,15 @@ class Cache:
         return hmac.new(self._secret, key.encode() + packed, hashlib.sha256).digest()[:SEAL_BYTES]
 
 
-def open_cache(state_folder: Path, config_folder: Path) -> Cache:
-    """Open the project's cache; one that is off and says why when it can't be had. Never raises."""
+def open_cache(folder: Path, config_folder: Path) -> Cache:
+    """Open the cache in the user's folder for a project; one that is off and says why when it can't be had.
+
+    Never raises.
+    """
     try:
-        path = state.folder(state_folder, "cache") / "answers.sqlite"
-        return Cache(opened(path, _prepare, BUSY_S), _secret(config_folder))
+        return Cache(opened(folder / FILE, FORM, BUSY_S), _secret(config_folder))
     except (OSError, sqlite3.Error) as error:
         return Cache(problem=f"went on without the cache: {error}")
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    [(version,)] = connection.execute("PRAGMA user_version")
-    if version > VERSION:
-        raise NewerFile(f"its file is of version {version}, this fanout knows {VERSION}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Survives a killed process; a power cut may lose the last answers, never the file.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.executescript(_TABLES)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _secret(folder: Path) -> bytes:

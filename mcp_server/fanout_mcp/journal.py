@@ -250,7 +250,7 @@ async def open_journal(
     settings: Settings, backend: Backend, limits: Limits, progress: Progress, total: int
 ) -> AsyncIterator[Journal]:
     """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
-    cache = await anyio.to_thread.run_sync(open_cache, settings.state, settings.config_dir)
+    cache = await anyio.to_thread.run_sync(open_cache, settings.cache, settings.config_dir)
     try:
         async with background() as going:
             yield Journal(cache, backend, limits, going, progress=progress, total=total)

@@ -1,4 +1,4 @@
-"""What the tools cost over time: one line per call with its receipt, `state/receipts.jsonl` of the project.
+"""What the tools cost over time: a line a call with its receipt, in the user's own folder for the project.
 
 Figures only, no question and no path. A ledger that can't be written costs its figures and nothing else.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from fanout_hooks import regular
-from fanout_mcp import state
+from fanout_mcp.database import own_folder
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.types import Json
 
@@ -29,17 +29,17 @@ MOST_BYTES: Final = 8 << 20
 MOST_FIGURE: Final = 1e15
 
 
-def note(project_state: Path | None, tool: str, data: Json) -> None:
-    """Append the receipt of a tool's result, if it has one."""
+def note(folder: Path | None, tool: str, data: Json) -> None:
+    """Append the receipt of a tool's result, if it has one, to the project's records (settings.records)."""
     receipt = data.get("receipt") if isinstance(data, dict) else None
-    if project_state is None or not isinstance(receipt, dict):
+    if folder is None or not isinstance(receipt, dict):
         return
     figures = {name: receipt[name] for name in FIELDS if isinstance(receipt.get(name), int | float)}
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     line = json.dumps({"timestamp": stamp, "tool": tool, **figures}, separators=(",", ":")) + "\n"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        path = state.folder(project_state, "state") / NAME
+        path = own_folder(folder) / NAME
         descriptor = os.open(path, flags, 0o600)
         try:
             status = os.fstat(descriptor)
@@ -54,14 +54,14 @@ def note(project_state: Path | None, tool: str, data: Json) -> None:
         return
 
 
-def costs(project_state: Path, since: str) -> list[dict[str, Json]]:
+def costs(folder: Path, since: str) -> list[dict[str, Json]]:
     """Sum the receipts from a day ("2026-11-24") on, a row per tool, the dearest first.
 
     `saved_tokens` is raw less returned, of the tools that read sources; `unpriced` counts calls of the tool
     whose price nobody told: an unknown price is never 0.
     """
     rows: dict[str, dict[str, Json]] = {}
-    for line in _lines(project_state / "state", since):
+    for line in _lines(folder, since):
         row = rows.setdefault(line["tool"], _empty(line["tool"]))
         row["uses"] += 1
         for name in ("calls", "cached", "tokens_in", "tokens_out"):

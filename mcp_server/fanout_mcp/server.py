@@ -88,7 +88,7 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
                 return await guarded(tool.name, lambda: tool.call(services, parsed, progress))
 
     result = await guarded(clean_text(params.name)[:60], call)
-    ledger.note(shared.state, params.name, result.data)
+    ledger.note(shared.records, params.name, result.data)
     return wire(params.name, result, shared.state)
 
 

@@ -6,6 +6,8 @@ Rules:
    the user's own file, and FANOUT_API_KEY to FANOUT_BASE_URL where that file names none.
 3. The environment can be set by a repository's tooling (.envrc), so a base URL beyond loopback counts only
    when the user's own file (`config.toml` in the configuration folder) names it too.
+4. What is kept to be opened again (cache, receipts) lies in the user's own folders, one a project; a folder
+   of the project is never taken for one of them, whatever the environment says.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from fanout_hooks.memory import name_of
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.types import ModelPrice
 
@@ -72,7 +75,11 @@ class Settings:
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
     """Of models whose provider tells none."""
     state_dir: Path | None = None
-    """Overrides `<project>/.claude/fanout`."""
+    """Where reports go instead of `<project>/.claude/fanout`."""
+    cache_home: Path | None = None
+    """The user's own folder for what can be made again; None: beside the settings."""
+    state_home: Path | None = None
+    """The user's own folder for what can't; None: beside the settings."""
     top: Path | None = None
     """The project's own folder, where `root` is one inside of it."""
 
@@ -83,8 +90,18 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """Where reports, state and cache of this project live."""
+        """Where this project's reports are."""
         return self.state_dir or self.project / ".claude" / "fanout"
+
+    @property
+    def cache(self) -> Path:
+        """The user's own folder for what was answered and outlined of this project."""
+        return (self.cache_home or self.config_dir / "cache") / "projects" / name_of(str(self.project))
+
+    @property
+    def records(self) -> Path:
+        """The user's own folder for the receipts of this project."""
+        return (self.state_home or self.config_dir / "state") / "projects" / name_of(str(self.project))
 
 
 def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
@@ -113,7 +130,21 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         proxy=_optional_text(table, "proxy"),
         prices=_prices(table, config_dir / "config.toml"),
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
+        cache_home=_kept_in(env, "cache", "XDG_CACHE_HOME", ".cache", root),
+        state_home=_kept_in(env, "state", "XDG_STATE_HOME", ".local/state", root),
     )
+
+
+def _kept_in(env: Mapping[str, str], kind: str, variable: str, usual: str, root: Path) -> Path:
+    """Return the user's own folder of a kind: the first that does not lie in the project (rule 4)."""
+    project = _top(root, _home(env)) or root
+    own, base = env.get("FANOUT_STATE_DIR"), Path(env.get(variable, ""))
+    chosen = [Path(own) / kind] if own else []
+    chosen += [base / "fanout"] if base.is_absolute() else []
+    for folder in chosen:
+        if not folder.resolve().is_relative_to(project):
+            return folder.resolve()
+    return (_home(env) / usual / "fanout").resolve()
 
 
 def _home(env: Mapping[str, str]) -> Path:

@@ -72,6 +72,11 @@ class Shared:
         """The project's state folder, once a call has opened the services."""
         return self._services.settings.state if self._services else None
 
+    @property
+    def records(self) -> Path | None:
+        """The user's folder for the project's receipts, once a call has opened the services."""
+        return self._services.settings.records if self._services else None
+
     async def services(self) -> Services:
         """Return the services. Raises FanoutError when they can't be had; the next call tries again."""
         if self._services is None:

@@ -77,7 +77,7 @@ class Environment:
         what = ["-c", os.path.join(SOURCE, "constraints.txt")] + (
             ["-e", SOURCE] if self.is_clone else [SOURCE]
         )
-        uv, python = shutil.which("uv"), newest_python()
+        uv, python = found_on_path("uv"), newest_python()
         if uv:
             chosen = python or ">=3.11"
             make = [uv, "venv", "--quiet", "--allow-existing", "--python", chosen, self.folder]
@@ -142,11 +142,26 @@ def source_key() -> str:
     return digest.hexdigest()[:16]
 
 
+def found_on_path(name: str) -> str | None:
+    """Find a program on PATH, never one that lies in the project that is worked on."""
+    project = os.path.realpath(os.environ.get("CLAUDE_PROJECT_DIR") or os.curdir)
+    home = os.path.realpath(os.path.expanduser("~"))
+    kept = [
+        folder
+        for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if os.path.isabs(folder)
+        and (
+            project in (home, os.sep) or not (os.path.realpath(folder) + os.sep).startswith(project + os.sep)
+        )
+    ]
+    return shutil.which(name, path=os.pathsep.join(kept))
+
+
 def newest_python() -> str | None:
     if sys.version_info >= OLDEST:
         return sys.executable
     for name in PYTHONS:
-        path = shutil.which(name)
+        path = found_on_path(name)
         check = "import sys; sys.exit(sys.version_info < (3, 11))"
         if path and subprocess.call([path, "-IS", "-c", check], stderr=subprocess.DEVNULL) == 0:
             return path

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from fanout_mcp.reports import hooks, page
+from fanout_mcp.settings import Settings
 from report.records import DAY, record, row, write
 
 pytestmark = pytest.mark.e2e
@@ -116,7 +117,7 @@ def document(tmp_path: Path) -> str:
         for back in range(130)
     ]
     write(tmp_path, *records)
-    item = hooks.item(tmp_path, tmp_path / ".claude" / "fanout", 7, None)
+    item = hooks.item(Settings(tmp_path, tmp_path / "user"), 7, None)
     return page.render(hooks.make({**item, "home": str(tmp_path)}))
 
 

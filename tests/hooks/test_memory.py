@@ -181,3 +181,13 @@ def test_more_than_the_file_may_hold_costs_what_was_learned_first(
     assert again.of("/199.py").runs == 1
     assert again.of("/0.py").runs == 0
     assert 50 < len(again.written) < 200
+
+
+def test_no_record_that_a_project_ships_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    project = tmp_path / "project"
+    (project / "inside").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(project / "inside")
+    for folder in (project / "inside", project / "not there", tmp_path / "link"):
+        assert memory.path_of(str(folder), str(project)).startswith(str(tmp_path / "home"))
+    assert memory.path_of(str(tmp_path / "own"), str(project)).startswith(str(tmp_path / "own"))

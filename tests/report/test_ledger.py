@@ -11,7 +11,7 @@ from fanout_mcp import ledger
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    return tmp_path / ".claude" / "fanout"
+    return tmp_path / "user" / "state"
 
 
 def test_costs_are_summed_by_tool_the_dearest_first(state: Path) -> None:
@@ -59,13 +59,13 @@ def test_a_result_without_a_receipt_leaves_no_line(state: Path, data: object) ->
 )
 def test_a_damaged_line_is_passed_over(state: Path, damaged: str) -> None:
     ledger.note(state, "council", {"receipt": {"calls": 1}})
-    with (state / "state" / ledger.NAME).open("a") as file:
+    with (state / ledger.NAME).open("a") as file:
         file.write(f"{damaged}\n")
     assert [(row["tool"], row["uses"]) for row in ledger.costs(state, "2000-01-01")] == [("council", 1)]
 
 
 def test_a_ledger_that_cannot_be_written_costs_nothing_else(state: Path) -> None:
-    (state / "state" / ledger.NAME).mkdir(parents=True)
+    (state / ledger.NAME).mkdir(parents=True)
     ledger.note(state, "council", {"receipt": {"calls": 1}})
     assert ledger.costs(state, "2000-01-01") == []
 

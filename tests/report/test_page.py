@@ -9,6 +9,7 @@ from typing import Any
 
 from fanout_hooks import report
 from fanout_mcp.reports import hooks, page
+from fanout_mcp.settings import Settings
 from report.records import DAY, NOW, record, row, write
 
 VOID = frozenset({"meta", "input", "br", "rect", "line", "circle", "polyline"})
@@ -34,7 +35,7 @@ class Nesting(HTMLParser):
 
 def drawn(project: Path, *records: dict[str, Any]) -> str:
     write(project, *records)
-    item = hooks.item(project, project / ".claude" / "fanout", 7, None)
+    item = hooks.item(Settings(project, project / "user"), 7, None)
     return page.render(hooks.make({**item, "claude": str(project / ".claude"), "now": NOW}))
 
 

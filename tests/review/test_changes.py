@@ -38,7 +38,7 @@ def repository(tmp_path: Path) -> Path:
 
 def listed(root: Path, ref: str) -> Tree:
     found = tree(root, resolve(root, ref))
-    assert found is not None
+    assert isinstance(found, Tree)
     return found
 
 
@@ -96,7 +96,9 @@ def test_a_shallow_clone_compares_what_it_has_and_says_what_it_lacks(
         resolve(shallow, "HEAD~1")
 
 
-def test_all_old_texts_are_had_by_two_processes(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_old_texts_are_had_by_two_processes(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     texts = [f"number = {number}\n\n" * number for number in range(40)]
     for number, text in enumerate(texts):
         (repository / f"m{number:02}.py").write_text(text)
@@ -104,14 +106,14 @@ def test_all_old_texts_are_had_by_two_processes(repository: Path, monkeypatch: p
     git(repository, "add", ".")
     git(repository, "commit", "-q", "-m", "more")
     found = listed(repository, "trunk").files
-    fake, log = repository / "bin" / "git", repository / "log"
-    fake.parent.mkdir()
+    folder = tmp_path_factory.mktemp("bin")
+    fake, log = folder / "git", folder / "log"
     fake.write_text(f'#!/bin/sh\necho "$@" >> {log}\nPATH={os.environ["PATH"]} exec git "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
     unknown = Old("0" * 40, repository)
     asked = [*(found[f"m{number:02}.py"] for number in range(40)), unknown, found["z.bin"], found["a.py"]]
-    assert old_texts(asked) == [*texts, "", "", "one\ntwo\nthree\n"]
+    assert old_texts(asked) == [*texts, None, "", "one\ntwo\nthree\n"]
     assert len(log.read_text().splitlines()) == 2
 
 

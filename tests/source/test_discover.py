@@ -176,7 +176,7 @@ def test_a_repositorys_own_settings_run_nothing(repository: Path, setting: str) 
     (repository / "a.py").write_text("changed\n")
     write(repository, "new.py")
     assert set(discover(repository).paths) == {".gitattributes", "a.py", "new.py"}
-    assert churn(repository) == {"a.py": 1}
+    assert churn(repository) == ({"a.py": 1}, "")
     assert not sprung.exists()
 
 

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.event is None:
         path = bench.keep(project, found)
         if not args.json:
-            say(f"\nKept as the baseline of reports: {os.path.relpath(path, project)}")
+            say(f"\nKept as the baseline of reports: {path}")
     return OK
 
 

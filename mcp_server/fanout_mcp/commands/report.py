@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     asked = [_limit(text) for text in args.fail_above]
     baseline = _read(args.compare) if args.compare else None
     found = settings.read()
-    item = hooks.item(found.project, found.state, args.days, args.event)
+    item = hooks.item(found, args.days, args.event)
     try:
         made = hooks.make(item)  # in this process: a shell command has no hook events waiting
     except OSError as error:

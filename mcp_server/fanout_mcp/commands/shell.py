@@ -78,7 +78,7 @@ def call_tool(tool: Tool[A], arguments: Mapping[str, Json], *, quiet: bool = Fal
         async with open_services(settings.read()) as services:
             with live(tool.title, quiet=quiet) as progress:
                 result = await tool.call(services, parsed, progress)
-            ledger.note(services.settings.state, tool.name, result.data)
+            ledger.note(services.settings.records, tool.name, result.data)
             return result
 
     return run_async(call)

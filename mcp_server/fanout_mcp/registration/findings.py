@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from fanout_hooks import gate_mode, regular
 from fanout_hooks.check import path_in_use
 from fanout_hooks.hooks_object import each, is_ours, problems
+from fanout_hooks.memory import path_of, state_folder
 from fanout_hooks.registration import is_log_and_gate
 from fanout_mcp.backends.choose import IS_CHILD, NO_CLAUDE, NOT_AGREED, Choice, choose
 from fanout_mcp.errors import SettingsError
@@ -32,6 +34,11 @@ PROGRAMS: Final = {
 }
 
 
+OLD: Final = ("cache", "state/receipts.jsonl", "state/receipts.old.jsonl", "state/hooks_baseline.json")
+"""What older versions kept in `.claude/fanout` and now lies in the user's own folders. The rest of `state` is
+in use: adopted hooks have their originals there."""
+
+
 class Finding(NamedTuple):
     """`missing` is no fault: something could be used, and isn't there."""
 
@@ -48,6 +55,7 @@ def look(had: Settings | None, error: str = "") -> list[Finding]:
         *(_backend(had) if had is not None else [Finding("settings", "bad", error)]),
         Finding("python", "good", f"{platform.python_version()}, {sys.executable}"),
         *(_own(had.config_dir) if had is not None else []),
+        *(_kept(had) if had is not None else []),
         *_programs(),
         *_registered(root),
         *_hooks(root),
@@ -98,6 +106,28 @@ def _own(config_dir: Path) -> Iterator[Finding]:
 
     for why in read(config_dir).broken.values():
         yield Finding("panel", "bad", why, "It is ignored until then.")
+
+
+def _kept(had: Settings) -> Iterator[Finding]:
+    """Name the user's own folders for this project, and what older versions left in the project itself."""
+    hooks = state_folder(dict(os.environ))
+    yield Finding("cache", "good", f"{had.cache} (fanout cache)")
+    yield Finding("receipts", "good", str(had.records))
+    yield Finding("learned", "good", path_of(hooks, str(had.project)))
+    inside = [name for name, folder in _asked_for() if folder.resolve().is_relative_to(had.project)]
+    if inside:
+        told = f"{' and '.join(inside)} would lead into the project, where nothing is opened that is kept"
+        yield Finding("own folders", "bad", told, "Name a folder outside the project.")
+    old = [folder for name in OLD if os.path.lexists(folder := had.project / ".claude" / "fanout" / name)]
+    if old:
+        told = f"{' and '.join(map(str, old))}: not read any more, whoever put it there"
+        yield Finding("old state", "missing", told, f"Delete it: rm -r {shlex.join(map(str, old))}")
+
+
+def _asked_for() -> Iterator[tuple[str, Path]]:
+    for variable in ("FANOUT_STATE_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        if value := os.environ.get(variable):
+            yield variable, Path(value)
 
 
 def _programs() -> Iterator[Finding]:

@@ -10,7 +10,6 @@ With CLAUDE_CONFIG_DIR the user's own files are all in that folder.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,11 @@ from typing import Final, Literal
 
 from fanout_hooks.claude_folder import claude_folder, servers_file
 from fanout_mcp.registration.additions import Keys
+from fanout_mcp.source.git import repository
 
 Scope = Literal["user", "local", "project"]
 SCOPES: Final[tuple[Scope, ...]] = ("user", "local", "project")
 SERVER: Final = "fanout"
-GIT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +57,5 @@ def places(scope: Scope, project: Path, env: Mapping[str, str] | None = None) ->
 
 def project_of(folder: Path) -> Path:
     """Return the project a folder is in, as Claude Code tells projects apart: by its git repository."""
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "--show-toplevel"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=GIT_S,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return folder
-    return Path(found.stdout.strip()) if found.returncode == 0 and found.stdout.strip() else folder
+    found = repository(folder)
+    return folder if isinstance(found, str) else found.top

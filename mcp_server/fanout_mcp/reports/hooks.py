@@ -17,6 +17,7 @@ from fanout_mcp import ledger, state
 from fanout_mcp.errors import why
 from fanout_mcp.ledger import money
 from fanout_mcp.reports import page
+from fanout_mcp.settings import Settings
 from fanout_mcp.types import Json
 
 NATIVE_FIGURES: Final = ("name", "event", "count", "mean_ms", "median_ms", "p95_ms", "failures")
@@ -43,7 +44,7 @@ def make(item: Json) -> page.Drawn:
     since = report.day_of(now, days - 1)
     folder = transcript.project_folder(root, str(item["claude"]))
     data["native"] = natives.rows(natives.read(folder, now - days * report.DAY_S))
-    data["tools"] = ledger.costs(Path(item["state"]), since)
+    data["tools"] = ledger.costs(Path(item["records"]), since)
     return page.Drawn(data, tally, days, now)
 
 
@@ -56,11 +57,12 @@ def _page(project_state: Path, html: str) -> str:
     return str(path)
 
 
-def item(root: Path, project_state: Path, days: int, event: str | None) -> dict[str, Json]:
+def item(settings: Settings, days: int, event: str | None) -> dict[str, Json]:
     """Return what `gather` and `make` are told: plain values, for they go to another process."""
     return {
-        "root": str(root),
-        "state": str(project_state),
+        "root": str(settings.project),
+        "state": str(settings.state),
+        "records": str(settings.records),
         "claude": claude_folder(os.environ),
         "days": days,
         "event": event,

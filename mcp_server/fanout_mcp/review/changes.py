@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.source.git import git
+from fanout_mcp.source.git import BARE, git
 from fanout_mcp.source.read import MOST_BYTES, decode
 from fanout_mcp.types import Json
 
@@ -48,35 +48,37 @@ def resolve(root: Path, ref: str) -> str:
         raise InvalidInput(
             f"`base` is {ref[:80]!r}; it must be a branch, tag or commit, and not begin with -."
         )
-    if git(root, "rev-parse", "--git-dir") is None:
-        raise InvalidInput(
-            "`base` needs a git repository that git agrees to read; leave it out to review all."
-        )
-    if (git(root, "rev-parse", "--is-bare-repository") or b"").strip() == b"true":
+    readable = git(root, "rev-parse", "--is-shallow-repository")
+    if readable.problem == BARE:
         raise InvalidInput("`base` compares files with a commit, and a bare repository has no files.")
+    if readable.problem:
+        raise InvalidInput(
+            f"`base` needs a git repository that can be read, but {readable.problem}; leave it out to review "
+            "all."
+        )
     commit = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    if commit is None:
-        listed = git(root, "for-each-ref", "--count=2000", "--format=%(refname:short)") or b""
+    if commit.problem:
+        listed = git(root, "for-each-ref", "--count=2000", "--format=%(refname:short)").output
         near = get_close_matches(ref, listed.decode("utf-8", "replace").split("\n"), 1)
-        shallow = (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true"
+        shallow = readable.output.strip() == b"true"
         hint = (
             f" Nearest: {near[0]}." if near else " The clone is shallow: fetch it first." if shallow else ""
         )
         raise InvalidInput(f"There is no commit {ref[:80]!r} here.{hint}")
-    named = commit.decode("ascii").strip()
+    named = commit.output.decode("ascii").strip()
     # None without a common past, and in a shallow clone that doesn't reach it: then the ref itself counts.
     left = git(root, "merge-base", "HEAD", named)
-    return left.decode("ascii").split()[0] if left else named
+    return named if left.problem else left.output.decode("ascii").split()[0]
 
 
-def tree(root: Path, commit: str, depth: int = 0) -> Tree | None:
-    """Return the files of a commit, those of its submodules too; None when the commit is not there."""
+def tree(root: Path, commit: str, depth: int = 0) -> Tree | str:
+    """Return the files of a commit, those of its submodules too; a sentence when they can't be listed."""
     listed = git(root, "ls-tree", "-r", "-z", commit)
-    if listed is None:
-        return None
+    if listed.problem:
+        return listed.problem
     files: dict[str, Old] = {}
     unknown: list[str] = []
-    for row in listed.split(b"\0"):
+    for row in listed.output.split(b"\0"):
         head, tab, name = row.partition(b"\t")
         fields = head.split()
         if not tab or len(fields) != 3:
@@ -87,9 +89,12 @@ def tree(root: Path, commit: str, depth: int = 0) -> Tree | None:
         elif fields[1] == b"commit":
             inner = root / path
             is_inside = inner.resolve() == root.resolve() / path
-            below = tree(inner, named, depth + 1) if is_inside and depth < DEEPEST else None
-            files |= {f"{path}/{name}": old for name, old in below.files.items()} if below else {}
-            unknown += [f"{path}/{name}" for name in below.unknown] if below else [f"{path}/"]
+            below = tree(inner, named, depth + 1) if is_inside and depth < DEEPEST else ""
+            if isinstance(below, str):
+                unknown.append(f"{path}/")
+                continue
+            files |= {f"{path}/{name}": old for name, old in below.files.items()}
+            unknown += [f"{path}/{name}" for name in below.unknown]
     return Tree(files, tuple(unknown))
 
 
@@ -99,21 +104,22 @@ def blob_id(data: bytes, like: str) -> str:
     return sha256(whole).hexdigest() if len(like) == 64 else sha1(whole, usedforsecurity=False).hexdigest()
 
 
-def old_texts(files: Sequence[Old]) -> list[str]:
-    """Return the texts, two processes a repository for all of them.
+def old_texts(files: Sequence[Old]) -> list[str | None]:
+    """Return the texts, two processes a repository for all of them; None for what git can't give.
 
-    "" for what git can't give (a partial clone) and for what is larger than files are read: then every line
-    counts as changed.
+    "" for what is larger than files are read. Of both every line counts as changed.
     """
-    texts: dict[Old, str] = {}
+    texts: dict[Old, str | None] = {}
     for folder in dict.fromkeys(old.folder for old in files):
         here = dict.fromkeys(old.blob for old in files if old.folder == folder)
-        sizes = git(folder, "cat-file", "--batch-check", told=_lines(here)) or b""
-        heads = [_Head.of(line) for line in sizes.splitlines()]
-        wanted = [head.blob for head in heads if head and head.size <= MOST_BYTES]
-        given = git(folder, "cat-file", "--batch", told=_lines(wanted)) or b""
+        sizes = git(folder, "cat-file", "--batch-check", stdin=_lines(here)).output
+        heads = [head for line in sizes.splitlines() if (head := _Head.of(line))]
+        large = [head.blob for head in heads if head.size > MOST_BYTES]
+        wanted = [head.blob for head in heads if head.size <= MOST_BYTES]
+        given = git(folder, "cat-file", "--batch", stdin=_lines(wanted)).output
+        texts |= {Old(blob, folder): "" for blob in large}
         texts |= {Old(blob, folder): decode(data)[0] for blob, data in _blobs(given)}
-    return [texts.get(old, "") for old in files]
+    return [texts.get(old) for old in files]
 
 
 def _lines(blobs: Iterable[str]) -> bytes:

@@ -21,6 +21,8 @@ from fanout_mcp.types import Json
 PORTION: Final = 50
 """Files that are compared with the base at once."""
 
+NOT_COMPARED: Final = "read, but every line counts as changed: git lacks what it was at the base"
+
 MOST_BYTES: Final = 200_000_000
 """Of all files of a review: their texts are held until its result is drawn."""
 
@@ -48,18 +50,23 @@ async def gather(
     if old is None:
         return gathered
     lines: set[tuple[str, int]] = set()
+    skipped = gathered.skipped
     for start in range(0, len(gathered.files), PORTION):  # old texts are held for no more files than that
         files = gathered.files[start : start + PORTION]
-        items = await anyio.to_thread.run_sync(_pairs, files, old)
+        items, lost = await anyio.to_thread.run_sync(_pairs, files, old)
+        skipped |= dict.fromkeys(lost, NOT_COMPARED)
         compared = await workers.map(changes.CHANGED_LINES, items)
         lines |= await anyio.to_thread.run_sync(_changed, compared)
-    return Gathered(gathered.files, gathered.skipped, frozenset(lines), commit)
+    return Gathered(gathered.files, skipped, frozenset(lines), commit)
 
 
 def _tree(root: Path, commit: str) -> Tree:
     tree = changes.tree(root, commit)
-    if tree is None:
-        raise InvalidInput(f"git can't list the files of the base ({commit[:12]}); is the clone whole?")
+    if isinstance(tree, str):
+        raise InvalidInput(
+            f"git can't list the files of the base ({commit[:12]}): {tree}. Fetch what is missing, or leave "
+            "`base` out to review all."
+        )
     return tree
 
 
@@ -115,10 +122,14 @@ def _differs(root: Path, path: str, old: Tree) -> bool:
     return isinstance(data, Skipped) or changes.blob_id(data, was.blob) != was.blob
 
 
-def _pairs(files: Sequence[Source], old: Tree) -> list[Json]:
+def _pairs(files: Sequence[Source], old: Tree) -> tuple[list[Json], list[str]]:
+    """Return what is to be compared, and the paths whose old text git can't give."""
     known = [source.path for source in files if source.path in old.files]
     before = dict(zip(known, changes.old_texts([old.files[path] for path in known]), strict=True))
-    return [{"path": source.path, "old": before.get(source.path, ""), "new": source.text} for source in files]
+    items = [
+        {"path": source.path, "old": before.get(source.path) or "", "new": source.text} for source in files
+    ]
+    return items, [path for path, text in before.items() if text is None]
 
 
 def _changed(compared: Sequence[tuple[Json, Json | Failure]]) -> set[tuple[str, int]]:

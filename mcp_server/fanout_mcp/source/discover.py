@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source import globs
-from fanout_mcp.source.git import git, names
+from fanout_mcp.source.git import BARE, NO_REPOSITORY, git, names
 from fanout_mcp.source.secrets import is_secret_path
 
 if TYPE_CHECKING:
@@ -56,16 +56,24 @@ class Found:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def listing(root: Path) -> tuple[list[str], str]:
-    """Return every file that git or the ignore files let through, and which of them: `git` or `walk`.
+class Listing(NamedTuple):
+    """Every file that git or the ignore files let through."""
 
-    `walk` where there is no repository that git agrees to read.
-    """
-    found = _by_git(root, "", 0)
+    paths: list[str]
+    by: str
+    """Which of them: `git` or `walk`."""
+    problems: dict[str, str]
+    """`.git` of each repository that could not be read fully, and why."""
+
+
+def listing(root: Path) -> Listing:
+    """List a project; by a walk where there is no repository, or one that is not read."""
+    problems: dict[str, str] = {}
+    found = _by_git(root, "", 0, problems)
     if found:  # an ignored folder of a larger repository has an empty list there: it is walked
-        return [path for path in dict.fromkeys(found) if not _is_own_state(path)], "git"
+        return Listing([path for path in dict.fromkeys(found) if not _is_own_state(path)], "git", problems)
     _must_be_a_project(root)
-    return sorted(path for path in _walk(root) if not _is_own_state(path)), "walk"
+    return Listing(sorted(path for path in _walk(root) if not _is_own_state(path)), "walk", problems)
 
 
 def _must_be_a_project(root: Path) -> None:
@@ -87,7 +95,8 @@ def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
     is_each_named = patterns is not None and all(
         _kind(root, relative(root, one)) == "file" for one in patterns
     )
-    every = [] if is_each_named else listing(root)[0]
+    listed = Listing([], "", {}) if is_each_named else listing(root)
+    every = listed.paths
     wanted: dict[str, bool] = {}
     if patterns is None:
         wanted = dict.fromkeys(every, False)
@@ -95,7 +104,7 @@ def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
         for pattern in patterns:
             for path, is_named in _matching(root, pattern, every):
                 wanted[path] = wanted.get(path, False) or is_named
-    skipped: dict[str, str] = {}
+    skipped = dict(listed.problems)
     paths = []
     for path, is_named in wanted.items():
         reason = _reason(root, path, is_named=is_named)
@@ -203,18 +212,20 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
     return "" if stat.S_ISREG(mode) else "not a regular file"
 
 
-def _by_git(root: Path, below: str, depth: int) -> list[str] | None:
-    output = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
-    if output is None:
+def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> list[str] | None:
+    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    if listed.problem:
+        if listed.problem not in {NO_REPOSITORY, BARE}:
+            problems[f"{below}.git"] = f"files found without git: {listed.problem}"
         return None
     paths: list[str] = []
-    for name in names(output)[:MOST_FILES]:
+    for name in names(listed.output)[:MOST_FILES]:
         if _leaves(name):
             continue  # an index can be crafted; git itself never writes such a name
         if name.endswith("/") or (not PurePosixPath(name).suffix and _kind(root, name) == "folder"):
             # A submodule, or a repository inside this one: it has its own list.
             inner = name.rstrip("/") + "/"
-            nested = _by_git(root / inner, below + inner, depth + 1) if depth < 5 else None
+            nested = _by_git(root / inner, below + inner, depth + 1, problems) if depth < 5 else None
             found = nested if nested is not None else [below + inner + path for path in _walk(root / inner)]
             paths += found
         else:
@@ -246,7 +257,7 @@ def _walk(root: Path) -> Iterator[str]:
             if entry.name == ".git" or _is_ignored(path + "/" * is_folder, specs):
                 continue
             if is_folder:
-                if path.count("/") < DEEPEST:
+                if path.count("/") < DEEPEST and not _is_own_state(path + "/"):
                     stack.append((path + "/", specs))
             else:
                 count += 1

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.source.git import MOST_COMMITS
+from fanout_mcp.source.git import MAX_COMMITS
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.resolve import index, targets
 from fanout_mcp.source.testing import is_test
@@ -282,7 +282,7 @@ def _hot(module: Module, known: Graph, churn: Mapping[str, int]) -> list[str]:
     heat = {path: churn.get(path, 0) * known.outlines[path].branches for path in module.paths}
     hot = sorted((path for path in heat if heat[path]), key=lambda path: (-heat[path], path))
     return [
-        f"{path} ({churn[path]} of the last {MOST_COMMITS} commits, {known.outlines[path].branches} branches)"
+        f"{path} ({churn[path]} of the last {MAX_COMMITS} commits, {known.outlines[path].branches} branches)"
         for path in hot
     ]
 

@@ -1,8 +1,8 @@
 """Outlines of many files: from the cache where a file is unchanged, from worker processes where it is not.
 
 A file is unchanged when its device, inode, size and times (modified, and changed as the kernel says) are:
-not its content's hash, which would have to be read to be known, and which a repository that ships a poisoned
-cache could foresee; a time of change on this machine it can't.
+not its content's hash, which would have to be read to be known. The cache lies in the user's own folder for
+the project; what a repository ships as one is not looked at.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from fanout_mcp import state
-from fanout_mcp.database import opened
+from fanout_mcp.database import Form, opened, trim, unpacked
 from fanout_mcp.source.outline import VERSION, Outline, from_json
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
@@ -28,8 +27,16 @@ from fanout_mcp.types import Json
 CHUNK: Final = 2_000
 """Files at once: bounds what is in memory on the way."""
 
-MOST_ROWS: Final = 200_000
+FILE: Final = "outlines.sqlite"
+MAX_ROWS: Final = 200_000
+MAX_BYTES: Final = 256 << 20
 BUSY_S: Final = 2.0
+FORM: Final = Form(
+    1,
+    ("CREATE TABLE outline (key TEXT PRIMARY KEY, value BLOB NOT NULL)",),
+    MAX_BYTES,
+    synchronous="OFF",  # lost with the power, made again: it is a cache
+)
 
 FUNCTION: Final = "fanout_mcp.source.outline:outline_file"
 
@@ -41,14 +48,14 @@ async def outlines(
     workers: Workers,
     root: Path,
     paths: Sequence[str],
-    state_folder: Path | None = None,
+    cache: Path | None = None,
     on_done: OnDone | None = None,
 ) -> list[Outline]:
     """Return an outline for each path, in order; one that has none says why in `skipped`."""
     stop = threading.Event()
     try:
         return await anyio.to_thread.run_sync(
-            lambda: outlines_now(workers, root, paths, state_folder, on_done, stop=stop),
+            lambda: outlines_now(workers, root, paths, cache, on_done, stop=stop),
             abandon_on_cancel=True,
         )
     finally:
@@ -59,7 +66,7 @@ def outlines_now(
     workers: Workers,
     root: Path,
     paths: Sequence[str],
-    state_folder: Path | None = None,
+    cache: Path | None = None,
     on_done: OnDone | None = None,
     *,
     stop: threading.Event | None = None,
@@ -68,7 +75,7 @@ def outlines_now(
     stop = stop or threading.Event()
     found: list[Outline] = []
     cached = 0
-    with _shelf(state_folder) as shelf:
+    with _shelf(cache) as shelf:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
             keys = {path: _key(root, path) for path in chunk}
@@ -107,24 +114,17 @@ def _key(root: Path, path: str) -> str:
 
 
 @contextmanager
-def _shelf(state_folder: Path | None) -> Iterator[sqlite3.Connection | None]:
+def _shelf(cache: Path | None) -> Iterator[sqlite3.Connection | None]:
     """Open the cache; None, and the work is done again, when it can't be had."""
     connection = None
-    if state_folder is not None:
+    if cache is not None:
         with suppress(OSError, sqlite3.Error):
-            path = state.folder(state_folder, "cache") / "outlines.sqlite"
-            connection = opened(path, _prepare, BUSY_S)
+            connection = opened(cache / FILE, FORM, BUSY_S)
     if connection is None:
         yield None
         return
     with closing(connection):
         yield connection
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = OFF")  # lost with the power, made again: it is a cache
-    connection.execute("CREATE TABLE IF NOT EXISTS outline (key TEXT PRIMARY KEY, value BLOB)")
 
 
 def _known(shelf: sqlite3.Connection | None, keys: dict[str, str]) -> dict[str, Json]:
@@ -138,7 +138,7 @@ def _known(shelf: sqlite3.Connection | None, keys: dict[str, str]) -> dict[str, 
             part = names[start : start + 500]
             query = f"SELECT key, value FROM outline WHERE key IN ({','.join('?' * len(part))})"  # noqa: S608 - only question marks are put in
             for key, value in shelf.execute(query, part):
-                fields = json.loads(zlib.decompress(value))
+                fields = json.loads(unpacked(value))
                 if isinstance(fields, list) and len(fields) == 12 and fields[0] == wanted[key]:
                     found[wanted[key]] = fields
     return found
@@ -155,5 +155,5 @@ def _keep(shelf: sqlite3.Connection | None, results: dict[str, Json | Failure]) 
     with suppress(sqlite3.Error):
         shelf.execute("BEGIN IMMEDIATE")
         shelf.executemany("INSERT OR REPLACE INTO outline VALUES (?, ?)", rows)
-        shelf.execute("DELETE FROM outline WHERE rowid <= (SELECT max(rowid) FROM outline) - ?", (MOST_ROWS,))
         shelf.execute("COMMIT")
+        trim(shelf, "outline", MAX_ROWS, MAX_BYTES)

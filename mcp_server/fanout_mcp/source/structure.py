@@ -43,7 +43,7 @@ class Gathering:
 
     workers: Workers
     root: Path
-    state_folder: Path
+    cache: Path
 
     async def gather(
         self, names: Sequence[str] | None, question: str | None, receipt: Receipt, progress: Progress
@@ -57,13 +57,15 @@ class Gathering:
             if done % 100 == 0 or done == total:
                 progress(done, total, f"outlined {done} files, {cached} unchanged")
 
-        known = await outlines(self.workers, self.root, found.paths, self.state_folder, tell)
+        known = await outlines(self.workers, self.root, found.paths, self.cache, tell)
         for outline in known:
             if outline.skipped:
                 receipt.skip(outline.path, outline.skipped)
-        commits = await anyio.to_thread.run_sync(churn, self.root)
+        history = await anyio.to_thread.run_sync(churn, self.root)
+        if history.problem:
+            receipt.skip(".git", f"history not read fully: {history.problem}")
         read = [outline for outline in known if not outline.skipped]
-        gathered = await anyio.to_thread.run_sync(_structure, read, names, commits)
+        gathered = await anyio.to_thread.run_sync(_structure, read, names, history.commits)
         return gathered if not question else replace(gathered, ranked=await self._rank(question, gathered))
 
     async def signals(self, focus: str, gathered: Gathered) -> dict[str, list[Json]]:

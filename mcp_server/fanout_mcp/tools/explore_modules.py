@@ -80,7 +80,7 @@ class Asked:
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    gathering = Gathering(services.workers, services.settings.root, services.settings.state)
+    gathering = Gathering(services.workers, services.settings.root, services.settings.cache)
     gathered = await gathering.gather(args.modules, args.question, receipt, progress)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))

@@ -42,8 +42,7 @@ class Args(BaseModel):
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     check_event(args.event)
     progress(0, 1, "reading the hook log")
-    settings = services.settings
-    item = hooks.item(settings.project, settings.state, args.days, args.event)
+    item = hooks.item(services.settings, args.days, args.event)
     [(_, data)] = await services.workers.map(hooks.GATHER, [item], timeout_s=hooks.TIMEOUT_S)
     if isinstance(data, Failure):
         raise FanoutError(f"The hook log could not be reported: {data.reason}.")

@@ -154,7 +154,7 @@ async def _outline_all(services: Services, paths: Sequence[str], progress: Progr
             services.workers,
             services.settings.root,
             paths[start : start + CHUNK],
-            services.settings.state,
+            services.settings.cache,
             tell,
         )
         await anyio.to_thread.run_sync(take, known, {})
@@ -177,7 +177,7 @@ class _Asking:
         async with open_journal(settings, services.backend, services.limits, progress, len(paths)) as journal:
             for start in range(0, len(paths), PORTION):
                 portion = paths[start : start + PORTION]
-                known = await outlines(services.workers, settings.root, portion, settings.state)
+                known = await outlines(services.workers, settings.root, portion, settings.cache)
                 begun.append((known, await self._begin(journal, known)))
                 if len(begun) > ahead:
                     await self._finish(*begun.popleft())

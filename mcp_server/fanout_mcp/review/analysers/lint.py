@@ -7,6 +7,7 @@ halved until the culprit is alone; it is named as not analysed.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -74,9 +75,16 @@ def _run(copies: list[str], focus: Focus, folder: Path) -> list[dict[str, Json]]
     command += ["--target-version", "py314", "--output-format", "json", "--exit-zero", "--select", selected]
     command += ["--ignore", left_out] if left_out else []
     command += ["--config", "lint.mccabe.max-complexity=15"] if focus == "architecture" else []
+    # A repository can set variables, and through RUFF_OUTPUT_FILE ruff would write where it says.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RUFF_")}
     try:
         done = subprocess.run(
-            [*command, "--", *copies], cwd=folder, capture_output=True, timeout=TIMEOUT_S, check=False
+            [*command, "--", *copies],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
         rows: list[dict[str, Json]] = json.loads(done.stdout) if done.returncode == 0 else []
     except (subprocess.TimeoutExpired, ValueError):
