@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -60,11 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `fanout-hooks check | head`: the reader has seen enough
         sys.stderr.close()
         return OK
-    except OSError as error:
-        complain(f"{error.filename or 'the system'}: {error.strerror or error}")
-        return REFUSED
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - the edge: a user reads a sentence, the trace is in a file
+        from fanout_hooks.crash import explain
+
+        complain(explain(f"`fanout-hooks {words[0]}`", error, os.environ))
+        return REFUSED
 
 
 def complain(text: str) -> None:
