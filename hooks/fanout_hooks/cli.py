@@ -8,10 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fanout_hooks.commands.common import wrapped
+from fanout_hooks.printable import printable
 from fanout_hooks.settings import Refused
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS = {
     "adopt": "run a settings file's hooks through fanout: faster, and in a safe order",
@@ -24,6 +28,13 @@ COMMANDS = {
 }
 """Command (a module in commands/) -> its line in the help."""
 OK, REFUSED, USAGE = 0, 1, 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows what was typed only in a form that no terminal obeys: a shell's glob may have put it there."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        super()._print_message(printable(message), file)
 
 
 class Command(Protocol):
@@ -49,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     line = COMMANDS[words[0]]
     command: Command = importlib.import_module(f"fanout_hooks.commands.{words[0]}")
-    parser = argparse.ArgumentParser(
-        prog=f"fanout-hooks {words[0]}", description=f"{line[0].upper()}{line[1:]}."
-    )
+    parser = Parser(prog=f"fanout-hooks {words[0]}", description=f"{line[0].upper()}{line[1:]}.")
     command.add_arguments(parser)
     try:
         return command.run(parser.parse_args(words[1:]))
@@ -72,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def complain(text: str) -> None:
     """Say on stderr what is wrong; lines further in are commands, to be copied whole."""
-    for line in f"fanout-hooks: {text}".split("\n"):
+    for line in printable(f"fanout-hooks: {text}").split("\n"):
         sys.stderr.write((line if line.startswith(" ") else wrapped(line, sys.stderr)) + "\n")
 
 

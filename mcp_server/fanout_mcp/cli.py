@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fanout_hooks.crash import explain, system_refusal
 from fanout_mcp.clean import printable
@@ -18,6 +18,9 @@ from fanout_mcp.commands.flags import in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
 from fanout_mcp.standard import keep_standard
 from fanout_mcp.status import INTERRUPTED, NO_VERDICT, OK, USAGE
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("serve", "run the MCP server over stdin and stdout"),
@@ -39,6 +42,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What a disk says that takes no more."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows what was typed only in a form that no terminal obeys: a shell's glob may have put it there."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        super()._print_message(printable(message), file)
 
 
 class Command(Protocol):
@@ -108,9 +118,7 @@ def run(name: str, words: Sequence[str]) -> int:
         if error.name != f"fanout_mcp.commands.{module}":
             raise
         return complain(f"`fanout {name}` is not part of this version.", USAGE)
-    parser = argparse.ArgumentParser(
-        prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}."
-    )
+    parser = Parser(prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}.")
     command.add_arguments(parser)
     try:
         return command.run(parser.parse_args(words))

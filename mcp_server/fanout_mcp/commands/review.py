@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         del result.data["sarif"]
     emit(result, args, show)
     if problem:
-        sys.stderr.write(f"fanout review: {problem}\n")
+        sys.stderr.write(f"fanout review: {flat(problem)}\n")
     if problem or result.is_error or _is_unreviewed(result.data):
         return NO_VERDICT
     counts = result.data.get("counts", {})
