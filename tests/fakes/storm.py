@@ -219,6 +219,6 @@ class _Storm:
         while time.monotonic() < until:
             status = (process / "status").read_text()
             resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-            least = (min(least[0], resident), min(least[1], len(os.listdir(process / "fd"))))
+            least = (min(least[0], resident), min(least[1], len(list((process / "fd").iterdir()))))
             time.sleep(0.1)
         return least
