@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import anyio
 import httpcore2
 
 from fanout_mcp.errors import BackendError, BadAnswer, DeadlineExceeded, Rejected, Unreachable
@@ -74,8 +76,10 @@ def cause_of(error: BaseException) -> str:
             return "its name can't be resolved"
         if isinstance(inner, TimeoutError) or "ConnectTimeout" in type(inner).__name__:
             return "connecting took too long"
-        if isinstance(inner, OSError) and inner.strerror:
-            return inner.strerror.lower()
+        if isinstance(inner, anyio.EndOfStream):
+            return "TLS: the connection was closed in the handshake; does it serve https on this port?"
+        if isinstance(inner, OSError) and inner.errno:
+            return os.strerror(inner.errno).lower()
     return ""
 
 

@@ -151,6 +151,11 @@ class Workers:
         """Some call has no worker at all."""
         return bool(self._queue)
 
+    @property
+    def is_leased(self) -> bool:
+        """Some call has a worker."""
+        return self._out > 0
+
     def close(self) -> None:
         """End idle workers now and busy ones when their call comes back; safe to call twice."""
         with self._free:
