@@ -93,7 +93,9 @@ def main(fd: int) -> int:
         claims.mark(supervisor.alive, keys, server_pid)
         launch.keep(state_folder(env))
     except OSError as error:
-        supervisor.house.complain(f"{error}: sentinels will run the hooks themselves")
+        supervisor.house.complain(
+            f"{error.filename}: {error.strerror}: sentinels will run the hooks themselves"
+        )
     try:
         loop.run(supervisor.serve())
     finally:

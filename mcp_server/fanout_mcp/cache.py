@@ -226,7 +226,8 @@ def open_cache(state_folder: Path, config_folder: Path) -> Cache:
         path = state.folder(state_folder, "cache") / "answers.sqlite"
         return Cache(opened(path, _prepare, BUSY_S), _secret(config_folder))
     except (OSError, sqlite3.Error) as error:
-        return Cache(problem=f"went on without the cache: {error}")
+        reason = getattr(error, "strerror", None) or error
+        return Cache(problem=f"went on without the cache: {reason}")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
