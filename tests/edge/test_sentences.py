@@ -1,4 +1,4 @@
-"""Whatever goes wrong inside: a user and a model read a sentence, and the trace is in a file of the user's."""
+"""Whatever goes wrong inside: a user and a model read a sentence; the trace is in a file of the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import pytest
 import fanout_hooks
 from fanout_hooks import cli as hooks_cli
 from fanout_hooks import cold, crash
-from fanout_hooks.supervisor import Supervisor
 from fanout_mcp import cli
 from fanout_mcp.engine import limits, run
 from fanout_mcp.status import NO_VERDICT, OK
@@ -40,7 +39,7 @@ NAME = re.compile(
 )
 
 
-@pytest.fixture(params=ERRORS.values(), ids=ERRORS)
+@pytest.fixture(params=list(ERRORS.values()), ids=list(ERRORS))
 def error(request: pytest.FixtureRequest) -> BaseException:
     problem: BaseException = request.param
     return problem
@@ -100,10 +99,9 @@ def test_every_command_for_hooks_does(
     is_a_sentence(capsys.readouterr().err, state, error)
 
 
-@pytest.mark.parametrize(("words", "status"), [([], 0), (["--only", "guard"], 2)], ids=["hooks", "a guard"])
+@pytest.mark.parametrize("words", [[], ["--only", "guard"]], ids=["hooks", "a guard"])
 def test_a_cold_event_goes_on_and_a_guard_denies(
     words: list[str],
-    status: int,
     error: BaseException,
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -111,11 +109,11 @@ def test_a_cold_event_goes_on_and_a_guard_denies(
 ) -> None:
     monkeypatch.setattr(cold, "read_stdin", lambda _: b'{"hook_event_name": "Stop"}\n')
     monkeypatch.setattr(cold, "answer", raising(error))
-    assert cold.main(["--scopes", "local", *words]) == status
+    assert cold.main(["--scopes", "local", *words]) == (2 if words else 0)
     is_a_sentence(capsys.readouterr().err, state, error)
 
 
-def test_a_warm_event_goes_on(error: BaseException, state: Path) -> None:
+def test_work_that_no_one_waits_for_is_reported_the_same_way(state: Path) -> None:
     entry = Path(fanout_hooks.__file__).parents[1]
     code = (
         "import sys, os; sys.path.insert(0, sys.argv[1])\n"
@@ -132,13 +130,10 @@ def test_a_warm_event_goes_on(error: BaseException, state: Path) -> None:
         [sys.executable, "-I", "-S", "-c", code, str(entry)], capture_output=True, text=True, check=True
     )
     is_a_sentence(done.stderr, state, KeyError("quote"))
-    assert callable(Supervisor)
 
 
 @pytest.mark.anyio
 async def test_a_defect_of_a_backend_is_one_jobs_reason(error: BaseException, state: Path) -> None:
-    if not isinstance(error, Exception):
-        pytest.fail("the table holds exceptions only")
     job = Job("judge", Prompt("You judge.", "Is it?"))
     [outcome] = await run.run([job], raising(error), run.Plan(deadline_s=5.0), limits.Limits(4))
     is_a_sentence(outcome.reason, state, error)
