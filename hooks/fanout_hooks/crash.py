@@ -16,12 +16,18 @@ from collections.abc import Iterable, Mapping
 
 MAX_REPORTS = 50
 """The oldest make room: a defect at every event must not fill the disk."""
+OWN = ("fanout_hooks.", "fanout_mcp.")
 MIN_SECRET = 8
 SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def explain(what: str, error: BaseException, env: Mapping[str, str]) -> str:
-    """Return why `what` failed and where the trace is; `what` begins the sentence."""
+    """Return why `what` failed and where the trace is; `what` begins the sentence.
+
+    The text of an exception of our own (NoSuchGuard, Refused ...) is a sentence already.
+    """
+    if type(error).__module__.startswith(OWN) and str(error):
+        return str(error)
     path = keep(error, env)
     trace = f"The trace is in {path}" if path else "The trace could not be kept"
     refused = system_refusal(error)
