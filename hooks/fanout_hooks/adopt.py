@@ -246,7 +246,8 @@ def _ignore(place: Place) -> None:
     except FileNotFoundError:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
-        raise settings.Refused(f"{path} can't be read: {error}; mend or remove it") from None
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise settings.Refused(f"{path} can't be read: {why}; mend or remove it") from None
     missing = [line for line in IGNORED if line not in text.splitlines()]
     if missing:
         gap = "" if text.endswith("\n") or not text else "\n"

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fanout_hooks.commands.common import wrapped
+from fanout_hooks.printable import printable
 from fanout_hooks.settings import Refused
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS = {
     "adopt": "run a settings file's hooks through fanout: faster, and in a safe order",
@@ -23,6 +28,13 @@ COMMANDS = {
 }
 """Command (a module in commands/) -> its line in the help."""
 OK, REFUSED, USAGE = 0, 1, 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows what was typed only in a form that no terminal obeys: a shell's glob may have put it there."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        super()._print_message(printable(message), file)
 
 
 class Command(Protocol):
@@ -48,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     line = COMMANDS[words[0]]
     command: Command = importlib.import_module(f"fanout_hooks.commands.{words[0]}")
-    parser = argparse.ArgumentParser(
-        prog=f"fanout-hooks {words[0]}", description=f"{line[0].upper()}{line[1:]}."
-    )
+    parser = Parser(prog=f"fanout-hooks {words[0]}", description=f"{line[0].upper()}{line[1:]}.")
     command.add_arguments(parser)
     try:
         return command.run(parser.parse_args(words[1:]))
@@ -60,16 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `fanout-hooks check | head`: the reader has seen enough
         sys.stderr.close()
         return OK
-    except OSError as error:
-        complain(f"{error.filename or 'the system'}: {error.strerror or error}")
-        return REFUSED
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - the edge: a user reads a sentence, the trace is in a file
+        from fanout_hooks.crash import explain
+
+        complain(explain(f"`fanout-hooks {words[0]}`", error, os.environ))
+        return REFUSED
 
 
 def complain(text: str) -> None:
     """Say on stderr what is wrong; lines further in are commands, to be copied whole."""
-    for line in f"fanout-hooks: {text}".split("\n"):
+    for line in printable(f"fanout-hooks: {text}").split("\n"):
         sys.stderr.write((line if line.startswith(" ") else wrapped(line, sys.stderr)) + "\n")
 
 

@@ -68,7 +68,9 @@ def main(argv: list[str]) -> int:
     try:
         return answer(event, raw, env, options)
     except Exception as error:  # noqa: BLE001 - the edge: our own mistake denies for guards, else lets go on
-        sys.stderr.write(f"fanout: {type(error).__name__}: {error}\n")
+        from fanout_hooks.crash import explain
+
+        sys.stderr.write(f"fanout: {explain('running the hooks of this event', error, env)}\n")
         return 2 if only else 0
 
 

@@ -156,8 +156,11 @@ class Run:
         try:
             await self._go(unit.places, scene)
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must cost no hook's event
-            self.house.complain(f"{type(error).__name__}: {error}")
-            self._fail_rest(unit.places, f"fanout could not run it: {error}")
+            from fanout_hooks.crash import explain
+
+            why = explain("running it", error, self.env)
+            self.house.complain(why)
+            self._fail_rest(unit.places, f"fanout could not run it: {why}")
         finally:
             self.house.places.give_back()
             self.house.locks.release(held)

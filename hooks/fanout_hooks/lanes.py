@@ -77,7 +77,8 @@ class Lanes:
                 process = self._start(line, (source, out, err), env, nearest(cwd))
             except (OSError, ValueError) as error:
                 # What a shell says of a command it can't start; the client, too, goes on.
-                return Ended(127, _ms(began), b"", f"{line[0]}: {error}\n".encode())
+                why = getattr(error, "strerror", None) or error
+                return Ended(127, _ms(began), b"", f"{line[0]}: {why}\n".encode())
             finally:
                 os.close(source)
             ended = _end_of(self._loop, process)

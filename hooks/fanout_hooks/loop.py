@@ -104,7 +104,9 @@ class Loop:
 
         def look() -> None:
             if ended.error is not None:
-                self.complain(f"{type(ended.error).__name__}: {ended.error}")
+                from fanout_hooks.crash import explain
+
+                self.complain(explain("work in the background", ended.error, os.environ))
 
         ended.then(look)
 

@@ -189,15 +189,18 @@ def _on_disk(before: File) -> bytes | None:
 
 
 def _keep(before: File, state_folder: str) -> str:
-    folder = os.path.join(state_folder, "backups")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    folder = _own_folder(state_folder, "backups")
     own = _name_of(before.target)
     seconds, rest = divmod(time.time_ns(), 10**9)  # of one moment: the names' order decides what is swept
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
     path = os.path.join(folder, f"{own}.{when}-{rest:09}.json")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(before.raw or b"")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(before.raw or b"")
+    except OSError as error:
+        os.unlink(path)
+        raise Refused(f"{path} can't be written: {error.strerror}; {before.path} stays as it was") from None
     for old in sorted(name for name in os.listdir(folder) if name.startswith(own))[:-KEEP_BACKUPS]:
         os.unlink(os.path.join(folder, old))
     return path
@@ -215,13 +218,23 @@ def _name_of(target: str) -> str:
     return f"{os.path.basename(target)}-{digest}"
 
 
+def _own_folder(state_folder: str, name: str) -> str:
+    folder = os.path.join(state_folder, name)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{folder} can't be made: {error.strerror}; nothing was written") from None
+    return folder
+
+
 @contextmanager
 def locked(target: str, state_folder: str, wait_s: float = LOCK_S) -> Iterator[None]:
     """Hold a file against others of ours: the lock lies in our own folder, not the user's. Raises Refused."""
-    folder = os.path.join(state_folder, "locks")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    path = os.path.join(folder, _name_of(target))
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    path = os.path.join(_own_folder(state_folder, "locks"), _name_of(target))
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"{path} can't be written: {error.strerror}; nothing was written") from None
     try:
         until = time.monotonic() + wait_s
         while True:

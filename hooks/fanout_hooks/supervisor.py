@@ -57,7 +57,9 @@ class Supervisor:
             elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
                 handled = await handle(self.house, Request(event, tuple(scopes.split()), env, gate=gate))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
-            self.house.complain(f"{type(error).__name__}: {error}")
+            from fanout_hooks.crash import explain
+
+            self.house.complain(explain("answering an event", error, self.env))
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
         handled.afterwards()
         if name:
@@ -91,7 +93,9 @@ def main(fd: int) -> int:
         claims.mark(supervisor.alive, keys, server_pid)
         launch.keep(state_folder(env))
     except OSError as error:
-        supervisor.house.complain(f"{error}: sentinels will run the hooks themselves")
+        supervisor.house.complain(
+            f"{error.filename}: {error.strerror}: sentinels will run the hooks themselves"
+        )
     try:
         loop.run(supervisor.serve())
     finally:

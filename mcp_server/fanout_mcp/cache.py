@@ -240,7 +240,8 @@ def open_cache(folder: Path, config_folder: Path) -> Cache:
     try:
         return Cache(opened(folder / FILE, FORM, BUSY_S), _secret(config_folder))
     except (OSError, sqlite3.Error) as error:
-        return Cache(problem=f"went on without the cache: {error}")
+        reason = getattr(error, "strerror", None) or error
+        return Cache(problem=f"went on without the cache: {reason}")
 
 
 def _secret(folder: Path) -> bytes:

@@ -10,17 +10,15 @@ import math
 import re
 from collections.abc import Mapping
 
+from fanout_hooks.printable import flat, printable
 from fanout_mcp.types import Json
+
+__all__ = ["clean", "clean_text", "flat", "printable", "quoted"]
 
 MAX_DEPTH = 60
 """Deeper values are cut: serialisers recurse, and no result of ours is nested like that."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-)
-"""Control characters but tab, newline and return; zero-width and bidirectional marks."""
-_LINE_END = re.compile("[\n\r\u2028\u2029]")
 
 
 def clean_text(text: str, *, keep_nul: bool = False) -> str:
@@ -28,16 +26,6 @@ def clean_text(text: str, *, keep_nul: bool = False) -> str:
     if "\x00" in text and not keep_nul:
         text = text.replace("\x00", "\ufffd")
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
-
-
-def printable(text: str) -> str:
-    """What may be shown on a terminal: nothing in it moves the cursor, sets a title or turns text around."""
-    return _UNPRINTABLE.sub("\ufffd", clean_text(text))
-
-
-def flat(text: str) -> str:
-    """The same on one line: a file's name may hold line ends, and must not forge a line of ours."""
-    return _LINE_END.sub("\ufffd", printable(text))
 
 
 def quoted(text: str) -> str:

@@ -6,14 +6,21 @@ import argparse
 import errno
 import importlib
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from fanout_hooks.crash import explain, system_refusal
+from fanout_mcp.clean import printable
 from fanout_mcp.commands.flags import in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
+from fanout_mcp.standard import keep_standard
 from fanout_mcp.status import INTERRUPTED, NO_VERDICT, OK, USAGE
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("serve", "run the MCP server over stdin and stdout"),
@@ -38,6 +45,13 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What a disk says that takes no more."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Shows what was typed only in a form that no terminal obeys: a shell's glob may have put it there."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        super()._print_message(printable(message), file)
+
+
 class Command(Protocol):
     """What a module in `commands/` defines."""
 
@@ -47,18 +61,31 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; what it printed is written by then."""
+    keep_standard()
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        status = chosen(list(sys.argv[1:] if argv is None else argv))
+        status = chosen(words)
         sys.stdout.flush()
     except BrokenPipeError:  # `fanout report | head`: the reader has seen enough
         discard_output()
         return OK
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        discard_output()
-        return complain(f"the output can't be written: {error.strerror}.", NO_VERDICT)
+    except KeyboardInterrupt as error:
+        ended: int = getattr(error, "status", INTERRUPTED)  # commands/shell.py says which signal it was
+        return ended
+    except Exception as error:  # noqa: BLE001 - the edge: a user reads a sentence, the trace is in a file
+        if is_output_full(error):
+            discard_output()
+            return complain(f"the output can't be written: {system_refusal(error)}.", NO_VERDICT)
+        return complain(explain(f"`fanout {words[0]}`", error, os.environ), NO_VERDICT)
     return status
+
+
+def is_output_full(error: Exception) -> bool:
+    """Say whether it was stdout that took no more: a pipe and a terminal are never full."""
+    if not isinstance(error, OSError) or error.errno not in FULL or error.filename is not None:
+        return False
+    mode = os.fstat(sys.stdout.fileno()).st_mode
+    return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not sys.stdout.isatty())
 
 
 def discard_output() -> None:
@@ -92,9 +119,7 @@ def run(name: str, words: Sequence[str]) -> int:
         if error.name != f"fanout_mcp.commands.{module}":
             raise
         return complain(f"`fanout {name}` is not part of this version.", USAGE)
-    parser = argparse.ArgumentParser(
-        prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}."
-    )
+    parser = Parser(prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}.")
     command.add_arguments(parser)
     try:
         return command.run(parser.parse_args(words))
@@ -102,9 +127,6 @@ def run(name: str, words: Sequence[str]) -> int:
         return complain(in_flags(str(error), parser), NO_VERDICT)
     except FanoutError as error:
         return complain(in_flags(str(error), parser), USAGE)
-    except KeyboardInterrupt as error:
-        status: int = getattr(error, "status", INTERRUPTED)  # commands/shell.py says which signal it was
-        return status
 
 
 def usage() -> str:
@@ -120,5 +142,5 @@ def unknown(word: str) -> str:
 
 
 def complain(sentence: str, status: int) -> int:
-    sys.stderr.write(f"fanout: {sentence}\n")
+    sys.stderr.write(f"fanout: {printable(sentence)}\n")
     return status

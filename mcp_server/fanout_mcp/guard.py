@@ -5,9 +5,12 @@
 | raises FanoutError | its sentence |
 | is really cancelled (the client, a signal, end of input) | nothing: the cancellation goes on |
 | lets somebody else's CancelledError escape | "cancelled from inside" |
-| raises SystemExit or KeyboardInterrupt, runs out of memory or stack | that, and that the server goes on |
+| runs out of memory or stack | that, and that the server goes on |
+| raises an OSError | what the system refused, and on which file |
 | raises an ExceptionGroup | the first FanoutError in it, else as any defect |
-| raises anything else | that it is a defect, and its type; the traceback goes to stderr |
+| raises anything else, SystemExit too | that it is a defect, and the file that holds its trace |
+
+No exception's name reaches the model; the trace goes to stderr and into that file (fanout_hooks/crash.py).
 
 A plain SDK server dies of the second half of this table.
 """
@@ -16,11 +19,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
 
+from fanout_hooks.crash import explain
 from fanout_mcp.errors import FanoutError
 from fanout_mcp.services import ToolResult
 
@@ -54,14 +59,7 @@ def _explain(name: str, problem: BaseException) -> ToolResult:
     if ours is not None:
         return error(str(ours))
     log.error("%s failed", name, exc_info=problem)
-    if find(problem, MemoryError):
-        return error(f"{name} ran out of memory; ask for less at once. The server goes on.")
-    if find(problem, RecursionError):
-        return error(f"{name} met something nested too deeply. The server goes on.")
-    return error(
-        f"{name} failed with {type(_leaf(problem)).__name__}, which is a defect of fanout; "
-        "the server goes on, and its log has the details."
-    )
+    return error(f"{explain(name, _leaf(problem), os.environ)} The server goes on.")
 
 
 def find(problem: BaseException, kind: type[E]) -> E | None:

@@ -12,7 +12,6 @@ import fcntl
 import io
 import logging
 import os
-import re
 import signal
 import stat
 import sys
@@ -22,6 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from fanout_hooks.crash import blanked, secrets_of
+
 if TYPE_CHECKING:
     from fanout_mcp.shared import Seams
 
@@ -29,9 +30,6 @@ LAST_CALL_S: Final = 0.35
 """After so long the process ends, clean or not: the client would kill it, and then nobody its children."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-SHORTEST_SECRET: Final = 8
 
 log = logging.getLogger("fanout")
 
@@ -54,17 +52,12 @@ class Stderr(io.TextIOBase):
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._secrets = [
-            value
-            for name, value in os.environ.items()
-            if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET
-        ]
+        self._secrets = secrets_of(os.environ)
 
     def write(self, text: str) -> int:
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
+        shown = blanked(text, self._secrets)
         with suppress(OSError):
-            os.write(self._descriptor, text.encode("utf-8", errors="backslashreplace"))
+            os.write(self._descriptor, shown.encode("utf-8", errors="backslashreplace"))
         return len(text)
 
     def writable(self) -> bool:

@@ -63,11 +63,9 @@ def _refused(name: str, text: str, state: Path | None) -> dict[str, Json]:
 def _keep(name: str, text: str, state: Path | None) -> Path | None:
     if state is None:
         return None
-    from fanout_mcp.state import new_report
+    from fanout_mcp.state import write_report
 
     try:
-        path = new_report(state, name, "json")
-        path.write_text(text, encoding="utf-8")
+        return write_report(state, name, "json", text)
     except OSError:
         return None
-    return path

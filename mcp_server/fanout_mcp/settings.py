@@ -24,7 +24,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from fanout_hooks.memory import name_of
-from fanout_mcp.errors import SettingsError
+from fanout_mcp.errors import SettingsError, why
 from fanout_mcp.types import ModelPrice
 
 BackendName = Literal["auto", "http", "claude", "plan"]
@@ -190,7 +190,7 @@ def _read_table(path: Path) -> Mapping[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} can't be read: {error}. Mend or remove it.") from error
+        raise SettingsError(f"{path} can't be read: {why(error)}. Mend or remove it.") from error
 
 
 def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:

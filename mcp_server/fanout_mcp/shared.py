@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import anyio
 
+from fanout_hooks.crash import explain
 from fanout_mcp import catalog, settings
 from fanout_mcp.errors import FanoutError, SettingsError
 from fanout_mcp.opening import open_services
@@ -98,7 +100,7 @@ class Shared:
                 self._problem = problem
             except Exception as problem:  # the edge: a backend that can't be opened is an answer, not an end
                 log.exception("the backend could not be opened")
-                self._problem = SettingsError(f"The backend could not be opened ({type(problem).__name__}).")
+                self._problem = SettingsError(explain("Opening the backend", problem, os.environ))
             finally:
                 self._services = None
                 settled, self._wanted, self._settled = self._settled, anyio.Event(), anyio.Event()

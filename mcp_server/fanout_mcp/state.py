@@ -42,6 +42,17 @@ def new_report(state: Path, stem: str, ending: str) -> Path:
     return path
 
 
+def write_report(state: Path, stem: str, ending: str, text: str) -> Path:
+    """Write a whole report; return its path. Raises OSError, and then nothing half-written stays."""
+    path = new_report(state, stem, ending)
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
 def _sweep(reports: Path) -> None:
     """Make room for one more: of our own files the newest stay, whatever else lies there stays too."""
     own = [entry for entry in os.scandir(reports) if OURS.search(entry.name)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 from fakes.wire_client import HOSTILE, META, Wire, hostile
 
 pytestmark = pytest.mark.slow
+
+NAME_OF_AN_EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Cancelled|Group)\b")
 
 QUICK_S = 0.45
 """The client kills 0.5 s after it asked; measured from outside, with the machine busy."""
@@ -38,13 +41,13 @@ def server(state: Path) -> Iterator[Wire]:
     [
         ("foreign_cancel", "was cancelled from inside"),
         ("cancelled_future", "was cancelled from inside"),
-        ("system_exit", "failed with SystemExit"),
-        ("task_exit", "failed with SystemExit"),
-        ("interrupt", "failed with KeyboardInterrupt"),
+        ("system_exit", "failed, which is a defect of fanout"),
+        ("task_exit", "failed, which is a defect of fanout"),
+        ("interrupt", "failed, which is a defect of fanout"),
         ("recursion", "nested too deeply"),
         ("memory", "ran out of memory"),
         ("group", "Name a file that exists."),
-        ("defect", "failed with ValueError"),
+        ("defect", "failed, which is a defect of fanout"),
     ],
 )
 def test_what_a_tool_raises_is_an_error_result_and_the_next_call_is_answered(
@@ -54,6 +57,7 @@ def test_what_a_tool_raises_is_an_error_result_and_the_next_call_is_answered(
     assert result["isError"]
     assert sentence in result["content"][0]["text"]
     assert "sk-very-secret" not in json.dumps(result)
+    assert not NAME_OF_AN_EXCEPTION.search(json.dumps(result))
     assert server.is_well()
 
 
@@ -98,8 +102,21 @@ def test_secrets_of_the_environment_do_not_reach_the_log(state: Path) -> None:
 
 def test_a_backend_that_cannot_be_opened_is_an_answer_and_is_tried_again() -> None:
     with hostile(HOSTILE_BACKEND="broken") as wire:
-        assert "could not be opened (OSError)" in wire.call("echo")["content"][0]["text"]
+        shown = wire.call("echo")["content"][0]["text"]
+        assert shown.startswith("Opening the backend failed, which is a defect of fanout")
+        assert not NAME_OF_AN_EXCEPTION.search(shown)
         assert wire.is_well()
+
+
+def test_a_defect_leaves_its_trace_in_a_file_for_its_user_alone(state: Path) -> None:
+    with hostile(HOSTILE_API_KEY="sk-very-secret-key", FANOUT_STATE_DIR=str(state)) as wire:
+        shown = wire.call("defect")["content"][0]["text"]
+    path = Path(shown.partition("The trace is in ")[2].partition(";")[0])
+    assert path.parent == state / "crashes"
+    assert path.stat().st_mode & 0o777 == 0o600
+    trace = path.read_text()
+    assert "ValueError: [secret]" in trace
+    assert "sk-very-secret" not in trace
 
 
 def test_a_hook_event_is_answered_by_the_bridge_and_never_listed(server: Wire) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.source.discover import Found, discover, listing
+from fanout_mcp.source.discover import QUICK_S, Found, discover, listing
 from fanout_mcp.source.git import churn
 from fanout_mcp.source.read import Source, read
 
@@ -256,3 +258,19 @@ def test_what_fanout_keeps_is_neither_a_source_nor_a_skipped_file(tmp_path: Path
     found = discover(tmp_path, ["**/*"])
     assert (found.paths, found.skipped) == (("x.py",), {})
     assert listing(tmp_path)[1] == by
+
+
+@pytest.mark.parametrize("where", [".gitignore", "src/deep/.gitignore", "vendor/.gitignore"])
+@pytest.mark.parametrize("has_git", [True, False], ids=["in a repository", "without git"])
+def test_a_fifo_in_place_of_an_ignore_file_holds_no_one_up(
+    tmp_path: Path, where: str, *, has_git: bool
+) -> None:
+    if has_git:
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(tmp_path / where)
+    (tmp_path / "src").mkdir(exist_ok=True)
+    (tmp_path / "src" / "a.py").write_text("")
+    began = time.monotonic()
+    assert "src/a.py" in discover(tmp_path).paths
+    assert time.monotonic() - began < 2 * QUICK_S

@@ -77,7 +77,7 @@ def test_a_size_that_is_too_large_is_named(root: Path) -> None:
         (b"# coding: zip\nplain", "# coding: zip\nplain", "utf-8"),
         (b"# coding: nonsense\nplain", "# coding: nonsense\nplain", "utf-8"),
         (b"caf\xe9", "café", "cp1252"),
-        (b"a\r\nb", "a\r\nb", "utf-8"),
+        (b"a\r\nb\rc", "a\nb\nc", "utf-8"),
     ],
 )
 def test_text_is_decoded_by_what_it_declares(root: Path, data: bytes, text: str, encoding: str) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 
 from fanout_hooks import bench, check
 from fanout_hooks.bench import Measured
 from fanout_hooks.check import PathInUse
-from fanout_hooks.commands.common import NONE_ADOPTED, add_project, confirm, must_have, project_of, say
+from fanout_hooks.commands.common import (
+    NONE_ADOPTED,
+    add_project,
+    confirm,
+    must_have,
+    project_of,
+    say,
+    say_json,
+)
 
 OK, REFUSED = 0, 1
 NOISE = 0.05
@@ -53,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         return OK
     found = [one for own in scopes for one in bench.measure(own, env, args.rounds, args.event)]
     if args.json:
-        say(json.dumps([one._asdict() for one in found]))
+        say_json([one._asdict() for one in found])
     else:
         say(to_text(found, args.rounds, check.path_in_use(project, env)))
     if args.event is None:

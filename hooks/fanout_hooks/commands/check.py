@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 
 from fanout_hooks import check
-from fanout_hooks.commands.common import add_project, project_of, say, say_wrapped
+from fanout_hooks.commands.common import add_project, project_of, say, say_json, say_wrapped
 
 OK, WRONG = 0, 1
 
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     found = check.findings(project_of(args), dict(os.environ))
     if args.json:
-        say(json.dumps([finding._asdict() for finding in found], ensure_ascii=False))
+        say_json([finding._asdict() for finding in found])
     else:
         where = ""
         for finding in found:

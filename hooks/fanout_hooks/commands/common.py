@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from typing import TextIO
 from fanout_hooks import json_text, place, short_diff
 from fanout_hooks.config import SCOPES
 from fanout_hooks.place import Place
+from fanout_hooks.printable import flat, json_printable, printable
 from fanout_hooks.settings import Refused
 
 DEFAULT_SCOPES = ("user", "local")
@@ -84,7 +86,12 @@ def must_have(event: str | None, those: Iterable[str]) -> None:
 
 
 def say(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
+    """Print text that may have several lines, whatever is in it."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def say_json(value: object) -> None:
+    sys.stdout.write(json_printable(json.dumps(value, ensure_ascii=False)) + "\n")
 
 
 def say_diff(path: str, before: str, after: str, form: str) -> None:
@@ -99,8 +106,8 @@ def say_diff(path: str, before: str, after: str, form: str) -> None:
 
 
 def say_wrapped(text: str, indent: int = 0) -> None:
-    """Print a paragraph (see `wrapped`)."""
-    say(wrapped(" " * indent + text, sys.stdout))
+    """Print a paragraph (see `wrapped`); a name in it with line ends can't forge a line of ours."""
+    say(wrapped(" " * indent + flat(text), sys.stdout))
 
 
 def wrapped(text: str, stream: TextIO) -> str:

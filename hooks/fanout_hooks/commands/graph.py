@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 
 from fanout_hooks import check, graph
-from fanout_hooks.commands.common import NONE_ADOPTED, add_project, must_have, project_of, say
+from fanout_hooks.commands.common import NONE_ADOPTED, add_project, must_have, project_of, say, say_json
 
 OK = 0
 
@@ -25,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
         must_have(args.event, [one.event for one in found])
     found = [one for one in found if args.event in (None, one.event)]
     if args.json:
-        say(json.dumps(graph.to_json(found), ensure_ascii=False))
+        say_json(graph.to_json(found))
     else:
         say(graph.to_text(found) or NONE_ADOPTED)
     return OK

@@ -40,6 +40,7 @@ from fanout_mcp.errors import (
     SettingsError,
     TooLarge,
     Unreachable,
+    why,
 )
 from fanout_mcp.settings import Settings
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
@@ -123,7 +124,7 @@ class ClaudeBackend:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            raise Unreachable(f"`claude` could not be started ({type(error).__name__}).") from None
+            raise Unreachable(f"`claude` could not be started: {why(error)}.") from None
         _bound_output(process.pid)
         try:
             return await process.wait()

@@ -35,8 +35,11 @@ def parse(text: str | bytes) -> Json:
     """Parse JSON from outside. Raises BadAnswer, also for nesting that exhausts the stack; NaN is null."""
     try:
         return _DECODER.decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
-    except (ValueError, RecursionError) as error:
-        raise BadAnswer(f"The provider sent broken JSON ({type(error).__name__}).") from None
+    except RecursionError:
+        raise BadAnswer("The provider sent JSON that is nested too deeply.") from None
+    except ValueError as error:
+        where = f" (character {error.pos:,})" if isinstance(error, json.JSONDecodeError) else ", not UTF-8"
+        raise BadAnswer(f"The provider sent broken JSON{where}.") from None
 
 
 @dataclass(slots=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+import anyio
 import httpcore2
 
 from fanout_mcp.errors import BackendError, BadAnswer, DeadlineExceeded, Rejected, Unreachable
@@ -54,4 +58,37 @@ class Mapped:
         leaf = FOREIGN.get(name, Unreachable)
         if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
             leaf = Unreachable
-        raise leaf(f"{self.host}: {SAID.get(leaf, 'the connection failed')} ({name}).") from None
+        cause = cause_of(error)
+        raise leaf(
+            f"{self.host}: {SAID.get(leaf, 'the connection failed')}{f' ({cause})' if cause else ''}."
+        ) from None
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what the system or TLS gave as the reason, in words that name what to look at; else ""."""
+    for inner in _chain(error):
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return f"TLS: its certificate is not trusted: {inner.verify_message}"
+        if isinstance(inner, ssl.SSLError):
+            what = inner.reason or "the handshake failed"
+            return f"TLS: {what.replace('_', ' ').lower()}; does it serve https on this port?"
+        if isinstance(inner, socket.gaierror):
+            return "its name can't be resolved"
+        if isinstance(inner, TimeoutError) or "ConnectTimeout" in type(inner).__name__:
+            return "connecting took too long"
+        if isinstance(inner, anyio.EndOfStream):
+            return "TLS: the connection was closed in the handshake; does it serve https on this port?"
+        if isinstance(inner, OSError) and inner.errno:
+            return os.strerror(inner.errno).lower()
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the root causes first: what is raised around them says less."""
+    below = error.__cause__ or error.__context__
+    if below is not None:
+        yield from _chain(below)
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _chain(inner)
+    yield error

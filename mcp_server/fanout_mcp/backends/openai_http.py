@@ -29,6 +29,7 @@ from fanout_mcp.backends.prices import Prices, kept_at
 from fanout_mcp.backends.refusals import error_in, refusal
 from fanout_mcp.backends.request import QUIRKS, Body, find_quirk, request_body
 from fanout_mcp.backends.sse import EventStream
+from fanout_mcp.clean import printable
 from fanout_mcp.errors import (
     AuthRejected,
     BackendError,
@@ -145,6 +146,7 @@ class HttpBackend:
     async def _receive(self, job: Job, completion: Completion, response: httpcore2.Response) -> Answer:
         if response.status != 200:
             raise await self._refusal(response)
+        self._must_be_plain(response)
         kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
         is_stream = kind == "text/event-stream"
         if is_stream:
@@ -152,6 +154,15 @@ class HttpBackend:
         else:
             self._read_whole(completion, kind, await self._read(response, MAX_BYTES))
         return completion.answer(job, streamed=is_stream)
+
+    def _must_be_plain(self, response: httpcore2.Response) -> None:
+        """Raise BadAnswer for a body that was compressed although we asked for a plain one."""
+        packed = headers_of(response).get("content-encoding", "").strip().lower()
+        if packed not in {"", "identity"}:
+            raise BadAnswer(
+                f"{self.provider} sent an answer compressed with {printable(packed)[:20]}, which was not "
+                "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
+            )
 
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
         # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
@@ -194,7 +205,7 @@ class HttpBackend:
             found = error_in(parse(text))
         except BadAnswer:
             found = None
-        is_page = text.lstrip()[:1] == b"<"
+        is_page = text.lstrip()[:1] == b"<" or "content-encoding" in headers_of(response)
         message = found[1] if found else "" if is_page else text.decode("utf-8", "replace")
         return refusal(status, message, self.provider, self.settings.api_key, headers_of(response))
 
@@ -235,6 +246,7 @@ class HttpBackend:
                 try:
                     if response.status != 200:
                         raise await self._refusal(response)
+                    self._must_be_plain(response)
                     return parse(await self._read(response, MAX_LIST_BYTES))
                 finally:
                     await response.aclose()

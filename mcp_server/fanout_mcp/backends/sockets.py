@@ -99,5 +99,5 @@ def _connecting(seconds: float | None) -> Iterator[None]:
             yield
     except TimeoutError as error:
         raise httpcore2.ConnectTimeout(str(error)) from error
-    except (OSError, *BROKEN) as error:
+    except (OSError, anyio.EndOfStream, *BROKEN) as error:  # the other end may close in the handshake
         raise httpcore2.ConnectError(str(error)) from error

@@ -23,6 +23,7 @@ from fanout_hooks import (
 from fanout_hooks.audit import Observation
 from fanout_hooks.audit_hooks import Found
 from fanout_hooks.claude_folder import claude_folder
+from fanout_hooks.printable import json_printable
 from fanout_mcp import settings
 from fanout_mcp.clean import printable
 from fanout_mcp.commands.paragraphs import paragraph
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         found += _from_transcripts(args, root, hooks)
     found.sort(key=lambda one: (-one.seconds, one.place))
     if args.json:
-        sys.stdout.write(audit.to_json(found) + "\n")
+        sys.stdout.write(json_printable(audit.to_json(found)) + "\n")
     else:
         put(lambda console: _show(console, found, with_transcripts=args.transcripts is not None))
     return OK

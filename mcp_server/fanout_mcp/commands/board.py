@@ -130,11 +130,12 @@ def watching(title: str, *, quiet: bool) -> Iterator[Tell]:
     elif not sys.stderr.isatty():
         yield _as_line
     else:
-        from rich.console import Console
         from rich.live import Live
 
+        from fanout_mcp.commands.screen import Screen
+
         board = Board(title)
-        with Live(board, console=Console(stderr=True), refresh_per_second=10, transient=True):
+        with Live(board, console=Screen(stderr=True), refresh_per_second=10, transient=True):
             yield board
 
 

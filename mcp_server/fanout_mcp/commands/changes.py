@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanout_hooks import short_diff
+from fanout_hooks.crash import system_refusal
 from fanout_hooks.settings import Refused, locked
 from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.errors import InvalidInput
@@ -31,8 +32,10 @@ def refusing() -> Iterator[None]:
         yield
     except Refused as error:
         said = str(error).rstrip(".")
-        rest = "" if "nothing was written" in said else " Nothing more was written."
+        rest = "" if "nothing was written" in said or "put back" in said else " Nothing more was written."
         raise InvalidInput(f"{said}.{rest}") from None
+    except OSError as error:
+        raise InvalidInput(f"{system_refusal(error) or error}. Nothing more was written.") from None
 
 
 def carry_out(

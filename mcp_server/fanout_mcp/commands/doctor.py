@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 from fanout_mcp import settings
-from fanout_mcp.commands.shell import put, run_async
+from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import BackendError, SettingsError
 from fanout_mcp.registration.findings import Finding, look
@@ -36,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.check and had is not None:
         found.append(check(had))
     if args.json:
-        sys.stdout.write(json.dumps([one._asdict() for one in found], ensure_ascii=False) + "\n")
+        put_json([one._asdict() for one in found])
     else:
         show(found)
     return FINDINGS if any(one.state == "bad" for one in found) else OK

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from contextlib import suppress
 
 from fanout_hooks import short_diff
+from fanout_hooks.settings import Refused
 from fanout_mcp import settings
 from fanout_mcp.commands.changes import ask, carry_out, is_terminal
 from fanout_mcp.commands.shell import talking
@@ -47,11 +49,16 @@ def run(args: argparse.Namespace) -> int:
         return plan.installing(where, wanted, old, had.config_dir / "config.toml")
 
     def write(planned: plan.Plan) -> None:
+        before = record.read(had.config_dir)
         if planned.installed is not None:  # first: what is remembered too much does no harm
-            kept = record.read(had.config_dir)
-            kept.scopes[where.name] = planned.installed
-            record.write(had.config_dir, kept)
-        plan.perform(planned, had.config_dir)
+            scopes = {**before.scopes, where.name: planned.installed}
+            record.write(had.config_dir, record.Record(scopes=scopes))
+        try:
+            plan.perform(planned, had.config_dir)
+        except Refused:
+            with suppress(Refused, OSError):
+                record.write(had.config_dir, before)
+            raise
 
     planned = carry_out(console, make, write, had.config_dir / plan.STATE, yes=args.yes, diff=args.diff)
     if planned is None:

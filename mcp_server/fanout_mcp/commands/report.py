@@ -11,6 +11,8 @@ from typing import Any, Final
 from fanout_hooks import limits, report
 from fanout_mcp import settings
 from fanout_mcp.arguments import parse
+from fanout_mcp.clean import flat, printable
+from fanout_mcp.commands.shell import put_json
 from fanout_mcp.errors import FanoutError, InvalidInput, why
 from fanout_mcp.reports import hooks, page
 from fanout_mcp.status import FINDINGS, OK
@@ -80,19 +82,20 @@ def _judge(period: report.Period, asked: list[limits.Limit], baseline: Any) -> i
 
 
 def _tell(said: str) -> None:
-    sys.stderr.write(f"fanout report: {said}\n")
+    sys.stderr.write(f"fanout report: {flat(said)}\n")
 
 
 def _print(data: Json, now: float, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n")
+        put_json(data)
     elif sys.stdout.isatty():
-        from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(hooks.text(data, now)))
+        from fanout_mcp.commands.screen import Screen
+
+        Screen().print(Markdown(printable(hooks.text(data, now))))
     else:
-        sys.stdout.write(hooks.text(data, now))
+        sys.stdout.write(printable(hooks.text(data, now)))
 
 
 def _limit(text: str) -> limits.Limit:

@@ -14,6 +14,7 @@ from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.counted import counted
 from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
+from fanout_mcp.source.read import lines_of
 from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.types import Json
 
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         del result.data["sarif"]
     emit(result, args, show)
     if problem:
-        sys.stderr.write(f"fanout review: {problem}\n")
+        sys.stderr.write(f"fanout review: {flat(problem)}\n")
     if problem or result.is_error or _is_unreviewed(result.data):
         return NO_VERDICT
     counts = result.data.get("counts", {})
@@ -111,7 +112,10 @@ def _show_finding(console: Console, item: Json) -> None:
     head.append(item["severity"], _COLOURS[item["severity"]])
     rule = f"{item['rule']}, {item['cwe']}" if "cwe" in item else item["rule"]
     paragraph(console, head.append(flat(f" {item['title']} [{rule}]")), hanging=2)
-    below = [(item["quote"].splitlines()[0], "dim"), (words.sentences(item.get("why"), item.get("fix")), "")]
+    below = [
+        (flat(lines_of(item["quote"])[0]), "dim"),
+        (words.sentences(item.get("why"), item.get("fix")), ""),
+    ]
     for text, style in below:
         if text:
             paragraph(console, text, style, indent=4)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from pydantic import BaseModel
 
+from fanout_hooks.printable import json_printable
 from fanout_mcp import ledger, settings
 from fanout_mcp.arguments import parse
 from fanout_mcp.clean import clean, flat
@@ -112,30 +113,36 @@ def emit(result: ToolResult, args: argparse.Namespace, show: Show | None = None)
     """Print the result: compact JSON with --json, else by `show`, else as indented JSON."""
     data = clean(result.data)
     if args.json:
-        sys.stdout.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n")
+        put_json(data)
     else:
         put(lambda console: show(console, data) if show else console.print_json(data=data))
         if "plan" in data:
             put(lambda console: console.print("The prompts are whole in the JSON (--json).", style="dim"))
 
 
+def put_json(data: Json) -> None:
+    """Print JSON on one line; what a terminal would obey is escaped in it, and so not lost."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    sys.stdout.write(json_printable(text) + "\n")
+
+
 def put(draw: Callable[[Console], None]) -> None:
     """Print as wide as the terminal; into a file or a pipe no line is broken, and none padded."""
-    from rich.console import Console
+    from fanout_mcp.commands.screen import Screen
 
     if sys.stdout.isatty():
-        draw(Console(highlight=False))
+        draw(Screen(highlight=False))
         return
     written = io.StringIO()
-    draw(Console(file=written, width=UNBROKEN, highlight=False))
+    draw(Screen(file=written, width=UNBROKEN, highlight=False))
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in written.getvalue().split("\n")[:-1])
 
 
 def talking() -> Console:
     """Return a console for a command that asks while it prints; as `put`, it breaks no line in a pipe."""
-    from rich.console import Console
+    from fanout_mcp.commands.screen import Screen
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
+    return Screen(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
 
 
 @contextmanager
@@ -170,10 +177,11 @@ class Lines:
 
 @contextmanager
 def _bar(title: str) -> Iterator[Progress]:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
     from rich.table import Column
+
+    from fanout_mcp.commands.screen import Screen
 
     said = TextColumn("{task.fields[said]}", "dim", markup=False, table_column=Column(no_wrap=True, ratio=1))
     columns = (
@@ -184,7 +192,7 @@ def _bar(title: str) -> Iterator[Progress]:
         TimeElapsedColumn(),
         said,
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
+    with Bar(*columns, console=Screen(stderr=True), transient=True, expand=True) as bar:
         task = bar.add_task(title, total=None, said="")
 
         def progress(done: int, total: int | None, message: str) -> None:

@@ -17,6 +17,7 @@ from rich.text import Text
 from fanout_mcp.clean import printable
 from fanout_mcp.commands import council, explore, oracle, review, summarize, swarm
 from fanout_mcp.commands.paragraphs import breaks
+from fanout_mcp.commands.screen import Screen
 from fanout_mcp.commands.shell import UNBROKEN
 from fanout_mcp.types import Json
 
@@ -47,7 +48,7 @@ OnProgress = Callable[[float, float | None, str], None]
 
 class Stage:
     def __init__(self, console: Console | None = None, *, is_live: bool = False) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or Screen(highlight=False)
         self.console.width = min(self.console.width, WIDEST)
         self.is_live = is_live
         self._took = 0.0
@@ -113,7 +114,7 @@ class Stage:
 
 
 def _drawn(name: str, data: Json, width: int) -> list[str]:
-    console = Console(width=width, color_system="standard", force_terminal=True)
+    console = Screen(width=width, color_system="standard", force_terminal=True)
     with console.capture() as captured:
         SHOWS.get(name, _as_json)(console, data)
     return captured.get().rstrip("\n").split("\n")

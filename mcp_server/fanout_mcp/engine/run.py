@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +27,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
+from fanout_hooks.crash import explain_alike
 from fanout_mcp.engine import retry
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.hedge import Hedge
@@ -274,7 +276,7 @@ class _Attempts:
                 raise
             return BackendError("the call was cancelled from within the backend")
         except Exception as error:  # noqa: BLE001 - a defect of one backend costs one job, never its neighbours
-            return BackendError(f"the backend failed: {type(error).__name__}")
+            return BackendError(explain_alike("the backend", error, os.environ))
 
 
 def _is_ours() -> bool:

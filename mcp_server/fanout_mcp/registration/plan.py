@@ -17,6 +17,7 @@ from fanout_hooks import json_text
 from fanout_hooks import place as where
 from fanout_hooks import settings as files
 from fanout_hooks.adopt import beside_original, hand_over, hooks_of, is_made_for_calls
+from fanout_hooks.crash import system_refusal
 from fanout_hooks.hooks_text import Edited, with_hooks
 from fanout_hooks.registration import without_log_and_gate
 from fanout_mcp.errors import InvalidInput
@@ -233,19 +234,40 @@ def _without_hooks(text: str, record: JsonFile) -> Edited:
 
 
 def perform(plan: Plan, config_dir: Path) -> list[str]:
-    """Write all changes; return where the files as they were before are kept. Raises Refused."""
+    """Write all changes or none; return where the files as they were before are kept. Raises Refused."""
     state, kept = str(config_dir / STATE), []
-    for change in plan.changes:
-        if change.after is None:
-            kept.append(files.remove(change.file, state))
-            if not change.is_json:
-                _remove_if_empty(change.path.parent)
-        else:
-            write = files.write if change.is_json else files.write_text
-            kept.append(write(change.file, change.after, state))
-        if change.is_left and change.path.name == LOCAL:
-            hand_over(_shared_beside(change.path))
+    done: list[Change] = []
+    try:
+        for change in plan.changes:
+            if change.after is None:
+                kept.append(files.remove(change.file, state))
+                if not change.is_json:
+                    _remove_if_empty(change.path.parent)
+            else:
+                write = files.write if change.is_json else files.write_text
+                kept.append(write(change.file, change.after, state))
+            done.append(change)
+            if change.is_left and change.path.name == LOCAL:
+                hand_over(_shared_beside(change.path))
+    except (files.Refused, OSError) as error:
+        left = [str(change.path) for change in reversed(done) if not _put_back(change)]
+        reason = system_refusal(error) or str(error).rstrip(".")
+        undone = f"{' and '.join(left)} could not be put back" if left else "nothing was written"
+        raise files.Refused(reason if undone in reason else f"{reason}; {undone}") from None
     return [path for path in kept if path]
+
+
+def _put_back(change: Change) -> bool:
+    """Make a file what it was before; say whether that went well."""
+    try:
+        if change.file.raw is None:
+            Path(change.file.target).unlink(missing_ok=True)
+            _remove_if_empty(change.path.parent)
+        else:
+            files.replace(change.file.target, change.file.raw, change.file.mode)
+    except (files.Refused, OSError):
+        return False
+    return True
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -50,11 +50,9 @@ def make(item: Json) -> page.Drawn:
 
 def _page(project_state: Path, html: str) -> str:
     try:
-        path = state.new_report(project_state, "hooks", "html")
-        path.write_text(html, encoding="utf-8", errors="replace")  # a hook's name may be no text
+        return str(state.write_report(project_state, "hooks", "html", html))
     except OSError as error:
         return f"could not be written: {why(error)}"
-    return str(path)
 
 
 def item(settings: Settings, days: int, event: str | None) -> dict[str, Json]:

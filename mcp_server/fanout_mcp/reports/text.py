@@ -37,6 +37,4 @@ def keep(folder: Path, stem: str, text: str) -> str | None:
 
 def _written(folder: Path, stem: str, text: str) -> str:
     clean = "\n".join(printable(line) for line in redact(text)[0].split("\n"))
-    path = state.new_report(folder, stem, "md")
-    path.write_text(clean, encoding="utf-8")
-    return str(path)
+    return str(state.write_report(folder, stem, "md", clean))

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import BARE, git
-from fanout_mcp.source.read import MOST_BYTES, decode
+from fanout_mcp.source.read import MOST_BYTES, decode, lines_of
 from fanout_mcp.types import Json
 
 CHANGED_LINES = "fanout_mcp.review.changes:changed_lines"
@@ -151,7 +151,7 @@ def _blobs(given: bytes) -> Iterator[tuple[str, bytes]]:
 
 def changed_lines(item: Mapping[str, Json]) -> list[int]:
     """`{old, new}` -> the numbers of the new text's lines that the old one has not; for a worker."""
-    old, new = (str(item[name]).replace("\r\n", "\n").split("\n") for name in ("old", "new"))
+    old, new = (lines_of(str(item[name])) for name in ("old", "new"))
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
         start += 1

@@ -73,7 +73,7 @@ def as_json(finding: Finding) -> dict[str, Json]:
         "reviewers": list(finding.reviewers),
         "verified": finding.verified,
     }
-    return {name: value for name, value in fields.items() if value not in (None, "")}
+    return {name: value for name, value in fields.items() if name == "quote" or value not in (None, "")}
 
 
 def one_line(finding: Finding) -> str:

@@ -14,7 +14,7 @@ from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review import changes
 from fanout_mcp.review.changes import Tree
 from fanout_mcp.source.discover import discover
-from fanout_mcp.source.read import Skipped, Source, read, read_bytes
+from fanout_mcp.source.read import Skipped, Source, lines_of, read, read_bytes
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
 
@@ -135,7 +135,7 @@ def _pairs(files: Sequence[Source], old: Tree) -> tuple[list[Json], list[str]]:
 def _changed(compared: Sequence[tuple[Json, Json | Failure]]) -> set[tuple[str, int]]:
     lines: set[tuple[str, int]] = set()
     for item, result in compared:
-        count = item["new"].count("\n") + 1
+        count = len(lines_of(item["new"]))
         numbers = range(1, count + 1) if isinstance(result, Failure) else result
         lines.update((item["path"], number) for number in numbers)
     return lines

@@ -56,8 +56,7 @@ def few(reasons_by_name: Mapping[str, str]) -> dict[str, Json]:
 def write(folder: Path, value: Json, ending: str = "json") -> str:
     """Write a report into the project's state folder; return its path, or why there is none."""
     try:
-        path = state.new_report(folder, "review", ending)
-        path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8", "replace")
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        return str(state.write_report(folder, "review", ending, text))
     except OSError as error:
         return f"could not be written: {why(error)}"
-    return str(path)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal, TypeVar
 
 from fanout_mcp import state
-from fanout_mcp.errors import InvalidInput
+from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.source.tokens import count
 from fanout_mcp.types import Json
 
@@ -92,8 +93,7 @@ class Bounded:
         shown, raw = (self._full, self.raw_full) if wants_full else (self._lines, self.raw_lines)
         data: dict[str, Json] = {name: shown}
         after = self.cursor + len(shown)
-        if self._file is not None:
-            self._file.close()
+        self._close()
         if self.cursor and self.cursor >= self._seen:
             raise InvalidInput(f"`cursor` is {self.cursor}, beyond the {name}: {self._seen} in all.")
         is_whole = wants_full and not self.cursor and after >= self._seen
@@ -115,10 +115,33 @@ class Bounded:
                 self.path = state.new_report(self.state_folder, self.name, "jsonl")
                 self._file = self.path.open("w", encoding="utf-8", errors="replace")
             except OSError as error:
-                self._why_none = f"could not be written: {error}"
+                self._gone(error)
         if self._file is not None:
-            self._file.writelines(line + "\n" for line in [*self._held, text])
+            try:
+                self._file.writelines(line + "\n" for line in [*self._held, text])
+            except OSError as error:  # a full disk: what was paid for is returned all the same
+                self._gone(error)
         self._held = []
+
+    def _close(self) -> None:
+        """Close the report; what is still buffered is written only now, and may not fit."""
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as error:
+                self._gone(error)
+
+    def _gone(self, error: OSError) -> None:
+        """Go on without a report; no half of one stays."""
+        self._why_none = f"could not be written: {why(error)}"
+        file, self._file = self._file, None
+        path, self.path = self.path, None
+        with suppress(OSError):
+            if file is not None:
+                file.close()
+        with suppress(OSError):
+            if path is not None:
+                path.unlink()
 
 
 def page(items: Sequence[T], cursor: int) -> tuple[Sequence[T], int | None]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source import globs
-from fanout_mcp.source.git import BARE, NO_REPOSITORY, git, names
+from fanout_mcp.source.git import BARE, NO_REPOSITORY, Reply, git, names
 from fanout_mcp.source.secrets import is_secret_path
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 DEEPEST: Final = 40
 MOST_FILES: Final = 500_000
+QUICK_S: Final = 1.5
+"""Within it git lists 100,000 files; when it takes longer we look whether something holds it up."""
 OWN_STATE: Final = ".claude/fanout/"
 
 _VENDORED: Final = frozenset(
@@ -213,7 +216,7 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
 
 
 def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> list[str] | None:
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    listed = _listed(root)
     if listed.problem:
         if listed.problem not in {NO_REPOSITORY, BARE}:
             problems[f"{below}.git"] = f"files found without git: {listed.problem}"
@@ -231,6 +234,33 @@ def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> lis
         else:
             paths.append(below + name)
     return paths
+
+
+def _listed(root: Path) -> Reply:
+    """Ask git for its list; not for long where a FIFO in place of a .gitignore would hold it up for ever."""
+    list_files = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    began = time.monotonic()
+    reply = git(root, *list_files, timeout_s=QUICK_S)
+    if reply.problem and time.monotonic() - began >= QUICK_S and not _has_odd_ignore(root):
+        return git(root, *list_files)
+    return reply
+
+
+def _has_odd_ignore(root: Path) -> bool:
+    """Whether some .gitignore is no file: git opens it all the same, and waits."""
+    stack, count = [str(root)], 0
+    while stack and count < MOST_FILES:
+        try:
+            with os.scandir(stack.pop()) as entries:
+                for entry in entries:
+                    count += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(entry.path)
+                    elif entry.name == ".gitignore" and not entry.is_file(follow_symlinks=False):
+                        return True
+        except OSError:
+            continue
+    return False
 
 
 def _leaves(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fanout_mcp.source import shape
-from fanout_mcp.source.read import Skipped, read
+from fanout_mcp.source.read import Skipped, lines_of, read
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.source.tokens import count
 from fanout_mcp.types import Json
@@ -58,7 +58,7 @@ def pack(root: Path, path: str, budget: int = FILE_BUDGET) -> Packed:
     problem = shape.problem(source.text.encode("utf-8", "replace"))
     if problem:
         return Packed(path, skipped=problem)
-    text, _ = redact(source.text.replace("\r\n", "\n"), path)
+    text, _ = redact(source.text, path)
     tokens, kept = count(text), text
     if tokens > budget:
         kept = _head(text, budget)
@@ -68,7 +68,7 @@ def pack(root: Path, path: str, budget: int = FILE_BUDGET) -> Packed:
 
 def _head(text: str, budget: int) -> str:
     """Cut at a line's end so that the rest is within the budget."""
-    lines = text.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in lines_of(text)]
     low, high = 0, len(lines)
     while low < high:
         middle = (low + high + 1) // 2
@@ -82,7 +82,7 @@ def numbered(packed: Packed, fence: str) -> str:
 
 
 def fenced(path: str, text: str, fence: str, first_line: int = 1, note: str = "") -> str:
-    body = "\n".join(f"{number}\t{line}" for number, line in enumerate(text.split("\n"), first_line))
+    body = "\n".join(f"{number}\t{line}" for number, line in enumerate(lines_of(text), first_line))
     return f"{fence} begins {shown(path)}{note}\n{body}\n{fence} ends"
 
 

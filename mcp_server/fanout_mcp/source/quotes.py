@@ -15,6 +15,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from fanout_mcp.source.read import lines_of
+
 Verified = Literal["exact", "moved"]
 """`exact`: the quote stands where it was cited; `moved`: once elsewhere in that file, its line corrected."""
 
@@ -41,8 +43,7 @@ class Text:
         self._numbers: list[int] = []
         pieces: list[str] = []
         position = 0
-        # Not splitlines(): form feeds and U+2028 are no line ends for editors, git or SARIF.
-        for number, raw in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), first_line):
+        for number, raw in enumerate(lines_of(text), first_line):
             self._lines[number] = raw
             flat = " ".join(raw.split())
             if flat:

@@ -7,6 +7,7 @@ Rules:
    size claims.
 3. Text is what has no NUL in its first 8 KiB: byte order mark, then PEP 263, then UTF-8, then cp1252 with
    replacement. Nothing is guessed: detectors take accented French for Arabic.
+   Its line ends are made equal (`with_equal_ends`), so that every parser counts the same lines.
 4. What can't be read is a value with its reason: the result says "not read", never nothing.
 """
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fanout_mcp.errors import why
 from fanout_mcp.source.secrets import is_secret_path
 
 MOST_BYTES: Final = 1_000_000
@@ -101,7 +103,7 @@ def read_bytes(root: Path, path: str, *, at_most: int = MOST_BYTES) -> bytes | S
             data = _all(descriptor, at_most + 1)
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
-        return Skipped(path, _REASONS.get(number or 0, f"unreadable ({type(error).__name__})"))
+        return Skipped(path, _REASONS.get(number or 0) or f"unreadable ({why(error)})")
     return data if len(data) <= at_most else Skipped(path, f"larger than {at_most:,} bytes")
 
 
@@ -135,7 +137,26 @@ def is_binary(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> tuple[str, str]:
-    """Return the text and the encoding; line ends stay as they are, so that digests and quotes agree."""
+    """Return the text with equal line ends, and the encoding. Digests are of bytes, never of this text."""
+    text, encoding = _decoded(data)
+    return with_equal_ends(text), encoding
+
+
+def with_equal_ends(text: str) -> str:
+    r"""End each line with "\n" alone: "\r\n" and a lone "\r" are line ends, too.
+
+    This is the one rule by which lines are counted, as ruff, Python and editors do; tree-sitter and
+    lizard count "\n" only, so the text that they get has nothing else. A form feed or U+2028 ends no line.
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def lines_of(text: str) -> list[str]:
+    """Split a text into its lines; line N of a citation is the N-th of these, counted from 1."""
+    return with_equal_ends(text).split("\n")
+
+
+def _decoded(data: bytes) -> tuple[str, str]:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace"), encoding

@@ -62,6 +62,7 @@ def start() -> Worker:
         stderr=subprocess.DEVNULL,
         env=environment,
         start_new_session=True,
+        cwd="/",
         bufsize=0,
     )
     worker = Worker(process)

@@ -12,7 +12,8 @@ needed: that item is tried once more, alone (a worker may be shot for somebody e
 to a new worker.
 
 One thread per `map` call drives all its workers' pipes with a selector: no tasks, and cancelling the call
-kills the workers that it holds. Calls share the pool; one that holds several gives way to one that has none.
+kills the workers that it holds. Calls share the pool in the order in which they came for a worker: one that
+holds several gives way to one that has none, and one that has had its only worker for SLICE_S queues again.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ BACKSTOP_S: Final = 5.0
 BATCH: Final = 16
 """Items sent at once: enough that a worker never waits for us, few enough that calls can share."""
 
+SLICE_S: Final = 0.25
+"""How long a call may keep its last worker while others wait: most calls are done by then, and so end in the
+order in which they came; a long one shares."""
+
 OnDone = Callable[[int], None]
 """Told how many items are done, from a thread of ours."""
 
@@ -64,7 +69,7 @@ class Workers:
         self._size = size or default_size()
         self._idle: list[Worker] = []
         self._out = 0
-        self._waiting = 0
+        self._queue: deque[object] = deque()
         self._free = threading.Condition()
         self._closed = False
 
@@ -82,6 +87,9 @@ class Workers:
             return await anyio.to_thread.run_sync(
                 lambda: self.map_now(function, items, timeout_s=timeout_s, on_done=on_done, stop=stop),
                 abandon_on_cancel=True,
+                # A thread outside of anyio's common forty: waiting there for a worker, calls would hold up
+                # whoever needs a thread for a moment.
+                limiter=anyio.CapacityLimiter(1),
             )
         finally:
             stop.set()
@@ -100,18 +108,20 @@ class Workers:
         return _Call(self, function, items, timeout_s=timeout_s, on_done=on_done, stop=stop).run()
 
     def lease(self, held: int, stop: threading.Event) -> Worker | None:
-        """Hand out a worker; None when there is none for this call now. A call without any waits for one."""
+        """Hand out a worker; None when there is none for this call now. A call without any waits its turn."""
         with self._free:
-            if held and (self._waiting or not (self._idle or self._out < self._size)):
+            if held and (self._queue or not (self._idle or self._out < self._size)):
                 return None
-            self._waiting += 1
+            turn = object()
+            self._queue.append(turn)
             try:
-                while not self._idle and self._out >= self._size:
+                while self._queue[0] is not turn or (not self._idle and self._out >= self._size):
                     if stop.is_set() or self._closed:
                         return None
                     self._free.wait(0.1)
             finally:
-                self._waiting -= 1
+                self._queue.remove(turn)
+                self._free.notify_all()
             if self._closed:
                 return None
             self._out += 1
@@ -132,14 +142,19 @@ class Workers:
             keep = worker is not None and not self._closed
             if worker is not None and keep:
                 self._idle.append(worker)
-            self._free.notify()
+            self._free.notify_all()
         if worker is not None and not keep:
             worker.end()
 
     @property
     def is_wanted(self) -> bool:
         """Some call has no worker at all."""
-        return self._waiting > 0
+        return bool(self._queue)
+
+    @property
+    def is_leased(self) -> bool:
+        """Some call has a worker."""
+        return self._out > 0
 
     def close(self) -> None:
         """End idle workers now and busy ones when their call comes back; safe to call twice."""
@@ -183,6 +198,8 @@ class _Call:
         self.alone: deque[int] = deque()
         self.tried: set[int] = set()
         self.workers: list[Worker] = []
+        self.since = 0.0
+        """When this call got the worker that it has had longest."""
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> list[tuple[Json, Json | Failure]]:
@@ -204,7 +221,8 @@ class _Call:
         for worker in list(self.workers):
             if worker.pending:
                 continue
-            if self.pool.is_wanted and len(self.workers) > 1:
+            is_over = len(self.workers) > 1 or time.monotonic() - self.since > SLICE_S
+            if self.pool.is_wanted and is_over:
                 self._let_go(worker, keep=True)
             else:
                 self._feed(worker)
@@ -212,6 +230,8 @@ class _Call:
             worker_or_none = self.pool.lease(len(self.workers), self.stop)
             if worker_or_none is None:
                 return
+            if not self.workers:
+                self.since = time.monotonic()
             self.workers.append(worker_or_none)
             self.selector.register(worker_or_none.output, selectors.EVENT_READ, worker_or_none)
             self._feed(worker_or_none)

@@ -6,6 +6,9 @@ Rules:
 2. Memory is bounded by RLIMIT_AS; what a function raises, MemoryError too, is an answer.
 3. Whoever prints to stdout prints to stderr: the protocol has a descriptor of its own.
 4. Nothing to do for a minute, or stdin closed: exit.
+5. What a library does to `sys.path` while it is imported is undone: the next module is found where it was
+   before. `sys.argv[0]` is empty, since lizard adds its folder, and we run in `/`, where no project's file is
+   found by a relative entry.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
+
+from fanout_hooks.crash import explain_alike
+from fanout_mcp.errors import FanoutError
+from fanout_mcp.standard import keep_standard
 
 MEMORY_BYTES: Final = 2 << 30
 IDLE_S: Final = 60.0
@@ -42,6 +49,8 @@ def main() -> None:
     os.nice(5)  # hook events and the server's loop go first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell: our parent decides, and closes stdin
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    keep_standard()
+    sys.argv[0] = ""
     gc.set_threshold(GARBAGE)
     for line in _lines():
         question = json.loads(line)
@@ -71,8 +80,10 @@ def _answer(question: dict[str, Any]) -> str:
         problem = "ran out of memory"
     except RecursionError:
         problem = "nested too deeply"
+    except FanoutError as error:
+        problem = str(error)[:300]
     except Exception as error:  # noqa: BLE001 - the worker's edge: a function's failure is an answer
-        problem = f"{type(error).__name__}: {error}"[:300]
+        problem = explain_alike("analysing it", error, os.environ)[:300]
     return json.dumps({"n": number, "error": problem}) + "\n"
 
 
@@ -81,8 +92,12 @@ def _function(name: str) -> Function:
     """Find `fanout_mcp.some.module:function`; nothing outside our own package is ever called."""
     module, _, attribute = name.partition(":")
     if not module.startswith(PACKAGE):
-        raise ValueError(f"{name} is not one of ours")
-    function: Function = getattr(importlib.import_module(module), attribute)
+        raise FanoutError(f"{name} is not one of ours")
+    path = list(sys.path)
+    try:
+        function: Function = getattr(importlib.import_module(module), attribute)
+    finally:
+        sys.path[:] = path
     return function
 
 

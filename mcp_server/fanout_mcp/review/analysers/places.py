@@ -12,8 +12,8 @@ LONGEST_QUOTE = 400
 
 
 def quote(lines: Sequence[str], first: int, last: int) -> str:
-    """Return the lines' own words, outer blanks off, without the blank tail of a CRLF."""
-    text = "\n".join(line.removesuffix("\r") for line in lines[first - 1 : last])
+    """Return the lines' own words, outer blanks off."""
+    text = "\n".join(lines[first - 1 : last])
     return text.strip()[:LONGEST_QUOTE].rstrip()
 
 
