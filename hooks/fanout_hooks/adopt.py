@@ -119,7 +119,10 @@ def hooks_of(file: settings.File) -> Hooks:
     hooks = file.data.get("hooks", {})
     wrong = hooks_object.problems(hooks)
     if wrong:
-        raise settings.Refused(f"{file.path}: {wrong[0]}. Claude Code refuses it, too; mend it first")
+        raise settings.Refused(
+            f"{file.path}: {wrong[0]}. Claude Code reads nothing of such a file, so none of its hooks run. "
+            "Fix it first; nothing was changed"
+        )
     return dict(hooks)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from fanout_hooks import adopt, config, hooks_object, native, place, recent, registration
-from fanout_hooks import event as events
+from fanout_hooks.client import events
 from fanout_hooks.command import plain_python, split, which
 from fanout_hooks.identity import is_shim
 from fanout_hooks.native import Hooks
@@ -102,7 +102,7 @@ def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
 def _calls(own: Place) -> bool:
     """Say whether some entry of a scope asks the server. Scopes with cold events only need none."""
     held = config.load((own.scope,), own.project, own.claude).hooks
-    if not any(hook.event in events.WARM_EVENTS for hook in held):
+    if not any(hook.event in events.WARM for hook in held):
         return True
     hooks = adopt.hooks_of(read(own.beside or own.settings))
     is_own = native.owned_by(own.scope)
