@@ -11,7 +11,7 @@ none. A field named twice is as its last mention says.
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Tuple
+from typing import NamedTuple
 
 COMMON = "session_id:s transcript_path:s cwd:s ? prompt_id:s permission_mode:s agent_id:s agent_type:s effort:j"
 TOOL = "tool_name:s tool_input:j tool_use_id:s ? mcp_server:j"
@@ -52,7 +52,7 @@ NO_CALL = "cold"
 ONLY_EXIT = "cold"
 """Only exit code 2 can object there, and only a command has one."""
 
-EVENTS: Tuple[Event, ...] = (
+EVENTS: tuple[Event, ...] = (
     Event("PreToolUse", TOOL, "tool_name", objects="permission", is_strict=True),
     Event("PostToolUse", TOOL + " tool_response:v duration_ms:n", "tool_name", objects="decision"),
     Event("PostToolUseFailure", TOOL + " error:s is_interrupt:b duration_ms:n", "tool_name", objects="decision"),
@@ -154,7 +154,7 @@ EVENTS: Tuple[Event, ...] = (
         is_strict=True,
     ),
 )
-BY_NAME: Dict[str, Event] = {event.name: event for event in EVENTS}
+BY_NAME: dict[str, Event] = {event.name: event for event in EVENTS}
 UNKNOWN = Event("", "", way="Claude Code knows no event of this name")
 WARM = frozenset(event.name for event in EVENTS if event.way == "warm")
 COLD = frozenset(event.name for event in EVENTS if event.way == "cold")

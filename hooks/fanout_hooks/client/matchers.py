@@ -20,7 +20,7 @@ originals.py is written with a copy of this module, so it imports re and typing 
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 ALIASES = {
     "Task": "Agent",
@@ -64,7 +64,7 @@ class Unread(ValueError):
     """A matcher that we don't read; the text says why."""
 
 
-def words_of(matcher: str, lists_names: bool = True) -> Optional[List[str]]:
+def words_of(matcher: str, lists_names: bool = True) -> list[str] | None:
     """Return the names that a matcher lists; None when it is a pattern."""
     if not (NAME_LISTS if lists_names else BARE_LISTS).match(matcher):
         return None
@@ -88,7 +88,7 @@ def is_match(matcher: str, value: str, lists_names: bool = True, given: Any = No
     return any(pattern.search(_units(name)) for name in names)
 
 
-def meets(matcher: str, event: str, value: Optional[str], lists_names: bool = True, given: Any = None) -> str:
+def meets(matcher: str, event: str, value: str | None, lists_names: bool = True, given: Any = None) -> str:
     """Return the name under which a group is meant, "" when it isn't; for events without a name "*"."""
     if value is None:
         return "*"
@@ -103,7 +103,7 @@ def meets(matcher: str, event: str, value: Optional[str], lists_names: bool = Tr
     return ""
 
 
-def seen_as(event: Dict[str, Any], name: str) -> Dict[str, Any]:
+def seen_as(event: dict[str, Any], name: str) -> dict[str, Any]:
     """Return an event as a hook is shown it that is meant under another tool's name."""
     if name in ("*", event.get("tool_name")) or name not in STOOD_IN.values():
         return event
@@ -126,7 +126,7 @@ def why_unread(matcher: str, lists_names: bool = True) -> str:
     return ""
 
 
-def _family(value: str, given: Any) -> List[str]:
+def _family(value: str, given: Any) -> list[str]:
     found = [FAMILY[value]] if value in FAMILY else []
     action = given.get("action") if value in MEMBERS and isinstance(given, dict) else None
     if isinstance(action, str) and action in MEMBERS[value]:
@@ -143,7 +143,7 @@ def _stood_in(event: str, value: str, given: Any) -> str:
 
 # --- patterns of JavaScript ---------------------------------------------------------------------------------
 
-_known = {}  # type: Dict[str, Any]
+_known: dict[str, Any] = {}
 MAX_KNOWN = 1000
 MAX_LENGTH = 2000
 MAX_OPEN_ENDS = 3
@@ -211,7 +211,7 @@ class Reader:
     def __init__(self, source: str) -> None:
         self.source = source
         self.at = 0
-        self.names = set()  # type: set[str]
+        self.names: set[str] = set()
 
     def whole(self) -> str:
         found = self.alternatives()
@@ -311,7 +311,7 @@ class Reader:
             raise Unread("a repetition is repeated")
         return Part(part.text + times, 1 if most == OPEN else part.open_ends * most)
 
-    def times(self) -> Tuple[str, int]:
+    def times(self) -> tuple[str, int]:
         """Return a repetition in Python's words, and how often it repeats at most."""
         for sign, most in (("*", OPEN), ("+", OPEN), ("?", 1)):
             if self.take(sign):
@@ -349,7 +349,7 @@ class Reader:
 
     def character_class(self) -> str:
         opening = "[^" if self.take("^") else "["
-        items = []  # type: List[str]
+        items: list[str] = []
         while not self.take("]"):
             low = self.member()
             if self.peek("-") and not self.peek("-]"):
