@@ -264,12 +264,17 @@ def short_name(entry: dict[str, Any], group: dict[str, Any] | None = None) -> st
 
 def named(hooks: list[Hook], problems: list[str]) -> Config:
     """Make names unique within an event, and report what `after` names in vain or in a circle."""
+    written = {(hook.event, hook.name) for hook in hooks}
     named: list[Hook] = []
-    taken: dict[tuple[str, str], int] = {}
+    taken: set[tuple[str, str]] = set()
     for hook in hooks:
-        key = (hook.event, hook.name)
-        taken[key] = taken.get(key, 0) + 1
-        named.append(hook if taken[key] == 1 else hook._replace(name=f"{hook.name}-{taken[key]}"))
+        name, number = hook.name, 1
+        # A guard's name stands in its entry: a number that is counted anew must not lead there.
+        while (hook.event, name) in taken or (number > 1 and (hook.event, name) in written):
+            number += 1
+            name = f"{hook.name}-{number}"
+        taken.add((hook.event, name))
+        named.append(hook if number == 1 else hook._replace(name=name))
     for event in dict.fromkeys(hook.event for hook in named):
         problems.extend(f"{event}: {problem}" for problem in after_problems(named, event))
     return Config(tuple(named), tuple(problems))

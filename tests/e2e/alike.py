@@ -31,7 +31,8 @@ eval "$what"
 """
 SAID = re.compile(r"SAY-[A-Za-z0-9-]+")
 """What hooks say carries such a word: the client's framing around it differs by way, as docs/hooks.md lists."""
-_FRAME = re.compile(r"^\w+:\w+ hook error: (?:\[[^\]]*\]: )?")
+_FRAME = re.compile(r"^\w+:\w+ hook error: (?:\[[^\]]*\]: )?|(?<=by hook: )\[.*?\]: | No stderr output$| Original prompt: .*")
+"""The hook's command line, and what the client puts in where a hook gave no reason."""
 
 
 class Case(NamedTuple):
@@ -131,5 +132,5 @@ def _told(messages: Sequence[Json]) -> list[str]:
 
 
 def _plain(text: str, folder: Path) -> str:
-    text = _FRAME.sub("", text.replace(str(folder), "/TOP"))
-    return " ".join(re.sub(r"\btask \w+", "task ID", text).split())[:300]
+    text = " ".join(text.replace(str(folder), "/TOP").split())
+    return re.sub(r"\btask \w+", "task ID", _FRAME.sub("", text))[:300]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import adopt, entries, hooks_object, native, restore
+from fanout_hooks import adopt, config, entries, hooks_object, native, restore
 from fanout_hooks.client import events
 from hooks_cli.desk import Desk, command, group
 
@@ -386,3 +386,15 @@ def test_in_whatever_order_two_scopes_share_a_file_both_come_back_byte_for_byte(
     for scope in restoring:
         assert desk.run("restore", "--scope", scope, "--yes").status == 0
     assert desk.files() == before
+
+
+def test_a_guards_name_never_becomes_another_hooks(desk: Desk) -> None:
+    hooks = [command(f"python3 act.py {number}") for number in range(6)]
+    hooks[2]["onFailure"] = hooks[3]["onFailure"] = "block"
+    desk.write("local", {"hooks": {"PreToolUse": [group(*hooks)]}})
+    desk.run("adopt", "--yes")
+    loaded = config.load(("local",), str(desk.project), str(desk.place("local").claude)).hooks
+    assert len({hook.name for hook in loaded}) == len(hooks)
+    asked = [entry["command"] for _, entry in ours(desk.settings("local")) if entry.get("onFailure")]
+    for guard in (hook for hook in loaded if hook.guard):
+        assert sum(f"--only {guard.name};" in line for line in asked) == 1
