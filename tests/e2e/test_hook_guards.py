@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from e2e.alike import WAYS, Case, act, run, says
-from e2e.client import Client
+from e2e.client import ROOT, Client
 from e2e.hooked import PYTHON, Json, bash, group
 from fakes.model import Call
+from fanout_hooks.client.matchers import is_match, why_unread
 
 pytestmark = pytest.mark.e2e
 
@@ -248,3 +249,46 @@ def test_claude_the_user_and_the_files_see_the_same_as_natively(
     assert seen["native"].ran or case.name == "hooks switched off"
     assert seen["warm"] == seen["native"]
     assert seen["cold"] == seen["native"]
+
+
+# --- a sample of generated matchers, judged by the client itself ----------------------------------------------
+
+SAMPLE = 200
+CALLED = {
+    "Bash": bash("echo one"),
+    "Write": Call("Write", {"file_path": "made.txt", "content": "x"}),
+    "Edit": Call("Edit", {"file_path": "/nowhere", "old_string": "a", "new_string": "b"}),
+    "Read": Call("Read", {"file_path": "/nowhere"}),
+    "NotebookEdit": Call("NotebookEdit", {"notebook_path": "/nowhere.ipynb", "new_source": "x"}),
+    "Agent": Call("Agent", {"description": "a", "prompt": "b", "subagent_type": "nosuch"}),
+    "WebFetch": Call("WebFetch", {"url": "http://127.0.0.1:9/", "prompt": "x"}),
+    "TaskStop": Call("TaskStop", {"task_id": "x"}),
+}
+
+
+def sampled() -> list[str]:
+    """Return generated matchers from all over the table: read and unread ones, side by side."""
+    lines = (ROOT / "tests" / "hooks_cli" / "matchers.txt").read_text().splitlines()[1:]
+    return [line.split("\t")[0] for line in lines[:: len(lines) // SAMPLE]][:SAMPLE]
+
+
+def test_the_client_itself_means_by_generated_matchers_what_we_read(client: Client, tmp_path: Path) -> None:
+    matchers = sampled()
+    hooks = {
+        "PreToolUse": [
+            group(act(f"m{place}", "true")) | {"matcher": matcher} for place, matcher in enumerate(matchers)
+        ]
+    }
+    seen = run(client.program, tmp_path, Case("sample", hooks, tuple(CALLED.values())), "native")
+    ran = set(seen.ran)
+    tools = {line.split()[1] for line in ran}
+    assert len(tools) >= 3  # the client checks a call's input before its hooks, so some tools have none
+    read = [(place, one) for place, one in enumerate(matchers) if not why_unread(one)]
+    assert len(read) > SAMPLE / 3
+    wrong = [
+        (matcher, tool)
+        for place, matcher in read
+        for tool in tools
+        if is_match(matcher, tool) != (f"m{place} {tool}" in ran)
+    ]
+    assert wrong == []
