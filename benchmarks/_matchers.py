@@ -3,7 +3,8 @@
 `make matchers` generates matchers, has them judged by the client's engine (JavaScriptCore, as
 `bun`) and by V8 (as `node`), and writes tests/hooks_cli/matchers.txt: the names first, then a line a matcher
 
-    MATCHER <tab> hex mask of the names that it means, `x` if it is no pattern [<tab> V8's, where that differs]
+    MATCHER <tab> hex mask of the names that it means, `x` if it is no pattern [<tab> V8's, where that
+    differs]
 """
 
 from __future__ import annotations
@@ -22,35 +23,37 @@ BUN = "bun@1.4.5"
 COUNT = 6_000
 SEED = 20
 NAMES = (
-    "Bash", "BashOutput", "Edit", "MultiEdit", "NotebookEdit", "Write", "Read", "Agent", "TaskStop", "WebFetch",
-    "SetGoal", "mcp__github__get_issue", "mcp__my-server__get", "mcp__my-server__get2", "mcp__a__b__c",
-    "mcp__ide__executeCode", "code-reviewer", "code-reviewer-lite", "general-purpose", "startup", "resume",
-    "bash", "agent 7", "ünïcode", "a😀b", "x\ny", "Task", "-",
+    "Bash", "BashOutput", "Edit", "MultiEdit", "NotebookEdit", "Write", "Read", "Agent", "TaskStop",
+    "WebFetch", "SetGoal", "mcp__github__get_issue", "mcp__my-server__get", "mcp__my-server__get2",
+    "mcp__a__b__c", "mcp__ide__executeCode", "code-reviewer", "code-reviewer-lite", "general-purpose",
+    "startup", "resume", "bash", "agent 7", "ünïcode", "a😀b", "x\ny", "Task", "-",
 )  # fmt: skip
 WORDS = (
-    *NAMES[:24], "Task", "KillShell", "KillBash", "Brief", "ProposeGoal", "mcp__my-server", "mcp__github", "mcp",
-    "Notebook", "code", "reviewer", "Ba", "sh", "7", "",
+    *NAMES[:24], "Task", "KillShell", "KillBash", "Brief", "ProposeGoal", "mcp__my-server", "mcp__github",
+    "mcp", "Notebook", "code", "reviewer", "Ba", "sh", "7", "",
 )  # fmt: skip
 ATOMS = (
-    ".", r"\w", r"\d", r"\s", r"\S", r"\W", r"\D", r"\b", r"\B", "[a-z]", "[A-Z]", "[^_]", "[a-zA-Z0-9_-]", r"[\w-]",
-    r"[\w.-]", r"[a\-z]", "[]a]", "[^]", "[]", "[z-a]", r"[\d-x]", "[-a]", "[a-]", r"[\]]", r"[\s\S]", r"[\b]", r"[\u0041-Z]",
-    r"\.", r"\-", r"\/", r"\_", r"\:", r"\x41", r"\u0042", r"\x4", r"\u{42}", r"\t", r"\n", r"\0", r"\1", r"\8", r"\k<n>",
-    r"\cA", r"\p{L}", r"\A", r"\Z", r"\z", r"\G", r"\Q", r"\e", r"\a", r"\h", r"\N", r"\R", "é", "😀", "[😀]", "{", "}", "]",
-    "^", "$", "/", "-", " ", ",", "#", "~", "&", "@", "!", "=", "<", ">", ":", '"', "'", "_", "__",
+    ".", r"\w", r"\d", r"\s", r"\S", r"\W", r"\D", r"\b", r"\B", "[a-z]", "[A-Z]", "[^_]", "[a-zA-Z0-9_-]",
+    r"[\w-]", r"[\w.-]", r"[a\-z]", "[]a]", "[^]", "[]", "[z-a]", r"[\d-x]", "[-a]", "[a-]", r"[\]]",
+    r"[\s\S]", r"[\b]", r"[\u0041-Z]", r"\.", r"\-", r"\/", r"\_", r"\:", r"\x41", r"\u0042", r"\x4",
+    r"\u{42}", r"\t", r"\n", r"\0", r"\1", r"\8", r"\k<n>", r"\cA", r"\p{L}", r"\A", r"\Z", r"\z", r"\G",
+    r"\Q", r"\e", r"\a", r"\h", r"\N", r"\R", "é", "😀", "[😀]", "{", "}", "]", "^", "$", "/", "-", " ", ",",
+    "#", "~", "&", "@", "!", "=", "<", ">", ":", '"', "'", "_", "__",
 )  # fmt: skip
 REPEATS = (
-    "*", "+", "?", "*?", "+?", "??", "{2}", "{1,}", "{1,2}", "{,2}", "{2,1}", "{0}", "*+", "++", "?+", "{1}+", "{1,3}?",
-    "{ 1}", "{a}", "**", "*{2}",
+    "*", "+", "?", "*?", "+?", "??", "{2}", "{1,}", "{1,2}", "{,2}", "{2,1}", "{0}", "*+", "++", "?+",
+    "{1}+", "{1,3}?", "{ 1}", "{a}", "**", "*{2}",
 )  # fmt: skip
 GROUPS = (
-    "({})", "(?:{})", "(?={})", "(?!{})", "(?<={})", "(?<!{})", "(?<n>{})", "(?<n1>{})", "(?P<n>{})", "(?i:{})",
-    "(?i){}", "(?-i:{})", "(?s:{})", "(?m){}", "(?x){}", "(?>{})", "(?#{})", "(?|{})", "(?'n'{})", "(?1){}", "(?R){}",
-    "(?P=n){}", "(?(1){})", "({}", "{})", "(?{})", "(*{})", "^(?:{})$", "^({})$", "^{}$", "^{}", "{}$", "{}.*", ".*{}",
+    "({})", "(?:{})", "(?={})", "(?!{})", "(?<={})", "(?<!{})", "(?<n>{})", "(?<n1>{})", "(?P<n>{})",
+    "(?i:{})", "(?i){}", "(?-i:{})", "(?s:{})", "(?m){}", "(?x){}", "(?>{})", "(?#{})", "(?|{})",
+    "(?'n'{})", "(?1){}", "(?R){}", "(?P=n){}", "(?(1){})", "({}", "{})", "(?{})", "(*{})", "^(?:{})$",
+    "^({})$", "^{}$", "^{}", "{}$", "{}.*", ".*{}",
 )  # fmt: skip
 
 
 def generated(count: int = COUNT, seed: int = SEED) -> list[str]:
-    """Return different matchers: lists of names, patterns as people write them, and what only looks like one."""
+    """Return different matchers: lists of names, patterns as people write them, what only looks like one."""
     chance = random.Random(seed)
     found: dict[str, None] = {}
     while len(found) < count:
@@ -113,9 +116,19 @@ def bun(folder: Path) -> str:
     found = shutil.which("bun")
     if found:
         return found
-    words = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--silent", "--prefix", str(folder), BUN]
+    words = [
+        "npm",
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--no-save",
+        "--silent",
+        "--prefix",
+        str(folder),
+        BUN,
+    ]
     subprocess.run(words, check=True)
-    return str(next(folder.glob("node_modules/@oven/*/bin/bun")))
+    return str(folder / "node_modules" / ".bin" / "bun")
 
 
 def main() -> int:
@@ -128,7 +141,10 @@ def main() -> int:
         for matcher, own, other in zip(matchers, core, v8, strict=True)
     ]
     TABLE.write_text("\n".join(lines) + "\n")
-    print(f"{len(matchers)} matchers, {sum(a != b for a, b in zip(core, v8, strict=True))} that engines read apart")
+    print(
+        f"{len(matchers)} matchers, of which the engines read "
+        f"{sum(a != b for a, b in zip(core, v8, strict=True))} in different ways"
+    )
     return 0
 
 

@@ -147,7 +147,7 @@ def _must_be_good(hooks: Hooks, place: Place) -> None:
 
 
 def standalone_originals() -> str:
-    """Return originals.py with the modules that it imports from here written into it: it must need none of us."""
+    """Return originals.py with the modules that it imports from here written into it."""
     here = os.path.dirname(os.path.abspath(__file__))
     lines = []
     for line in _source(here, "originals.py").splitlines(keepends=True):

@@ -187,7 +187,9 @@ def _most_matched(event: str, usual: str, found: config.Config) -> str:
     matchers = [hook.matcher for hook in found.hooks if hook.event == event]
     words = [word.strip() for matcher in matchers for word in matcher.replace(",", "|").split("|")]
     candidates = [usual, *(word for word in words if word.replace("_", "").isalnum())]
-    return max(candidates, key=lambda value: sum(matching.is_match(matcher, event, value) for matcher in matchers))
+    return max(
+        candidates, key=lambda value: sum(matching.is_match(matcher, event, value) for matcher in matchers)
+    )
 
 
 # --- what is kept -------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
 
 _RUNNERS = re.compile(r"(?:python[0-9.]*|node|bun|deno|sh|bash|dash|zsh|ruby|perl|php)\Z")
 _PROGRAM_TEXT = re.compile(r"-[a-zA-Z]*[cempr]\Z|--(?:eval|print|require|import|check)\b|-\Z")
-"""Options after which a runner takes a program, a module or something to look up: no file that we could find."""
+"""Options after which a runner takes a program, a module or something to look up: no file of ours."""
 
 
 def _script_of(words: list[str]) -> str:

@@ -195,7 +195,7 @@ def _is_guard(entry: dict[str, Any]) -> bool:
 def why_unmatched(event: str, matcher: str) -> str:
     """Return why a matcher can't be read as the client reads it, or ""."""
     row = events.of(event)
-    why = matchers.why_unread(matcher, row.lists_names) if row.matches else ""
+    why = matchers.why_unread(matcher, lists_names=row.lists_names) if row.matches else ""
     return f"its matcher {matcher!r} is not read here as Claude Code reads it ({why})" if why else ""
 
 
@@ -244,7 +244,7 @@ MAX_NAME = 60
 
 
 def short_name(entry: dict[str, Any], group: dict[str, Any] | None = None) -> str:
-    """Return what to call a hook without a name: its script, what its group is called, else its first program."""
+    """Return what to call a hook without a name: its script, its group's name, else its first program."""
     words = " ".join([str(entry.get("command") or ""), *map(str, entry.get("args") or ())])
     if entry.get("url"):
         words = str(entry["url"]).partition("://")[2] or str(entry["url"])

@@ -167,7 +167,11 @@ def _decision(data: dict[str, Any], own: dict[str, Any], event: str) -> tuple[st
     if legacy not in ("block", "approve"):
         return "", "", f"has an unknown decision {legacy!r}"
     decision = {"block": "deny", "approve": "allow"}[legacy]
-    return (decision if events.of(event).objects == "permission" or legacy == "block" else ""), _text(data.get("reason")), ""
+    return (
+        (decision if events.of(event).objects == "permission" or legacy == "block" else ""),
+        _text(data.get("reason")),
+        "",
+    )
 
 
 def _text(value: Any) -> str:

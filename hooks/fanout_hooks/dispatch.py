@@ -102,6 +102,12 @@ async def handle(house: House, request: Request) -> Handled:
         outcomes = sorted([*outcomes, *await stood_in.all()], key=lambda one: hooks.index(one.planned.hook))
         run.notes += stood_in.notes
     opinions = [decide.understand(_left(one), one.planned.hook.event) for one in outcomes]
+    if len(shown) > 1:  # what a stand-in would make of its input the client doesn't hand to the tool itself
+        own = shown[0][1]
+        opinions = [
+            opinion if one.planned.hook in own else opinion._replace(updated=None)
+            for one, opinion in zip(outcomes, opinions, strict=True)
+        ]
     if gate is not None:
         opinions.append(await gate)
     notes += run.notes

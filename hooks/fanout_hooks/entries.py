@@ -137,7 +137,9 @@ def _look(to: Registration) -> str:
 
 
 def _guard(event: str, hook: config.Hook, to: Registration) -> list[Group]:
-    entry = command(_line(to, "", hook.name, is_heeded=events.of(event).heeds_on_failure), timeout_of(event, [hook]))
+    entry = command(
+        _line(to, "", hook.name, is_heeded=events.of(event).heeds_on_failure), timeout_of(event, [hook])
+    )
     entry |= {"statusMessage": shown([hook]), "onFailure": "block"}
     return matched(event, [hook.matcher], [entry])
 
@@ -194,7 +196,8 @@ def timeout_of(event: str, hooks: Sequence[config.Hook]) -> float:
 
 
 def matched(event: str, matchers: Iterable[str], entries: list[dict[str, Any]]) -> list[Group]:
-    """Return groups that together fire whenever one of the matchers does; the client runs equal entries once."""
+    """Return groups that fire whenever one of the matchers does; the client runs equal entries once."""
     return [
-        ({"matcher": matcher} if matcher else {}) | {"hooks": entries} for matcher in groups_of(event, matchers)
+        ({"matcher": matcher} if matcher else {}) | {"hooks": entries}
+        for matcher in groups_of(event, matchers)
     ]

@@ -1,7 +1,7 @@
 """Which hooks an event runs, by the client's own rules (client/matchers.py).
 
-    choose(held, event)              the hooks of an event, each with the event as it is shown it
-    groups_of(event, matchers)       the matchers of the groups that together fire whenever one of these does
+choose(held, event)              the hooks of an event, each with the event as it is shown it
+groups_of(event, matchers)       the matchers of the groups that together fire whenever one of these does
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Chosen(NamedTuple):
 def is_match(matcher: str, event: str, value: str) -> bool:
     """Say whether a group of an event is meant when what its matcher meets is this value."""
     row = events.of(event)
-    return not row.matches or bool(matchers.meets(matcher, event, value, row.lists_names))
+    return not row.matches or bool(matchers.meets(matcher, event, value, lists_names=row.lists_names))
 
 
 def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
@@ -39,7 +39,7 @@ def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
     names: dict[str, None] = {}
     patterns = []
     for one in own:
-        words = matchers.words_of(one, row.lists_names)
+        words = matchers.words_of(one, lists_names=row.lists_names)
         if words is None:
             patterns.append(one)
         else:
@@ -71,7 +71,9 @@ def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Chosen]:
         known = chosen.get(hook.identity)
         if known is not None and known.name in {met, "*"}:
             continue
-        seen = matchers.meets(hook.matcher, name, met, row.lists_names, event.get("tool_input"))
+        seen = matchers.meets(
+            hook.matcher, name, met, lists_names=row.lists_names, given=event.get("tool_input")
+        )
         # A hook that is meant both by its own name and as another's stand-in is shown the call as it is.
         if seen and (known is None or seen in {met, "*"}):
             chosen[hook.identity] = Chosen(hook if known is None else known.hook, seen)

@@ -27,7 +27,7 @@ class Left(NamedTuple):
     why: str
 
 
-def why_native(event: str, group: hooks_object.Group, entry: dict[str, Any]) -> str:
+def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
     """Return why a hook stays in settings.json, or ""."""
     if why := events.why_native(event):
         return why
@@ -131,8 +131,7 @@ def _as_guards(hooks: Hooks) -> Hooks:
             {
                 **group,
                 "hooks": [
-                    {**entry, "guard": True} if _blocks(event, entry) else entry
-                    for entry in group["hooks"]
+                    {**entry, "guard": True} if _blocks(event, entry) else entry for entry in group["hooks"]
                 ],
             }
             for group in groups

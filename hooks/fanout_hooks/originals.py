@@ -61,14 +61,22 @@ def is_there(config: dict[str, Any], event: dict[str, Any], name: str) -> bool:
     return any(hook.get("name") == name for group in groups for hook in group["hooks"])
 
 
-def chosen(config: dict[str, Any], event: dict[str, Any], only: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def chosen(
+    config: dict[str, Any], event: dict[str, Any], only: str
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return the hooks of an event, each with the event as it is shown it; identical hooks once."""
     name = event["hook_event_name"]
     row = of(name)
     value = event.get(row.matches) if row.matches else None
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for group in config["hooks"].get(name, []):
-        met = meets(group.get("matcher") or "", name, value, row.lists_names, event.get("tool_input"))
+        met = meets(
+            group.get("matcher") or "",
+            name,
+            value,
+            lists_names=row.lists_names,
+            given=event.get("tool_input"),
+        )
         for hook in group["hooks"] if met else []:
             key = json.dumps([hook.get(part) for part in ("type", "command", "args", "url")])
             wanted = hook.get("name") == only if only else not hook.get("guard")

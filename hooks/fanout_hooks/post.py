@@ -29,7 +29,9 @@ def main() -> int:
         return _fail(f"{url} is no http address")
     connection = kinds[parts.scheme](parts.hostname, parts.port)
     sent = {"Content-Type": "application/json"} | {
-        name: _BREAKS.sub("", _filled(value)) for name, value in headers if name.strip().lower() not in _COUNTED
+        name: _BREAKS.sub("", _filled(value))
+        for name, value in headers
+        if name.strip().lower() not in _COUNTED
     }
     target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
     try:

@@ -7,8 +7,8 @@ import os
 from collections import Counter
 from typing import Any
 
-from fanout_hooks.client import events
 from fanout_hooks import perflog, regular
+from fanout_hooks.client import events
 
 TAIL_BYTES = 1 << 18
 LAST = 100

@@ -1,4 +1,4 @@
-"""The same settings run by the real client natively, warm and cold: what Claude, the user and the files see of each.
+"""The same settings natively, warm and cold in the real client: what Claude, the user and the files see.
 
     case = Case("a denial", hooks={...}, calls=(bash("push"),))
     natively, warm = (run(program, folder / way, case, way) for way in ("native", "warm"))
@@ -21,17 +21,16 @@ from fakes.model import Call, Text, serving, turns
 
 WAYS = ("native", "warm", "cold")
 HOOK = """
-# act.sh NAME WHAT [MARK]: writes down that it ran and what it was shown; does WHAT if the mark stands in the event.
-name=$1 what=$2 mark=${3:-}
-event=$(cat)
-tool=$(printf '%s' "$event" | sed -n 's/.*"tool_name":"\\([^"]*\\)".*/\\1/p')
-printf '%s\\n' "$name ${tool:-none}" >>"$CLAUDE_PROJECT_DIR/ran.txt"
-case $event in *"$mark"*) ;; *) exit 0 ;; esac
-eval "$what"
+# act.sh NAME WHAT [MARK]: writes down that it ran and what it was shown; does WHAT if the mark stands in the
+event. name=$1 what=$2 mark=${3:-} event=$(cat) tool=$(printf '%s' "$event" | sed -n
+'s/.*"tool_name":"\\([^"]*\\)".*/\\1/p') printf '%s\\n' "$name ${tool:-none}" >>"$CLAUDE_PROJECT_DIR/ran.txt"
+case $event in *"$mark"*) ;; *) exit 0 ;; esac eval "$what"
 """
 SAID = re.compile(r"SAY-[A-Za-z0-9-]+")
-"""What hooks say carries such a word: the client's framing around it differs by way, as docs/hooks.md lists."""
-_FRAME = re.compile(r"^\w+:\w+ hook error: (?:\[[^\]]*\]: )?|(?<=by hook: )\[.*?\]: | No stderr output$| Original prompt: .*")
+"""What hooks say carries such a word: the client's framing around it differs, as docs/hooks.md lists."""
+_FRAME = re.compile(
+    r"^\w+:\w+ hook error: (?:\[[^\]]*\]: )?|(?<=by hook: )\[.*?\]: | No stderr output$| Original prompt: .*"
+)
 """The hook's command line, and what the client puts in where a hook gave no reason."""
 
 
@@ -69,7 +68,11 @@ class Seen(NamedTuple):
 def act(name: str, what: str, mark: str = "", **more: Any) -> Json:
     """Return the entry of a hook that does something to the calls with its mark."""
     quoted = what.replace("'", "'\\''")
-    return {"type": "command", "command": f"sh \"$CLAUDE_PROJECT_DIR/act.sh\" '{name}' '{quoted}' {mark}", **more}
+    return {
+        "type": "command",
+        "command": f"sh \"$CLAUDE_PROJECT_DIR/act.sh\" '{name}' '{quoted}' {mark}",
+        **more,
+    }
 
 
 def says(value: Any) -> str:

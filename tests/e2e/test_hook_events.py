@@ -1,4 +1,4 @@
-"""The table of events against the shipped client: a newer one that knows more makes these fail, and they say of what."""
+"""The table of events against the shipped client: one that knows more makes these fail, and they say what."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ def lacking(known: dict[str, set[str]]) -> list[str]:
     return found
 
 
-
-
 @cache
 def known_by(program: str) -> dict[str, set[str]]:
     """Return what a client knows; its program has 400 MB, so each is read once."""
-    with Path(program).resolve().open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+    with (
+        Path(program).resolve().open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+    ):
         return known_to(text)
 
 
@@ -84,7 +85,8 @@ def test_the_table_has_no_event_that_the_newest_client_does_not_know(client: Cli
 
 def test_a_client_that_knows_more_is_told_from_one_that_does_not() -> None:
     newer = (
-        b'["PreToolUse"' + b"".join(b',"%s"' % name.encode() for name in events.BY_NAME if name != "PreToolUse")
+        b'["PreToolUse"'
+        + b"".join(b',"%s"' % name.encode() for name in events.BY_NAME if name != "PreToolUse")
         + b',"PreNothing"];D().and(u({hook_event_name:P("Stop"),stop_hook_active:M(),'
         b'mood:r().describe("how, it:is"),last_assistant_message:u({deep:r()}).optional()}))'
     )

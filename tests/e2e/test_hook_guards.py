@@ -1,4 +1,4 @@
-"""Guards behave as natively, warm and cold: more than sixty settings, each seen by Claude, the user and the files."""
+"""Guards behave as natively, warm and cold: more than sixty settings, as Claude, user and files see them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from e2e.alike import WAYS, Case, act, run, says
-from e2e.client import ROOT, Client
+from e2e.alike import WAYS, Case, Seen, act, run, says
+from e2e.client import ROOT, Client, find_older_client
 from e2e.hooked import PYTHON, Json, bash, group
 from fakes.model import Call
 from fanout_hooks.client.matchers import is_match, why_unread
@@ -33,7 +33,7 @@ def specific(event: str, **more: Any) -> str:
     return says({"hookSpecificOutput": {"hookEventName": event, **more}})
 
 
-# --- which calls a matcher means: one run holds them all ------------------------------------------------------
+# --- which calls a matcher means: one run holds them all ----------------------------------------------------
 
 MATCHERS = (
     "Bash",
@@ -95,12 +95,15 @@ MATCHED = Case(
     CALLS,
 )
 
-# --- what a hook may answer: each acts on the one call with its mark ------------------------------------------
+# --- what a hook may answer: each acts on the one call with its mark ----------------------------------------
 
 ANSWERS: dict[str, tuple[str, Json]] = {
     "exit 2 with a reason": ("echo SAY-two >&2; exit 2", {}),
     "exit 2 without": ("exit 2", {}),
-    "exit 2 beside allow": (specific("PreToolUse", permissionDecision="allow") + "; echo SAY-x >&2; exit 2", {}),
+    "exit 2 beside allow": (
+        specific("PreToolUse", permissionDecision="allow") + "; echo SAY-x >&2; exit 2",
+        {},
+    ),
     "deny": (denies("deny"), {}),
     "deny with exit 1": (denies("one") + "; exit 1", {}),
     "old block": (says({"decision": "block", "reason": "SAY-old"}), {}),
@@ -109,7 +112,10 @@ ANSWERS: dict[str, tuple[str, Json]] = {
     "allow": (specific("PreToolUse", permissionDecision="allow"), {}),
     "context": (specific("PreToolUse", additionalContext="SAY-context"), {}),
     "message": (says({"systemMessage": "SAY-message"}), {}),
-    "other input": (specific("PreToolUse", updatedInput={"command": "echo SAY-other", "description": "x"}), {}),
+    "other input": (
+        specific("PreToolUse", updatedInput={"command": "echo SAY-other", "description": "x"}),
+        {},
+    ),
     "exit 1": ("echo SAY-lost >&2; exit 1", {}),
     "exit 127": ("nosuch-guard --check", {}),
     "plain text": ("echo SAY-plain", {}),
@@ -122,8 +128,8 @@ ANSWERS: dict[str, tuple[str, Json]] = {
     "guard is not there": ("nosuch-guard", {"onFailure": "block"}),
     "guard denies": ("echo SAY-guard >&2; exit 2", {"onFailure": "block"}),
     "guard lets it pass": ("true", {"onFailure": "block"}),
-    "guard is too slow": ("sleep 30", {"onFailure": "block", "timeout": 0.5}),
-    "too slow": ("sleep 30", {"timeout": 0.5}),
+    "guard is too slow": ("sleep 30", {"onFailure": "block", "timeout": 2}),
+    "too slow": ("sleep 30", {"timeout": 2}),
     "explicit continue": ("exit 1", {"onFailure": "continue"}),
     "killed": ("kill -9 $$", {}),
 }
@@ -138,7 +144,7 @@ ANSWERED = Case(
     tuple(bash(f"echo mark-{place}-") for place in range(len(ANSWERS))),
 )
 
-# --- other events, and whole files ----------------------------------------------------------------------------
+# --- other events, and whole files --------------------------------------------------------------------------
 
 DENY_BASH = {"PreToolUse": [group(act("guard", denies("guard")), matcher="Bash")]}
 ONCE = 'test -e "$CLAUDE_PROJECT_DIR/once" && exit 0; touch "$CLAUDE_PROJECT_DIR/once"; '
@@ -201,12 +207,29 @@ FILES = [
     one_of_its_own("bad times", {**BAD["a text as timeout"], **DENY_BASH}),
     one_of_its_own("no type", {**BAD["no type"], **DENY_BASH}),
     one_of_its_own("a byte-order mark", DENY_BASH, mark="\ufeff"),
+    Case(
+        "a stand-in that would rewrite",
+        {
+            "PreToolUse": [
+                group(
+                    act("other", specific("PreToolUse", updatedInput={"command": "echo x >other.txt"})),
+                    matcher="Bash",
+                ),
+                group(act("log", "true")),
+                group(act("guard", "echo SAY-push >&2; exit 2", "push"), matcher="^Bash$"),
+            ]
+        },
+        (
+            Call("Monitor", {"command": "echo x >as-asked.txt", "description": "x", "timeout_ms": 2000}),
+            Call("Monitor", {"command": "echo push >pushed.txt", "description": "x"}),
+        ),
+    ),
     one_of_its_own("hooks switched off", DENY_BASH, user={"disableAllHooks": True}),
     one_of_its_own(
         "python and node beside a guard",
         {
             "PreToolUse": [
-                group({"type": "command", "command": f"{PYTHON} \"$CLAUDE_PROJECT_DIR/ok.py\""}),
+                group({"type": "command", "command": f'{PYTHON} "$CLAUDE_PROJECT_DIR/ok.py"'}),
                 group(act("guard", denies("guard")), matcher="Bash"),
             ]
         },
@@ -220,9 +243,7 @@ FILES = [
             ]
         },
         prompt="/mine",
-        files={
-            ".claude/commands/mine.md": "---\nallowed-tools: Bash\n---\nState: !`echo fine` and !`echo forbidden`\n"
-        },
+        files={".claude/commands/mine.md": "---\nallowed-tools: Bash\n---\n!`echo fine` !`echo forbidden`\n"},
     ),
 ]
 CASES = [MATCHED, ANSWERED, POST, *FILES]
@@ -239,19 +260,42 @@ def test_there_are_at_least_sixty_settings() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_claude_the_user_and_the_files_see_the_same_as_natively(
-    either_client: Client, case: Case, tmp_path: Path
+    client: Client, case: Case, tmp_path: Path
 ) -> None:
-    if case.name == "a skill's command" and "2.1.330" in either_client.program:
-        pytest.skip("the older client has no such event")
+    three_ways(client, case, tmp_path)
+
+
+def test_matchers_and_answers_are_as_natively_in_the_older_client_too(tmp_path: Path) -> None:
+    program = find_older_client()
+    if program is None:
+        pytest.skip("Claude Code is not installed; `make e2e` installs it")
+    older = Client.make(program, tmp_path)
+    for case in (MATCHED, ANSWERED, *(case for case in FILES if case.name in IN_THE_OLDER)):
+        three_ways(older, case, tmp_path / case.name.replace(" ", "-"))
+
+
+IN_THE_OLDER = ("stop: exit 1 as a guard", "bad entries", "bad events", "a byte-order mark")
+
+
+def three_ways(client: Client, case: Case, folder: Path) -> None:
+    """Run a case all three ways side by side; what is seen must not depend on the way."""
     with ThreadPoolExecutor(len(WAYS)) as pool:
-        runs = {way: pool.submit(run, either_client.program, tmp_path / way, case, way) for way in WAYS}
+        runs = {way: pool.submit(run, client.program, folder / way, case, way) for way in WAYS}
         seen = {way: future.result() for way, future in runs.items()}
-    assert seen["native"].ran or case.name == "hooks switched off"
-    assert seen["warm"] == seen["native"]
-    assert seen["cold"] == seen["native"]
+    assert seen["native"].ran or case.name in NOTHING_RUNS
+    for way in WAYS[1:]:
+        apart = [
+            (name, one, other)
+            for name, one, other in zip(Seen._fields, seen["native"], seen[way], strict=True)
+            if one != other
+        ]
+        assert (way, apart) == (way, [])
 
 
-# --- a sample of generated matchers, judged by the client itself ----------------------------------------------
+NOTHING_RUNS = ("hooks switched off",)
+
+
+# --- a sample of generated matchers, judged by the client itself --------------------------------------------
 
 SAMPLE = 200
 CALLED = {

@@ -86,7 +86,20 @@ def test_an_entry_gives_each_of_its_hooks_the_hooks_own_time_even_in_a_row(
 
 
 MATCHERS = st.sampled_from(
-    ["", "*", "Bash", "Bash|Edit", "Edit, Write", "Task", "Agent", "^Ba", "mcp__.*", "(?:x)|Read", "my-tool", "(?i)x"]
+    [
+        "",
+        "*",
+        "Bash",
+        "Bash|Edit",
+        "Edit, Write",
+        "Task",
+        "Agent",
+        "^Ba",
+        "mcp__.*",
+        "(?:x)|Read",
+        "my-tool",
+        "(?i)x",
+    ]
 )
 TOOLS = ("Bash", "BashOutput", "Edit", "Write", "Read", "Agent", "mcp__a__b", "NotebookEdit", "my-tool-lite")
 

@@ -46,7 +46,12 @@ def test_with_a_server_only_what_is_always_cold_is_slower(desk: Desk) -> None:
     guard = command("echo y", onFailure="block")
     desk.write(
         "local",
-        {"hooks": {"PostToolUse": [group(command("echo x"), guard)], "SessionStart": [group(command("echo z"))]}},
+        {
+            "hooks": {
+                "PostToolUse": [group(command("echo x"), guard)],
+                "SessionStart": [group(command("echo z"))],
+            }
+        },
     )
     said = lines(desk)
     assert "PostToolUse: 1 hook, warm: echo" in said

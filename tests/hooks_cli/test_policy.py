@@ -35,7 +35,7 @@ def hook(url: str = URL) -> Hook:
         (["https://ok.example.evil/*"], False),
     ],
 )
-def test_an_address_is_called_only_when_a_list_surely_covers_it(urls: list[str] | None, runs: bool) -> None:
+def test_an_address_is_called_only_when_a_list_surely_covers_it(urls: list[str] | None, runs: object) -> None:
     own = policy.bounded(hook(), policy.Policy(urls=None if urls is None else tuple(urls)))
     assert (own.type == "http") is runs
     assert runs or "does not match any pattern in allowedHttpHookUrls" in own.command
@@ -49,7 +49,10 @@ def test_a_variable_that_no_list_names_and_the_clients_own_credentials_fill_no_h
 def test_lists_of_all_files_add_up_and_a_list_that_is_none_permits_nothing(tmp_path: Path) -> None:
     files: dict[str, dict[str, Any]] = {
         "claude/settings.json": {"allowedHttpHookUrls": ["https://a/*"]},
-        "project/.claude/settings.local.json": {"allowedHttpHookUrls": ["https://b/*"], "allowManagedHooksOnly": True},
+        "project/.claude/settings.local.json": {
+            "allowedHttpHookUrls": ["https://b/*"],
+            "allowManagedHooksOnly": True,
+        },
         "managed/managed-settings.d/10.json": {"httpHookAllowedEnvVars": "all", "disableAllHooks": True},
         "managed/managed-settings.json": {"allowManagedHooksOnly": True},
     }
@@ -68,7 +71,9 @@ def test_lists_of_all_files_add_up_and_a_list_that_is_none_permits_nothing(tmp_p
 
 
 def test_check_names_the_policy_in_force(desk: Desk) -> None:
-    desk.write("user", {"allowedHttpHookUrls": ["https://ok.example/*"], "hooks": {"Stop": [group(command("x"))]}})
+    desk.write(
+        "user", {"allowedHttpHookUrls": ["https://ok.example/*"], "hooks": {"Stop": [group(command("x"))]}}
+    )
     assert 'allowedHttpHookUrls is in force for http hooks: ["https://ok.example/*"]' in " ".join(
         desk.run("check").out.split()
     )

@@ -1,19 +1,22 @@
 """What Claude Code does at each hook event: ONE table, from which everything else about events is derived.
 
-A test reads the shipped client and fails when it knows an event or a field that the table lacks. originals.py is
-written with a copy of the table, so this module imports nothing but typing and stays readable for Python 3.7.
+A test reads the shipped client and fails when it knows an event or a field that the table lacks. originals.py
+is written with a copy of the table, so this module imports nothing but typing and stays readable for Python
+3.7.
 
-The form of `fields`: `name:form`, in the client's order, after those of COMMON. Forms: `s` text, `n` number, `b`
-true or false, `j` an object or list, `v` what a tool returned. That may be text, an object or a list, and only the
-tool's name tells them apart where text looks like JSON. Fields after `?` are left out by the client when it has
-none. A field named twice is as its last mention says.
+The form of `fields`: `name:form`, in the client's order, after those of COMMON. Forms: `s` text, `n` number,
+`b` true or false, `j` an object or list, `v` what a tool returned. That may be text, an object or a list, and
+only the tool's name tells them apart where text looks like JSON. Fields after `?` are left out by the client
+when it has none. A field named twice is as its last mention says.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-COMMON = "session_id:s transcript_path:s cwd:s ? prompt_id:s permission_mode:s agent_id:s agent_type:s effort:j"
+COMMON = (
+    "session_id:s transcript_path:s cwd:s ? prompt_id:s permission_mode:s agent_id:s agent_type:s effort:j"
+)
 TOOL = "tool_name:s tool_input:j tool_use_id:s ? mcp_server:j"
 TASK = "task_id:s task_subject:s ? task_description:s teammate_name:s team_name:s"
 MODEL = (
@@ -31,9 +34,9 @@ class Event(NamedTuple):
     matches: str = ""
     """The field that a group's matcher meets; without one the client ignores matchers."""
     way: str = "warm"
-    """`warm`: by a call to the server, too. `cold`: by a command alone. Anything else: why hooks stay native."""
+    """`warm`: by a call to the server, too. `cold`: by a command alone. Else: why hooks stay native."""
     objects: str = ""
-    """How hooks object: `permission` or `request` (in hookSpecificOutput), `decision` (at the top), "" (exit 2)."""
+    """`permission` or `request` in hookSpecificOutput, `decision` at the top, "" by exit code 2 alone."""
     stdout: str = ""
     """What plain output is: `context` for Claude, `text` that is handed on as it is, "" nothing."""
     timeout_s: float = DEFAULT_TIMEOUT_S
@@ -55,7 +58,9 @@ ONLY_EXIT = "cold"
 EVENTS: tuple[Event, ...] = (
     Event("PreToolUse", TOOL, "tool_name", objects="permission", is_strict=True),
     Event("PostToolUse", TOOL + " tool_response:v duration_ms:n", "tool_name", objects="decision"),
-    Event("PostToolUseFailure", TOOL + " error:s is_interrupt:b duration_ms:n", "tool_name", objects="decision"),
+    Event(
+        "PostToolUseFailure", TOOL + " error:s is_interrupt:b duration_ms:n", "tool_name", objects="decision"
+    ),
     Event("PostToolBatch", "tool_calls:j", objects="decision"),
     Event("Notification", "message:s ? title:s notification_type:s", "notification_type"),
     Event(
@@ -88,9 +93,7 @@ EVENTS: tuple[Event, ...] = (
         objects="decision",
         heeds_on_failure=False,
     ),
-    Event(
-        "StopFailure", "error:s ? error_details:s last_assistant_message:s", "error", lists_names=False
-    ),
+    Event("StopFailure", "error:s ? error_details:s last_assistant_message:s", "error", lists_names=False),
     Event("SubagentStart", "agent_id:s agent_type:s", "agent_type"),
     Event(
         "SubagentStop",
@@ -106,7 +109,8 @@ EVENTS: tuple[Event, ...] = (
     Event("PostModelSwitch", MODEL, "to_model", "fanout has not seen this event in a real session"),
     Event(
         "PermissionRequest",
-        "tool_name:s tool_input:j ? tool_use_id:s permission_suggestions:j mcp_server:j tool_kind:s mcp_skill:j",
+        "tool_name:s tool_input:j"
+        " ? tool_use_id:s permission_suggestions:j mcp_server:j tool_kind:s mcp_skill:j",
         "tool_name",
         objects="request",
         is_strict=True,
@@ -129,7 +133,9 @@ EVENTS: tuple[Event, ...] = (
         "only Claude Code itself can hand on what these hooks answer",
     ),
     Event("ConfigChange", "source:s ? file_path:s", "source", objects="decision"),
-    Event("WorktreeCreate", "name:s", "", "its output is the path of a worktree, which only one hook can make"),
+    Event(
+        "WorktreeCreate", "name:s", "", "its output is the path of a worktree, which only one hook can make"
+    ),
     Event("WorktreeRemove", "worktree_path:s", "", "it undoes what WorktreeCreate made, and stays beside it"),
     Event(
         "InstructionsLoaded",
@@ -144,7 +150,9 @@ EVENTS: tuple[Event, ...] = (
         "Claude Code itself watches the files that its matcher names",
         lists_names=False,
     ),
-    Event("DirectoryAdded", "directory:s source:s", "source", "fanout has not seen this event in a real session"),
+    Event(
+        "DirectoryAdded", "directory:s source:s", "source", "fanout has not seen this event in a real session"
+    ),
     Event("MessageDisplay", "turn_id:s message_id:s index:n final:b delta:s"),
     Event(
         "PreSkillShellCommand",

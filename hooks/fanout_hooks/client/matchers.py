@@ -10,9 +10,10 @@ Rules, the client's own:
 4. A tool stands in for another: a `Bash` hook is run for a call of Monitor, and is told that it is Bash. The
    Artifact tools go by each other's names.
 
-JavaScript's patterns and Python's differ in a hundred places. So only a plain part of JavaScript is read (`Reader`),
-each construct is written as what it means in Python, and everything else is refused: such a hook stays with the
-client. What is read was compared with the client's engine (JavaScriptCore) and with V8 on thousands of patterns.
+JavaScript's patterns and Python's differ in a hundred places. So only a plain part of JavaScript is read
+(`Reader`), each construct is written as what it means in Python, and everything else is refused: such a hook
+stays with the client. What is read was compared with the client's engine (JavaScriptCore) and with V8 on
+thousands of patterns.
 
 originals.py is written with a copy of this module, so it imports re and typing alone and suits Python 3.7.
 """
@@ -64,7 +65,7 @@ class Unread(ValueError):
     """A matcher that we don't read; the text says why."""
 
 
-def words_of(matcher: str, lists_names: bool = True) -> list[str] | None:
+def words_of(matcher: str, *, lists_names: bool = True) -> list[str] | None:
     """Return the names that a matcher lists; None when it is a pattern."""
     if not (NAME_LISTS if lists_names else BARE_LISTS).match(matcher):
         return None
@@ -72,32 +73,32 @@ def words_of(matcher: str, lists_names: bool = True) -> list[str] | None:
     return [word for word in words if word]
 
 
-def is_match(matcher: str, value: str, lists_names: bool = True, given: Any = None) -> bool:
-    """Say whether a matcher means a name by itself, stand-ins left out. `given` is the tool's input. Raises Unread."""
+def is_match(matcher: str, value: str, *, lists_names: bool = True, given: Any = None) -> bool:
+    """Say whether a matcher means a name by itself; `given` is the tool's input. Raises Unread."""
     if matcher in ("", "*"):
         return True
-    words = words_of(matcher, lists_names)
+    words = words_of(matcher, lists_names=lists_names)
     family = _family(value, given)
     if words is not None:
         listed = [ALIASES.get(word, word) for word in words]
-        return any(name in listed for name in [value] + family)
-    names = [value] + [old for old, new in ALIASES.items() if new == value]
+        return any(name in listed for name in [value, *family])
+    names = [value, *(old for old, new in ALIASES.items() if new == value)]
     if NAMES_AS_PATTERN.match(matcher):
         names += family
     pattern = compiled(matcher)
     return any(pattern.search(_units(name)) for name in names)
 
 
-def meets(matcher: str, event: str, value: str | None, lists_names: bool = True, given: Any = None) -> str:
+def meets(matcher: str, event: str, value: str | None, *, lists_names: bool = True, given: Any = None) -> str:
     """Return the name under which a group is meant, "" when it isn't; for events without a name "*"."""
     if value is None:
         return "*"
     try:
-        if is_match(matcher, value, lists_names, given):
+        if is_match(matcher, value, lists_names=lists_names, given=given):
             return value or "*"
         stood_in = _stood_in(event, value, given)
         if stood_in and (not EXCLUDES.search(matcher) or stood_in in matcher):
-            return stood_in if is_match(matcher, stood_in, lists_names, given) else ""
+            return stood_in if is_match(matcher, stood_in, lists_names=lists_names, given=given) else ""
     except Unread:
         pass
     return ""
@@ -112,11 +113,11 @@ def seen_as(event: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(event, tool_name=name, tool_input=kept)
 
 
-def why_unread(matcher: str, lists_names: bool = True) -> str:
+def why_unread(matcher: str, *, lists_names: bool = True) -> str:
     """Return why a matcher can't be read as the client does, or ""."""
     if matcher in ("", "*"):
         return ""
-    words = words_of(matcher, lists_names)
+    words = words_of(matcher, lists_names=lists_names)
     if words is not None:
         return "" if words else "it names nothing"
     try:
@@ -180,9 +181,9 @@ def compiled(matcher: str) -> Any:
 
 
 def _compiled(matcher: str) -> Any:
+    if len(matcher) > MAX_LENGTH:
+        return Unread(f"it is longer than {MAX_LENGTH} characters")
     try:
-        if len(matcher) > MAX_LENGTH:
-            raise Unread("it is longer than %d characters" % MAX_LENGTH)
         return re.compile(Reader(_units(matcher)).whole(), re.ASCII)
     except Unread as error:
         return error
@@ -199,7 +200,7 @@ def _units(text: str) -> str:
 
 
 class Part(NamedTuple):
-    """A piece of a pattern in Python's words; `open_ends` counts its repetitions without a bound on one path."""
+    """A piece of a pattern in Python's words, and its repetitions without a bound on one path."""
 
     text: str
     open_ends: int = 0
@@ -218,7 +219,7 @@ class Reader:
         if self.at < len(self.source):
             raise Unread("a `)` has no `(`")
         if found.open_ends > MAX_OPEN_ENDS:
-            raise Unread("it has more than %d open repetitions in a row" % MAX_OPEN_ENDS)
+            raise Unread(f"it has more than {MAX_OPEN_ENDS} open repetitions in a row")
         return found.text
 
     def peek(self, word: str) -> bool:
@@ -266,7 +267,7 @@ class Reader:
             return self.repeated(Part(self.escaped()))
         one = self.next("it")
         if one in "*+?{}]":
-            raise Unread("`%s` has nothing to repeat or stands alone" % one)
+            raise Unread(f"`{one}` has nothing to repeat or stands alone")
         return self.repeated(Part(re.escape(one)))
 
     def group(self) -> Part:
@@ -287,9 +288,9 @@ class Reader:
     def group_name(self) -> None:
         name = GROUP_NAME.match(self.source, self.at)
         if name is None:
-            raise Unread("JavaScript engines differ over `(?%s`" % self.source[self.at : self.at + 1])
+            raise Unread(f"JavaScript engines differ over `(?{self.source[self.at : self.at + 1]}`")
         if name.group(1) in self.names:
-            raise Unread("two groups are called %s" % name.group(1))
+            raise Unread(f"two groups are called {name.group(1)}")
         self.names.add(name.group(1))
         self.at = name.end()
 
@@ -325,7 +326,7 @@ class Reader:
         if not comma and high:
             raise Unread("`{` stands alone")
         if int(low) > MAX_COUNT or int(high or 0) > MAX_COUNT or (high and int(high) < int(low)):
-            raise Unread("its count %s can't be read" % count.group())
+            raise Unread(f"its count {count.group()} can't be read")
         self.at = count.end()
         return count.group(), int(high or low) if high or not comma else OPEN
 
@@ -340,11 +341,11 @@ class Reader:
         if one in "xu":
             digits = self.source[self.at : self.at + (2 if one == "x" else 4)]
             if not re.match(r"(?:[0-9a-fA-F]{2}){1,2}\Z", digits) or len(digits) != (2 if one == "x" else 4):
-                raise Unread("`\\%s` needs its digits" % one)
+                raise Unread(f"`\\{one}` needs its digits")
             self.at += len(digits)
             return chr(int(digits, 16))
         if one.isalnum() or one == "_" or ord(one) > 126:
-            raise Unread("`\\%s` is not read here" % one)
+            raise Unread(f"`\\{one}` is not read here")
         return one
 
     def character_class(self) -> str:
@@ -376,4 +377,4 @@ class Reader:
 
 
 def _member(one: str) -> str:
-    return "\\u%04x" % ord(one)
+    return f"\\u{ord(one):04x}"

@@ -1,12 +1,13 @@
-"""What settings files forbid hooks: lists of addresses and variables for http hooks, and who may have hooks at all.
+"""What settings files forbid hooks: addresses and variables of http hooks, and who may have hooks at all.
 
     found = read(project, claude)     # every settings file of the session that says something of it
     bounded(hook, found)              # an http hook as that lets it run
     sentences(found)                  # for `fanout-hooks check`
 
-The client heeds these by itself for what stays in the settings. fanout needs them for http hooks that stand in a
-hooks.json: those `adopt` took before it left them to the client, or that someone wrote there. What it can't read as
-the client does it refuses: a wrong refusal costs a report, a wrong permission sends what must not leave.
+The client heeds these by itself for what stays in the settings. fanout needs them for http hooks that stand
+in a hooks.json: those `adopt` took before it left them to the client, or that someone wrote there. What it
+can't read as the client does it refuses: a wrong refusal costs a report, a wrong permission sends what must
+not leave.
 """
 
 from __future__ import annotations
@@ -65,9 +66,11 @@ def read(project: str, claude: str, managed: str = MANAGED) -> Policy:
                 value = data[key] if isinstance(data[key], list) else []
                 lists[key] = (*(lists[key] or ()), *(one for one in value if isinstance(one, str)))
                 said.append((path, key, data[key]))
-        for key in SWITCHES:
-            if data.get(key) and (key not in MANAGED_ONLY or path.startswith(managed)):
-                said.append((path, key, data[key]))
+        said += [
+            (path, key, data[key])
+            for key in SWITCHES
+            if data.get(key) and (key not in MANAGED_ONLY or path.startswith(managed))
+        ]
     return Policy(lists[URLS], lists[VARIABLES], tuple(said))
 
 
@@ -103,7 +106,9 @@ def _covers(pattern: str, url: str) -> bool:
     if pattern in (url, "*"):
         return True
     prefix, star, rest = pattern.partition("*")
-    return bool(star) and not rest and prefix.endswith("/") and prefix.count("/") > 2 and url.startswith(prefix)
+    return (
+        bool(star) and not rest and prefix.endswith("/") and prefix.count("/") > 2 and url.startswith(prefix)
+    )
 
 
 def _json(path: str) -> dict[str, Any]:
