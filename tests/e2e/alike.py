@@ -21,10 +21,14 @@ from fakes.model import Call, Text, serving, turns
 
 WAYS = ("native", "warm", "cold")
 HOOK = """
-# act.sh NAME WHAT [MARK]: writes down that it ran and what it was shown; does WHAT if the mark stands in the
-event. name=$1 what=$2 mark=${3:-} event=$(cat) tool=$(printf '%s' "$event" | sed -n
-'s/.*"tool_name":"\\([^"]*\\)".*/\\1/p') printf '%s\\n' "$name ${tool:-none}" >>"$CLAUDE_PROJECT_DIR/ran.txt"
-case $event in *"$mark"*) ;; *) exit 0 ;; esac eval "$what"
+# act.sh NAME WHAT [MARK]: notes that it ran and what it was shown; does WHAT if the event has the mark.
+name=$1 what=$2 mark=${3:-}
+read -r event
+tool=none
+case $event in *'"tool_name":"'*) tool=${event#*'"tool_name":"'} tool=${tool%%'"'*} ;; esac
+printf '%s\\n' "$name $tool" >>"$CLAUDE_PROJECT_DIR/ran.txt"
+case $event in *"$mark"*) ;; *) exit 0 ;; esac
+eval "$what"
 """
 SAID = re.compile(r"SAY-[A-Za-z0-9-]+")
 """What hooks say carries such a word: the client's framing around it differs, as docs/hooks.md lists."""
