@@ -76,7 +76,7 @@ def a_session_with_every_event(client: Client, way: str) -> Hooked:
     commands = client.project / ".claude" / "commands"
     commands.mkdir(parents=True)
     (commands / "mycmd.md").write_text(
-        "---\nallowed-tools: Bash\n---\n!`echo there` Do the thing with $ARGUMENTS\n"
+        "---\nallowed-tools: Bash(echo there)\n---\n!`echo there` Do the thing with $ARGUMENTS\n"
     )
     note = note_hook(client)
     hooked = Hooked.make(client, {event: [group(note)] for event in EVENTS}, way)
