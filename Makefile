@@ -16,7 +16,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo test check e2e bench format client constraints clean
+.PHONY: demo test check e2e bench matchers format client constraints clean
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -61,6 +61,9 @@ e2e: $(READY) client  ## the same product, in the real Claude Code with a script
 
 bench: $(READY)  ## the benchmark tables, every figure beside its bound in the same run
 	$(BIN)/python -m benchmarks
+
+matchers: $(READY)  ## have JavaScriptCore and V8 judge generated matchers anew (needs npm and node)
+	$(BIN)/python -m benchmarks._matchers
 
 format: $(READY)
 	$(BIN)/ruff format .

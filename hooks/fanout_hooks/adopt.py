@@ -96,9 +96,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
 def perform(plan: Adoption, place: Place) -> str:
     """Write what was planned; return where the old settings are kept. Raises settings.Refused, OSError."""
     _ignore(place)
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "originals.py")
-    with open(source, "rb") as file:
-        settings.replace(place.originals, file.read(), 0o644)
+    settings.replace(place.originals, standalone_originals().encode(), 0o644)
     launch.write(place.state, launch.Launch.own())
     if plan.hooks_text != plan.hooks.text:
         settings.write(plan.hooks, plan.hooks_text, place.state)
@@ -119,7 +117,10 @@ def hooks_of(file: settings.File) -> Hooks:
     hooks = file.data.get("hooks", {})
     wrong = hooks_object.problems(hooks)
     if wrong:
-        raise settings.Refused(f"{file.path}: {wrong[0]}. Claude Code refuses it, too; mend it first")
+        raise settings.Refused(
+            f"{file.path}: {wrong[0]}. Claude Code reads nothing of such a file, so none of its hooks run. "
+            "Fix it first; nothing was changed"
+        )
     return dict(hooks)
 
 
@@ -143,6 +144,23 @@ def _must_be_good(hooks: Hooks, place: Place) -> None:
     wrong = hooks_object.problems(hooks)
     if wrong:
         raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
+
+
+def standalone_originals() -> str:
+    """Return originals.py with the modules that it imports from here written into it."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    lines = []
+    for line in _source(here, "originals.py").splitlines(keepends=True):
+        own, _, rest = line.partition("from fanout_hooks.client.")
+        is_ours = not own and bool(rest)
+        source = _source(here, "client", f"{rest.split()[0]}.py") if is_ours else line
+        lines.append(source.replace("from __future__ import annotations\n", "") if is_ours else line)
+    return "".join(lines)
+
+
+def _source(*path: str) -> str:
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return file.read()
 
 
 # --- the other files ----------------------------------------------------------------------------------------

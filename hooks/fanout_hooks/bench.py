@@ -20,7 +20,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fanout_hooks import config, lanes, launch, matching, report, settings
-from fanout_hooks import event as events
+from fanout_hooks import event as inputs
+from fanout_hooks.client import events
 from fanout_hooks.dispatch import Request, handle
 from fanout_hooks.house import House
 from fanout_hooks.loop import Loop
@@ -69,13 +70,13 @@ def _measure(
     own: Place, env: dict[str, str], house: House, event: str, found: config.Config, rounds: int
 ) -> Measured:
     sample = sample_event(event, own.project, found)
-    raw = events.to_stdin(sample)
-    hooks = matching.choose(found, sample)
+    raw = inputs.to_stdin(sample)
+    hooks = [own.hook for own in matching.choose(found, sample)]
     ways: dict[str, Callable[[], None]] = {
         "native": lambda: _native(hooks, raw, env, own.project),
         "cold": lambda: _cold(own, raw, env),
     }
-    if event in events.WARM_EVENTS:
+    if event in events.WARM:
         request = Request(sample, (own.scope,), env, path="warm")
         ways["warm"] = lambda: _warm(house, request)
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -174,9 +175,9 @@ _BY_FORM: dict[str, Any] = {"s": "", "n": 1, "b": False, "j": {}, "v": ""}
 
 def sample_event(event: str, project: str, found: config.Config) -> dict[str, Any]:
     """Return an event that as many of its hooks as can be told by their matchers run on."""
-    made = {field.name: SAMPLES.get(field.name, _BY_FORM[field.form]) for field in events.fields_of(event)}
+    made = {field.name: SAMPLES.get(field.name, _BY_FORM[field.form]) for field in inputs.fields_of(event)}
     made |= {"hook_event_name": event, "cwd": project}
-    field = matching.MATCHED_FIELD.get(event)
+    field = events.of(event).matches
     if field:
         made[field] = _most_matched(event, str(SAMPLES.get(field, "")), found)
     return made
@@ -186,7 +187,9 @@ def _most_matched(event: str, usual: str, found: config.Config) -> str:
     matchers = [hook.matcher for hook in found.hooks if hook.event == event]
     words = [word.strip() for matcher in matchers for word in matcher.replace(",", "|").split("|")]
     candidates = [usual, *(word for word in words if word.replace("_", "").isalnum())]
-    return max(candidates, key=lambda value: sum(matching.is_match(matcher, value) for matcher in matchers))
+    return max(
+        candidates, key=lambda value: sum(matching.is_match(matcher, event, value) for matcher in matchers)
+    )
 
 
 # --- what is kept -------------------------------------------------------------------------------------------

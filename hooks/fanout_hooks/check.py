@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from fanout_hooks import adopt, config, hooks_object, native, place, recent, registration
-from fanout_hooks import event as events
+from fanout_hooks.claude_folder import claude_folder
+from fanout_hooks.client import events, policy
 from fanout_hooks.command import plain_python, split, which
 from fanout_hooks.identity import is_shim
 from fanout_hooks.native import Hooks
@@ -43,6 +44,8 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
     """Look at all scopes of a project."""
     found: list[Finding] = []
     registered: dict[str, Hooks] = {}
+    in_force = policy.read(project, claude_folder(env))
+    found += [Finding("note", path, sentence) for path, sentence in policy.sentences(in_force)]
     for scope in config.SCOPES:
         own = place.find(scope, project, env)
         try:
@@ -52,6 +55,10 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
             found.append(Finding("wrong", own.settings, str(refused)))
             continue
         registered[own.settings] = hooks
+        found += [
+            Finding("note", own.settings, f"Claude Code ignores a part of it: {why}")
+            for why in hooks_object.ignored(hooks)
+        ]
         found += _scope(own, hooks, env)
         if file.data.get("disableAllHooks"):
             found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
@@ -102,7 +109,7 @@ def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
 def _calls(own: Place) -> bool:
     """Say whether some entry of a scope asks the server. Scopes with cold events only need none."""
     held = config.load((own.scope,), own.project, own.claude).hooks
-    if not any(hook.event in events.WARM_EVENTS for hook in held):
+    if not any(hook.event in events.WARM for hook in held):
         return True
     hooks = adopt.hooks_of(read(own.beside or own.settings))
     is_own = native.owned_by(own.scope)
@@ -192,9 +199,27 @@ def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
         return f'the shell splits ${name} at its space; put it in quotes: "${name}"' if name else ""
     if hook.args is not None and which(words[0], own, project) is None:
         return f"there is no program {words[0]}"
-    for word in words:
-        if _SCRIPT.fullmatch(word) and "/" in word and not os.path.exists(os.path.join(project, word)):
-            return f"there is no {word}"
+    script = _script_of(words)
+    if script and "/" in script and not os.path.exists(os.path.join(project, script)):
+        return f"there is no {script}"
+    return ""
+
+
+_RUNNERS = re.compile(r"(?:python[0-9.]*|node|bun|deno|sh|bash|dash|zsh|ruby|perl|php)\Z")
+_PROGRAM_TEXT = re.compile(r"-[a-zA-Z]*[cempr]\Z|--(?:eval|print|require|import|check)\b|-\Z")
+"""Options after which a runner takes a program, a module or something to look up: no file of ours."""
+
+
+def _script_of(words: list[str]) -> str:
+    """Return the file that a command surely starts, "" where it may look it up by itself."""
+    runner, *rest = words
+    if not _RUNNERS.match(os.path.basename(runner)):
+        return runner if _SCRIPT.fullmatch(runner) else ""
+    for word in rest:
+        if _PROGRAM_TEXT.match(word):
+            return ""
+        if not word.startswith("-"):
+            return word if _SCRIPT.fullmatch(word) else ""
     return ""
 
 

@@ -32,21 +32,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fanout_hooks import regular
+from fanout_hooks.client import events, matchers
 
 SCOPES = ("user", "local", "shared")
 VERSION = 1
-DEFAULT_TIMEOUT_S = 600.0
-"""What the client gives a hook that says no time of its own."""
 MAX_TIMEOUT_S = 1e9
 """Thirty years: above any slip of the pen (milliseconds, say), below what a clock or a `poll` can't count."""
-EVENT_TIMEOUT_S = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
 PROJECT = "${CLAUDE_PROJECT_DIR}"
 MAX_BYTES = 8 << 20
 NATIVE_TYPES = ("prompt", "agent", "mcp_tool")
-NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell")
+NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell", "holdsTools", "cloud")
 """A hook with one of these stays in settings.json: only the client can do what they ask for."""
-NATIVE_EVENTS = {"FileChanged": "Claude Code itself watches the files that its matcher names"}
-"""Hooks of these stay there, too. An entry of ours would have to watch, and match, as each of them does."""
 
 
 class Hook(NamedTuple):
@@ -63,7 +59,7 @@ class Hook(NamedTuple):
     url: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     allowed_env: tuple[str, ...] = ()
-    timeout_s: float = DEFAULT_TIMEOUT_S
+    timeout_s: float = events.DEFAULT_TIMEOUT_S
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
@@ -71,6 +67,8 @@ class Hook(NamedTuple):
     isolate: bool = False
     guard: bool = False
     on_failure: str = "continue"
+    status: str = ""
+    """What the client shows while it runs, where its owner said."""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -132,20 +130,23 @@ def parse(data: Any, scope: str) -> Config:
     """Turn the content of a hooks.json (or the `hooks` of a settings file) into hooks."""
     hooks: list[Hook] = []
     problems: list[str] = []
-    events = data.get("hooks") if isinstance(data, dict) else None
-    if not isinstance(events, dict):
+    held = data.get("hooks") if isinstance(data, dict) else None
+    if not isinstance(held, dict):
         return Config((), ('there is no "hooks" object',))
-    for where, event, matcher, entry in _entries(events, problems):
-        problem = NATIVE_EVENTS.get(event) or why_bad(entry)
+    for where, event, group, entry in _entries(held, problems):
+        matcher = group.get("matcher") or ""
+        problem = events.why_native(event) or why_bad(entry) or why_unmatched(event, matcher)
         if problem:
             problems.append(f"{where}: {problem}")
             continue
-        hooks.append(_hook(entry, event, matcher, scope))
+        hooks.append(_hook(entry, event, group, scope))
     return Config(tuple(hooks), tuple(problems))
 
 
-def _entries(events: dict[str, Any], problems: list[str]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    for event, groups in events.items():
+def _entries(
+    held: dict[str, Any], problems: list[str]
+) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    for event, groups in held.items():
         if not isinstance(groups, list):
             problems.append(f"{event}: must be a list of groups")
             continue
@@ -158,7 +159,7 @@ def _entries(events: dict[str, Any], problems: list[str]) -> Iterator[tuple[str,
                 continue
             for number, entry in enumerate(entries):
                 if isinstance(entry, dict):
-                    yield f"{where}.hooks[{number}]", event, matcher or "", entry
+                    yield f"{where}.hooks[{number}]", event, group, entry
                 else:
                     problems.append(f"{where}.hooks[{number}]: must be an object")
 
@@ -187,6 +188,17 @@ def why_bad(entry: dict[str, Any]) -> str:
     return ""
 
 
+def _is_guard(entry: dict[str, Any]) -> bool:
+    return bool(entry.get("guard")) or entry.get("onFailure") == "block"
+
+
+def why_unmatched(event: str, matcher: str) -> str:
+    """Return why a matcher can't be read as the client reads it, or ""."""
+    row = events.of(event)
+    why = matchers.why_unread(matcher, lists_names=row.lists_names) if row.matches else ""
+    return f"its matcher {matcher!r} is not read here as Claude Code reads it ({why})" if why else ""
+
+
 def is_timeout(value: object, at_most: float = float("inf")) -> bool:
     """Say whether a hook may have this as its `timeout`: none, or seconds."""
     if value is None:
@@ -194,28 +206,29 @@ def is_timeout(value: object, at_most: float = float("inf")) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= at_most
 
 
-def _hook(entry: dict[str, Any], event: str, matcher: str, scope: str) -> Hook:
+def _hook(entry: dict[str, Any], event: str, group: dict[str, Any], scope: str) -> Hook:
     args = entry.get("args")
     headers = {str(key): str(value) for key, value in (entry.get("headers") or {}).items()}
     return Hook(
-        name=str(entry.get("name") or short_name(entry)),
+        name=str(entry.get("name") or short_name(entry, group)),
         event=event,
         scope=scope,
-        matcher=matcher,
+        matcher=group.get("matcher") or "",
         type=str(entry.get("type", "command")),
         command=str(entry.get("command", "")),
         args=None if args is None else tuple(args),
         url=str(entry.get("url", "")),
         headers=tuple(headers.items()),
         allowed_env=tuple(entry.get("allowedEnvVars") or ()),
-        timeout_s=float(entry.get("timeout") or EVENT_TIMEOUT_S.get(event, DEFAULT_TIMEOUT_S)),
+        timeout_s=float(entry.get("timeout") or events.of(event).timeout_s),
         reads=tuple(entry.get("reads") or ()),
         writes=tuple(entry.get("writes") or ()),
         resources=tuple(entry.get("resources") or ()),
         after=tuple(entry.get("after") or ()),
         isolate=bool(entry.get("isolate")),
         guard=bool(entry.get("guard")),
-        on_failure="block" if entry.get("guard") else str(entry.get("onFailure") or "continue"),
+        on_failure="block" if _is_guard(entry) and events.of(event).heeds_on_failure else "continue",
+        status=str(entry.get("statusMessage") or ""),
     )
 
 
@@ -224,27 +237,44 @@ SCRIPTS = "py|sh|bash|js|mjs|ts|rb|pl"
 _SCRIPT = re.compile(rf"([^\s\"'/=]+)\.(?:{SCRIPTS})\b")
 
 
-def short_name(entry: dict[str, Any]) -> str:
-    """Return what to call a hook that has no name: its script, else its first word."""
+_ASSIGNED = re.compile(r"""[A-Za-z_]\w*=(?:"?\$\(\s*|`\s*|(?:"[^"]*"|'[^']*'|[^\s;&|()`]*)[\s;&|]*)""")
+"""A variable's value is not the name of a hook; the command that makes the value is."""
+_NOT_NAMES = ("if", "while", "until", "exec", "env", "time", "then", "do", "!", "[", "[[", "{", "(", "set")
+MAX_NAME = 60
+
+
+def short_name(entry: dict[str, Any], group: dict[str, Any] | None = None) -> str:
+    """Return what to call a hook without a name: its script, its group's name, else its first program."""
     words = " ".join([str(entry.get("command") or ""), *map(str, entry.get("args") or ())])
     if entry.get("url"):
         words = str(entry["url"]).partition("://")[2] or str(entry["url"])
-        return words.partition("?")[0][:60]
+        return words.partition("?")[0][:MAX_NAME]
     script = _SCRIPT.search(words)
     if script:
         return script.group(1)
-    first = (words.split() or ["hook"])[0]
-    return os.path.basename(first.strip("\"'"))[:60] or "hook"
+    for key in ("id", "description"):
+        called = (group or {}).get(key)
+        if isinstance(called, str) and called.strip():
+            return " ".join(called.split())[:MAX_NAME]
+    while assigned := _ASSIGNED.match(words.lstrip()):
+        words = words.lstrip()[assigned.end() :]
+    programs = [word for word in re.split(r"[\s;&|()`]+", words) if word and word not in _NOT_NAMES]
+    return os.path.basename((programs or ["hook"])[0].strip("\"'"))[:MAX_NAME] or "hook"
 
 
 def named(hooks: list[Hook], problems: list[str]) -> Config:
     """Make names unique within an event, and report what `after` names in vain or in a circle."""
+    written = {(hook.event, hook.name) for hook in hooks}
     named: list[Hook] = []
-    taken: dict[tuple[str, str], int] = {}
+    taken: set[tuple[str, str]] = set()
     for hook in hooks:
-        key = (hook.event, hook.name)
-        taken[key] = taken.get(key, 0) + 1
-        named.append(hook if taken[key] == 1 else hook._replace(name=f"{hook.name}-{taken[key]}"))
+        name, number = hook.name, 1
+        # A guard's name stands in its entry: a number that is counted anew must not lead there.
+        while (hook.event, name) in taken or (number > 1 and (hook.event, name) in written):
+            number += 1
+            name = f"{hook.name}-{number}"
+        taken.add((hook.event, name))
+        named.append(hook if number == 1 else hook._replace(name=name))
     for event in dict.fromkeys(hook.event for hook in named):
         problems.extend(f"{event}: {problem}" for problem in after_problems(named, event))
     return Config(tuple(named), tuple(problems))

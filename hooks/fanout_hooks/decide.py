@@ -22,24 +22,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks import context, on_demand
+from fanout_hooks.client import events
 
 STRENGTH = ("deny", "defer", "ask", "allow")
-BLOCKS_BY_DECISION = frozenset(
-    (
-        "UserPromptSubmit",
-        "UserPromptExpansion",
-        "PostToolUse",
-        "PostToolUseFailure",
-        "PostToolBatch",
-        "Stop",
-        "SubagentStop",
-        "ConfigChange",
-        "PreCompact",
-    )
-)
-STDOUT_IS_CONTEXT = frozenset(("UserPromptSubmit", "SessionStart", "UserPromptExpansion"))
-STDOUT_IS_TEXT = frozenset(("PreCompact",))
-"""The client appends plain output there to its own instructions: it is handed on as it is."""
 
 
 class Left(NamedTuple):
@@ -92,9 +77,10 @@ def understand(left: Left, event: str) -> Opinion:
     if said.startswith("{"):
         opinion = _from_json(left.name, said, event)
     elif left.exit == 0 and said:
-        if event in STDOUT_IS_CONTEXT:
+        if events.of(event).stdout == "context":
             opinion = opinion._replace(context=left.stdout.rstrip("\n"))
-        elif event in STDOUT_IS_TEXT:
+        elif events.of(event).stdout == "text":
+            # The client appends plain output there to its own instructions: it is handed on as it is.
             opinion = opinion._replace(text=left.stdout)
     if left.timed_out or left.exit not in (0, 2) or opinion.problem:
         return _failed(left, opinion)
@@ -181,7 +167,11 @@ def _decision(data: dict[str, Any], own: dict[str, Any], event: str) -> tuple[st
     if legacy not in ("block", "approve"):
         return "", "", f"has an unknown decision {legacy!r}"
     decision = {"block": "deny", "approve": "allow"}[legacy]
-    return (decision if event == "PreToolUse" or legacy == "block" else ""), _text(data.get("reason")), ""
+    return (
+        (decision if events.of(event).objects == "permission" or legacy == "block" else ""),
+        _text(data.get("reason")),
+        "",
+    )
 
 
 def _text(value: Any) -> str:
@@ -239,13 +229,14 @@ def _say(
     messages: list[str],
 ) -> int:
     """Put a decision into the form that this event has for it; return the exit code that goes with it."""
-    if event == "PreToolUse":
+    how = events.of(event).objects
+    if how == "permission":
         specific["permissionDecision"] = strongest
         specific |= {"permissionDecisionReason": reason} if reason else {}
-    elif event == "PermissionRequest":
+    elif how == "request":
         if strongest == "deny":
             specific["decision"] = {"behavior": "deny", "message": reason}
-    elif strongest == "deny" and event in BLOCKS_BY_DECISION:
+    elif strongest == "deny" and how == "decision":
         answer |= {"decision": "block", "reason": reason}
     elif strongest == "deny":
         # Only an exit code can object here, and only a command entry has one; the user reads it either way.

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 
 from fanout_hooks import background, claims, decide, matching, perflog, twins
 from fanout_hooks.claude_folder import claude_folder
+from fanout_hooks.client import matchers
 from fanout_hooks.command import Program
+from fanout_hooks.config import Hook
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
 from fanout_hooks.interpreter import Scene
@@ -87,13 +89,25 @@ async def handle(house: House, request: Request) -> Handled:
     if request.only:
         matching.must_have(found, request.event, request.only)
     chosen = matching.choose(found, request.event, request.only)
+    names = {own.hook: own.name for own in chosen}
     where = claims.folder(state_folder(request.env))
-    hooks = twins.left_to_us(chosen, request.event, project, claude_folder(request.env), where)
+    hooks = twins.left_to_us([*names], request.event, project, claude_folder(request.env), where)
     notes = _untold(house.news(found.problems), request)
     gate = house.loop.spawn(house.gate(request.event, request.env, request.gate)) if request.gate else None
-    run = Run(house, request, house.plan(hooks, project, _cwd_of(request), request.env))
+    shown = _shown(request, hooks, names)
+    run = Run(house, shown[0][0], house.plan(shown[0][1], project, _cwd_of(request), request.env))
     outcomes = await run.all()
+    for other, own in shown[1:]:
+        stood_in = Run(house, other, house.plan(own, project, _cwd_of(request), request.env))
+        outcomes = sorted([*outcomes, *await stood_in.all()], key=lambda one: hooks.index(one.planned.hook))
+        run.notes += stood_in.notes
     opinions = [decide.understand(_left(one), one.planned.hook.event) for one in outcomes]
+    if len(shown) > 1:  # what a stand-in would make of its input the client doesn't hand to the tool itself
+        own = shown[0][1]
+        opinions = [
+            opinion if one.planned.hook in own else opinion._replace(updated=None)
+            for one, opinion in zip(outcomes, opinions, strict=True)
+        ]
     if gate is not None:
         opinions.append(await gate)
     notes += run.notes
@@ -118,6 +132,21 @@ async def handle(house: House, request: Request) -> Handled:
     return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
 
 
+def _shown(
+    request: Request, hooks: Sequence[Hook], names: dict[Hook, str]
+) -> list[tuple[Request, list[Hook]]]:
+    """Return an event's hooks by how they are shown it: first as it is, then as another tool's call."""
+    shown = {"": (request, list[Hook]())}
+    for hook in hooks:
+        event = matchers.seen_as(request.event, names[hook])
+        if event is request.event:
+            shown[""][1].append(hook)
+        else:
+            other = request._replace(event=event, raw=None)
+            shown.setdefault(names[hook], (other, []))[1].append(hook)
+    return list(shown.values())
+
+
 class Run:
     """One event's hooks while they run."""
 
@@ -127,6 +156,7 @@ class Run:
         self.began = time.perf_counter()
         self.notes: list[str] = []
         self.env = request.env
+        self.project = project_of(request)
         self.cwd = _cwd_of(request)
         self.stdin = request.raw if request.raw is not None else to_stdin(request.event)
         self.ended: list[Future[Outcome]] = [Future() for _ in plan.planned]
@@ -180,6 +210,10 @@ class Run:
         lanes = self.house.lanes
         for place in unit:
             hook = self.plan.planned[place].hook
+            if hook.type == "http":
+                from fanout_hooks.client import policy  # hardly ever: `adopt` leaves them to the client
+
+                hook = policy.bounded(hook, policy.read(self.project, claude_folder(self.env)))
             line, env = work_of(hook, scene.env)
             ended = await lanes.run(line, scene.stdin, env, scene.cwd, hook.timeout_s)
             self._end(
@@ -244,10 +278,11 @@ def _record(
     elapsed: float,
 ) -> dict[str, Any]:
     """Return the event's line for the log."""
+    levels = {own.hook: level for own, level in zip(run.plan.planned, run.plan.levels, strict=True)}
     rows = [
         {
             "name": one.planned.hook.name,
-            "batch": level,
+            "batch": levels.get(one.planned.hook, 1),
             "ms": round(one.ms, 2),
             "wait_ms": round(one.wait_ms, 2),
             "exit": one.exit,
@@ -256,7 +291,7 @@ def _record(
         }
         | ({"timed_out": True} if one.timed_out else {})
         | ({"left": one.taint} if one.taint else {})
-        for one, level, opinion in zip(outcomes, run.plan.levels, opinions, strict=False)
+        for one, opinion in zip(outcomes, opinions, strict=False)
     ]
     notes = run.notes + [f"{own.name} {own.problem}" for own in opinions if own.problem]
     record = {

@@ -30,9 +30,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks import config
-from fanout_hooks import event as events
+from fanout_hooks import event as inputs
+from fanout_hooks.client import events
 from fanout_hooks.launch import Launch
-from fanout_hooks.matching import MATCHED_FIELD, union
+from fanout_hooks.matching import groups_of
 
 TOOL = "run_hooks"
 SERVER = "fanout"
@@ -89,8 +90,9 @@ def adopted(hooks: Sequence[config.Hook], to: Registration) -> dict[str, list[Gr
     for event in dict.fromkeys(hook.event for hook in hooks):
         own = [hook for hook in hooks if hook.event == event]
         plain = [hook for hook in own if not hook.guard]
-        groups = [_group(event, plain, to)] if plain else []
-        made[event] = groups + [_guard(event, hook, to) for hook in own if hook.guard]
+        made[event] = _groups(event, plain, to) if plain else []
+        for hook in own:
+            made[event] += _guard(event, hook, to) if hook.guard else []
     return made
 
 
@@ -116,14 +118,14 @@ def _only(groups: dict[str, list[Group]], kind: str) -> dict[str, list[Group]]:
     return {event: own for event, own in found.items() if own}
 
 
-def _group(event: str, hooks: Sequence[config.Hook], to: Registration) -> Group:
+def _groups(event: str, hooks: Sequence[config.Hook], to: Registration) -> list[Group]:
     timeout = timeout_of(event, hooks)
     entries = []
-    is_warm = event in events.WARM_EVENTS
+    is_warm = event in events.WARM
     if to.server and is_warm:
-        entries.append(call(to.server, events.mcp_input(event, (to.scope,)), timeout))
+        entries.append(call(to.server, inputs.mcp_input(event, (to.scope,)), timeout))
     look = _look(to) if is_warm else ""
-    entries.append(command(_line(to, look), timeout) | {"statusMessage": SHOWN})
+    entries.append(command(_line(to, look), timeout) | {"statusMessage": shown(hooks)})
     return matched(event, [hook.matcher for hook in hooks], entries)
 
 
@@ -134,13 +136,21 @@ def _look(to: Registration) -> str:
     return LOOK % (kind_of(to.server), "") if to.server else ""
 
 
-def _guard(event: str, hook: config.Hook, to: Registration) -> Group:
-    entry = command(_line(to, "", hook.name), timeout_of(event, [hook]))
-    entry |= {"statusMessage": SHOWN, "onFailure": "block"}
+def _guard(event: str, hook: config.Hook, to: Registration) -> list[Group]:
+    entry = command(
+        _line(to, "", hook.name, is_heeded=events.of(event).heeds_on_failure), timeout_of(event, [hook])
+    )
+    entry |= {"statusMessage": shown([hook]), "onFailure": "block"}
     return matched(event, [hook.matcher], [entry])
 
 
-def _line(to: Registration, look: str, guard: str = "") -> str:
+def shown(hooks: Sequence[config.Hook]) -> str:
+    """Return what the client shows while our line runs: what the hooks themselves ask for, else our name."""
+    own = list(dict.fromkeys(hook.status for hook in hooks if hook.status))
+    return "; ".join(own) or SHOWN
+
+
+def _line(to: Registration, look: str, guard: str = "", *, is_heeded: bool = True) -> str:
     found = FROM_STATE
     if to.launch is not None:
         found = f"p={shlex.quote(to.launch.python)}; m={shlex.quote(to.launch.script)}"
@@ -152,7 +162,7 @@ def _line(to: Registration, look: str, guard: str = "") -> str:
         found,
         START % f"--scopes {to.scope}{only}",
         ORIGINALS % (folder, f"{file} {shlex.quote(guard)}" if guard else file),
-        GONE % (f"fanout-hooks restore --scope {to.scope}", 2 if guard else 1),
+        GONE % (f"fanout-hooks restore --scope {to.scope}", 2 if guard and is_heeded else 1),
     )
 
 
@@ -185,7 +195,9 @@ def timeout_of(event: str, hooks: Sequence[config.Hook]) -> float:
 # --- matchers -----------------------------------------------------------------------------------------------
 
 
-def matched(event: str, matchers: Iterable[str], entries: list[dict[str, Any]]) -> Group:
-    """Return a group that fires whenever one of the matchers does."""
-    matcher = union(matchers) if event in MATCHED_FIELD else ""
-    return ({"matcher": matcher} if matcher else {}) | {"hooks": entries}
+def matched(event: str, matchers: Iterable[str], entries: list[dict[str, Any]]) -> list[Group]:
+    """Return groups that fire whenever one of the matchers does; the client runs equal entries once."""
+    return [
+        ({"matcher": matcher} if matcher else {}) | {"hooks": entries}
+        for matcher in groups_of(event, matchers)
+    ]

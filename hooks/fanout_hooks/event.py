@@ -2,14 +2,10 @@
 
 Cold, the client writes the event to our stdin and the hooks get those very bytes. Warm, it comes as the
 arguments of an `mcp_tool` call, for which the client has no "everything" variable: each field is asked for by
-name, objects arrive as JSON text and missing fields as "". FIELDS says what each event has, so that
-`from_input(mcp_input(event))` gives a hook the same object as native stdin would.
+name, objects arrive as JSON text and missing fields as "". So `from_input(mcp_input(event))` gives a hook the
+same object as native stdin would.
 
-A field's form: `s` text, `n` number, `b` true or false, `j` an object or list, `v` what a tool returned. That
-may be text, an object or a list, and only the tool's name tells them apart where text looks like JSON.
-
-Fields after `?` are left out when they arrive empty; the others are always there. A field named twice is as
-said last.
+Which fields an event has, and in which form, is in client/events.py.
 """
 
 from __future__ import annotations
@@ -17,41 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-COMMON = (
-    "session_id:s transcript_path:s cwd:s ? prompt_id:s permission_mode:s agent_id:s agent_type:s effort:j"
-)
-TOOL = "tool_name:s tool_input:j tool_use_id:s ? mcp_server:j"
-FIELDS: dict[str, str] = {
-    "PreToolUse": TOOL,
-    "PostToolUse": TOOL + " tool_response:v duration_ms:n",
-    "PostToolUseFailure": TOOL + " error:s is_interrupt:b duration_ms:n",
-    "PostToolBatch": "tool_calls:j",
-    "PermissionRequest": "tool_name:s tool_input:j ? tool_use_id:s permission_suggestions:j mcp_server:j",
-    "PermissionDenied": "tool_name:s tool_input:j tool_use_id:s ? reason:s mcp_server:j",
-    "UserPromptSubmit": "prompt:s ? source:s",
-    "UserPromptExpansion": "expansion_type:s command_name:s command_args:s command_source:s prompt:s",
-    "Notification": "message:s ? title:s notification_type:s",
-    "Stop": "stop_hook_active:b ? last_assistant_message:s background_tasks:j session_crons:j",
-    "StopFailure": "error:s ? error_details:s last_assistant_message:s",
-    "SubagentStart": "agent_id:s agent_type:s",
-    "SubagentStop": "agent_id:s agent_type:s stop_hook_active:b agent_transcript_path:s"
-    " ? last_assistant_message:s background_tasks:j session_crons:j",
-    "PreCompact": "trigger:s custom_instructions:s",
-    "PostCompact": "trigger:s compact_summary:s",
-    "InstructionsLoaded": "file_path:s memory_type:s load_reason:s"
-    " ? globs:j trigger_file_path:s parent_file_path:s",
-    "ConfigChange": "source:s ? file_path:s",
-    "MessageDisplay": "turn_id:s message_id:s index:n final:b delta:s",
-    "TaskCreated": "task_id:s task_subject:s ? task_description:s teammate_name:s team_name:s",
-    "TaskCompleted": "task_id:s task_subject:s ? task_description:s teammate_name:s team_name:s",
-    "TeammateIdle": "teammate_name:s ? team_name:s",
-}
-WARM_EVENTS = frozenset(FIELDS) - {"TaskCreated", "TaskCompleted", "TeammateIdle"}
-"""Events that an mcp_tool entry may serve; on the three left out only exit code 2 can object."""
-COLD_EVENTS = frozenset({"SessionStart", "SessionEnd", "Setup", "CwdChanged", "FileChanged"}) | (
-    frozenset(FIELDS) - WARM_EVENTS
-)
-"""Events whose entry is a command: the client has no mcp_tool there, or CLAUDE_ENV_FILE is needed."""
+from fanout_hooks.client import events
 
 MAX_BYTES = 128 << 20
 
@@ -65,7 +27,7 @@ class Field(NamedTuple):
 def fields_of(event: str) -> list[Field]:
     """Return the fields of an event, in the client's order."""
     found: dict[str, Field] = {}
-    for part in (COMMON, "hook_event_name:s", FIELDS.get(event, "")):
+    for part in (events.COMMON, "hook_event_name:s", events.of(event).fields):
         optional = False
         for word in part.split():
             if word == "?":

@@ -1,82 +1,50 @@
-"""Which hooks an event runs: matchers as the client reads them, and the choice by them.
+"""Which hooks an event runs, by the client's own rules (client/matchers.py).
 
-    is_match(matcher, value)    whether a group is meant
-    union(matchers)             one matcher for several groups
-    choose(held, event)         the hooks of an event, in order
-
-The tables and rules are the client's own, as seen.
+choose(held, event)              the hooks of an event, each with the event as it is shown it
+groups_of(event, matchers)       the matchers of the groups that together fire whenever one of these does
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
+from fanout_hooks.client import events, matchers
 from fanout_hooks.config import Config, Hook
 
-MATCHED_FIELD = {
-    "PreToolUse": "tool_name",
-    "PostToolUse": "tool_name",
-    "PostToolUseFailure": "tool_name",
-    "PermissionRequest": "tool_name",
-    "PermissionDenied": "tool_name",
-    "SessionStart": "source",
-    "SessionEnd": "reason",
-    "Setup": "trigger",
-    "PreCompact": "trigger",
-    "PostCompact": "trigger",
-    "SubagentStart": "agent_type",
-    "SubagentStop": "agent_type",
-    "Notification": "notification_type",
-    "ConfigChange": "source",
-    "UserPromptExpansion": "command_name",
-    "InstructionsLoaded": "load_reason",
-    "StopFailure": "error",
-}
-_PLAIN = re.compile(r"[A-Za-z0-9_|, ]+")
-_ALIASES = {"Agent": ("Agent", "Task"), "Task": ("Agent", "Task")}
+
+class Chosen(NamedTuple):
+    """A hook that an event runs, and under which tool's name it is meant."""
+
+    hook: Hook
+    name: str
 
 
-def words_of(matcher: str) -> list[str]:
-    """Return the words of a matcher that is nothing but words, which the client takes exactly; else none."""
-    return [word.strip() for word in re.split(r"[|,]", matcher)] if _PLAIN.fullmatch(matcher) else []
+def is_match(matcher: str, event: str, value: str) -> bool:
+    """Say whether a group of an event is meant when what its matcher meets is this value."""
+    row = events.of(event)
+    return not row.matches or bool(matchers.meets(matcher, event, value, lists_names=row.lists_names))
 
 
-def is_match(matcher: str, value: str) -> bool:
-    """Match as the client does: plain words are exact, anything else is a pattern searched for."""
-    if matcher in {"", "*"}:
-        return True
-    values = _ALIASES.get(value, (value,))
-    words = words_of(matcher)
-    if words:
-        return any(word in values for word in words)
-    try:
-        pattern = re.compile(matcher)
-    except re.error:
-        return False
-    return any(pattern.search(one) for one in values)
+def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
+    """Return the matchers of as many groups as it takes to fire on exactly the calls that one of these means.
 
-
-def union(matchers: Iterable[str]) -> str:
-    """Return a matcher that matches whatever one of these does; "" matches all."""
-    own = list(dict.fromkeys(matchers))
+    The client runs equal entries of several groups once, so each pattern keeps a group of its own: the client
+    itself reads it, and what is wrong with one never touches another. Lists of names become one.
+    """
+    row = events.of(event)
+    own = list(dict.fromkeys(wanted)) if row.matches else [""]
     if any(one in {"", "*"} for one in own):
-        return ""
-    words: dict[str, None] = {}
+        return [""]
+    names: dict[str, None] = {}
     patterns = []
     for one in own:
-        plain = words_of(one)
-        words |= dict.fromkeys(plain)
-        if not plain:
+        words = matchers.words_of(one, lists_names=row.lists_names)
+        if words is None:
             patterns.append(one)
-    if not patterns:
-        return "|".join(words)
-    # In a pattern the client knows no aliases, and plain words are no longer exact.
-    if words.keys() & {"Agent", "Task"}:
-        words |= {"Agent": None, "Task": None}
-    exact = [f"^(?:{'|'.join(words)})$"] if words else []
-    return "|".join(exact + [f"(?:{pattern})" for pattern in patterns])
+        else:
+            names |= dict.fromkeys(words)
+    return (["|".join(names)] if names else []) + patterns
 
 
 class NoSuchGuard(LookupError):
@@ -87,22 +55,26 @@ def must_have(held: Config, event: dict[str, Any], name: str) -> None:
     """Raise NoSuchGuard when an event has no hook of this name, whatever it matches."""
     if not any(hook.name == name and hook.event == event.get("hook_event_name") for hook in held.hooks):
         why = "; ".join(held.problems) or "hooks.json has none of that name"
-        raise NoSuchGuard(f"the guard {name!r} can't run: {why}. `fanout-hooks check` tells more")
+        raise NoSuchGuard(f"the guard {name!r} can't run: {why}. `fanout-hooks check` reports more")
 
 
-def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Hook]:
+def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Chosen]:
     """Return the hooks of an event in order; identical ones once, guards only where they are asked for."""
     name = str(event.get("hook_event_name", ""))
-    value = event.get(MATCHED_FIELD.get(name, ""))
-    seen: set[tuple[object, ...]] = set()
-    chosen: list[Hook] = []
+    row = events.of(name)
+    value = event.get(row.matches) if row.matches else None
+    met = None if value is None else str(value)
+    chosen: dict[tuple[object, ...], Chosen] = {}
     for hook in held.hooks:
-        if hook.event != name or hook.identity in seen:
+        if hook.event != name or ((hook.name != only) if only else hook.guard):
             continue
-        if (hook.name != only) if only else hook.guard:
+        known = chosen.get(hook.identity)
+        if known is not None and known.name in {met, "*"}:
             continue
-        if name in MATCHED_FIELD and not is_match(hook.matcher, str(value or "")):
-            continue
-        seen.add(hook.identity)
-        chosen.append(hook)
-    return chosen
+        seen = matchers.meets(
+            hook.matcher, name, met, lists_names=row.lists_names, given=event.get("tool_input")
+        )
+        # A hook that is meant both by its own name and as another's stand-in is shown the call as it is.
+        if seen and (known is None or seen in {met, "*"}):
+            chosen[hook.identity] = Chosen(hook if known is None else known.hook, seen)
+    return list(chosen.values())

@@ -5,17 +5,16 @@ Pure: `hooks` objects in, `hooks` objects out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks import config, entries, hooks_object
-from fanout_hooks import event as events
+from fanout_hooks.client import events
 
 OUR_KEYS = ("name", "reads", "writes", "resources", "after", "isolate", "guard")
 """What hooks.json may say of a hook beyond what settings.json does (config.py)."""
-NO_HTTP = ("SessionStart", "Setup")
-"""The client runs no http hooks there; nor do we."""
+BY_CLIENT = "Claude Code itself sends http hooks, faster than a process could, and by its policy"
+"""Its lists of addresses and variables, its proxies and its sandbox decide what leaves the machine."""
 
 Hooks = dict[str, Any]
 
@@ -28,12 +27,12 @@ class Left(NamedTuple):
     why: str
 
 
-def why_native(event: str, matcher: str, entry: dict[str, Any]) -> str:
+def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
     """Return why a hook stays in settings.json, or ""."""
-    if event not in events.FIELDS and event not in events.COLD_EVENTS:
-        return "fanout doesn't know this event"
-    if event in config.NATIVE_EVENTS:
-        return config.NATIVE_EVENTS[event]
+    if why := events.why_native(event):
+        return why
+    if why := hooks_object.group_problem(group).lstrip(".") or hooks_object.entry_problem(entry):
+        return f"Claude Code ignores it: {why}"
     if entry.get("type") in config.NATIVE_TYPES:
         return f"only Claude Code itself runs {entry['type']} hooks"
     asked = [key for key in config.NATIVE_KEYS if entry.get(key)]
@@ -42,20 +41,16 @@ def why_native(event: str, matcher: str, entry: dict[str, Any]) -> str:
     why = config.why_bad(entry)
     if why:
         return why
-    if entry.get("type") == "http" and event in NO_HTTP:
-        return "the client runs no http hooks on this event"
-    try:
-        re.compile(matcher)
-    except re.error as error:
-        return f"its matcher {matcher!r} is no pattern that Python reads ({error})"
-    return ""
+    if entry.get("type") == "http":
+        return BY_CLIENT if events.of(event).runs_http else "Claude Code sends no http hooks at this event"
+    return config.why_unmatched(event, group.get("matcher") or "")
 
 
 def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
     """Return what fanout can run, and what stays (entries of ours among it)."""
     taken: Hooks = {}
     for event, group, entry in hooks_object.each(hooks):
-        if hooks_object.is_ours(entry) or why_native(event, group.get("matcher") or "", entry):
+        if hooks_object.is_ours(entry) or why_native(event, group, entry):
             continue
         groups = taken.setdefault(event, [])
         own = {key: value for key, value in group.items() if key != "hooks"}
@@ -70,8 +65,12 @@ def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
 def left(hooks: Hooks) -> Iterator[Left]:
     for event, group, entry in hooks_object.each(hooks):
         if not hooks_object.is_ours(entry):
-            name = config.short_name(entry) if entry.get("command") or entry.get("url") else entry["type"]
-            yield Left(event, name, why_native(event, group.get("matcher") or "", entry))
+            name = config.short_name(entry, group) if _has_words(entry) else str(entry.get("type"))
+            yield Left(event, name, why_native(event, group, entry))
+
+
+def _has_words(entry: dict[str, Any]) -> bool:
+    return bool(entry.get("command") or entry.get("url"))
 
 
 def owned_by(scope: str) -> Callable[[Any], bool]:
@@ -132,14 +131,17 @@ def _as_guards(hooks: Hooks) -> Hooks:
             {
                 **group,
                 "hooks": [
-                    {**entry, "guard": True} if entry.get("onFailure") == "block" else entry
-                    for entry in group["hooks"]
+                    {**entry, "guard": True} if _blocks(event, entry) else entry for entry in group["hooks"]
                 ],
             }
             for group in groups
         ]
         for event, groups in hooks.items()
     }
+
+
+def _blocks(event: str, entry: dict[str, Any]) -> bool:
+    return entry.get("onFailure") == "block" and events.of(event).heeds_on_failure
 
 
 def with_guards_named(hooks: Hooks, called: Sequence[str]) -> Hooks:
@@ -163,6 +165,6 @@ def with_guards_named(hooks: Hooks, called: Sequence[str]) -> Hooks:
 def names(hooks: Hooks) -> list[str]:
     """Return "event: name" of each hook."""
     return [
-        f"{event}: {entry.get('name') or config.short_name(entry)}"
-        for event, _, entry in hooks_object.each(hooks)
+        f"{event}: {entry.get('name') or config.short_name(entry, group)}"
+        for event, group, entry in hooks_object.each(hooks)
     ]

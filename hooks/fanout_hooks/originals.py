@@ -1,7 +1,7 @@
 """Runs adopted hooks where fanout is not installed: all that match, at once, as Claude Code itself would.
 
 `fanout-hooks adopt` puts this file beside hooks.json, and `restore` takes both away. It needs nothing but
-Python 3.7.
+Python 3.7: client/events.py and client/matchers.py are written into it, in place of their imports.
 
     python3 originals.py hooks.json          the hooks of the event that comes on stdin, but for the guards
     python3 originals.py hooks.json NAME     the one guard of that name
@@ -19,29 +19,11 @@ import urllib.request
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-MATCHED = {
-    "PreToolUse": "tool_name",
-    "PostToolUse": "tool_name",
-    "PostToolUseFailure": "tool_name",
-    "PermissionRequest": "tool_name",
-    "PermissionDenied": "tool_name",
-    "SessionStart": "source",
-    "SessionEnd": "reason",
-    "Setup": "trigger",
-    "PreCompact": "trigger",
-    "PostCompact": "trigger",
-    "SubagentStart": "agent_type",
-    "SubagentStop": "agent_type",
-    "Notification": "notification_type",
-    "ConfigChange": "source",
-    "UserPromptExpansion": "command_name",
-    "InstructionsLoaded": "load_reason",
-    "StopFailure": "error",
-}
+from fanout_hooks.client.events import of
+from fanout_hooks.client.matchers import meets, seen_as
+
 LONGEST_S = 1e6
 """A socket may not be able to count further."""
-TIMEOUTS = {"UserPromptSubmit": 30.0, "SessionEnd": 1.5}
-CONTEXT_EVENTS = ("UserPromptSubmit", "SessionStart", "UserPromptExpansion")
 STRENGTH = ("deny", "defer", "ask", "allow")
 
 
@@ -55,10 +37,12 @@ def main(words: list[str]) -> int:
     if only and not is_there(config, event, only):
         raise ValueError(path + " has no guard " + only)
     hooks = chosen(config, event, only)
-    results = [failed(hook, "did not end") for hook in hooks]
+    name = event["hook_event_name"]
+    results = [failed(hook, name, "did not end") for hook, _ in hooks]
 
     def run(at: int) -> None:
-        results[at] = run_one(hooks[at], event["hook_event_name"], raw)
+        hook, shown = hooks[at]
+        results[at] = run_one(hook, name, raw if shown is event else json.dumps(shown).encode())
 
     threads = [threading.Thread(target=run, args=(at,)) for at in range(len(hooks))]
     for thread in threads:
@@ -66,7 +50,7 @@ def main(words: list[str]) -> int:
     for thread in threads:
         thread.join()
     said = [result for result in results if any(result)]
-    code, out, err = said[0] if len(said) == 1 else joined(said, event["hook_event_name"])
+    code, out, err = said[0] if len(said) == 1 else joined(said, name)
     sys.stdout.write(out)
     sys.stderr.write(err)
     return code
@@ -77,41 +61,36 @@ def is_there(config: dict[str, Any], event: dict[str, Any], name: str) -> bool:
     return any(hook.get("name") == name for group in groups for hook in group["hooks"])
 
 
-def chosen(config: dict[str, Any], event: dict[str, Any], only: str) -> list[dict[str, Any]]:
-    """Return the hooks of an event; identical ones once."""
+def chosen(
+    config: dict[str, Any], event: dict[str, Any], only: str
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the hooks of an event, each with the event as it is shown it; identical hooks once."""
     name = event["hook_event_name"]
-    value = str(event.get(MATCHED.get(name, ""), ""))
-    found: list[dict[str, Any]] = []
-    seen: set[str] = set()
+    row = of(name)
+    value = event.get(row.matches) if row.matches else None
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for group in config["hooks"].get(name, []):
-        if name in MATCHED and not matches(group.get("matcher") or "", value):
-            continue
-        for hook in group["hooks"]:
+        met = meets(
+            group.get("matcher") or "",
+            name,
+            value,
+            lists_names=row.lists_names,
+            given=event.get("tool_input"),
+        )
+        for hook in group["hooks"] if met else []:
             key = json.dumps([hook.get(part) for part in ("type", "command", "args", "url")])
             wanted = hook.get("name") == only if only else not hook.get("guard")
-            if wanted and key not in seen:
-                seen.add(key)
-                found.append(hook)
-    return found
-
-
-def matches(matcher: str, value: str) -> bool:
-    if matcher in ("", "*"):
-        return True
-    values = ("Agent", "Task") if value in ("Agent", "Task") else (value,)
-    if re.match(r"[A-Za-z0-9_|, ]+\Z", matcher):
-        return any(word.strip() in values for word in re.split(r"[|,]", matcher))
-    try:
-        return any(re.search(matcher, one) for one in values)
-    except re.error:
-        return False
+            shown = seen_as(event, met)
+            if wanted and (key not in found or shown is event):
+                found[key] = (hook, shown)
+    return list(found.values())
 
 
 def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str]:
     """Return exit code, stdout and stderr of one hook."""
-    timeout = hook.get("timeout") or TIMEOUTS.get(event, 600.0)
+    timeout = hook.get("timeout") or of(event).timeout_s
     if hook.get("type") == "http":
-        return post(hook, raw, timeout)
+        return post(hook, event, raw, timeout)
     line = ["/bin/sh", "-c", hook["command"]]
     if hook.get("args") is not None:
         project = os.environ.get("CLAUDE_PROJECT_DIR", "")
@@ -127,12 +106,12 @@ def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait()
-                return failed(hook, "timed out")
+                return failed(hook, event, "timed out")
             said, text = content(out), content(err)
     except OSError as error:
-        return failed(hook, str(error))
-    if code not in (0, 2) and blocks(hook):
-        return failed(hook, text)
+        return failed(hook, event, str(error))
+    if code not in (0, 2) and blocks(hook, event):
+        return failed(hook, event, text)
     return code, said, text
 
 
@@ -141,13 +120,13 @@ def content(file: IO[bytes]) -> str:
     return file.read().decode("utf-8", "replace")
 
 
-def failed(hook: dict[str, Any], why: str) -> tuple[int, str, str]:
-    return (2 if blocks(hook) else 1), "", why
+def failed(hook: dict[str, Any], event: str, why: str) -> tuple[int, str, str]:
+    return (2 if blocks(hook, event) else 1), "", why
 
 
-def blocks(hook: dict[str, Any]) -> bool:
+def blocks(hook: dict[str, Any], event: str) -> bool:
     """Say whether a hook objects when it fails."""
-    return bool(hook.get("guard")) or hook.get("onFailure") == "block"
+    return of(event).heeds_on_failure and (bool(hook.get("guard")) or hook.get("onFailure") == "block")
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -157,7 +136,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def post(hook: dict[str, Any], raw: bytes, timeout: float) -> tuple[int, str, str]:
+def post(hook: dict[str, Any], event: str, raw: bytes, timeout: float) -> tuple[int, str, str]:
     allowed = hook.get("allowedEnvVars") or []
 
     def fill(match: re.Match[str]) -> str:
@@ -166,16 +145,16 @@ def post(hook: dict[str, Any], raw: bytes, timeout: float) -> tuple[int, str, st
 
     headers = {"Content-Type": "application/json"}
     for name, value in (hook.get("headers") or {}).items():
-        headers[name] = re.sub(r"\$(?:\{(\w+)\}|(\w+))", fill, str(value))
+        headers[name] = re.sub(r"\$(?:\{([A-Z_][A-Z0-9_]*)\}|([A-Z_][A-Z0-9_]*))", fill, str(value))
     if not hook["url"].startswith(("http://", "https://")):
-        return failed(hook, "not an http address")
+        return failed(hook, event, "not an http address")
     request = urllib.request.Request(hook["url"], raw, headers)  # noqa: S310 - checked above
     opener = urllib.request.build_opener(NoRedirect)
     try:
         with opener.open(request, timeout=min(timeout, LONGEST_S)) as answer:
             return 0, answer.read().decode("utf-8", "replace"), ""
     except (OSError, ValueError) as error:
-        return failed(hook, str(error))
+        return failed(hook, event, str(error))
 
 
 def joined(said: list[tuple[int, str, str]], event: str) -> tuple[int, str, str]:
@@ -194,13 +173,13 @@ def joined(said: list[tuple[int, str, str]], event: str) -> tuple[int, str, str]
         elif decision in STRENGTH:
             decisions.append((decision, reason))
         context.append(specific.pop("additionalContext", ""))
-        if not data and code == 0 and event in CONTEXT_EVENTS and not out.lstrip().startswith("{"):
+        if not data and code == 0 and of(event).stdout == "context" and not out.lstrip().startswith("{"):
             context.append(out.strip())
         answer.update(data)
         own.update(specific)
     strongest = [name for name in STRENGTH if name in dict(decisions)][:1]
     reasons = "\n".join(reason for name, reason in decisions if [name] == strongest and reason)
-    if strongest and event == "PreToolUse":
+    if strongest and of(event).objects == "permission":
         answer.pop("decision", None)
         own.update(permissionDecision=strongest[0], permissionDecisionReason=reasons)
     elif strongest == ["deny"]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fanout_hooks import config
-from fanout_hooks import event as events
+from fanout_hooks.client import events
 from fanout_hooks.command import plain_python
 
 WORTH_A_START = 4
@@ -46,7 +46,7 @@ def of(hooks: Sequence[config.Hook], server: str, env: dict[str, str], cwd: str)
     for hook in hooks:
         own.setdefault((hook.event, hook.name if hook.guard else ""), []).append(hook)
     return [
-        _outlook(event, held, env, cwd, is_warm=bool(server) and event in events.WARM_EVENTS and not guard)
+        _outlook(event, held, env, cwd, is_warm=bool(server) and event in events.WARM and not guard)
         for (event, guard), held in own.items()
     ]
 

@@ -14,7 +14,10 @@ import re
 import sys
 from urllib.parse import urlsplit
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_VARIABLE = re.compile(r"\$(?:\{([A-Z_][A-Z0-9_]*)\}|([A-Z_][A-Z0-9_]*))")
+_BREAKS = re.compile(r"[\r\n\x00]")
+_COUNTED = ("content-length", "transfer-encoding")
+"""The length is worked out from the body, whatever a hook's header says."""
 
 
 def main() -> int:
@@ -25,7 +28,11 @@ def main() -> int:
     if parts.scheme not in kinds or not parts.hostname:
         return _fail(f"{url} is no http address")
     connection = kinds[parts.scheme](parts.hostname, parts.port)
-    sent = {"Content-Type": "application/json"} | {name: _filled(value) for name, value in headers}
+    sent = {"Content-Type": "application/json"} | {
+        name: _BREAKS.sub("", _filled(value))
+        for name, value in headers
+        if name.strip().lower() not in _COUNTED
+    }
     target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
     try:
         connection.request("POST", target, sys.stdin.buffer.read(), sent)

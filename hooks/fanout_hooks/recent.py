@@ -7,8 +7,8 @@ import os
 from collections import Counter
 from typing import Any
 
-from fanout_hooks import event as events
 from fanout_hooks import perflog, regular
+from fanout_hooks.client import events
 
 TAIL_BYTES = 1 << 18
 LAST = 100
@@ -35,7 +35,7 @@ def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
 
 def paths(project: str) -> str:
     """Return a clause about the last events that could be warm, "" when there were none."""
-    seen = [own for own in records(project) if own.get("phase") in events.WARM_EVENTS]
+    seen = [own for own in records(project) if own.get("phase") in events.WARM]
     counts = Counter(str(own.get("path")) for own in seen)
     if not counts:
         return ""

@@ -17,7 +17,7 @@ import shlex
 from typing import Any
 
 from fanout_hooks import entries, gate, hooks_object
-from fanout_hooks import event as events
+from fanout_hooks import event as inputs
 from fanout_hooks.entries import PLUGIN_SERVER, SERVER, Group
 from fanout_hooks.launch import Launch
 
@@ -53,16 +53,14 @@ def _groups(
     look, gone = entries.LOOK % (entries.kind_of(server), ""), entries.GONE % (advice, 1)
     line = entries.shell("gate", look, found, entries.START % words, gone)
     return {
-        event: [
-            entries.matched(
-                event,
-                [matcher],
-                [
-                    entries.call(server, events.mcp_input(event, ()) | given, TIMEOUT_S),
-                    entries.command(line, TIMEOUT_S),
-                ],
-            )
-        ]
+        event: entries.matched(
+            event,
+            [matcher],
+            [
+                entries.call(server, inputs.mcp_input(event, ()) | given, TIMEOUT_S),
+                entries.command(line, TIMEOUT_S),
+            ],
+        )
         for event, matcher in EVENTS.items()
     }
 

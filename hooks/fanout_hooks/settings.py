@@ -11,10 +11,12 @@ Rules:
 3. Claude Code takes no lock when it writes. So what is on disk is compared with what was read, right before
    it is replaced; a file that was edited meanwhile is left alone.
 4. What was there is kept: `write` says where.
+5. A byte-order mark is read, as the client reads it, and stays.
 """
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import hashlib
 import json
@@ -87,7 +89,7 @@ def _read(path: str) -> File:
 def _understood(path: str, raw: bytes) -> tuple[str, dict[str, Any]]:
     mend = "mend it first; nothing was written"
     try:
-        text = raw.decode("utf-8")
+        text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
         data = json.loads(text, object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise Refused(f"{path} is not UTF-8 (byte {error.start}); {mend}") from None
@@ -116,7 +118,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def write(before: File, text: str, state_folder: str) -> str:
     """Replace the file at once; return where the old one is kept ("" where none was). Raises Refused."""
     _understood(before.path, text.encode())
-    return write_text(before, text, state_folder)
+    mark = "\ufeff" if (before.raw or b"").startswith(codecs.BOM_UTF8) else ""
+    return write_text(before, mark + text, state_folder)
 
 
 def write_text(before: File, text: str, state_folder: str) -> str:

@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -287,9 +287,3 @@ def write_json(path: Path, data: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data, indent=2))
     return path
-
-
-def tools_of(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the tools that the init event offers."""
-    init = next(event for event in events if event.get("subtype") == "init")
-    return list(init["tools"])

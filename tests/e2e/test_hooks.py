@@ -24,13 +24,13 @@ from e2e.hooked import (
     wait_until,
 )
 from fakes.model import Request, Text, ToolResult, serving, turns
-from fanout_hooks import event as events
 from fanout_hooks import registration
+from fanout_hooks.client import events
 from fanout_hooks.launch import Launch
 
 pytestmark = pytest.mark.e2e
 
-EVENTS = sorted({*events.FIELDS, *events.COLD_EVENTS})
+EVENTS = sorted(events.WARM | events.COLD)
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ IN_ONE_SESSION = {
     "InstructionsLoaded",
     "SessionStart",
     "UserPromptExpansion",
+    "PreSkillShellCommand",
     "UserPromptSubmit",
     "MessageDisplay",
     "PreToolUse",
@@ -74,7 +75,9 @@ def a_session_with_every_event(client: Client, way: str) -> Hooked:
     (client.project / "sub").mkdir()
     commands = client.project / ".claude" / "commands"
     commands.mkdir(parents=True)
-    (commands / "mycmd.md").write_text("Do the thing with $ARGUMENTS\n")
+    (commands / "mycmd.md").write_text(
+        "---\nallowed-tools: Bash(echo there)\n---\n!`echo there` Do the thing with $ARGUMENTS\n"
+    )
     note = note_hook(client)
     hooked = Hooked.make(client, {event: [group(note)] for event in EVENTS}, way)
     script = turns(
@@ -128,14 +131,14 @@ def test_from_the_first_tool_on_all_events_are_warm_that_can_be(sessions: dict[s
     begin = next(at for at, record in enumerate(log) if record["phase"] == "PreToolUse")
     end = next(at for at, record in enumerate(log) if record["phase"] == "SessionEnd")
     assert {way for way in ways[begin:end] if way[1] != "warm"} <= {("CwdChanged", "cold")}
-    assert {phase for phase, way in ways if way == "warm"} >= IN_ONE_SESSION - events.COLD_EVENTS - {
+    assert {phase for phase, way in ways if way == "warm"} >= IN_ONE_SESSION - events.COLD - {
         "InstructionsLoaded",  # this one and the first prompt come before a server is sure to be connected
         "UserPromptSubmit",
         "UserPromptExpansion",
         "PreCompact",  # a session of its own, and nothing else
         "PostCompact",
     }
-    assert {phase for phase, way in ways if phase in events.COLD_EVENTS and way == "warm"} == set()
+    assert {phase for phase, way in ways if phase in events.COLD and way == "warm"} == set()
     assert {record["path"] for record in sessions["cold"].log()} == {"cold"}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 import fanout_hooks
 from fanout_hooks import claims, event, perflog
+from fanout_hooks.client import events
 from fanout_hooks.decide import Left, decide, understand
 from fanout_hooks.loop import Loop
 from hooks.stage import Stage, pre_tool_use, prompt
@@ -157,7 +158,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(event.FIELDS))
+@pytest.mark.parametrize("name", sorted(events.BY_NAME))
 @pytest.mark.parametrize("full", [True, False], ids=["all fields", "needed fields"])
 def test_the_servers_input_gives_a_hook_the_same_object_as_native_stdin(name: str, *, full: bool) -> None:
     fields = [one for one in event.fields_of(name) if full or not one.optional]

@@ -61,7 +61,7 @@ class Desk:
         return path
 
     def settings(self, scope: str) -> Json:
-        data: Json = json.loads(self.path(scope).read_text())
+        data: Json = json.loads(self.path(scope).read_bytes())
         return data
 
     def held(self, scope: str) -> Json:

@@ -12,6 +12,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from fanout_hooks import adopt, config, entries, hooks_object, native, restore
+from fanout_hooks.client import events
 from hooks_cli.desk import Desk, command, group
 
 GUARD = command("python3 guard.py", onFailure="block", timeout=5)
@@ -75,7 +76,7 @@ GROUPS = st.builds(
     st.sampled_from([None, "", "*", "Bash", "Edit|Write", "mcp__.*", "Ba("]),
 )
 EVENTS = st.sampled_from(
-    ["PreToolUse", "Stop", "SessionStart", "SessionEnd", "UserPromptSubmit", "Elicitation"]
+    ["PreToolUse", "Stop", "SessionStart", "SessionEnd", "UserPromptSubmit", "Elicitation", "_comment"]
 )
 HOOKS = st.dictionaries(EVENTS, st.lists(GROUPS, max_size=3), min_size=1)
 
@@ -118,19 +119,25 @@ def test_every_settings_file_is_adopted_validly_keeps_each_hook_once_and_comes_b
         ("Stop", command("x", asyncRewake=True), "what asyncRewake asks for"),
         ("Stop", command("x", once=True), "what once asks for"),
         ("Stop", command("x", shell="bash"), "what shell asks for"),
-        ("Elicitation", command("x"), "fanout doesn't know this event"),
+        ("Elicitation", command("x"), "hand on what these hooks answer"),
+        ("NoSuchEvent", command("x"), "Claude Code knows no event of this name"),
         ("FileChanged", command("x"), "Claude Code itself watches the files that its matcher names"),
-        ("SessionStart", {"type": "http", "url": "http://127.0.0.1:1"}, "runs no http hooks"),
+        ("SessionStart", {"type": "http", "url": "http://127.0.0.1:1"}, "sends no http hooks at this event"),
+        ("PreToolUse", {"type": "http", "url": "http://127.0.0.1:1"}, "by its policy"),
+        ("PreToolUse", command("x", matcher="(?i)bash"), "is not read here as Claude Code reads it"),
+        ("PostToolUse", command("x", timeout=0), "Claude Code ignores it: timeout must be"),
+        ("UserPromptSubmit", command("x", holdsTools=True), "what holdsTools asks for"),
     ],
 )
 def test_what_only_the_client_can_do_stays_and_is_named(
     desk: Desk, event: str, entry: dict[str, Any], why: str
 ) -> None:
-    path = desk.write("local", {"hooks": {event: [group(entry)]}})
+    matcher = entry.pop("matcher", None)
+    path = desk.write("local", {"hooks": {event: [group(entry, matcher=matcher)]}})
     before = path.read_bytes()
-    assert why in desk.run("adopt", "--yes").out
+    assert why in " ".join(desk.run("adopt", "--yes").out.split())
     assert path.read_bytes() == before
-    assert why in desk.run("check").out
+    assert why in " ".join(desk.run("check").out.split())
 
 
 def test_hooks_of_file_changes_that_were_adopted_once_are_named_and_restored(
@@ -139,7 +146,7 @@ def test_hooks_of_file_changes_that_were_adopted_once_are_named_and_restored(
     before = {"Stop": [group(LOG)], "FileChanged": [group(LOG, matcher=".envrc")]}
     desk.write("local", {"hooks": before})
     with monkeypatch.context() as earlier:
-        earlier.setattr(config, "NATIVE_EVENTS", {})
+        earlier.setitem(events.BY_NAME, "FileChanged", events.of("FileChanged")._replace(way="cold"))
         desk.run("adopt", "--yes")
     assert desk.held("local")["hooks"] == before
     done = desk.run("check")
@@ -259,8 +266,12 @@ def test_a_scope_restores_while_another_stays_adopted(desk: Desk) -> None:
         ('{"hooks": {"Stop": [}', "line 1"),
         ('{"hooks": {"PreToolUse": [{"hooks": [{"type": "command"}]}]}}', "'command' is missing"),
         ('{"hooks": {"PreToolUse": [{"hooks": [{"type": "callback"}]}]}}', "its type must be one of"),
-        ('{"hooks": {"Stop": [{"hooks": [{"type":"command","command":"x","timeout":0}]}]}}', "above 0"),
-        ('{"hooks": {"Stop": {}}}', "Stop must be a list of groups"),
+        ('{"hooks": {"PreToolUse": [{"hooks": [{"type":"command","command":"x","timeout":0}]}]}}', "above 0"),
+        ('{"hooks": {"PreToolUse": [{"hooks": [{"type":"command","command":"x","once":1}]}]}}', "once must"),
+        ('{"hooks": {"PermissionRequest": {}}}', "PermissionRequest must be a list of groups"),
+        ('{"hooks": {"PreToolUse": [{"matcher": null, "hooks": []}]}}', "matcher must be a text"),
+        ('{"hooks": {"PreToolUse": [{"matcher": "Bash"}]}}', 'must be {"matcher"'),
+        ('{"hooks": {"old": {"PreToolUse": [{"hooks": []}]}}}', "old is not an event"),
         ('{"hooks": []}', '"hooks" must be an object'),
     ],
 )
@@ -274,6 +285,44 @@ def test_settings_that_the_client_refuses_are_refused_and_left_as_they_are(
     assert str(path) in done.err
     assert path.read_text() == content
     assert why in desk.run("check").out
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"PostToolUse": [group(command("x", timeout=0))]},
+        {"PostToolUse": [group(command("x", timeout="10"))]},
+        {"PostToolUse": [group(command("x", timeout=None))]},
+        {"PostToolUse": [group(command("x", onFailure="maybe"))]},
+        {"PostToolUse": [group({"command": "x"})]},
+        {"PostToolUse": [group({"type": "script", "command": "x"})]},
+        {"PostToolUse": [{"matcher": {"tool": "Bash"}, "hooks": [command("x")]}]},
+        {"PostToolUse": [{"matcher": None, "hooks": [command("x")]}]},
+        {"PostToolUse": [{"matcher": "Bash"}, "text", 7]},
+        {"PostToolUse": None},
+        {"PostToolUse": {"hooks": [command("x")]}},
+        {"PreToolUse": None},
+        {"_comment": "mine"},
+        {"NoSuchEvent": {"hooks": "x"}},
+        {"NoSuchEvent": [group(command("x"))]},
+        {"PostToolUse": [group(command("x", statusMessage=7))]},
+        {"PostToolUse": [group(command("x", args="a b"))]},
+    ],
+    ids=lambda bad: json.dumps(bad)[:70],
+)
+def test_what_the_client_leaves_out_is_left_out_alone_and_comes_back(desk: Desk, bad: dict[str, Any]) -> None:
+    good = {"Stop": [group(LOG)]}
+    path = desk.write("local", {"hooks": bad | good})
+    before = path.read_bytes()
+    done = desk.run("adopt", "--yes")
+    assert done.status == 0, done.out + done.err
+    assert desk.held("local")["hooks"] == good
+    hooks = desk.settings("local")["hooks"]
+    assert {event: hooks[event] for event in bad} == bad
+    assert desk.run("adopt", "--yes").status == 0
+    assert desk.run("check").status == 0
+    assert desk.run("restore", "--yes").status == 0
+    assert path.read_bytes() == before
 
 
 def test_a_hooks_json_of_another_version_is_left_to_it(desk: Desk) -> None:
@@ -337,3 +386,15 @@ def test_in_whatever_order_two_scopes_share_a_file_both_come_back_byte_for_byte(
     for scope in restoring:
         assert desk.run("restore", "--scope", scope, "--yes").status == 0
     assert desk.files() == before
+
+
+def test_a_guards_name_never_becomes_another_hooks(desk: Desk) -> None:
+    hooks = [command(f"python3 act.py {number}") for number in range(6)]
+    hooks[2]["onFailure"] = hooks[3]["onFailure"] = "block"
+    desk.write("local", {"hooks": {"PreToolUse": [group(*hooks)]}})
+    desk.run("adopt", "--yes")
+    loaded = config.load(("local",), str(desk.project), str(desk.place("local").claude)).hooks
+    assert len({hook.name for hook in loaded}) == len(hooks)
+    asked = [entry["command"] for _, entry in ours(desk.settings("local")) if entry.get("onFailure")]
+    for guard in (hook for hook in loaded if hook.guard):
+        assert sum(f"--only {guard.name};" in line for line in asked) == 1

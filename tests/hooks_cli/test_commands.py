@@ -105,9 +105,37 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"timeout": 0}, "timeout must be a number of seconds above 0"),
     ({"writes": "count.txt"}, "writes must be a list of texts"),
     ({"command": f"{PYTHON} gone/away.py"}, "away: there is no gone/away.py"),
+    ({"command": "node --no-warnings gone/away.mjs x"}, "away: there is no gone/away.mjs"),
+    ({"command": "bash gone/away.sh"}, "away: there is no gone/away.sh"),
+    ({"command": "./gone/away.sh x"}, "away: there is no ./gone/away.sh"),
     ({"command": "gone", "args": ["x"]}, "there is no program gone"),
     ({"command": f'{PYTHON} "$CLAUDE_PROJECT_DIR"/gone.py'}, "/gone.py"),
 ]
+
+
+LOOKED_UP_ELSEWHERE = [
+    "node -e 'require(process.argv[1])' scripts/x.js",
+    "node -r ./setup/x.js run.js",
+    "node --require ./setup/x.js run.js",
+    "node -p 'process.argv[1]' a/b.js",
+    f"{PYTHON} -c 'print(1)' gone/away.py",
+    f"{PYTHON} -m tool gone/away.py",
+    "bash -c 'echo $0' gone/away.sh",
+    "sh -ec 'exec \"$0\"' gone/away.sh",
+    "perl -e 'print' gone/away.pl",
+    "ruby -e 'puts 1' gone/away.rb",
+    "my-runner --config gone/away.js",
+    "npx tool gone/away.ts",
+    "uv run --with x gone/away.py",
+]
+
+
+@pytest.mark.parametrize("line", LOOKED_UP_ELSEWHERE)
+def test_a_word_that_the_program_itself_looks_up_is_not_called_missing(adopted: Desk, line: str) -> None:
+    held = adopted.held("local")
+    held["hooks"]["PreToolUse"][0]["hooks"][0] |= {"command": line}
+    adopted.hold("local", held)
+    assert "there is no" not in adopted.run("check").out
 
 
 @pytest.mark.parametrize(("change", "why"), WRONG, ids=[why for _, why in WRONG])

@@ -16,13 +16,14 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from fanout_hooks import claims, entries, hooks_object, launch, matching, memory
-from fanout_hooks import event as events
+from fanout_hooks import event as inputs
+from fanout_hooks.client import events
 from fanout_hooks.config import SCOPES, Hook
 from fanout_hooks.entries import PLUGIN_SERVER, Registration
 from fanout_hooks.launch import Launch
 from hooks_cli.desk import sh
 
-EVENTS = sorted({*events.FIELDS, *events.COLD_EVENTS})
+EVENTS = sorted(events.WARM | events.COLD)
 OWN = Launch("/usr/bin/python 3.11", "/opt/it's/__main__.py")
 
 
@@ -40,15 +41,15 @@ def test_for_each_event_the_entries_are_what_the_client_accepts(event: str, to: 
     assert hooks_object.problems(made) == []
     assert all(hooks_object.is_ours(entry) for _, _, entry in hooks_object.each(made))
     kinds = [entry["type"] for _, _, entry in hooks_object.each(made)]
-    assert kinds == (["mcp_tool"] if event in events.WARM_EVENTS else []) + ["command", "command"]
+    assert kinds == (["mcp_tool"] if event in events.WARM else []) + ["command", "command"]
 
 
-@pytest.mark.parametrize("event", sorted(events.WARM_EVENTS))
+@pytest.mark.parametrize("event", sorted(events.WARM))
 def test_the_call_asks_for_every_field_of_its_event_by_name(event: str) -> None:
     group = entries.adopted([hook(event)], Registration("user", OWN))[event][0]
     asked = group["hooks"][0]["input"]
     assert asked["fanout_scopes"] == "user"
-    names = [field.name for field in events.fields_of(event)]
+    names = [field.name for field in inputs.fields_of(event)]
     assert {name: asked[name] for name in names} == {name: "${" + name + "}" for name in names}
     assert len(asked) == len(names) + 1
 
@@ -85,17 +86,40 @@ def test_an_entry_gives_each_of_its_hooks_the_hooks_own_time_even_in_a_row(
 
 
 MATCHERS = st.sampled_from(
-    ["", "*", "Bash", "Bash|Edit", "Edit, Write", "Task", "Agent", "^Ba", "mcp__.*", "(?:x)|Read", "Notebook"]
+    [
+        "",
+        "*",
+        "Bash",
+        "Bash|Edit",
+        "Edit, Write",
+        "Task",
+        "Agent",
+        "^Ba",
+        "mcp__.*",
+        "(?:x)|Read",
+        "my-tool",
+        "(?i)x",
+    ]
 )
-TOOLS = ("Bash", "BashOutput", "Edit", "Write", "Read", "Agent", "mcp__a__b", "NotebookEdit", "Grep")
+TOOLS = ("Bash", "BashOutput", "Edit", "Write", "Read", "Agent", "mcp__a__b", "NotebookEdit", "my-tool-lite")
 
 
 @rules(deadline=None)
 @given(st.lists(MATCHERS, min_size=1, max_size=4))
-def test_every_union_matches_what_one_of_its_matchers_does_and_nothing_else(matchers: list[str]) -> None:
-    union = matching.union(matchers)
+def test_every_list_of_matchers_has_groups_that_fire_when_one_of_them_does_and_never_else(
+    wanted: list[str],
+) -> None:
+    groups = matching.groups_of("PreToolUse", wanted)
     for tool in TOOLS:
-        assert matching.is_match(union, tool) == any(matching.is_match(one, tool) for one in matchers)
+        fires = any(matching.is_match(one, "PreToolUse", tool) for one in groups)
+        assert fires == any(matching.is_match(one, "PreToolUse", tool) for one in wanted)
+
+
+def test_all_groups_of_an_event_hold_equal_entries_for_the_client_runs_those_once() -> None:
+    hooks = [hook("PreToolUse", matcher="Bash"), hook("PreToolUse", "b", matcher="^mcp__")]
+    made = entries.adopted(hooks, Registration("user", OWN))["PreToolUse"]
+    assert [own["matcher"] for own in made] == ["Bash", "^mcp__"]
+    assert made[0]["hooks"] == made[1]["hooks"]
 
 
 def test_events_without_a_matcher_get_none() -> None:
@@ -295,3 +319,9 @@ def test_every_line_of_a_scope_has_a_name_that_the_client_shows_instead_of_it(sc
     made = entries.adopted(hooks, Registration(scope, None))
     lines = [entry for _, _, entry in hooks_object.each(made) if entry["type"] == "command"]
     assert [entry["statusMessage"] for entry in lines] == [entries.SHOWN] * 3
+
+
+def test_while_hooks_run_the_client_shows_what_they_ask_it_to_show() -> None:
+    hooks = [hook("Stop"), hook("Stop", "b", status="Checking"), hook("Stop", "c", status="Linting")]
+    made = entries.adopted(hooks, Registration("user", OWN))["Stop"][0]
+    assert made["hooks"][-1]["statusMessage"] == "Checking; Linting"

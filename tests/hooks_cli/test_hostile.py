@@ -117,12 +117,11 @@ def in_a_process(words: tuple[str, ...]) -> int:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("\ufeff" + TEXT, "line 1"),
         ("// mine\n" + TEXT, "comments"),
         (TEXT.replace('"env"', '"hooks"'), "stands twice"),
         (TEXT.replace('"Bash"', "7"), "matcher must be a text"),
     ],
-    ids=["a mark before the text", "comments", "a key twice", "no text as a matcher"],
+    ids=["comments", "a key twice", "no text as a matcher"],
 )
 def test_what_is_refused_keeps_its_bytes_and_check_names_it(desk: Desk, text: str, why: str) -> None:
     path = desk.write("local", text)
@@ -134,9 +133,12 @@ def test_what_is_refused_keeps_its_bytes_and_check_names_it(desk: Desk, text: st
     assert path.read_bytes() == before
 
 
-def test_lines_that_end_as_in_windows_come_back_so(desk: Desk) -> None:
+@pytest.mark.parametrize(("mark", "end"), [("", "\r\n"), ("\ufeff", "\n"), ("\ufeff", "\r\n")])
+def test_lines_that_end_as_in_windows_and_the_mark_before_them_come_back_so(
+    desk: Desk, mark: str, end: str
+) -> None:
     path = desk.write("local", "{}")
-    path.write_bytes(TEXT.replace("\n", "\r\n").encode())
+    path.write_bytes((mark + TEXT.replace("\n", end)).encode())
     before = path.read_bytes()
     assert desk.run("adopt", "--yes").status == 0
     assert in_force(desk, "local") == ["echo SCOPE one", "echo SCOPE two"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,19 +12,18 @@ from typing import Any
 
 import pytest
 
-from e2e.client import ROOT
 from fakes.webhook import serving
-from fanout_hooks import config, decide, matching, originals
+from fanout_hooks import adopt, decide, originals
 from hooks_cli.desk import command, group
 
-SOURCE = ROOT / "hooks" / "fanout_hooks" / "originals.py"
+SOURCE = adopt.standalone_originals()
 DENY = {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "deny"}}
 
 
 def run(
     folder: Path, hooks: list[dict[str, Any]], only: str = "", event: str = "PreToolUse", **fields: Any
 ) -> tuple[int, str, str]:
-    shutil.copy(SOURCE, folder / "originals.py")
+    (folder / "originals.py").write_text(SOURCE)
     (folder / "hooks.json").write_text(json.dumps({"version": 1, "hooks": {event: hooks}}))
     sent = {"hook_event_name": event, "tool_name": "Bash", "cwd": str(folder)} | fields
     line = [sys.executable, "originals.py", "hooks.json", *([only] if only else [])]
@@ -46,17 +44,38 @@ def denies(reason: str) -> dict[str, Any]:
 
 
 def test_it_is_plain_python_for_old_interpreters_and_imports_nothing_of_ours() -> None:
-    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 7))
+    tree = ast.parse(SOURCE, feature_version=(3, 7))
     assert "fanout_hooks" not in {
         getattr(node, "module", None) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
     }
 
 
-def test_its_tables_are_those_of_the_package() -> None:
-    assert originals.MATCHED == matching.MATCHED_FIELD
-    assert originals.TIMEOUTS == config.EVENT_TIMEOUT_S
+def test_it_knows_the_same_decisions_as_the_package() -> None:
     assert originals.STRENGTH == decide.STRENGTH
-    assert set(originals.CONTEXT_EVENTS) == decide.STDOUT_IS_CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("matcher", "fields", "seen"),
+    [
+        ("Bash", {"tool_name": "Monitor", "tool_input": {"command": "ls"}}, "Bash"),
+        ("Bash|Monitor", {"tool_name": "Monitor", "tool_input": {"command": "ls"}}, "Monitor"),
+        ("Task", {"tool_name": "Agent", "tool_input": {}}, "Agent"),
+        ("my-tool", {"tool_name": "my-tool-lite", "tool_input": {}}, ""),
+        ("(?i)bash", {"tool_name": "Bash", "tool_input": {}}, ""),
+    ],
+    ids=["stand-in", "both", "old name", "a hyphen", "no pattern of JavaScript"],
+)
+def test_it_matches_as_the_package_does(
+    tmp_path: Path, matcher: str, fields: dict[str, Any], seen: str
+) -> None:
+    tell = command("python3 -c 'import json,sys; print(json.load(sys.stdin)[\"tool_name\"])'")
+    code, out, _ = run(tmp_path, [group(tell, matcher=matcher)], **fields)
+    assert (code, out.strip()) == (0, seen)
+
+
+@pytest.mark.parametrize("event", ["Stop", "SubagentStop", "TaskCompleted", "TeammateIdle"])
+def test_a_failure_never_blocks_where_the_client_does_not_heed_it(tmp_path: Path, event: str) -> None:
+    assert run(tmp_path, [group(command("exit 1", onFailure="block"))], event=event)[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -143,7 +162,7 @@ def test_a_redirect_is_a_failure_and_takes_no_token_along(tmp_path: Path) -> Non
 
 
 def test_a_guard_for_which_there_is_no_room_denies(tmp_path: Path) -> None:
-    shutil.copy(SOURCE, tmp_path / "originals.py")
+    (tmp_path / "originals.py").write_text(SOURCE)
     hooks = {"PreToolUse": [group(command("true", guard=True, name="g"))]}
     (tmp_path / "hooks.json").write_text(json.dumps({"hooks": hooks}))
     line = [
@@ -172,7 +191,7 @@ def test_what_blocks_when_it_fails_blocks(tmp_path: Path, how: dict[str, Any], k
 def test_a_broken_hooks_json_denies_for_a_guard_and_lets_others_go_on(
     tmp_path: Path, only: str, status: int
 ) -> None:
-    shutil.copy(SOURCE, tmp_path / "originals.py")
+    (tmp_path / "originals.py").write_text(SOURCE)
     (tmp_path / "hooks.json").write_text("{")
     line = [sys.executable, "originals.py", "hooks.json", *([only] if only else [])]
     done = subprocess.run(

@@ -46,11 +46,16 @@ def test_with_a_server_only_what_is_always_cold_is_slower(desk: Desk) -> None:
     guard = command("echo y", onFailure="block")
     desk.write(
         "local",
-        {"hooks": {"Stop": [group(command("echo x"), guard)], "SessionStart": [group(command("echo z"))]}},
+        {
+            "hooks": {
+                "PostToolUse": [group(command("echo x"), guard)],
+                "SessionStart": [group(command("echo z"))],
+            }
+        },
     )
     said = lines(desk)
-    assert "Stop: 1 hook, warm: echo" in said
-    assert f"Stop: 1 guard, {SLOWER}: echo-2" in said
+    assert "PostToolUse: 1 hook, warm: echo" in said
+    assert f"PostToolUse: 1 guard, {SLOWER}: echo-2" in said
     assert f"SessionStart: 1 hook, {SLOWER}: echo" in said
 
 

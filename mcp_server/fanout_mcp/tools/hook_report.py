@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_hooks.event import COLD_EVENTS, FIELDS
+from fanout_hooks.client import events
 from fanout_mcp.errors import FanoutError, InvalidInput
 from fanout_mcp.reports import hooks
 from fanout_mcp.results import compact
@@ -28,7 +28,7 @@ MOST_COUNTED: Final = 8
 LONGEST: Final = 200
 """Characters of a note, and of a word of the log."""
 
-KNOWN: Final = tuple(sorted(frozenset(FIELDS) | COLD_EVENTS))
+KNOWN: Final = tuple(sorted(events.BY_NAME))
 
 
 class Args(BaseModel):
