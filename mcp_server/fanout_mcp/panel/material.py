@@ -42,7 +42,7 @@ def gather(root: Path, files: Sequence[str]) -> Material:
             raise InvalidInput(
                 f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name, source.reason)}"
             )
-        text, found = redact(source.text)
+        text, found = redact(source.text, name)
         redacted += found
         names.append(name)
         parts.append(f"{fence} begin {name!r}\n{text}\n{fence} end {name!r}")

@@ -23,20 +23,18 @@ Kind = Literal["password", "secret", "key"]
 """How the value is judged: chosen by people, by either, by a machine."""
 
 _PASSWORDS: Final = frozenset(
-    "password passwd passwort passphrase passcode pass pwd pw psk userpassword dbpassword rootpassword".split()
+    ["password", "passwd", "passwort", "passphrase", "passcode", "pass", "pwd", "pw", "psk", "userpassword", "dbpassword", "rootpassword"]
 )
-_SECRETS: Final = frozenset("secret secrets credential credentials pepper masterauth".split())
-_KEYS: Final = frozenset("token key auth authorization apikey session sessionid sid cookie bearer".split())
+_SECRETS: Final = frozenset(["secret", "secrets", "credential", "credentials", "pepper", "masterauth"])
+_KEYS: Final = frozenset(["token", "key", "auth", "authorization", "apikey", "session", "sessionid", "sid", "cookie", "bearer"])
 _NOT_KEYS: Final = frozenset(
-    "public primary foreign cache sort partition index object bucket hash range map dict config registry hot "
-    "short arrow query route message i18n translation lookup group unique row column idempotency pub".split()
+    ["public", "primary", "foreign", "cache", "sort", "partition", "index", "object", "bucket", "hash", "range", "map", "dict", "config", "registry", "hot", "short", "arrow", "query", "route", "message", "i18n", "translation", "lookup", "group", "unique", "row", "column", "idempotency", "pub"]
 )
 """Before `key`: names of places, not of secrets."""
 
-_NOT_PASS: Final = frozenset("compass bypass trespass surpass encompass overpass underpass subpass".split())
+_NOT_PASS: Final = frozenset(["compass", "bypass", "trespass", "surpass", "encompass", "overpass", "underpass", "subpass"])
 _AFTER: Final = frozenset(
-    "base data value string default b64 base64 test live prod production dev staging local old new current "
-    "plain raw text encrypted id key token hash str env literal".split()
+    ["base", "data", "value", "string", "default", "b64", "base64", "test", "live", "prod", "production", "dev", "staging", "local", "old", "new", "current", "plain", "raw", "text", "encrypted", "id", "key", "token", "hash", "str", "env", "literal"]
 )
 """What may follow the word for a secret: `client-key-data`, `SECRET_KEY_BASE`, `password_hash`."""
 
@@ -76,13 +74,15 @@ _REFERENCE: Final = re.compile(
 )
 """Beginnings of calls, templates, paths, addresses, variables, schemes of secret stores and dates."""
 
-_PLAIN: Final = re.compile(r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_]+|[A-Z]{1,6}-?\d{1,4}|[\d.,:_%-]+\w?")
+_PLAIN: Final = re.compile(
+    r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_]+|[A-Z]{1,6}-?\d{1,4}|[\d.,:_%-]+\w?"
+)
 """Words, constants' names, numbers, sizes and versions."""
 
+_BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{3,20}){2,8}")
 _PHRASE_SAYS: Final = frozenset(
-    "secret secrets password passwords passwd pass token tokens key keys auth api client access login user username "
-    "test my the a not no your is in of to for and or by with reset change forgot confirm current new".split()
+    ["secret", "secrets", "password", "passwords", "passwd", "pass", "token", "tokens", "key", "keys", "auth", "api", "client", "access", "login", "user", "username", "test", "my", "the", "a", "not", "no", "your", "is", "in", "of", "to", "for", "and", "or", "by", "with", "reset", "change", "forgot", "confirm", "current", "new"]
 )
 """Words of names and sentences, which are not made-up phrases."""
 _FILE: Final = re.compile(r"(?i)[\w./ -]{1,200}\.(?:[a-z]{2,4}|json|html)")
@@ -97,6 +97,7 @@ _TURN: Final = re.compile(r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _RUN: Final = re.compile(r"[a-z]{1,600}|[A-Z]{1,600}|[0-9]{1,600}|[^A-Za-z0-9]{1,600}")
 _DIGIT: Final = re.compile(r"[0-9]")
 _LETTERS: Final = re.compile(r"[A-Za-z]{1,600}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{6,600}={1,2}")
 _HASH: Final = re.compile(r"\$(?:2[abxy]|5|6|1|y|argon2\w{0,2})\$[./A-Za-z0-9$=,+]{20,}")
 
 
@@ -111,7 +112,23 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return True
     if kind == "key":
         return is_random(value) or _is_salt(value)
+    if _BASE64.fullmatch(value) and len(value) % 4 == 0:
+        return True
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
+
+
+def is_word(name: str, value: str) -> bool:
+    """Tell a plain word given to a password's name: it may be the password, or what the field is called."""
+    lower = value.lower()
+    return (
+        kind_of(name) in {"password", "secret"}
+        and 4 <= len(value) <= 64
+        and _BARE_WORD.fullmatch(value) is not None
+        and not _PLACEHOLDER.search(value)
+        and lower.strip("_") not in name.lower()
+        and lower not in {"none", "null", "true", "false", "string", "bytes", "text"}
+        and kind_of(value) is None
+    )
 
 
 def is_chosen(value: str, name: str = "password") -> bool:
@@ -135,7 +152,8 @@ def is_random(value: str) -> bool:
         return False
     if not _RANDOM.fullmatch(value) or _PLACEHOLDER.search(value):
         return False
-    if _REFERENCE.match(value) and not (value.startswith("/") and len(value) >= 40):
+    is_base64 = value.startswith("/") and (len(value) >= 40 or value.endswith("="))
+    if _REFERENCE.match(value) and not is_base64:
         return False
     text = value.rstrip("=")
     if all(_STRUCTURED.fullmatch(piece) for piece in _PIECE.split(text) if piece) and not _is_mixed(text):
@@ -164,7 +182,14 @@ def _is_salt(value: str) -> bool:
 
 def is_argument(value: str) -> bool:
     """Tell a literal password where a command takes nothing but one, from variables and plain words."""
-    return is_chosen(value) or is_random(value) or (
-        3 <= len(_RUN.findall(value)) and value.isalpha() and not value.isupper() and len(value) >= 8
-        and not _PLACEHOLDER.search(value)
+    return (
+        is_chosen(value)
+        or is_random(value)
+        or (
+            len(_RUN.findall(value)) >= 3
+            and value.isalpha()
+            and not value.isupper()
+            and len(value) >= 8
+            and not _PLACEHOLDER.search(value)
+        )
     )

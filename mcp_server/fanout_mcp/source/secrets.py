@@ -101,7 +101,9 @@ NOT_SECRET: Final = (
 )
 """Templates say which variables exist; modules that are named secrets are code, and are scrubbed as such."""
 
-SECRET_FOLDERS: Final = frozenset({".aws", ".ssh", ".gnupg", ".git", ".kube", ".docker", ".azure", ".gcloud", ".password-store"})
+SECRET_FOLDERS: Final = frozenset(
+    {".aws", ".ssh", ".gnupg", ".git", ".kube", ".docker", ".azure", ".gcloud", ".password-store"}
+)
 
 _SECRET_NAME: Final = re.compile("|".join(map(translate, SECRET_NAMES)))
 _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
@@ -118,6 +120,7 @@ _HEADERS: Final = Linear(
     r"(?i)(\b(?:proxy-)?authorization\b[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?"
     r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)([A-Za-z0-9+/_.~-]{16,}={0,2})"
 )
+_SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
 _BEARER: Final = Linear(r"(?i)(\bbearer )([A-Za-z0-9+/_.~-]{20,}={0,2})")
 _URL: Final = Linear(
     r"(://[^\s:/@\"'<>{}$%]{0,100}:)(?:([^\s/@\"'<>{}$]{3,200})@|([^\s@\"'<>{}$?#]{3,200})@[\w.\[-])"
@@ -141,9 +144,16 @@ _WRAP: Final = (
 )
 _FOLLOWS: Final = (
     # (is quoted, what stands between a name and its value, the value)
-    (True, Linear(  # password: str = "x", 'password' => 'x', ['password'] == "x", SECRET || 'x'
-        r"(?:\\?[\"'`])?[\])]{0,2}[\"']?" + _BETWEEN
-        + r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}" + _WRAP + _Q)),
+    (
+        True,
+        Linear(  # password: str = "x", 'password' => 'x', ['password'] == "x", SECRET || 'x'
+            r"(?:\\?[\"'`])?[\])]{0,2}[\"']?"
+            + _BETWEEN
+            + r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}"
+            + _WRAP
+            + _Q
+        ),
+    ),
     (True, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),  # {"name": …, "value": …}
     (True, Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?" + _Q)),  # ('API_KEY', 'x')
     (True, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
@@ -208,12 +218,13 @@ _CALLS: Final = tuple(
         r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
     )
 )
-_PROGRAMS: Final = tuple(
-    ".py .pyi .go .js .mjs .cjs .ts .tsx .jsx .java .kt .kts .cs .rs .rb .php .c .h .cc .cpp .hpp .m .swift .dart "
-    ".scala .ex .exs .erl .lua .pl .r .jl .vb .fs .hs .elm .clj .vue .svelte .zig .groovy .gradle".split()
+_PROGRAMS: Final = re.compile(
+    r"(?i)\.(?:pyi?|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl"
+    r"|vb|fs|hs|elm|clj|vue|svelte|zig|groovy|gradle)\Z"
 )
 _SPACED: Final = re.compile(
-    rb"(?i)(?:^|[\s\"'])(?:--?[\w-]{1,60}|requirepass|masterauth|identified by|set [\w.]{1,60})\Z|^\s*[\w.-]{1,80}\Z"
+    rb"(?i)(?:^|[\s\"'])(?:--?[\w-]{1,60}|requirepass|masterauth|identified by|set [\w.]{1,60})\Z"
+    rb"|^\s*[\w.-]{1,80}\Z"
     rb"|^\s*(?:env|arg|export|password|login\s\S{1,60}\spassword|machine\s[^\n]{0,120}password)\b[^\n]{0,80}\Z"
 )
 """What a line has up to a name whose value follows after a space alone."""
@@ -264,10 +275,10 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
     if b"@tcp(" in data or b"@unix(" in data:
         data = _DSN.sub(counted(lambda m: m.group().replace(m[2], b"<redacted:url-password>", 1)), data)
     if b"authorization" in lower:
-        data = _HEADERS.sub(counted(lambda m: m[1] + b"<redacted:header>"), data)
+        data = _HEADERS.sub(counted(_header), data)
     if b"bearer " in lower:
-        data = _BEARER.sub(counted(_header), data)
-    is_program = path.lower().endswith(_PROGRAMS) if path else None
+        data = _BEARER.sub(counted(_bearer), data)
+    is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
     for find in (_named, _in_commands):
         spans = list(find(data, is_program))
         count += len(spans)
@@ -282,6 +293,8 @@ def masked(text: str) -> str:
 
 
 Span = tuple[int, int]
+IsProgram = bool | None
+"""None: of a text from who knows where."""
 
 
 def _without(data: bytes, spans: list[Span]) -> bytes:
@@ -298,6 +311,12 @@ def _shaped(name: str) -> Callable[[Match], bytes]:
 
 
 def _header(match: Match) -> bytes:
+    """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
+    is_one = match[1].lower().rstrip().endswith(_SCHEMES) or is_random(_text(match[2]))
+    return match[1] + b"<redacted:header>" if is_one else match.group()
+
+
+def _bearer(match: Match) -> bytes:
     return match[1] + b"<redacted:header>" if is_random(_text(match[2])) else match.group()
 
 
@@ -311,7 +330,7 @@ def _address(match: Match) -> bytes:
     return whole[:start] + b"<redacted:url-password>" + whole[end:]
 
 
-def _named(data: bytes, is_program: bool | None) -> Iterator[Span]:
+def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
     """Yield where the values are that are given to names of secrets."""
     done, inner, secret = 0, 0, 0
     for found in _NAME.finditer(data):
@@ -336,7 +355,7 @@ def _named(data: bytes, is_program: bool | None) -> Iterator[Span]:
             done, inner = span[1], 0
 
 
-def _value(data: bytes, at: Span, name: str, is_program: bool | None) -> tuple[Span, bool]:
+def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[Span, bool]:
     """Return where the value of a name is, and whether it is a secret."""
     start, end = at
     limit, seen = min(len(data), end + MAX_VALUE), (end, end)
@@ -377,14 +396,14 @@ def _takes_a_space(data: bytes, start: int, end: int) -> bool:
 
 
 def _is_inside(data: bytes, start: int) -> bool:
-    """Tell a name in an address, a form, a connection string or another string: no quotes are around values."""
+    """Tell a name in an address, a form or a string, where values have no quotes around them."""
     if data[start - 1 : start] in {b"?", b"&", b";", b"-"}:
         return True
     line = data[max(0, start - 200) : start].rpartition(b"\n")[2]
     return any(line.count(quote) % 2 for quote in (b'"', b"'", b"`"))
 
 
-def _in_commands(data: bytes, _is_program: bool | None) -> Iterator[Span]:
+def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
     spans: list[Span] = []
     rules = (*(_COMMANDS if _IS_COMMAND.search(data) else ()), *(_CALLS if _CALLED.search(data) else ()))

@@ -46,16 +46,12 @@ class Rule:
         )
 
 
-COMMON = "common"
-"""What every language has."""
-
-
 @functools.cache
 def rules_of(language: str) -> tuple[Rule, ...]:
     """Read the rules of a language or a form of plain.py; raises ValueError naming a rule that is wrong."""
     rules: list[Rule] = []
     own = GRAMMARS[language].rules if language in GRAMMARS else ()
-    for name in (*(own or (language,)), COMMON):
+    for name in own or (language,):
         data = files("fanout_mcp.review.analysers").joinpath("rules", f"{name}.toml").read_text("utf-8")
         rules += [_rule(name, table) for table in tomllib.loads(data)["rule"]]
     return tuple(rules)
