@@ -23,18 +23,95 @@ Kind = Literal["password", "secret", "key"]
 """How the value is judged: chosen by people, by either, by a machine."""
 
 _PASSWORDS: Final = frozenset(
-    ["password", "passwd", "passwort", "passphrase", "passcode", "pass", "pwd", "pw", "psk", "userpassword", "dbpassword", "rootpassword"]
+    [
+        "password",
+        "passwd",
+        "passwort",
+        "passphrase",
+        "passcode",
+        "pass",
+        "pwd",
+        "pw",
+        "psk",
+        "userpassword",
+        "dbpassword",
+        "rootpassword",
+    ]
 )
 _SECRETS: Final = frozenset(["secret", "secrets", "credential", "credentials", "pepper", "masterauth"])
-_KEYS: Final = frozenset(["token", "key", "auth", "authorization", "apikey", "session", "sessionid", "sid", "cookie", "bearer"])
+_KEYS: Final = frozenset(
+    ["token", "key", "auth", "authorization", "apikey", "session", "sessionid", "sid", "cookie", "bearer"]
+)
 _NOT_KEYS: Final = frozenset(
-    ["public", "primary", "foreign", "cache", "sort", "partition", "index", "object", "bucket", "hash", "range", "map", "dict", "config", "registry", "hot", "short", "arrow", "query", "route", "message", "i18n", "translation", "lookup", "group", "unique", "row", "column", "idempotency", "pub"]
+    [
+        "public",
+        "primary",
+        "foreign",
+        "cache",
+        "sort",
+        "partition",
+        "index",
+        "object",
+        "bucket",
+        "hash",
+        "range",
+        "map",
+        "dict",
+        "config",
+        "registry",
+        "hot",
+        "short",
+        "arrow",
+        "query",
+        "route",
+        "message",
+        "i18n",
+        "translation",
+        "lookup",
+        "group",
+        "unique",
+        "row",
+        "column",
+        "idempotency",
+        "pub",
+    ]
 )
 """Before `key`: names of places, not of secrets."""
 
-_NOT_PASS: Final = frozenset(["compass", "bypass", "trespass", "surpass", "encompass", "overpass", "underpass", "subpass"])
+_NOT_PASS: Final = frozenset(
+    ["compass", "bypass", "trespass", "surpass", "encompass", "overpass", "underpass", "subpass"]
+)
 _AFTER: Final = frozenset(
-    ["base", "data", "value", "string", "default", "b64", "base64", "test", "live", "prod", "production", "dev", "staging", "local", "old", "new", "current", "plain", "raw", "text", "encrypted", "id", "key", "token", "hash", "str", "env", "literal"]
+    [
+        "base",
+        "data",
+        "value",
+        "string",
+        "default",
+        "b64",
+        "base64",
+        "test",
+        "live",
+        "prod",
+        "production",
+        "dev",
+        "staging",
+        "local",
+        "old",
+        "new",
+        "current",
+        "plain",
+        "raw",
+        "text",
+        "encrypted",
+        "id",
+        "key",
+        "token",
+        "hash",
+        "str",
+        "env",
+        "literal",
+    ]
 )
 """What may follow the word for a secret: `client-key-data`, `SECRET_KEY_BASE`, `password_hash`."""
 
@@ -82,7 +159,47 @@ _PLAIN: Final = re.compile(
 _BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{3,20}){2,8}")
 _PHRASE_SAYS: Final = frozenset(
-    ["secret", "secrets", "password", "passwords", "passwd", "pass", "token", "tokens", "key", "keys", "auth", "api", "client", "access", "login", "user", "username", "test", "my", "the", "a", "not", "no", "your", "is", "in", "of", "to", "for", "and", "or", "by", "with", "reset", "change", "forgot", "confirm", "current", "new"]
+    [
+        "secret",
+        "secrets",
+        "password",
+        "passwords",
+        "passwd",
+        "pass",
+        "token",
+        "tokens",
+        "key",
+        "keys",
+        "auth",
+        "api",
+        "client",
+        "access",
+        "login",
+        "user",
+        "username",
+        "test",
+        "my",
+        "the",
+        "a",
+        "not",
+        "no",
+        "your",
+        "is",
+        "in",
+        "of",
+        "to",
+        "for",
+        "and",
+        "or",
+        "by",
+        "with",
+        "reset",
+        "change",
+        "forgot",
+        "confirm",
+        "current",
+        "new",
+    ]
 )
 """Words of names and sentences, which are not made-up phrases."""
 _FILE: Final = re.compile(r"(?i)[\w./ -]{1,200}\.(?:[a-z]{2,4}|json|html)")

@@ -321,7 +321,7 @@ def _bearer(match: Match) -> bytes:
 
 
 def _address(match: Match) -> bytes:
-    group = 2 if match[2] is not None else 3
+    group = 2 if _has(match, 2) else 3
     value = match[group]
     if value.lower() in _URL_PLACE or (group == 3 and _PORT.match(value)):
         return match.group()

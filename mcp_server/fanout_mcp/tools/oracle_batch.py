@@ -5,6 +5,7 @@ gather (personas, files) -> plan (members, jobs, price) -> perform (one `await`)
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from fanout_mcp.panel.ledger import Ledger, Leg
 from fanout_mcp.panel.members import Member
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
+from fanout_mcp.source.scrub import in_thread
 from fanout_mcp.types import Job, Json, Progress
 
 
@@ -30,7 +32,7 @@ class Args(PanelArguments):
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
-    asked = await gather(services.settings, services.backend, args)
+    asked = await gather(services.settings, services.backend, args, services.workers)
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(for_host, services, asked))
     terms = await terms_of(services.backend, {member.model for member in asked.members}, args)
@@ -47,7 +49,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     closed = consult.close(outcomes, asking, asked.ballot)
     elapsed_s = anyio.current_time() - began
     data = shown.verdict(asked, closed, shown.receipt(len(ledger.entries), ledger.usage, elapsed_s))
-    data["report"] = await anyio.to_thread.run_sync(_report, services, asked, closed, asking, data)
+    data["report"] = await in_thread(lambda stop: _report(services, asked, closed, asking, data, stop))
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
 
@@ -70,9 +72,15 @@ def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
 
 
 def _report(
-    services: Services, asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]
+    services: Services,
+    asked: Consultation,
+    closed: Ruling,
+    asking: Asking,
+    data: Mapping[str, Json],
+    stop: threading.Event,
 ) -> str | None:
-    return text.write(services.settings.state, "oracle", report(asked, closed, asking, data))
+    whole = report(asked, closed, asking, data)
+    return text.write(services.settings.state, "oracle", whole, services.workers, stop)
 
 
 def report(asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]) -> str:
