@@ -214,7 +214,7 @@ def _shims(hooks: tuple[config.Hook, ...], own: Place, env: dict[str, str]) -> I
         )
 
 
-_PATHS = re.compile(r"; p=(?P<python>.+?); m=(?P<script>.+?); \[ -x ")
+_PATHS = re.compile(r"; p=(?P<python>.{1,400}?); m=(?P<script>.{1,400}?); \[ -x ")
 
 
 def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:

@@ -221,7 +221,7 @@ def _hook(entry: dict[str, Any], event: str, matcher: str, scope: str) -> Hook:
 
 SCRIPTS = "py|sh|bash|js|mjs|ts|rb|pl"
 """How a script's name ends."""
-_SCRIPT = re.compile(rf"([^\s\"'/=]+)\.(?:{SCRIPTS})\b")
+_SCRIPT = re.compile(rf"([^\s\"'/=]{{1,255}})\.(?:{SCRIPTS})\b")
 
 
 def short_name(entry: dict[str, Any]) -> str:
