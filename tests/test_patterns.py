@@ -55,7 +55,10 @@ def sources() -> Iterator[tuple[str, Path]]:
     for package in (fanout_hooks, fanout_mcp):
         root = Path(next(iter(package.__path__)))
         for path in sorted(root.rglob("*.py")):
-            yield f"{package.__name__}.{path.relative_to(root).with_suffix('').as_posix().replace('/', '.')}", path
+            yield (
+                f"{package.__name__}.{path.relative_to(root).with_suffix('').as_posix().replace('/', '.')}",
+                path,
+            )
 
 
 @functools.cache
@@ -129,7 +132,9 @@ def collected() -> list[Use]:
         found += held(rules_of(language), f"rules.{language}", seen)
     for where, pattern in found:
         name = re.split(r"[\[.]", where.split(".", 2)[-1] if where.count(".") > 1 else where)
-        used = set().union(*(methods().get(part, set()) for part in name[-3:] if part.isupper() or "_" in part))
+        used = set().union(
+            *(methods().get(part, set()) for part in name[-3:] if part.isupper() or "_" in part)
+        )
         anchored = not used & {"search", "sub", "subn", "finditer", "findall", "split"} and bool(
             used & {"match", "fullmatch"}
         )
@@ -170,7 +175,9 @@ def one_of(choices: Any) -> str:
     for char in "a0 -_.:/=\"'(){}[]<>,;\n\t\\@#$%*+!?|&~^`ZyxX":
         if in_class(choices, char) and matcher.match(char):
             return char
-    return next((chr(code) for code in (*range(256), *range(0x2000, 0xE000)) if in_class(choices, chr(code))), "a")
+    return next(
+        (chr(code) for code in (*range(256), *range(0x2000, 0xE000)) if in_class(choices, chr(code))), "a"
+    )
 
 
 def in_class(choices: Any, char: str) -> bool:
@@ -218,7 +225,9 @@ def pumps(tree: Any, before: str = "") -> Iterator[tuple[str, str]]:
     yield "", before + sample(tree)
 
 
-COMMON = [("", one) for one in (" ", "a", "A", "0", "\n", '"', "(", "{", "[", "\\", "-", "_", ".", "/", ",", "a ")]
+COMMON = [
+    ("", one) for one in (" ", "a", "A", "0", "\n", '"', "(", "{", "[", "\\", "-", "_", ".", "/", ",", "a ")
+]
 
 
 def attacks(use: Use) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ for one, and a process uses few of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 class Match(Protocol):
@@ -59,3 +59,42 @@ class Linear:
             options.encoding = re2.Options.Encoding.LATIN1
             self._compiled = re2.compile(self.pattern.encode("ascii"), options)
         return self._compiled
+
+
+MAX_RUN: Final = 200
+MAX_GROUPS: Final = 30
+
+
+def bounded(pattern: str) -> str:
+    """Return a pattern for `re` whose repeats end: `\\w*` takes MAX_RUN at most, a group that repeats MAX_GROUPS.
+
+    Without it `token\\w*=` reads a line of nothing but `token` from each place to its end.
+    """
+    out: list[str] = []
+    repeats = [False]  # whether the open groups, and last the one that was closed, hold a repeat
+    position, in_class, closed = 0, False, False
+    while position < len(pattern):
+        char = pattern[position]
+        if char == "\\":
+            out.append(pattern[position : position + 2])
+            position += 2
+            continue
+        if in_class:
+            in_class = char != "]" or pattern[position - 1] == "[" or pattern[position - 2 : position] == "[^"
+        elif char == "[":
+            in_class = True
+        elif char == "(":
+            repeats.append(False)
+        elif char == ")" and len(repeats) > 1:
+            closed = repeats.pop()
+            repeats[-1] |= closed
+        elif char in "*+":
+            most = MAX_GROUPS if out[-1] == ")" and closed else MAX_RUN
+            repeats[-1] = True
+            char = f"{{{int(char == '+')},{most}}}"
+        out.append(char)
+        position += 1
+        if char[0] == "{" and char[-1] == "}" and pattern[position : position + 1] in ("?", "+"):
+            out.append(pattern[position])  # lazy and possessive repeats stay so
+            position += 1
+    return "".join(out)

@@ -16,7 +16,7 @@ from tree_sitter import Node
 LONGEST = 20_000
 """Bytes of a function; in longer ones (generated, as a rule) each name would be looked for too often."""
 _FREES = frozenset({"free", "kfree", "g_free", "av_free", "OPENSSL_free"})
-_MAKES = re.compile(r"^\(?[^()]*\)?\s*(?:\w+::)?(malloc|calloc|realloc|strdup|fopen)\s*\(")
+_MAKES = re.compile(r"^\(?[^()]{0,200}\)?\s{0,99}(?:\w{1,99}::)?(malloc|calloc|realloc|strdup|fopen)\s*\(")
 _LEAVES = frozenset(
     {"return_statement", "goto_statement", "break_statement", "continue_statement", "throw_statement"}
 )

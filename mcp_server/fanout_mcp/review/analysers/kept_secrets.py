@@ -18,8 +18,8 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 """Marks of what is a secret by the words around it alone."""
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
-    r"\[*((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?\]*|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
+    r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
+    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
     re.IGNORECASE,
 )
 """What documents write where a password would stand."""

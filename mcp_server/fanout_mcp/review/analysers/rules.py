@@ -18,6 +18,7 @@ from typing import Literal
 
 from fanout_mcp.review.analysers.languages import GRAMMARS
 from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
+from fanout_mcp.linear import bounded
 from fanout_mcp.review.finding import SEVERITIES, Severity
 
 Kind = Literal["call", "assign", "line"]
@@ -70,7 +71,7 @@ def _rule(name: str, table: dict[str, str]) -> Rule:
     return Rule(
         table["weakness"],
         kind,
-        re.compile(table[kind]),
+        re.compile(bounded(table[kind])),
         needs,
         match=_optional(table.get("match")),
         unless=_optional(table.get("unless")),
@@ -81,4 +82,4 @@ def _rule(name: str, table: dict[str, str]) -> Rule:
 
 
 def _optional(pattern: str | None) -> re.Pattern[str] | None:
-    return re.compile(pattern) if pattern is not None else None
+    return re.compile(bounded(pattern)) if pattern is not None else None
