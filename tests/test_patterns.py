@@ -131,9 +131,9 @@ def collected() -> list[Use]:
     for language in (*GRAMMARS, "dockerfile", "yaml", "settings", "markup"):
         found += held(rules_of(language), f"rules.{language}", seen)
     for where, pattern in found:
-        name = re.split(r"[\[.]", where.split(".", 2)[-1] if where.count(".") > 1 else where)
+        names = re.split(r"[\[.]", where.split(".", 2)[-1] if where.count(".") > 1 else where)
         used = set().union(
-            *(methods().get(part, set()) for part in name[-3:] if part.isupper() or "_" in part)
+            *(methods().get(part, set()) for part in names[-3:] if part.isupper() or "_" in part)
         )
         anchored = not used & {"search", "sub", "subn", "finditer", "findall", "split"} and bool(
             used & {"match", "fullmatch"}
@@ -199,7 +199,7 @@ def in_class(choices: Any, char: str) -> bool:
 
 
 def pumps(tree: Any, before: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (beginning, what is repeated) for every place that repeats, and every beginning of the pattern."""
+    """Yield (beginning, what is repeated) for every place that repeats and every beginning."""
     for number, (op, value) in enumerate(tree):
         head = before + sample(tree[:number])
         if head and len(head) < 2_000:
@@ -266,7 +266,8 @@ def least(run: Callable[[Any], object], text: Any, times: int) -> float:
 def runner(use: Use) -> Callable[[Any], object]:
     pattern: Any = use.pattern
     if use.is_anchored:
-        return lambda text: pattern.match(text)
+        begins: Callable[[Any], object] = pattern.match
+        return begins
     return lambda text: sum(1 for _ in pattern.finditer(text))
 
 

@@ -1,10 +1,10 @@
-"""Regular expressions that take linear time whatever the text: RE2 behind the interface of `re`, over bytes.
+r"""Regular expressions that take linear time whatever the text: RE2 behind the interface of `re`, over bytes.
 
 A pattern that meets text from outside (files, answers, transcripts) is compiled here unless it needs what RE2
 refuses: lookaround, backreferences, counts above 1,000. Those stay with `re`, bounded and anchored, and
 tests/test_patterns.py measures every one of them.
 
-Patterns are bytes: over `str` RE2 would encode the text again at each search. In bytes `\\w`, `\\d` and `\\b`
+Patterns are bytes: over `str` RE2 would encode the text again at each search. In bytes `\w`, `\d` and `\b`
 mean ASCII, and offsets are those of UTF-8. A pattern is compiled when it is first used: RE2 takes up to 5 ms
 for one, and a process uses few of them.
 """
@@ -57,7 +57,7 @@ class Linear:
             options = re2.Options()
             options.log_errors = False  # a refused pattern raises; RE2 would print it to stderr as well
             options.encoding = re2.Options.Encoding.LATIN1
-            self._compiled = re2.compile(self.pattern.encode("ascii"), options)
+            self._compiled = re2.compile(self.pattern.encode("ascii"), options)  # type: ignore[no-untyped-call]
         return self._compiled
 
 
@@ -66,9 +66,9 @@ MAX_GROUPS: Final = 30
 
 
 def bounded(pattern: str) -> str:
-    """Return a pattern for `re` whose repeats end: `\\w*` takes MAX_RUN at most, a group that repeats MAX_GROUPS.
+    """Return a pattern for `re` whose repeats end: MAX_RUN times; MAX_GROUPS for a group that repeats.
 
-    Without it `token\\w*=` reads a line of nothing but `token` from each place to its end.
+    Without it `token.*=` reads a line of nothing but `token` from each place to its end.
     """
     out: list[str] = []
     repeats = [False]  # whether the open groups, and last the one that was closed, hold a repeat

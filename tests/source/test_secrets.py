@@ -14,7 +14,20 @@ from fanout_mcp.source.secret_values import is_secret, kind_of
 from fanout_mcp.source.secrets import is_secret_path, redact
 
 LETTERS = string.ascii_letters + string.digits
-WORDS = "tais raspberry keystone summer metx storage monkey falcon harbor winter quantum lemon".split()
+WORDS = [
+    "tais",
+    "raspberry",
+    "keystone",
+    "summer",
+    "metx",
+    "storage",
+    "monkey",
+    "falcon",
+    "harbor",
+    "winter",
+    "quantum",
+    "lemon",
+]
 KIND = re.compile(r"\{(pw|word9|short|alnum|hex64|hex|b64x|b64s|b64|uuid|aws|salt|phrase)\}")
 SHAPES = [
     line.split("\t", 1)

@@ -96,7 +96,7 @@ async def terms_of(
     *,
     max_tokens: int = TOKENS_WITHOUT_PRICE,
 ) -> Terms:
-    """Look up what the models cost, for a third of the time at most: without a price the tokens are bounded."""
+    """Look up what models cost, for a third of the time at most: without a price tokens are bounded."""
     began = anyio.current_time()
     prices: dict[str | None, ModelPrice | None] = dict.fromkeys(models)
     with anyio.move_on_after(args.deadline_s / 3):

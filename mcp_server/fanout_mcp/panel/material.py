@@ -33,7 +33,10 @@ class Material:
 def gather(
     root: Path, files: Sequence[str], workers: Workers | None = None, stop: threading.Event | None = None
 ) -> Material:
-    """Read attached files, and take secrets out of them in `workers`, until `stop`. Raises InvalidInput that names the file and why it can't be sent."""
+    """Read attached files, and take secrets out of them in `workers`, until `stop`.
+
+    Raises InvalidInput that names the file and why it can't be sent.
+    """
     if not files:
         return Material()
     if len(files) > MOST_FILES:

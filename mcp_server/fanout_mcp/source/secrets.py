@@ -137,9 +137,13 @@ _NAME: Final = Linear(
 """A name that may be a secret's; secret_values.py reads it word by word."""
 
 _Q: Final = r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|\\\"([^\"\\\n]+)\\\")"
-_BETWEEN: Final = r"(?:\s{0,8}:\s{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
+_BETWEEN: Final = (
+    r"(?:\s{0,8}:\s{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
+    r"|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
+)
 _WRAP: Final = (
-    r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\(|(?:\w{1,20}\.)?env(?:iron)?(?:\.\w{1,40}|\[[^\]\n]{1,40}\])\s?"
+    r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
+    r"|(?:\w{1,20}\.)?env(?:iron)?(?:\.\w{1,40}|\[[^\]\n]{1,40}\])\s?"
     r"(?:\|\||\?\?|or)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?)?"
 )
 _FOLLOWS: Final = (
@@ -177,17 +181,20 @@ _SET: Final = (
     Linear(r"\s?\n\s{1,40}value:[ \t]{1,4}([^\s\"'`]+)"),
 )
 _IS_COMMAND: Final = Linear(
-    r"(?i)(?:^|[\s\"'\[;&|(])(?:mysql|sshpass|curl|wget|http|docker|podman|helm|oras|vault|redis|az |aws |gcloud|"
+    r"(?i)(?:^|[\s\"'\[;&|(])(?:mysql|sshpass|curl|wget|http|docker|podman|helm|oras|vault|redis|az |aws "
+    r"|gcloud|"
     r"sudo|chpasswd|openssl|htpasswd|snmp|ldap|smb|sqlcmd|osql|bcp|net |useradd|usermod|plink|psql|mongo|"
     r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount)"
 )
 _ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)]{3,200}))"
+_AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
 _COMMANDS: Final = tuple(
-    Linear(pattern.replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?"))
+    Linear(pattern.replace("USER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?"))
     for pattern in (
         r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG",
-        r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az|mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P|-pw) ?ARG",
-        r"\b(?:curl|wget|http|https)\b~\s(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}:()()([^\s\"'`|;&]{3,200})",
+        r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG",
+        r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG",
+        r"\b(?:curl|wget|https?)\b~\s(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}:USER",
         r"\bvault\s+login\s+(?:-\S{1,40}\s+)*ARG",
         r"\b(?:redis-cli|iredis)\b~\s-a ARG",
         r"\becho\s+(?:-\w\s+)?ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|passwd|kinit|gpg)\b",
@@ -212,8 +219,10 @@ _CALLS: Final = tuple(
     Linear(pattern.replace("STRING", r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')"))
     for pattern in (
         r"\b(?:SetBasicAuth|HTTPBasicAuth|BasicAuth|basic_auth|auth\s?=\s?)\(\s*[^,()\n]{1,80},\s*STRING",
-        r"\b(?:getConnection|new PDO|mysqli_connect|new mysqli|createConnection|connect)\([^()\n]{1,200}?,"
-        r"\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING",
+        (
+            r"\b(?:getConnection|new PDO|mysqli_connect|new mysqli|createConnection|connect)\([^()\n]{1,200}?,"
+            r"\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
+        ),
         r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
         r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
     )

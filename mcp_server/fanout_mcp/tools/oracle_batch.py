@@ -5,7 +5,6 @@ gather (personas, files) -> plan (members, jobs, price) -> perform (one `await`)
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -49,7 +48,11 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     closed = consult.close(outcomes, asking, asked.ballot)
     elapsed_s = anyio.current_time() - began
     data = shown.verdict(asked, closed, shown.receipt(len(ledger.entries), ledger.usage, elapsed_s))
-    data["report"] = await in_thread(lambda stop: _report(services, asked, closed, asking, data, stop))
+    data["report"] = await in_thread(
+        lambda stop: text.write(
+            services.settings.state, "oracle", report(asked, closed, asking, data), services.workers, stop
+        )
+    )
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
 
@@ -69,18 +72,6 @@ def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
         **shown.ignored(asked),
         "plan": {"messages": messages(agent_calls(asked))},
     }
-
-
-def _report(
-    services: Services,
-    asked: Consultation,
-    closed: Ruling,
-    asking: Asking,
-    data: Mapping[str, Json],
-    stop: threading.Event,
-) -> str | None:
-    whole = report(asked, closed, asking, data)
-    return text.write(services.settings.state, "oracle", whole, services.workers, stop)
 
 
 def report(asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]) -> str:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
+from fanout_mcp.linear import bounded
 from fanout_mcp.review.analysers.languages import GRAMMARS
 from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
-from fanout_mcp.linear import bounded
 from fanout_mcp.review.finding import SEVERITIES, Severity
 
 Kind = Literal["call", "assign", "line"]
