@@ -220,8 +220,8 @@ _CALLS: Final = tuple(
     for pattern in (
         r"\b(?:SetBasicAuth|HTTPBasicAuth|BasicAuth|basic_auth|auth\s?=\s?)\(\s*[^,()\n]{1,80},\s*STRING",
         (
-            r"\b(?:getConnection|new PDO|mysqli_connect|new mysqli|createConnection|connect)\([^()\n]{1,200}?,"
-            r"\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
+            r"\b(?:getConnection|new PDO|mysqli_connect|new mysqli|createConnection|connect)\("
+            r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
         ),
         r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
         r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
