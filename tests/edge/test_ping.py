@@ -62,6 +62,7 @@ def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
 
 @pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=[tool for tool, _ in CALLS])
 def test_a_ping_is_answered_at_once(hostile: Wire, tool: str, arguments: dict[str, Any]) -> None:
+    hostile.call(tool, {"unknown": 1})  # the tool is loaded: what is measured is the text
     call = hostile.send("tools/call", {"name": tool, "arguments": arguments})
     waits: list[float] = []
     while not any(note.get("id") == call for note in hostile.notes):
