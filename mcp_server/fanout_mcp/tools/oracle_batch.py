@@ -36,7 +36,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         return ToolResult(await anyio.to_thread.run_sync(for_host, services, asked))
     terms = await terms_of(services.backend, {member.model for member in asked.members}, args)
     jobs = [_job(member, asked, terms.provider) for member in asked.members]
-    price = consult.priced(jobs, terms)
+    price = await anyio.to_thread.run_sync(consult.priced, jobs, terms)  # counts all that was attached
     if args.dry_run:
         return ToolResult(shown.dry(asked, price.at_most))
     ledger = Ledger(services.backend.ask, terms.prices)
