@@ -178,7 +178,7 @@ def _server_now(own: Place) -> str:
     )
 
 
-_SCRIPT = re.compile(rf".*\.(?:{config.SCRIPTS})")
+_SCRIPT_PATH = re.compile(rf".*\.(?:{config.SCRIPTS})")
 
 
 def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
@@ -193,7 +193,7 @@ def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
     if hook.args is not None and which(words[0], own, project) is None:
         return f"there is no program {words[0]}"
     for word in words:
-        if _SCRIPT.fullmatch(word) and "/" in word and not os.path.exists(os.path.join(project, word)):
+        if _SCRIPT_PATH.fullmatch(word) and "/" in word and not os.path.exists(os.path.join(project, word)):
             return f"there is no {word}"
     return ""
 
