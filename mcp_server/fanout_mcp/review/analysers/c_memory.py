@@ -75,7 +75,8 @@ def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[
 def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     text = _text(node)
     call = re.match(
-        r"(?:std::)?(\w+)\s*\(\s*(?:\(\w+\s*\**\)\s*)?(\w+)\s*\)\s*;|delete\s*(?:\[\])?\s*(\w+)\s*;", text
+        r"(?:std::)?(\w+)\s{0,99}\(\s{0,99}(?:\(\w{1,99}\s{0,99}\*{0,9}\)\s{0,99})?(\w{1,99})\s{0,99}\)\s{0,99};|delete\s{0,99}(?:\[\])?\s{0,99}(\w{1,99})\s{0,99};",
+        text,
     )
     name = (call[3] or (call[2] if call[1] in _FREES else None)) if call else None
     if name is not None:
