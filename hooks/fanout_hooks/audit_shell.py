@@ -8,7 +8,7 @@ import shlex
 from fanout_hooks.audit_python import HERE, Found
 
 ASSIGNS = re.compile(r"^\s*(?:export\s+|local\s+|readonly\s+)?([A-Za-z_]\w*)=(\S.*)$")
-VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-[^}]*)?\}|\$([A-Za-z_]\w*)")
+VARIABLE = re.compile(r"\$\{([A-Za-z_]\w{0,99})(?::-[^}]{0,400})?\}|\$([A-Za-z_]\w{0,99})")
 INNER = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")
 SHELL_READS = frozenset(
     {"cat", "jq", "head", "tail", "grep", "wc", "source", ".", "awk", "sed", "sort", "cut"}

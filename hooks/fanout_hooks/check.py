@@ -185,7 +185,7 @@ def _server_now(own: Place) -> str:
     )
 
 
-_SCRIPT = re.compile(rf".*\.(?:{config.SCRIPTS})")
+_SCRIPT_PATH = re.compile(rf".*\.(?:{config.SCRIPTS})")
 
 
 def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
@@ -214,12 +214,12 @@ def _script_of(words: list[str]) -> str:
     """Return the file that a command surely starts, "" where it may look it up by itself."""
     runner, *rest = words
     if not _RUNNERS.match(os.path.basename(runner)):
-        return runner if _SCRIPT.fullmatch(runner) else ""
+        return runner if _SCRIPT_PATH.fullmatch(runner) else ""
     for word in rest:
         if _PROGRAM_TEXT.match(word):
             return ""
         if not word.startswith("-"):
-            return word if _SCRIPT.fullmatch(word) else ""
+            return word if _SCRIPT_PATH.fullmatch(word) else ""
     return ""
 
 
@@ -239,7 +239,7 @@ def _shims(hooks: tuple[config.Hook, ...], own: Place, env: dict[str, str]) -> I
         )
 
 
-_PATHS = re.compile(r"; p=(?P<python>.+?); m=(?P<script>.+?); \[ -x ")
+_PATHS = re.compile(r"; p=(?P<python>.{1,400}?); m=(?P<script>.{1,400}?); \[ -x ")
 
 
 def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:

@@ -234,7 +234,7 @@ def _hook(entry: dict[str, Any], event: str, group: dict[str, Any], scope: str) 
 
 SCRIPTS = "py|sh|bash|js|mjs|ts|rb|pl"
 """How a script's name ends."""
-_SCRIPT = re.compile(rf"([^\s\"'/=]+)\.(?:{SCRIPTS})\b")
+_SCRIPT = re.compile(rf"([^\s\"'/=]{{1,255}})\.(?:{SCRIPTS})\b")
 
 
 _ASSIGNED = re.compile(r"""[A-Za-z_]\w*=(?:"?\$\(\s*|`\s*|(?:"[^"]*"|'[^']*'|[^\s;&|()`]*)[\s;&|]*)""")

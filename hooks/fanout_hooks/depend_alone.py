@@ -70,7 +70,7 @@ AMOUNT = Rule(
     r"\d(?!\d|\s*(?:words?|sentences?|bullets?|paragraphs?|characters|tokens|items|points)\b)", re.IGNORECASE
 )
 WHICH = Rule(r"\b(?:which|what)\s+([^\W\d_]{3,})\b", re.IGNORECASE)
-LABEL = re.compile(r"[^\W\d_]+ \d+\b")
+LABEL = re.compile(r"[^\W\d_]{1,40} \d{1,9}\b")
 MINE = Rule(r"\byour\s+(?:\w+\s+)?\w+", re.IGNORECASE)
 """What an agent is asked to tell is its own, too: "report your findings"."""
 TELLS = Rule(

@@ -33,7 +33,8 @@ AGENT_TOOLS = frozenset({"Agent", "Task"})
 SIBLING_WAIT_S = 0.25
 """Calls of one message that came at once were all seen within 0.2 s (14 agents, two busy cores)."""
 NO_OUTPUT = re.compile(
-    r"^\W*(?:sub-?agent|agent|task)?\W*(?:completed|finished)\b.{0,20}\bno\s+output\W*$", re.IGNORECASE
+    r"^\W{0,99}(?:sub-?agent|agent|task)?\W{0,99}(?:completed|finished)\b.{0,20}\bno\s{1,9}output\W{0,99}$",
+    re.IGNORECASE,
 )
 MACHINE_TURN = "<task-notification>"
 ENTRIES: dict[str, str] = {

@@ -21,7 +21,7 @@ from fanout_hooks.gate import MODES, Mode
 
 DEFAULT: Mode = "smart"
 MAX_BYTES = 64 << 10
-TABLE = re.compile(r"^\s*\[", re.MULTILINE)
+TABLE = re.compile(r"^[ \t]{0,99}\[", re.MULTILINE)
 
 
 class Chosen(NamedTuple):

@@ -26,7 +26,7 @@ WORK = re.compile(
     r"research|check|inspect|test|refactor|migrate|update|find|describe|assess|look)\b",
     re.IGNORECASE,
 )
-LISTED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+\S", re.MULTILINE)
+LISTED = re.compile(r"^[ \t]{0,99}(?:[-*•]|\d{1,4}[.)])[ \t]{1,99}\S", re.MULTILINE)
 PATHS = re.compile(r"(?<![\w/.-])[\w.-]+(?:/[\w.-]+)+")
 FROM = 3
 

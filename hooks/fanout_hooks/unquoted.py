@@ -14,10 +14,10 @@ from fanout_hooks.command import split
 
 _SPLIT = re.compile(r"[ \t\n]")
 _QUOTED_OR_END = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|[<>]&|(&&|\|\||[;|&\n])""", re.DOTALL)
-_REDIRECTION = re.compile(r"\d*(?:>>|>|<)\s*(?:&\d|&-|[^\s;|&<>]+)")
+_REDIRECTION = re.compile(r"\d{0,9}(?:>>|>|<)\s{0,99}(?:&\d|&-|[^\s;|&<>]+)")
 """The shell doesn't split where it redirects to."""
 _BEFORE = re.compile(
-    r"\s*(?:(?:if|then|elif|else|while|until|do|exec)\s+)*(?:[A-Za-z_]\w*=[^\s'\"\\]*(?:\s+|$))*"
+    r"\s*(?:(?:if|then|elif|else|while|until|do|exec)\s+)*(?:[A-Za-z_]\w{0,99}=[^\s'\"\\]*(?:\s+|$))*"
 )
 """Nor what it assigns before a command."""
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")

@@ -32,6 +32,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("db.py", 'connect("postgres://bob:hunter2hunter@db/x")', "hunter2hunter", id="in a URL"),
         pytest.param("conf.json", f'{{"aws_secret_access_key": "{AWS}"}}', AWS, id="by its key in JSON"),
         pytest.param("s.py", 'db_password = "correct-horse-battery"', "correct-horse-battery", id="a phrase"),
+        pytest.param("Dockerfile", "FROM a:1\nUSER a\nENV API_TOKEN=s3cr3t-9a8b", "s3cr3t-9a8b", id="ENV"),
+        pytest.param(
+            "compose.yml", "environment:\n  DB_PASSWORD: hunter2-Prod!", "hunter2-Prod!", id="compose"
+        ),
+        pytest.param("app.properties", "db.password=hunter2-Prod!", "hunter2-Prod!", id="properties"),
         pytest.param("t.py", 'db_password = "Tr0ub4"', "Tr0ub4", id="a short password"),
     ],
 )
@@ -61,3 +66,13 @@ def test_a_phrase_for_a_password_is_scrubbed_and_a_name_is_not() -> None:
     assert redact('db_password = "correct-horse-battery"')[1] == 1
     assert redact('password = "your-password-here"')[1] == 0
     assert redact('password_field = "password_hash"')[1] == 0
+
+
+@pytest.mark.parametrize("name", ["a.py", "a.go", "a.ts", "a.yml", "a.properties"])
+def test_the_key_of_a_cache_is_not_a_secret_anywhere(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (project / name).write_text('CACHE_KEY = "user_profile_v2"\n')
+    main(["review", name, "--engine", "static", "--json"])
+    assert json.loads(capsys.readouterr().out)["findings"] == []
+    assert redact('CACHE_KEY = "user_profile_v2"', name)[1] == 0

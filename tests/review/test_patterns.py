@@ -110,7 +110,7 @@ def test_sound_code_is_left_alone_but_for_hints(language: str, text: str, rule: 
 
 @pytest.mark.parametrize("language", GRAMMARS)
 def test_every_language_has_rules_that_can_be_read(language: str) -> None:
-    assert len(rules_of(language)) >= 25
+    assert len(rules_of(language)) >= 23
     assert review_patterns("a", "", language) == ([], "")
 
 

@@ -69,4 +69,8 @@ async def ask(given: Services, arguments: Mapping[str, Json]) -> Consulted:
 
 def consult(root: Path, backend: Backend, **arguments: Json) -> Consulted:
     """One consultation with a server's fresh services."""
-    return virtually(lambda: ask(services(root, backend), arguments))
+    given = services(root, backend)
+    try:
+        return virtually(lambda: ask(given, arguments))
+    finally:
+        given.workers.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from fanout_mcp.backends.models import model_for
@@ -121,3 +122,14 @@ def test_without_a_price_the_tokens_are_bounded(tmp_path: Path) -> None:
         consult(
             tmp_path, Scripted(), files=["long.txt"], personas=["judge"] * 16, models=list("abcdefghijklmnop")
         )
+
+
+def test_a_provider_that_lists_no_models_cannot_outlast_the_deadline(tmp_path: Path) -> None:
+    class Silent(Scripted):
+        async def price(self, model: str | None) -> ModelPrice | None:
+            await anyio.sleep_forever()
+            return None
+
+    consulted = consult(tmp_path, Silent(default=says()), deadline_s=3)
+    assert consulted.data["decision"] == "PROCEED"
+    assert consulted.seconds == 2.0, "a third of the time for prices, and the second that members take"

@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Final
 
-from fanout_mcp.backends.refusals import error_in, refusal
+from fanout_mcp.backends.refusals import error_in, redact, refusal
 from fanout_mcp.clean import clean_text, printable
 from fanout_mcp.errors import BadAnswer, Rejected, Unreachable
 from fanout_mcp.types import Answer, Job, Json
@@ -103,7 +103,7 @@ class Completion:
         if self.finish == "content_filter":
             raise Rejected(f"{self.host} filtered the answer out (content_filter).")
         if refused and not text.strip():
-            raise Rejected(f"The model refused: {printable(refused)[:200]}")
+            raise Rejected(f"The model refused: {printable(redact(refused, self.key))[:200]}")
         if streamed and self.finish is None and not self.is_done:
             raise Unreachable(f"{self.host} ended the stream before the answer was whole.")
         if not text.strip():

@@ -23,14 +23,41 @@ from fanout_mcp.errors import AuthRejected, BackendError, Overloaded, RateLimite
 from fanout_mcp.types import Json
 
 SHOWN: Final = 300
-_KEY = re.compile(r"\b(?:sk|pk|rk|key|gsk|xai)[-_][\w*.…-]{4,}|Bearer\s+\S+", re.IGNORECASE)
+MAX_READ: Final = 4_000
+"""Characters of a message that are looked at; SHOWN of them are shown."""
+_KEY = re.compile(
+    r"(?i)\b(?:sk|pk|rk|key|gsk|xai|api|tok|ghp|glpat|hf|nvapi)[-_][\w*.…-]{4,}|Bearer\s{1,9}\S+"
+)
+_MASKED = re.compile(r"[\w-]{0,80}(?:\*{2,}|…|(?<=[\w-])\.{3,}(?=[\w-])|[xX•]{4,})[\w*•.…-]{0,80}")
+_LONG = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_ENDING = re.compile(
+    r"(?i)(\b(?:ending|ends|starting|starts|beginning|begins)\s(?:in|with)\W{1,3})([\w-]{2,80})"
+)
+_PART = re.compile(r"[A-Za-z0-9]{4,}")
 
 
 def redact(text: str, key: str | None) -> str:
-    """Blank the key and whatever looks like one, also half masked."""
+    """Blank the key, each part of it from four characters on, and whatever looks like one, also half masked.
+
+    Providers echo keys whole, cut, masked in the middle, or as their last four characters.
+    """
+    text = text[:MAX_READ]
     if key:
         text = text.replace(key, "[key]")
-    return _KEY.sub("[key]", text)
+    for shape in (_KEY, _MASKED):
+        text = shape.sub("[key]", text)
+    text = _ENDING.sub(r"\1[key]", text)
+    text = _LONG.sub(lambda found: "[key]" if _is_drawn(found.group()) else found.group(), text)
+    if key:
+        text = _PART.sub(lambda found: "[key]" if found.group() in key else found.group(), text)
+    return text
+
+
+def _is_drawn(word: str) -> bool:
+    """Tell a key from a model's name: letters and digits that take turns."""
+    return len(re.findall(r"\d[A-Za-z]|[A-Za-z]\d", word)) >= 3 and not re.fullmatch(
+        r"\w+(?:-[a-z]+\d{0,3})+", word
+    )
 
 
 def refusal(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 NARROWEST: Final = 20
-WORD: Final = re.compile(r"\s*\S+\s*")
+WORD: Final = re.compile(r"\s{0,99}\S+\s{0,99}")
 """With the white space around it: only the first has some before it."""
 AFTER_A_CITATION: Final = re.compile(r"(?<=\]\.) +(?=\S)")
 

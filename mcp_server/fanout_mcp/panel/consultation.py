@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,7 +19,9 @@ from fanout_mcp.panel.material import Material
 from fanout_mcp.panel.members import Member, seat
 from fanout_mcp.panel.vote import Ballot, Stakes, default_quorum
 from fanout_mcp.settings import Settings
-from fanout_mcp.types import Json
+from fanout_mcp.source.scrub import in_thread
+from fanout_mcp.source.workers import Workers
+from fanout_mcp.types import Json, ModelPrice
 
 MOST_CHARS = 60_000
 """Of a question: longer ones are files, and files can be attached."""
@@ -63,7 +66,9 @@ class Consultation:
     """What is wrong with the user's own personas and presets; nobody here needed them."""
 
 
-async def gather(settings: Settings, backend: Backend, args: PanelArguments) -> Consultation:
+async def gather(
+    settings: Settings, backend: Backend, args: PanelArguments, workers: Workers | None = None
+) -> Consultation:
     """Read personas and files. Raises InvalidInput for whatever is wrong with the arguments."""
     question = args.question.strip()
     if not question:
@@ -78,7 +83,8 @@ async def gather(settings: Settings, backend: Backend, args: PanelArguments) -> 
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):
         raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
-    attached = await anyio.to_thread.run_sync(material.gather, settings.root, args.files or [])
+    files = args.files or []
+    attached = await in_thread(lambda stop: material.gather(settings.root, files, workers, stop))
     ballot = Ballot(len(members), quorum, args.stakes)
     return Consultation(question, members, attached, ballot, tuple(library.broken.values()))
 
@@ -90,9 +96,14 @@ async def terms_of(
     *,
     max_tokens: int = TOKENS_WITHOUT_PRICE,
 ) -> Terms:
-    """Look up what the models cost."""
-    prices = {model: await backend.price(model) for model in models}
-    return Terms(backend.provider, args.deadline_s, args.max_cost_usd, prices, max_tokens)
+    """Look up what models cost, for a third of the time at most: without a price tokens are bounded."""
+    began = anyio.current_time()
+    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(models)
+    with anyio.move_on_after(args.deadline_s / 3):
+        for model in models:
+            prices[model] = await backend.price(model)
+    left_s = args.deadline_s - (anyio.current_time() - began)
+    return Terms(backend.provider, left_s, args.max_cost_usd, prices, max_tokens)
 
 
 def agent_calls(asked: Consultation) -> list[dict[str, Json]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.pack import RULE, new_fence
 from fanout_mcp.source.read import Skipped, read
-from fanout_mcp.source.secrets import redact
+from fanout_mcp.source.scrub import scrub
+from fanout_mcp.source.workers import Failure, Workers
 
 MOST_FILES = 20
 MOST_BYTES = 400_000
@@ -28,23 +30,32 @@ class Material:
     redacted: int = 0
 
 
-def gather(root: Path, files: Sequence[str]) -> Material:
-    """Read attached files. Raises InvalidInput that names the file and why it can't be sent."""
+def gather(
+    root: Path, files: Sequence[str], workers: Workers | None = None, stop: threading.Event | None = None
+) -> Material:
+    """Read attached files, and take secrets out of them in `workers`, until `stop`.
+
+    Raises InvalidInput that names the file and why it can't be sent.
+    """
     if not files:
         return Material()
     if len(files) > MOST_FILES:
         raise InvalidInput(f"{len(files):,} files are too many; attach at most {MOST_FILES}.")
     fence = new_fence()
-    parts, names, redacted = [RULE.format(fence=fence)], [], 0
+    parts, redacted = [RULE.format(fence=fence)], 0
+    texts: list[tuple[str, str]] = []
     for name in dict.fromkeys(_relative(root, file) for file in files):
         source = read(root, name, at_most=MOST_BYTES)
         if isinstance(source, Skipped):
             raise InvalidInput(
                 f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name, source.reason)}"
             )
-        text, found = redact(source.text)
+        texts.append((name, source.text))
+    for (name, _), scrubbed in zip(texts, scrub(workers, texts, stop), strict=True):
+        if isinstance(scrubbed, Failure):
+            raise InvalidInput(f"{name[:200]!r} can't be attached: taking secrets out {scrubbed.reason}.")
+        text, found = scrubbed
         redacted += found
-        names.append(name)
         parts.append(f"{fence} begin {name!r}\n{text}\n{fence} end {name!r}")
     material = "\n\n".join(parts)
     if len(material) > MOST_CHARS:
@@ -52,7 +63,7 @@ def gather(root: Path, files: Sequence[str]) -> Material:
             f"The attached files have {len(material):,} characters; at most {MOST_CHARS:,} can be sent. "
             "Attach fewer, or ask summarize_files first."
         )
-    return Material(material, tuple(names), redacted)
+    return Material(material, tuple(name for name, _ in texts), redacted)
 
 
 def _advice(root: Path, name: str, reason: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from fanout_mcp import state
 from fanout_mcp.clean import printable
 from fanout_mcp.errors import why
+from fanout_mcp.source.scrub import scrub
 from fanout_mcp.source.secrets import redact
+from fanout_mcp.source.workers import Failure, Workers
 
 MOST_IN_A_PLAN = 4_000
 """Of words that every agent call of a plan would repeat."""
@@ -19,10 +22,19 @@ def set_aside(folder: Path, stem: str, words: str) -> str:
     return words if path is None else f"Read {path} first: it stands there, whole."
 
 
-def write(folder: Path, stem: str, text: str) -> str:
-    """Write a report; return its path, or why there is none. Secrets are scrubbed."""
+def write(
+    folder: Path,
+    stem: str,
+    text: str,
+    workers: Workers | None = None,
+    stop: threading.Event | None = None,
+) -> str:
+    """Write a report; return its path, or why there is none. Secrets are taken out, in `workers`."""
+    [scrubbed] = scrub(workers, [("", text)], stop)
+    if isinstance(scrubbed, Failure):
+        return f"could not be written: taking secrets out {scrubbed.reason}"
     try:
-        return _written(folder, stem, text)
+        return _written(folder, stem, scrubbed[0])
     except OSError as error:
         return f"could not be written: {why(error)}"
 
@@ -30,11 +42,11 @@ def write(folder: Path, stem: str, text: str) -> str:
 def keep(folder: Path, stem: str, text: str) -> str | None:
     """The same for a text that a path stands for; None when it has none."""
     try:
-        return _written(folder, stem, text)
+        return _written(folder, stem, redact(text)[0])
     except OSError:
         return None
 
 
-def _written(folder: Path, stem: str, text: str) -> str:
-    clean = "\n".join(printable(line) for line in redact(text)[0].split("\n"))
+def _written(folder: Path, stem: str, scrubbed: str) -> str:
+    clean = "\n".join(printable(line) for line in scrubbed.split("\n"))
     return str(state.write_report(folder, stem, "md", clean))

@@ -22,7 +22,7 @@ MOST_MEANINGS: Final = 64
 """Patterns without braces that one with braces stands for."""
 
 _SPECIAL: Final = re.compile(r"[*?\[{]")
-_CLASS: Final = r"\[[!^]?\]?[^\]/]*\]"
+_CLASS: Final = r"\[[!^]?\]?[^\]/]{0,200}\]"
 _TOKEN: Final = re.compile(rf"{_CLASS}|.", re.DOTALL)
 _IN_CLASS: Final = re.compile(r"([\\\[&~|])")
 

@@ -32,7 +32,7 @@ LONGEST_SIGNATURE: Final = 200
 MOST_SYMBOLS: Final = 4_000
 
 _ATTRIBUTES: Final = frozenset({"annotation", "marker_annotation", "attribute_list", "decorator"})
-_VALUE: Final = re.compile(rb"\s*=(?![>=])")
+_VALUE: Final = re.compile(rb"\s{0,99}=(?![>=])")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,31 @@
 """What must never leave the machine: files that are secrets, and key-shaped strings in files that are not.
 
 `is_secret_path` decides before anything is read; `redact` scrubs what is about to leave and keeps every line
-where it is, so that citations still fit. A pattern that fires too often costs a word of context, one that
-never fires costs a key: doubts go to the redaction. Where a secret is told by the words before it alone, the
-value has to look like one, and more so in a program, where `password = sha256` is a name, than in settings.
+where it is, so that citations still fit. A provider's key is known by its shape (secret_shapes.py). All else
+is known by the name it is given to: `redact` looks for names that mean a secret, reads what stands behind
+them (`_FOLLOWS`, one row a notation), and secret_values.py judges the pair. Commands whose passwords have no
+name (`mysql -pX`, `curl -u bob:X`) are rows of `_COMMANDS`.
+
+Takes linear time: all patterns are RE2's, and what follows one name is read for MAX_VALUE bytes at most.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fnmatch import translate
 from typing import Final
 
+from fanout_mcp.linear import Linear, Match
 from fanout_mcp.source.secret_shapes import SHAPES, SHORTEST
+from fanout_mcp.source.secret_values import (
+    MAX_NAME,
+    MAX_VALUE,
+    is_argument,
+    is_random,
+    is_secret,
+    kind_of,
+)
 
 SECRET_NAMES: Final = (
     ".env",
@@ -54,6 +66,26 @@ SECRET_NAMES: Final = (
     "*.ovpn",
     "*.asc",
     "*.gpg",
+    "*.kubeconfig",
+    "kubeconfig",
+    "*.keytab",
+    ".*_history",
+    ".lesshst",
+    ".my.cnf",
+    ".mylogin.cnf",
+    ".s3cfg",
+    ".boto",
+    ".terraformrc",
+    ".vault-token",
+    ".vault_pass*",
+    ".vault-pass*",
+    "vault_pass*",
+    "vault-pass*",
+    ".passwd*",
+    ".smbcredentials",
+    "*.htpasswd",
+    "master.key",
+    "shadow",
 )
 NOT_SECRET: Final = (
     "*.example",
@@ -64,76 +96,152 @@ NOT_SECRET: Final = (
     "secrets.py",
     "secrets.go",
     "secrets.rs",
+    "vault_pass*.py",
+    "vault-pass*.sh",
 )
 """Templates say which variables exist; modules that are named secrets are code, and are scrubbed as such."""
 
-SECRET_FOLDERS: Final = frozenset({".aws", ".ssh", ".gnupg", ".git", ".kube", ".docker", ".azure", ".gcloud"})
+SECRET_FOLDERS: Final = frozenset(
+    {".aws", ".ssh", ".gnupg", ".git", ".kube", ".docker", ".azure", ".gcloud", ".password-store"}
+)
 
 _SECRET_NAME: Final = re.compile("|".join(map(translate, SECRET_NAMES)))
 _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
-_KEYWORDED: Final = re.compile(
-    r"""(?ix)
-    (?P<head> (?:passw(?:or)?d|passwd|secret|token|api_?-?key|apikey|private_?-?key|access_?-?key
-       |auth_?-?key|credential|client_?-?secret|encryption_?-?key|bearer)
-       [\w-]{0,20} ["']? \s{0,4} (?: => | := | [:=] ) \s{0,4} [bru]{0,2} )
-    (?: (?P<quote>["'`]) (?P<quoted>[^"'`\s]{8,200}) (?P=quote)
-      | (?P<bare>(?=[^\s"'`,;]{0,199}\d)[A-Za-z0-9+/_.~-]{20,200}={0,2}) (?![\w(.\[])
-      | (?P<line>(?=[^\s]{0,199}\d)[^\s"'`,;<>(){}\[\]]{6,200}) (?=[ \t]*(?:[#;][^\n]*)?(?:\r?\n|\Z)) )
-    """
-)
-_SETTING: Final = re.compile(
-    r"(?i)(?:passw(?:or)?d|passwd|secret|(?:api|access|auth|private|secret)[_-]?key|token)"
-    r"[ \t]*(?::=|[:=])[ \t]*\Z"
-)
-"""A name that ends in what it holds: not `secretName: blue-2`, `password_length = 100000`."""
-
-_BEFORE: Final = re.compile(r"[ \t]*(?:export[ \t]+|set[ \t]+|-[ \t]+)?[\w.-]*\Z")
-"""What may stand before that name on a line that does nothing but set it."""
-
-_NO_LINE: Final = re.compile(
-    r"(?i)[/~.*&!@$%]|\w+://|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+):|\d[\d_.,:-]*\w?\Z"
-)
-"""Beginnings of paths, links, references, sizes and dates."""
-
-_MIXED: Final = re.compile(r"\d(?=[A-Za-z])")
-_SETTINGS: Final = (".properties", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".toml", ".env", ".tfvars")
-_HEADERS: Final = re.compile(
-    r"(?i)(\b(?:authorization|x-api-key)\b[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
-    r"(?:bearer |basic |token )?)([A-Za-z0-9+/_.~-]{16,}={0,2})"
-)
-_URL: Final = re.compile(
-    r"(://[^\s:/@\"'<>{}$%]{0,100}:)"
-    r"([^\s/@\"'<>{}$]{3,200}(?=@)|(?!(?:\d{1,5}|port)/)[^\s@\"'<>{}$?#]{3,200}(?=@[\w.\[-]))"
-)
-"""A password, with a slash in it only before a host, and not where a port and a path may be meant."""
-
-_PEM: Final = re.compile(
+_PEM: Final = Linear(
     r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
-    r"[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
+    r"(?:[^-]|-{1,4}[^-])*(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|-{0,5}\z)"
 )
-_AZURE: Final = re.compile(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
-_AZURE_WORDS: Final = ("accountkey=", "sharedaccesskey=")
-
-_SHAPED: Final = tuple((name, words, re.compile(pattern)) for name, words, pattern in SHAPES)
-
-_KEYWORDS: Final = ("passw", "secret", "token", "key", "credential", "bearer")
-_HEADER_NAMES: Final = ("authorization", "x-api-key")
-
-_HARMLESS: Final = re.compile(
-    r"(?ix)^(?: [<{$%].* | .*(?:example|placeholder|changeme|your[-_]|xxxx|\*\*\*\*|redacted|dummy).*"
-    r" | [a-z_]+(?:[._-][a-z_]+)* | .*[({\[].*)$"
+_SHAPED: Final = tuple(
+    (name, tuple(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
 )
-"""Values that are names, calls, templates or plain words: `token = "access_token"` is no secret."""
-
-
-_PASSWORD: Final = re.compile(r"(?i)passw|secret")
-_PHRASE: Final = re.compile(
-    r"(?i)^(?!.*(?:example|placeholder|change|your|dummy|redacted|secret|passw|xxxx))[a-z]+(?:-[a-z]+){2,}$"
+_AZURE: Final = Linear(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
+_HEADERS: Final = Linear(
+    r"(?i)(\b(?:proxy-)?authorization\b[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?"
+    r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)([A-Za-z0-9+/_.~-]{16,}={0,2})"
 )
-"""Three words with dashes after `password =`: how people are told to make one up."""
+_SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
+_BEARER: Final = Linear(r"(?i)(\bbearer )([A-Za-z0-9+/_.~-]{20,}={0,2})")
+_URL: Final = Linear(
+    r"(://[^\s:/@\"'<>{}$%]{0,100}:)(?:([^\s/@\"'<>{}$]{3,200})@|([^\s@\"'<>{}$?#]{3,200})@[\w.\[-])"
+)
+"""A password in an address; with a slash in it only before a host."""
 
-_QUOTED: Final = re.compile(r"""(["'`])[^"'`\n]{3,}\1""")
+_PORT: Final = re.compile(rb"(?:\d{1,5}|port)(?:/|\Z)")
+_URL_PLACE: Final = frozenset((b"password", b"pass", b"pwd", b"passwd", b"secret", b"token", b"pw", b"user"))
+_DSN: Final = Linear(r"(\b[\w.-]{1,60}:)([^\s:@/\"'`<>{}$]{4,100})@(?:tcp|unix|udp)\(")
+
+_NAME: Final = Linear(
+    r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|identified by)[\w.-]*"
+)
+"""A name that may be a secret's; secret_values.py reads it word by word."""
+
+_Q: Final = r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|\\\"([^\"\\\n]+)\\\")"
+_BETWEEN: Final = (
+    r"(?:\s{0,8}:\s{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
+    r"|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
+)
+_WRAP: Final = (
+    r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
+    r"|(?:\w{1,20}\.)?env(?:iron)?(?:\.\w{1,40}|\[[^\]\n]{1,40}\])\s?"
+    r"(?:\|\||\?\?|or)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?)?"
+)
+_FOLLOWS: Final = (
+    # (is quoted, what stands between a name and its value, the value)
+    (
+        True,
+        Linear(  # password: str = "x", 'password' => 'x', ['password'] == "x", SECRET || 'x'
+            r"(?:\\?[\"'`])?[\])]{0,2}[\"']?"
+            + _BETWEEN
+            + r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}"
+            + _WRAP
+            + _Q
+        ),
+    ),
+    (True, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),  # {"name": …, "value": …}
+    (True, Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?" + _Q)),  # ('API_KEY', 'x')
+    (True, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
+    (True, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),  # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
+    (True, Linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?" + _Q)),  # <add key= value=>
+    (True, Linear(r"[\"']\s?\{[^}]{0,200}?default\s{0,8}=\s?" + _Q)),  # variable "x" { default = … }
+    (False, Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,4}()()()()([^<>\s]+)\s{0,4}</")),  # <password>x</
+    (False, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
+)
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
+"""After a name that is given nothing: what most names are told by at once."""
+
+_WORD: Final = Linear(r"[ \t]+(\w+)")
+_LEADING: Final = frozenset(b"string str as is was to or value content default".split())
+"""Words that may stand between a name and what it is given."""
+
+_SET: Final = (
+    # The same without quotes: settings, shells, notes. What ends a value there is a space or a separator.
+    Linear(r"[\"']?\s?(?:=>|:=|\?=|[:=])[ \t]{0,8}([^\s\"'`<>&;,]+)"),
+    Linear(r"[ \t]{1,8}=?[ \t]{0,8}([^\s\"'`<>&;,]+)"),
+    Linear(r"\s?\n\s{1,40}value:[ \t]{1,4}([^\s\"'`]+)"),
+)
+_IS_COMMAND: Final = Linear(
+    r"(?i)(?:^|[\s\"'\[;&|(])(?:mysql|sshpass|curl|wget|http|docker|podman|helm|oras|vault|redis|az |aws "
+    r"|gcloud|"
+    r"sudo|chpasswd|openssl|htpasswd|snmp|ldap|smb|sqlcmd|osql|bcp|net |useradd|usermod|plink|psql|mongo|"
+    r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount)"
+)
+_ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)]{3,200}))"
+_AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
+_COMMANDS: Final = tuple(
+    Linear(pattern.replace("USER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?"))
+    for pattern in (
+        r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG",
+        r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG",
+        r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG",
+        r"\b(?:curl|wget|https?)\b~\s(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}:USER",
+        r"\bvault\s+login\s+(?:-\S{1,40}\s+)*ARG",
+        r"\b(?:redis-cli|iredis)\b~\s-a ARG",
+        r"\becho\s+(?:-\w\s+)?ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|passwd|kinit|gpg)\b",
+        r"\becho\s+(?:-\w\s+)?[\"']?[\w.-]{1,60}:()()([^\s\"'|]{3,200})[\"']?\s*\|\s*(?:sudo\s+)?chpasswd",
+        r"\bopenssl\b~\s-(?:k|K) ARG",
+        r"\b(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?()()([^\s\"'`|;&<>]{3,200})",
+        r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG",
+        r"\bsnmp\w{0,12}\b~\s-A ARG",
+        r"\bsnmp\w{0,12}\b~\s-X ARG",
+        r"\bldap\w{0,12}\b~\s-w ARG",
+        r"\b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%()()([^\s\"'|;&]{3,200})",
+        r"(?i)\bnet\s+user\s+\S{1,80}\s+ARG\s*/",
+        r"(?i)\bConvertTo-SecureString\s+(?:-String\s+)?ARG",
+        r"\b(?:useradd|usermod)\b~\s-p ARG",
+    )
+)
+_CALLED: Final = Linear(
+    r"SetBasicAuth|[cC]onnect(?:ion)?\(|PDO\(|mysqli|BasicAuth|basic_auth|\.(?:sign|verify|encode|decode|login)\("
+    r"|\bauth\s{0,2}="
+)
+_CALLS: Final = tuple(
+    Linear(pattern.replace("STRING", r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')"))
+    for pattern in (
+        r"\b(?:SetBasicAuth|HTTPBasicAuth|BasicAuth|basic_auth|auth\s?=\s?)\(\s*[^,()\n]{1,80},\s*STRING",
+        (
+            r"\b(?:getConnection|new PDO|mysqli_connect|new mysqli|createConnection|connect)\("
+            r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
+        ),
+        r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
+        r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
+    )
+)
+_PROGRAMS: Final = re.compile(
+    r"(?i)\.(?:pyi?|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl"
+    r"|vb|fs|hs|elm|clj|vue|svelte|zig|groovy|gradle)\Z"
+)
+_SPACED: Final = re.compile(
+    rb"(?i)(?:^|[\s\"'])(?:--?[\w-]{1,60}|requirepass|masterauth|identified by|set [\w.]{1,60})\Z"
+    rb"|^\s*[\w.-]{1,80}\Z"
+    rb"|^\s*(?:env|arg|export|password|login\s\S{1,60}\spassword|machine\s[^\n]{0,120}password)\b[^\n]{0,80}\Z"
+)
+"""What a line has up to a name whose value follows after a space alone."""
+
+MAX_INNER: Final = 4
+"""Names that are looked at inside one value."""
+
+_QUOTED: Final = re.compile(r"""(["'`])[^"'`\n]{3,600}\1""")
 
 
 def is_secret_path(path: str) -> bool:
@@ -150,10 +258,10 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
 
     `path`: whose text it is, where that is known.
     """
-    count = 0
+    data, count = text.encode("utf-8", "surrogatepass"), 0
 
-    def counted(replace: Callable[[re.Match[str]], str]) -> Callable[[re.Match[str]], str]:
-        def inner(match: re.Match[str]) -> str:
+    def counted(replace: Callable[[Match], bytes]) -> Callable[[Match], bytes]:
+        def inner(match: Match) -> bytes:
             nonlocal count
             new = replace(match)
             count += new != match.group()
@@ -161,23 +269,30 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
 
         return inner
 
-    lower = text.lower()
-    if "-----BEGIN" in text:
-        text = _PEM.sub(counted(_shaped("pem")), text)
+    if b"-----BEGIN" in data:
+        data = _PEM.sub(counted(_shaped("pem")), data)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
-    long = " ".join([word for word in text.split() if len(word) >= SHORTEST])
+    long = b" ".join([word for word in data.split() if len(word) >= SHORTEST])
     for name, words, shape in _SHAPED if long else ():
         if any(word in long for word in words):
-            text = shape.sub(counted(_shaped(name)), text)
-    if any(word in lower for word in _AZURE_WORDS):
-        text = _AZURE.sub(counted(_shaped("azure")), text)
-    if "://" in text and "@" in text:
-        text = _URL.sub(counted(lambda m: f"{m[1]}<redacted:url-password>"), text)
-    if any(name in lower for name in _HEADER_NAMES):
-        text = _HEADERS.sub(counted(lambda m: f"{m[1]}<redacted:header>"), text)
-    if any(word in lower for word in _KEYWORDS):
-        text = _KEYWORDED.sub(counted(_keyworded(path.lower().endswith(_SETTINGS))), text)
-    return text, count
+            data = shape.sub(counted(_shaped(name)), data)
+    lower = data.lower()
+    if b"accountkey=" in lower or b"sharedaccesskey=" in lower:
+        data = _AZURE.sub(counted(_shaped("azure")), data)
+    if b"://" in data and b"@" in data:
+        data = _URL.sub(counted(_address), data)
+    if b"@tcp(" in data or b"@unix(" in data:
+        data = _DSN.sub(counted(lambda m: m.group().replace(m[2], b"<redacted:url-password>", 1)), data)
+    if b"authorization" in lower:
+        data = _HEADERS.sub(counted(_header), data)
+    if b"bearer " in lower:
+        data = _BEARER.sub(counted(_bearer), data)
+    is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
+    for find in (_named, _in_commands):
+        spans = list(find(data, is_program))
+        count += len(spans)
+        data = _without(data, spans)
+    return (data.decode("utf-8", "surrogatepass"), count) if count else (text, 0)
 
 
 def masked(text: str) -> str:
@@ -186,30 +301,132 @@ def masked(text: str) -> str:
     return clean if count else _QUOTED.sub(r"\1<redacted:value>\1", text)
 
 
-def _shaped(name: str) -> Callable[[re.Match[str]], str]:
+Span = tuple[int, int]
+IsProgram = bool | None
+"""None: of a text from who knows where."""
+
+
+def _without(data: bytes, spans: list[Span]) -> bytes:
+    parts, done = [], 0
+    for start, end in spans:
+        parts += [data[done:start], b"<redacted:value>"]
+        done = end
+    return b"".join([*parts, data[done:]]) if spans else data
+
+
+def _shaped(name: str) -> Callable[[Match], bytes]:
     # A key over several lines leaves as many line ends behind.
-    return lambda match: f"<redacted:{name}>" + "\n" * match.group().count("\n")
+    return lambda match: f"<redacted:{name}>".encode() + b"\n" * match.group().count(b"\n")
 
 
-def _keyworded(is_settings: bool) -> Callable[[re.Match[str]], str]:  # noqa: FBT001 - the one thing it depends on
-    def scrubbed(match: re.Match[str]) -> str:
-        if match["line"] and not _is_set(match, is_settings=is_settings):
-            return match.group()
-        value = match["quoted"] or match["bare"] or match["line"]
-        is_phrase = _PASSWORD.search(match["head"]) and _PHRASE.match(value)
-        if _HARMLESS.match(value) and not is_phrase:
-            return match.group()
-        quote = match["quote"] or ""
-        return f"{match['head']}{quote}<redacted:value>{quote}"
-
-    return scrubbed
+def _header(match: Match) -> bytes:
+    """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
+    is_one = match[1].lower().rstrip().endswith(_SCHEMES) or is_random(_text(match[2]))
+    return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
-def _is_set(match: re.Match[str], *, is_settings: bool) -> bool:
-    """Tell whether a bare value, the last thing on its line, is what a setting is set to."""
-    value, text, start = match["line"], match.string, match.start()
-    if _NO_LINE.match(value) or not _SETTING.search(match["head"]):
+def _bearer(match: Match) -> bytes:
+    return match[1] + b"<redacted:header>" if is_random(_text(match[2])) else match.group()
+
+
+def _address(match: Match) -> bytes:
+    group = 2 if _has(match, 2) else 3
+    value = match[group]
+    if value.lower() in _URL_PLACE or (group == 3 and _PORT.match(value)):
+        return match.group()
+    start, end = (at - match.start() for at in match.span(group))
+    whole = match.group()
+    return whole[:start] + b"<redacted:url-password>" + whole[end:]
+
+
+def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
+    """Yield where the values are that are given to names of secrets."""
+    done, inner, secret = 0, 0, 0
+    for found in _NAME.finditer(data):
+        start, end = found.span()
+        if end - start > MAX_NAME:
+            continue
+        if start < done:
+            # Names within what was a value, too: `url?key=…`. A text that is nothing but names stops here.
+            inner += 1
+            if inner > MAX_INNER:
+                continue
+        name = _text(found.group())
+        if name.lower().endswith("identified by"):
+            name = "password"
+        if kind_of(name) is None:
+            continue
+        span, is_one = _value(data, (start, end), name, is_program)
+        if is_one and span[0] >= secret:
+            yield span
+            secret = span[1]
+        if start >= done:
+            done, inner = span[1], 0
+
+
+def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[Span, bool]:
+    """Return where the value of a name is, and whether it is a secret."""
+    start, end = at
+    limit, seen = min(len(data), end + MAX_VALUE), (end, end)
+    if _NOTHING.match(data, end, limit):
+        return seen, False
+    word = _WORD.match(data, end, limit)
+    for is_quoted, follows in _FOLLOWS if word is None or word[1].lower() in _LEADING else ():
+        match = follows.match(data, end, limit)
+        if match is None:
+            continue
+        group = next(n for n in (1, 2, 3, 4, 5) if _has(match, n))
+        seen = match.span(group)
+        if is_quoted or is_secret(name, _text(match[group])):
+            return seen, is_secret(name, _text(match[group]))
+    for number, setting in enumerate(_SET):
+        match = setting.match(data, end, limit)
+        if match is None or (number == 1 and not _takes_a_space(data, start, end)):
+            continue
+        value = match[1] if number == 1 else match[1].rstrip(b").]}")
+        seen = match.start(1), match.start(1) + len(value)
+        # Of a text from who knows where, `password = x` with spaces is taken for a program's.
+        is_code = data[end : end + 2] == b" =" if is_program is None else is_program
+        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)):
+            return seen, True
+    return seen, False
+
+
+def _has(match: Match, group: int) -> bool:
+    try:
+        return bool(match[group])
+    except IndexError:
         return False
-    if not _BEFORE.match(text, text.rfind("\n", 0, start) + 1, start):
-        return False
-    return is_settings or len(_MIXED.findall(value)) > 1
+
+
+def _takes_a_space(data: bytes, start: int, end: int) -> bool:
+    line = data.rfind(b"\n", max(0, start - 200), start) + 1 or max(0, start - 200)
+    return _SPACED.search(data[line:end]) is not None
+
+
+def _is_inside(data: bytes, start: int) -> bool:
+    """Tell a name in an address, a form or a string, where values have no quotes around them."""
+    if data[start - 1 : start] in {b"?", b"&", b";", b"-"}:
+        return True
+    line = data[max(0, start - 200) : start].rpartition(b"\n")[2]
+    return any(line.count(quote) % 2 for quote in (b'"', b"'", b"`"))
+
+
+def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+    """Yield where passwords are that commands and calls take without a name, in order."""
+    spans: list[Span] = []
+    rules = (*(_COMMANDS if _IS_COMMAND.search(data) else ()), *(_CALLS if _CALLED.search(data) else ()))
+    for rule in rules:
+        for match in rule.finditer(data):
+            group = next((n for n in (1, 2, 3) if _has(match, n)), 0)
+            if group and is_argument(_text(match[group])):
+                spans.append(match.span(group))
+    done = 0
+    for start, end in sorted(spans):
+        if start >= done:
+            yield start, end
+            done = end
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

@@ -19,6 +19,7 @@ from fanout_mcp.panel.lenses import Chosen
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source.engines import chosen as engine_for
+from fanout_mcp.source.scrub import in_thread
 from fanout_mcp.types import Json, Progress
 from fanout_mcp.usage import Usage
 
@@ -76,7 +77,9 @@ async def _perform(
     calls, used = sum(one.calls for one in outcomes), sum((one.usage for one in outcomes), Usage())
     data["receipt"] = shown.receipt(calls, used, elapsed_s)
     whole = swarm.report(task, found)
-    data["report"] = await anyio.to_thread.run_sync(text.write, services.settings.state, "swarm", whole)
+    data["report"] = await in_thread(
+        lambda stop: text.write(services.settings.state, "swarm", whole, services.workers, stop)
+    )
     return ToolResult(data, is_error=not any(outcome.is_answered for outcome in outcomes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, NamedTuple, TypeVar
 
@@ -28,7 +29,8 @@ from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source.bound import Detail
 from fanout_mcp.source.engines import Engine, chosen
 from fanout_mcp.source.receipt import Receipt
-from fanout_mcp.source.secrets import redact
+from fanout_mcp.source.scrub import in_thread, scrub
+from fanout_mcp.source.workers import Failure
 from fanout_mcp.tools.affording import MOST_TOKENS, Wanted, check_price
 from fanout_mcp.tools.planned import planned
 from fanout_mcp.types import Json, Outcome, Progress
@@ -139,7 +141,10 @@ async def _perform(
 async def _ask(services: Services, args: Args, texts: Mapping[str, str], progress: Progress) -> Asking:
     """Ask for what was not said of the same content before; what is said now is kept for the next time."""
     backend = services.backend
-    clean = await _aside(lambda: {path: redact(text, path)[0] for path, text in texts.items()})
+    scrubbed = await in_thread(lambda stop: scrub(services.workers, list(texts.items()), stop))
+    pairs = zip(texts, scrubbed, strict=True)
+    unread = {path: f"taking secrets out {one.reason}" for path, one in pairs if isinstance(one, Failure)}
+    clean = {path: one[0] for path, one in zip(texts, scrubbed, strict=True) if not isinstance(one, Failure)}
     sitting = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
     async with open_journal(services.settings, backend, services.limits, progress, 0) as journal:
         places = await _aside(lambda: keys(journal.cache, clean, args.focus, sitting, backend))
@@ -152,6 +157,7 @@ async def _ask(services: Services, args: Args, texts: Mapping[str, str], progres
         outcomes = await journal.ask(_questions(asked), Plan(DEADLINE_S, budget=budget), is_good)
         answered = await _aside(lambda: collect(asked, outcomes, known))
         await _aside(lambda: remember(journal.cache, places, answered.said))
+        answered = replace(answered, not_analysed={**answered.not_analysed, **unread})
         return Asking(answered, outcomes, len(known), journal.problem)
 
 

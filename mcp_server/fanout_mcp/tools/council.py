@@ -20,6 +20,7 @@ from fanout_mcp.panel.events import Event, Said, Synthesised, Tell, line
 from fanout_mcp.panel.rounds import deliberate
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
+from fanout_mcp.source.scrub import in_thread
 from fanout_mcp.types import Json, Progress
 
 MOST_ROUNDS: Final = 5
@@ -48,7 +49,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 
 async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
     """Hold a council; `tell` hears of everything as it happens."""
-    asked = await gather(services.settings, services.backend, args)
+    asked = await gather(services.settings, services.backend, args, services.workers)
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked, args.rounds))
     writer = services.backend.default_model("synthesis")
@@ -65,7 +66,9 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
     data = minutes.short(asked, held)
     whole = minutes.report(asked, held, data)
-    data["report"] = await anyio.to_thread.run_sync(text.write, services.settings.state, "council", whole)
+    data["report"] = await in_thread(
+        lambda stop: text.write(services.settings.state, "council", whole, services.workers, stop)
+    )
     return ToolResult(data, is_error=data["decision"] == "NO_VERDICT")
 
 

@@ -22,6 +22,7 @@ from fanout_mcp.panel.ledger import Ledger, Leg
 from fanout_mcp.panel.members import Member
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
+from fanout_mcp.source.scrub import in_thread
 from fanout_mcp.types import Job, Json, Progress
 
 
@@ -30,12 +31,12 @@ class Args(PanelArguments):
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
-    asked = await gather(services.settings, services.backend, args)
+    asked = await gather(services.settings, services.backend, args, services.workers)
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(for_host, services, asked))
     terms = await terms_of(services.backend, {member.model for member in asked.members}, args)
     jobs = [_job(member, asked, terms.provider) for member in asked.members]
-    price = consult.priced(jobs, terms)
+    price = await anyio.to_thread.run_sync(consult.priced, jobs, terms)  # counts all that was attached
     if args.dry_run:
         return ToolResult(shown.dry(asked, price.at_most))
     ledger = Ledger(services.backend.ask, terms.prices)
@@ -47,7 +48,11 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     closed = consult.close(outcomes, asking, asked.ballot)
     elapsed_s = anyio.current_time() - began
     data = shown.verdict(asked, closed, shown.receipt(len(ledger.entries), ledger.usage, elapsed_s))
-    data["report"] = await anyio.to_thread.run_sync(_report, services, asked, closed, asking, data)
+    data["report"] = await in_thread(
+        lambda stop: text.write(
+            services.settings.state, "oracle", report(asked, closed, asking, data), services.workers, stop
+        )
+    )
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
 
@@ -67,12 +72,6 @@ def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
         **shown.ignored(asked),
         "plan": {"messages": messages(agent_calls(asked))},
     }
-
-
-def _report(
-    services: Services, asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]
-) -> str | None:
-    return text.write(services.settings.state, "oracle", report(asked, closed, asking, data))
 
 
 def report(asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]) -> str:

@@ -16,7 +16,7 @@ from tree_sitter import Node
 LONGEST = 20_000
 """Bytes of a function; in longer ones (generated, as a rule) each name would be looked for too often."""
 _FREES = frozenset({"free", "kfree", "g_free", "av_free", "OPENSSL_free"})
-_MAKES = re.compile(r"^\(?[^()]*\)?\s*(?:\w+::)?(malloc|calloc|realloc|strdup|fopen)\s*\(")
+_MAKES = re.compile(r"^\(?[^()]{0,200}\)?\s{0,99}(?:\w{1,99}::)?(malloc|calloc|realloc|strdup|fopen)\s*\(")
 _LEAVES = frozenset(
     {"return_statement", "goto_statement", "break_statement", "continue_statement", "throw_statement"}
 )
@@ -75,7 +75,8 @@ def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[
 def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     text = _text(node)
     call = re.match(
-        r"(?:std::)?(\w+)\s*\(\s*(?:\(\w+\s*\**\)\s*)?(\w+)\s*\)\s*;|delete\s*(?:\[\])?\s*(\w+)\s*;", text
+        r"(?:std::)?(\w+)\s{0,99}\(\s{0,99}(?:\(\w{1,99}\s{0,99}\*{0,9}\)\s{0,99})?(\w{1,99})\s{0,99}\)\s{0,99};|delete\s{0,99}(?:\[\])?\s{0,99}(\w{1,99})\s{0,99};",
+        text,
     )
     name = (call[3] or (call[2] if call[1] in _FREES else None)) if call else None
     if name is not None:

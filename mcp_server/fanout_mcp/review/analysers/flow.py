@@ -18,9 +18,12 @@ from fanout_mcp.review.analysers.python_tables import LOCAL, REMOTE
 from fanout_mcp.review.analysers.tables import CONSTANT, checked_names, is_table, without_lookups
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
-_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\.)*`', re.DOTALL)
+_STRING = re.compile(
+    r'"(?:[^"\\\n]|\\.){0,2000}"|\'(?:[^\'\\\n]|\\.){0,2000}\'|`(?:[^`\\]|\\.){0,2000}`', re.DOTALL
+)
 _VARIABLE = re.compile(
-    r"(?<!\{)[#$]?\{(?!\{)[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\$\w+(?:(?:->|\[)[\w'\"]+\]?)*|\$[@*#?]|\$\([^)]*\)"
+    r"(?<!\{)[#$]?\{(?!\{)[^{}]{0,200}(?:\{[^{}]{0,200}\}[^{}]{0,200}){0,9}\}"
+    r"|\$\w{1,99}(?:(?:->|\[)[\w'\"]{1,99}\]?){0,30}|\$[@*#?]|\$\([^)]{0,200}\)"
 )
 _WORDS = frozenset(
     {"new", "true", "false", "null", "nil", "None", "this", "self", "return", "await", "const", "undefined"}

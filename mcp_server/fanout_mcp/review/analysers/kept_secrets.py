@@ -18,14 +18,11 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 """Marks of what is a secret by the words around it alone."""
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
-    r"\[*((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?\]*|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
+    r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
+    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
     re.IGNORECASE,
 )
 """What documents write where a password would stand."""
-_NOT_A_VALUE: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)+(?=[(\[])|https?://|urn:")
-"""An expression, or an address: scrubbed in doubt, and no secret."""
-_QUOTES: Final = ("'", '"', "`")
 
 
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
@@ -34,23 +31,21 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     if not count:
         return
     lines = text.split("\n")
-    is_program = language_of(path) not in {None, "bash"}
+    is_program = language_of(path) is not None
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
         # A shape tells a provider's key; a word beside a value tells less, and no more than a rule did.
         if mark and (mark[1] not in DOUBTFUL or number not in known):
-            taken = line[mark.start() :]
-            is_bare = mark[1] == "value" and not line[: mark.start()].endswith(_QUOTES)
-            if _NOT_A_VALUE.match(taken) or (is_program and is_bare):
-                continue
-            is_placeholder = _PLACEHOLDER.fullmatch(taken.removesuffix(scrubbed[mark.end() :]))
+            taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
+            is_placeholder = _PLACEHOLDER.fullmatch(taken)
+            is_shown = mark[1] == "value" and not is_program
             doubtful: Severity = "low" if is_placeholder else "medium"
             yield found(
                 path,
                 lines,
                 (number, number),
                 RULE,
-                severity=doubtful if is_placeholder or mark[1] == "value" else "high",
+                severity=doubtful if is_placeholder or is_shown else "high",
                 confidence=55 if mark[1] in DOUBTFUL else SHAPED,
                 why=f"It is scrubbed from whatever leaves, as {mark[1]}.",
                 reviewer="secrets",

@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING
 
 from fanout_mcp.review.analysers.python_calls import add
 from fanout_mcp.review.analysers.python_values import Value
+from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
 
 if TYPE_CHECKING:
     from fanout_mcp.review.analysers.python_taint import Reader
 
 
 PASSWORD_NAME = re.compile(r"passw(or)?d|pwd|passphrase", re.IGNORECASE)
-
-
-_SECRET_TARGET = re.compile(
-    r"^_*((\w+_)?(password|passwd|passphrase|pwd|secret|secret_?key|api_?key|auth_?token|access_?token|"
-    r"private_?key|encryption_?key|db_?pass|jwt_?secret|client_?secret|api_?token|token|key))$",
-    re.IGNORECASE,
-)
-_NO_SECRET = re.compile(
-    r"^$|^[<{$%]|^[a-z_. :/-]{0,40}[a-z_]$|^(None|null|changeme|xxx+|:?\*+|\.\.\.)$|[ \n{}<>]|^[A-Z_]+$"
-)
 
 
 def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> None:
@@ -41,20 +32,16 @@ def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> Non
 
 
 def check_secret(reader: Reader, node: ast.AST, name: str, value: Value) -> None:
+    """Report a constant that secret_values.py takes for a secret; a plain word for a password, in doubt."""
     const = value.const
     if isinstance(const, bytes):
         const = const.decode("latin-1")
-    if not isinstance(const, str) or not _SECRET_TARGET.match(name) or not 4 <= len(const) <= 200:
+    if not isinstance(const, str) or len(const) > MAX_VALUE:
         return
-    if const.lower() == name.lower().strip("_"):
-        return
-    is_plain_word = bool(_NO_SECRET.search(const))
-    is_password = bool(PASSWORD_NAME.search(name)) or "secret" in name.lower()
-    if name.lower() in {"key", "token"} and (is_plain_word or len(const) < 12):
-        return
-    if is_plain_word and (not is_password or const.lower().strip("_") in name.lower() or " " in const):
-        return
-    add(reader, "hardcoded-secret", node, 1 if is_plain_word else 0)
+    if is_secret(name, const):
+        add(reader, "hardcoded-secret", node, 0)
+    elif is_word(name, const):
+        add(reader, "hardcoded-secret", node, 1)
 
 
 _SWITCHES: dict[str, tuple[str, bool]] = {

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from fanout_mcp.review.analysers.python_values import Hit
+from fanout_mcp.source.secret_values import is_secret, is_word
 
 _SECRET = re.compile(
     r"(^|_)(password|passwd|pwd|secret|token|digest|signature|hmac|mac|api_?key|hash|csrf)$", re.IGNORECASE
@@ -60,7 +61,7 @@ def _compare(node: ast.Compare) -> Iterator[Hit]:
     for one, other in ((left, right), (right, left)):
         constant = _text(other)
         if isinstance(node.ops[0], ast.Eq | ast.NotEq) and _SECRET.search(_name(one)):
-            if constant is not None and _is_secret(_name(one), constant):
+            if constant is not None and (is_secret(_name(one), constant) or is_word(_name(one), constant)):
                 yield _hit("hardcoded-secret", node, "A secret is compared with a constant.", 0)
             elif _SECRET.search(_name(other)):
                 yield _hit("timing", node, "== stops at the first difference.")
@@ -69,14 +70,6 @@ def _compare(node: ast.Compare) -> Iterator[Hit]:
         if constant and _DOMAIN.match(constant) and _URLISH.search(_name(right)):
             yield _hit("input-validation", node, "Any address that holds this text passes.", 0)
     yield from _short_password(node)
-
-
-def _is_secret(name: str, constant: str) -> bool:
-    """Tell a secret from a kind of token: passwords may be words, keys are not."""
-    if re.search(r"password|passwd|pwd|secret", name, re.IGNORECASE):
-        return len(constant) >= 4 and constant.lower() not in name.lower()
-    is_key = re.search(r"token|key", name, re.IGNORECASE)
-    return bool(is_key and len(constant) >= 8 and re.search(r"\d", constant) and _GARBLED.match(constant))
 
 
 def _short_password(node: ast.Compare) -> Iterator[Hit]:
@@ -146,19 +139,8 @@ def _sudo(node: ast.Call) -> Iterator[Hit]:
 def _dict(node: ast.Dict) -> Iterator[Hit]:
     for key, value in zip(node.keys, node.values, strict=True):
         name, constant = (_text(key) if key is not None else None), _text(value)
-        if (
-            name
-            and constant
-            and _SECRET_KEY.fullmatch(name)
-            and len(constant) >= 6
-            and _GARBLED.match(constant)
-        ):
+        if name and constant and is_secret(name, constant):
             yield _hit("hardcoded-secret", value, "A secret stands in the code.", 0)
-
-
-_SECRET_KEY = re.compile(r"password|passwd|secret|api_?key|secret_?key|private_?key", re.IGNORECASE)
-_GARBLED = re.compile(r"(?=.*(\d|[^\w]))[^\s{}<>]+$")
-"""A digit or a sign in it, no blanks or placeholders: no word of a language."""
 
 
 def _try(node: ast.Try) -> Iterator[Hit]:
@@ -255,13 +237,7 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
     defaults = zip(plain[len(plain) - len(node.args.defaults) :], node.args.defaults, strict=True)
     for argument, default in [*defaults, *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]:
         constant = _text(default) if default is not None else None
-        if constant and re.fullmatch(r"[a-z_]+\d?", constant):
-            continue
-        if (
-            constant
-            and re.search(r"passw|secret|api_?key|token$", argument.arg, re.IGNORECASE)
-            and re.search(r"\d", constant)
-        ):
+        if constant and is_secret(argument.arg, constant):
             yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
     decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
     yield from _exempt(node)

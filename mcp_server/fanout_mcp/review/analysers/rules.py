@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
+from fanout_mcp.linear import bounded
 from fanout_mcp.review.analysers.languages import GRAMMARS
 from fanout_mcp.review.analysers.weaknesses import WEAKNESSES
 from fanout_mcp.review.finding import SEVERITIES, Severity
@@ -46,16 +47,12 @@ class Rule:
         )
 
 
-COMMON = "common"
-"""What every language has."""
-
-
 @functools.cache
 def rules_of(language: str) -> tuple[Rule, ...]:
     """Read the rules of a language or a form of plain.py; raises ValueError naming a rule that is wrong."""
     rules: list[Rule] = []
     own = GRAMMARS[language].rules if language in GRAMMARS else ()
-    for name in (*(own or (language,)), COMMON):
+    for name in own or (language,):
         data = files("fanout_mcp.review.analysers").joinpath("rules", f"{name}.toml").read_text("utf-8")
         rules += [_rule(name, table) for table in tomllib.loads(data)["rule"]]
     return tuple(rules)
@@ -74,7 +71,7 @@ def _rule(name: str, table: dict[str, str]) -> Rule:
     return Rule(
         table["weakness"],
         kind,
-        re.compile(table[kind]),
+        re.compile(bounded(table[kind])),
         needs,
         match=_optional(table.get("match")),
         unless=_optional(table.get("unless")),
@@ -85,4 +82,4 @@ def _rule(name: str, table: dict[str, str]) -> Rule:
 
 
 def _optional(pattern: str | None) -> re.Pattern[str] | None:
-    return re.compile(pattern) if pattern is not None else None
+    return re.compile(bounded(pattern)) if pattern is not None else None

@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from fanout_mcp.linear import bounded
+
 CONSTANT: Final = re.compile(r"(?!(ENV|ARGV|STDIN)$)[A-Z][A-Z0-9_]+")
 _TABLE: Final = re.compile(
     r"^(Object\.freeze\(\s*)?(new\s+\w*(Map|Set|Dictionary|List)\b[^;]*[{(\[]\s*[^\s})\]]|"
@@ -22,19 +24,23 @@ _LOOKUP: Final = re.compile(
 )
 _CHECKS: Final = (
     re.compile(
-        r"(?P<owner>[\w$]+)\.(?:has|includes|contains|Contains|containsKey|ContainsKey|indexOf|include\?|key\?|"
-        r"member\?)\(\s*(?P<name>[\w$]+)"
+        bounded(
+            r"(?P<owner>[\w$]+)\.(?:has|includes|contains|Contains|containsKey|ContainsKey|indexOf|include\?|key\?|"
+            r"member\?)\(\s*(?P<name>[\w$]+)"
+        )
     ),
-    re.compile(r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]"),
-    re.compile(r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)"),
-    re.compile(r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)"),
-    re.compile(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+)"),
-    re.compile(r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])"),
+    re.compile(bounded(r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]")),
+    re.compile(bounded(r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)")),
+    re.compile(bounded(r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)")),
+    re.compile(bounded(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+)")),
+    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])")),
     re.compile(
-        r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])"
+        bounded(
+            r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])"
+        )
     ),
-    re.compile(r"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*(?P<name>[\w$]+)"),
-    re.compile(r"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*(?P<name>[\w$]+)"),
+    re.compile(bounded(r"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*(?P<name>[\w$]+)")),
+    re.compile(bounded(r"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*(?P<name>[\w$]+)")),
 )
 
 

@@ -1,0 +1,41 @@
+"""What a provider says never brings the key back, in whole or in part."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanout_mcp.backends.refusals import redact, refusal
+
+KEY = "acme-" + "9f8E7d6C5b4A" + "39q281Zw06"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"Incorrect API key provided: {KEY}.",
+        f"Incorrect API key provided: {KEY[:8]}****{KEY[-4:]}.",
+        f"Incorrect API key: ...{KEY[-4:]}",
+        f"The key ending in {KEY[-4:]} may not use this model.",
+        f"key `{KEY[:12]}` is unknown",
+        f"Authorization: Bearer {KEY}",
+        f'{{"api_key": "{KEY[5:]}"}}',
+        f"key {KEY[:6]}…{KEY[-6:]}",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 503])
+def test_no_part_of_the_key_is_shown(message: str, status: int) -> None:
+    shown = str(refusal(status, message, "host.example", KEY))
+    parts = {KEY[at : at + 4] for at in range(len(KEY) - 3) if KEY[at : at + 4].isalnum()} - {"acme"}
+    assert not [part for part in parts if part in shown]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "model maker/first-2024-08-06 was not found",
+        "max_tokens must be at most 8192, got 100000",
+        "Rate limit reached for gpt-5.2-mini-high on tokens per min: limit 30000",
+    ],
+)
+def test_other_words_are_shown_as_they_are(message: str) -> None:
+    assert redact(message, KEY) == message

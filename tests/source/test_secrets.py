@@ -1,0 +1,150 @@
+"""Secrets in everyday notations never leave, and ordinary lines leave as they are."""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from fanout_mcp.source.secret_values import is_secret, kind_of
+from fanout_mcp.source.secrets import is_secret_path, redact
+
+LETTERS = string.ascii_letters + string.digits
+WORDS = [
+    "tais",
+    "raspberry",
+    "keystone",
+    "summer",
+    "metx",
+    "storage",
+    "monkey",
+    "falcon",
+    "harbor",
+    "winter",
+    "quantum",
+    "lemon",
+]
+KIND = re.compile(r"\{(pw|word9|short|alnum|hex64|hex|b64x|b64s|b64|uuid|aws|salt|phrase)\}")
+SHAPES = [
+    line.split("\t", 1)
+    for line in Path(__file__).with_name("everyday_secrets.tsv").read_text(encoding="utf-8").splitlines()
+]
+"""Paths and lines as documentation and public repositories write them, with a place for the value."""
+
+
+def drawn(chance: random.Random, kind: str) -> str:
+    """Return a value as people (pw, word9, phrase) or machines (all others) make them."""
+    some = "".join(chance.choice(LETTERS) for _ in range(40))
+    word, number = chance.choice(WORDS), chance.randrange(100, 9999)
+    hexed = "".join(chance.choice("0123456789abcdef") for _ in range(64))
+    signs = "!@#$%^&*()-_ []{}<>~`+=,.;:/?|"
+    return {
+        "pw": chance.choice(
+            [f"{word.title()}@{number}", f"{word.title()}{number}!", f"{some[:5]}*{some[5:11]}7"]
+        ),
+        "word9": f"{word}{number}",
+        "short": f"{some[:3]}4{some[4:6]}8{some[6]}",
+        "alnum": f"{some[: chance.randrange(24, 40)]}7a9",
+        "hex": hexed[:32],
+        "hex64": hexed,
+        "b64": base64.b64encode(chance.randbytes(46)).decode(),
+        "b64s": base64.b64encode(chance.randbytes(11)).decode(),
+        "b64x": base64.b64encode(chance.randbytes(64)).decode(),
+        "uuid": "-".join((hexed[:8], hexed[8:12], hexed[12:16], hexed[16:20], hexed[20:32])),
+        "aws": some,
+        "salt": "".join(chance.choice(LETTERS + signs) for _ in range(64)),
+        "phrase": "-".join(chance.sample(WORDS, 3)),
+    }[kind]
+
+
+@pytest.mark.parametrize(("path", "line"), SHAPES, ids=[f"{path} {line[:40]}" for path, line in SHAPES])
+def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> None:
+    chance = random.Random(f"{path}{line}")
+    for _ in range(5):
+        values: list[str] = []
+        text = line.replace("\\n", "\n").replace("\\t", "\t")
+        while match := KIND.search(text):
+            values.append(drawn(chance, match[1]))
+            text = text[: match.start()] + values[-1] + text[match.end() :]
+        scrubbed, _ = redact(f"first\n{text}\nlast\n", path)
+        assert not any(value in scrubbed for value in values), scrubbed
+        assert scrubbed.count("\n") == text.count("\n") + 3
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("a.py", "private_key: ed25519.Ed25519PrivateKey"),
+        ("a.py", 'CACHE_KEY = "user_profile_v2"'),
+        ("a.py", 'SORT_KEYS = ["created_at2", "id"]'),
+        ("a.py", 'token = tokenizer.next_token("utf8")'),
+        ("a.py", 'password = getpass.getpass("Password for user1: ")'),
+        ("a.py", "def check(password: str, salt: bytes = b'') -> bool:"),
+        ("a.py", 'KEYWORDS = {"token": "string2", "key": "int64"}'),
+        ("a.go", 'key := fmt.Sprintf("user:%d:v2", id)'),
+        ("a.go", "secretKey, err := rsa.GenerateKey(rand.Reader, 2048)"),
+        ("a.go", 'Token string `json:"token,omitempty"`'),
+        ("a.ts", "  password: z.string().min(8).max(128),"),
+        ("a.ts", "headers: { 'Content-Type': 'application/x-www-form-urlencoded2' }"),
+        ("a.ts", "const key = 'X-Content-Type-Options';"),
+        ("a.ts", "jwt.sign(payload, secret, 'HS256')"),
+        ("a.js", 'document.querySelector("#password-input2").value'),
+        ("a.rb", "validates :password, length: { minimum: 8 }"),
+        ("a.php", "'password' => 'required|min:8|confirmed',"),
+        ("a.java", 'String key = entry.getKey() + "-v2";'),
+        ("a.kt", "val token = prefs.getString(TOKEN_KEY_2, null)"),
+        ("a.html", '<input type="password" id="password1" name="password" placeholder="Password">'),
+        ("a.yml", "  key: cache-buildx-${{ steps.derive.outputs.digest }}"),
+        ("a.yml", "password: ${{ secrets.DOCKER_PASSWORD_2 }}"),
+        ("a.yml", "secretKeyRef: {name: db-1, key: password}"),
+        ("a.sh", 'docker login -u "$USER" -p "$PASSWORD" registry.example.org'),
+        ("a.sh", "curl -u $USER:$TOKEN https://ci.example.org/job/42"),
+        ("a.sh", "mysql -u root -p app < dump2024.sql"),
+        ("a.md", "Passwords must have 12-16 characters; see password2.md."),
+        ("a.md", "The token: 2 weeks old. Set `password` to your own."),
+        ("a.md", "https://user:password@host.example/x"),
+        ("a.css", ".token.keyword { color: #07a5b8; }"),
+        ("a.tf", "password = random_password.db1.result"),
+    ],
+)
+def test_an_ordinary_line_leaves_as_it_is(path: str, line: str) -> None:
+    assert redact(line, path) == (line, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("dbPassword", "password"),
+        ("SECRET_KEY_BASE", "key"),
+        ("client-key-data", "key"),
+        ("requirepass", "password"),
+        ("AWS_SECRET_ACCESS_KEY", "key"),
+        ("clientSecret2", "secret"),
+        ("password_length", None),
+        ("secretName", None),
+        ("CACHE_KEY", None),
+        ("primaryKey", None),
+        ("bypass", None),
+        ("tokenizer", None),
+        ("keyboard", None),
+    ],
+)
+def test_a_name_is_read_word_by_word(name: str, kind: str | None) -> None:
+    assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize("value", ["${DB_1}", "<your-key-1>", "changeme1", "/run/secrets/db1", "a.b1.c2", ""])
+def test_a_reference_is_not_a_secret(value: str) -> None:
+    assert not is_secret("password", value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".vault_pass", "home/.bash_history", "prod.kubeconfig", ".my.cnf", "a/.password-store/b", "x.keytab"],
+)
+def test_files_that_tools_keep_secrets_in_are_not_read(path: str) -> None:
+    assert is_secret_path(path)
