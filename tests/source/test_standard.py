@@ -13,6 +13,7 @@ import fanout_mcp
 from fanout_mcp.reports import hooks
 from fanout_mcp.review.finding import FOCUSES
 from fanout_mcp.review.static import review_static
+from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Failure, Workers
 
 pytestmark = pytest.mark.slow
@@ -89,7 +90,7 @@ async def test_after_a_review_of_every_focus_every_function_of_a_worker_still_an
             for function, item in items:
                 [(_, result)] = workers.map_now(function, [item])
                 assert not isinstance(result, Failure), (focus, function, item, result)
-            asked = hooks.item(project, project / ".claude" / "fanout", 7, None)
+            asked = hooks.item(Settings(project, project / "user"), 7, None)
             [(_, report)] = workers.map_now(hooks.GATHER, [asked])
             assert not isinstance(report, Failure), (focus, report)
     finally:
