@@ -33,6 +33,9 @@ DEEPEST: Final = 40
 MOST_FILES: Final = 500_000
 OWN_STATE: Final = ".claude/fanout/"
 
+VENDORED: Final = "vendored or built"
+"""Why a folder's files are left out until it is named."""
+
 _VENDORED: Final = frozenset(
     """node_modules bower_components vendor third_party site-packages __pycache__ .git .hg .svn .tox .venv
     venv .mypy_cache .ruff_cache .pytest_cache dist build target .next .gradle .idea coverage""".split()  # noqa: SIM905 - reads better
@@ -191,7 +194,7 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
             return "fanout's own state"
         parts = path.split("/")
         if not _VENDORED.isdisjoint(parts[:-1]):
-            return "vendored or built"
+            return VENDORED
         if parts[-1] in _LOCKS or _MEDIA.search(parts[-1]):
             return "generated, locked or media"
     try:
