@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fanout_mcp.source.modules import Facts, Graph, Module, shortened
+from fanout_mcp.source.docs import plain_text
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.outline import Outline, Symbol
 from fanout_mcp.source.purpose import derived, main_symbol, purpose, written
@@ -109,10 +110,12 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
         sentence = written(outline)
         if sentence:
             return f"{outline.path.rpartition('/')[2]}: {sentence}"
-    users = [user.rpartition("/")[2] for user in facts.imported_by if not user.startswith("and ")]
+    ends = (user.rpartition("/")[2] for user in facts.imported_by if not user.startswith("and "))
+    users = list(dict.fromkeys(ends))
     if len(own) == 1:
         return derived(own[0], users)
-    names = [symbol.name for outline in product[:6] if (symbol := main_symbol(outline))]
+    mains = [symbol for outline in product[:8] if (symbol := main_symbol(outline))]
+    names = [symbol.name for symbol in mains if symbol.name != "default"]
     if not names:
         return f"no description; {files(len(own))} of {own[0].language or 'text'} (derived)"
     used = f" for {', '.join(users[:3])}" if users else ""
@@ -132,24 +135,23 @@ def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
 
 
 def _beside(folder: str, known: Graph) -> str:
-    """Return what the manifest or the README of a folder says."""
-    readme = next(
-        (
-            known.outlines[f"{folder}{name}"].doc
-            for name in ("README.md", "Readme.md", "readme.md", "README.rst", "README.txt", "README", "README.adoc")
-            if f"{folder}{name}" in known.outlines and known.outlines[f"{folder}{name}"].doc
-        ),
-        "",
-    )
-    manifests = [
-        value
+    """Return what the manifest or else the README of a folder says."""
+    inside = [
+        outline
         for path, outline in known.outlines.items()
-        if outline.declares and path.startswith(folder) and "/" not in path[len(folder) :]
-        for what, _, value, _ in outline.declares
-        if what == "description"
+        if path.startswith(folder) and "/" not in path[len(folder) :]
     ]
-    sentence = manifests[0] if manifests else readme
-    return sentence if len(sentence) <= MAX_SENTENCE else sentence[: MAX_SENTENCE - 1] + "…"
+    for outline in inside:
+        for what, _, value, _ in outline.declares:
+            if what == "description":
+                return plain_text(value if len(value) <= MAX_SENTENCE else value[: MAX_SENTENCE - 1] + "…")
+    for outline in inside:
+        if outline.path[len(folder) :].lower().partition(".")[0] == "readme":
+            title = next((plain_text(one.name.lstrip("# ")) for one in outline.symbols[:1]), "")
+            prose = outline.doc.removeprefix(title).removeprefix(": ")
+            if prose and not prose.startswith("begins: "):
+                return prose
+    return ""
 
 
 MAX_SENTENCE: Final = 200

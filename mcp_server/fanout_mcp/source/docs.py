@@ -55,6 +55,9 @@ _TAG: Final = re.compile(
     r"|package|category|link|internal|ingroup|addtogroup|sa|inheritdoc|note|date|module|namespace|fileoverview|file)\b"
     r"|:(?:param|return|returns|raises|rtype|type|members)\b)"
 )
+_MARK: Final = re.compile(r"\s*@\w")
+"""A line that begins with a tag that no one here knows says something to a tool."""
+
 _BRIEF: Final = re.compile(
     r"^\s*[@\\](?:notice|dev|brief|summary|file(?:overview)?|overview|description|desc|title)\b:?\s*|^[|^]\s+|^Description\s*:\s*"
 )
@@ -121,7 +124,7 @@ def spoken(lines: Iterable[str], name: str = "") -> str:
 def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     """Return its sentence, and whether it is but a title: a single word, or an @title."""
     prose = list(takewhile(lambda line: not _TAG.match(line) or _BRIEF.match(line), lines))
-    prose = [line for line in prose if not _TOOL.match(line)]
+    prose = [line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))]
     whole = " ".join(prose)
     if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole):
         return "", False

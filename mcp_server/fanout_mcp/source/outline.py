@@ -34,7 +34,7 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 14
+VERSION: Final = 15
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
@@ -176,7 +176,7 @@ def _outline_plain(path: str, text: str, lines: int) -> Outline:
     own = next((one for one in declares if one[0] == "name"), None)
     if own:
         symbols += (Symbol("package", own[2], own[3], own[3], f"name {own[2]}"),)
-    how: How = "keys" if places or declares else "name"
+    how: How = "name" if language == "text" else "keys"
     return Outline(
         path, language, len(text), lines, count(text), redact(doc)[0], symbols, how=how, declares=tuple(declares)
     )
@@ -230,6 +230,7 @@ def _nested(
     open_ones: list[tuple[int, str, bool]] = []
     symbols: list[Symbol] = []
     seen: set[tuple[int, str]] = set()
+    started = -1
     is_module = language.queries[0] == "script" and b"export" in data
     for start, end, found in ordered(definitions):
         kind, name = found.kind, found.name
@@ -243,6 +244,9 @@ def _nested(
             kind = "constant"
         while open_ones and (open_ones[-1][0] <= start or (open_ones[-1][0] == end and _is_beside(found))):
             open_ones.pop()
+        if symbols and found.node.type == "signature" and started == start:
+            open_ones.pop()  # `one, other :: Int` defines two beside each other
+        started = start
         symbol = _symbol(found, open_ones, data, source, language)
         if language.name == "Haskell" and exported and not symbol.parent:
             symbol = replace(symbol, public=symbol.kind == "impl" or name in exported)
@@ -283,7 +287,7 @@ def _is_clause(symbol: Symbol, before: list[Symbol]) -> bool:
 
 def _is_beside(found: Found) -> bool:
     """Tell what ends with its neighbour and stands in none: `const A, B = 1, 2`, `a.b = a.c = () => 1`."""
-    return found.kind == "constant" or found.node.type in {"assignment_expression", "signature"}
+    return found.kind == "constant" or found.node.type == "assignment_expression"
 
 
 def _scrubbed(doc: str, symbols: list[Symbol]) -> tuple[str, tuple[Symbol, ...]]:

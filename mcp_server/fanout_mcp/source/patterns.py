@@ -310,7 +310,7 @@ def read(path: str, text: str) -> Read:
     for what, pattern in form.definitions:
         for match in re.finditer(pattern, code, flags):
             groups = [group for group in match.groups() if group]
-            name = " ".join(groups[-1].strip("'\"`[]").split())
+            name = " ".join(groups[-1].strip("'\"`[]" if form.name == "SQL" else "'\"`").split())
             at = match.start(match.lastindex or 0)
             line = code.count("\n", 0, at) + 1
             kind = groups[0].lower() if what == "%" else what

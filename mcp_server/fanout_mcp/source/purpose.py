@@ -87,7 +87,7 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
     functions = [symbol.name for symbol in shown if symbol.kind in _FUNCTIONS]
     rest = [symbol.name for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
     exports = [symbol.name for symbol in top if symbol.kind == "export"]
-    names = list(dict.fromkeys([*types, *functions] or rest))
+    names = [name for name in dict.fromkeys([*types, *functions] or rest) if name != "default"]
     if names:
         what = f"defines {_some(names, 4)}"
     elif exports:

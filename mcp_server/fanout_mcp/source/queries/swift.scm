@@ -4,7 +4,7 @@
 (class_declaration "actor" name: (_) @name) @class
 (class_declaration "extension" name: (_) @name) @impl
 (protocol_declaration name: (_) @name) @protocol
-(typealias_declaration . (modifiers)? . name: (type_identifier) @name) @type
+(typealias_declaration name: (type_identifier) @name) @type
 (associatedtype_declaration name: (_) @name) @type
 (function_declaration "func" . name: (_) @name) @function
 (protocol_function_declaration "func" . name: (_) @name) @method
