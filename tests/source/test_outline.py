@@ -694,6 +694,7 @@ def test_two_names_of_one_statement_stand_beside_each_other() -> None:
         ("a.rs", "trait A { type B; }\n", "1 trait A, 1 type A.B"),
         ("a.rs", "lazy! { pub static ref A: u8 = 1; pub fn b() {} }\n", "1 constant A, 1 function b"),
         ("a.rs", "impl<T>\n    A for B<T> {}\n", "1 impl B<T>"),
+        ("a.rs", "make! {\n    pub fn\n    $name() {}\n    fn b() {}\n}\n", "3 function name, 4 function b"),
         ("A.java", "class A {\n  @Override\n  public int b() { return 1; }\n}\n", "1 class A, 3 method A.b"),
         ("a.cs", "[Old]\nclass A { const int B = 1; ~A() {} }\n", "2 class A, 2 constant A.B, 2 method A.A"),
         ("a.c", "static int\na(void) { return 1; }\n", "2 function a"),
@@ -729,8 +730,8 @@ def test_a_definition_may_be_written_in_many_ways(path: str, text: str, wanted: 
         ("a.h", "struct EXPORTED Options {\n  int most = 1;\n};\n", "1 struct Options"),
         (
             "a.kt",
-            "interface A {}\n\nfun interface B { fun c() }\n",
-            "1 interface A, 3 interface B, 3 method B.c",
+            "interface A {}\n\nfun interface B {\n  fun c()\n}\n",
+            "1 interface A, 3 interface B, 4 method B.c",
         ),
         (
             "a.cpp",

@@ -365,9 +365,9 @@ def _signature(
 
 def _past_attributes(node: Node) -> int:
     """Return where the definition begins behind what is written above it in brackets or with an @."""
-    first: Node | None = node.child(0)
+    first: Node | None = node.child(0) if node.child_count else None
     if first is not None and first.type == "modifiers":
-        first = first.child(0)
+        first = first.child(0) if first.child_count else None
     while first is not None and first.type in _ATTRIBUTES:
         holder = first.parent
         first = first.next_sibling or (holder and holder.next_sibling)

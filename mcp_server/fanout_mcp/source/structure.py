@@ -88,7 +88,7 @@ class Gathering:
         return {item[1]: found for item, found in results if not isinstance(found, Failure) and found}
 
     async def _rank(self, question: str, gathered: Gathered) -> list[rank.Ranked]:
-        wanted = rank.terms(question)
+        wanted = rank.terms(rank.meant(question))
         paths = list(gathered.graph.outlines) if gathered.is_map else gathered.paths
         items = [[str(self.root), path, wanted] for path in paths]
         results = await self.workers.map("fanout_mcp.source.rank:count_file", items)
