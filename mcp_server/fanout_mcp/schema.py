@@ -28,9 +28,10 @@ LINES: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
 
 
 def output_schema(fields: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the schema of a result: `headline` is always there and first; the fields are there when they say something.
+    """Return the schema of a result: `headline` is always there, and first.
 
-    Open on purpose: what a client was shown at its start must not refuse a result of a newer server.
+    The other fields are there when they say something. Open on purpose: what a client was shown at its
+    start must not refuse a result of a newer server.
     """
     headline = {"type": "string", "description": "The result in one line."}
     return {"type": "object", "properties": {"headline": headline, **fields}, "required": ["headline"]}

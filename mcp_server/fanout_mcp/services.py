@@ -49,6 +49,7 @@ class Tool(Generic[A]):
     call: Callable[[Services, A, Progress], Awaitable[ToolResult]]
     """Raises errors.FanoutError with a sentence for the model; anything else is a defect."""
     output: Mapping[str, Json] = field(default_factory=dict)
-    """The result's fields and their JSON schemas, beside `headline`: one line for a person, the first field."""
+    """The result's fields and their JSON schemas, beside `headline`: one line for a person, the "
+    "first field."""
     always_load: bool = False
     search_hint: str = ""

@@ -7,8 +7,9 @@ import pytest
 from fanout_mcp.source.kinds import kind_of
 
 PATHS = {
-    "product": """src/shop/cart.py cmd/main.go lib/cart.rb 
-        core/data/src/main/kotlin/com/google/samples/apps/Cart.kt src/main/java/com/example/Application.java com/example/App.java src/docs/page.tsx app/demo/index.tsx
+    "product": """src/shop/cart.py cmd/main.go lib/cart.rb
+        core/data/src/main/kotlin/com/google/samples/apps/Cart.kt src/main/java/com/example/Application.java
+        com/example/App.java src/docs/page.tsx app/demo/index.tsx
         src/attest.py contest.py latest.js internal/protest/x.go greatest.kt requirements.txt CMakeLists.txt
         Makefile package.json src/Spec.hs build/webpack.config.js target/platform.go src/contests/vote.py
         packages/core/src/latest/index.ts src/inspector/spec.ts lib/t.rb""",

@@ -839,20 +839,24 @@ def test_a_pathological_file_is_refused_with_its_reason(tmp_path: Path) -> None:
 PATTERNS = [
     (
         "a.sql",
-        "-- Sells.\n\n/* create table gone (id int); */\nCREATE TABLE IF NOT EXISTS shop.cart (id int);\n"
-        "create or replace view open_carts as select 1;\nCREATE FUNCTION total(id int) RETURNS int AS $$\n",
+        (
+            "-- Sells.\n\n/* create table gone (id); */\nCREATE TABLE IF NOT EXISTS shop.cart (id int);\n"
+            "create or replace view open_carts as select 1;\nCREATE FUNCTION total(id int) RETURNS int\n"
+        ),
         "4 table shop.cart, 5 view open_carts, 6 function total",
     ),
     (
         "a.proto",
-        'syntax = "proto3";\nimport "money.proto";\n// Holds.\nmessage Cart {\n  enum Size { S = 0; }\n}\n'
-        "service Shop {\n  rpc Open(Cart) returns (Cart);\n}\n",
+        (
+            'syntax = "proto3";\nimport "money.proto";\n// A.\nmessage Cart {\n  enum Size { S = 0; }\n}\n'
+            "service Shop {\n  rpc Open(Cart) returns (Cart);\n}\n"
+        ),
         "4 message Cart, 5 enum Size, 7 service Shop, 8 rpc Open",
     ),
     (
         "a.graphql",
-        '"""Holds."""\ntype Cart implements Line {\n  id: ID!\n}\ninput NewCart { id: ID }\nquery Carts { cart }\n',
-        "2 type Cart, 5 input NewCart, 6 query Carts",
+        '"""Holds."""\ntype Cart implements Line {\n  id: ID!\n}\ninput NewCart { id: ID }\nquery A { a }\n',
+        "2 type Cart, 5 input NewCart, 6 query A",
     ),
     (
         "a.ps1",
@@ -861,7 +865,10 @@ PATTERNS = [
     ),
     (
         "a.groovy",
-        "package shop\nimport shop.Money\nclass Cart {\n  def total(rate) {\n  }\n  static void open(int id) {\n  }\n}\n",
+        (
+            "package shop\nimport shop.Money\nclass Cart {\n  def total(rate) {\n  }\n  static void "
+            "open(int id) {\n  }\n}\n"
+        ),
         "3 class Cart, 4 method total, 6 method open",
     ),
     ("a.gradle", "task ship(type: Copy) {\n}\ndependencies {\n}\n", "1 task ship, 3 block dependencies"),
@@ -896,7 +903,10 @@ def test_a_language_without_a_grammar_is_outlined_by_patterns_and_labelled(
 
 
 def test_a_component_is_its_name_and_its_script_at_its_own_lines() -> None:
-    text = '<template>\n  <b>{{ total }}</b>\n</template>\n<script setup lang="ts">\nimport { sum } from "./sum"\n\nfunction total(): number { return sum() }\n</script>\n'
+    text = (
+        '<template>\n  <b>{{ total }}</b>\n</template>\n<script lang="ts">\nimport { sum } from "./sum"\n'
+        "\nfunction total(): number { return sum() }\n</script>\n"
+    )
     outline = outline_text("src/Cart.vue", text)
     assert told(outline) == "1 component Cart, 7 function total"
     assert outline.imports == ("./sum",)

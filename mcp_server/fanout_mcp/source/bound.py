@@ -75,7 +75,10 @@ class Bounded:
             self.raw_full += raw_tokens
         if self._lines_end:
             return
-        room = max(SHORTEST_LINE if self.limit == LIMIT else LONG_LINE, self.limit // max(1, self.total - self.cursor) - 8)
+        room = max(
+            SHORTEST_LINE if self.limit == LIMIT else LONG_LINE,
+            self.limit // max(1, self.total - self.cursor) - 8,
+        )
         short = self._line(item, room)
         size = len(compact(short)) + 1
         self._lines_end = self._line_size + size > self.limit
@@ -114,7 +117,11 @@ class Bounded:
         return data, raw
 
     def _report(self, text: str) -> None:
-        if self._file is None and sum(map(len, self._held)) + len(text) <= self._room() and self.detail != "line":
+        if (
+            self._file is None
+            and sum(map(len, self._held)) + len(text) <= self._room()
+            and self.detail != "line"
+        ):
             self._held.append(text)
             return
         if self._file is None and self.path is None and not self._why_none:

@@ -45,7 +45,7 @@ When = Literal["", "types", "local"]
 
 @dataclass(slots=True)
 class Captured:
-    """`imports`: a name to its line, from 1, and when it is imported. `aliases`: a local name to an import."""
+    """`imports`: a name to its line, from 1, and its time. `aliases`: a local name to an import."""
 
     root: Node
     found: list[Found] = field(default_factory=list)
@@ -103,7 +103,8 @@ def _read(root: Node, query: Query, language: Language) -> Captured:
 
 _C: Final = frozenset({"C", "C++"})
 _KEYWORDS: Final = frozenset(
-    b"""if else for while do switch case return sizeof int char void bool float double long short unsigned signed auto
+    b"""if else for while do switch case return sizeof int char void bool float double long short unsigned
+    signed auto
     const static struct class enum union typedef catch throw new delete goto defined""".split()
 )
 """What a stretch that did not parse may show as a name."""
@@ -179,7 +180,9 @@ def _found(node: Node, kind: str, name: Node, language: Language) -> Found:
 def _block(node: Node, name: Node) -> Found:
     """Name a Terraform block by its labels: `resource "aws_vpc" "this"` is resource aws_vpc.this."""
     labels = [
-        text_of(child).strip('"') for child in node.named_children if child.type in {"string_lit", "identifier"}
+        text_of(child).strip('"')
+        for child in node.named_children
+        if child.type in {"string_lit", "identifier"}
     ]
     return Found(node, labels[0], ".".join(labels[1:]) or labels[0], name.start_point[0])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from fanout_mcp.source.modules import Facts, Graph, Module, shortened
 from fanout_mcp.source.docs import plain_text
 from fanout_mcp.source.kinds import is_test
-from fanout_mcp.source.outline import Outline, Symbol
+from fanout_mcp.source.modules import Facts, Graph, Module, shortened
+from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.purpose import derived, main_symbol, purpose, written
 from fanout_mcp.types import Json
 
@@ -100,7 +100,11 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
     name = module.name.rpartition("/")[2].lower()
     stems = {name, *_ENTRIES}
     ordered = sorted(
-        product, key=lambda one: (one.path.rpartition("/")[2].partition(".")[0].lower() not in stems, one.path != facts.central[0])
+        product,
+        key=lambda one: (
+            one.path.rpartition("/")[2].partition(".")[0].lower() not in stems,
+            one.path != facts.central[0],
+        ),
     )
     for outline in [*ordered[:1], own[0]]:
         sentence = written(outline)
@@ -119,7 +123,9 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
     if not names:
         return f"no description; {files(len(own))} of {own[0].language or 'text'} (derived)"
     used = f" for {', '.join(users[:3])}" if users else ""
-    return f"no description; defines {', '.join(dict.fromkeys(names[:4]))} in {files(len(own))}{used} (derived)"
+    return (
+        f"no description; defines {', '.join(dict.fromkeys(names[:4]))} in {files(len(own))}{used} (derived)"
+    )
 
 
 def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
@@ -130,7 +136,9 @@ def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
         if outline.path.rpartition("/")[2] in _PACKAGE_DOCS or (outline.language == "Go" and outline.package)
     ]
     # Of a package of several folders the outermost; a file of Go only by words about the package.
-    found = [one for one in found if one.language != "Go" or one.doc.lower().startswith(("package ", "command "))]
+    found = [
+        one for one in found if one.language != "Go" or one.doc.lower().startswith(("package ", "command "))
+    ]
     return sorted(found, key=lambda one: (one.path.count("/"), one.path.startswith(folder) is False))
 
 
@@ -173,7 +181,9 @@ def overview(module: Module, known: Graph) -> str:
         languages[outline.language] = languages.get(outline.language, 0) + outline.lines
     most = sorted(languages, key=lambda name: (-languages[name], name))
     public = sum(
-        symbol.public and not symbol.in_function and symbol.kind not in {"key", "heading", "package", "namespace"}
+        symbol.public
+        and not symbol.in_function
+        and symbol.kind not in {"key", "heading", "package", "namespace"}
         for outline in outlines
         if outline.kind == "product"
         for symbol in outline.symbols
@@ -182,10 +192,8 @@ def overview(module: Module, known: Graph) -> str:
     beside = f", {files(tests)} of tests among them" if 0 < tests < len(outlines) else ""
     by_name = sum(outline.how == "name" for outline in outlines)
     unread = f"; {files(by_name)} by name only" if by_name else ""
-    return (
-        f"{module.name} has {files(len(outlines))} with {_times(lines, 'line')} ({', '.join(most[:4])}){beside} and "
-        f"{_times(public, 'public symbol')}{unread}."
-    )
+    size = f"{files(len(outlines))} with {_times(lines, 'line')} ({', '.join(most[:4])})"
+    return f"{module.name} has {size}{beside} and {_times(public, 'public symbol')}{unread}."
 
 
 def _components(facts: Facts, known: Graph) -> list[str]:
@@ -259,7 +267,9 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         for path in module.paths
         if (outline := known.outlines[path]).kind == "product" and outline.how == "grammar"
     ]
-    large = [outline for outline in outlines if outline.lines >= GOD_LINES and len(outline.symbols) >= GOD_SYMBOLS]
+    large = [
+        outline for outline in outlines if outline.lines >= GOD_LINES and len(outline.symbols) >= GOD_SYMBOLS
+    ]
     found += [
         f"Risk: {outline.path} has {outline.lines:,} lines; split it by concern [{outline.path}:1]."
         for outline in sorted(large, key=lambda outline: -outline.lines)[:2]
@@ -281,7 +291,9 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         for outline in outlines
     }
     hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
-    found += [f"Hub: {files(users[path])} use {path}; changes there reach far [{path}:1]." for path in hubs[:2]]
+    found += [
+        f"Hub: {files(users[path])} use {path}; changes there reach far [{path}:1]." for path in hubs[:2]
+    ]
     if outlines and not facts.tests and not all(map(is_test, module.paths)):
         found.append(f"Risk: no test file imports it or is named after it [{outlines[0].path}:1].")
     return found[:8]
@@ -299,7 +311,9 @@ def symbols(facts: Facts, known: Graph) -> list[str]:
         outline = known.outlines[path]
         if outline.kind in {"test", "fixture", "generated"} and not all(map(is_test, facts.central)):
             continue
-        holders = {one.name for one in outline.symbols if one.kind in {"namespace", "module"} and not one.parent}
+        holders = {
+            one.name for one in outline.symbols if one.kind in {"namespace", "module"} and not one.parent
+        }
         for symbol in outline.symbols:
             if symbol.parent and symbol.parent not in holders:
                 continue

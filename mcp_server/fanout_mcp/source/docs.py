@@ -1,8 +1,8 @@
-"""What a file or a definition says of itself: the first sentence of its docstring or comment, never a licence.
+r"""What a file or a definition says of itself: the first sentence of its docstring or comment.
 
 Rules:
-1. Paragraph by paragraph: what is a licence, a tool's directive, an author's line or the file's own name is
-   passed over, and the first paragraph of prose counts.
+1. Never a licence. Paragraph by paragraph, legal text, a tool's directive, an author's line and the file's
+   own name are passed over, and the first paragraph of prose counts.
 2. A comment that touches code belongs to that code, unless the code is what every file begins with (its
    package, imports, shell options): then it is the file's.
 3. Tags (`@param`, `:param`) end the prose; `@notice`, `@dev` and `\\brief` begin it.
@@ -32,18 +32,26 @@ _BEHIND: Final = f"{whitespace}*/"
 """What comment marks leave around a line."""
 
 _LEGAL: Final = re.compile(
-    r"(?i)copyright|©|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b|permission is hereby granted"
-    r"|\bas is\b|without warrant|any warranty|warranties|damages|liab(?:le|ility)|unless required by applicable"
-    r"|you may (?:not use|obtain a copy)|free software|gnu (?:general|lesser|affero)|part of the .{1,60}project"
-    r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its|the) (?:contributors|authors)"
-    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^\W*https?://\S+$|^\W*(?:see|for) .{0,60}licen[sc]e"
+    r"(?i)copyright|©|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b"
+    r"|permission is hereby granted"
+    r"|\bas is\b|without warrant|any warranty|warranties|damages|liab(?:le|ility)"
+    r"|unless required by applicable"
+    r"|you may (?:not use|obtain a copy)|free software|gnu (?:general|lesser|affero)"
+    r"|part of the .{1,60}project"
+    r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
+    r"|the) (?:contributors|authors)"
+    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^\W*https?://\S+$"
+    r"|^\W*(?:see|for) .{0,60}licen[sc]e"
 )
 _TOOL: Final = re.compile(
-    r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]|use strict|go:build"
-    r"|\+build|pragma\b|shellcheck|@flow|@jsx|@license|@preserve|@file:|noinspection|prettier|istanbul|v8 ignore"
+    r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"
+    r"|use strict|go:build"
+    r"|\+build|pragma\b|shellcheck|@flow|@jsx|@license|@preserve|@file:|noinspection|prettier|istanbul"
+    r"|v8 ignore"
     r"|ruff:|mypy:|type:|pylint|flake8|pyright|noqa|fmt:|isort:|yapf|nosec|frozen_string_literal|rubocop|encoding:"
     r"|<?/?reference|@charset|clang-format|nolint|swiftlint|swift-tools-version|ktlint|detekt|sourcery|credo:"
-    r"|dart format|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint|language\s+\w+"
+    r"|dart format|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
+    r"|language\s+\w+"
     r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc|todo\b|fixme\b|xxx\b)"
 )
 RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
@@ -64,11 +72,16 @@ _BRIEF: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(rb"^\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
     r"\s*(?:package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
-    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s+.*require\(|['\"]use strict|@file:|@testable|declare\("
+    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s+.*require\("
+    r"|['\"]use strict|@file:|@testable|declare\("
     r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b)"
 )
-_ABBREVIATED: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$")
-_INLINE: Final = re.compile(r"\[([^\[\]]+)\](?:\([^()\s]*\)|\[[^\[\]]*\])|:\w+(?::\w+)*:`~?([^`<]+?)(?:\s*<[^>]*>)?`|<[^<>\s][^<>]*>")
+_ABBREVIATED: Final = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$"
+)
+_INLINE: Final = re.compile(
+    r"\[([^\[\]]+)\](?:\([^()\s]*\)|\[[^\[\]]*\])|:\w+(?::\w+)*:`~?([^`<]+?)(?:\s*<[^>]*>)?`|<[^<>\s][^<>]*>"
+)
 
 
 def first_sentence(text: str) -> str:
@@ -124,7 +137,9 @@ def spoken(lines: Iterable[str], name: str = "") -> str:
 def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     """Return its sentence, and whether it is but a title: a single word, or an @title."""
     prose = list(takewhile(lambda line: not _TAG.match(line) or _BRIEF.match(line), lines))
-    prose = [line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))]
+    prose = [
+        line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
+    ]
     whole = " ".join(prose)
     if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole):
         return "", False
@@ -167,7 +182,9 @@ def _marks(language: Language) -> tuple[bytes, ...]:
 
 def _unmarked(line: str) -> str:
     return re.sub(
-        r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?|\s*(?:\*+/|-\}|\]\])$", "", line
+        r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?|\s*(?:\*+/|-\}|\]\])$",
+        "",
+        line,
     )
 
 
@@ -243,7 +260,11 @@ def elixir_doc(node: Node, source: list[bytes], language: Language) -> str:
     while above is not None and above.type == "unary_operator" and _BESIDE.match(above.text or b""):
         before.append(above)
         above = above.prev_named_sibling
-    return _attribute(before, "doc") or _attribute(before, "typedoc") or doc_above(source, node.start_point[0], language)
+    return (
+        _attribute(before, "doc")
+        or _attribute(before, "typedoc")
+        or doc_above(source, node.start_point[0], language)
+    )
 
 
 _BESIDE: Final = re.compile(rb"@(?:doc|spec|impl|deprecated|since|dialyzer|typedoc|decorate)\b")

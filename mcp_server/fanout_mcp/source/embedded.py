@@ -79,8 +79,19 @@ def cells(text: str) -> str:
     at = 0
     for kind, lines in found:
         for line in lines:
-            written = {json.dumps(part, ensure_ascii=ascii) for part in (line, line + "\n") for ascii in (True, False)}
-            hit = next((n for n in range(at, len(rows)) if rows[n].strip().rstrip(",").split('"source": [')[-1].rstrip("]") in written), None)
+            written = {
+                json.dumps(part, ensure_ascii=plain)
+                for part in (line, line + "\n")
+                for plain in (True, False)
+            }
+            hit = next(
+                (
+                    n
+                    for n in range(at, len(rows))
+                    if rows[n].strip().rstrip(",").split('"source": [')[-1].rstrip("]") in written
+                ),
+                None,
+            )
             if hit is not None:
                 placed[hit] = _shown(kind, line)
                 at = hit + 1

@@ -4,7 +4,8 @@ Why a wheel a language and not one for all: measured on 1,500 files of eleven pu
 tree-sitter grammars parse 4 to 17 % more files per CPU-second than ast-grep-py, fail on 0 of 710 Kotlin files
 where it fails on 13, have Zig, which it has not, and take 25 MB for the ten younger languages where it takes
 45 MB. They speak the queries and nodes that the review's flow engine stands on; ast-grep would be a second
-way to say the same. Languages whose grammars are larger than their use (SQL 14 MB) or not on PyPI are outlined
+way to say the same. Languages whose grammars are larger than their use (SQL 14 MB) or not on PyPI are
+outlined
 by patterns (patterns.py), and labelled so.
 """
 
@@ -49,7 +50,13 @@ class Language:
 
 LANGUAGES: Final = (
     Language(
-        "Python", "tree_sitter_python", (".py", ".pyi", ".pyw"), queries=("python",), comment="#", block=None, nests=True
+        "Python",
+        "tree_sitter_python",
+        (".py", ".pyi", ".pyw"),
+        queries=("python",),
+        comment="#",
+        block=None,
+        nests=True,
     ),
     Language(
         "JavaScript",

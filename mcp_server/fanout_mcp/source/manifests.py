@@ -186,7 +186,9 @@ def _gradle_settings(text: str) -> Triples:
 
 
 def _pom(text: str) -> Triples:
-    plain = re.sub(r"(?s)<parent>.*?</parent>|<dependenc(?:y|ies)>.*?</dependenc(?:y|ies)>|<build>.*", "", text)
+    plain = re.sub(
+        r"(?s)<parent>.*?</parent>|<dependenc(?:y|ies)>.*?</dependenc(?:y|ies)>|<build>.*", "", text
+    )
     for what, tag in (("name", "artifactId"), ("description", "description")):
         match = re.search(rf"<{tag}>\s*(.*?)\s*</{tag}>", plain, re.DOTALL)
         yield what, "", " ".join(match[1].split()) if match else ""
@@ -195,13 +197,16 @@ def _pom(text: str) -> Triples:
 
 
 def _project_file(text: str) -> Triples:
-    for what, tag in (("name", "(?:PackageId|AssemblyName|id)"), ("description", "(?:Description|description)")):
+    for what, tag in (
+        ("name", "(?:PackageId|AssemblyName|id)"),
+        ("description", "(?:Description|description)"),
+    ):
         match = re.search(rf"<({tag})>\s*(.*?)\s*</\1>", text, re.DOTALL)
         yield what, "", " ".join(match[2].split()) if match else ""
 
 
 def _quoted(text: str) -> Triples:
-    """Read names and descriptions in scripts that are manifests: mix.exs, gemspecs, Package.swift, setup.cfg."""
+    """Read names and descriptions in scripts that are manifests: mix.exs, gemspecs, Package.swift."""
     for what, pattern in (
         ("name", r"(?m)(?:\bapp:\s*:|\bname:\s*\"|\.name\s*=\s*[\"']|^name\s*=\s*\"?|^name:\s*)([\w.@/-]+)"),
         (
@@ -248,10 +253,7 @@ _ENDINGS: Final[tuple[tuple[str, Callable[[str], Triples]], ...]] = (
     (".cabal", _quoted),
 )
 PACKAGE_FILES: Final = frozenset(
-    {
-        "package.json", "pyproject.toml", "Cargo.toml", "go.mod", "composer.json", "Chart.yaml", "pubspec.yaml",
-        "pom.xml", "mix.exs", "Package.swift", "setup.cfg", "setup.py", "package.yaml", "build.gradle",
-        "build.gradle.kts", "build.sbt", "build.zig",
-    }
-)  # fmt: skip
+    """package.json pyproject.toml Cargo.toml go.mod composer.json Chart.yaml pubspec.yaml pom.xml mix.exs
+    Package.swift setup.cfg setup.py package.yaml build.gradle build.gradle.kts build.sbt build.zig""".split()  # noqa: SIM905 - words read better as text
+)
 """Files that make their folder a package."""

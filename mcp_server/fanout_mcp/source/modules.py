@@ -151,11 +151,15 @@ MAX_TREES: Final = 4
 """Folders of a kind that get a line each."""
 
 _DATA: Final = frozenset(
-    """.txt .csv .tsv .xml .html .htm .css .scss .sass .less .svg .json .jsonc .json5 .jsonl .yaml .yml .toml .ini .cfg
-    .conf .properties .md .rst .log .lock .plist .xcconfig .pbxproj .strings .xib .storyboard .po .pot .diff .patch
-    .env .in .tmpl .tpl .template .j2 .jinja .ejs .hbs .mustache .erb .haml .pug .snap .map .sum .mod .work .bib
+    """.txt .csv .tsv .xml .html .htm .css .scss .sass .less .svg .json .jsonc .json5 .jsonl .yaml .yml .toml
+    .ini .cfg
+    .conf .properties .md .rst .log .lock .plist .xcconfig .pbxproj .strings .xib .storyboard .po .pot .diff
+    .patch
+    .env .in .tmpl .tpl .template .j2 .jinja .ejs .hbs .mustache .erb .haml .pug .snap .map .sum .mod .work
+    .bib
     .pro .editorconfig .gitignore .gitattributes .dockerignore .npmignore .prettierrc .eslintrc .iml .bazelrc
-    .resx .xsd .xsl .dtd .pem .crt .asc .sig .dat .bat .cmd .podspec .resolved .modulemap .entitlements""".split()  # noqa: SIM905 - words read better as text
+    .resx .xsd .xsl .dtd .pem .crt .asc .sig .dat .bat .cmd .podspec .resolved .modulemap
+    .entitlements""".split()  # noqa: SIM905 - words read better as text
 )
 """What is read but holds no code."""
 
@@ -210,7 +214,8 @@ def _units(paths: Sequence[str], known: Graph) -> dict[str, list[str]]:
     roots = {
         posixpath.dirname(path)
         for path in known.outlines
-        if posixpath.basename(path) in PACKAGE_FILES or path.endswith((".csproj", ".fsproj", ".gemspec", ".cabal"))
+        if posixpath.basename(path) in PACKAGE_FILES
+        or path.endswith((".csproj", ".fsproj", ".gemspec", ".cabal"))
     }
     homes = {path: _home(path, roots) for path in paths}
     if len({home for home in homes.values() if home is not None}) >= 3:
@@ -357,11 +362,13 @@ def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40
     out = _folders(
         target for path in module.paths for target in known.imports.get(path, ()) if target not in own
     )
+    installed, standard = _external(module, known)
     users = [user for path in module.paths for user in known.imported_by.get(path, ()) if user not in own]
     return Facts(
         shortened(out, most),
         shortened(_folders(user for user in users if not is_test(user)), most),
-        *(shortened(names, most) for names in _external(module, known)),
+        shortened(installed, most),
+        shortened(standard, most),
         tuple(tuple(cycle) for cycle in known.cycles if not own.isdisjoint(cycle)),
         tuple(_entries(module, known)[:most]),
         tuple(tests_of(module, known)[:5]),
@@ -394,7 +401,11 @@ def _external(module: Module, known: Graph) -> tuple[list[str], list[str]]:
             if top and top not in known.own:
                 counts = standard if is_standard(name, language) else installed
                 counts[top] = counts.get(top, 0) + 1
-    return tuple(sorted(counts, key=lambda name: (-counts[name], name)) for counts in (installed, standard))  # type: ignore[return-value] # two of them
+    return _most(installed), _most(standard)
+
+
+def _most(counts: Mapping[str, int]) -> list[str]:
+    return sorted(counts, key=lambda name: (-counts[name], name))
 
 
 _HOSTS: Final = frozenset({"com", "org", "net", "io", "dev", "edu", "gov", "ch", "de", "me", "app"})
@@ -421,7 +432,11 @@ def _package(name: str, language: str) -> str:
         return parts[0] if len(parts) > 1 else name
     if language == "Solidity":
         return "/".join(parts[: 1 + name.startswith("@")])
-    top = re.split(r"\." if language in {"Python", "Notebook", "Haskell", "Elixir", "Lua", "Swift"} else r"/|::|\\", name, maxsplit=1)[0]
+    top = re.split(
+        r"\." if language in {"Python", "Notebook", "Haskell", "Elixir", "Lua", "Swift"} else r"/|::|\\",
+        name,
+        maxsplit=1,
+    )[0]
     # A name in capitals is a type's: `use Colour::*` brings an enum's own variants.
     is_own = top in {"crate", "self", "super"} or (language == "Rust" and top[:1].isupper())
     return "" if is_own else top
@@ -455,7 +470,9 @@ def _started(manifest: str, value: str, known: Graph) -> str | None:
         stem = posixpath.normpath(posixpath.join(folder, value))
         built = re.sub(r"(^|/)(?:dist|build|lib|out)/(?:(?:esm|cjs)/)?", r"\1src/", stem, count=1)
         names = (one for base in (stem, built) for one in (base, re.sub(r"\.[mc]?js$", ".ts", base)))
-        return next((f"{name}:{known.outlines[name].entry or 1}" for name in names if name in known.outlines), None)
+        return next(
+            (f"{name}:{known.outlines[name].entry or 1}" for name in names if name in known.outlines), None
+        )
     tail = module.strip().replace(".", "/")
     for path in (f"{tail}.py", f"{tail}/__init__.py", f"{tail}/__main__.py"):
         for root in (folder, posixpath.join(folder, "src"), ""):
@@ -504,7 +521,14 @@ def _hot(module: Module, known: Graph, churn: Mapping[str, int]) -> list[str]:
     ]
 
 
-_RANK: Final[Mapping[str, int]] = {"product": 0, "example": 2, "docs": 2, "test": 3, "fixture": 4, "generated": 4}
+_RANK: Final[Mapping[str, int]] = {
+    "product": 0,
+    "example": 2,
+    "docs": 2,
+    "test": 3,
+    "fixture": 4,
+    "generated": 4,
+}
 
 
 def _centrality(path: str, own: set[str], known: Graph) -> tuple[int, bool, int, int]:

@@ -139,7 +139,12 @@ def outline_text(path: str, text: str) -> Outline:
         own = Symbol("component", inner.name, 1, max(1, lines), inner.name)
         symbols = (own, *outline.symbols) if inner.name else outline.symbols
         return replace(
-            outline, language=inner.kind, symbols=symbols, doc=outline.doc or inner.doc, kind=kind, size=len(text)
+            outline,
+            language=inner.kind,
+            symbols=symbols,
+            doc=outline.doc or inner.doc,
+            kind=kind,
+            size=len(text),
         )
     if patterns.form_of(path):
         return replace(_outline_patterns(path, text, lines), kind=kind)
@@ -149,7 +154,8 @@ def outline_text(path: str, text: str) -> Outline:
 def _outline_patterns(path: str, text: str, lines: int) -> Outline:
     read = patterns.read(path, text)
     symbols = [
-        Symbol(what, name, line, line, signature, doc) for what, name, line, signature, doc in read.definitions
+        Symbol(what, name, line, line, signature, doc)
+        for what, name, line, signature, doc in read.definitions
     ]
     doc, scrubbed = _scrubbed(read.doc, symbols)
     return Outline(
@@ -178,7 +184,15 @@ def _outline_plain(path: str, text: str, lines: int) -> Outline:
         symbols += (Symbol("package", own[2], own[3], own[3], f"name {own[2]}"),)
     how: How = "name" if language == "text" else "keys"
     return Outline(
-        path, language, len(text), lines, count(text), redact(doc)[0], symbols, how=how, declares=tuple(declares)
+        path,
+        language,
+        len(text),
+        lines,
+        count(text),
+        redact(doc)[0],
+        symbols,
+        how=how,
+        declares=tuple(declares),
     )
 
 
@@ -222,9 +236,7 @@ def _uses(text: str, read: Captured, language: Language) -> tuple[str, ...]:
     return tuple(found)[:MOST_USES]
 
 
-def _nested(
-    definitions: list[Found], data: bytes, language: Language, exported: set[str]
-) -> list[Symbol]:
+def _nested(definitions: list[Found], data: bytes, language: Language, exported: set[str]) -> list[Symbol]:
     """Order by place, drop what two patterns found, and give each its parents."""
     source = data.split(b"\n")
     open_ones: list[tuple[int, str, bool]] = []
@@ -280,8 +292,10 @@ _CLAUSES: Final = frozenset({"Haskell", "Elixir"})
 
 def _is_clause(symbol: Symbol, before: list[Symbol]) -> bool:
     last = before[-1] if before else None
-    return last is not None and (last.name, last.parent) == (symbol.name, symbol.parent) and (
-        {last.kind, symbol.kind} <= notable.CALLABLE or last.kind == symbol.kind
+    return (
+        last is not None
+        and (last.name, last.parent) == (symbol.name, symbol.parent)
+        and ({last.kind, symbol.kind} <= notable.CALLABLE or last.kind == symbol.kind)
     )
 
 
@@ -338,9 +352,7 @@ def _body(node: Node, language: Language) -> Node | None:
     return None
 
 
-def _signature(
-    found: Found, body: Node | None, data: bytes, source: list[bytes], language: Language
-) -> str:
+def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes], language: Language) -> str:
     # Cut from the file's bytes: node.text copies a whole class for its first line.
     node = found.node
     start = node.start_byte if found.row == node.start_point[0] else _past_attributes(node)

@@ -36,7 +36,8 @@ class Form:
     """Letters' case does not matter."""
 
 
-_SQL_NAME: Final = r"((?:[\w$]+|\"[^\"\n]+\"|`[^`\n]+`|\[[^\]\n]+\])(?:\s*\.\s*(?:[\w$]+|\"[^\"\n]+\"|`[^`\n]+`|\[[^\]\n]+\]))*)"
+_SQL_PART: Final = r"(?:[\w$]+|\"[^\"\n]+\"|`[^`\n]+`|\[[^\]\n]+\])"
+_SQL_NAME: Final = rf"({_SQL_PART}(?:\s*\.\s*{_SQL_PART})*)"
 _OR: Final = r"(?:\s+or\s+(?:replace|alter))?"
 _IF: Final = r"(?:\s+if\s+not\s+exists)?"
 FORMS: Final = (
@@ -48,13 +49,19 @@ FORMS: Final = (
         (
             (
                 "%",
-                rf"^[ \t]*create{_OR}(?:\s+(?:global|local))?(?:\s+(?:temp|temporary|unlogged|external|foreign))?"
-                rf"(?:\s+materialized)?\s+(table|view|sequence|type|domain|schema){_IF}\s+{_SQL_NAME}",
+                (
+                    rf"^[ \t]*create{_OR}(?:\s+(?:global|local))?(?:\s+(?:temp|temporary|unlogged|external"
+                    rf"|foreign))?"
+                    rf"(?:\s+materialized)?\s+(table|view|sequence|type|domain|schema){_IF}\s+{_SQL_NAME}"
+                ),
             ),
             (
                 "%",
-                rf"^[ \t]*create{_OR}(?:\s+definer\s*=\s*\S+)?(?:\s+aggregate)?\s+(function|procedure|trigger|macro)"
-                rf"{_IF}\s+{_SQL_NAME}",
+                (
+                    rf"^[ \t]*create{_OR}(?:\s+definer\s*=\s*\S+)?(?:\s+aggregate)?\s+(function|procedure"
+                    rf"|trigger|macro)"
+                    rf"{_IF}\s+{_SQL_NAME}"
+                ),
             ),
             (
                 "index",
@@ -93,7 +100,10 @@ FORMS: Final = (
         ("#",),
         ("<#", "#>"),
         (
-            ("function", r"^[ \t]*(?:function|filter|workflow)\s+(?:(?:global|script|local|private):)?([\w-]+)"),
+            (
+                "function",
+                r"^[ \t]*(?:function|filter|workflow)\s+(?:(?:global|script|local|private):)?([\w-]+)",
+            ),
             ("%", r"^[ \t]*(class|enum)\s+(\w+)"),
         ),
         r"^[ \t]*(?:Import-Module\s+(?:-Name\s+)?|using\s+module\s+|\.\s+)['\"]?([^\s'\"|;]+)",
@@ -107,14 +117,19 @@ FORMS: Final = (
         (
             (
                 "%",
-                r"^[ \t]*(?:@\w+\s+)*(?:(?:public|private|protected|static|final|abstract|sealed)\s+)*"
-                r"(class|interface|trait|enum|@interface)\s+(\w+)",
+                (
+                    r"^[ \t]*(?:@\w+\s+)*(?:(?:public|private|protected|static|final|abstract|sealed)\s+)*"
+                    r"(class|interface|trait|enum|@interface)\s+(\w+)"
+                ),
             ),
             (
                 "method",
-                r"^[ \t]*(?:(?:public|private|protected|static|final|abstract|synchronized)\s+)*(?:def|void|boolean|int|long"
-                r"|double|float|byte|char|[A-Z][\w.]*(?:<[^()\n]*>)?(?:\[\])*)\s+(\w+|'[^'\n]+'|\"[^\"\n]+\")\s*\([^;\n]*"
-                r"(?:\{|\)|,)\s*$",
+                (
+                    r"^[ \t]*(?:(?:public|private|protected|static|final|abstract|synchronized)\s+)*(?:def"
+                    r"|void|boolean|int|long"
+                    r"|double|float|byte|char|[A-Z][\w.]*(?:<[^()\n]*>)?(?:\[\])*)\s+(\w+|'[^'\n]+'|\"[^\"\n]+\")\s*\([^;\n]*"
+                    r"(?:\{|\)|,)\s*$"
+                ),
             ),
         ),
         r"^[ \t]*import\s+(?:static\s+)?([\w.*]+)",
@@ -153,11 +168,19 @@ FORMS: Final = (
         (
             ("%", r"^[ \t]*(?:@\w+\s+)*(?:mutable\s+)?(struct|module|baremodule|macro)\s+(\w+!?)"),
             ("type", r"^[ \t]*(?:abstract|primitive)\s+type\s+(\w+)"),
-            ("function", r"^[ \t]*(?:@[\w.]+\s+)*function\s+(?:\([^()\n]*\)\s*)?([\w.!]+|[\w.]*\(?:?[^\w\s(]+\)?)\s*[({]"),
             (
                 "function",
-                r"^(?:[ \t]*@[\w.]+[ \t]+|[ \t]*)([A-Za-z_][\w.!]*)(?:\{[^=\n]*\})?\([^\n]*\)(?:::[^=\n]+)?"
-                r"(?:\s+where\s+[^=\n]+)?\s*=(?![=>])",
+                (
+                    r"^[ \t]*(?:@[\w.]+\s+)*function\s+(?:\([^()\n]*\)\s*)?([\w.!]+"
+                    r"|[\w.]*\(?:?[^\w\s(]+\)?)\s*[({]"
+                ),
+            ),
+            (
+                "function",
+                (
+                    r"^(?:[ \t]*@[\w.]+[ \t]+|[ \t]*)([A-Za-z_][\w.!]*)(?:\{[^=\n]*\})?\([^\n]*\)"
+                    r"(?:::[^=\n]+)?(?:\s+where\s+[^=\n]+)?\s*=(?![=>])"
+                ),
             ),
             ("constant", r"^const\s+(\w+)"),
         ),
@@ -259,7 +282,13 @@ FORMS: Final = (
         ("(*", "*)"),
         (
             ("function", r"^(?:  )?(?:let|and)\s+(?:rec\s+)?(\w+)"),
-            ("%", r"^[ \t]*(type|module|class|exception|external|val)\s+(?:type\s+|rec\s+|nonrec\s+|\([^)\n]*\)\s+|'\w+\s+)*(\w+)"),
+            (
+                "%",
+                (
+                    r"^[ \t]*(type|module|class|exception|external|val)\s+(?:type\s+|rec\s+|nonrec\s+"
+                    r"|\([^)\n]*\)\s+|'\w+\s+)*(\w+)"
+                ),
+            ),
         ),
         r"^[ \t]*(?:open|include)\s+([\w.]+)",
     ),
@@ -270,7 +299,13 @@ FORMS: Final = (
         None,
         (
             ("function", r"^(?:proc|func|method|iterator|converter|template|macro)\s+(`[^`\n]+`|\w+)"),
-            ("type", r"^  (\w+)\*?(?:\[[^\]\n]*\])?\s*(?:\{[^}\n]*\}\s*)?=\s*(?:ref\s+)?(?:object|enum|tuple|distinct|concept)"),
+            (
+                "type",
+                (
+                    r"^  (\w+)\*?(?:\[[^\]\n]*\])?\s*(?:\{[^}\n]*\}\s*)?=\s*(?:ref\s+)?(?:object|enum"
+                    r"|tuple|distinct|concept)"
+                ),
+            ),
         ),
         r"^(?:import|include|from)\s+([\w/.]+)",
     ),
@@ -329,9 +364,15 @@ def _without_blocks(text: str, form: Form) -> str:
     """Blank comments: their line ends stay."""
     if form.block:
         opens, closes = map(re.escape, form.block)
-        text = re.sub(rf"{opens}.*?(?:{closes}|\Z)", lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL)
+        text = re.sub(
+            rf"{opens}.*?(?:{closes}|\Z)", lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL
+        )
     if form.name == "Perl":
-        text = re.sub(r"(?ms)^=[a-z]\w*.*?(?:^=cut\b|\Z)|^__(?:END|DATA)__.*", lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+        text = re.sub(
+            r"(?ms)^=[a-z]\w*.*?(?:^=cut\b|\Z)|^__(?:END|DATA)__.*",
+            lambda m: re.sub(r"[^\n]", " ", m[0]),
+            text,
+        )
     if form.name in {"Julia", "GraphQL", "Groovy"}:
         text = re.sub(r'"""(?:[^"\\]|\\.|"(?!""))*"""', lambda m: re.sub(r"[^\n]", " ", m[0]), text)
     return re.sub(rf"(?m)^[ \t]*(?:{'|'.join(map(re.escape, form.comments))})(?!import).*", "", text)
@@ -342,9 +383,16 @@ def _above(lines: list[str], row: int, form: Form) -> Iterator[str]:
     start = row
     while start > 0 and start > row - 40 and _is_comment(lines[start - 1], form):
         start -= 1
-    if start == row and form.name in {"Julia", "GraphQL"} and row > 0 and lines[row - 1].rstrip().endswith('"""'):
+    if (
+        start == row
+        and form.name in {"Julia", "GraphQL"}
+        and row > 0
+        and lines[row - 1].rstrip().endswith('"""')
+    ):
         start = row - 1
-        while start > 0 and (start == row - 1 or '"""' not in lines[start]) and lines[row - 1].count('"""') < 2:
+        while (
+            start > 0 and (start == row - 1 or '"""' not in lines[start]) and lines[row - 1].count('"""') < 2
+        ):
             start -= 1
         yield from (line.strip().strip('"').strip() for line in lines[start:row] if line.strip().strip('"'))
         return
@@ -381,6 +429,8 @@ def _head(lines: list[str], form: Form) -> str:
                 return sentence
             group = []
         elif not line.startswith("#!"):
-            starts = re.match(r"(?i)\s*(?:syntax|package|import|use|using|library|create\s+extension|set\b|begin\b)", line)
+            starts = re.match(
+                r"(?i)\s*(?:syntax|package|import|use|using|library|create\s+extension|set\b|begin\b)", line
+            )
             return spoken(group) if starts else ""
     return ""

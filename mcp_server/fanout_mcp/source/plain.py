@@ -74,8 +74,10 @@ def _markdown(text: str) -> tuple[str, Places]:
 
 
 _NO_PROSE: Final = re.compile(
-    r"(?:\[?!\[|\[[^\]]*\]\([^)]*\)\W*(?:$|\[)|\[[^\]]+\]:|\*\*\*|---|\* |_{3,})|(?:\S+ )?(?:this (?:project|app|library)(?: was| is)? )?"
-    r"(?i:(?:project|app) (?:was )?generated (?:with|using)|this is an? .{1,60}project bootstrapped|bootstrapped with)"
+    r"(?:\[?!\[|\[[^\]]*\]\([^)]*\)\W*(?:$|\[)|\[[^\]]+\]:|\*\*\*|---|\* |_{3,})"
+    r"|(?:\S+ )?(?:this (?:project|app|library)(?: was| is)? )?"
+    r"(?i:(?:project|app) (?:was )?generated (?:with|using)|this is an? .{1,60}project bootstrapped"
+    r"|bootstrapped with)"
 )
 """A line that is no prose of its own: badges, link definitions, what a generator writes into every README."""
 
@@ -126,7 +128,12 @@ def _head(text: str) -> str:
     """Return a text's own words: of code in an unknown language its first comment, never a licence."""
     lines = text[:6000].split("\n")
     if _COMMENT.match(text):
-        sentence = spoken(re.sub(r"^\s*(?:/\*+|\*+/|\*|//+[!/]?|#+!?|--+\|?|;+|%+|\(\*|\*\)|<!--|-->|\{-|-\}|!+)\s?", "", line).rstrip("*/-> ") for line in _commented(lines))
+        sentence = spoken(
+            re.sub(
+                r"^\s*(?:/\*+|\*+/|\*|//+[!/]?|#+!?|--+\|?|;+|%+|\(\*|\*\)|<!--|-->|\{-|-\}|!+)\s?", "", line
+            ).rstrip("*/-> ")
+            for line in _commented(lines)
+        )
         if sentence:
             return sentence
     words = " ".join(" ".join(line for line in lines[:40] if not RULER.match(line)).split())
@@ -145,7 +152,9 @@ def _commented(lines: list[str]) -> list[str]:
         if closing:
             closing = "" if closing in text else closing
         elif text.startswith(("/*", "(*", "<!--", "{-")):
-            closing = {"/*": "*/", "(*": "*)", "<!--": "-->", "{-": "-}"}[text[:4] if text.startswith("<!--") else text[:2]]
+            closing = {"/*": "*/", "(*": "*)", "<!--": "-->", "{-": "-}"}[
+                text[:4] if text.startswith("<!--") else text[:2]
+            ]
             closing = "" if closing in text[2:] else closing
         elif text and not _COMMENT.match(line):
             break

@@ -42,14 +42,20 @@ def main_symbol(outline: Outline) -> Symbol | None:
     """Return the public definition that a file is about: the one it is named after, else the longest."""
     own = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
     holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
-    top = [symbol for symbol in own if symbol.kind not in _HOLDERS | _NOT_CODE and not _parents(symbol, holders)]
+    top = [
+        symbol for symbol in own if symbol.kind not in _HOLDERS | _NOT_CODE and not _parents(symbol, holders)
+    ]
     if not top:
         return next((symbol for symbol in own if symbol.kind == "module"), None)
     stem = _letters(posixpath.basename(outline.path).partition(".")[0])
     named = [symbol for symbol in top if _letters(symbol.name) == stem]
     return max(
         named or top,
-        key=lambda symbol: (symbol.kind not in _PLAIN, symbol.kind not in _FUNCTIONS, symbol.end_line - symbol.line),
+        key=lambda symbol: (
+            symbol.kind not in _PLAIN,
+            symbol.kind not in _FUNCTIONS,
+            symbol.end_line - symbol.line,
+        ),
     )
 
 
@@ -60,7 +66,11 @@ def _main_doc(outline: Outline) -> str:
     documented = [
         symbol
         for symbol in outline.symbols
-        if symbol.doc and symbol.public and not symbol.in_function and not symbol.parent and symbol.kind not in _PLAIN
+        if symbol.doc
+        and symbol.public
+        and not symbol.in_function
+        and not symbol.parent
+        and symbol.kind not in _PLAIN
     ]
     best = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
     return f"{best.name}: {best.doc}" if best else ""

@@ -30,7 +30,8 @@ MENTION: Final = 6.0
 PATH_WORD: Final = 1.5
 """For each word of the question that stands in the path."""
 WEIGHTS: Final[Mapping[Kind, float]] = {
-    "test": 0.1, "fixture": 0.1, "generated": 0.15, "vendored": 0.1, "example": 0.25, "docs": 0.2, "product": 1.0
+    "test": 0.1, "fixture": 0.1, "generated": 0.15, "vendored": 0.1, "example": 0.25, "docs": 0.2,
+    "product": 1.0,
 }  # fmt: skip
 """What a file is to its project, to how much its score counts."""
 
@@ -145,7 +146,9 @@ def rank(
     ]
 
 
-_BARRELS: Final = frozenset({"__init__.py", "index.ts", "index.js", "index.tsx", "mod.rs", "lib.rs", "mod.ts", "main.d.ts"})
+_BARRELS: Final = frozenset(
+    {"__init__.py", "index.ts", "index.js", "index.tsx", "mod.rs", "lib.rs", "mod.ts", "main.d.ts"}
+)
 
 
 def _is_barrel(outline: Outline) -> bool:
@@ -158,11 +161,16 @@ def _is_barrel(outline: Outline) -> bool:
 
 _ASIDE: Final = re.compile(
     r"(?im)^[ \t>]*(?:"
-    r"[\w.-]+@[\w.-]+:\S*[$#].*|(?:PS )?[A-Z]:\\[^>\n]*>.*|Python \d[\d.]+ .*|Type \"help\".*|Welcome to Node\.js.*|\[(?:GCC|Clang|MSC).*"
-    r"|GNU bash.*|Microsoft Windows \[.*|npm (?:ERR!|WARN).*|(?:\$|>>>|%) *(?:pip|npm|yarn|pnpm|cargo|brew|apt|conda|node|python)\d? [^\n]*"
-    r"|#+ *(?:describe the (?:bug|issue)|(?:steps )?to reproduce.*|reproduction.*|expected (?:behaviou?r|result).*|actual (?:behaviou?r|result).*"
-    r"|environment.*|additional (?:context|info).*|screenshots?.*|versions?|system info.*|checklist.*|what happened.*|logs?|is there an existing.*)"
-    r"|- *\[[ x]\].*|(?:os|platform|operating system|browser|python|node|npm|pip|rust|go|version|architecture)(?: version)?\s*[:=] *[^\n]{0,60}"
+    r"[\w.-]+@[\w.-]+:\S*[$#].*|(?:PS )?[A-Z]:\\[^>\n]*>.*|Python \d[\d.]+ .*|Type \"help\".*"
+    r"|Welcome to Node\.js.*|\[(?:GCC|Clang|MSC).*"
+    r"|GNU bash.*|Microsoft Windows \[.*|npm (?:ERR!|WARN).*|(?:\$|>>>|%) *(?:pip|npm|yarn|pnpm|cargo"
+    r"|brew|apt|conda|node|python)\d? [^\n]*"
+    r"|#+ *(?:describe the (?:bug|issue)|(?:steps )?to reproduce.*|reproduction.*"
+    r"|expected (?:behaviou?r|result).*|actual (?:behaviou?r|result).*"
+    r"|environment.*|additional (?:context|info).*|screenshots?.*|versions?|system info.*|checklist.*"
+    r"|what happened.*|logs?|is there an existing.*)"
+    r"|- *\[[ x]\].*|(?:os|platform|operating system|browser|python|node|npm|pip|rust|go|version"
+    r"|architecture)(?: version)?\s*[:=] *[^\n]{0,60}"
     r")$|<!--.*?-->|https?://\S+",
 )
 

@@ -50,12 +50,14 @@ _EXPORT: Final = re.compile(
 )
 _GUARD: Final = re.compile(
     rb"(?<=\))((?:[ \t\r\n]+(?:const|noexcept|override|final))*)"
-    rb"((?:[ \t\r\n]+[A-Z][A-Z0-9_]{2,}(?:\((?:[^()\n]|\([^()\n]*\))*\))?)+)(?=[ \t\r\n]*[;{]|[ \t\r\n]*=[ \t]*(?:0|default|delete))"
+    rb"((?:[ \t\r\n]+[A-Z][A-Z0-9_]{2,}(?:\((?:[^()\n]|\([^()\n]*\))*\))?)+)(?=[ \t\r\n]*[;{]"
+    rb"|[ \t\r\n]*=[ \t]*(?:0|default|delete))"
 )
 
 
 _GUARDED: Final = re.compile(
-    rb"(?m)^([ \t]+[\w:<>,*& \t]*[\w>*&][ \t]+[*&]*\w+)([ \t]+[A-Z][A-Z0-9]*_[A-Z0-9_]*\([\w:>.*&-]*\))(?=[ \t]*[;={])"
+    rb"(?m)^([ \t]+[\w:<>,*& \t]*[\w>*&][ \t]+[*&]*\w+)"
+    rb"([ \t]+[A-Z][A-Z0-9]*_[A-Z0-9_]*\([\w:>.*&-]*\))(?=[ \t]*[;={])"
 )
 
 

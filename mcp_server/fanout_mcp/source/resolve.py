@@ -4,7 +4,7 @@ No build system runs: what is known comes from the files, their own package clau
 them (manifests.py). An edge says what is, never what might be:
 
 Go             a package is all files of its folder; of those, the ones that define what is used
-Python         relative imports by folder, with or without `__init__.py`; absolute ones by package, nearest first
+Python         relative imports by folder, with or without `__init__.py`; absolute ones by package
 scripts        relative, `paths` of the nearest tsconfig, `imports` and `exports` of package.json, workspaces
 Rust           modules of the crate, crates of the workspace
 Java, Kotlin, Scala   the file that defines the name in that package
@@ -26,7 +26,20 @@ from fanout_mcp.source.outline import Outline
 _SCRIPT_ENDINGS: Final = tuple(
     f"{index}{ending}"
     for index in ("", "/index")
-    for ending in ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".d.ts", ".vue", ".svelte")
+    for ending in (
+        "",
+        ".ts",
+        ".tsx",
+        ".js",
+        ".jsx",
+        ".mjs",
+        ".cjs",
+        ".mts",
+        ".cts",
+        ".d.ts",
+        ".vue",
+        ".svelte",
+    )
     if index + ending != "/index"
 )
 SCRIPTS: Final = frozenset({"JavaScript", "TypeScript", "TSX", "Vue", "Svelte", "Astro"})
@@ -42,34 +55,37 @@ MAX_TARGETS: Final = 40
 """Files that one import of a package may lead to."""
 
 _NODE: Final = frozenset(
-    """assert async_hooks buffer child_process cluster console constants crypto dgram dns domain events fs http http2
-    https inspector module net os path perf_hooks process punycode querystring readline repl stream string_decoder
-    sys timers tls trace_events tty url util v8 vm wasi worker_threads zlib""".split()  # noqa: SIM905 - words read better as text
+    """assert async_hooks buffer child_process cluster console constants crypto dgram dns domain events fs
+    http http2 https inspector module net os path perf_hooks process punycode querystring readline repl
+    stream string_decoder sys timers tls trace_events tty url util v8 vm wasi worker_threads zlib""".split()  # noqa: SIM905 - words read better as text
 )
 _C_HEADERS: Final = frozenset(
-    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
-    stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype unistd pthread fcntl
+    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg
+    stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype
+    unistd
+    pthread fcntl
     dirent strings poll netdb dlfcn termios syslog sched semaphore windows winsock2""".split()  # noqa: SIM905 - as above
 )
 _C_FOLDERS: Final = frozenset({"sys", "netinet", "arpa", "linux", "mach", "bits", "net"})
-_STANDARD: Final[Mapping[str, tuple[str, ...]]] = {
-    "Rust": ("std", "core", "alloc", "proc_macro"),
-    "Java": ("java", "javax", "jdk"),
-    "Kotlin": ("kotlin", "java", "javax"),
-    "Scala": ("scala", "java", "javax"),
-    "C#": ("System", "Microsoft.CSharp"),
-    "Swift": ("Foundation", "Swift", "Dispatch", "Darwin", "Glibc", "UIKit", "SwiftUI", "Combine", "XCTest", "AppKit",
-              "os", "Testing", "CoreFoundation", "CoreGraphics", "Security", "SystemConfiguration"),
-    "Haskell": ("Prelude", "Data", "Control", "System", "GHC", "Text", "Foreign", "Numeric"),
-    "Zig": ("std", "builtin", "root"),
-    "Elixir": ("Enum", "GenServer", "Supervisor", "Application", "Agent", "Task", "Logger", "Bitwise", "Mix",
-               "Kernel", "Macro", "Module", "Stream", "String", "Map", "Keyword", "Process", "Registry", "ExUnit", "IEx"),
-    "Ruby": ("set", "json", "time", "date", "fileutils", "tempfile", "tmpdir", "optparse", "yaml", "erb", "uri",
-             "net", "socket", "openssl", "digest", "logger", "forwardable", "ostruct", "pathname", "securerandom",
-             "stringio", "strscan", "thread", "timeout", "bigdecimal", "benchmark", "csv", "delegate", "English",
-             "monitor", "open3", "shellwords", "singleton", "zlib", "rbconfig", "etc", "io", "ripper", "objspace"),
-    "Perl": ("strict", "warnings", "Carp", "POSIX", "File", "List", "Scalar", "Data", "Getopt", "Exporter", "IO"),
-}  # fmt: skip
+_STANDARD: Final[Mapping[str, str]] = {
+    "Rust": "std core alloc proc_macro",
+    "Java": "java javax jdk",
+    "Kotlin": "kotlin java javax",
+    "Scala": "scala java javax",
+    "Groovy": "groovy java javax",
+    "C#": "System",
+    "Swift": """Foundation Swift Dispatch Darwin Glibc UIKit SwiftUI Combine XCTest AppKit os Testing
+        CoreFoundation CoreGraphics Security SystemConfiguration""",
+    "Haskell": "Prelude Data Control System GHC Text Foreign Numeric",
+    "Zig": "std builtin root",
+    "Elixir": """Enum GenServer Supervisor Application Agent Task Logger Bitwise Mix Kernel Macro Module
+        Stream String Map Keyword Process Registry ExUnit IEx""",
+    "Ruby": """set json time date fileutils tempfile tmpdir optparse yaml erb uri net socket openssl digest
+        logger forwardable ostruct pathname securerandom stringio strscan thread timeout bigdecimal benchmark
+        csv delegate English monitor open3 shellwords singleton zlib rbconfig etc io ripper objspace""",
+    "Perl": "strict warnings Carp POSIX File List Scalar Data Getopt Exporter IO",
+}
+_STANDARD_NAMES: Final = {language: frozenset(names.split()) for language, names in _STANDARD.items()}
 
 
 def is_standard(name: str, language: str) -> bool:
@@ -87,7 +103,7 @@ def is_standard(name: str, language: str) -> bool:
     if language in SCRIPTS:
         return name.startswith(("node:", "bun:", "deno:")) or first in _NODE
     head = name.replace("::", ".").replace("/", ".").replace("\\", ".").partition(".")[0]
-    return head in _STANDARD.get(language, ())
+    return head in _STANDARD_NAMES.get(language, ())
 
 
 @dataclass(slots=True)
@@ -106,7 +122,8 @@ class Index:
     packages: dict[str, dict[str, str]] = field(default_factory=dict)
     """Manifest's name to what such manifests call their package, to its folder."""
     defines: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """A folder of Go, a package of the JVM, a namespace, a module -> a name in it -> the files that define it."""
+    """A folder of Go, a package of the JVM, a namespace, a module -> a name in it -> the files that "
+    "define it."""
     types: dict[str, list[str]] = field(default_factory=dict)
     """The name of a Swift type to its files."""
     aliases: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -119,7 +136,9 @@ class Index:
 
 
 def index(
-    paths: Iterable[str], named: Mapping[str, str] | None = None, outlines: Mapping[str, Outline] | None = None
+    paths: Iterable[str],
+    named: Mapping[str, str] | None = None,
+    outlines: Mapping[str, Outline] | None = None,
 ) -> Index:
     """`named`: a manifest's path to the name of its package. `outlines`: what files define and declare."""
     ordered = sorted(paths)
@@ -129,7 +148,9 @@ def index(
         found.packages.setdefault(manifest, {}).setdefault(
             name.replace("-", "_") if manifest == "Cargo.toml" else name, folder
         )
-    packages = {posixpath.dirname(path) for path in ordered if path.endswith(("/__init__.py", "/__init__.pyi"))}
+    packages = {
+        posixpath.dirname(path) for path in ordered if path.endswith(("/__init__.py", "/__init__.pyi"))
+    }
     found.initialised = frozenset(packages)
     namespaces: list[str] = []
     for path in ordered:
@@ -185,7 +206,9 @@ def _note(found: Index, path: str, outline: Outline) -> None:
         elif what == "base":
             found.bases[folder] = posixpath.normpath(posixpath.join(folder, value))
         elif what == "export":
-            found.exports.setdefault(folder, []).append((key, posixpath.normpath(posixpath.join(folder, value))))
+            found.exports.setdefault(folder, []).append(
+                (key, posixpath.normpath(posixpath.join(folder, value)))
+            )
         elif what == "autoload":
             found.autoload.append((key.strip("\\"), posixpath.normpath(posixpath.join(folder, value))))
 
@@ -198,7 +221,11 @@ def _define(found: Index, place: str, path: str, outline: Outline, *, public_onl
     names = found.defines.setdefault(place, {})
     for symbol in outline.symbols:
         is_top = not symbol.parent or (outline.language == "C#" and symbol.kind in _TYPES)
-        if is_top and symbol.kind not in {"impl", "namespace", "package"} and (symbol.public or not public_only):
+        if (
+            is_top
+            and symbol.kind not in {"impl", "namespace", "package"}
+            and (symbol.public or not public_only)
+        ):
             files = names.setdefault(symbol.name, [])
             if path not in files:
                 files.append(path)
@@ -242,7 +269,9 @@ def _unimported(outline: Outline, known: Index) -> list[str]:
     if outline.language == "C#":
         own = {f"{s.parent}.{s.name}".lstrip(".") for s in outline.symbols if s.kind == "namespace"}
         around = {".".join(name.split(".")[:end]) for name in own for end in range(1, name.count(".") + 2)}
-        return [path for space in sorted(around) for path in _used(outline, space, known) if path != outline.path]
+        return [
+            path for space in sorted(around) for path in _used(outline, space, known) if path != outline.path
+        ]
     return []
 
 
@@ -369,7 +398,9 @@ def _nearest(files: Sequence[str], folder: str) -> str | None:
 
 def _joined(folder: str, name: str, known: Index, endings: Sequence[str]) -> str | None:
     base = posixpath.normpath(posixpath.join(folder, name))
-    stem = next((base.removesuffix(end) for end in (".js", ".jsx", ".mjs", ".cjs") if base.endswith(end)), base)
+    stem = next(
+        (base.removesuffix(end) for end in (".js", ".jsx", ".mjs", ".cjs") if base.endswith(end)), base
+    )
     candidates = (candidate + ending for candidate in dict.fromkeys((base, stem)) for ending in endings)
     return next((path for path in candidates if path in known.paths), None)
 
@@ -415,7 +446,11 @@ def _script_package(name: str, known: Index) -> str | None:
         wanted = f"./{inside}" if inside else "."
         for subpath, file in known.exports.get(folder, ()):
             if fnmatchcase(wanted, subpath):
-                stem = file.replace("*", inside.removeprefix(subpath[2:].partition("*")[0]), 1) if "*" in file else file
+                stem = (
+                    file.replace("*", inside.removeprefix(subpath[2:].partition("*")[0]), 1)
+                    if "*" in file
+                    else file
+                )
                 target = _sourced(folder, stem, known)
                 if target:
                     return target
@@ -461,7 +496,7 @@ def _jvm(outline: Outline, name: str, known: Index) -> list[str]:
 
 
 def _go(outline: Outline, name: str, known: Index) -> list[str]:
-    """Return a package's files that define what this file takes from it; all of them where it takes nothing."""
+    """Return a package's files that define what this file takes; all of them where it takes nothing."""
     folder = _go_folder(name, known)
     files = known.folders.get(folder, []) if folder is not None else []
     taken = {use.rpartition(".")[2] for use in outline.uses if use.rpartition(".")[0] == name}
@@ -531,7 +566,9 @@ def _terraform(folder: str, name: str, known: Index) -> str | None:
     if not name.startswith("."):
         return None
     place = posixpath.normpath(posixpath.join(folder, name))
-    files = (posixpath.normpath(posixpath.join(place, file)) for file in ("main.tf", "variables.tf", "outputs.tf"))
+    files = (
+        posixpath.normpath(posixpath.join(place, file)) for file in ("main.tf", "variables.tf", "outputs.tf")
+    )
     return next((path for path in files if path in known.paths), None)
 
 

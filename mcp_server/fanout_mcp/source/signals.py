@@ -73,7 +73,6 @@ _CALLS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 
 _STATEMENTS: Final = frozenset({"go_statement", "unsafe_block", "synchronized_statement", "lock_statement"})
 
-_DB: Final = r"(?:\w+\.)*(?:\w*(?:cursor|cur|conn|connection|db|database|session|engine|tx|pool|client|stmt|knex|prisma))"
 _NET: Final = (
     r"requests\.(?:get|post|put|patch|delete|head|options|request|Session|session)|httpx2?\.(?:get|post|put|patch|delete"
     r"|head|request|stream|Client|AsyncClient)|urllib\.request\.urlopen|urllib3\.PoolManager|aiohttp\.ClientSession"
@@ -90,7 +89,9 @@ _SLEEP: Final = (
     r"(?:time|asyncio|anyio|trio|gevent|eventlet)\.sleep|time\.Sleep|(?:java\.lang\.)?Thread\.sleep|(?:std::|tokio::)?(?:thread|time)"
     r"::sleep|(?:System\.Threading\.)?(?:Thread\.Sleep|Task\.Delay)|setTimeout|setInterval|sleep|usleep|nanosleep|Process\.sleep"
 )
-_SQL: Final = re.compile(r"(?is)^\(?\s*[rbfuRBFU@$]{0,2}[\"'`]{1,3}\s*(?:select|insert|update|delete|create|with|drop|alter|merge|replace)\s")
+_SQL: Final = re.compile(
+    r"(?is)^\(?\s*[rbfuRBFU@$]{0,2}[\"'`]{1,3}\s*(?:select|insert|update|delete|create|with|drop|alter|merge|replace)\s"
+)
 _READS_ALL: Final = (
     r"(?:\w+\.)*\w*\.?read_(?:text|bytes)|open\.read(?:lines)?|(?:node:)?fs(?:/promises|\.promises)?\.readFile(?:Sync)?"
     r"|os\.ReadFile|io\.ReadAll|io/ioutil\.Read(?:All|File)|(?:std::)?fs::read(?:_to_string)?"
@@ -143,7 +144,7 @@ SIGNALS: Final[Mapping[str, Table]] = {
             r"functools\.(?:lru_cache|cache|cached_property)|cachetools\.\w+|django\.utils\.functional\.cached_property|(?:react|vue)\.(?:useMemo|memo)"
             r"|React\.(?:useMemo|memo)|useMemo|lodash\.memoize"
         ),
-        "copies deeply": r"copy\.deepcopy|structuredClone|(?:lodash|_)\.cloneDeep|lodash/cloneDeep|lodash\.cloneDeep",
+        "copies deeply": r"copy\.deepcopy|structuredClone|(?:lodash|_)[./]cloneDeep",
         "runs in parallel": (
             r"threading\.Thread|concurrent\.futures\.\w*PoolExecutor|multiprocessing\.(?:Process|Pool|pool\.\w+)|asyncio\.(?:gather|create_task"
             r"|TaskGroup|ensure_future|to_thread)|anyio\.create_task_group|trio\.open_nursery|go_statement|Promise\.(?:all|allSettled|any|race)"
@@ -193,7 +194,10 @@ SIGNALS: Final[Mapping[str, Table]] = {
             r"os\.getenv|os\.environ\.get|environ\.get|os\.(?:Getenv|LookupEnv|Environ)|(?:std::)?env::vars?(?:_os)?|System\.getenv|getenv"
             r"|ENV\.fetch|(?:System\.)?Environment\.GetEnvironmentVariable|System\.get_env|\$env"
         ),
-        "writes the environment": r"os\.putenv|os\.environ\.(?:setdefault|update|pop)|os\.(?:Setenv|Unsetenv)|(?:std::)?env::set_var|setenv|putenv|\$setenv",
+        "writes the environment": (
+            r"os\.putenv|os\.environ\.(?:setdefault|update|pop)|os\.(?:Setenv|Unsetenv)|(?:std::)?env::set_var"
+            r"|setenv|putenv|\$setenv"
+        ),
         "reads files": r"\$open_r|os\.Open|(?:std::fs::)?File::open|" + _READS_ALL,
         "writes files": r"\$open_w|" + _WRITES,
         "talks to a database": (
@@ -234,7 +238,9 @@ _ONLY_IN: Final[Mapping[str, frozenset[str]]] = {
     "getenv": frozenset({"c", "cpp", "php"}),
     "setenv": frozenset({"c", "cpp", "swift"}),
     "putenv": frozenset({"c", "cpp", "php"}),
-    "assert": frozenset({"javascript", "typescript", "tsx", "c", "cpp", "kotlin", "swift", "scala", "lua", "rust"}),
+    "assert": frozenset(
+        {"javascript", "typescript", "tsx", "c", "cpp", "kotlin", "swift", "scala", "lua", "rust"}
+    ),
     "readline": frozenset({"swift", "php"}),
     "readLine": frozenset({"kotlin", "swift", "scala"}),
     "Thread": frozenset({"java", "kotlin", "csharp", "swift", "scala"}),
@@ -282,7 +288,11 @@ def scan_text(path: str, text: str, focus: str) -> Json:
 
 
 def _shown(name: str) -> str:
-    name = {"$env": "an environment variable", "$setenv": "an environment variable", "$argv": "the arguments"}.get(name, name)
+    name = {
+        "$env": "an environment variable",
+        "$setenv": "an environment variable",
+        "$argv": "the arguments",
+    }.get(name, name)
     shown = {"$sql": "an SQL statement", "$open_r": "open", "$open_w": "open"}.get(name, name)
     return shown.replace("_statement", "").replace("unsafe_block", "unsafe").rpartition("/")[2][:60]
 
@@ -364,7 +374,7 @@ def _signs(node: Node, name: str, language: Language, line: int) -> Iterator[tup
     text = (arguments.text or b"")[:400].decode("utf-8", "replace")
     if last.lower() in _SENDS and ("." in name or "::" in name) and _SQL.match(text):
         first = arguments.named_child(0)
-        yield "$sql", first.start_point[0] + 1 if first is not None else line
+        yield "$sql", first.start_point[0] + 1 if first else line
     if name in {"open", "io.open"} and language.key == "python":
         mode = re.search(r"(?:,\s*|mode\s*=\s*)[\"']([rwaxbt+U]+)[\"']", text)
         if mode or (arguments.named_child_count == 1 and "*" not in text):
@@ -372,8 +382,9 @@ def _signs(node: Node, name: str, language: Language, line: int) -> Iterator[tup
 
 
 _SENDS: Final = frozenset(
-    """execute executemany executescript exec query queryrow queryrowcontext querycontext execcontext raw prepare
-    preparestatement executequery executeupdate createquery fetch fetchrow fetchval fetchall queryraw""".split()  # noqa: SIM905 - words read better as text
+    """execute executemany executescript exec query queryrow queryrowcontext querycontext execcontext raw
+    prepare     preparestatement executequery executeupdate createquery fetch fetchrow fetchval fetchall
+    queryraw""".split()  # noqa: SIM905 - words read better as text
 )
 
 
@@ -387,13 +398,17 @@ def _accesses(node: Node, bound: Mapping[str, str]) -> Iterator[str]:
     inner = node.child_by_field_name("value") or node.child_by_field_name("object")
     holder = (inner.text or b"").decode("utf-8", "replace") if inner is not None else ""
     first, _, rest = holder.partition(".")
-    if f"{bound.get(first, first)}.{rest}".rstrip(".") not in {"os.environ", "process.env", "import.meta.env"}:
+    if f"{bound.get(first, first)}.{rest}".rstrip(".") not in {
+        "os.environ",
+        "process.env",
+        "import.meta.env",
+    }:
         return
     if node.type == "attribute":  # a method of os.environ is a call
         return
     above = node.parent
     is_left = above is not None and "assignment" in above.type and above.child_by_field_name("left") == node
-    is_gone = above is not None and above.type in {"delete_statement"}
+    is_gone = above is not None and above.type == "delete_statement"
     yield "$setenv" if is_left or is_gone else "$env"
 
 
@@ -415,7 +430,9 @@ def _query(language: Language) -> Query:
 
 _PY_FROM: Final = re.compile(r"from\s+([.\w]+)\s+import\s+([\s\S]*)")
 _JS_IMPORT: Final = re.compile(r"import\s+(?:type\s+)?([\s\S]*?)\s+from\s*[\"']([^\"']+)[\"']")
-_JS_REQUIRE: Final = re.compile(r"(?:const|let|var)\s+([\w$]+|\{[^}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)")
+_JS_REQUIRE: Final = re.compile(
+    r"(?:const|let|var)\s+([\w$]+|\{[^}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)"
+)
 
 
 def _bindings(root: Node, language: Language) -> dict[str, str]:
@@ -459,7 +476,9 @@ def _python_binds(text: str) -> dict[str, str]:
         names = re.findall(r"(\w+)(?:\s+as\s+(\w+))?", match[2])
         return {alias or name: f"{match[1]}.{name}" for name, alias in names}
     names = re.findall(r"([\w.]+)(?:\s+as\s+(\w+))?", text.removeprefix("import"))
-    return {alias or name.partition(".")[0]: name if alias else name.partition(".")[0] for name, alias in names}
+    return {
+        alias or name.partition(".")[0]: name if alias else name.partition(".")[0] for name, alias in names
+    }
 
 
 def _script_binds(text: str) -> dict[str, str]:
@@ -467,7 +486,9 @@ def _script_binds(text: str) -> dict[str, str]:
     for names, module in (*_JS_IMPORT.findall(text), *_JS_REQUIRE.findall(text)):
         inside = re.search(r"\{([\s\S]*?)\}", names)
         for part in inside[1].split(",") if inside else ():
-            name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", " ", part.strip().removeprefix("type ")).partition(" ")
+            name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", " ", part.strip().removeprefix("type ")).partition(
+                " "
+            )
             if name:
                 found[alias.strip() or name] = f"{module}.{name}"
         outside = re.sub(r"\{[\s\S]*?\}", "", names)
@@ -526,7 +547,7 @@ def _words(code: bytes, language: Language, focus: str) -> list[Any]:
     """Find names of the code that hold a word of the focus; comments and strings are none."""
     from tree_sitter import Parser
 
-    words = {word for word in re.findall(r"[^\W_]{3,}", focus.lower())} or {focus.lower()}
+    words = set(re.findall(r"[^\W_]{3,}", focus.lower())) or {focus.lower()}
     found: dict[tuple[int, str], None] = {}
     waiting = [Parser(grammar(language)).parse(code).root_node]
     while waiting:
@@ -540,4 +561,11 @@ def _words(code: bytes, language: Language, focus: str) -> list[Any]:
     places = list(found)
     if not places:
         return []
-    return [[f"names with {' or '.join(sorted(words))}", len(places), [line for line, _ in places[:PLACES]], places[0][1][:60]]]
+    return [
+        [
+            f"names with {' or '.join(sorted(words))}",
+            len(places),
+            [line for line, _ in places[:PLACES]],
+            places[0][1][:60],
+        ]
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fanout_mcp.source.captured import Found
@@ -11,7 +11,10 @@ from fanout_mcp.source.captured import Found
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
 
 
-_HIDING: Final = {"Lua": "local ", "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp ")}
+_HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
+    "Lua": "local ",
+    "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp "),
+}
 """How a definition begins that its file keeps to itself."""
 
 

@@ -271,7 +271,8 @@ def _render(
 
 
 def _fitting(lines: Sequence[str]) -> list[str]:
-    kept, size = [], 0
+    kept: list[str] = []
+    size = 0
     for line in lines:
         size += len(line) + 3
         if size > FOLDED_LIMIT:
@@ -286,12 +287,16 @@ def _headline(args: Args, gathered: Gathered) -> str:
     if gathered.ranked:
         best = gathered.ranked[0]
         where = f" {best.why[0]}" if best.why else ""
-        return f"Most likely {best.path}{where}; {describe.files(len(gathered.ranked))} ranked for the question"
+        return (
+            f"Most likely {best.path}{where}; {describe.files(len(gathered.ranked))} ranked for the question"
+        )
     lines = sum(gathered.graph.outlines[path].lines for path in gathered.paths)
     what = "1 module" if count == 1 else f"{count:,} modules"
     if count == 1:
         [module] = gathered.modules
-        return f"{module.name}: {describe.module_purpose(module, gathered.graph, gathered.facts[module.name])}"
+        return (
+            f"{module.name}: {describe.module_purpose(module, gathered.graph, gathered.facts[module.name])}"
+        )
     focus = "" if args.focus == "architecture" else f", focus {args.focus}"
     return f"{what} with {describe.files(len(gathered.paths))} and {lines:,} lines{focus}"
 
@@ -349,7 +354,15 @@ TOOL = Tool(
                     "purpose": {"type": "string"},
                     "report": {"type": "string"},
                     **dict.fromkeys(
-                        ("symbols", "imports", "imported_by", "entry_points", "tests", "hot_spots", "citations"),
+                        (
+                            "symbols",
+                            "imports",
+                            "imported_by",
+                            "entry_points",
+                            "tests",
+                            "hot_spots",
+                            "citations",
+                        ),
                         LINES,
                     ),
                 },

@@ -60,7 +60,8 @@ def _headline(data: Json, days: int) -> str:
         return f"No hook ran through fanout {period}"
     calls = sum(row["count"] for row in events)
     slowest = max(events, key=lambda row: row.get("p95_ms") or 0)
-    return f"{calls:,} hook events {period}; slowest {slowest['event']}, p95 {slowest.get('p95_ms') or 0:,.0f} ms"
+    p95 = slowest.get("p95_ms") or 0
+    return f"{calls:,} hook events {period}; slowest {slowest['event']}, p95 {p95:,.0f} ms"
 
 
 def check_event(event: str | None, named: str = "`event`") -> None:

@@ -103,7 +103,9 @@ def _result(bounded: Bounded, receipt: Receipt) -> Json:
         headline = f"{files[0]['path']}: {files[0]['purpose']}"
     else:
         read = "1 file" if receipt.read == 1 else f"{receipt.read:,} files"
-        headline = f"{read} summarized" + (f", {receipt.failing} without the model" if receipt.failing else "")
+        headline = f"{read} summarized" + (
+            f", {receipt.failing} without the model" if receipt.failing else ""
+        )
     return {"headline": headline, **data, "receipt": receipt.as_json(data, raw)}
 
 
