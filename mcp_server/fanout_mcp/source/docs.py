@@ -52,7 +52,7 @@ _TOOL: Final = re.compile(
     r"|<?/?reference|@charset|clang-format|nolint|swiftlint|swift-tools-version|ktlint|detekt|sourcery|credo:"
     r"|dart format|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
     r"|language\s+\w+"
-    r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc|todo\b|fixme\b|xxx\b)"
+    r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b|todo\b|fixme\b|xxx\b)"
 )
 RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
 """A line of RST under a title, or above it, or between two parts."""
@@ -197,7 +197,9 @@ def opening(text: str, root: Node, language: Language, name: str = "") -> str:
                 return _docstring((child.text or b"").decode("utf-8", "replace"))
             if node.type != "comment":
                 break
-    for group, code in _groups(text, language):
+    for number, (group, code) in enumerate(_groups(text, language)):
+        if language.name == "Python" and code and number:
+            break  # from the second on a comment above an import is about that import
         lines = [_unmarked(line.strip()) for line in group]
         is_own = not code or group[0].lstrip().startswith(("//!", "/*!")) or _is_first(code, language)
         sentence = spoken(lines, name) if is_own else ""
@@ -214,7 +216,7 @@ def _docstring(text: str) -> str:
 def _is_first(code: str, language: Language) -> bool:
     if language.name == "Bash":
         return not re.match(r"\s*(?:function\s|[\w-]+\s*\(\))", code)
-    return language.name != "Python" and _FIRST_CODE.match(code) is not None
+    return _FIRST_CODE.match(code) is not None
 
 
 def _groups(text: str, language: Language) -> Iterator[tuple[list[str], str]]:

@@ -39,6 +39,8 @@ class Receipt:
     """Statements of a model that cited what does not exist."""
     cache: str = ""
     """Why answers were not kept; empty when they were, or when none was asked for."""
+    tree: str = ""
+    """Which worktree was read, where the repository has several."""
     usage: Usage = field(default_factory=Usage)
     _by_name: dict[str, int] = field(default_factory=dict)
     _skipped: dict[str, list[str]] = field(default_factory=dict)
@@ -101,6 +103,8 @@ class Receipt:
             **(self.usage if self.calls else Usage(cost_usd=0.0)).fields(),
             "elapsed_s": round(time.monotonic() - self.started, 3),
         }
+        if self.tree:
+            fields["tree"] = self.tree
         if self._failed:
             fields["failed"] = _counted(self._failed)
         if self.dropped:

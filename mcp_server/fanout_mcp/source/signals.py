@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fanout_mcp.source import shape
+from fanout_mcp.source.docs import first_child
 from fanout_mcp.source.embedded import script_of
 from fanout_mcp.source.languages import Language, grammar, language_of
 from fanout_mcp.source.read import Skipped, read
@@ -373,8 +374,8 @@ def _signs(node: Node, name: str, language: Language, line: int) -> Iterator[tup
     last = name.rpartition(".")[2].rpartition("::")[2]
     text = (arguments.text or b"")[:400].decode("utf-8", "replace")
     if last.lower() in _SENDS and ("." in name or "::" in name) and _SQL.match(text):
-        first = arguments.named_child(0)
-        yield "$sql", first.start_point[0] + 1 if first else line
+        string = first_child(arguments)
+        yield "$sql", line if string is None else string.start_point[0] + 1
     if name in {"open", "io.open"} and language.key == "python":
         mode = re.search(r"(?:,\s*|mode\s*=\s*)[\"']([rwaxbt+U]+)[\"']", text)
         if mode or (arguments.named_child_count == 1 and "*" not in text):

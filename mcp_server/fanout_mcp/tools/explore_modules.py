@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -24,6 +24,7 @@ from fanout_mcp.schema import LINES
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import claims, describe, material, pack
 from fanout_mcp.source.bound import LIMIT, Bounded, Detail
+from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.engines import Engine, chosen, portions, priced
 from fanout_mcp.source.modules import FEW, Module
 from fanout_mcp.source.quotes import Text
@@ -81,7 +82,13 @@ class Asked:
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    gathering = Gathering(services.workers, services.settings.root, services.settings.state)
+    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.modules)
+    if root != services.settings.root:
+        settings = services.settings
+        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
+        args = args.model_copy(update={"modules": names})
+    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
+    gathering = Gathering(services.workers, root, services.settings.state)
     gathered = await gathering.gather(args.modules, args.question, receipt, progress)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))

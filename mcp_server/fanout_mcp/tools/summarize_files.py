@@ -24,7 +24,7 @@ from fanout_mcp.schema import LINES
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import pack, purpose
 from fanout_mcp.source.bound import Bounded, Detail
-from fanout_mcp.source.discover import Found, discover
+from fanout_mcp.source.discover import Found, discover, tree_name, tree_of
 from fanout_mcp.source.engines import Engine, chosen, portions, priced
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.outlines import CHUNK, outlines
@@ -68,6 +68,12 @@ class Args(BaseModel):
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
+    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.paths)
+    if root != services.settings.root:
+        settings = services.settings
+        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
+        args = args.model_copy(update={"paths": names})
+    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
     found = await anyio.to_thread.run_sync(_find, services, args, receipt)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, found, args, receipt))
