@@ -21,7 +21,8 @@ GO = {
     "config/ai.go": "package config\n\nfunc Ask() {}\n",
     "config/load.go": "package config\n\nfunc Load() {}\n",
     "main.go": (
-        'package main\n\nimport (\n\t"fmt"\n\tconf "example.com/shop/config"\n\t"github.com/spf13/cobra"\n)\n\n'
+        'package main\n\nimport (\n\t"fmt"\n\tconf "example.com/shop/config"\n'
+        '\t"github.com/spf13/cobra"\n)\n\n'
         "func main() { conf.Load(); fmt.Println(cobra.Command{}) } // conf.Ask\n"
     ),
 }
@@ -41,7 +42,8 @@ TYPESCRIPT = {
     "packages/kit/src/deep/one.ts": "export const one = 1\n",
     "src/money.ts": "export const money = 1\n",
     "src/cart.ts": (
-        'import { money } from "@/money"\nimport { a } from "@own/kit"\nimport { one } from "@own/kit/deep/one"\n'
+        'import { money } from "@/money"\nimport { a } from "@own/kit"\n'
+        'import { one } from "@own/kit/deep/one"\n'
         'import fs from "node:fs"\nimport React from "react"\n'
     ),
 }

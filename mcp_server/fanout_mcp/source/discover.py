@@ -240,7 +240,7 @@ def is_linked(folder: Path) -> bool:
 
 
 def _within_linked(root: Path, below: str) -> list[str]:
-    """Return what git lists below a folder of a linked worktree inside the root; nothing for other folders."""
+    """Return what git lists below a folder in a linked worktree inside the root; else nothing."""
     parts = below.rstrip("/").split("/")
     for end in range(1, len(parts) + 1):
         inner = "/".join(parts[:end]) + "/"
@@ -250,12 +250,12 @@ def _within_linked(root: Path, below: str) -> list[str]:
 
 
 def tree_of(root: Path, named: Sequence[str] | None) -> tuple[Path, list[str] | None]:
-    """Return the tree that a call reads, and its names in there: another worktree of the repository, if named.
+    """Return the tree that a call reads and its names in there: another worktree, if that is named.
 
-    Names that lead out of the root are taken when all of them are in one worktree of the same repository, as
-    git lists them; otherwise they stay as they are, and are refused where they are read.
+    Names that lead out of the root are taken when all of them are in one worktree of the same repository,
+    as git lists them; otherwise they stay as they are, and are refused where they are read.
     """
-    if not named or not any(os.path.isabs(name) or name.startswith("..") for name in named):
+    if not named or not any(name.startswith(("/", "..")) for name in named):
         return root, list(named) if named is not None else None
     places = [os.path.normpath(os.path.join(root, name)) for name in named]  # noqa: PTH118 - by text alone
     for tree in worktrees(root):

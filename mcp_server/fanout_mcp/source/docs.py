@@ -52,7 +52,8 @@ _TOOL: Final = re.compile(
     r"|<?/?reference|@charset|clang-format|nolint|swiftlint|swift-tools-version|ktlint|detekt|sourcery|credo:"
     r"|dart format|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
     r"|language\s+\w+"
-    r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b|todo\b|fixme\b|xxx\b)"
+    r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc"
+    r"|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b|todo\b|fixme\b|xxx\b)"
 )
 RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
 """A line of RST under a title, or above it, or between two parts."""
