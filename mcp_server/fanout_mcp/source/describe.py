@@ -213,7 +213,9 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
     """Which of the module's files lean on which, the busiest first; the line is that of the first import."""
     own = set(module.paths)
     uses = {
-        path: [other for other in known.imports.get(path, ()) if other in own]
+        path: [
+            other for other in known.imports.get(path, ()) if other in own and (path, other) in known.lines
+        ]
         for path in facts.central
         if known.outlines[path].kind == "product"
     }
@@ -221,7 +223,7 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
     return [
         f"Interaction: {_name(path)} uses {', '.join(map(_name, uses[path][:5]))}"
         f"{f' and {len(uses[path]) - 5} more' if len(uses[path]) > 5 else ''} "
-        f"[{path}:{known.lines.get((path, uses[path][0]), 1)}]."
+        f"[{path}:{known.lines[path, uses[path][0]]}]."
         for path in busiest[:MOST_INTERACTIONS]
     ]
 
@@ -271,7 +273,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         outline for outline in outlines if outline.lines >= GOD_LINES and len(outline.symbols) >= GOD_SYMBOLS
     ]
     found += [
-        f"Risk: {outline.path} has {outline.lines:,} lines; split it by concern [{outline.path}:1]."
+        f"Risk: {outline.path} has {outline.lines:,} lines; split it by concern [{outline.path}:{outline.lines}]."
         for outline in sorted(large, key=lambda outline: -outline.lines)[:2]
     ]
     functions = [
@@ -297,6 +299,12 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     if outlines and not facts.tests and not all(map(is_test, module.paths)):
         found.append(f"Risk: no test file imports it or is named after it [{outlines[0].path}:1].")
     return found[:8]
+
+
+def _use(path: str, known: Graph) -> str:
+    """Return a place where product code imports a file; "" where none has a line."""
+    users = sorted(user for user in known.imported_by.get(path, ()) if not is_test(user))
+    return next((f"{user}:{line}" for user in users if (line := known.lines.get((user, path)))), "")
 
 
 def _cycle_line(cycle: Sequence[str], known: Graph) -> int:

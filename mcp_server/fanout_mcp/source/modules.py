@@ -387,7 +387,9 @@ def _folders(paths: Iterable[str]) -> list[str]:
     for path in paths:
         folder = posixpath.dirname(path) or "."
         counts[folder] = counts.get(folder, 0) + 1
-    return sorted(counts, key=lambda folder: (-counts[folder], folder))
+    return sorted(
+        counts, key=lambda folder: (kind_of(f"{folder}/x.py") != "product", -counts[folder], folder)
+    )
 
 
 def _external(module: Module, known: Graph) -> tuple[list[str], list[str]]:

@@ -22,6 +22,9 @@ _PLAIN: Final = frozenset({"constant", "variable", "export", "property", "compon
 _HOLDERS: Final = frozenset({"namespace", "module", "impl", "package"})
 """What holds definitions and is none by itself."""
 
+SEVERAL: Final = 2
+"""Definitions of a file from which on the doc of one is told with its name."""
+
 _NOT_CODE: Final = frozenset({"key", "heading", "package"})
 _NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
 
@@ -61,8 +64,17 @@ def main_symbol(outline: Outline) -> Symbol | None:
 
 def _main_doc(outline: Outline) -> str:
     main = main_symbol(outline)
-    if main is None or main.doc:
-        return main.doc if main else ""
+    if main is None:
+        return ""
+    if main.doc:
+        others = sum(
+            symbol.public and not symbol.parent and symbol.kind not in _PLAIN | _HOLDERS
+            for symbol in outline.symbols
+        )
+        is_named = _letters(main.name) == _letters(posixpath.basename(outline.path).partition(".")[0])
+        return (
+            main.doc if is_named or others <= SEVERAL or main.name in main.doc else f"{main.name}: {main.doc}"
+        )
     documented = [
         symbol
         for symbol in outline.symbols
