@@ -273,8 +273,8 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         outline for outline in outlines if outline.lines >= GOD_LINES and len(outline.symbols) >= GOD_SYMBOLS
     ]
     found += [
-        f"Risk: {outline.path} has {outline.lines:,} lines; split it by concern [{outline.path}:{outline.lines}]."
-        for outline in sorted(large, key=lambda outline: -outline.lines)[:2]
+        f"Risk: {one.path} has {one.lines:,} lines; split it by concern [{one.path}:{one.lines}]."
+        for one in sorted(large, key=lambda one: -one.lines)[:2]
     ]
     functions = [
         (symbol.end_line - symbol.line + 1, outline.path, symbol)

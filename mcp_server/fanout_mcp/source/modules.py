@@ -159,7 +159,7 @@ _DATA: Final = frozenset(
     .bib
     .pro .editorconfig .gitignore .gitattributes .dockerignore .npmignore .prettierrc .eslintrc .iml .bazelrc
     .resx .xsd .xsl .dtd .pem .crt .asc .sig .dat .bat .cmd .podspec .resolved .modulemap
-    .entitlements""".split()  # noqa: SIM905 - words read better as text
+    .entitlements .api .golden""".split()  # noqa: SIM905 - words read better as text
 )
 """What is read but holds no code."""
 
@@ -533,10 +533,11 @@ _RANK: Final[Mapping[str, int]] = {
 }
 
 
-def _centrality(path: str, own: set[str], known: Graph) -> tuple[int, bool, int, int]:
+def _centrality(path: str, own: set[str], known: Graph) -> tuple[int, bool, bool, int, int]:
     """Product code before the rest, then what is used most, from outside twice; then what is longest."""
     outline = known.outlines[path]
     using = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
     users = sum(user not in own for user in using)
     inside = len(using) - users
-    return _RANK.get(outline.kind, 5), not is_code(outline), -(2 * users + inside), -outline.lines
+    unread = outline.how == "name"
+    return _RANK.get(outline.kind, 5), not is_code(outline), unread, -(2 * users + inside), -outline.lines

@@ -33,12 +33,13 @@ def purpose(outline: Outline) -> str:
     """Return one line of at most 160 characters: what its author wrote, else what it defines, labelled."""
     if outline.skipped:
         return f"not read: {outline.skipped}"
-    return _cut(written(outline) or derived(outline), LONGEST)
+    return _cut(written(outline) or outline.doc or derived(outline), LONGEST)
 
 
 def written(outline: Outline) -> str:
     """Return the first sentence that a human wrote: of the file, else of its main public definition."""
-    return outline.doc or _main_doc(outline)
+    own = "" if outline.doc.startswith("begins: ") else outline.doc  # a text's first words are no description
+    return own or _main_doc(outline)
 
 
 def main_symbol(outline: Outline) -> Symbol | None:
