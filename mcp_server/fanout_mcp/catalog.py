@@ -90,7 +90,7 @@ def live() -> dict[str, Json]:
 
 def describe(tool: Tool[Any]) -> dict[str, Json]:
     """One entry of tools/list, as it goes over the wire."""
-    from fanout_mcp.schema import input_schema
+    from fanout_mcp.schema import input_schema, output_schema
 
     meta = {
         key: value
@@ -105,6 +105,7 @@ def describe(tool: Tool[Any]) -> dict[str, Json]:
         "title": tool.title,
         "description": tool.description,
         "inputSchema": input_schema(tool.arguments),
+        **({"outputSchema": output_schema(tool.output)} if tool.output else {}),
         "annotations": {
             "readOnlyHint": True,
             "destructiveHint": False,

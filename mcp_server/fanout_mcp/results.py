@@ -34,6 +34,8 @@ def wire(name: str, result: ToolResult, state: Path | None) -> CallToolResult:
     data = clean(result.data)
     if result.is_error and isinstance(data, dict) and set(data) == {"error"}:
         return CallToolResult(content=[TextContent(type="text", text=str(data["error"]))], is_error=True)
+    if isinstance(data, dict) and "headline" in data:
+        data = {"headline": data["headline"], **data}  # the client folds a call to its first line
     text = compact(data)
     if len(text) > MAX_CHARACTERS:
         data = _refused(name, text, state)
@@ -50,10 +52,12 @@ def _refused(name: str, text: str, state: Path | None) -> dict[str, Json]:
     path = _keep(name, text, state)
     if path is None:
         return {
+            "headline": size,
             "too_long": f"{size} It could not be written to a file; ask for less.",
             "start": text[:PREVIEW],
         }
     return {
+        "headline": size,
         "too_long": f"{size} All of it stands in the report; read it in parts.",
         "report": str(path),
         "start": text[:PREVIEW],

@@ -23,6 +23,20 @@ def input_schema(model: type[BaseModel]) -> dict[str, Json]:
     return {"type": "object", "properties": {}, **schema}
 
 
+LINES: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
+"""Of fields that are lists of lines."""
+
+
+def output_schema(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the schema of a result: `headline` is always there, and first.
+
+    The other fields are there when they say something. Open on purpose: what a client was shown at its
+    start must not refuse a result of a newer server.
+    """
+    headline = {"type": "string", "description": "The result in one line."}
+    return {"type": "object", "properties": {"headline": headline, **fields}, "required": ["headline"]}
+
+
 def _compact(node: Json, definitions: Mapping[str, Json]) -> Json:
     if isinstance(node, list):
         return [_compact(item, definitions) for item in node]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -48,5 +48,8 @@ class Tool(Generic[A]):
     """A pydantic model with extra="forbid": unknown arguments are refused by name."""
     call: Callable[[Services, A, Progress], Awaitable[ToolResult]]
     """Raises errors.FanoutError with a sentence for the model; anything else is a defect."""
+    output: Mapping[str, Json] = field(default_factory=dict)
+    """The result's fields and their JSON schemas, beside `headline`: one line for a person, the "
+    "first field."""
     always_load: bool = False
     search_hint: str = ""

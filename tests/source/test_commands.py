@@ -101,7 +101,10 @@ def test_a_long_answer_says_where_it_goes_on_and_the_next_page_begins_there(
 
 def test_one_line_a_file_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     data = piped(capsys, "summarize", "shop", "--detail", "line")
-    assert data["files"] == ["shop/cart.py: Carts hold things.", "shop/money.py: defines Money"]
+    assert data["files"] == [
+        "shop/cart.py: Carts hold things.",
+        "shop/money.py: no description; defines Money (derived)",
+    ]
 
 
 @pytest.mark.parametrize("words", [["summarize", "shop"], ["explore", "shop"]], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,256 @@ open_shop() {
 }
 function close_shop { echo closed; }
 """
+KOTLIN = """\
+package shop.cart
+
+import shop.money.Money as Coin
+
+/** Holds things. */
+@Serializable
+data class Cart(val id: Int) : Base(), Line {
+    private val size: Int = 3
+
+    override fun total(rate: Double): Money = 1
+
+    companion object {
+        const val MOST = 9
+    }
+}
+
+fun interface Runner {
+    fun run()
+}
+
+interface Line {
+    fun price(): Int
+}
+
+enum class Size { S, L }
+
+object Shop
+
+typealias Id = Int
+
+fun String.open(id: Int) {
+    fun inner() {}
+}
+
+const val LIMIT = 3
+"""
+SWIFT = """\
+import Foundation
+
+/// Holds things.
+public final class Cart: Base {
+    public let id: Int = 1
+    init(a: Int) {}
+    func total(rate: Double) -> Int { return 0 }
+}
+
+struct Point {
+    var x: Int { 1 }
+}
+
+enum Size { case s, l }
+
+protocol Line {
+    func price() -> Int
+}
+
+extension Cart: Line {
+    static func make() {}
+}
+
+actor Till {}
+
+typealias Id = Int
+
+func open(_ id: Int) {
+    let inside = 1
+}
+
+let limit = 3
+"""
+SCALA = """\
+package shop.cart
+
+import shop.money.{Money, Other => O}
+
+/** Holds things. */
+case class Cart(id: Int) extends Base {
+  def total(r: Double): Int = 0
+  val x = 1
+}
+
+object Cart {
+  def apply(): Cart = ???
+}
+
+trait Line {
+  def price: Int
+}
+
+def open(id: Int) = {
+  def inner = 1
+}
+"""
+DART = """\
+import 'package:shop/money.dart';
+
+/// Holds things.
+abstract class Cart<T> extends Base {
+  final int id;
+  Cart(this.id);
+  Cart.named() : id = 1;
+  int total({double rate = 1}) {
+    void inner() {}
+    return 0;
+  }
+
+  int get size => 1;
+  static const most = 9;
+}
+
+mixin Sells {}
+
+extension Loud on String {
+  void shout() {}
+}
+
+enum Size { s, l }
+
+typedef Id = int;
+
+int open(int id) => 1;
+
+const limit = 3;
+"""
+LUA = """\
+local money = require("shop.money")
+local M = {}
+
+--- Adds.
+function M.total(a)
+  return 1
+end
+
+function M:size() end
+
+local function inner() end
+
+M.open = function(id) end
+
+return M
+"""
+ELIXIR = '''\
+defmodule Shop.Cart do
+  @moduledoc """
+  Holds things.
+  """
+  alias Shop.{Money, Other}
+
+  @doc "Adds."
+  def total(a, b) when a > 1 do
+    1
+  end
+
+  def total(a, _), do: a
+
+  defp inner, do: 1
+
+  defmacro mac(x) do
+    x
+  end
+
+  @callback price(a) :: b
+  @type t :: integer
+end
+
+defprotocol Shop.Line do
+  def price(a)
+end
+'''
+HASKELL = """\
+module Shop.Cart (Cart(..), total) where
+
+import qualified Shop.Money as M
+
+-- | A cart.
+data Cart = Cart { count :: Int } | Empty
+
+newtype Id = Id Int
+
+class Line a where
+  price :: a -> Int
+
+instance Line Cart where
+  price _ = 1
+
+-- | Adds.
+total :: Cart -> Int
+total Empty = 0
+total c = inner c
+  where
+    inner = count
+
+other x = 1
+"""
+ZIG = """\
+//! Carts.
+const std = @import("std");
+
+/// Holds things.
+pub const Cart = struct {
+    id: u8,
+
+    pub fn total(self: Cart) u8 {
+        return 0;
+    }
+};
+
+pub fn open(id: u8) !void {}
+
+const limit = 3;
+pub const Size = enum { s, l };
+"""
+TERRAFORM = """\
+variable "range" {
+  description = "The range."
+}
+
+resource "aws_vpc" "this" {
+  cidr = var.range
+}
+
+module "cart" {
+  source = "./modules/cart"
+}
+
+output "id" {
+  value = 1
+}
+"""
+SOLIDITY = """\
+pragma solidity ^0.8.0;
+
+import {Base} from "./Base.sol";
+
+/// @notice Holds things.
+contract Cart is Base {
+    uint public constant MOST = 9;
+    event Sold(uint id);
+    error Empty();
+    struct Line { uint x; }
+    constructor() {}
+    modifier open() { _; }
+    function total(uint a) public view returns (uint) { return 0; }
+}
+
+interface Priced {
+    function price() external;
+}
+"""
 
 TABLE = [
     ("a.py", PYTHON, "6 class Cart, 9 method Cart.total, 10 function Cart.total.add, 12 function fetch"),
@@ -258,6 +509,86 @@ TABLE = [
         ),
     ),
     ("a.sh", BASH, "4 function open_shop, 7 function close_shop"),
+    (
+        "a.kt",
+        KOTLIN,
+        (
+            "7 class Cart, 8 property Cart.size, 10 method Cart.total, 13 property Cart.MOST, "
+            "17 interface Runner, 18 method Runner.run, 21 interface Line, 22 method Line.price, "
+            "25 class Size, 27 object Shop, 29 type Id, 31 function open, 32 function open.inner, "
+            "35 constant LIMIT"
+        ),
+    ),
+    (
+        "a.swift",
+        SWIFT,
+        (
+            "4 class Cart, 5 property Cart.id, 6 constructor Cart.init, 7 method Cart.total, "
+            "10 struct Point, 11 property Point.x, 14 enum Size, 16 protocol Line, "
+            "17 method Line.price, 20 impl Cart, 21 method Cart.make, 24 class Till, 26 type Id, "
+            "28 function open, 32 constant limit"
+        ),
+    ),
+    (
+        "a.scala",
+        SCALA,
+        (
+            "6 class Cart, 7 method Cart.total, 8 property Cart.x, 11 object Cart, "
+            "12 method Cart.apply, 15 trait Line, 16 method Line.price, 19 function open, "
+            "20 function open.inner"
+        ),
+    ),
+    (
+        "a.dart",
+        DART,
+        (
+            "4 class Cart, 6 constructor Cart.Cart, 7 constructor Cart.Cart.named, "
+            "8 method Cart.total, 9 function Cart.total.inner, 13 property Cart.size, "
+            "14 constant Cart.most, 17 class Sells, 19 impl Loud, 20 method Loud.shout, "
+            "23 enum Size, 25 type Id, 27 function open, 29 constant limit"
+        ),
+    ),
+    (
+        "a.lua",
+        LUA,
+        ("5 function M.total, 9 function M:size, 11 function inner, 13 function M.open"),
+    ),
+    (
+        "a.ex",
+        ELIXIR,
+        (
+            "1 module Shop.Cart, 8 function Shop.Cart.total, 14 function Shop.Cart.inner, "
+            "16 macro Shop.Cart.mac, 20 callback Shop.Cart.price, 21 type Shop.Cart.t, "
+            "24 module Shop.Line, 25 function Shop.Line.price"
+        ),
+    ),
+    (
+        "a.hs",
+        HASKELL,
+        (
+            "6 type Cart, 8 type Id, 10 class Line, 11 method Line.price, 13 impl Line, "
+            "17 function total, 23 function other"
+        ),
+    ),
+    (
+        "a.zig",
+        ZIG,
+        ("5 struct Cart, 8 method Cart.total, 13 function open, 15 constant limit, 16 enum Size"),
+    ),
+    (
+        "a.tf",
+        TERRAFORM,
+        ("1 variable range, 5 resource aws_vpc.this, 9 module cart, 13 output id"),
+    ),
+    (
+        "a.sol",
+        SOLIDITY,
+        (
+            "6 class Cart, 7 property Cart.MOST, 8 event Cart.Sold, 9 error Cart.Empty, "
+            "10 struct Cart.Line, 11 constructor Cart.constructor, 12 modifier Cart.open, "
+            "13 method Cart.total, 16 interface Priced, 17 method Priced.price"
+        ),
+    ),
 ]
 
 
@@ -291,6 +622,16 @@ def test_every_language_is_in_the_table() -> None:
         ("a.rb", RUBY, ("money",)),
         ("a.php", PHP, ("Shop\\Money",)),
         ("a.sh", BASH, ("./money.sh",)),
+        ("a.kt", KOTLIN, ("shop.money.Money",)),
+        ("a.swift", SWIFT, ("Foundation",)),
+        ("a.scala", SCALA, ("shop.money.Money", "shop.money.Other")),
+        ("a.dart", DART, ("package:shop/money.dart",)),
+        ("a.lua", LUA, ("shop.money",)),
+        ("a.ex", ELIXIR, ("Shop.Money", "Shop.Other")),
+        ("a.hs", HASKELL, ("Shop.Money",)),
+        ("a.zig", ZIG, ("std",)),
+        ("a.tf", TERRAFORM, ("./modules/cart",)),
+        ("a.sol", SOLIDITY, ("./Base.sol",)),
     ],
 )
 def test_imports_are_names_without_quotes_and_keywords(path: str, text: str, wanted: tuple[str, ...]) -> None:
@@ -353,6 +694,7 @@ def test_two_names_of_one_statement_stand_beside_each_other() -> None:
         ("a.rs", "trait A { type B; }\n", "1 trait A, 1 type A.B"),
         ("a.rs", "lazy! { pub static ref A: u8 = 1; pub fn b() {} }\n", "1 constant A, 1 function b"),
         ("a.rs", "impl<T>\n    A for B<T> {}\n", "1 impl B<T>"),
+        ("a.rs", "make! {\n    pub fn\n    $name() {}\n    fn b() {}\n}\n", "3 function name, 4 function b"),
         ("A.java", "class A {\n  @Override\n  public int b() { return 1; }\n}\n", "1 class A, 3 method A.b"),
         ("a.cs", "[Old]\nclass A { const int B = 1; ~A() {} }\n", "2 class A, 2 constant A.B, 2 method A.A"),
         ("a.c", "static int\na(void) { return 1; }\n", "2 function a"),
@@ -379,6 +721,17 @@ def test_a_definition_may_be_written_in_many_ways(path: str, text: str, wanted: 
             "a.c",
             "#ifdef A\nint a(int b) {\n#else\nint a(void) {\n#endif\n  return 1;\n}\nint c(void) {}\n",
             "2 function a, 8 function c",
+        ),
+        (
+            "a.cc",
+            "class EXPORTED Shelf {\n  void lock() GUARDED(m) {}\n  int size_ GUARDED_BY(m);\n};\n",
+            "1 class Shelf, 2 method Shelf.lock",
+        ),
+        ("a.h", "struct EXPORTED Options {\n  int most = 1;\n};\n", "1 struct Options"),
+        (
+            "a.kt",
+            "interface A {}\n\nfun interface B {\n  fun c()\n}\n",
+            "1 interface A, 3 interface B, 4 method B.c",
         ),
         (
             "a.cpp",
@@ -481,3 +834,99 @@ def test_a_pathological_file_is_refused_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("(" * 100_000)
     assert outline_path(tmp_path, "a.py").skipped
     assert not outline_path(tmp_path, "a.py").symbols
+
+
+PATTERNS = [
+    (
+        "a.sql",
+        (
+            "-- Sells.\n\n/* create table gone (id); */\nCREATE TABLE IF NOT EXISTS shop.cart (id int);\n"
+            "create or replace view open_carts as select 1;\nCREATE FUNCTION total(id int) RETURNS int\n"
+        ),
+        "4 table shop.cart, 5 view open_carts, 6 function total",
+    ),
+    (
+        "a.proto",
+        (
+            'syntax = "proto3";\nimport "money.proto";\n// A.\nmessage Cart {\n  enum Size { S = 0; }\n}\n'
+            "service Shop {\n  rpc Open(Cart) returns (Cart);\n}\n"
+        ),
+        "4 message Cart, 5 enum Size, 7 service Shop, 8 rpc Open",
+    ),
+    (
+        "a.graphql",
+        '"""Holds."""\ntype Cart implements Line {\n  id: ID!\n}\ninput NewCart { id: ID }\nquery A { a }\n',
+        "2 type Cart, 5 input NewCart, 6 query A",
+    ),
+    (
+        "a.ps1",
+        "<# function Gone {} #>\nfunction Get-Cart {\n}\nclass Cart {\n}\nFilter Open-Cart { }\n",
+        "2 function Get-Cart, 4 class Cart, 6 function Open-Cart",
+    ),
+    (
+        "a.groovy",
+        (
+            "package shop\nimport shop.Money\nclass Cart {\n  def total(rate) {\n  }\n  static void "
+            "open(int id) {\n  }\n}\n"
+        ),
+        "3 class Cart, 4 method total, 6 method open",
+    ),
+    ("a.gradle", "task ship(type: Copy) {\n}\ndependencies {\n}\n", "1 task ship, 3 block dependencies"),
+    (
+        "a.R",
+        '# Adds.\ntotal <- function(x) {\n}\nopen.cart = function(id) id\nsetClass("Cart", slots = c())\n',
+        "2 function total, 4 function open.cart, 5 class Cart",
+    ),
+    (
+        "a.jl",
+        "module Shop\nusing Money\nstruct Cart\nend\nfunction total(c::Cart)\nend\nopen_cart(id) = id\nend\n",
+        "1 module Shop, 3 struct Cart, 5 function total, 7 function open_cart",
+    ),
+    (
+        "a.pl",
+        "package Shop::Cart;\nuse strict;\nuse Shop::Money;\n\n=pod\n\nsub gone\n\n=cut\n\nsub total {\n}\n",
+        "1 package Shop::Cart, 11 function total",
+    ),
+    ("Makefile", "# Builds.\nall: one\n\techo\nNAME := 1\none two: all\n", "2 target all, 5 target one two"),
+    ("Dockerfile", 'FROM python:3 AS build\nRUN x\nCMD ["a"]\n', '1 stage build, 3 cmd ["a"]'),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "wanted"), PATTERNS, ids=[row[0] for row in PATTERNS])
+def test_a_language_without_a_grammar_is_outlined_by_patterns_and_labelled(
+    path: str, text: str, wanted: str
+) -> None:
+    outline = outline_text(path, text)
+    assert told(outline) == wanted
+    assert outline.how == "patterns"
+    assert any("by patterns" in note for note in outline.notes)
+
+
+def test_a_component_is_its_name_and_its_script_at_its_own_lines() -> None:
+    text = (
+        '<template>\n  <b>{{ total }}</b>\n</template>\n<script lang="ts">\nimport { sum } from "./sum"\n'
+        "\nfunction total(): number { return sum() }\n</script>\n"
+    )
+    outline = outline_text("src/Cart.vue", text)
+    assert told(outline) == "1 component Cart, 7 function total"
+    assert outline.imports == ("./sum",)
+    assert outline.language == "Vue"
+
+
+def test_a_notebook_is_read_as_its_cells_without_outputs(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": ["# Sums\n", "Adds up carts."]},
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "source": ["%matplotlib inline\n", "def total(cart):\n", '    return "sum" + cart'],
+            "outputs": [{"data": {"image/png": "A" * 2_000_000}}],
+        },
+    ]
+    whole = json.dumps({"cells": cells, "nbformat": 4}, indent=1)
+    (tmp_path / "a.ipynb").write_text(whole)
+    outline = outline_path(tmp_path, "a.ipynb")
+    [symbol] = outline.symbols
+    assert (symbol.name, outline.skipped, outline.doc) == ("total", "", "Sums")
+    assert "def total(cart)" in whole.split("\n")[symbol.line - 1]
+    assert outline.tokens < 1_000

@@ -50,6 +50,8 @@ def show(console: Console, data: Json) -> None:
         for name in ("imports", "imported_by", "cycles", "entry_points", "tests", "hot_spots"):
             if module.get(name):
                 paragraph(console, f"{name}: {flat(', '.join(module[name]))}", "dim", indent=4, hanging=2)
+    for line in data.get("folded", []):
+        paragraph(console, flat(line), "dim", hanging=2)
     for one in data.get("ranked", []):
         score = Text(f"{one['score']:6.2f} ", "bold")
         paragraph(

@@ -26,7 +26,7 @@ def at_most(expected: Mapping[str, Json]) -> str:
 def tokens(receipt: Mapping[str, Json], of: str = "") -> str:
     """What an answer has of its sources' tokens: a saving, or none for a handful of short files."""
     raw, returned = receipt["tokens_raw"], receipt["tokens_returned"]
-    if returned < raw:
+    if returned < raw and "saving_percent" in receipt:
         return f", {raw:,} tokens{of} as {returned:,} (saves {receipt['saving_percent']} %)"
     return f", {raw:,} tokens{of}, {returned:,} in the answer" if raw else ""
 

@@ -27,6 +27,8 @@ LIMIT: Final = 44_000
 """Characters for items; the client's limit is 50,000 for the whole answer, receipt and all."""
 
 SHORTEST_LINE: Final = 60
+LONG_LINE: Final = 200
+"""Where fewer items are shown rather than short ones."""
 
 
 def compact(value: Json) -> str:
@@ -43,6 +45,8 @@ class Bounded:
     name: str
     cursor: int = 0
     detail: Detail = "auto"
+    limit: int = LIMIT
+    """Characters of the items; `full` may take LIMIT whatever this says."""
     raw_full: int = 0
     raw_lines: int = 0
     path: Path | None = None
@@ -65,21 +69,27 @@ class Bounded:
         if number < self.cursor:
             return
         if not self._full_ends:
-            self._full_ends = bool(self._full) and self._full_size + len(text) > LIMIT
+            self._full_ends = bool(self._full) and self._full_size + len(text) > self._room()
         if not self._full_ends:
             self._full.append(item)
             self._full_size += len(text) + 1
             self.raw_full += raw_tokens
         if self._lines_end:
             return
-        room = max(SHORTEST_LINE, LIMIT // max(1, self.total - self.cursor) - 8)
+        room = max(
+            SHORTEST_LINE if self.limit == LIMIT else LONG_LINE,
+            self.limit // max(1, self.total - self.cursor) - 8,
+        )
         short = self._line(item, room)
         size = len(compact(short)) + 1
-        self._lines_end = self._line_size + size > LIMIT
+        self._lines_end = self._line_size + size > self.limit
         if not self._lines_end:
             self._lines.append(short)
             self._line_size += size
             self.raw_lines += raw_tokens
+
+    def _room(self) -> int:
+        return LIMIT if self.detail == "full" else self.limit
 
     def _line(self, item: Json, room: int) -> str:
         """Return the short form: the whole name, and as much of the purpose as `room` leaves."""
@@ -107,7 +117,11 @@ class Bounded:
         return data, raw
 
     def _report(self, text: str) -> None:
-        if self._file is None and sum(map(len, self._held)) + len(text) <= LIMIT and self.detail != "line":
+        if (
+            self._file is None
+            and sum(map(len, self._held)) + len(text) <= self._room()
+            and self.detail != "line"
+        ):
             self._held.append(text)
             return
         if self._file is None and self.path is None and not self._why_none:

@@ -6,7 +6,9 @@ Rules:
 2. What nobody means by "all files" (vendored, minified, lock files, media) is left out of folders and globs
    with its reason, and read when it is named itself.
 3. A name that matches nothing is an error with the nearest one that exists.
-4. All of a home, or of a machine, is nobody's project and not walked; single files in it can be named.
+4. A linked worktree below the root is another state of the same files: no part of the project until it, or
+   something in it, is named.
+5. All of a home, or of a machine, is nobody's project and not walked; single files in it can be named.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from fanout_hooks import regular
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source import globs
-from fanout_mcp.source.git import BARE, NO_REPOSITORY, Reply, git, names
+from fanout_mcp.source.git import BARE, NO_REPOSITORY, Reply, git, names, worktrees
 from fanout_mcp.source.secrets import is_secret_path
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ MOST_FILES: Final = 500_000
 QUICK_S: Final = 1.5
 """Within it git lists 100,000 files; when it takes longer we look whether something holds it up."""
 OWN_STATE: Final = ".claude/fanout/"
+
+VENDORED: Final = "vendored or built"
+"""Why a folder's files are left out until it is named."""
 
 _VENDORED: Final = frozenset(
     """node_modules bower_components vendor third_party site-packages __pycache__ .git .hg .svn .tox .venv
@@ -146,7 +152,7 @@ def _matching(root: Path, pattern: str, every: list[str]) -> Iterator[tuple[str,
     kind = _kind(root, path)
     if kind == "folder":
         below = path + "/"
-        inside = [name for name in every if name.startswith(below)]
+        inside = [name for name in every if name.startswith(below)] or _within_linked(root, below)
         yield from ((name, False) for name in inside or sorted(below + name for name in _walk(root / path)))
         return
     if kind is not None:
@@ -203,7 +209,7 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
             return "fanout's own state"
         parts = path.split("/")
         if not _VENDORED.isdisjoint(parts[:-1]):
-            return "vendored or built"
+            return VENDORED
         if parts[-1] in _LOCKS or _MEDIA.search(parts[-1]):
             return "generated, locked or media"
     try:
@@ -228,6 +234,8 @@ def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> lis
         if name.endswith("/") or (not PurePosixPath(name).suffix and _kind(root, name) == "folder"):
             # A submodule, or a repository inside this one: it has its own list.
             inner = name.rstrip("/") + "/"
+            if is_linked(root / inner):
+                continue
             nested = _by_git(root / inner, below + inner, depth + 1, problems) if depth < 5 else None
             found = nested if nested is not None else [below + inner + path for path in _walk(root / inner)]
             paths += found
@@ -261,6 +269,49 @@ def _has_odd_ignore(root: Path) -> bool:
         except OSError:
             continue
     return False
+
+
+def is_linked(folder: Path) -> bool:
+    """Tell a linked worktree: its .git is a file that leads into the `worktrees` of another repository."""
+    try:
+        head = regular.read(folder / ".git", 4096)
+    except OSError:
+        return False
+    return re.match(rb"gitdir: .*[/\\]worktrees[/\\][^/\\]+\s*$", head) is not None
+
+
+def _within_linked(root: Path, below: str) -> list[str]:
+    """Return what git lists below a folder in a linked worktree inside the root; else nothing."""
+    parts = below.rstrip("/").split("/")
+    for end in range(1, len(parts) + 1):
+        inner = "/".join(parts[:end]) + "/"
+        if is_linked(root / inner):
+            return [path for path in _by_git(root / inner, inner, 1, {}) or () if path.startswith(below)]
+    return []
+
+
+def tree_of(root: Path, named: Sequence[str] | None) -> tuple[Path, list[str] | None]:
+    """Return the tree that a call reads and its names in there: another worktree, if that is named.
+
+    Names that lead out of the root are taken when all of them are in one worktree of the same repository,
+    as git lists them; otherwise they stay as they are, and are refused where they are read.
+    """
+    if not named or not any(name.startswith(("/", "..")) for name in named):
+        return root, list(named) if named is not None else None
+    places = [os.path.normpath(os.path.join(root, name)) for name in named]  # noqa: PTH118 - by text alone
+    for tree in worktrees(root):
+        if tree != root and all(place == str(tree) or place.startswith(f"{tree}/") for place in places):
+            return tree, [os.path.relpath(place, tree) for place in places]
+    return root, list(named)
+
+
+def tree_name(root: Path) -> str:
+    """Name the tree that was read where a repository has several: its folder and its branch; else ""."""
+    trees = worktrees(root)
+    if len(trees) < 2:
+        return ""
+    branch = git(root, "rev-parse", "--abbrev-ref", "HEAD").output.decode("utf-8", "replace").strip()
+    return f"{root} (branch {branch})" if branch and branch != "HEAD" else str(root)
 
 
 def _leaves(name: str) -> bool:

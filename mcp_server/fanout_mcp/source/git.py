@@ -157,6 +157,27 @@ def repository(folder: Path) -> Repository | str:
     return BARE if _is_git_folder(start) else NO_REPOSITORY
 
 
+def worktrees(folder: Path) -> list[Path]:
+    """Return the tops of all worktrees of the repository that `folder` is in; nothing without one.
+
+    Read from the files that git keeps: each tree must lead back to the same repository to count.
+    """
+    found = repository(folder)
+    if isinstance(found, str):
+        return []
+    tops = [found.common.parent]
+    with suppress(OSError):
+        for entry in sorted((found.common / "worktrees").iterdir()):
+            with suppress(OSError):
+                tops.append(Path(os.path.realpath(entry / _line(entry / "gitdir"))).parent)
+    known = {found.top: found} | {top: repository(top) for top in tops if top != found.top}
+    return [
+        top
+        for top, one in known.items()
+        if isinstance(one, Repository) and (one.top, one.common) == (top, found.common)
+    ]
+
+
 def names(output: bytes) -> list[str]:
     """Split NUL-separated paths; what is not UTF-8 keeps its bytes as surrogates."""
     return [os.fsdecode(name) for name in output.split(b"\0") if name]

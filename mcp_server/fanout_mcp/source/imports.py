@@ -24,6 +24,10 @@ def import_names(language: str, statement: str) -> list[str]:
         return _php(statement)
     if language == "Ruby":
         return _ruby(statement)
+    if language in {"Java", "Kotlin", "Scala"}:
+        return _jvm(statement)
+    if language == "Elixir":
+        return [name for name in _tree(statement, ".") if name[:1].isupper()]
     return [statement.strip().strip("<>\"'`")]
 
 
@@ -39,6 +43,26 @@ def _python(statement: str) -> list[str]:
     # `from a import b`: b may be a module of package a or a name in it; the resolver tries both.
     joined = module if module.endswith(".") else module + "."
     return [joined + name for name in found] or [module]
+
+
+def _jvm(statement: str) -> list[str]:
+    """Return each name that an import brings; one of all names of a package ends with `.*`."""
+    path = re.sub(r"^import\s+(?:static\s+|given\s+)?", "", _COMMENT.sub("", statement).strip()).rstrip("; ")
+    found: list[str] = []
+    for part in re.split(r",(?![^{]*\})", path):
+        head, opened, group = part.partition("{")
+        for name in group.rstrip("} \n").split(",") if opened else [""]:
+            whole = re.split(r"\s+as\s+|\s*=>\s*", f"{head}{name.strip()}".strip())[0]
+            found.append(re.sub(r"\.(?:_|\*|given)?$", ".*", "".join(whole.split())))
+    return [name for name in found if name != ".*"]
+
+
+def _tree(statement: str, between: str) -> list[str]:
+    """Return each name of `A.{B, C.D}`."""
+    head, opened, group = "".join(statement.split()).partition("{")
+    if not opened:
+        return [head.rstrip(between)]
+    return [f"{head}{name}" for name in group.rstrip("}").split(",") if name]
 
 
 def _php(statement: str) -> list[str]:

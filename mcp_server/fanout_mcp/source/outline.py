@@ -10,13 +10,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from fanout_mcp.source import notable, plain, shape
-from fanout_mcp.source.captured import Found, captured, ordered, text_of
-from fanout_mcp.source.docs import doc_above, first_child, first_sentence, opening
+from fanout_mcp.source import manifests, notable, patterns, plain, shape
+from fanout_mcp.source.captured import Captured, Found, captured, ordered, text_of
+from fanout_mcp.source.docs import (
+    block_doc,
+    doc_above,
+    elixir_doc,
+    first_child,
+    first_sentence,
+    opening,
+)
+from fanout_mcp.source.embedded import cells, script_of
+from fanout_mcp.source.kinds import HEAD, Kind, kind_of
 from fanout_mcp.source.languages import Language, language_of
-from fanout_mcp.source.read import Skipped, read_bytes
+from fanout_mcp.source.read import MOST_BYTES, MOST_NOTEBOOK_BYTES, Skipped, read_bytes
 from fanout_mcp.source.secrets import is_secret_path, redact
 from fanout_mcp.source.tokens import count
 from fanout_mcp.source.visible import given, is_public
@@ -25,14 +34,21 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-VERSION: Final = 13
+VERSION: Final = 15
 """Part of every cache key: raise it when an outline changes."""
 
 LONGEST_SIGNATURE: Final = 200
 MOST_SYMBOLS: Final = 4_000
 
+How = Literal["grammar", "patterns", "keys", "name"]
+
+_TYPE_NAME: Final = re.compile(r"\b[A-Z]\w+")
+_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+MOST_USES: Final = 400
+
 _ATTRIBUTES: Final = frozenset({"annotation", "marker_annotation", "attribute_list", "decorator"})
 _VALUE: Final = re.compile(rb"\s{0,99}=(?![>=])")
+_RIGHT_SIDE: Final = re.compile(rb"\s+(?:=|where)(?=\s)|\s*\|(?=\s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,19 @@ class Outline:
     skipped: str = ""
     branches: int = 0
     """Where the code may go one way or the other: with churn, what makes a file a hot spot."""
+    kind: Kind = "product"
+    how: How = "grammar"
+    """What the symbols come from; `name`: nothing is known but the name and its first words."""
+    package: str = ""
+    """What the file says it belongs to: a Go or Java package, a namespace, a Haskell module."""
+    import_lines: tuple[int, ...] = ()
+    """The line of each import."""
+    late: tuple[tuple[str, str], ...] = ()
+    """Imports that loading the file does not run: with `types` or `local`."""
+    uses: tuple[str, ...] = ()
+    """Names that the file takes from its imports, where an import names no file: `path/to/package.Name`."""
+    declares: tuple[tuple[str, str, str, int], ...] = ()
+    """What a manifest declares (manifests.py): what, a name, a value, the line."""
 
 
 def outline_file(item: Json) -> Json:
@@ -82,32 +111,89 @@ def outline_path(root: Path, path: str) -> Outline:
         return Outline(path, skipped="secret file")
     from fanout_mcp.source.read import decode, is_binary
 
-    data = read_bytes(root, path)
+    is_notebook = path.endswith(".ipynb")
+    data = read_bytes(root, path, at_most=MOST_NOTEBOOK_BYTES if is_notebook else MOST_BYTES)
     if isinstance(data, Skipped):
         return Outline(path, skipped=data.reason)
     if is_binary(data):
         return Outline(path, skipped="binary")
     text, encoding = decode(data)
+    if is_notebook:
+        text, encoding = cells(text), ""
     problem = shape.problem(data if encoding == "utf-8" else text.encode("utf-8", "replace"))
     if problem:
-        return Outline(path, size=len(data), skipped=problem)
-    return outline_text(path, text)
+        return Outline(path, size=len(data), skipped=problem, kind=kind_of(path))
+    return replace(outline_text(path, text), size=len(data))
 
 
 def outline_text(path: str, text: str) -> Outline:
-    """Outline a text that passed the prefilter."""
+    """Outline a text that passed the prefilter; of a notebook the text of its cells."""
     lines = text.count("\n") + (not text.endswith("\n") and bool(text))
+    kind = kind_of(path, text[:HEAD])
     language = language_of(path, text[:200])
-    if language is None:
-        kind, doc, places = plain.describe(path, text)
-        what = "heading" if kind == "Markdown" else "key"
-        names = [(redact(name)[0], line) for name, line in places]
-        symbols = tuple(Symbol(what, name, line, line, name) for name, line in names)
-        package = plain.package(path, text)
-        if package:
-            symbols += (Symbol("package", package[0], package[1], package[1], f"name {package[0]}"),)
-        return Outline(path, kind, len(text), lines, count(text), redact(doc)[0], symbols)
-    return _outline_code(path, text, lines, language)
+    if language is not None:
+        return replace(_outline_code(path, text, lines, language), kind=kind)
+    inner = script_of(path, text)
+    if inner is not None:
+        outline = replace(_outline_code(path, inner.text, lines, inner.language), tokens=count(text))
+        own = Symbol("component", inner.name, 1, max(1, lines), inner.name)
+        symbols = (own, *outline.symbols) if inner.name else outline.symbols
+        return replace(
+            outline,
+            language=inner.kind,
+            symbols=symbols,
+            doc=outline.doc or inner.doc,
+            kind=kind,
+            size=len(text),
+        )
+    if patterns.form_of(path):
+        return replace(_outline_patterns(path, text, lines), kind=kind)
+    return replace(_outline_plain(path, text, lines), kind=kind)
+
+
+def _outline_patterns(path: str, text: str, lines: int) -> Outline:
+    read = patterns.read(path, text)
+    symbols = [
+        Symbol(what, name, line, line, signature, doc)
+        for what, name, line, signature, doc in read.definitions
+    ]
+    doc, scrubbed = _scrubbed(read.doc, symbols)
+    return Outline(
+        path,
+        read.language,
+        len(text),
+        lines,
+        count(text),
+        doc,
+        scrubbed,
+        tuple(name for name, _ in read.imports),
+        (f"{read.language} is outlined by patterns, not by a grammar",),
+        how="patterns",
+        import_lines=tuple(line for _, line in read.imports),
+    )
+
+
+def _outline_plain(path: str, text: str, lines: int) -> Outline:
+    language, doc, places = plain.describe(path, text)
+    what = "heading" if language == "Markdown" else "key"
+    names = [(redact(name)[0], line) for name, line in places]
+    symbols = tuple(Symbol(what, name, line, line, name) for name, line in names)
+    declares = manifests.declared(path, text)
+    own = next((one for one in declares if one[0] == "name"), None)
+    if own:
+        symbols += (Symbol("package", own[2], own[3], own[3], f"name {own[2]}"),)
+    how: How = "name" if language == "text" else "keys"
+    return Outline(
+        path,
+        language,
+        len(text),
+        lines,
+        count(text),
+        redact(doc)[0],
+        symbols,
+        how=how,
+        declares=tuple(declares),
+    )
 
 
 def _outline_code(path: str, text: str, lines: int, language: Language) -> Outline:
@@ -116,7 +202,8 @@ def _outline_code(path: str, text: str, lines: int, language: Language) -> Outli
     definitions = read.found
     if language.queries[0] == "script":
         definitions = given(definitions, read.exported, data)
-    doc, symbols = _scrubbed(opening(text, read.root, language), _nested(definitions, data, language))
+    own = opening(text, read.root, language, path.rpartition("/")[2])
+    doc, symbols = _scrubbed(own, _nested(definitions, data, language, read.exported))
     return Outline(
         path,
         language.name,
@@ -129,25 +216,87 @@ def _outline_code(path: str, text: str, lines: int, language: Language) -> Outli
         tuple(notable.notes(text, symbols, is_whole=not read.root.has_error)),
         notable.entry(text, language, symbols),
         branches=notable.branches(text, language),
+        package=read.package,
+        import_lines=tuple(line for line, _ in read.imports.values()),
+        late=tuple((name, when) for name, (_, when) in read.imports.items() if when),
+        uses=_uses(text, read, language),
+        declares=tuple(manifests.declared(path, text)),
     )
 
 
-def _nested(definitions: list[Found], data: bytes, language: Language) -> list[Symbol]:
+def _uses(text: str, read: Captured, language: Language) -> tuple[str, ...]:
+    """Return what is taken from imports that name a package or a namespace, each once."""
+    found: dict[str, None] = {}
+    if language.name == "Go" and read.aliases:
+        names = "|".join(re.escape(alias) for alias in read.aliases if alias.isidentifier())
+        for alias, name in re.findall(rf"(?<![\w.])({names})\.([A-Z]\w*)", _COMMENTS.sub(" ", text)):
+            found[f"{read.aliases[alias]}.{name}"] = None
+    elif language.name in {"C#", "Swift"} or any(name.endswith(".*") for name in read.imports):
+        found = dict.fromkeys(_TYPE_NAME.findall(_COMMENTS.sub(" ", text)))
+    return tuple(found)[:MOST_USES]
+
+
+def _nested(definitions: list[Found], data: bytes, language: Language, exported: set[str]) -> list[Symbol]:
     """Order by place, drop what two patterns found, and give each its parents."""
     source = data.split(b"\n")
     open_ones: list[tuple[int, str, bool]] = []
     symbols: list[Symbol] = []
     seen: set[tuple[int, str]] = set()
+    started = -1
+    is_module = language.queries[0] == "script" and b"export" in data
     for start, end, found in ordered(definitions):
-        _, kind, name, _ = found
+        kind, name = found.kind, found.name
         if (start, name) in seen:
             continue
         seen.add((start, name))
+        if kind == "variable" and language.name == "Zig":
+            if b"@import(" in data[start : found.node.end_byte]:
+                continue
+            found = found._replace(kind="constant")  # noqa: PLW2901 - the same definition, by its better name
+            kind = "constant"
         while open_ones and (open_ones[-1][0] <= start or (open_ones[-1][0] == end and _is_beside(found))):
             open_ones.pop()
-        symbols.append(_symbol(found, open_ones, data, source, language))
+        if symbols and found.node.type == "signature" and started == start:
+            open_ones.pop()  # `one, other :: Int` defines two beside each other
+        started = start
+        symbol = _symbol(found, open_ones, data, source, language)
+        if language.name == "Haskell" and exported and not symbol.parent:
+            symbol = replace(symbol, public=symbol.kind == "impl" or name in exported)
+        if symbol.public and not open_ones and is_module and not _is_exported(found, exported):
+            symbol = replace(symbol, public=False)
+        if language.name in _CLAUSES and _is_clause(symbol, symbols):
+            symbols[-1] = replace(symbols[-1], end_line=symbol.end_line, doc=symbols[-1].doc or symbol.doc)
+            continue
+        symbols.append(symbol)
         open_ones.append((end, name, kind in notable.CALLABLE or bool(open_ones and open_ones[-1][2])))
     return symbols[:MOST_SYMBOLS]
+
+
+def _is_exported(found: Found, exported: set[str]) -> bool:
+    """Tell whether a script gives a definition at its top level to others."""
+    if found.kind == "export" or found.name.startswith(("exports.", "module.exports")) or "." in found.name:
+        return True
+    if found.name in exported or found.name == "default" or found.kind == "namespace":
+        return True
+    above: Node | None = found.node
+    for _ in range(4):
+        above = above.parent if above is not None else None
+        if above is not None and above.type in {"export_statement", "ambient_declaration"}:
+            return True
+    return False
+
+
+_CLAUSES: Final = frozenset({"Haskell", "Elixir"})
+"""Languages in which one function is written as several clauses, a signature among them."""
+
+
+def _is_clause(symbol: Symbol, before: list[Symbol]) -> bool:
+    last = before[-1] if before else None
+    return (
+        last is not None
+        and (last.name, last.parent) == (symbol.name, symbol.parent)
+        and ({last.kind, symbol.kind} <= notable.CALLABLE or last.kind == symbol.kind)
+    )
 
 
 def _is_beside(found: Found) -> bool:
@@ -173,18 +322,18 @@ def _symbol(
     source: list[bytes],
     language: Language,
 ) -> Symbol:
-    node, kind, name, row = found
+    node, kind, name, row = found[:4]
     in_function = bool(open_ones and open_ones[-1][2])
-    if kind == "function" and open_ones and not in_function and language.name in {"Python", "Rust", "C++"}:
+    if kind == "function" and open_ones and not in_function and language.nests:
         kind = "method"
-    body = None if kind == "constant" else _body(node)
-    signature = _signature(found, body, data, source)
+    body = None if kind == "constant" else _body(node, language)
+    signature = _signature(found, body, data, source, language)
     doc = "" if in_function else _doc(body, source, node, language)
     return Symbol(
         kind,
         name,
         row + 1,
-        node.end_point[0] + 1,
+        found.last.end_point[0] + 1,
         signature,
         doc,
         ".".join(name for _, name, _ in open_ones),
@@ -193,7 +342,9 @@ def _symbol(
     )
 
 
-def _body(node: Node) -> Node | None:
+def _body(node: Node, language: Language) -> Node | None:
+    if language.bodies:
+        return next((child for child in reversed(node.children) if child.type in language.bodies), None)
     for holder in (node, node.child_by_field_name("value"), node.child_by_field_name("right")):
         body = holder.child_by_field_name("body") if holder else None
         if body is not None:
@@ -201,18 +352,23 @@ def _body(node: Node) -> Node | None:
     return None
 
 
-def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes]) -> str:
+def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes], language: Language) -> str:
     # Cut from the file's bytes: node.text copies a whole class for its first line.
     node = found.node
     start = node.start_byte if found.row == node.start_point[0] else _past_attributes(node)
     longest = start + 4 * LONGEST_SIGNATURE
     if body is not None:
         raw = data[start : min(_head_end(body), longest)]
+    elif found.body is not None or language.name == "Dart":
+        raw = data[start : min(node.end_byte, longest)]
+        raw = raw if found.body is not None or node.type.endswith("_signature") else raw.split(b"{", 1)[0]
     elif node.is_named:
         raw = data[start : min(node.end_byte, longest)].split(b"{", 1)[0]
     else:  # a keyword among a macro's tokens: its line has the rest
         raw = source[found.row].split(b"{", 1)[0]
-    if found.kind == "constant":  # its name and type: a value may be long, or a secret
+    if language.name == "Haskell" and node.type != "signature":
+        raw = _RIGHT_SIDE.split(raw, 1)[0]
+    if found.kind in {"constant", "property"}:  # its name and type: a value may be long, or a secret
         raw = _VALUE.split(raw, 1)[0]
     text = " ".join(raw.decode("utf-8", "replace").split())
     text = text.rstrip("{:;= ").removesuffix("=>").rstrip()
@@ -221,9 +377,9 @@ def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes]
 
 def _past_attributes(node: Node) -> int:
     """Return where the definition begins behind what is written above it in brackets or with an @."""
-    first: Node | None = node.child(0)
+    first: Node | None = node.child(0) if node.child_count else None
     if first is not None and first.type == "modifiers":
-        first = first.child(0)
+        first = first.child(0) if first.child_count else None
     while first is not None and first.type in _ATTRIBUTES:
         holder = first.parent
         first = first.next_sibling or (holder and holder.next_sibling)
@@ -239,6 +395,10 @@ def _head_end(body: Node) -> int:
 
 
 def _doc(body: Node | None, source: list[bytes], node: Node, language: Language) -> str:
+    if language.name == "Elixir":
+        return elixir_doc(node, source, language)
+    if language.name == "HCL":
+        return block_doc(node, source, language)
     if language.name != "Python":
         return doc_above(source, node.start_point[0], language)
     first = first_child(body)
@@ -253,18 +413,12 @@ def as_json(outline: Outline) -> Json:
 
 
 def from_json(fields: Json) -> Outline:
-    path, language, size, lines, tokens, doc, symbols, imports, notes, entry, skipped, branches = fields
-    return Outline(
-        path,
-        language,
-        size,
-        lines,
-        tokens,
-        doc,
-        tuple(Symbol(*symbol) for symbol in symbols),
-        tuple(imports),
-        tuple(notes),
-        entry,
-        skipped,
-        branches,
-    )
+    """Read what `as_json` wrote; raises ValueError for another number of fields."""
+    if len(fields) != len(Outline.__slots__):
+        raise ValueError(f"an outline has {len(Outline.__slots__)} fields, got {len(fields)}")
+    named = dict(zip(Outline.__slots__, fields, strict=True))
+    for name in ("imports", "notes", "import_lines", "uses"):
+        named[name] = tuple(named[name])
+    for name in ("late", "declares"):
+        named[name] = tuple(map(tuple, named[name]))
+    return Outline(**{**named, "symbols": tuple(Symbol(*symbol) for symbol in named["symbols"])})

@@ -38,6 +38,8 @@ FORM: Final = Form(
     synchronous="OFF",  # lost with the power, made again: it is a cache
 )
 
+FIELDS: Final = len(Outline.__slots__)
+
 FUNCTION: Final = "fanout_mcp.source.outline:outline_file"
 
 OnDone = Callable[[int, int], None]
@@ -139,7 +141,7 @@ def _known(shelf: sqlite3.Connection | None, keys: dict[str, str]) -> dict[str, 
             query = f"SELECT key, value FROM outline WHERE key IN ({','.join('?' * len(part))})"  # noqa: S608 - only question marks are put in
             for key, value in shelf.execute(query, part):
                 fields = json.loads(unpacked(value))
-                if isinstance(fields, list) and len(fields) == 12 and fields[0] == wanted[key]:
+                if isinstance(fields, list) and len(fields) == FIELDS and fields[0] == wanted[key]:
                     found[wanted[key]] = fields
     return found
 

@@ -8,9 +8,9 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import Final
 
-from fanout_mcp.source.docs import RULER, first_sentence
+from fanout_mcp.source.docs import RULER, first_sentence, plain_text, spoken
 
-MOST_KEYS: Final = 60
+MAX_KEYS: Final = 60
 Places = list[tuple[str, int]]
 
 _KINDS: Final = {
@@ -25,15 +25,11 @@ _KINDS: Final = {
     ".cfg": "INI",
     ".conf": "INI",
     ".properties": "INI",
-    ".mk": "Make",
 }
-_NAMES: Final = {"makefile": "Make", "gnumakefile": "Make", "dockerfile": "Docker"}
 _PATTERNS: Final = {
     "TOML": re.compile(r"^\[+([^\]\n]+)\]+|^([\w\"'.-]+)\s*="),
     "YAML": re.compile(r"^([\w\"'./-]+)\s*:"),
     "INI": re.compile(r"^\[([^\]\n]+)\]|^([\w.-]+)\s*="),
-    "Make": re.compile(r"^([A-Za-z][\w./%-]*)\s*:(?!=)"),
-    "Docker": re.compile(r"^((?:FROM|EXPOSE|ENTRYPOINT|CMD)\b[^\n]{0,80})"),
     "JSON": re.compile(r"^(?:  |\t|    )?\"([^\"\n]{1,80})\"\s*:"),
 }
 
@@ -41,7 +37,7 @@ _PATTERNS: Final = {
 def describe(path: str, text: str) -> tuple[str, str, Places]:
     """Return what kind of file it is, its own words or head, and its headings or keys with their lines."""
     name = PurePosixPath(path)
-    kind = _KINDS.get(name.suffix.lower()) or _NAMES.get(name.name.lower(), "")
+    kind = _KINDS.get(name.suffix.lower(), "")
     if kind == "Markdown":
         return kind, *_markdown(text)
     if kind in _PATTERNS:
@@ -49,34 +45,41 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
     return kind or "text", _head(text), []
 
 
-def package(path: str, text: str) -> tuple[str, int] | None:
-    """Return the name by which others import what a manifest describes, and its line."""
-    match PurePosixPath(path).name:
-        case "go.mod":
-            found = re.search(r"(?m)^module\s+\"?([^\s\"]+)", text)
-        case "package.json":
-            found = re.search(r"(?m)^(?: {1,4}|\t|\{\s*)\"name\"\s*:\s*\"([^\"\n]+)\"", text)
-        case "Cargo.toml":
-            found = re.search(r"(?m)^\[package\][^\[]*?^name\s*=\s*\"([^\"\n]+)\"", text)
-        case _:
-            return None
-    return (found[1], text.count("\n", 0, found.start(1)) + 1) if found else None
-
-
 def _markdown(text: str) -> tuple[str, Places]:
     headings: Places = []
-    prose = ""
+    paragraph: list[str] = []
+    is_open = False
     fence = ""
-    for number, line in enumerate(text.split("\n"), 1):
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
+        under = lines[number] if number < len(lines) else ""
         if mark:
             fence = "" if fence and mark[1].startswith(fence) else fence or mark[1][:3]
-        elif not fence and re.match(r"#{1,6}\s", line):
+        elif fence:
+            continue
+        elif re.match(r"#{1,6}\s", line):
             headings.append((line.rstrip(" #"), number))
-        elif not fence and not prose and re.match(r"[A-Za-z*_`\"]", line):
-            prose = first_sentence(line)
-    title = headings[0][0].lstrip("# ") if headings else ""
-    return ": ".join(part for part in (title, prose) if part), headings[:MOST_KEYS]
+        elif re.match(r"[^\s>|<-]", line) and re.match(r"(?:=+|-{3,})\s*$", under):
+            headings.append((f"{'#' if under.startswith('=') else '##'} {line.strip()}", number))
+        elif not paragraph and re.match(r"[A-Za-z*_`\"\[]", line) and not _NO_PROSE.match(line):
+            paragraph, is_open = [line], True
+        elif is_open and line.strip() and not re.match(r"\s*(?:=+|-{3,}|[-*+] |\d+\. |[<|])", line):
+            paragraph.append(line)
+        else:
+            is_open = False
+    prose = first_sentence(plain_text(" ".join(paragraph))) if paragraph else ""
+    title = plain_text(headings[0][0].lstrip("# ")) if headings else ""
+    return ": ".join(part for part in (title, prose) if part), headings[:MAX_KEYS]
+
+
+_NO_PROSE: Final = re.compile(
+    r"(?:\[?!\[|\[[^\]]*\]\([^)]*\)\W*(?:$|\[)|\[[^\]]+\]:|\*\*\*|---|\* |_{3,})"
+    r"|(?:\S+ )?(?:this (?:project|app|library)(?: was| is)? )?"
+    r"(?i:(?:project|app) (?:was )?generated (?:with|using)|this is an? .{1,60}project bootstrapped"
+    r"|bootstrapped with)"
+)
+"""A line that is no prose of its own: badges, link definitions, what a generator writes into every README."""
 
 
 def _keys(kind: str, text: str) -> Places:
@@ -87,8 +90,8 @@ def _keys(kind: str, text: str) -> Places:
             keys.setdefault(next(group for group in match.groups() if group), number)
     wanted = _top_level(kind, text)
     if wanted is not None:
-        keys = {key: keys.get(key) or _line_of(key, text) for key in wanted[:MOST_KEYS]}
-    return list(keys.items())[:MOST_KEYS]
+        keys = {key: keys.get(key) or _line_of(key, text) for key in wanted[:MAX_KEYS]}
+    return list(keys.items())[:MAX_KEYS]
 
 
 def _line_of(key: str, text: str) -> int:
@@ -122,6 +125,38 @@ def _described(kind: str, text: str) -> str:
 
 
 def _head(text: str) -> str:
-    lines = text[:2000].split("\n")
-    words = " ".join(" ".join(line for line in lines if not RULER.match(line)).split())
+    """Return a text's own words: of code in an unknown language its first comment, never a licence."""
+    lines = text[:6000].split("\n")
+    if _COMMENT.match(text):
+        sentence = spoken(
+            re.sub(
+                r"^\s*(?:/\*+|\*+/|\*|//+[!/]?|#+!?|--+\|?|;+|%+|\(\*|\*\)|<!--|-->|\{-|-\}|!+)\s?", "", line
+            ).rstrip("*/-> ")
+            for line in _commented(lines)
+        )
+        if sentence:
+            return sentence
+    words = " ".join(" ".join(line for line in lines[:40] if not RULER.match(line)).split())
     return "begins: " + (words if len(words) <= 160 else words[:159] + "…") if words else "empty"
+
+
+_COMMENT: Final = re.compile(r"\s*(?:/\*|//|#|--|;|%|\(\*|<!--|\{-|!)")
+
+
+def _commented(lines: list[str]) -> list[str]:
+    """Return the lines of the comments at the top, a blank line where there is none."""
+    found: list[str] = []
+    closing = ""
+    for line in lines:
+        text = line.strip()
+        if closing:
+            closing = "" if closing in text else closing
+        elif text.startswith(("/*", "(*", "<!--", "{-")):
+            closing = {"/*": "*/", "(*": "*)", "<!--": "-->", "{-": "-}"}[
+                text[:4] if text.startswith("<!--") else text[:2]
+            ]
+            closing = "" if closing in text[2:] else closing
+        elif text and not _COMMENT.match(line):
+            break
+        found.append("" if text.startswith("#!") else line)
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,43 +17,110 @@ MOST_SYMBOLS: Final = 800
 LONGEST_SYMBOLS: Final = 36_000
 """Characters of all rows of a file: one file's answer stays below what a client shows."""
 
-_FUNCTIONS: Final = frozenset({"function", "method", "constructor"})
-_PLAIN: Final = frozenset({"constant", "variable", "export"})
+_FUNCTIONS: Final = frozenset({"function", "method", "constructor", "macro", "rpc"})
+_PLAIN: Final = frozenset({"constant", "variable", "export", "property", "component"})
+_HOLDERS: Final = frozenset({"namespace", "module", "impl", "package"})
+"""What holds definitions and is none by itself."""
+
+SEVERAL: Final = 2
+"""Definitions of a file from which on the doc of one is told with its name."""
+
+_NOT_CODE: Final = frozenset({"key", "heading", "package"})
 _NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
 
 
 def purpose(outline: Outline) -> str:
-    """Return one line of at most 160 characters."""
+    """Return one line of at most 160 characters: what its author wrote, else what it defines, labelled."""
     if outline.skipped:
         return f"not read: {outline.skipped}"
-    return _cut(outline.doc or derived(outline), LONGEST)
+    return _cut(written(outline) or outline.doc or derived(outline), LONGEST)
 
 
-def derived(outline: Outline) -> str:
-    """Say what the structure says: types by name, functions, where it starts, what it leans on."""
+def written(outline: Outline) -> str:
+    """Return the first sentence that a human wrote: of the file, else of its main public definition."""
+    own = "" if outline.doc.startswith("begins: ") else outline.doc  # a text's first words are no description
+    return own or _main_doc(outline)
+
+
+def main_symbol(outline: Outline) -> Symbol | None:
+    """Return the public definition that a file is about: the one it is named after, else the longest."""
+    own = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
+    top = [
+        symbol for symbol in own if symbol.kind not in _HOLDERS | _NOT_CODE and not _parents(symbol, holders)
+    ]
+    if not top:
+        return next((symbol for symbol in own if symbol.kind == "module"), None)
+    stem = _letters(posixpath.basename(outline.path).partition(".")[0])
+    named = [symbol for symbol in top if _letters(symbol.name) == stem]
+    return max(
+        named or top,
+        key=lambda symbol: (
+            symbol.kind not in _PLAIN,
+            symbol.kind not in _FUNCTIONS,
+            symbol.end_line - symbol.line,
+        ),
+    )
+
+
+def _main_doc(outline: Outline) -> str:
+    main = main_symbol(outline)
+    if main is None:
+        return ""
+    if main.doc:
+        others = sum(
+            symbol.public and not symbol.parent and symbol.kind not in _PLAIN | _HOLDERS
+            for symbol in outline.symbols
+        )
+        is_named = _letters(main.name) == _letters(posixpath.basename(outline.path).partition(".")[0])
+        return (
+            main.doc if is_named or others <= SEVERAL or main.name in main.doc else f"{main.name}: {main.doc}"
+        )
+    documented = [
+        symbol
+        for symbol in outline.symbols
+        if symbol.doc
+        and symbol.public
+        and not symbol.in_function
+        and not symbol.parent
+        and symbol.kind not in _PLAIN
+    ]
+    best = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
+    return f"{best.name}: {best.doc}" if best else ""
+
+
+def _parents(symbol: Symbol, holders: set[str]) -> bool:
+    """Tell a member of a type; what is in a namespace alone is at the top."""
+    return bool(symbol.parent) and symbol.parent not in holders
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def derived(outline: Outline, users: Sequence[str] = ()) -> str:
+    """Say what its names say: what it defines, and who uses it; imports are no purpose."""
     top = [symbol for symbol in outline.symbols if not symbol.parent]
     if outline.symbols and outline.symbols[0].kind in {"key", "heading"}:
         return f"{outline.language}: {_some([symbol.name for symbol in top], 6)}"
+    shown = [symbol for symbol in top if symbol.public] or top
+    inside = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    shown = [symbol for symbol in shown if symbol.kind not in _HOLDERS] or inside or shown
+    types = [_headline(symbol) for symbol in shown if symbol.kind not in _FUNCTIONS | _PLAIN | _HOLDERS]
+    functions = [symbol.name for symbol in shown if symbol.kind in _FUNCTIONS]
+    rest = [symbol.name for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
     exports = [symbol.name for symbol in top if symbol.kind == "export"]
-    types = [_headline(symbol) for symbol in top if symbol.kind not in _FUNCTIONS | _PLAIN]
-    functions = [symbol.name for symbol in top if symbol.kind in _FUNCTIONS]
-    constants = [symbol.name for symbol in top if symbol.kind == "constant"]
-    parts = []
-    if types:
-        parts.append(f"defines {_some(types, 4)}")
-    if functions:
-        parts.append(f"functions {_some(functions, 4)}")
-    if constants and not (types or functions):
-        parts.append(f"constants {_some(constants, 4)}")
-    if exports:
-        parts.append(f"exports {_some(exports, 4)}")
-    if outline.entry:
-        parts.append("starts a program")
-    if outline.imports:
-        parts.append(f"imports {_some([*dict.fromkeys(_root(name) for name in outline.imports)], 4)}")
-    if parts:
-        return "; ".join(parts)
-    return f"{outline.language or 'text'} without definitions, {outline.lines} lines"
+    names = [name for name in dict.fromkeys([*types, *functions] or rest) if name != "default"]
+    if names:
+        what = f"defines {_some(names, 4)}"
+    elif exports:
+        what = f"passes on {_some(exports, 4)}"
+    else:
+        lines = "1 line" if outline.lines == 1 else f"{outline.lines:,} lines"
+        what = f"{outline.language or 'text'} without definitions, {lines}"
+    start = "; starts a program" if outline.entry else ""
+    used = f" for {_some(list(users), 3)}" if users else ""
+    return f"no description; {what}{used}{start} (derived)"
 
 
 def symbols(outline: Outline, most: int = MOST_SYMBOLS) -> list[str]:
@@ -59,7 +128,7 @@ def symbols(outline: Outline, most: int = MOST_SYMBOLS) -> list[str]:
 
     A file with very many gets shorter rows, so that all names still fit an answer.
     """
-    shown = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    shown = _once([symbol for symbol in outline.symbols if symbol.public and not symbol.in_function])
     holders = {_full(symbol) for symbol in shown}
     shown = [symbol for symbol in shown if not symbol.parent or symbol.parent in holders]
     passed_on = [symbol for symbol in shown if symbol.kind == "export"]
@@ -72,6 +141,20 @@ def symbols(outline: Outline, most: int = MOST_SYMBOLS) -> list[str]:
     return (
         rows + _passed_on(passed_on[:most]) + [f"and {len(passed_on) - most} more"] * (len(passed_on) > most)
     )
+
+
+def _once(found: Sequence[Symbol]) -> list[Symbol]:
+    """Leave of overloads the first that has a doc, else the first: at most one of a name and holder."""
+    chosen: dict[tuple[str, str], Symbol] = {}
+    for symbol in found:
+        known = chosen.get((symbol.parent, symbol.name))
+        if known is None or (symbol.doc and not known.doc):
+            chosen[symbol.parent, symbol.name] = symbol
+    return [
+        symbol
+        for symbol in found
+        if symbol.kind not in _FUNCTIONS or chosen[symbol.parent, symbol.name] is symbol
+    ]
 
 
 def _passed_on(exports: Sequence[Symbol]) -> list[str]:
@@ -126,10 +209,6 @@ def _headline(symbol: Symbol) -> str:
         if found and rest.startswith(symbol.name):
             return _cut(rest, 50)
     return symbol.name
-
-
-def _root(name: str) -> str:
-    return name.lstrip(".").split(".")[0] if not name.startswith((".", "/")) else name
 
 
 def _some(names: Sequence[str], most: int) -> str:

@@ -15,20 +15,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fanout_mcp.source.modules import Graph
+from fanout_mcp.source.kinds import Kind
+from fanout_mcp.source.modules import Graph, is_code
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.read import Skipped, read
-from fanout_mcp.source.testing import is_test
 from fanout_mcp.types import Json
 
 K1: Final = 1.6
 B: Final = 0.85
 MOST_TERMS: Final = 120
 OUTLINE_WEIGHT: Final = 0.5
+MAX_QUESTION: Final = 20_000
 MENTION: Final = 6.0
 PATH_WORD: Final = 1.5
 """For each word of the question that stands in the path."""
-TEST_WEIGHT: Final = 0.1
+WEIGHTS: Final[Mapping[Kind, float]] = {
+    "test": 0.1, "fixture": 0.1, "generated": 0.15, "vendored": 0.1, "example": 0.25, "docs": 0.2,
+    "product": 1.0,
+}  # fmt: skip
+"""What a file is to its project, to how much its score counts."""
+
+DATA_WEIGHT: Final = 0.35
+"""Of configuration and data: what is asked about is nearly always code, or it is named."""
+
+BARREL_WEIGHT: Final = 0.5
+"""Of a file that only passes on what others define: the file behind it is meant."""
+
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -107,6 +119,7 @@ def rank(
     most: int = 10,
 ) -> list[Ranked]:
     """Return the files that matter for the question, best first."""
+    question = meant(question)
     outlines = [known.outlines[path] for path in paths]
     asked = bag(question)
     # What is said again is meant more, by far less than twice as much.
@@ -124,12 +137,51 @@ def rank(
         score += MENTION * _mentioned(one, mentions)
         score += PATH_WORD * len(wanted.keys() & bag(one.path).keys())
         if score > 0:
-            scores[one.path] = score * (TEST_WEIGHT if is_test(one.path) else 1.0)
+            weight = WEIGHTS[one.kind] * (BARREL_WEIGHT if _is_barrel(one) else 1.0)
+            scores[one.path] = score * weight * (1.0 if is_code(one) else DATA_WEIGHT)
     best = sorted(scores, key=lambda path: (-scores[path], path))[:most]
     return [
         Ranked(path, round(scores[path], 2), _symbols(known.outlines[path], wanted, mentions))
         for path in best
     ]
+
+
+_BARRELS: Final = frozenset(
+    {"__init__.py", "index.ts", "index.js", "index.tsx", "mod.rs", "lib.rs", "mod.ts", "main.d.ts"}
+)
+
+
+def _is_barrel(outline: Outline) -> bool:
+    """Tell a file that stands for a folder and defines no more than a few of the names that it passes on."""
+    if posixpath.basename(outline.path) not in _BARRELS:
+        return False
+    own = sum(symbol.kind not in {"export", "module", "constant"} for symbol in outline.symbols)
+    return bool(outline.imports) and own < len(outline.imports) / 3
+
+
+_ASIDE: Final = re.compile(
+    r"(?im)^[ \t>]*(?:"
+    r"[\w.-]+@[\w.-]+:\S*[$#].*|(?:PS )?[A-Z]:\\[^>\n]*>.*|Python \d[\d.]+ .*|Type \"help\".*"
+    r"|Welcome to Node\.js.*|\[(?:GCC|Clang|MSC).*"
+    r"|GNU bash.*|Microsoft Windows \[.*|npm (?:ERR!|WARN).*|(?:\$|>>>|%) *(?:pip|npm|yarn|pnpm|cargo"
+    r"|brew|apt|conda|node|python)\d? [^\n]*"
+    r"|#+ *(?:describe the (?:bug|issue)|(?:steps )?to reproduce.*|reproduction.*"
+    r"|expected (?:behaviou?r|result).*|actual (?:behaviou?r|result).*"
+    r"|environment.*|additional (?:context|info).*|screenshots?.*|versions?|system info.*|checklist.*"
+    r"|what happened.*|logs?|is there an existing.*)"
+    r"|- *\[[ x]\].*|(?:os|platform|operating system|browser|python|node|npm|pip|rust|go|version"
+    r"|architecture)(?: version)?\s*[:=] *[^\n]{0,60}"
+    r")$|<!--.*?-->|https?://\S+",
+)
+
+
+def meant(question: str) -> str:
+    """Return a question without what a bug report's form, a shell or an interpreter put into it.
+
+    All of the question comes back where nothing else would be left.
+    """
+    left = _ASIDE.sub(" ", question[:MAX_QUESTION])
+    return left if len(terms(left)) >= min(3, len(terms(question))) else question
 
 
 def _names(outline: Outline) -> Counter[str]:

@@ -6,7 +6,7 @@ Rules:
 2. O_NONBLOCK: a FIFO can't hold us up. Only regular files are read, at most `at_most` bytes, whatever their
    size claims.
 3. Text is what has no NUL in its first 8 KiB: byte order mark, then PEP 263, then UTF-8, then cp1252 with
-   replacement. Nothing is guessed: detectors take accented French for Arabic.
+   replacement. Nothing is guessed: detectors take accented French for Arabic. A notebook's text is its cells.
    Its line ends are made equal (`with_equal_ends`), so that every parser counts the same lines.
 4. What can't be read is a value with its reason: the result says "not read", never nothing.
 """
@@ -26,10 +26,14 @@ from pathlib import Path
 from typing import Final
 
 from fanout_mcp.errors import why
+from fanout_mcp.source.embedded import cells
 from fanout_mcp.source.secrets import is_secret_path
 
 MOST_BYTES: Final = 1_000_000
 """Larger files are data, generated or hostile; parsers need up to 200 times their size in memory."""
+
+MOST_NOTEBOOK_BYTES: Final = 16_000_000
+"""A notebook is read as its cells; plots in its outputs are most of its bytes."""
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOCTTY", 0)
 _FOLDER: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
@@ -79,12 +83,15 @@ def read(root: Path, path: str, *, at_most: int = MOST_BYTES) -> Source | Skippe
     """Read `path` (relative, with slashes) below `root`; never a secret file, never outside."""
     if is_secret_path(path):
         return Skipped(path, "secret file")
-    data = read_bytes(root, path, at_most=at_most)
+    is_notebook = path.endswith(".ipynb")
+    data = read_bytes(root, path, at_most=max(at_most, MOST_NOTEBOOK_BYTES) if is_notebook else at_most)
     if isinstance(data, Skipped):
         return data
     if is_binary(data):
         return Skipped(path, "binary")
     text, encoding = decode(data)
+    if is_notebook:
+        text = cells(text)
     return Source(path, text, len(data), hashlib.sha256(data).hexdigest(), encoding)
 
 

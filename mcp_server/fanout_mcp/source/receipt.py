@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +18,9 @@ NAMED: Final = 5
 """Files that are named, for each reason; the others are counted."""
 
 REASONS: Final = 8
+MIN_SAVING: Final = 300
+"""Tokens of source below which a saving means nothing: the receipt alone is as long."""
+
 LONGEST_NAME: Final = 120
 LONGEST_REASON: Final = 200
 
@@ -35,12 +39,22 @@ class Receipt:
     """Statements of a model that cited what does not exist."""
     cache: str = ""
     """Why answers were not kept; empty when they were, or when none was asked for."""
+    tree: str = ""
+    """Which worktree was read, where the repository has several."""
     usage: Usage = field(default_factory=Usage)
+    _by_name: dict[str, int] = field(default_factory=dict)
     _skipped: dict[str, list[str]] = field(default_factory=dict)
     _failed: dict[str, list[str]] = field(default_factory=dict)
 
     def skip(self, path: str, reason: str) -> None:
         self._skipped.setdefault(reason, []).append(path)
+
+    def name_only(self, paths: Iterable[str]) -> None:
+        """Count files that have no outline by their endings: of them only the names were told."""
+        for path in paths:
+            name = path.rpartition("/")[2]
+            ending = posixpath.splitext(name)[1] or name[:LONGEST_NAME]
+            self._by_name[ending] = self._by_name.get(ending, 0) + 1
 
     def skip_all(self, skipped: Mapping[str, str]) -> None:
         for path, reason in skipped.items():
@@ -59,6 +73,11 @@ class Receipt:
         """Note that the model said nothing of use about `key`: what stands there is derived from the code."""
         self._failed.setdefault(reason, []).append(key)
 
+    @property
+    def failing(self) -> int:
+        """How many questions came back without an answer of use."""
+        return sum(map(len, self._failed.values()))
+
     def insist(self) -> None:
         """Raise NoVerdict when something was asked and nothing of use came: somebody wanted a model."""
         if self.asked and self.asked == sum(map(len, self._failed.values())):
@@ -74,15 +93,18 @@ class Receipt:
             "read": self.read,
             "cut": self.cut,
             "skipped": _counted(self._skipped),
+            **({"by_name_only": _endings(self._by_name)} if self._by_name else {}),
             "tokens_raw": raw_tokens,
             "tokens_returned": returned,
-            "saving_percent": saving(raw_tokens, returned),
+            **({"saving_percent": saving(raw_tokens, returned)} if raw_tokens >= MIN_SAVING else {}),
             "estimator": ESTIMATOR,
             "calls": self.calls,
             "cached": self.cached,
             **(self.usage if self.calls else Usage(cost_usd=0.0)).fields(),
             "elapsed_s": round(time.monotonic() - self.started, 3),
         }
+        if self.tree:
+            fields["tree"] = self.tree
         if self._failed:
             fields["failed"] = _counted(self._failed)
         if self.dropped:
@@ -90,6 +112,13 @@ class Receipt:
         if self.cache:
             fields["cache"] = self.cache
         return fields
+
+
+def _endings(counts: Mapping[str, int]) -> dict[str, int]:
+    """Most frequent first; the rest together."""
+    most = sorted(counts, key=lambda ending: (-counts[ending], ending))
+    rest = sum(counts[ending] for ending in most[REASONS:])
+    return {**{ending: counts[ending] for ending in most[:REASONS]}, **({"other": rest} if rest else {})}
 
 
 def _counted(found: Mapping[str, list[str]]) -> dict[str, Json]:

@@ -20,6 +20,9 @@ _NEW: Final = re.compile(
 _CALL_SIGNATURE: Final = re.compile(rb"([ \t]*)[ \t](?=[<(])")
 _UNFINISHED: Final = re.compile(rb"(?:[=(,|&?:{\[;+<]|=>|^)$")
 
+# The Kotlin grammar does not know an interface of one function.
+_FUN_INTERFACE: Final = re.compile(rb"\bfun(?=[ \t]+interface\b)")
+
 # C's macros that stand where a keyword, an attribute or a template parameter may; that only the preprocessor
 # knows. Alone on a line, before a name, behind a parameter or its list.
 _NAME: Final = rb"[A-Z][A-Z0-9]*_[A-Z0-9_]+"
@@ -37,6 +40,35 @@ _PARAMETER: Final = re.compile(rb"(?:^|(?<=,))([ \t]*)(" + _NAME + _GIVEN + rb")
 _DIRECTIVE: Final = re.compile(rb"[ \t]*#[ \t]*(\w*)")
 _OPENING: Final = frozenset({b"if", b"ifdef", b"ifndef"})
 _OTHER: Final = frozenset({b"else", b"elif", b"elifdef", b"elifndef"})
+
+
+# Between `class` and its name an attribute; behind a parameter list what a thread checker reads. The grammar
+# makes something else of them and notices nothing, so they go before the first parse.
+_EXPORT: Final = re.compile(
+    rb"\b(class|struct|union)((?:[ \t]+(?!final\b|alignas\b)[A-Za-z_]\w*(?:\([^()\n]*\))?)+?)"
+    rb"(?=[ \t]+[A-Za-z_]\w*(?:<[^<>\n;{}]*>)?(?:[ \t]+final)?[ \t\r\n]*(?::[^:]|\{))"
+)
+_GUARD: Final = re.compile(
+    rb"(?<=\))((?:[ \t\r\n]+(?:const|noexcept|override|final))*)"
+    rb"((?:[ \t\r\n]+[A-Z][A-Z0-9_]{2,}(?:\((?:[^()\n]|\([^()\n]*\))*\))?)+)(?=[ \t\r\n]*[;{]"
+    rb"|[ \t\r\n]*=[ \t]*(?:0|default|delete))"
+)
+
+
+_GUARDED: Final = re.compile(
+    rb"(?m)^([ \t]+[\w:<>,*& \t]*[\w>*&][ \t]+[*&]*\w+)"
+    rb"([ \t]+[A-Z][A-Z0-9]*_[A-Z0-9_]*\([\w:>.*&-]*\))(?=[ \t]*[;={])"
+)
+
+
+def prepared(data: bytes, language: str) -> bytes:
+    """Blank what the grammar would silently take for something else; each byte keeps its place."""
+    if language not in {"C", "C++"}:
+        return data
+    data = _EXPORT.sub(lambda match: match[1] + match[2].translate(_BLANK), data)
+    for pattern in (_GUARD, _GUARDED):
+        data = pattern.sub(lambda match: match[1] + match[2].translate(_BLANK), data)
+    return data
 
 
 def rewritten(data: bytes, language: str) -> Iterator[bytes]:
@@ -103,8 +135,13 @@ def _first_branches(data: bytes) -> bytes:
     return b"\n".join(lines)
 
 
+def _kotlin(data: bytes) -> bytes:
+    return _FUN_INTERFACE.sub(_blank, data)
+
+
 _REWRITES: Final[dict[str, tuple[Callable[[bytes], bytes], ...]]] = {
     "TypeScript": (_typescript,),
+    "Kotlin": (_kotlin,),
     "C": (_without_macros, _first_branches),
     "C++": (_without_macros, _first_branches),
 }

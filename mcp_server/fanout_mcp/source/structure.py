@@ -11,9 +11,9 @@ import anyio.to_thread
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source import rank
-from fanout_mcp.source.discover import discover
+from fanout_mcp.source.discover import VENDORED, discover
 from fanout_mcp.source.git import churn
-from fanout_mcp.source.modules import Facts, Graph, Module, all_modules, facts, graph, named
+from fanout_mcp.source.modules import Facts, Graph, Module, facts, graph, mapped, named
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.outlines import outlines
 from fanout_mcp.source.receipt import Receipt
@@ -31,6 +31,9 @@ class Gathered:
     modules: list[Module]
     facts: dict[str, Facts]
     ranked: Sequence[rank.Ranked] = ()
+    folded: Sequence[str] = ()
+    """A line for each tree of a map that is in no module."""
+    is_map: bool = False
 
     @property
     def paths(self) -> list[str]:
@@ -50,14 +53,22 @@ class Gathering:
     ) -> Gathered:
         """Outline the repository and find the modules. Raises InvalidInput for names that mean none."""
         found = await anyio.to_thread.run_sync(discover, self.root)
-        receipt.skip_all(found.skipped)
-        total = len(found.paths)
+        wanted = [f"{name.strip().removeprefix('./').rstrip('/')}/" for name in names or ()]
+        opened = [
+            path
+            for path, reason in found.skipped.items()
+            if reason == VENDORED and path.startswith(tuple(wanted))
+        ]  # what a map leaves out can be named
+        skipped = {path: reason for path, reason in found.skipped.items() if path not in set(opened)}
+        paths = [*found.paths, *opened]
+        receipt.skip_all(skipped)
+        total = len(paths)
 
         def tell(done: int, cached: int) -> None:
             if done % 100 == 0 or done == total:
                 progress(done, total, f"outlined {done} files, {cached} unchanged")
 
-        known = await outlines(self.workers, self.root, found.paths, self.cache, tell)
+        known = await outlines(self.workers, self.root, paths, self.cache, tell)
         for outline in known:
             if outline.skipped:
                 receipt.skip(outline.path, outline.skipped)
@@ -65,7 +76,9 @@ class Gathering:
         if history.problem:
             receipt.skip(".git", f"history not read fully: {history.problem}")
         read = [outline for outline in known if not outline.skipped]
-        gathered = await anyio.to_thread.run_sync(_structure, read, names, history.commits)
+        receipt.name_only(outline.path for outline in read if outline.how == "name")
+        gone = [*skipped, *(outline.path for outline in known if outline.skipped)]
+        gathered = await anyio.to_thread.run_sync(_structure, read, names, history.commits, gone)
         return gathered if not question else replace(gathered, ranked=await self._rank(question, gathered))
 
     async def signals(self, focus: str, gathered: Gathered) -> dict[str, list[Json]]:
@@ -77,18 +90,28 @@ class Gathering:
         return {item[1]: found for item, found in results if not isinstance(found, Failure) and found}
 
     async def _rank(self, question: str, gathered: Gathered) -> list[rank.Ranked]:
-        wanted = rank.terms(question)
-        paths = gathered.paths
+        wanted = rank.terms(rank.meant(question))
+        paths = list(gathered.graph.outlines) if gathered.is_map else gathered.paths
         items = [[str(self.root), path, wanted] for path in paths]
         results = await self.workers.map("fanout_mcp.source.rank:count_file", items)
         bodies = {item[1]: (found[0], found[1]) for item, found in results if not isinstance(found, Failure)}
         return await anyio.to_thread.run_sync(rank.rank, question, paths, gathered.graph, bodies)
 
 
-def _structure(known: Sequence[Outline], names: Sequence[str] | None, commits: Mapping[str, int]) -> Gathered:
+def _structure(
+    known: Sequence[Outline], names: Sequence[str] | None, commits: Mapping[str, int], skipped: Sequence[str]
+) -> Gathered:
     whole = graph(known)
-    modules = [named(name, whole) for name in names] if names else all_modules(whole)
-    modules = list({module.name: module for module in modules}.values())
-    if not modules:
-        raise InvalidInput("No module with code was found below the project's root.")
-    return Gathered(whole, modules, {module.name: facts(module, whole, commits) for module in modules})
+    if names:
+        modules = list({module.name: module for module in (named(name, whole) for name in names)}.values())
+        folded: list[str] = []
+    else:
+        divided = mapped(whole, skipped)
+        modules, folded = divided.modules, divided.folded
+    if not modules and not folded:
+        raise InvalidInput(
+            "No module with code was found: the project's root holds no file that can be read. Begin in the "
+            "project's folder, or set CLAUDE_PROJECT_DIR to it."
+        )
+    found = {module.name: facts(module, whole, commits) for module in modules}
+    return Gathered(whole, modules, found, folded=folded, is_map=not names)

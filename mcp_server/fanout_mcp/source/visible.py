@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fanout_mcp.source.captured import Found
 
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
+
+
+_HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
+    "Lua": "local ",
+    "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp "),
+}
+"""How a definition begins that its file keeps to itself."""
 
 
 def given(found: Sequence[Found], exported: set[str], data: bytes) -> list[Found]:
@@ -42,6 +49,14 @@ def is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return signature.startswith("pub") or (
             kind in {"impl", "method", "macro"} and not name.startswith("_")
         )
+    if language == "Zig":
+        return signature.startswith(("pub ", "export ")) or kind == "impl"
+    if language in _HIDING:
+        return not signature.startswith(_HIDING[language]) and not name.startswith("_")
+    if language == "HCL":
+        return True
+    if language == "Solidity":
+        return not re.search(r"\b(?:private|internal)\b", signature)
     if language == "C":
         return not signature.startswith("static ")
     if name.startswith("__") and name.endswith("__"):

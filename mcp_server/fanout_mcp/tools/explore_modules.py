@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,11 +20,13 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
+from fanout_mcp.schema import LINES
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import claims, describe, material, pack
-from fanout_mcp.source.bound import Bounded, Detail
+from fanout_mcp.source.bound import LIMIT, Bounded, Detail
+from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.engines import Engine, chosen, portions, priced
-from fanout_mcp.source.modules import Module
+from fanout_mcp.source.modules import FEW, Module
 from fanout_mcp.source.quotes import Text
 from fanout_mcp.source.quotes import locate as locate_quote
 from fanout_mcp.source.receipt import Receipt
@@ -80,7 +82,13 @@ class Asked:
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    gathering = Gathering(services.workers, services.settings.root, services.settings.cache)
+    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.modules)
+    if root != services.settings.root:
+        settings = services.settings
+        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
+        args = args.model_copy(update={"modules": names})
+    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
+    gathering = Gathering(services.workers, root, services.settings.cache)
     gathered = await gathering.gather(args.modules, args.question, receipt, progress)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))
@@ -228,6 +236,12 @@ def _locator(files: Sequence[pack.Packed]) -> claims.Locate:
 # --- render ------------------------------------------------------------------------------------------------
 
 
+MAP_LIMIT: Final = 9_500
+"""Characters for the modules of a map: with what is folded and the receipt within 4,000 tokens."""
+
+FOLDED_LIMIT: Final = 3_000
+
+
 def _render(
     services: Services,
     args: Args,
@@ -236,19 +250,62 @@ def _render(
     entries: Iterable[tuple[Module, Json]],
 ) -> Json:
     state = services.settings.state
-    bounded = Bounded("module", len(gathered.modules), state, "modules", args.cursor, args.detail)
+    limit = MAP_LIMIT if gathered.is_map and len(gathered.modules) > FEW else LIMIT
+    bounded = Bounded(
+        "module", len(gathered.modules), state, "modules", args.cursor, args.detail, limit=limit
+    )
     read: set[str] = set()
     for module, entry in entries:
         fresh = [path for path in module.paths if path not in read]
         read.update(fresh)
-        bounded.add(entry, sum(gathered.graph.outlines[path].tokens for path in fresh))
+        known = (gathered.graph.outlines[path] for path in fresh)
+        bounded.add(entry, sum(outline.tokens for outline in known if outline.how != "name"))
     receipt.read = len(read)
     data, raw = bounded.result("modules")
+    if gathered.folded and not args.cursor:
+        data["folded"] = _fitting(gathered.folded)
     if args.question:
         data["ranked"] = [
             {"path": one.path, "score": one.score, "symbols": list(one.why)} for one in gathered.ranked
         ]
-    return {**data, "receipt": receipt.as_json(data, raw)}
+    if "next_cursor" in data and gathered.is_map:
+        data["hint"] = (
+            'The modules that others use most come first. Open one with modules=["its name"], '
+            f"the others with cursor={data['next_cursor']}."
+        )
+    head = {"headline": _headline(args, gathered)}
+    return {**head, **data, "receipt": receipt.as_json(data, raw)}
+
+
+def _fitting(lines: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    size = 0
+    for line in lines:
+        size += len(line) + 3
+        if size > FOLDED_LIMIT:
+            return [*kept, f"and {len(lines) - len(kept)} more lines"]
+        kept.append(line)
+    return kept
+
+
+def _headline(args: Args, gathered: Gathered) -> str:
+    """Say in one line what was explored, and what matters most for the question."""
+    count = len(gathered.modules)
+    if gathered.ranked:
+        best = gathered.ranked[0]
+        where = f" {best.why[0]}" if best.why else ""
+        return (
+            f"Most likely {best.path}{where}; {describe.files(len(gathered.ranked))} ranked for the question"
+        )
+    lines = sum(gathered.graph.outlines[path].lines for path in gathered.paths)
+    what = "1 module" if count == 1 else f"{count:,} modules"
+    if count == 1:
+        [module] = gathered.modules
+        return (
+            f"{module.name}: {describe.module_purpose(module, gathered.graph, gathered.facts[module.name])}"
+        )
+    focus = "" if args.focus == "architecture" else f", focus {args.focus}"
+    return f"{what} with {describe.files(len(gathered.paths))} and {lines:,} lines{focus}"
 
 
 def _entry(
@@ -293,5 +350,42 @@ TOOL = Tool(
     ),
     arguments=Args,
     call=call,
+    output={
+        "modules": {
+            "type": "array",
+            "description": "Objects, or `name: purpose` lines where they are many.",
+            "items": {
+                "type": ["object", "string"],
+                "properties": {
+                    "module": {"type": "string"},
+                    "purpose": {"type": "string"},
+                    "report": {"type": "string"},
+                    **dict.fromkeys(
+                        (
+                            "symbols",
+                            "imports",
+                            "imported_by",
+                            "entry_points",
+                            "tests",
+                            "hot_spots",
+                            "citations",
+                        ),
+                        LINES,
+                    ),
+                },
+            },
+        },
+        "folded": {**LINES, "description": "A line for each tree that is in no module."},
+        "ranked": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"path": {"type": "string"}, "score": {"type": "number"}, "symbols": LINES},
+            },
+        },
+        "plan": {"type": "object"},
+        "next_cursor": {"type": "integer"},
+        "receipt": {"type": "object"},
+    },
     search_hint="explore understand modules architecture codebase structure where is",
 )

@@ -47,7 +47,20 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     if isinstance(data, Failure):
         raise FanoutError(f"The hook log could not be reported: {data.reason}.")
     progress(1, 1, "reported")
-    return ToolResult(data if args.detail == "full" else short(data))
+    shown = data if args.detail == "full" else short(data)
+    return ToolResult({"headline": _headline(data, args.days), **shown})
+
+
+def _headline(data: Json, days: int) -> str:
+    """Say in one line how much the hooks took, and of which event most."""
+    period = "in 1 day" if days == 1 else f"in {days} days"
+    events = data["events"]
+    if not events:
+        return f"No hook ran through fanout {period}"
+    calls = sum(row["count"] for row in events)
+    slowest = max(events, key=lambda row: row.get("p95_ms") or 0)
+    p95 = slowest.get("p95_ms") or 0
+    return f"{calls:,} hook events {period}; slowest {slowest['event']}, p95 {p95:,.0f} ms"
 
 
 def check_event(event: str | None, named: str = "`event`") -> None:
@@ -115,5 +128,12 @@ TOOL: Tool[Args] = Tool(
     ),
     arguments=Args,
     call=call,
+    output={
+        "events": {"type": "array", "items": {"type": "object"}},
+        "hooks": {"type": "array", "items": {"type": "object"}},
+        "saved_ms": {"type": ["number", "null"]},
+        "recommendations": {"type": "array"},
+        "page": {"type": ["string", "null"]},
+    },
     search_hint="hook performance, slow hooks, hook timing",
 )

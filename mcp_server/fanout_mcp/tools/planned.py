@@ -12,7 +12,9 @@ from fanout_mcp.types import Json
 
 def planned(calls: Sequence[dict[str, Json]], cursor: int, receipt: Receipt) -> Json:
     shown, following = page(calls, cursor)
+    many = "1 Agent call" if len(calls) == 1 else f"{len(calls):,} Agent calls"
     data: dict[str, Json] = {
+        "headline": f"No model was asked: a plan of {many} for you to send",
         "plan": {"messages": messages(shown)},
         "how": "Send each list as the Agent calls of ONE message.",
     }

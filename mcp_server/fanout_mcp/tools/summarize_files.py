@@ -20,10 +20,11 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
+from fanout_mcp.schema import LINES
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source import pack, purpose
 from fanout_mcp.source.bound import Bounded, Detail
-from fanout_mcp.source.discover import Found, discover
+from fanout_mcp.source.discover import Found, discover, tree_name, tree_of
 from fanout_mcp.source.engines import Engine, chosen, portions, priced
 from fanout_mcp.source.outline import Outline
 from fanout_mcp.source.outlines import CHUNK, outlines
@@ -67,6 +68,12 @@ class Args(BaseModel):
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
+    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.paths)
+    if root != services.settings.root:
+        settings = services.settings
+        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
+        args = args.model_copy(update={"paths": names})
+    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
     found = await anyio.to_thread.run_sync(_find, services, args, receipt)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, found, args, receipt))
@@ -81,7 +88,10 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
                 receipt.skip(outline.path, outline.skipped)
                 continue
             receipt.read += 1
-            bounded.add(_entry(outline, answers.get(outline.path), args.max_words), outline.tokens)
+            raw = 0 if outline.how == "name" else outline.tokens
+            if not raw:
+                receipt.name_only([outline.path])
+            bounded.add(_entry(outline, answers.get(outline.path), args.max_words), raw)
 
     if engine == "model":
         await _Asking(services, args, receipt, take).ask_all(found.paths, progress)
@@ -94,7 +104,15 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 
 def _result(bounded: Bounded, receipt: Receipt) -> Json:
     data, raw = bounded.result("files")
-    return {**data, "receipt": receipt.as_json(data, raw)}
+    files = data["files"]
+    if len(files) == 1 and isinstance(files[0], dict):
+        headline = f"{files[0]['path']}: {files[0]['purpose']}"
+    else:
+        read = "1 file" if receipt.read == 1 else f"{receipt.read:,} files"
+        headline = f"{read} summarized" + (
+            f", {receipt.failing} without the model" if receipt.failing else ""
+        )
+    return {"headline": headline, **data, "receipt": receipt.as_json(data, raw)}
 
 
 def _find(services: Services, args: Args, receipt: Receipt) -> Found:
@@ -271,5 +289,24 @@ TOOL = Tool(
     ),
     arguments=Args,
     call=call,
+    output={
+        "files": {
+            "type": "array",
+            "description": "Objects, or `path: purpose` lines where they are many.",
+            "items": {
+                "type": ["object", "string"],
+                "properties": {
+                    "path": {"type": "string"},
+                    "purpose": {"type": "string"},
+                    **dict.fromkeys(("symbols", "dependencies", "notes"), LINES),
+                    "derived": {"type": "boolean"},
+                },
+            },
+        },
+        "plan": {"type": "object"},
+        "next_cursor": {"type": "integer"},
+        "report": {"type": "string"},
+        "receipt": {"type": "object"},
+    },
     search_hint="summarize understand files folder codebase overview",
 )

@@ -243,7 +243,7 @@ def language_of(path: str) -> str | None:
     if path.lower().endswith(".h"):
         return "c"  # outlines read all headers as C++; rules for C++ would miss what C does
     language = languages.language_of(path)
-    return language.key if language else None
+    return language.key if language and (language.key == "python" or language.key in GRAMMARS) else None
 
 
 @functools.cache

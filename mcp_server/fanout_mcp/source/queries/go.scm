@@ -10,4 +10,5 @@
 (short_var_declaration
   left: (expression_list . (identifier) @name)
   right: (expression_list . (func_literal))) @function
-(import_spec path: (_) @import)
+(import_spec name: (_)? @_alias path: (_) @import)
+(package_clause (_) @package)

@@ -11,4 +11,5 @@
 (field_declaration
   (modifiers "static" "final")
   declarator: (variable_declarator name: (identifier) @name)) @constant
-(import_declaration (_) @import)
+(import_declaration) @import
+(package_declaration (_) @package)

@@ -10,3 +10,4 @@
 (include_once_expression (_) @import)
 (require_expression (_) @import)
 (require_once_expression (_) @import)
+(namespace_definition name: (_) @package)

@@ -1,0 +1,144 @@
+"""What a file or a module is for: the sentence that a human wrote, never a licence, never its imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from fanout_mcp.source.describe import module_purpose
+from fanout_mcp.source.modules import Module, facts, graph
+from fanout_mcp.source.outline import outline_text
+from fanout_mcp.source.purpose import purpose, symbols
+
+APACHE = """\
+/*
+ * Copyright 2024 The Authors
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ *
+ *     https://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS.
+ */
+"""
+FILES = [
+    ("a.py", '"""Sells. Slowly."""\nimport os\n', "Sells."),
+    ("a.py", "# Sells things.\nimport os\n", "Sells things."),
+    ("cart.py", 'import os\n\nclass Cart:\n    """Holds things."""\n', "Holds things."),
+    ("a.py", 'class Small:\n    """Small."""\n\ndef _own():\n    """Hidden."""\n', "Small."),
+    (
+        "Cart.kt",
+        APACHE + "\npackage shop\n\nimport a.B\n\n/** Holds things. */\nclass Cart\n",
+        "Holds things.",
+    ),
+    ("Cart.kt", APACHE + "\n/** All about carts. */\n\npackage shop\n\nclass Cart\n", "All about carts."),
+    (
+        "a.go",
+        "// Copyright 2024 X. All rights reserved.\n\n// Package shop sells.\npackage shop\n",
+        "Package shop sells.",
+    ),
+    ("run.sh", "#!/usr/bin/env bash\n# Opens the shop.\nset -e\n", "Opens the shop."),
+    ("run.sh", "#!/bin/sh\nset -e\necho\n", "no description; Bash without definitions, 3 lines (derived)"),
+    (
+        "cache.h",
+        (
+            "// Copyright (c) 2011 The Authors. All rights reserved.\n// Use is governed by a BSD-style "
+            "license.\n//\n"
+            "// A Cache maps keys to values.  It locks.\n#ifndef A\nclass Cache {};\n#endif\n"
+        ),
+        "A Cache maps keys to values.",
+    ),
+    ("A.swift", "//\n//  A.swift\n//\n//  Copyright (c) 2014 X\n//\n\n/// Asks.\nclass A {}\n", "Asks."),
+    ("a.rs", "//! Carts.\nuse std::fmt;\n", "Carts."),
+    ("a.ts", "/* eslint-disable */\n// @ts-nocheck\n/** Sells. */\n\nimport x from 'x'\n", "Sells."),
+    (
+        "a.hs",
+        (
+            "{-# LANGUAGE A #-}\n-- |\n-- Module : Shop\n-- License : BSD\n--\n-- Sells things.\nmodule "
+            "Shop where\n"
+        ),
+        "Sells things.",
+    ),
+    ("a.ex", 'defmodule Shop do\n  @moduledoc """\n  Sells things.\n  """\nend\n', "Sells things."),
+    (
+        "a.sol",
+        (
+            "// SPDX-License-Identifier: MIT\npragma solidity 1;\n/**\n * @dev Holds, e.g. carts. More.\n "
+            "*/\ncontract A {}\n"
+        ),
+        "Holds, e.g. carts.",
+    ),
+    ("a.proto", 'syntax = "proto3";\n\n// A cart.\nmessage Cart {}\n', "A cart."),
+    ("a.adb", "-- Copyright X\n\n-- Sells things.\nprocedure A is\n", "Sells things."),
+    ("constants.ts", "import x from 'x'\nexport const MOST = 1\n", "no description; defines MOST (derived)"),
+    ("a.py", "import os\n", "no description; Python without definitions, 1 line (derived)"),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "wanted"), FILES)
+def test_a_file_s_purpose_is_what_its_author_wrote(path: str, text: str, wanted: str) -> None:
+    assert purpose(outline_text(path, text)) == wanted
+
+
+MODULES = [
+    ({"shop/__init__.py": '"""Sells."""\n', "shop/README.md": "# Shop\n\nOther.\n"}, "Sells."),
+    (
+        {"shop/a.go": "package shop\n", "shop/doc.go": "// Package shop sells.\npackage shop\n"},
+        "Package shop sells.",
+    ),
+    (
+        {"shop/package.json": '{ "description": "Sells things" }', "shop/index.ts": "export const a = 1\n"},
+        "Sells things",
+    ),
+    (
+        {
+            "shop/Cargo.toml": '[package]\nname = "shop"\ndescription = "Sells"\n',
+            "shop/src/main.rs": "fn main() {}\n",
+        },
+        "Sells",
+    ),
+    (
+        {
+            "shop/README.md": "# Shop\n\n[![a](b)](c)\n\nSells [things](x)\nto **all**. More.\n",
+            "shop/a.py": "x = 1\n",
+        },
+        "Sells things to all.",
+    ),
+    (
+        {
+            "shop/__init__.py": "from .app import App\n",
+            "shop/app.py": 'from . import tools\n\nclass App:\n    """The application object."""\n',
+            "shop/tools.py": "def use(): ...\n",
+        },
+        "The application object.",
+    ),
+    (
+        {
+            "shop/a.py": "def one(): ...\n",
+            "shop/b.py": "def two(): ...\n",
+            "web/c.py": "from shop.a import one\n",
+        },
+        "no description; defines one, two in 2 files for web (derived)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "wanted"), MODULES)
+def test_a_module_s_purpose_is_the_nearest_sentence(files: Mapping[str, str], wanted: str) -> None:
+    known = graph(outline_text(path, text) for path, text in files.items())
+    paths = [
+        path for path in files if path.startswith("shop/") and not path.endswith((".json", ".toml", ".md"))
+    ]
+    module = Module("shop", tuple(paths))
+    assert module_purpose(module, known, facts(module, known, {})) == wanted
+
+
+def test_overloads_are_shown_once_and_the_one_with_a_doc() -> None:
+    text = "interface Cart {\n  int total();\n  /** Adds. */\n  int total(int a);\n  int total(long a);\n}\n"
+    assert symbols(outline_text("Cart.java", text)) == [
+        "1 interface Cart",
+        " 4 int total(int a) - Adds.",
+    ]

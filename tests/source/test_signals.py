@@ -1,0 +1,114 @@
+"""Statements of a focus: from calls in the tree, by names as the imports resolve them; the line shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanout_mcp.source.signals import SIGNALS, scan_text
+
+FOUND = [
+    (
+        "a.py",
+        "from subprocess import run as go\n\ngo(['ls'])\n",
+        "security",
+        ["runs programs", 1, [3], "subprocess.run"],
+    ),
+    (
+        "a.py",
+        "import subprocess as sp\nsp.Popen('x')\n",
+        "security",
+        ["runs programs", 1, [2], "subprocess.Popen"],
+    ),
+    ("a.py", "eval('1')\n", "security", ["evaluates code", 1, [1], "eval"]),
+    (
+        "a.py",
+        "cursor.execute(\n    'select a from b'\n)\n",
+        "security",
+        ["sends SQL", 1, [2], "an SQL statement"],
+    ),
+    (
+        "a.js",
+        "const { exec } = require('child_process')\nexec('ls')\n",
+        "security",
+        ["runs programs", 1, [2], "child_process.exec"],
+    ),
+    (
+        "a.ts",
+        "import { spawn } from 'node:child_process'\nspawn('ls')\n",
+        "security",
+        ["runs programs", 1, [2], "node:child_process.spawn"],
+    ),
+    (
+        "a.go",
+        'package a\n\nimport "os/exec"\n\nfunc a() { exec.Command("ls") }\n',
+        "security",
+        ["runs programs", 1, [5], "exec.Command"],
+    ),
+    ("a.rs", "fn a() { unsafe { b() } }\n", "security", ["has unsafe code", 1, [1], "unsafe"]),
+    (
+        "a.py",
+        "import functools\n\n@functools.cache\ndef a(): ...\n",
+        "performance",
+        ["caches results", 1, [3], "functools.cache"],
+    ),
+    ("a.go", "package a\n\nfunc a() { go b() }\n", "performance", ["runs in parallel", 1, [3], "go"]),
+    (
+        "a.py",
+        "import re\nA = re.compile('a')\n",
+        "performance",
+        ["compiles regular expressions", 1, [2], "re.compile"],
+    ),
+    (
+        "a.py",
+        "from unittest import mock\nmock.patch('a')\n",
+        "testing",
+        ["fakes", 1, [2], "unittest.mock.patch"],
+    ),
+    (
+        "a.py",
+        "import os\nprint(os.environ['A'])\n",
+        "data flow",
+        ["reads the environment", 1, [2], "an environment variable"],
+    ),
+    (
+        "a.py",
+        "import os\nos.environ['A'] = '1'\n",
+        "data flow",
+        ["writes the environment", 1, [2], "an environment variable"],
+    ),
+    ("a.py", "open('a', 'w')\n", "data flow", ["writes files", 1, [1], "open"]),
+    ("a.py", "total_price = 1\n", "price", ["names with price", 1, [1], "total_price"]),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "focus", "wanted"), FOUND)
+def test_what_happens_is_stated_with_its_name_and_line(
+    path: str, text: str, focus: str, wanted: list[object]
+) -> None:
+    assert scan_text(path, text, focus) == [wanted]
+
+
+NOTHING = [
+    ("a.py", "import re\nA = re.compile('a')\n", "security"),
+    ("a.py", "def eval(x): ...\n\neval('1')\n", "security"),
+    ("a.py", "model.eval()\n", "security"),
+    ("a.py", '"""Opens requests. Range requests.get(url)."""\n', "security"),
+    ("a.py", "# subprocess.run(x)\nA = 'subprocess.run(x)'\n", "security"),
+    ("a.py", "import subprocess\n", "security"),
+    ("a.py", "token = request_var.set(1)\n", "security"),
+    ("a.py", "import functools\n", "performance"),
+    ("a.py", 'def a():\n    """Access must be synchronized."""\n', "performance"),
+    ("a.py", "@app.patch('/a')\ndef a(): ...\n", "testing"),
+    ("a.js", "function fetch() {}\nfetch('a')\n", "security"),
+    ("a.go", 'package a\n\nimport exec "example.com/exec"\n\nfunc a() { exec.Command("ls") }\n', "security"),
+    ("a.py", "A = 'price'  # price\n", "price"),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "focus"), NOTHING)
+def test_what_only_looks_like_it_is_not_stated(path: str, text: str, focus: str) -> None:
+    assert scan_text(path, text, focus) == []
+
+
+def test_every_statement_of_the_tables_names_what_it_counts() -> None:
+    assert all(what == what.strip() and what for table in SIGNALS.values() for what in table)
