@@ -30,6 +30,7 @@ class Ahead(NamedTuple):
 
     key: Key
     control: socket.socket
+    pid: int = 0
 
 
 def fork(memory: Memory, env: dict[str, str]) -> Ahead | None:
@@ -38,13 +39,14 @@ def fork(memory: Memory, env: dict[str, str]) -> Ahead | None:
     if key is None:
         return None
     ours, theirs = socket.socketpair()
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         try:
             _serve(theirs.detach(), key, memory.starts[key], memory.modules.get(key[0], ()))
         finally:
             os._exit(70)
     theirs.close()
-    return Ahead(key, ours)
+    return Ahead(key, ours, pid)
 
 
 def _is_ours(key: Key, facts: dict[str, Any], env: dict[str, str]) -> bool:

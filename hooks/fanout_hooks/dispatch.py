@@ -20,7 +20,7 @@ from fanout_hooks.command import Program
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
 from fanout_hooks.interpreter import Scene
-from fanout_hooks.loop import Future, memory_file, write_all
+from fanout_hooks.loop import Future, sealed_file
 from fanout_hooks.memory import state_folder
 from fanout_hooks.plan import Plan, Planned, Unit
 from fanout_hooks.sitting import Ran, Task
@@ -135,9 +135,8 @@ class Run:
         """Run everything; results in configuration order, whoever ended first."""
         if not self.ended:
             return []
-        stdin = memory_file("stdin")
+        stdin = sealed_file("stdin", self.stdin)
         try:
-            write_all(stdin, self.stdin)
             scene = Scene(stdin, self.env, self.cwd)
             units = [self.house.loop.spawn(self._unit(unit, scene)) for unit in self.plan.units]
             for unit in units:

@@ -8,18 +8,15 @@ Runs under the hooks' interpreter: nothing newer than Python 3.8.
 
 from __future__ import annotations
 
-import _contextvars
-import atexit
 import builtins
 import errno
-import gc
-import io
 import opcode
-import os
-import signal
 import sys
 import types
+from _contextvars import Context
 from typing import Any
+
+from fanout_hooks.own import atexit, gc, io, os, signal
 
 BUILTINS = vars(builtins)
 OWN_BUILTINS = dict(BUILTINS)
@@ -31,6 +28,12 @@ PATCHING = frozenset(
     " start_new_thread modules seed setstate".split()
 )
 """Names by which code reaches into what others share, or into what the process is allowed."""
+REACHING = frozenset(
+    "_getframe _current_frames currentframe f_back f_globals f_locals tb_frame gi_frame cr_frame ag_frame"
+    " get_objects get_referrers get_referents __globals__ __closure__ cell_contents ctypes _ctypes settrace"
+    " setprofile monitoring _xxsubinterpreters _testcapi _testinternalcapi".split()
+)
+"""Names by which code may reach what runs it: nothing such a process says later is believed."""
 STORES = frozenset(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 IMPORT, EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.EXTENDED_ARG
 
@@ -43,6 +46,17 @@ def may_patch(code: types.CodeType) -> bool:
     if not its_own and not STORES.isdisjoint(code.co_code[::2]):
         return True
     return any(may_patch(one) for one in code.co_consts if isinstance(one, types.CodeType))
+
+
+def reaches_in(code: types.CodeType) -> bool:
+    """Say whether code could change this very program."""
+    if not REACHING.isdisjoint(code.co_names):
+        return True
+    return any(
+        reaches_in(one) if isinstance(one, types.CodeType) else one in REACHING
+        for one in code.co_consts
+        if isinstance(one, (types.CodeType, str))
+    )
 
 
 def brings_modules(code: types.CodeType) -> bool:
@@ -62,7 +76,7 @@ class Programs:
     """Compiled scripts, by file and what the file system says of it: an edited hook is the new code."""
 
     def __init__(self) -> None:
-        self._compiled: dict[str, tuple[tuple[int, ...], types.CodeType, bool]] = {}
+        self._compiled: dict[str, tuple[tuple[int, ...], types.CodeType, bool, bool]] = {}
         self._folders: dict[str, str] = {}
 
     def load(self, file: str, script: str) -> types.CodeType:
@@ -75,7 +89,7 @@ class Programs:
         with io.FileIO(file) as opened:
             source = opened.readall()
         code = compile(source, script, "exec", dont_inherit=True)
-        self._compiled[file] = (version, code, may_patch(code))
+        self._compiled[file] = (version, code, may_patch(code), reaches_in(code))
         return code
 
     def version(self, file: str) -> tuple[int, ...]:
@@ -94,6 +108,14 @@ class Programs:
         except (OSError, SyntaxError, ValueError):
             return False  # it will not run
         return self.may_patch(file) or brings_modules(code)
+
+    def reaches_in(self, file: str, script: str) -> bool:
+        """Say whether a program could change what runs it, before it has run."""
+        try:
+            self.load(file, script)
+        except (OSError, SyntaxError, ValueError):
+            return False  # it will not run
+        return self._compiled[file][3]
 
     def folder(self, script: str) -> str:
         """Return what python puts first on the path: the script's real folder."""
@@ -139,11 +161,11 @@ def _with_builtins(call: Any) -> None:
     In a context of its own: decimal's precision and other context variables end with it.
     """
     try:
-        _contextvars.Context().run(call)
+        Context().run(call)
     finally:
-        if BUILTINS != OWN_BUILTINS:
-            BUILTINS.clear()
-            BUILTINS.update(OWN_BUILTINS)
+        # Always, and not asked first: what stands there may say of itself that it equals anything.
+        BUILTINS.clear()
+        BUILTINS.update(OWN_BUILTINS)
 
 
 def _guarded(call: Any) -> int:
