@@ -4,7 +4,7 @@ The server was started by the same client process, so its environment is the hoo
 
     what a launcher in between changed (`uv run` sets PATH)    the process below the client has it unchanged
     the `env` of the server's registration                     those names are the client's again, or gone
-    what the client sets for a server alone (plugins)          those names, too, are the client's again, or gone
+    what the client sets for a plugin's server alone           those names, too
     what the client sets for each event                        `for_event`
 
 The client's own value of a name is what its settings say, else what it was started with. Where the system has

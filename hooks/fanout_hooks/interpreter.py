@@ -7,7 +7,7 @@ result when its worker dies is the one that killed it. After a crash, a deadline
 can't be read the next hook gets the next seat.
 
 A hook may stop or kill the process that it was forked from. Workers go on without their zygote: what they run
-ends as it would have; what is left runs a process each. A stopped zygote is killed, when it is missed.
+ends as it would have; what is left runs a process each. A stopped zygote is continued, when it is missed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fanout_hooks.ahead import Ahead
 from fanout_hooks.command import Program
-from fanout_hooks.loop import Channel, Future, Loop
+from fanout_hooks.loop import Channel, Future, Loop, is_stopped, kill_group
 from fanout_hooks.on_demand import LOOK_S
 from fanout_hooks.sitting import SILENT, UNREADABLE, Ran, Sitting, Task
 
@@ -38,11 +38,12 @@ IDLE_SEATS = 1
 DEEP_LOOK_S = 5.0
 FORK_S = 10.0
 WATCH_S = 0.05
+MAX_STOPS = 20
 """How often a process that we wait for is looked at: a stopped one answers never."""
 STOPPED_S = 0.5
 STAMP_BYTES = 8
 MAX_DEATHS = 2
-"""Workers that end before their hook has begun: then something else is wrong, and a process each is better."""
+"""Workers that end before their hook has begun: then something else is wrong, a process each is better."""
 
 
 class Scene(NamedTuple):
@@ -77,6 +78,7 @@ class Interpreter:
         self.pid = 0
         """The zygote's process, 0 as long as it isn't known."""
         self.has_served = False
+        self._stops = 0
         self.is_fork = False
         """Don't wait for it to be ready: fewer turns, and it answers when it is."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -122,12 +124,15 @@ class Interpreter:
         return await self._watched(self._ready, STARTING_S) is True
 
     async def _watched(self, future: Future[T], limit_s: float) -> T | None:
-        """Wait for what the zygote has to do; one that was stopped is killed, and so is one that never answers."""
+        """Wait for what the zygote has to do. Stopped, it is continued, and killed when that is in vain."""
         until = time.monotonic() + limit_s
         while await self.loop.first(future, WATCH_S) is None and not future.done:
+            if self.pid and is_stopped(self.pid):
+                self._stops += 1
+                os.kill(self.pid, signal.SIGCONT)
             is_late = time.monotonic() >= until
-            if self.pid and (is_late or is_stopped(self.pid)):
-                _end_group(self.pid)
+            if self.pid and (is_late or self._stops > MAX_STOPS):
+                kill_group(self.pid)
                 self._break("the process that hooks are forked from was stopped")
             if is_late:
                 return None
@@ -247,7 +252,7 @@ class Interpreter:
         if seat.died.done:
             return
         if self.broken or self._control is None or is_stopped(self.pid):
-            _end_group(seat.pid)
+            kill_group(seat.pid)
         else:
             self._control.send({"do": "kill", "pid": seat.pid})
 
@@ -304,7 +309,7 @@ class Interpreter:
             job = {"hooks": hooks, "cwd": scene.cwd, "env": scene.env}
             seat.channel.send(job, (scene.stdin, sitting.out, sitting.err, sitting.results.fileno()))
             sitting.sent()
-            while sitting.left and not sitting.spoilt:
+            while not sitting.is_over:
                 message, alone_s = await self._word_from(seat, sitting, looks=alone)
                 for ran in sitting.news():
                     tell(ran)
@@ -312,7 +317,7 @@ class Interpreter:
                     self._let_go(seat, alone_s or sitting.left[0].timeout_s)
                     tell(sitting.let_go())
                     return sitting.left
-                if sitting.spoilt or not sitting.left:
+                if sitting.is_over:
                     break
                 guilty = None
                 if message is None:
@@ -402,23 +407,6 @@ class Interpreter:
 
 def _patience(sitting: Sitting, *, looks: bool) -> float:
     return min(max(0.0, sitting.time_left()), LOOK_S if looks else STOPPED_S)
-
-
-def is_stopped(pid: int) -> bool:
-    """Say whether a process was stopped and nothing continues it; False where the system doesn't tell."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
-    except OSError:
-        return False
-
-
-def _end_group(pid: int) -> None:
-    for end in (os.killpg, os.kill):
-        try:
-            end(pid, signal.SIGKILL)
-        except OSError:
-            continue
 
 
 async def _last_word(channel: Channel) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ import heapq
 import json
 import os
 import select
+import signal
 import socket
 import time
 from collections import deque
@@ -278,7 +279,7 @@ def memory_file(name: str) -> int:
 
 
 def sealed_file(name: str, data: bytes) -> int:
-    """Return a descriptor of a file with this content, which no one can change where the system can seal it."""
+    """Return a descriptor of a file with this content; no one can change it where the system can seal it."""
     if not hasattr(os, "memfd_create") or not hasattr(fcntl, "F_ADD_SEALS"):
         fd = memory_file(name)
         write_all(fd, data)
@@ -296,3 +297,24 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+# --- processes ----------------------------------------------------------------------------------------------
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether a process was stopped and nothing continues it; False where the system doesn't tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
+    except OSError:
+        return False
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process and the group that it leads."""
+    for end in (os.killpg, os.kill):
+        try:
+            end(pid, signal.SIGKILL)
+        except OSError:
+            continue

@@ -1,8 +1,8 @@
 """Messages between a zygote, its workers and whoever asked for them: a stamp, a length, then JSON.
 
-A worker's stamp is random and known to it and to its owner alone: what a hook writes into a descriptor that it
-found open is seen at once to be no message. Descriptors may ride along. JSON is written and read without the
-json module's own functions, for a hook can replace those.
+A worker's stamp is random and known to it and to its owner alone: what a hook writes into a descriptor that
+it found open is seen at once not to be a message. Descriptors may ride along. JSON is written and read
+without the json module's own functions, for a hook can replace those.
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8.
 """
@@ -16,7 +16,7 @@ from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 HEAD = 4
-_scan = json.JSONDecoder().scan_once
+_scan: Any = vars(json.JSONDecoder())["scan_once"]
 _array = array.array
 _RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 _ROOM = socket.CMSG_SPACE(4 * 8)

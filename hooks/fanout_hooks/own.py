@@ -13,13 +13,15 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
+__all__ = ["atexit", "gc", "io", "os", "signal", "time"]
+
 if TYPE_CHECKING:
-    import _signal as signal
-    import atexit as atexit
-    import gc as gc
-    import io as io
-    import os as os
-    import time as time
+    import atexit
+    import gc
+    import io
+    import os
+    import signal
+    import time
 else:
     import _signal
     import atexit

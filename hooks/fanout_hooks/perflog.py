@@ -92,9 +92,7 @@ def _locked_log(path: str) -> tuple[int, bool]:
     while True:
         fd = _open(path)
         try:
-            about = os.fstat(fd)
-            if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
-                raise Unwritable(f"{path} is not a regular file of this user")
+            about = _must_be_ours(path, fd)
             is_locked = _lock(fd, until)
             if not is_locked or _is_at(path, about):
                 return fd, is_locked
@@ -102,6 +100,13 @@ def _locked_log(path: str) -> tuple[int, bool]:
             os.close(fd)
             raise
         os.close(fd)  # renamed while we waited: what is written to a segment no one would look after
+
+
+def _must_be_ours(path: str, fd: int) -> os.stat_result:
+    about = os.fstat(fd)
+    if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
+        raise Unwritable(f"{path} is not a regular file of this user")
+    return about
 
 
 def _lock(fd: int, until: float) -> bool:

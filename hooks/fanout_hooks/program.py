@@ -175,7 +175,7 @@ def _guarded(call: Any) -> int:
         return _exit_status(end)
     except KeyboardInterrupt:
         _show(sys.exc_info())
-        return -signal.SIGINT  # what the interpreter does to itself then
+        return -int(signal.SIGINT)  # what the interpreter does to itself then
     except BaseException:  # noqa: BLE001 - this is the top level of somebody else's program
         _show(sys.exc_info())
         return 1

@@ -1,14 +1,14 @@
 """One batch of hooks in one worker: what it was asked, the files it writes into, what it has reported so far.
 
-The worker sends a row before each hook and one after it, over a socket that only we read. What has been sent
-can't be taken back, but a hook may send bytes of its own: what doesn't begin with the worker's stamp, or isn't
-the row that has to come next, is *unreadable*. It is the loss of the hook that had begun, and of no other: the
-rows before it were written before it ran, and nothing after it is believed.
+The worker sends a row before each hook and one after it, over a socket that only we read. What has been
+sent can't be taken back, but a hook may send bytes too: what doesn't begin with the worker's stamp, or isn't
+the row that has to come next, is *unreadable*. It is the loss of the hook that had begun, and of no other:
+the rows before it were written before it ran, and nothing after it is believed.
 
 A row: the stamp, three lengths of four bytes, then JSON, stdout and stderr. JSON is one of
 
     {"begin": place, "last": whether the process may not be used after this hook, "at": monotonic seconds}
-    {"i": place, "exit", "ms", "taint", "spoilt", "at", "effects", "kept": true where output stays in its file}
+    {"i": place, "exit", "ms", "taint", "spoilt", "at", "effects", "kept": true where it printed much}
 """
 
 from __future__ import annotations
@@ -87,6 +87,11 @@ class Sitting:
         """Close the worker's end here: it has its own."""
         self.results.close()
 
+    @property
+    def is_over(self) -> bool:
+        """Say whether this process has run what it will."""
+        return self.spoilt or not self.left
+
     def time_left(self) -> float:
         """Return the seconds that the hook which runs now may still take."""
         self._take_in()
@@ -147,11 +152,11 @@ class Sitting:
             if not data:
                 return
             self._received += data
-            while not (self.unreadable or self.spoilt) and self._row():
+            while self._row():
                 pass
 
     def _row(self) -> bool:
-        """Take in the next row if it is whole."""
+        """Take in the next row if it is whole and counts; say whether there may be another."""
         head = len(self._stamp)
         if not self._stamp.startswith(self._received[:head]):
             self.unreadable = True
@@ -159,9 +164,7 @@ class Sitting:
         begin = head + 3 * PART
         if len(self._received) < begin:
             return False
-        lengths = [
-            int.from_bytes(self._received[at : at + PART], "big") for at in range(head, begin, PART)
-        ]
+        lengths = [int.from_bytes(self._received[at : at + PART], "big") for at in range(head, begin, PART)]
         end = begin + sum(lengths)
         if end > MAX_ROW:
             self.unreadable = True
@@ -176,9 +179,9 @@ class Sitting:
         del self._received[:end]
         try:
             self._believe(json.loads(body), stdout, stderr)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             self.unreadable = True
-        return True
+        return not (self.unreadable or self.spoilt)
 
     def _believe(self, row: dict[str, Any], stdout: bytes, stderr: bytes) -> None:
         """Take in a row that has to come now. Raises what shows that it is none."""

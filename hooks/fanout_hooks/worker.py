@@ -16,8 +16,8 @@ Three looks, by price:
 A crash or a hang costs the hook its life and nobody else's: the supervisor sees which hook had no result yet,
 its output so far is in memory that outlives us, and the next process goes on with the next hook.
 
-A hook may replace any function and write into any descriptor. So what runs here after a hook stands on own.py;
-a row goes out before the next hook begins, over a socket whose other end no hook can reach, with the stamp that
+A hook may replace any function and write into any descriptor. So what runs here after a hook uses own.py; a
+row goes out before the next hook begins, over a socket whose other end no hook can reach, with the stamp that
 only we and the supervisor know; and before each hook we say whether this process may be used after it. What
 the supervisor can't read is the loss of the hook that had begun, and the end of this process.
 
@@ -31,6 +31,7 @@ import _socket
 import sys
 from fcntl import F_DUPFD_CLOEXEC
 from fcntl import fcntl as _fcntl
+from os import _exit
 from typing import TYPE_CHECKING, Any
 
 from fanout_hooks import program
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 SMALL_STDIN = 48 * 1024
 """Fits a socket's buffer whole: then stdin is a socket, as under the client; else a file in memory."""
 LARGE_OUTPUT = 64 * 1024
-"""More stays in its file, and the process that wrote it is not used again: rows must fit a socket's buffer."""
+"""More stays in its file, and the process that wrote it is not used again: rows fit a socket's buffer."""
 FD_FLOOR = 200
 """Our own descriptors live above; a hook's own come from 3 upwards, as in a fresh process."""
 
@@ -90,7 +91,7 @@ class Worker:
         while True:
             got = receive(self.sock)
             if got is None:
-                os._exit(0)
+                _exit(0)
             message, fds = got
             fds = [_parked(fd) for fd in fds]
             self.run(message, fds)
@@ -124,7 +125,7 @@ class Worker:
                 self._send({"more": True})
         self._send({"more": True})
         if self.is_once:
-            os._exit(0)
+            _exit(0)
         self._dress_down()
         rows.detach()
         self.pristine.kept_fds = kept | frozenset(fds)
@@ -150,7 +151,7 @@ class Worker:
             raise
         self.watch.effects = None
         if os.getpid() != self.watch.pid:
-            os._exit(status & 0xFF)  # a hook's own child that went on as if it were the hook
+            _exit(status & 0xFF)  # a hook's own child that went on as if it were the hook
         try:
             self.pristine.put_back()
             self.pristine.put_back_variables(effects.variables)
@@ -232,7 +233,7 @@ class Worker:
         try:
             send(self.sock, message, (), self.stamp)
         except BaseException:  # noqa: BLE001 - a hook closed it, or the supervisor is gone
-            os._exit(0)  # the results are where they are read
+            _exit(0)  # the results are where they are read
 
     def _news(self, file: str, effects: Effects) -> dict[str, Any] | None:
         """Return what no earlier run showed; raw paths are compared, for real ones are dear."""
@@ -301,7 +302,7 @@ def _end_as(status: int) -> None:
             signal.signal(-status, signal.SIG_DFL)
             os.kill(os.getpid(), -status)
     finally:
-        os._exit(status & 0xFF)
+        _exit(status & 0xFF)
 
 
 def _socket_with(payload: bytes) -> int:

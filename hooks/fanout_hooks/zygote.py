@@ -5,9 +5,9 @@ path, site packages and environment are the hooks' own, because nothing but that
 imports little, starts no thread, runs no hook, and so can fork at any time. The supervisor starts it as a new
 process, never by forking: it stays free of what the supervisor is.
 
-Commands over the socket: {"do": "fork", "stamp"} with a socket for the child, {"do": "kill", "pid"}, {"do": "spare",
-"pid"} (that one may outlive us), {"do": "import", "names"}. It tells {"ready": what its start decided, "pid"},
-{"forked": pid}, {"died": pid, "status"}.
+Commands over the socket: {"do": "fork", "stamp"} with a socket for the child, {"do": "kill", "pid"},
+{"do": "spare", "pid"} (that one may outlive us), {"do": "import", "names"}. It reports {"ready": what its
+start decided, "pid"}, {"forked": pid}, {"died": pid, "status"}.
 
 A cold process may fork it from itself instead (ahead.py): then `serve_once` is its entry, and it tells
 {"unlike": what differs} and ends where a start by the command would have been another.

@@ -1,0 +1,119 @@
+"""Whatever a hook does to its process, its descriptors or its parent, its neighbours' denials stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fanout_hooks
+from fanout_hooks.event import to_stdin
+from fanout_hooks.memory import path_of, state_folder
+from hooks.silencing import SHELL, Silencing, generated
+from hooks.stage import PYTHON, Stage, pre_tool_use
+
+SEED = 10
+SHORT, WHOLE = 33, 330
+LIMIT_S = 1
+ENTRY = Path(fanout_hooks.__file__).with_name("__main__.py")
+BY_JSON = """
+import json
+own = {"hookEventName": "PreToolUse", "permissionDecision": "deny", "permissionDecisionReason": "no by JSON"}
+print(json.dumps({"hookSpecificOutput": own}))
+"""
+BY_EXIT = "import sys\nsys.stdin.read()\nsys.stderr.write('no by exit code')\nsys.exit(2)\n"
+REASONS = ("no by JSON", "no by exit code")
+
+COUNTS = [
+    pytest.param(SHORT, id="short"),
+    pytest.param(WHOLE, id="whole", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    own = Stage(tmp_path)
+    own.env["FANOUT_STATE_DIR"] = str(tmp_path / "own state")
+    own.state = Path(state_folder(own.env))
+    return own
+
+
+def registered(stage: Stage, silencing: list[Silencing]) -> None:
+    """Register each hook between two that deny, for a tool of its own."""
+    by_json, by_exit = stage.python("by_json", BY_JSON), stage.python("by_exit", BY_EXIT)
+    for number, one in enumerate(silencing):
+        silent = stage.python(f"silent_{number}", one.source, timeout=LIMIT_S)
+        stage.hooks("PreToolUse", by_json, silent, by_exit, matcher=f"Tool{number}")
+
+
+def call(number: int, command: str, run: int) -> dict[str, Any]:
+    return pre_tool_use(command, tool_name=f"Tool{number}", tool_use_id=f"toolu_{number}_{command}_{run}")
+
+
+def lost(answer: str) -> list[str]:
+    """Return which denials an answer lacks."""
+    own = json.loads(answer or "{}").get("hookSpecificOutput", {})
+    reason = own.get("permissionDecisionReason", "")
+    return [one for one in REASONS if own.get("permissionDecision") != "deny" or one not in reason]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_no_warm_hook_silences_another(count: int, stage: Stage) -> None:
+    silencing = generated(SEED, count)
+    registered(stage, silencing)
+    found = []
+    with stage.running() as run:
+        for number, one in enumerate(silencing):
+            commands = ("calm", "calm", "now", "now") if number % 3 else ("now", "now", "calm", "now")
+            for turn, command in enumerate(commands):
+                gone = lost(run.event(call(number, command, turn)).stdout)
+                found += [f"{number} ({one.what}), event {turn} ({command}): {gone}"] * bool(gone)
+    assert "\n".join(found) == ""
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_no_cold_hook_silences_another(count: int, stage: Stage) -> None:
+    silencing = generated(SEED + 1, count)
+    registered(stage, silencing)
+    with stage.running() as run:  # what the project's sessions have learned of them
+        for number in range(0, count, 2):
+            for turn in range(2):
+                run.event(call(number, "calm", turn))
+    assert Path(path_of(str(stage.state), str(stage.project))).exists()
+    found = []
+    for number, one in enumerate(silencing):
+        gone = lost(cold(stage, call(number, "now", 0)))
+        found += [f"{number} ({one.what}): {gone}"] * bool(gone)
+    assert "\n".join(found) == ""
+
+
+@pytest.mark.parametrize("command", SHELL)
+@pytest.mark.parametrize("is_cold", [False, True], ids=["warm", "cold"])
+def test_no_shell_silences_another(command: str, is_cold: bool, stage: Stage) -> None:
+    deny = f"sleep 0.3; exec {PYTHON} {stage.script('by_exit', BY_EXIT)}"
+    silent = {"type": "command", "command": command, "timeout": LIMIT_S}
+    stage.hooks("PreToolUse", stage.python("by_json", BY_JSON), silent, deny)
+    for turn in range(2):
+        event = call(0, "now", turn)
+        if is_cold:
+            assert lost(cold(stage, event)) == []
+            continue
+        with stage.running() as run:
+            assert lost(run.event(event).stdout) == []
+
+
+def cold(stage: Stage, event: dict[str, Any]) -> str:
+    done = subprocess.run(
+        [PYTHON, "-I", "-S", str(ENTRY), "cold", "--scopes", "local"],
+        input=to_stdin(stage.here(event)),
+        env=stage.env,
+        cwd=stage.project,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else os.strerror(done.returncode)
