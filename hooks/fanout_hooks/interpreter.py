@@ -309,7 +309,7 @@ class Interpreter:
             job = {"hooks": hooks, "cwd": scene.cwd, "env": scene.env}
             seat.channel.send(job, (scene.stdin, sitting.out, sitting.err, sitting.results.fileno()))
             sitting.sent()
-            while not sitting.is_over:
+            while not sitting.is_over():
                 message, alone_s = await self._word_from(seat, sitting, looks=alone)
                 for ran in sitting.news():
                     tell(ran)
@@ -317,7 +317,7 @@ class Interpreter:
                     self._let_go(seat, alone_s or sitting.left[0].timeout_s)
                     tell(sitting.let_go())
                     return sitting.left
-                if sitting.is_over:
+                if sitting.is_over():
                     break
                 guilty = None
                 if message is None:

@@ -87,7 +87,6 @@ class Sitting:
         """Close the worker's end here: it has its own."""
         self.results.close()
 
-    @property
     def is_over(self) -> bool:
         """Say whether this process has run what it will."""
         return self.spoilt or not self.left

@@ -95,9 +95,9 @@ PLUGINS = {
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system doesn't tell")
 @pytest.mark.parametrize("name", PLUGINS)
 @pytest.mark.parametrize("set_by", ["the client's start", "settings", "both", "no one"])
-@pytest.mark.parametrize("is_plugin", [True, False], ids=["a plugin's server", "a registered server"])
+@pytest.mark.parametrize("server", ["a plugin's", "a registered one"])
 def test_what_the_user_set_reaches_hooks_and_what_a_plugins_server_was_given_does_not(
-    name: str, set_by: str, is_plugin: bool, tmp_path: Path
+    name: str, set_by: str, server: str, tmp_path: Path
 ) -> None:
     (tmp_path / ".claude").mkdir()
     client = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLAUDE_PROJECT_DIR": str(tmp_path)}
@@ -107,7 +107,7 @@ def test_what_the_user_set_reaches_hooks_and_what_a_plugins_server_was_given_doe
     if set_by in ("settings", "both"):
         wanted = "/settings"
         (tmp_path / ".claude" / "settings.local.json").write_text(json.dumps({"env": {name: wanted}}))
-    given = {name: PLUGINS[name]} if is_plugin else {name: wanted} if wanted else {}
+    given = {name: PLUGINS[name]} if server == "a plugin's" else {name: wanted} if wanted else {}
     start = FAKE_CLIENT.replace('"FANOUT_GATE": "warn",', f"**{given!r},")
     line = [sys.executable, "-c", start, sys.executable, "-c", SERVER]
     done = subprocess.run(line, env=client, capture_output=True, text=True, check=True)

@@ -92,14 +92,14 @@ def test_no_cold_hook_silences_another(count: int, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("command", SHELL)
-@pytest.mark.parametrize("is_cold", [False, True], ids=["warm", "cold"])
-def test_no_shell_silences_another(command: str, is_cold: bool, stage: Stage) -> None:
+@pytest.mark.parametrize("way", ["warm", "cold"])
+def test_no_shell_silences_another(command: str, way: str, stage: Stage) -> None:
     deny = f"sleep 0.3; exec {PYTHON} {stage.script('by_exit', BY_EXIT)}"
     silent = {"type": "command", "command": command, "timeout": LIMIT_S}
     stage.hooks("PreToolUse", stage.python("by_json", BY_JSON), silent, deny)
     for turn in range(2):
         event = call(0, "now", turn)
-        if is_cold:
+        if way == "cold":
             assert lost(cold(stage, event)) == []
             continue
         with stage.running() as run:
