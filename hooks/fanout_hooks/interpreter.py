@@ -170,7 +170,8 @@ class Interpreter:
             return
         self.broken = why
         self._ready.set(False)
-        for _, future, _ in self._forking:
+        for channel, future, _ in self._forking:
+            channel.close()
             future.set(None)
         self._forking.clear()
         for seat in self._idle:
@@ -327,6 +328,7 @@ class Interpreter:
                     guilty = sitting.lost(UNREADABLE if sitting.unreadable else SILENT)
                 else:
                     continue
+                seat.channel.close()
                 if guilty is not None:
                     tell(guilty)
                 return sitting.left

@@ -13,7 +13,7 @@ import pytest
 import fanout_hooks
 from fanout_hooks.event import to_stdin
 from fanout_hooks.memory import path_of, state_folder
-from hooks.silencing import SHELL, Silencing, generated
+from hooks.silencing import CALM, SHELL, Silencing, generated
 from hooks.stage import PYTHON, Stage, pre_tool_use
 
 SEED = 10
@@ -27,6 +27,8 @@ print(json.dumps({"hookSpecificOutput": own}))
 """
 BY_EXIT = "import sys\nsys.stdin.read()\nsys.stderr.write('no by exit code')\nsys.exit(2)\n"
 REASONS = ("no by JSON", "no by exit code")
+
+LOST = "its answer is lost"
 
 COUNTS = [
     pytest.param(SHORT, id="short"),
@@ -104,6 +106,35 @@ def test_no_shell_silences_another(command: str, way: str, stage: Stage) -> None
             continue
         with stage.running() as run:
             assert lost(run.event(event).stdout) == []
+
+
+SEEN = {
+    "bytes in our channel": (
+        "for fd in range(200, 260):\n    try: os.write(fd, b'x')\n    except OSError: pass",
+        LOST,
+    ),
+    "our channel elsewhere": (
+        "for fd in range(201, 260):\n    try: os.dup2(1, fd)\n    except OSError: pass",
+        LOST,
+    ),
+    "the parent killed": ("os.kill(os.getppid(), 9)", "a hook ended the process that hooks are forked from"),
+    "its own end": ("os.kill(os.getpid(), 9)", "the hook silent_0 gave no usable answer (signal 9)"),
+}
+
+
+@pytest.mark.parametrize("kind", SEEN)
+def test_the_user_reads_of_it_and_the_next_event_is_as_ever(kind: str, stage: Stage) -> None:
+    source, said = SEEN[kind]
+    registered(stage, [Silencing(kind, f"{CALM}\nimport os\n{source}\n")])
+    with stage.running() as run:
+        for turn in range(2):
+            run.event(call(0, "calm", turn))
+        answer = run.event(call(0, "now", 0)).stdout
+        assert lost(answer) == []
+        assert said in json.loads(answer)["systemMessage"]
+        later = run.event(call(0, "calm", 2)).stdout
+        assert lost(later) == []
+        assert "systemMessage" not in json.loads(later)
 
 
 def cold(stage: Stage, event: dict[str, Any]) -> str:
