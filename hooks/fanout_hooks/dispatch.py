@@ -26,7 +26,7 @@ from fanout_hooks.plan import Plan, Planned, Unit
 from fanout_hooks.sitting import Ran, Task
 
 MS = 1000
-FORK_LOST = "a hook ended the process that hooks are forked from; the others ran all the same"
+FORK_LOST = "the process that hooks are forked from was ended, by a hook perhaps; the others ran all the same"
 MAX_SHOWN = 1000
 MAX_LOGGED = 200
 """Characters of a failing hook's stderr, for the user and for the log."""
@@ -208,7 +208,7 @@ class Run:
             tasks.append(Task(place, own.program, own.hook.timeout_s))
         alone = self.plan.planned[unit[0]].way != "warm"
         await interpreter.run(tasks, scene, lambda ran: self._learned(ran, waited), alone=alone)
-        if interpreter.broken and interpreter.has_served and FORK_LOST not in self.notes:
+        if interpreter.takes_notice_of_loss():
             self.notes.append(FORK_LOST)
         self.plan.memory.note_modules(program.exe, interpreter.modules)
         if interpreter.start is not None:

@@ -69,8 +69,10 @@ class Seat:
 class Interpreter:
     """Start it with `open`; when `broken` is set, its hooks run a process each instead."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, before: Interpreter | None = None) -> None:
         self.loop = loop
+        self._lost = before
+        """One that served and was ended, whose loss is not reported yet."""
         self.broken = ""
         self.start: dict[str, Any] | None = None
         """What its start decided; nothing: a fork of ours that is not like a real start."""
@@ -78,6 +80,7 @@ class Interpreter:
         self.pid = 0
         """The zygote's process, 0 as long as it isn't known."""
         self.has_served = False
+        self._is_reported = False
         self._stops = 0
         self.is_fork = False
         """Don't wait for it to be ready: fewer turns, and it answers when it is."""
@@ -192,6 +195,14 @@ class Interpreter:
             from fanout_hooks.starting import end
 
             end(self._process)
+
+    def takes_notice_of_loss(self) -> bool:
+        """Say whether a zygote that had served was lost, once."""
+        before, self._lost = self._lost, None
+        is_lost = before is not None and before.takes_notice_of_loss()
+        if self.broken and self.has_served and not self._is_reported:
+            self._is_reported = is_lost = True
+        return is_lost
 
     @property
     def is_at_rest(self) -> bool:
