@@ -14,6 +14,8 @@ import opcode
 import sys
 import types
 from _contextvars import Context
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from fanout_hooks.own import atexit, gc, io, os, signal
@@ -124,26 +126,32 @@ class Programs:
         return self._folders[script]
 
 
-def start(programs: Programs, file: str, script: str) -> int:
-    """Compile a script and run it to its end; return its exit code, negative for a signal."""
+def start(programs: Programs, file: str, script: str, begin: Callable[[], None]) -> int:
+    """Compile a script and run it to its end; return its exit code, negative for a signal.
+
+    `begin` is called right before: what fails until then is our fault, and costs the script nothing.
+    """
     try:
         code = programs.load(file, script)
     except OSError as error:
+        begin()
         return _cannot_open(script, error)
     except (SyntaxError, ValueError):
+        begin()
         return _guarded(lambda: programs.load(file, script))
-    return _run(code, script)
+    return _run(code, script, begin)
 
 
-def _run(code: types.CodeType, script: str) -> int:
+def _run(code: types.CodeType, script: str, begin: Callable[[], None]) -> int:
     main = types.ModuleType("__main__")
-    loader = sys.modules["importlib.machinery"].SourceFileLoader("__main__", script)
+    loader = SourceFileLoader("__main__", script)
     vars(main).update(
         __file__=script, __builtins__=sys.modules["builtins"], __loader__=loader, __cached__=None
     )
     if sys.version_info < (3, 14):
         vars(main).update(__annotations__={})
     sys.modules["__main__"] = main
+    begin()
     status = _guarded(lambda: exec(code, vars(main)))  # noqa: S102 - running hooks is what this file is for
     _guarded(_join_threads)
     _guarded(atexit._run_exitfuncs)

@@ -27,6 +27,8 @@ SYS_SET_PER_HOOK = (
     "argv path stdin stdout stderr __stdin__ __stdout__ __stderr__ last_type last_value last_traceback"
     " last_exc path_importer_cache modules executable orig_argv"
 ).split()
+STARTED_WITH = frozenset(("sys", "builtins", "_imp"))
+"""Made by the interpreter before it can say where a module is from; Python 3.8 doesn't say it later."""
 OWN_NAMES = frozenset(("__main__", "__mp_main__"))
 
 
@@ -124,7 +126,7 @@ def is_kept(name: str, module: Any) -> bool:
         return False
     spec = getattr(module, "__spec__", None)
     origin = getattr(spec, "origin", None)
-    if origin in ("built-in", "frozen"):
+    if origin in ("built-in", "frozen") or name in STARTED_WITH:
         return True
     file = getattr(module, "__file__", None) or ""
     return file.startswith(KEPT)

@@ -42,6 +42,7 @@ from fanout_hooks.pristine import Pristine, open_fds
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 SMALL_STDIN = 48 * 1024
 """Fits a socket's buffer whole: then stdin is a socket, as under the client; else a file in memory."""
@@ -115,8 +116,11 @@ class Worker:
         for hook in job["hooks"]:
             file = os.path.join(job["cwd"], hook["script"])
             last = self.programs.reaches_in(file, hook["script"])
-            self._row(rows, {"begin": hook["i"], "last": last, "at": time.monotonic()})
-            result = self._one(hook, job, (stdin, out, err), payload)
+
+            def begin(place: int = hook["i"], last: bool = last) -> None:  # noqa: FBT001 - bound, not passed
+                self._row(rows, {"begin": place, "last": last, "at": time.monotonic()})
+
+            result = self._one(hook, job, (stdin, out, err), payload, begin)
             taint = self._note(rows, result, out, err)
             if taint or last:
                 break
@@ -135,7 +139,12 @@ class Worker:
         self._send({"done": True, "taint": taint, "modules": self._new_modules()})
 
     def _one(
-        self, hook: dict[str, Any], job: dict[str, Any], fds: tuple[int, int, int], payload: bytes | None
+        self,
+        hook: dict[str, Any],
+        job: dict[str, Any],
+        fds: tuple[int, int, int],
+        payload: bytes | None,
+        begin: Callable[[], None],
     ) -> dict[str, Any]:
         effects = Effects()
         began = time.perf_counter()
@@ -145,7 +154,7 @@ class Worker:
             self.pristine.picture.complete()
         self.watch.effects = effects
         try:
-            status = program.start(self.programs, file, script)
+            status = program.start(self.programs, file, script, begin)
         except BaseException:
             _end_as(1)
             raise
