@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 import time
 from typing import Any, NamedTuple, Self
 
@@ -25,7 +26,7 @@ from fanout_hooks.on_demand import HEAD, asked_for
 
 MAX_OUTPUT = 16 << 20
 MAX_ROW = 8 << 20
-PART = 4
+_LENGTHS = struct.Struct(">III")
 UNREADABLE = "wrote into fanout's own channel"
 SILENT = "kept fanout's own code from answering"
 EFFECTS = {"reads": list, "writes": list, "spawns": bool, "opaque": bool}
@@ -160,24 +161,22 @@ class Sitting:
         if not self._stamp.startswith(self._received[:head]):
             self.unreadable = True
             return False
-        begin = head + 3 * PART
+        begin = head + _LENGTHS.size
         if len(self._received) < begin:
             return False
-        lengths = [int.from_bytes(self._received[at : at + PART], "big") for at in range(head, begin, PART)]
-        end = begin + sum(lengths)
+        body, out, err = _LENGTHS.unpack_from(self._received, head)
+        end = begin + body + out + err
         if end > MAX_ROW:
             self.unreadable = True
             return False
         if len(self._received) < end:
             return False
-        printed = begin + lengths[0]
-        body, stdout, stderr = (
-            bytes(self._received[at:to])
-            for at, to in ((begin, printed), (printed, printed + lengths[1]), (printed + lengths[1], end))
-        )
+        row = self._received[begin : begin + body]
+        stdout = bytes(self._received[begin + body : end - err]) if out else b""
+        stderr = bytes(self._received[end - err : end]) if err else b""
         del self._received[:end]
         try:
-            self._believe(json.loads(body), stdout, stderr)
+            self._believe(json.loads(row), stdout, stderr)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             self.unreadable = True
         return not (self.unreadable or self.spoilt)
