@@ -109,7 +109,7 @@ async def handle(house: House, request: Request) -> Handled:
     if gate is not None:
         opinions.append(await gate)
     notes += run.notes + [
-        _failure(one) for one, own in zip(outcomes, opinions, strict=True) if _is_unreported(one, own)
+        _failure(one) for one, own in zip(outcomes, opinions, strict=False) if _is_unreported(one, own)
     ]
     decision = decide.decide(request.event, opinions, notes)
     if decision.overflow:

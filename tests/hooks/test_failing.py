@@ -79,3 +79,13 @@ def test_a_long_stderr_is_shown_by_its_begin_and_end_and_control_characters_not_
     assert len(shown) <= most
     assert (shown[:5], shown[-3:]) == ("begin", "end")
     assert "\x1b" not in shown
+
+
+def test_a_failure_beside_the_gate_is_reported_too(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.hooks("PreToolUse", {"type": "command", "command": "exit 3", "name": "guard"})
+    event = pre_tool_use() | {"tool_name": "Agent", "tool_input": {"prompt": "look", "description": "a"}}
+    with stage.running() as run:
+        answer = run.event(event, gate="smart").stdout
+    assert "the hook guard gave no usable answer" in json.loads(answer)["systemMessage"]
+    assert stage.log()[0]["total_hooks"] == 1
