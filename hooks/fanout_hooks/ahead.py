@@ -30,6 +30,7 @@ class Ahead(NamedTuple):
 
     key: Key
     control: socket.socket
+    pid: int = 0
 
 
 def fork(memory: Memory, env: dict[str, str]) -> Ahead | None:
@@ -38,13 +39,14 @@ def fork(memory: Memory, env: dict[str, str]) -> Ahead | None:
     if key is None:
         return None
     ours, theirs = socket.socketpair()
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         try:
             _serve(theirs.detach(), key, memory.starts[key], memory.modules.get(key[0], ()))
         finally:
             os._exit(70)
     theirs.close()
-    return Ahead(key, ours)
+    return Ahead(key, ours, pid)
 
 
 def _is_ours(key: Key, facts: dict[str, Any], env: dict[str, str]) -> bool:
@@ -65,12 +67,17 @@ def _serve(control: int, key: Key, facts: dict[str, Any], modules: Iterable[str]
     for number in (0, 1, 2):
         os.dup2(null, number)
     os.dup2(control, 3, inheritable=False)
-    os.closerange(4, os.sysconf("SC_OPEN_MAX") if not os.path.isdir("/dev/fd") else _highest_fd() + 1)
+    close_from(4)
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     differs = startup.become(facts, here)
     gc.enable()
     zygote.serve_once(socket.socket(fileno=3), key[1], differs, modules)
 
 
-def _highest_fd() -> int:
-    return max(map(int, os.listdir("/dev/fd")))
+def close_from(first: int) -> None:
+    """Close every descriptor from this number on."""
+    try:
+        last = max(map(int, os.listdir("/dev/fd")))
+    except OSError:
+        last = os.sysconf("SC_OPEN_MAX")
+    os.closerange(first, last + 1)

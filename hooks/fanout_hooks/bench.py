@@ -24,7 +24,7 @@ from fanout_hooks import event as inputs
 from fanout_hooks.client import events
 from fanout_hooks.dispatch import Request, handle
 from fanout_hooks.house import House
-from fanout_hooks.loop import Loop
+from fanout_hooks.loop import Loop, kill_group
 from fanout_hooks.place import Place
 
 ROUNDS = 7
@@ -123,7 +123,7 @@ def _native(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str)
     finally:
         for process in running:
             if process.poll() is None:
-                lanes.kill_group(process.pid)
+                kill_group(process.pid)
                 process.wait()
 
 

@@ -25,6 +25,8 @@ MOST_DIFFERENT = 40_000
 """Different rows kept apart before they go into digests: about 10 MB."""
 SAMPLE_EVERY = 1000
 
+FAILED = b'"error":'
+"""A hook failed and said why: few lines have that."""
 END = b"}]}"
 """A line that says nothing beyond its hooks ends so."""
 _NUMBER = rb"(\d{1,9}(?:\.\d{1,9})?)"
@@ -68,7 +70,7 @@ class _Counting:
         day = b""
         for line in lines:
             head = _HEAD.match(line)
-            if head is None or not line.endswith(END):
+            if head is None or not line.endswith(END) or FAILED in line:
                 day = self._add_odd(line, day)
                 continue
             rows = _WAIT.sub(b"", line[head.end() : -len(END)]).split(b"},{")
@@ -119,6 +121,8 @@ class _Counting:
         )
         counter.update(map(_plain_row, record.hooks))
         for hook in record.hooks:
+            if "error" in hook:
+                hook_of(event.hooks, hook["name"]).last["error"] = hook["error"]
             if hook["lane"] in PAID_LANES:
                 hook_of(event.hooks, hook["name"]).wait_ms.add(hook["wait_ms"])
         if len(event.samples) < SAMPLES:
@@ -206,7 +210,7 @@ def _text(raw: bytes) -> str:
 
 def _plain_row(hook: dict[str, Any]) -> bytes:
     """Write a checked row in the form that `_ROW` reads."""
-    row = {name: value for name, value in hook.items() if name != "wait_ms"}
+    row = {name: value for name, value in hook.items() if name not in {"wait_ms", "error"}}
     return json.dumps(row | {"ms": round(hook["ms"], 2)}, separators=(",", ":")).encode()[1:-1]
 
 

@@ -44,6 +44,7 @@ def markdown(data: Mapping[str, Any], now: float) -> str:
         ),
         *_events(data),
         *_hooks(data),
+        *_errors(data),
         *_saved(data),
         *_advice(data),
         *_changed(data),
@@ -95,6 +96,12 @@ def _hooks(data: Mapping[str, Any]) -> list[str]:
     more = len(data["hooks"]) - MOST_HOOKS
     rest = [f"And {more} more that took less time."] if more > 0 else []
     return ["## Hooks, those that took most time first", table(heads, rows), *rest]
+
+
+def _errors(data: Mapping[str, Any]) -> list[str]:
+    failed = [row for row in data["hooks"] if row["last_error"]]
+    lines = [f"- {row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
+    return ["## Last errors", "\n".join(lines[:MOST_HOOKS])] if lines else []
 
 
 def _times(row: Mapping[str, Any]) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks import background, claims, decide, matching, perflog, twins
+from fanout_hooks import background, claims, decide, matching, on_demand, perflog, twins
 from fanout_hooks.claude_folder import claude_folder
 from fanout_hooks.client import matchers
 from fanout_hooks.command import Program
@@ -22,12 +22,16 @@ from fanout_hooks.config import Hook
 from fanout_hooks.event import to_stdin
 from fanout_hooks.house import House
 from fanout_hooks.interpreter import Scene
-from fanout_hooks.loop import Future, memory_file, write_all
+from fanout_hooks.loop import Future, sealed_file
 from fanout_hooks.memory import state_folder
 from fanout_hooks.plan import Plan, Planned, Unit
 from fanout_hooks.sitting import Ran, Task
 
 MS = 1000
+FORK_LOST = "the process that hooks are forked from was ended, by a hook perhaps; the others ran all the same"
+MAX_SHOWN = 1000
+MAX_LOGGED = 200
+"""Characters of a failing hook's stderr, for the user and for the log."""
 
 
 class Answer(NamedTuple):
@@ -64,6 +68,14 @@ class Outcome(NamedTuple):
     wait_ms: float
     timed_out: bool = False
     taint: str = ""
+    lost: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Say whether it gave no answer that counts; one that asked to work on owes none."""
+        if on_demand.asked_for(self.stdout.encode()) is not None:
+            return False
+        return bool(self.lost) or self.timed_out or self.exit not in (0, 2)
 
 
 class Handled(NamedTuple):
@@ -110,7 +122,9 @@ async def handle(house: House, request: Request) -> Handled:
         ]
     if gate is not None:
         opinions.append(await gate)
-    notes += run.notes
+    notes += run.notes + [
+        _failure(one) for one, own in zip(outcomes, opinions, strict=False) if _is_unreported(one, own)
+    ]
     decision = decide.decide(request.event, opinions, notes)
     if decision.overflow:
         from fanout_hooks.overflow import kept_whole  # hardly ever
@@ -165,9 +179,8 @@ class Run:
         """Run everything; results in configuration order, whoever ended first."""
         if not self.ended:
             return []
-        stdin = memory_file("stdin")
+        stdin = sealed_file("stdin", self.stdin)
         try:
-            write_all(stdin, self.stdin)
             scene = Scene(stdin, self.env, self.cwd)
             units = [self.house.loop.spawn(self._unit(unit, scene)) for unit in self.plan.units]
             for unit in units:
@@ -232,6 +245,8 @@ class Run:
             tasks.append(Task(place, own.program, own.hook.timeout_s))
         alone = self.plan.planned[unit[0]].way != "warm"
         await interpreter.run(tasks, scene, lambda ran: self._learned(ran, waited), alone=alone)
+        if interpreter.takes_notice_of_loss():
+            self.notes.append(FORK_LOST)
         self.plan.memory.note_modules(program.exe, interpreter.modules)
         if interpreter.start is not None:
             self.plan.memory.note_start(interpreter.key, interpreter.start)
@@ -249,7 +264,7 @@ class Run:
         stdout, stderr = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
         planned = self.plan.planned[place]
         self.ended[place].set(
-            Outcome(planned, ran.exit, stdout, stderr, ran.ms, waited, ran.timed_out, ran.taint)
+            Outcome(planned, ran.exit, stdout, stderr, ran.ms, waited, ran.timed_out, ran.taint, ran.lost)
         )
 
     def _fail_rest(self, unit: Sequence[int], why: str) -> None:
@@ -258,6 +273,34 @@ class Run:
 
     def _waited(self) -> float:
         return round((time.perf_counter() - self.began) * MS, 2)
+
+
+# --- what failed -------------------------------------------------------------------------------------------
+
+
+def _is_unreported(outcome: Outcome, opinion: decide.Opinion) -> bool:
+    """Say whether the user doesn't read of a failure anyway: as the reason of a denial, or as a problem."""
+    blocks = opinion.decision == "deny" and outcome.planned.hook.on_failure == "block"
+    return outcome.has_failed and not blocks and not opinion.problem
+
+
+def _failure(outcome: Outcome) -> str:
+    """Return what the user reads of a hook that failed, as natively: how it ended and what it wrote."""
+    name = outcome.planned.hook.name
+    if outcome.lost:
+        return f"the hook {name} {outcome.lost}, so its answer is lost; the other hooks ran as usual"
+    how = f"signal {-outcome.exit}" if outcome.exit < 0 else f"exit code {outcome.exit}"
+    said = error_head(outcome.stderr, MAX_SHOWN)
+    return f"the hook {name} gave no usable answer ({how}){': ' + said if said else ''}"
+
+
+def error_head(stderr: str, most: int) -> str:
+    """Return what is worth showing of a hook's stderr: a traceback says at its end what went wrong."""
+    said = "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in stderr.strip())
+    if len(said) <= most:
+        return said
+    half = most // 2 - 2
+    return f"{said[:half]} \u2026 {said[-half:]}"
 
 
 # --- the answer and the log ---------------------------------------------------------------------------------
@@ -291,6 +334,7 @@ def _record(
         }
         | ({"timed_out": True} if one.timed_out else {})
         | ({"left": one.taint} if one.taint else {})
+        | ({"error": said} if (said := _error(one)) else {})
         for one, opinion in zip(outcomes, opinions, strict=False)
     ]
     notes = run.notes + [f"{own.name} {own.problem}" for own in opinions if own.problem]
@@ -308,6 +352,10 @@ def _record(
     }
     gate = next((own.note for own in opinions[len(outcomes) :]), None)
     return record | ({"gate": gate} if gate else {}) | ({"notes": notes} if notes else {})
+
+
+def _error(outcome: Outcome) -> str:
+    return (outcome.lost or error_head(outcome.stderr, MAX_LOGGED)) if outcome.has_failed else ""
 
 
 def _untold(problems: list[str], request: Request) -> list[str]:

@@ -1,9 +1,10 @@
 """The environment of a hook on the warm path: what the client itself would have given it.
 
-The server was started by the same client process, so its environment is the hooks' own but for three things:
+The server was started by the same client process, so its environment is the hooks' own but for four things:
 
     what a launcher in between changed (`uv run` sets PATH)    the process below the client has it unchanged
     the `env` of the server's registration                     those names are the client's again, or gone
+    what the client sets for a plugin's server alone           those names, too
     what the client sets for each event                        `for_event`
 
 The client's own value of a name is what its settings say, else what it was started with. Where the system has
@@ -18,8 +19,11 @@ from typing import Any, NamedTuple
 
 from fanout_hooks import place
 
-SERVERS_OWN = ("CLAUDE_PLUGIN_ROOT", "CLAUDE_PLUGIN_DATA", "CLAUDE_CODE_LAUNCHED_BY_SESSION_IDS")
+SERVERS_OWN = frozenset(
+    ("CLAUDE_PLUGIN_ROOT", "CLAUDE_PLUGIN_DATA", "CLAUDE_CODE_LAUNCHED_BY_SESSION_IDS", "CLAUDE_EFFORT")
+)
 SERVERS_OWN_PREFIX = "CLAUDE_PLUGIN_OPTION_"
+"""The client gives these to a plugin's server; a user may set the same names for everything."""
 KEPT = ("FANOUT_GATE",)
 """Says the gate's mode, wherever the user put it."""
 
@@ -42,7 +46,9 @@ def of_session(env: dict[str, str], server: int) -> Session:
     given = (_environ(chain[at - 1]) if at > 1 else {}) or env
     own = place.find("local", env.get("CLAUDE_PROJECT_DIR") or os.getcwd(), env)
     names = {name for entry in place.registered(own) for name in _names(entry.get("env"))}
-    return Session(client, restored(given, names - set(KEPT), _environ(client) | place.settings_env(own)))
+    own_env = _environ(client) | place.settings_env(own)
+    names.update(name for name in (*given, *own_env) if _is_for_servers(name))
+    return Session(client, restored(given, names - set(KEPT), own_env))
 
 
 def restored(given: dict[str, str], names: Iterable[str], client: Mapping[str, str]) -> dict[str, str]:
@@ -54,11 +60,7 @@ def restored(given: dict[str, str], names: Iterable[str], client: Mapping[str, s
 
 def for_event(base: dict[str, str], event: dict[str, Any], client: int) -> dict[str, str]:
     """Return the variables of one event's hooks. `client` is the client's process."""
-    env = {
-        name: value
-        for name, value in base.items()
-        if name not in SERVERS_OWN and not name.startswith(SERVERS_OWN_PREFIX)
-    }
+    env = dict(base)
     cwd = str(event.get("cwd") or "")
     env.setdefault("CLAUDE_PROJECT_DIR", cwd)
     attended = "1" if env.get("CLAUDE_CODE_ENTRYPOINT") == "cli" else "0"
@@ -74,9 +76,11 @@ def for_event(base: dict[str, str], event: dict[str, Any], client: int) -> dict[
     effort = event.get("effort")
     if isinstance(effort, dict) and isinstance(effort.get("level"), str):
         env["CLAUDE_EFFORT"] = effort["level"]
-    else:
-        env.pop("CLAUDE_EFFORT", None)
     return env
+
+
+def _is_for_servers(name: str) -> bool:
+    return name in SERVERS_OWN or name.startswith(SERVERS_OWN_PREFIX)
 
 
 def _names(block: object) -> list[str]:

@@ -115,7 +115,10 @@ class House:
         key = key_of(program, env, cwd)
         interpreter = self._interpreters.pop(key, None)
         if interpreter is None or (interpreter.broken and interpreter.start):  # it served, and is gone
-            interpreter = Interpreter(self.loop)
+            lost = interpreter
+            if lost is not None:
+                lost.close()
+            interpreter = Interpreter(self.loop, lost)
             if self._ahead is not None and self._ahead.key == key:
                 interpreter.take_over(self._ahead, known.modules.get(program.exe, ()))
             else:

@@ -4,22 +4,26 @@ Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has
 its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that
 keeps stdout open (a daemon, a watcher) would otherwise hold the turn. At the deadline the whole group is
 killed, as it is when we go first (lifeline.py).
+
+A hook may stop or kill its parent, so that isn't us: each command has a *holder*, a fork of ours that starts
+it, waits for it and ends as it did. A holder that was stopped is continued; one that was killed is the loss
+of that hook's answer alone.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from fanout_hooks.ahead import close_from
 from fanout_hooks.config import Hook
 from fanout_hooks.lifeline import ENDING_S, Lifeline
-from fanout_hooks.loop import Future, Loop, memory_file
+from fanout_hooks.loop import Future, Loop, is_stopped, kill_group, memory_file
 from fanout_hooks.on_demand import HEAD, LOOK_S, asked_for
 
 MAX_OUTPUT = 16 << 20
@@ -55,13 +59,34 @@ def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]
     }
 
 
+class Holder:
+    """A command at work, as seen from here: the process that waits for it and ends as it does."""
+
+    __slots__ = ("pid", "returncode")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self, how: int = os.WNOHANG) -> int | None:
+        """Return the exit status, negative for a signal; None while it is at work."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, how)
+            except ChildProcessError:
+                pid, status = self.pid, 0
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
 class Lanes:
     """The commands that are at work."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
-        self._left: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[int, Holder] = {}
+        self._left: set[Holder] = set()
         """They asked to be left alone, and may outlive us."""
         self._lifeline: Lifeline | None = None
 
@@ -82,53 +107,55 @@ class Lanes:
             finally:
                 os.close(source)
             ended = _end_of(self._loop, process)
-            timed_out, alone_s = await self._wait(ended, out, timeout_s)
+            timed_out, alone_s = await self._wait(process, ended, out, timeout_s)
             self._forget(process)
             if alone_s is not None:
                 self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
                 return Ended(0, _ms(began), _content(out), b"")
             if timed_out:
                 await self._cut(process, ended, 0.0)
-            return Ended(process.returncode, _ms(began), _content(out), _content(err), timed_out)
+            return Ended(process.returncode or 0, _ms(began), _content(out), _content(err), timed_out)
         finally:
             os.close(out)
             os.close(err)
 
-    async def _wait(self, ended: Future[bool], out: int, timeout_s: float) -> tuple[bool, float | None]:
+    async def _wait(
+        self, process: Holder, ended: Future[bool], out: int, timeout_s: float
+    ) -> tuple[bool, float | None]:
         """Wait for a hook's end; return whether it overstayed, and for how long it asks to be left alone."""
         until = time.monotonic() + timeout_s
         while await self._loop.first(ended, min(LOOK_S, max(0.0, until - time.monotonic()))) is None:
             if time.monotonic() >= until:
                 return True, None
+            if is_stopped(process.pid):
+                os.kill(process.pid, signal.SIGCONT)
             alone_s = asked_for(os.pread(out, HEAD, 0))
             if alone_s is not None:
                 return False, alone_s
         return False, None
 
-    async def _leave(self, process: subprocess.Popen[bytes], ended: Future[bool], limit_s: float) -> None:
+    async def _leave(self, process: Holder, ended: Future[bool], limit_s: float) -> None:
         self._left.add(process)
         await self._cut(process, ended, limit_s)
         self._left.discard(process)
 
-    async def _cut(self, process: subprocess.Popen[bytes], ended: Future[bool], after_s: float) -> None:
+    async def _cut(self, process: Holder, ended: Future[bool], after_s: float) -> None:
         if await self._loop.first(ended, after_s) is None:
             kill_group(process.pid)
             await ended
 
-    def _start(
-        self, line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> Holder:
         if self._lifeline is None:
             self._lifeline = Lifeline()
-        stdin, out, err = files
-        process = subprocess.Popen(
-            line, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd, start_new_session=True
-        )
-        self._running[process.pid] = process
+        pid = os.fork()
+        if pid == 0:
+            _hold(line, files, env, cwd)
+        process = Holder(pid)
+        self._running[pid] = process
         self._lifeline.tell(self._running)
         return process
 
-    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+    def _forget(self, process: Holder) -> None:
         del self._running[process.pid]
         if self._lifeline is not None:
             self._lifeline.tell(self._running)
@@ -137,16 +164,39 @@ class Lanes:
         """End everything that is still at work."""
         for pid in self._running:
             kill_group(pid)
+        until = time.monotonic() + ENDING_S
         for process in self._running.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):  # it can't be killed: the disk has it
-                process.wait(ENDING_S)
-        for process in self._left:
-            process.returncode = 0  # else Popen complains that nobody waited for it
+            while process.poll() is None and time.monotonic() < until:  # it can't be killed: the disk has it
+                time.sleep(POLL_S)
         if self._lifeline is not None:
             self._lifeline.close()
 
 
-def _end_of(loop: Loop, process: subprocess.Popen[bytes]) -> Future[bool]:
+def _hold(line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> NoReturn:
+    """Be a command's holder: one process group with it, and no descriptor but its three."""
+    status = 127
+    try:
+        os.setsid()
+        for number, fd in enumerate(files):
+            os.dup2(fd, number)
+        close_from(3)
+        try:
+            status = subprocess.Popen(line, env=env, cwd=cwd).wait()
+        except (OSError, ValueError) as error:
+            # What a shell says of a command it can't start; the client, too, goes on.
+            os.write(2, f"{line[0]}: {error}\n".encode("utf-8", "replace"))
+        if status < 0:
+            import resource  # a core was written already, where one is wanted
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if -status not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(-status, signal.SIG_DFL)
+            os.kill(os.getpid(), -status)
+    finally:
+        os._exit(status & 0xFF)
+
+
+def _end_of(loop: Loop, process: Holder) -> Future[bool]:
     ended: Future[bool] = Future()
     if hasattr(os, "pidfd_open"):
         try:
@@ -158,7 +208,7 @@ def _end_of(loop: Loop, process: subprocess.Popen[bytes]) -> Future[bool]:
         def gone() -> None:
             loop.unwatch(fd)
             os.close(fd)
-            process.wait()
+            process.poll(0)
             ended.set(True)
 
         loop.watch(fd, gone)
@@ -167,18 +217,10 @@ def _end_of(loop: Loop, process: subprocess.Popen[bytes]) -> Future[bool]:
     return ended
 
 
-async def _poll(loop: Loop, process: subprocess.Popen[bytes], ended: Future[bool]) -> None:
+async def _poll(loop: Loop, process: Holder, ended: Future[bool]) -> None:
     while process.poll() is None:
         await loop.sleep(POLL_S)
     ended.set(True)
-
-
-def kill_group(pid: int) -> None:
-    for end in (os.killpg, os.kill):
-        try:
-            end(pid, signal.SIGKILL)
-        except OSError:
-            continue
 
 
 def reopened(fd: int) -> int:

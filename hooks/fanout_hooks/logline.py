@@ -25,7 +25,7 @@ class Damaged(ValueError):
 
 
 class LogLine(NamedTuple):
-    """One event. `hooks` are plain: name, batch, ms, wait_ms, exit, decision, lane, timed_out."""
+    """One event. `hooks` are plain: name, batch, ms, wait_ms, exit, decision, lane, timed_out, error."""
 
     day: str
     hour: str
@@ -81,7 +81,11 @@ def hook(data: dict[str, Any]) -> dict[str, Any]:
         "decision": word(data["decision"]),
         "lane": word(data["lane"]),
     }
-    return row | {"timed_out": True} if data.get("timed_out") else row
+    if data.get("timed_out"):
+        row["timed_out"] = True
+    if data.get("error"):
+        row["error"] = text(data["error"])[:MOST_NOTE]
+    return row
 
 
 def number(value: object) -> float:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import array
 import contextlib
+import fcntl
 import heapq
 import json
 import os
 import select
+import signal
 import socket
 import time
 from collections import deque
@@ -172,10 +174,14 @@ class Loop:
 
 
 class Channel:
-    """Messages over a stream socket: four bytes of length, then JSON; descriptors may ride along."""
+    """Messages over a stream socket: four bytes of length, then JSON; descriptors may ride along.
 
-    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+    With a stamp every message that comes must begin with it: what doesn't is nonsense, and ends the channel.
+    """
+
+    def __init__(self, loop: Loop, sock: socket.socket, stamp: bytes = b"") -> None:
         sock.setblocking(False)
+        self._stamp = stamp
         self.sock = sock
         self._loop = loop
         self._received = bytearray()
@@ -186,6 +192,8 @@ class Channel:
 
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Send a message at once. The other side reads as long as it lives; a dead one is seen by `get`."""
+        if self.closed:
+            return
         body = json.dumps(message).encode()
         data = memoryview(len(body).to_bytes(HEAD, "big") + body)
         try:
@@ -222,15 +230,16 @@ class Channel:
             self._end()
             return
         self._received += data
-        while not self.closed and len(self._received) >= HEAD:
-            size = int.from_bytes(self._received[:HEAD], "big")
-            if size > MAX_MESSAGE:
+        begin = len(self._stamp) + HEAD
+        while not self.closed and self._received:
+            size = int.from_bytes(self._received[len(self._stamp) : begin], "big")
+            if not self._stamp.startswith(self._received[: len(self._stamp)]) or size > MAX_MESSAGE:
                 self._end()
                 return
-            if len(self._received) < HEAD + size:
+            if len(self._received) < begin or len(self._received) < begin + size:
                 return
-            self._take(bytes(self._received[HEAD : HEAD + size]))
-            del self._received[: HEAD + size]
+            self._take(bytes(self._received[begin : begin + size]))
+            del self._received[: begin + size]
 
     def _take(self, body: bytes) -> None:
         try:
@@ -271,8 +280,43 @@ def memory_file(name: str) -> int:
     return fd
 
 
+def sealed_file(name: str, data: bytes) -> int:
+    """Return a descriptor of a file with this content; no one can change it where the system can seal it."""
+    if not hasattr(os, "memfd_create") or not hasattr(fcntl, "F_ADD_SEALS"):
+        fd = memory_file(name)
+        write_all(fd, data)
+        return fd
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    write_all(fd, data)
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write everything: one write may take less."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+# --- processes ----------------------------------------------------------------------------------------------
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether a process was stopped and nothing continues it; False where the system doesn't tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
+    except OSError:
+        return False
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process and the group that it leads."""
+    for end in (os.killpg, os.kill):
+        try:
+            end(pid, signal.SIGKILL)
+        except OSError:
+            continue

@@ -1,4 +1,8 @@
-"""Messages between a zygote, its workers and whoever asked for them: a length, then JSON, descriptors beside.
+"""Messages between a zygote, its workers and whoever asked for them: a stamp, a length, then JSON.
+
+A worker's stamp is random and known to it and to its owner alone: what a hook writes into a descriptor that
+it found open is seen at once not to be a message. Descriptors may ride along. JSON is written and read
+without the json module's own functions, for a hook can replace those.
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8.
 """
@@ -8,16 +12,39 @@ from __future__ import annotations
 import array
 import json
 import socket
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 HEAD = 4
+_scan: Any = vars(json.JSONDecoder())["scan_once"]
+_array = array.array
+_RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+_ROOM = socket.CMSG_SPACE(4 * 8)
 
 
-def send(sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-    body = json.dumps(message).encode()
-    data = len(body).to_bytes(HEAD, "big") + body
+def encode(value: Any) -> str:
+    """Return JSON of what our own messages are made of."""
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int or kind is float:
+        return repr(value)
+    if kind is dict:
+        return "{" + ",".join([_quoted(name) + ":" + encode(one) for name, one in value.items()]) + "}"
+    if kind is list or kind is tuple:
+        return "[" + ",".join([encode(one) for one in value]) + "]"
+    return _quoted(str(value))
+
+
+def send(sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = (), stamp: bytes = b"") -> None:
+    body = encode(message).encode()
+    data = stamp + len(body).to_bytes(HEAD, "big") + body
     if fds:
-        sent = sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        sent = sock.sendmsg([data], [(*_RIGHTS, _array("i", fds))])
         data = data[sent:]
     sock.sendall(data)
 
@@ -28,10 +55,10 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     data = b""
     wanted = HEAD
     while len(data) < wanted:
-        more, ancillary, _, _ = sock.recvmsg(wanted - len(data), socket.CMSG_SPACE(4 * 8))
+        more, ancillary, _, _ = sock.recvmsg(wanted - len(data), _ROOM)
         for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                got = array.array("i")
+            if (level, kind) == _RIGHTS:
+                got = _array("i")
                 got.frombytes(payload[: len(payload) - len(payload) % got.itemsize])
                 fds.extend(got)
         if not more:
@@ -39,4 +66,4 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         data += more
         if len(data) == HEAD and wanted == HEAD:
             wanted = HEAD + int.from_bytes(data, "big")
-    return json.loads(data[HEAD:]), fds
+    return _scan(data[HEAD:].decode(), 0)[0], fds

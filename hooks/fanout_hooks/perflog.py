@@ -1,7 +1,8 @@
 """The performance log: one line of JSON an event, `<project>/.claude/memory/hook_performance.jsonl`.
 
-One `os.write` on O_APPEND a line (16 writers lost nothing up to 1 MB a line; two writes weld lines together),
-after the answer is out, no fsync. Keys, in this order:
+One `os.write` on O_APPEND a line, under the file's lock, after the answer is out, no fsync. SIGKILL can cut a
+write where it crosses a page; who has the lock next takes such a tail away, for its writer never returned.
+Keys, in this order:
 
     timestamp    UTC, ISO 8601, milliseconds
     phase        the event's name
@@ -13,10 +14,12 @@ after the answer is out, no fsync. Keys, in this order:
     hooks        [{name, batch, ms, wait_ms, exit, decision, lane}], and where it applies
                  timed_out (true) and left (what it left changed behind it)
     gate         {verdict, why, call, after, wave}, where the sequential-agent gate had a say
+                 and error (the head of what a failing hook wrote on stderr)
     notes        what a reader should know: bad configuration, a hook's garbage, a conflict
 
-At 64 MB the file is renamed into a dated segment (a rename loses nothing under writers, copy and truncate
-does) by the one writer that gets its lock; the others go on writing, into the segment if need be.
+At 64 MB the writer that has the lock renames the file into a dated segment (a rename loses nothing under
+writers, copy and truncate does). A writer that opened the file before looks after it has the lock whether it
+still is the log, so no segment is written to.
 """
 
 from __future__ import annotations
@@ -35,7 +38,10 @@ NAME = os.path.join(*FOLDER, "hook_performance.jsonl")
 ROTATE_BYTES = 64 << 20
 MOST_SEGMENTS = 1000
 """Of a day."""
-FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+LOCK_S = 0.25
+LOCK_LOOK_S = 0.0005
+TAIL_BYTES = 1 << 16
+FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 IGNORED = "hook_performance*\n.gitignore\n"
 
 
@@ -56,21 +62,87 @@ def append(path: str, record: dict[str, Any]) -> None:
     """Append one record as one line. Raises Unwritable."""
     line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
     try:
-        fd = _open(path)
+        fd, is_locked = _locked_log(path)
     except OSError as error:
         raise Unwritable(f"{path}: {error.strerror or error}") from error
     try:
+        if is_locked:
+            _cut_half_line(fd)
         about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
-            raise Unwritable(f"{path} is not a regular file of this user")
-        if os.write(fd, line) != len(line):
+        written = os.write(fd, line)
+        if written != len(line):
+            if is_locked:
+                os.ftruncate(fd, about.st_size)
             raise Unwritable(f"{path}: the disk is full")
-        if about.st_size + len(line) > ROTATE_BYTES:
-            _rotate(path, fd, about.st_ino)
+        if is_locked and about.st_size + len(line) > ROTATE_BYTES and _is_at(path, about):
+            _rotate(path)
     except OSError as error:
         raise Unwritable(f"{path}: {error.strerror or error}") from error
     finally:
         os.close(fd)
+
+
+def _locked_log(path: str) -> tuple[int, bool]:
+    """Return a descriptor of the file that is the log now, and whether we have its lock.
+
+    A stopped process may hold the lock: after LOCK_S the line is written without it. Raises OSError or
+    Unwritable.
+    """
+    until = time.monotonic() + LOCK_S
+    while True:
+        fd = _open(path)
+        try:
+            about = _must_be_ours(path, fd)
+            is_locked = _lock(fd, until)
+            if not is_locked or _is_at(path, about):
+                return fd, is_locked
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # renamed while we waited: what is written to a segment no one would look after
+
+
+def _must_be_ours(path: str, fd: int) -> os.stat_result:
+    about = os.fstat(fd)
+    if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
+        raise Unwritable(f"{path} is not a regular file of this user")
+    return about
+
+
+def _lock(fd: int, until: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(LOCK_LOOK_S)
+        except OSError:
+            return False  # a file system without locks
+        else:
+            return True
+
+
+def _is_at(path: str, about: os.stat_result) -> bool:
+    try:
+        now = os.lstat(path)
+    except OSError:
+        return False
+    return (now.st_dev, now.st_ino) == (about.st_dev, about.st_ino)
+
+
+def _cut_half_line(fd: int) -> None:
+    """Take away the beginning of a line whose writer was killed: the next line would be welded to it."""
+    end = size = os.fstat(fd).st_size
+    while end > 0:
+        begin = max(0, end - TAIL_BYTES)
+        found = os.pread(fd, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            end = begin + found + 1
+            break
+        end = begin
+    if end != size:
+        os.ftruncate(fd, end)
 
 
 def _open(path: str) -> int:
@@ -101,19 +173,13 @@ def segment_name(path: str, now: float, number: int) -> str:
     return f"{stem}.{date}.{number}{extension}"
 
 
-def _rotate(path: str, fd: int, inode: int) -> None:
-    """Rename the full file, if it still is the log and nobody else is at it.
-
-    Only who has the lock of the file that is the log renames, so nobody else takes the segment's name either.
-    """
+def _rotate(path: str) -> None:
+    """Rename the full log. Only who has its lock does, so no one else takes the segment's name either."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.lstat(path).st_ino != inode:
-            return
         now = time.time()
         names = (segment_name(path, now, number) for number in range(1, MOST_SEGMENTS + 1))
         segment = next((name for name in names if not os.path.lexists(name)), None)
         if segment is not None:
             os.rename(path, segment)
     except OSError:
-        return  # another is at it, or the folder is read-only: the log just grows
+        return  # the folder is read-only: the log just grows

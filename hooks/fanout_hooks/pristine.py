@@ -12,20 +12,17 @@ import _locale
 import _socket
 import _thread
 import _warnings
-import gc
-import importlib
-import os
-import signal
 import sys
-import time
 from collections.abc import Iterable
 from typing import Any
 
+from fanout_hooks.own import gc, os, time
+from fanout_hooks.own import (
+    signal as _signal,
+)  # the module `signal` wraps every answer in an enum, sixty times
 from fanout_hooks.tamper import Picture, is_kept
 
-# The module `signal` wraps every answer in an enum: sixty of them, each time.
-_signal: Any = importlib.import_module("_signal")
-SIGNALS = tuple(int(sig) for sig in signal.valid_signals() if sig not in (signal.SIGKILL, signal.SIGSTOP))
+SIGNALS = tuple(int(sig) for sig in _signal.valid_signals() if sig not in (_signal.SIGKILL, _signal.SIGSTOP))
 FIRST_FDS = range(3, 10)
 """Where a hook's own descriptors begin: a look at these costs a twentieth of listing all."""
 TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)

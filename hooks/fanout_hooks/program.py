@@ -8,18 +8,17 @@ Runs under the hooks' interpreter: nothing newer than Python 3.8.
 
 from __future__ import annotations
 
-import _contextvars
-import atexit
 import builtins
 import errno
-import gc
-import io
 import opcode
-import os
-import signal
 import sys
 import types
+from _contextvars import Context
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from typing import Any
+
+from fanout_hooks.own import atexit, gc, io, os, signal
 
 BUILTINS = vars(builtins)
 OWN_BUILTINS = dict(BUILTINS)
@@ -31,6 +30,12 @@ PATCHING = frozenset(
     " start_new_thread modules seed setstate".split()
 )
 """Names by which code reaches into what others share, or into what the process is allowed."""
+REACHING = frozenset(
+    "_getframe _current_frames currentframe f_back f_globals f_locals tb_frame gi_frame cr_frame ag_frame"
+    " get_objects get_referrers get_referents __globals__ __closure__ cell_contents ctypes _ctypes settrace"
+    " setprofile monitoring _xxsubinterpreters _testcapi _testinternalcapi".split()
+)
+"""Names by which code may reach what runs it: nothing such a process says later is believed."""
 STORES = frozenset(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 IMPORT, EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.EXTENDED_ARG
 
@@ -43,6 +48,17 @@ def may_patch(code: types.CodeType) -> bool:
     if not its_own and not STORES.isdisjoint(code.co_code[::2]):
         return True
     return any(may_patch(one) for one in code.co_consts if isinstance(one, types.CodeType))
+
+
+def reaches_in(code: types.CodeType) -> bool:
+    """Say whether code could change this very program."""
+    if not REACHING.isdisjoint(code.co_names):
+        return True
+    return any(
+        reaches_in(one) if isinstance(one, types.CodeType) else one in REACHING
+        for one in code.co_consts
+        if isinstance(one, (types.CodeType, str))
+    )
 
 
 def brings_modules(code: types.CodeType) -> bool:
@@ -62,7 +78,7 @@ class Programs:
     """Compiled scripts, by file and what the file system says of it: an edited hook is the new code."""
 
     def __init__(self) -> None:
-        self._compiled: dict[str, tuple[tuple[int, ...], types.CodeType, bool]] = {}
+        self._compiled: dict[str, tuple[tuple[int, ...], types.CodeType, bool, bool]] = {}
         self._folders: dict[str, str] = {}
 
     def load(self, file: str, script: str) -> types.CodeType:
@@ -75,7 +91,7 @@ class Programs:
         with io.FileIO(file) as opened:
             source = opened.readall()
         code = compile(source, script, "exec", dont_inherit=True)
-        self._compiled[file] = (version, code, may_patch(code))
+        self._compiled[file] = (version, code, may_patch(code), reaches_in(code))
         return code
 
     def version(self, file: str) -> tuple[int, ...]:
@@ -95,6 +111,14 @@ class Programs:
             return False  # it will not run
         return self.may_patch(file) or brings_modules(code)
 
+    def reaches_in(self, file: str, script: str) -> bool:
+        """Say whether a program could change what runs it, before it has run."""
+        try:
+            self.load(file, script)
+        except (OSError, SyntaxError, ValueError):
+            return False  # it will not run
+        return self._compiled[file][3]
+
     def folder(self, script: str) -> str:
         """Return what python puts first on the path: the script's real folder."""
         if script not in self._folders or os.path.islink(script):
@@ -102,26 +126,32 @@ class Programs:
         return self._folders[script]
 
 
-def start(programs: Programs, file: str, script: str) -> int:
-    """Compile a script and run it to its end; return its exit code, negative for a signal."""
+def start(programs: Programs, file: str, script: str, begin: Callable[[], None]) -> int:
+    """Compile a script and run it to its end; return its exit code, negative for a signal.
+
+    `begin` is called right before: what fails until then is our fault, and costs the script nothing.
+    """
     try:
         code = programs.load(file, script)
     except OSError as error:
+        begin()
         return _cannot_open(script, error)
     except (SyntaxError, ValueError):
+        begin()
         return _guarded(lambda: programs.load(file, script))
-    return _run(code, script)
+    return _run(code, script, begin)
 
 
-def _run(code: types.CodeType, script: str) -> int:
+def _run(code: types.CodeType, script: str, begin: Callable[[], None]) -> int:
     main = types.ModuleType("__main__")
-    loader = sys.modules["importlib.machinery"].SourceFileLoader("__main__", script)
+    loader = SourceFileLoader("__main__", script)
     vars(main).update(
         __file__=script, __builtins__=sys.modules["builtins"], __loader__=loader, __cached__=None
     )
     if sys.version_info < (3, 14):
         vars(main).update(__annotations__={})
     sys.modules["__main__"] = main
+    begin()
     status = _guarded(lambda: exec(code, vars(main)))  # noqa: S102 - running hooks is what this file is for
     _guarded(_join_threads)
     _guarded(atexit._run_exitfuncs)
@@ -139,11 +169,11 @@ def _with_builtins(call: Any) -> None:
     In a context of its own: decimal's precision and other context variables end with it.
     """
     try:
-        _contextvars.Context().run(call)
+        Context().run(call)
     finally:
-        if BUILTINS != OWN_BUILTINS:
-            BUILTINS.clear()
-            BUILTINS.update(OWN_BUILTINS)
+        # Always, and not asked first: what stands there may say of itself that it equals anything.
+        BUILTINS.clear()
+        BUILTINS.update(OWN_BUILTINS)
 
 
 def _guarded(call: Any) -> int:
@@ -153,7 +183,7 @@ def _guarded(call: Any) -> int:
         return _exit_status(end)
     except KeyboardInterrupt:
         _show(sys.exc_info())
-        return -signal.SIGINT  # what the interpreter does to itself then
+        return -int(signal.SIGINT)  # what the interpreter does to itself then
     except BaseException:  # noqa: BLE001 - this is the top level of somebody else's program
         _show(sys.exc_info())
         return 1

@@ -165,6 +165,7 @@ def _hook_row(key: str, hook: HookTally, found: trend.Trend) -> dict[str, Any]:
         "failures": hook.counts["failures"],
         "timeouts": hook.counts["timeouts"],
         "denials": hook.counts["decision deny"],
+        "last_error": hook.last.get("error", ""),
         "lane": next((lane for lane, _ in lanes.most_common(1)), ""),
         "trend": trend_json(found),
     }

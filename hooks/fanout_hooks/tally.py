@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.digest import Digest
 
-FORM = 2
+FORM = 3
 """Of what `to_json` writes; another form is counted anew from the log."""
 SAMPLES = 5
 """Whole records kept of each event and day, so that a typical one can be drawn."""
@@ -28,6 +28,8 @@ class HookTally(NamedTuple):
     ms: Digest
     wait_ms: Digest
     """Of runs in a lane: a warm hook's waiting is the running of those before it."""
+    last: dict[str, str]
+    """`error`: the head of what it wrote on stderr when it failed last."""
     counts: Counter[str]
     """`failures`, `timeouts`, and `exit N`, `decision D`, `lane L` by what they were."""
 
@@ -46,7 +48,7 @@ class EventTally(NamedTuple):
 
 
 def empty_hook() -> HookTally:
-    return HookTally(Digest(), Digest(), Counter())
+    return HookTally(Digest(), Digest(), {}, Counter())
 
 
 def empty_event() -> EventTally:
@@ -141,6 +143,7 @@ def merge_hook(into: HookTally, hook: HookTally) -> None:
     """Add one hook's tally to another's."""
     into.ms.merge(hook.ms)
     into.wait_ms.merge(hook.wait_ms)
+    into.last.update(hook.last)
     into.counts.update(hook.counts)
 
 
@@ -160,7 +163,8 @@ def hook_of(hooks: dict[str, HookTally], name: str) -> HookTally:
 
 def _event_json(event: EventTally) -> dict[str, Any]:
     hooks = {
-        name: [hook.ms.to_json(), hook.wait_ms.to_json(), hook.counts] for name, hook in event.hooks.items()
+        name: [hook.ms.to_json(), hook.wait_ms.to_json(), hook.last, hook.counts]
+        for name, hook in event.hooks.items()
     }
     return {**event._asdict(), "elapsed": event.elapsed.to_json(), "hooks": hooks}
 
@@ -169,10 +173,14 @@ def _counter(data: Any) -> Counter[str]:
     return Counter({name: int(count) for name, count in data.items()})
 
 
+def _texts(data: Any) -> dict[str, str]:
+    return {name: str(text) for name, text in data.items()}
+
+
 def _event_of(data: Any) -> EventTally:
     hooks = {
-        name: HookTally(Digest.from_json(ms), Digest.from_json(wait), _counter(counts))
-        for name, (ms, wait, counts) in data["hooks"].items()
+        name: HookTally(Digest.from_json(ms), Digest.from_json(wait), _texts(last), _counter(counts))
+        for name, (ms, wait, last, counts) in data["hooks"].items()
     }
     samples = [sample for sample in data["samples"] if isinstance(sample, dict)]
     counts, hours = _counter(data["counts"]), _counter(data["hours"])

@@ -9,11 +9,12 @@ Runs under the hooks' interpreter: nothing newer than Python 3.8.
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 import types
+from operator import is_ as _is
 from typing import Any
+
+from fanout_hooks.own import gc, os
 
 KEPT = tuple(
     {os.path.dirname(os.__file__) + os.sep}
@@ -26,6 +27,8 @@ SYS_SET_PER_HOOK = (
     "argv path stdin stdout stderr __stdin__ __stdout__ __stderr__ last_type last_value last_traceback"
     " last_exc path_importer_cache modules executable orig_argv"
 ).split()
+STARTED_WITH = frozenset(("sys", "builtins", "_imp"))
+"""Made by the interpreter before it can say where a module is from; Python 3.8 doesn't say it later."""
 OWN_NAMES = frozenset(("__main__", "__mp_main__"))
 
 
@@ -85,7 +88,7 @@ class Picture:
         if found:
             return found
         for kind, now, namespace in self._classes.values():
-            if now != namespace:
+            if not _same(now, namespace):
                 keys = set(now) | set(namespace)
                 kept = [key for key in keys if now.get(key) is not namespace.get(key)]
                 patched = sorted(set(kept) - CLASS_VOLATILE)
@@ -102,7 +105,7 @@ class Picture:
             if loaded.get(name) is not module:
                 return f"replaced the module {name}"
             now = module.__dict__
-            if len(now) != len(namespace) or not _same(now, namespace):
+            if not _same(now, namespace):
                 changed = _changed(name, now, namespace)
                 if changed:
                     return f"changed {changed}"
@@ -123,7 +126,7 @@ def is_kept(name: str, module: Any) -> bool:
         return False
     spec = getattr(module, "__spec__", None)
     origin = getattr(spec, "origin", None)
-    if origin in ("built-in", "frozen"):
+    if origin in ("built-in", "frozen") or name in STARTED_WITH:
         return True
     file = getattr(module, "__file__", None) or ""
     return file.startswith(KEPT)
@@ -138,15 +141,13 @@ def _is_cache(module: str, key: str) -> bool:
 def _same_content(container: Any, copy: Any) -> bool:
     try:
         return bool(container == copy)
-    except Exception:  # noqa: BLE001 - as in _same
+    except Exception:  # noqa: BLE001 - foreign __eq__ may raise anything
         return False
 
 
-def _same(now: dict[str, Any], namespace: dict[str, Any]) -> bool:
-    try:
-        return bool(now == namespace)
-    except Exception:  # noqa: BLE001 - foreign __eq__ may raise anything; then the slow look decides
-        return False
+def _same(now: Any, namespace: dict[str, Any]) -> bool:
+    """Say whether two namespaces hold the same objects; not asked of them, for they may claim to be equal."""
+    return len(now) == len(namespace) and all(map(_is, now.values(), namespace.values()))
 
 
 def _changed(name: str, now: dict[str, Any], namespace: dict[str, Any]) -> str:

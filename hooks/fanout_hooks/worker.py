@@ -16,6 +16,11 @@ Three looks, by price:
 A crash or a hang costs the hook its life and nobody else's: the supervisor sees which hook had no result yet,
 its output so far is in memory that outlives us, and the next process goes on with the next hook.
 
+A hook may replace any function and write into any descriptor. So what runs here after a hook uses own.py; a
+row goes out before the next hook begins, over a socket whose other end no hook can reach, with the stamp that
+only we and the supervisor know; and before each hook we say whether this process may be used after it. What
+the supervisor can't read is the loss of the hook that had begun, and the end of this process.
+
 This file runs under the hooks' interpreter, not under ours: nothing newer than Python 3.8, standard library
 only, and as few imports as possible, for each is already there when a hook looks at sys.modules.
 """
@@ -23,22 +28,26 @@ only, and as few imports as possible, for each is already there when a hook look
 from __future__ import annotations
 
 import _socket
-import io
-import json
-import os
-import signal
-import socket
 import sys
-import time
-from typing import Any
+from fcntl import F_DUPFD_CLOEXEC
+from fcntl import fcntl as _fcntl
+from os import _exit
+from typing import TYPE_CHECKING, Any
 
 from fanout_hooks import program
-from fanout_hooks.messages import receive, send
+from fanout_hooks.messages import HEAD, encode, receive, send
 from fanout_hooks.observe import Effects, Watch, ignored_prefixes
+from fanout_hooks.own import io, os, signal, time
 from fanout_hooks.pristine import Pristine, open_fds
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
 
 SMALL_STDIN = 48 * 1024
 """Fits a socket's buffer whole: then stdin is a socket, as under the client; else a file in memory."""
+LARGE_OUTPUT = 64 * 1024
+"""More stays in its file, and the process that wrote it is not used again: rows fit a socket's buffer."""
 FD_FLOOR = 200
 """Our own descriptors live above; a hook's own come from 3 upwards, as in a fresh process."""
 
@@ -47,6 +56,8 @@ TELL_S = 0.005
 """Hooks outside this process may wait for a result; one message for several costs both sides less."""
 MAX_KNOWN = 4096
 """Raw paths remembered of a script: one that makes a new file each time must not fill the memory."""
+_DONTWAIT = _socket.MSG_DONTWAIT
+_socketpair = _socket.socketpair
 NOISY = frozenset(("antigravity", "this", "__main__"))
 """Standard modules that do something when imported."""
 
@@ -54,8 +65,10 @@ NOISY = frozenset(("antigravity", "this", "__main__"))
 class Worker:
     """This process: what it may use, and the picture of how it has to look between hooks."""
 
-    def __init__(self, sock: socket.socket, flags: str, *, is_once: bool = False) -> None:
+    def __init__(self, sock: Any, flags: str, stamp: bytes, *, is_once: bool = False) -> None:
         self.sock = sock
+        self.stamp = stamp
+        self.parent = os.getppid()
         self.unbuffered = "u" in flags
         self.safe_path = "I" in flags or "P" in flags or bool(getattr(sys.flags, "safe_path", False))
         self.watch = Watch()
@@ -79,7 +92,7 @@ class Worker:
         while True:
             got = receive(self.sock)
             if got is None:
-                os._exit(0)
+                _exit(0)
             message, fds = got
             fds = [_parked(fd) for fd in fds]
             self.run(message, fds)
@@ -90,28 +103,35 @@ class Worker:
     def run(self, job: dict[str, Any], fds: list[int]) -> None:
         """Run one event's hooks in order, then look at everything.
 
-        Results go line by line into a file that outlives us; messages only say that there are some, the last
-        one whether this process may be used again.
+        Results go row by row over a socket of this event; messages only say that there are some, the last one
+        whether this process may be used again.
         """
         stdin, out, err, results = fds
+        rows = _socket.socket(fileno=results)
         kept = self.pristine.kept_fds
         self.pristine.kept_fds = kept | frozenset(fds)
         size = os.fstat(stdin).st_size
         payload = os.pread(stdin, size, 0) if size <= SMALL_STDIN else None
-        taint, told = "", time.monotonic()
+        taint, told, last = "", time.monotonic(), False
         for hook in job["hooks"]:
-            result = self._one(hook, job, (stdin, out, err), payload)
-            self._note(results, result)
-            taint = result["taint"] or result["spoilt"]
-            if taint:
+            file = os.path.join(job["cwd"], hook["script"])
+            last = self.programs.reaches_in(file, hook["script"])
+
+            def begin(place: int = hook["i"], last: bool = last) -> None:  # noqa: FBT001 - bound, not passed
+                self._row(rows, {"begin": place, "last": last, "at": time.monotonic()})
+
+            result = self._one(hook, job, (stdin, out, err), payload, begin)
+            taint = self._note(rows, result, out, err)
+            if taint or last:
                 break
             if time.monotonic() - told > TELL_S and hook is not job["hooks"][-1]:
                 told = time.monotonic()
                 self._send({"more": True})
         self._send({"more": True})
         if self.is_once:
-            os._exit(0)
+            _exit(0)
         self._dress_down()
+        rows.detach()
         self.pristine.kept_fds = kept | frozenset(fds)
         self.pristine.reseed()
         taint = taint or self.pristine.taint(deep=True)
@@ -119,24 +139,34 @@ class Worker:
         self._send({"done": True, "taint": taint, "modules": self._new_modules()})
 
     def _one(
-        self, hook: dict[str, Any], job: dict[str, Any], fds: tuple[int, int, int], payload: bytes | None
+        self,
+        hook: dict[str, Any],
+        job: dict[str, Any],
+        fds: tuple[int, int, int],
+        payload: bytes | None,
+        begin: Callable[[], None],
     ) -> dict[str, Any]:
         effects = Effects()
         began = time.perf_counter()
-        spans = [os.fstat(fd).st_size for fd in fds[1:]]
         self._dress(hook, job, fds, payload)
         script, file = hook["script"], os.path.join(job["cwd"], hook["script"])
         if self.pristine.picture.is_late and (hook["deep"] or self.programs.needs_look(file, script)):
             self.pristine.picture.complete()
         self.watch.effects = effects
-        status = program.start(self.programs, file, script)
+        try:
+            status = program.start(self.programs, file, script, begin)
+        except BaseException:
+            _end_as(1)
+            raise
         self.watch.effects = None
         if os.getpid() != self.watch.pid:
-            os._exit(status & 0xFF)  # a hook's own child that went on as if it were the hook
+            _exit(status & 0xFF)  # a hook's own child that went on as if it were the hook
         try:
             self.pristine.put_back()
             self.pristine.put_back_variables(effects.variables)
             taint = "started a process" if effects.spawns else self._taint(file, deep=hook["deep"])
+            if os.getppid() != self.parent:
+                taint = "ended the process that it was forked from"
             return {
                 "i": hook["i"],
                 "exit": status,
@@ -144,8 +174,6 @@ class Worker:
                 "taint": taint,
                 "spoilt": self._spoilt(file),
                 "at": time.monotonic(),
-                "out": [spans[0], os.fstat(fds[1]).st_size],
-                "err": [spans[1], os.fstat(fds[2]).st_size],
                 "effects": self._news(file, effects),
             }
         except BaseException:
@@ -175,17 +203,46 @@ class Worker:
         self.reported |= loaded
         return sorted(name for name in loaded if name.partition(".")[0] in standard and name not in NOISY)
 
-    def _note(self, results: int, result: dict[str, Any]) -> None:
+    def _note(self, rows: Any, result: dict[str, Any], out: int, err: int) -> str:
+        """Hand out a hook's result with what it printed; return why this process can't go on, or ""."""
         try:
-            os.write(results, json.dumps(result).encode() + b"\n")
-        except OSError:
+            sizes = [os.fstat(fd).st_size for fd in (out, err)]
+            is_large = sum(sizes) > LARGE_OUTPUT
+            if is_large:
+                result["spoilt"] = result["spoilt"] or "printed much"
+                result["kept"] = True
+                self._row(rows, result)
+                return str(result["spoilt"])
+            printed = [os.pread(fd, size, 0) for fd, size in zip((out, err), sizes)]  # noqa: B905 - 3.8
+            self._row(rows, result, *printed)
+            for fd, size in zip((out, err), sizes):  # noqa: B905 - as above
+                if size:
+                    os.ftruncate(fd, 0)
+                os.lseek(fd, 0, os.SEEK_SET)
+        except BaseException:
             _end_as(result["exit"])  # the hook closed our files: its exit code is all that can be told
+            raise
+        return str(result["taint"] or result["spoilt"])
+
+    def _row(self, rows: Any, row: dict[str, Any], out: bytes = b"", err: bytes = b"") -> None:
+        """Put a row where the supervisor finds it. The next hook can neither change it nor take it back."""
+        body = encode(row).encode()
+        lengths = b"".join([len(part).to_bytes(HEAD, "big") for part in (body, out, err)])
+        data = self.stamp + lengths + body + out + err
+        try:
+            sent = rows.send(data, _DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._send({"more": True})  # so that it is read there, and there is room for the rest
+            rows.sendall(data[sent:])
+            self._send({"more": True})
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
-            send(self.sock, message)
-        except OSError:
-            os._exit(0)  # the results are in their file
+            send(self.sock, message, (), self.stamp)
+        except BaseException:  # noqa: BLE001 - a hook closed it, or the supervisor is gone
+            _exit(0)  # the results are where they are read
 
     def _news(self, file: str, effects: Effects) -> dict[str, Any] | None:
         """Return what no earlier run showed; raw paths are compared, for real ones are dear."""
@@ -249,14 +306,16 @@ class Worker:
 
 def _end_as(status: int) -> None:
     """End this process as the hook would have ended its own."""
-    if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
-    os._exit(status)
+    try:
+        if status < 0:
+            signal.signal(-status, signal.SIG_DFL)
+            os.kill(os.getpid(), -status)
+    finally:
+        _exit(status & 0xFF)
 
 
 def _socket_with(payload: bytes) -> int:
-    ours, theirs = _socket.socketpair()  # without the wrapper's enums
+    ours, theirs = _socketpair()  # without the wrapper's enums
     ours.send(payload)
     ours.close()
     return theirs.detach()
@@ -277,17 +336,16 @@ def _chdir(path: str) -> None:
 
 
 def _parked(fd: int) -> int:
-    import fcntl
-
-    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FD_FLOOR)
+    high = _fcntl(fd, F_DUPFD_CLOEXEC, FD_FLOOR)
     os.close(fd)
-    return high
+    return int(high)
 
 
-def become(sock: socket.socket, flags: str, *, is_once: bool = False) -> None:
+def become(sock: socket.socket, flags: str, stamp: bytes, *, is_once: bool = False) -> None:
     """Turn a just forked process into a worker. Does not return."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for sig in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_DFL)
-    Worker(socket.socket(fileno=_parked(sock.detach())), flags, is_once=is_once).serve()
+    own = _socket.socket(fileno=_parked(sock.detach()))
+    Worker(own, flags, stamp, is_once=is_once).serve()

@@ -5,9 +5,9 @@ path, site packages and environment are the hooks' own, because nothing but that
 imports little, starts no thread, runs no hook, and so can fork at any time. The supervisor starts it as a new
 process, never by forking: it stays free of what the supervisor is.
 
-Commands over the socket: {"do": "fork"} with a socket for the child, {"do": "kill", "pid"}, {"do": "spare",
-"pid"} (that one may outlive us), {"do": "import", "names"}. It tells {"ready": what its start decided},
-{"forked": pid}, {"died": pid, "status"}.
+Commands over the socket: {"do": "fork", "stamp"} with a socket for the child, {"do": "kill", "pid"},
+{"do": "spare", "pid"} (that one may outlive us), {"do": "import", "names"}. It reports {"ready": what its
+start decided, "pid"}, {"forked": pid}, {"died": pid, "status"}.
 
 A cold process may fork it from itself instead (ahead.py): then `serve_once` is its entry, and it tells
 {"unlike": what differs} and ends where a start by the command would have been another.
@@ -28,6 +28,7 @@ import select
 import signal
 import socket
 from collections.abc import Iterable
+from os import _exit
 from typing import Any
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -87,7 +88,7 @@ class Zygote:
 
     def _obey(self, message: dict[str, Any], fds: list[int]) -> None:
         if message["do"] == "fork":
-            self._fork(fds[0])
+            self._fork(fds[0], bytes.fromhex(message["stamp"]))
         elif message["do"] == "kill" and message["pid"] in self.children:
             _kill(message["pid"])
         elif message["do"] == "spare":
@@ -95,7 +96,7 @@ class Zygote:
         elif message["do"] == "import":
             _import(message["names"])
 
-    def _fork(self, fd: int) -> None:
+    def _fork(self, fd: int, stamp: bytes) -> None:
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -103,9 +104,9 @@ class Zygote:
                 os.close(own)
             self.control.close()
             try:
-                self.worker.become(socket.socket(fileno=fd), self.flags, is_once=self.is_once)
+                self.worker.become(socket.socket(fileno=fd), self.flags, stamp, is_once=self.is_once)
             finally:
-                os._exit(70)
+                _exit(70)  # whatever a hook made of os._exit: it must not go on as a second zygote
         self.children.add(pid)
         os.close(fd)
         self.worker.send(self.control, {"forked": pid})
@@ -151,7 +152,7 @@ def _import(names: Iterable[str]) -> None:
 def serve(control: socket.socket, flags: str) -> None:
     """Serve until the other side is gone."""
     worker, startup = _borrow()
-    worker.send(control, {"ready": startup.facts()})
+    worker.send(control, {"ready": startup.facts(), "pid": os.getpid()})
     Zygote(control, flags, worker).serve()
 
 

@@ -64,7 +64,7 @@ def test_a_full_disk_costs_the_log_its_line_and_the_event_nothing(tmp_path: Path
     stage.hooks("PreToolUse", "echo no >&2; exit 2")
     log = Path(perflog.path_of(str(stage.project)))
     log.parent.mkdir(parents=True)
-    log.write_bytes(b"x" * 8192)
+    log.write_bytes(b"x" * 8191 + b"\n")
     # A limit on the size of files stands in for a disk that has no more room for them.
     done = subprocess.run(
         ["/bin/sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *COLD, "--scopes", "local"],
@@ -76,7 +76,7 @@ def test_a_full_disk_costs_the_log_its_line_and_the_event_nothing(tmp_path: Path
     )
     assert json.loads(done.stdout)["hookSpecificOutput"]["permissionDecision"] == "deny"
     assert b"the hook log: " in done.stderr
-    assert log.read_bytes() == b"x" * 8192
+    assert log.read_bytes() == b"x" * 8191 + b"\n"
     with pytest.raises(perflog.Unwritable, match="not a regular file"):
         perflog.append("/dev/full", {})
 

@@ -14,14 +14,8 @@ from fanout_hooks import environment
 
 
 def test_a_warm_hooks_environment_is_the_sessions_not_the_servers() -> None:
-    base = {
-        "PATH": "/bin",
-        "CLAUDE_PLUGIN_ROOT": "/p",
-        "CLAUDE_CODE_SESSION_ID": "old",
-        "CLAUDE_EFFORT": "low",
-    }
+    base = {"PATH": "/bin", "CLAUDE_CODE_SESSION_ID": "old", "CLAUDE_EFFORT": "low"}
     env = environment.for_event(base, {"session_id": "new", "cwd": "/w", "effort": {"level": "high"}}, 42)
-    assert "CLAUDE_PLUGIN_ROOT" not in env
     wanted = {"CLAUDE_CODE_SESSION_ID": "new", "CLAUDE_EFFORT": "high", "CLAUDE_PID": "42", "PWD": "/w"}
     assert wanted.items() <= env.items()
 
@@ -87,3 +81,36 @@ def test_names_of_the_registration_and_a_launchers_changes_are_undone(
         name: value for name, value in env.items() if name in ("LC_CTYPE", "PWD", "_", "SHLVL")
     }
     assert env == wanted | added_by_python
+
+
+PLUGINS = {
+    "CLAUDE_PLUGIN_ROOT": "/server",
+    "CLAUDE_PLUGIN_DATA": "/server",
+    "CLAUDE_PLUGIN_OPTION_DEPTH": "9",
+    "CLAUDE_CODE_LAUNCHED_BY_SESSION_IDS": "a,b",
+    "CLAUDE_EFFORT": "low",
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system doesn't tell")
+@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("set_by", ["the client's start", "settings", "both", "no one"])
+@pytest.mark.parametrize("server", ["a plugin's", "a registered one"])
+def test_what_the_user_set_reaches_hooks_and_what_a_plugins_server_was_given_does_not(
+    name: str, set_by: str, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".claude").mkdir()
+    client = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLAUDE_PROJECT_DIR": str(tmp_path)}
+    wanted = None
+    if set_by in ("the client's start", "both"):
+        client[name] = wanted = "/client"
+    if set_by in ("settings", "both"):
+        wanted = "/settings"
+        (tmp_path / ".claude" / "settings.local.json").write_text(json.dumps({"env": {name: wanted}}))
+    given = {name: PLUGINS[name]} if server == "a plugin's" else {name: wanted} if wanted else {}
+    start = FAKE_CLIENT.replace('"FANOUT_GATE": "warn",', f"**{given!r},")
+    line = [sys.executable, "-c", start, sys.executable, "-c", SERVER]
+    done = subprocess.run(line, env=client, capture_output=True, text=True, check=True)
+    _, env = json.loads(done.stdout.splitlines()[1])
+    for_hooks = environment.for_event(env, {"session_id": "s", "cwd": "/w"}, 42)
+    assert for_hooks.get(name) == wanted

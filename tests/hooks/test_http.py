@@ -60,5 +60,8 @@ def test_a_redirect_is_a_failure_and_takes_no_token_along(tmp_path: Path, webhoo
     stage = Stage(tmp_path, {"TOKEN": "t0ken"})
     stage.hooks("PreToolUse", _hook(f"{webhook.url}/moved"))
     with stage.running() as run:
-        assert run.event(pre_tool_use()).stdout == "{}"
+        answer = json.loads(run.event(pre_tool_use()).stdout)
+    assert list(answer) == ["systemMessage"]
+    assert "HTTP 302" in answer["systemMessage"]
+    assert "t0ken" not in answer["systemMessage"]
     assert [path for path, _, _ in webhook.came] == ["/moved"]

@@ -6,6 +6,9 @@ import fcntl
 import json
 import multiprocessing
 import os
+import random
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from fanout_hooks import perflog, rollup
 
 WRITERS, LINES = 4, 300
+PAGE = 4096
 
 
 def _write(path: str, writer: int) -> None:
@@ -89,3 +93,93 @@ def test_a_writer_that_comes_late_leaves_the_log_alone_that_another_has_begun(
     perflog.append(str(log), {"number": 0})
     assert log.read_text() == '{"number":1}\n'
     assert [row["number"] for row in kept(log)] == [0, 1]
+
+
+def test_the_half_line_of_a_killed_writer_is_taken_away_by_the_next_one(tmp_path: Path) -> None:
+    log = tmp_path / "hook_performance.jsonl"
+    log.write_text('{"number":0}\n{"number":1,"fill":"' + "x" * 3 * PAGE)
+    perflog.append(str(log), {"number": 2})
+    assert [row["number"] for row in kept(log)] == [0, 2]
+
+
+def test_a_file_that_holds_nothing_but_half_a_line_begins_again(tmp_path: Path) -> None:
+    log = tmp_path / "hook_performance.jsonl"
+    log.write_text('{"number":0')
+    perflog.append(str(log), {"number": 1})
+    assert [row["number"] for row in kept(log)] == [1]
+
+
+def test_a_writer_that_waited_while_the_log_was_renamed_writes_to_the_new_one(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write_text('{"number":0}\n')
+    flock, renamed = fcntl.flock, False
+
+    def overtaken(fd: int, how: int) -> None:
+        nonlocal renamed
+        if not renamed:
+            log.rename(perflog.segment_name(str(log), 0.0, 1))
+            renamed = True
+        flock(fd, how)
+
+    monkeypatch.setattr(perflog, "ROTATE_BYTES", 1000)
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+    perflog.append(str(log), {"number": 1})
+    assert log.read_text() == '{"number":1}\n'
+
+
+@pytest.mark.parametrize(
+    "kills", [pytest.param(20, id="short"), pytest.param(200, id="whole", marks=pytest.mark.slow)]
+)
+def test_kills_in_mid_write_and_mid_rotation_lose_no_acknowledged_line_and_damage_none(
+    kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perflog, "ROTATE_BYTES", 200 * PAGE)
+    chance = random.Random(332)
+    log = tmp_path / "hook_performance.jsonl"
+    at_work: dict[int, int] = {}
+    for writer in range(kills + WRITERS - 1):
+        at_work[_started(log, tmp_path / f"acknowledged {writer}", writer)] = writer
+        if len(at_work) == WRITERS:
+            time.sleep(chance.uniform(0.0, 0.02))  # the moment of the kill is the point
+            pid = chance.choice(sorted(at_work))
+            _killed(pid)
+            del at_work[pid]
+    for pid in at_work:
+        _killed(pid)
+    perflog.append(str(log), {"writer": -1, "number": 0})
+    rows = [(row["writer"], row["number"]) for row in kept(log)]
+    acknowledged = [
+        (writer, number)
+        for writer in range(kills + WRITERS - 1)
+        for number in range(_size(tmp_path / f"acknowledged {writer}"))
+    ]
+    assert len(acknowledged) > kills
+    assert len(rollup.segments(str(log))) > kills // 10
+    assert sorted(set(acknowledged) - set(rows)) == []
+    assert len(rows) == len(set(rows))
+
+
+def _started(log: Path, acknowledged: Path, writer: int) -> int:
+    """Start a process that appends lines of several pages and acknowledges each by a byte."""
+    pid = os.fork()
+    if pid:
+        return pid
+    fd = os.open(acknowledged, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    chance = random.Random(writer)
+    number = 0
+    while True:
+        perflog.append(
+            str(log), {"writer": writer, "number": number, "fill": "x" * chance.randrange(30 * PAGE)}
+        )
+        os.write(fd, b".")
+        number += 1
+
+
+def _killed(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

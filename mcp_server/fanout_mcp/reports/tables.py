@@ -86,6 +86,7 @@ def hooks(data: Json) -> str:
         Column("event", _field("event"), None, "word"),
         *FIGURES,
         Column("runs", _field("lane"), None, "word wide"),
+        Column("last error", _field("last_error"), None, "word wide"),
         TREND,
     )
     told = f"{len(rows)} of {len(rows)}" if len(rows) == len(data["hooks"]) else f"the {len(rows)} slowest"
