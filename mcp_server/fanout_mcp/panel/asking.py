@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.errors import BackendError, UnreadableAnswer
 from fanout_mcp.panel.answer import Position, Unreadable, parse
 from fanout_mcp.panel.prompts import repair
@@ -19,14 +20,20 @@ class Asking:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
+        self._began: dict[str, str | None] = {}
+        """The model that each member was asked with first."""
+        self._failed: dict[str, str] = {}
         self.positions: dict[str, Position] = {}
         self.answers: dict[str, str] = {}
         """What each member wrote, word for word, readable or not."""
 
     async def __call__(self, job: Job, /) -> Answer:
+        own = self._began.setdefault(job.key, job.model)
         answer, read = await self._once(job)
         if isinstance(read, Unreadable):
-            asked_again = replace(job, prompt=repair(job.prompt, answer.text, read.why))
+            wanted = larger_budget(job.max_tokens) if answer.truncated else job.max_tokens
+            again = repair(job.prompt, "" if answer.truncated else answer.text, read.why)
+            asked_again = replace(job, prompt=again, max_tokens=wanted)
             try:
                 second, read = await self._once(asked_again)
             except BackendError as error:
@@ -36,13 +43,19 @@ class Asking:
         if isinstance(read, Unreadable):
             lost = UnreadableAnswer(f"the answer could not be read, also when asked again: {read.why}")
             raise lost.billed(answer.usage)
+        if job.model != own:
+            read = replace(read, model=job.model or "", instead=self._failed.get(job.key, ""))
         self.positions[job.key] = read
         return answer
 
     async def _once(self, job: Job) -> tuple[Answer, Position | Unreadable]:
-        answer = await self._ask(job)
+        try:
+            answer = await self._ask(job)
+        except BackendError as error:
+            self._failed[job.key] = str(error)
+            raise
         self.answers[job.key] = answer.text
-        return answer, parse(answer.text, answer.data)
+        return answer, parse(answer.text, answer.data, is_cut=answer.truncated)
 
     def counts(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Count the verdicts of the members that have answered."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.backends.providers import thinking_tokens
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel import material, personas, prompts
 from fanout_mcp.panel.consult import TOKENS_WITHOUT_PRICE, Terms
@@ -18,7 +19,7 @@ from fanout_mcp.panel.material import Material
 from fanout_mcp.panel.members import Member, seat
 from fanout_mcp.panel.vote import Ballot, Stakes, default_quorum
 from fanout_mcp.settings import Settings
-from fanout_mcp.types import Json
+from fanout_mcp.types import Effort, Json
 
 MOST_CHARS = 60_000
 """Of a question: longer ones are files, and files can be attached."""
@@ -51,6 +52,10 @@ class PanelArguments(BaseModel):
     dry_run: Annotated[bool, Field(description="Only say who would be asked and the price.")] = False
 
 
+EFFORT: Final[dict[Stakes, Effort]] = {"exploration": "low", "production": "medium", "critical": "high"}
+"""How hard reasoning models think, by what is at stake."""
+
+
 @dataclass(frozen=True, slots=True)
 class Consultation:
     """All that a consultation needs before its first call."""
@@ -74,7 +79,7 @@ async def gather(settings: Settings, backend: Backend, args: PanelArguments) -> 
             "of the project and attach it with files."
         )
     library = await anyio.to_thread.run_sync(personas.read, settings.config_dir)
-    members = seat(library.choose(args.preset, args.personas), args.models, backend.default_model)
+    members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):
         raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
@@ -90,9 +95,22 @@ async def terms_of(
     *,
     max_tokens: int = TOKENS_WITHOUT_PRICE,
 ) -> Terms:
-    """Look up what the models cost."""
-    prices = {model: await backend.price(model) for model in models}
-    return Terms(backend.provider, args.deadline_s, args.max_cost_usd, prices, max_tokens)
+    """Look up what the models cost, and who stands in for whom. Raises InvalidInput for a wrong name."""
+    fallbacks = {model: backend.route(model).fallbacks for model in models}
+    asked = {*models, *(one for following in fallbacks.values() for one in following)}
+    prices = {model: await backend.price(model) for model in asked}
+    effort = EFFORT[args.stakes]
+    thinking = {model: thinking_tokens(model, effort) for model in models}
+    return Terms(
+        backend.provider,
+        args.deadline_s,
+        args.max_cost_usd,
+        prices,
+        max_tokens,
+        fallbacks,
+        thinking,
+        effort,
+    )
 
 
 def agent_calls(asked: Consultation) -> list[dict[str, Json]]:

@@ -59,7 +59,8 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
     council = Council(asked, terms, args.rounds, args.speculate, writer, tell)
-    price = consult.priced(council.longest_jobs(), terms)
+    terms, price = consult.affordable(terms, council.longest_jobs)
+    council = replace(council, terms=terms)
     if args.dry_run:
         return ToolResult({**shown.dry(asked, price.at_most), "rounds": args.rounds})
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)

@@ -16,10 +16,9 @@ from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, prompts, shown, transcript
 from fanout_mcp.panel.asking import Asking, Decided
-from fanout_mcp.panel.consult import Ruling
+from fanout_mcp.panel.consult import Ruling, Terms
 from fanout_mcp.panel.consultation import Consultation, PanelArguments, agent_calls, gather, terms_of
 from fanout_mcp.panel.ledger import Ledger, Leg
-from fanout_mcp.panel.members import Member
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.types import Job, Json, Progress
@@ -34,8 +33,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(for_host, services, asked))
     terms = await terms_of(services.backend, {member.model for member in asked.members}, args)
-    jobs = [_job(member, asked, terms.provider) for member in asked.members]
-    price = consult.priced(jobs, terms)
+    terms, price = consult.affordable(terms, lambda shared: _jobs(asked, shared))
     if args.dry_run:
         return ToolResult(shown.dry(asked, price.at_most))
     ledger = Ledger(services.backend.ask, terms.prices)
@@ -43,17 +41,19 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     began = anyio.current_time()
     hedge = Hedge() if services.settings.hedge else None
     plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
-    outcomes = await run(jobs, asking, plan, services.limits)
+    outcomes = await run(_jobs(asked, terms), asking, plan, services.limits)
     closed = consult.close(outcomes, asking, asked.ballot)
     elapsed_s = anyio.current_time() - began
-    data = shown.verdict(asked, closed, shown.receipt(len(ledger.entries), ledger.usage, elapsed_s))
+    data = shown.verdict(asked, closed, shown.receipt(ledger.calls, ledger.usage, elapsed_s))
     data["report"] = await anyio.to_thread.run_sync(_report, services, asked, closed, asking, data)
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
 
-def _job(member: Member, asked: Consultation, provider: str) -> Job:
-    prompt = prompts.first(member, asked.question, asked.material, asked.ballot.stakes)
-    return consult.job(member, prompt, provider)
+def _jobs(asked: Consultation, terms: Terms) -> list[Job]:
+    return [
+        consult.job(member, prompts.first(member, asked.question, asked.material, asked.ballot.stakes), terms)
+        for member in asked.members
+    ]
 
 
 def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
