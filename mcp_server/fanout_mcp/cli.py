@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "swarm": ("swarm", "plan many agents on one task"),
     "report": ("report", "where the time of your hooks goes"),
     "audit": ("audit", "what ran one after another and needn't have; slow or racing hooks"),
+    "providers": ("providers", "whose models can be asked, and agree to one"),
     "doctor": ("doctor", "which backend would be used and why, and what is missing"),
     "install": ("install", "register server, skill and hooks with Claude Code"),
     "uninstall": ("uninstall", "take exactly that out again"),

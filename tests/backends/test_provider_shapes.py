@@ -575,8 +575,9 @@ ODD_STREAMS: Final = {
     "all of it once more at the end, as a message": shape(
         stream(
             chunk(content=OK),
-            f'data: {{"choices": [{{"message": {{"content": {json.dumps(OK)}}}, "finish_reason": '
-            '"stop"}}]}}\n\n',
+            "data: "
+            + json.dumps({"choices": [{"message": {"content": OK}, "finish_reason": "stop"}]})
+            + "\n\n",
         )
     ),
     "the answer as a tool's arguments": shape(

@@ -99,7 +99,9 @@ class MixedBackend:
         if self.row is None:
             own = self.primary.default_model(persona)
             found.append((own, maker_of(own) if own else self.provider))
-        others = [row for row in self.providers.usable.values() if row is not self.row]
+        usable = self.providers.usable  # a key alone, as OpenRouter's, asks nobody beside the chosen endpoint
+        enabled = [usable[name] for name in self.settings.enabled if name in usable]
+        others = [row for row in enabled if row is not self.row]
         for row in ([self.row] if self.row else []) + others:
             model = next(iter(row.models_for(persona)), None)
             name = self._named(row, model) if model else self._bare(row)

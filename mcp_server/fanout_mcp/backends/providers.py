@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import cache, cached_property
@@ -33,6 +35,8 @@ OPENROUTER: Final = "openrouter"
 CLIENTS: Final = ("claude", "codex", "gemini")
 """Command-line clients, by the names of their rows: what counts against their limits."""
 OWN_FILE: Final = "providers.toml"
+LOOK_S: Final = 0.2
+"""For a local server to take a connection."""
 NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 QUICK: Final = frozenset({"summary", "explore", "review", "swarm", "synthesis"})
 """Purposes with much text and little judgement."""
@@ -199,6 +203,14 @@ class Providers:
         rows = {name: self.rows[name] for name in order if name in self.rows}
         return {name: row for name, row in rows.items() if not self.missing(row)}
 
+    def is_there(self, row: Row) -> bool:
+        """Say whether a row that is not in use could be: its key, its server or its client is there."""
+        if row.client:
+            return shutil.which(row.client, path=self.env.get("PATH", "")) is not None
+        if row.key:
+            return bool(row.base_url) and self.key(row) is not None
+        return row.is_local and _listens(row)
+
     def split(self, model: str) -> tuple[Row | None, str]:
         """Read a model's name: its row, and what that calls it; None where it has no provider's name in it.
 
@@ -224,16 +236,24 @@ class Providers:
             raise InvalidInput(f"{model}: there is no provider {name!r}. Did you mean {near[0]}:…?")
 
 
+def _listens(row: Row) -> bool:
+    url = urlsplit(row.base_url)
+    with suppress(OSError), socket.create_connection((url.hostname or "", url.port or 80), LOOK_S):
+        return True
+    return False
+
+
 NOT_AGREED: Final = "agree to it: fanout install --claude-backend"
 
 
 def maker_of(model: str, row: Row | None = None) -> str:
     """Return whose model it is, as far as its name or its provider say: two of one maker are half a vote."""
-    name = model.rpartition(":")[2] if row is None else model
-    known = next((maker for maker, words in makers() if words.search(name)), "")
+    known = next((maker for maker, words in makers() if words.search(model)), "")
     if known or (row is not None and row.maker):
         return known or (row.maker if row else "")
-    return name.lstrip("~").partition("/")[0] if "/" in name else row.name if row else name
+    if "/" in model:
+        return model.rpartition(":")[2].lstrip("~").partition("/")[0]
+    return row.name if row else model.partition(":")[0]
 
 
 @cache
