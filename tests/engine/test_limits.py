@@ -312,3 +312,19 @@ def test_an_answer_that_was_all_thinking_is_asked_once_more_with_a_larger_budget
 
     (outcome,) = virtually(lambda: run(jobs(1), never, plan(10), Limits(50)))
     assert (outcome.status, asked) == ("failed", [1500, 8000])
+
+
+def test_a_silent_call_does_not_keep_the_others_out_after_a_cut() -> None:
+    limits = Limits(50)
+    limiter = limits.of("p")
+
+    async def main() -> tuple[list[Outcome], float]:
+        limiter.in_flight = 1
+        limiter.pushed_back(None)  # the limit is 1
+        limiter.in_flight = 0
+        todo = [job("silent"), *jobs(3)]
+        upstream = Upstream(1.0, silent=[(10_000.0, "never")])
+        return await run(todo, upstream.ask, plan(30), limits), trio.current_time()
+
+    outcomes, _ = virtually(main)
+    assert [outcome.status for outcome in outcomes] == ["cut", "answered", "answered", "answered"]

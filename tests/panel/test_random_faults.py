@@ -1,7 +1,7 @@
 """A thousand panels with random faults, by a seeded generator, in virtual time.
 
-Each member has a verdict, a number of faults in its way (statuses, broken bodies, lost connections, waits) and
-a form of its answer. Whatever comes of it: the decision is the one that the valid answers give, every member
+Each member has a verdict, faults in its way (statuses, broken bodies, lost connections, waits) and a form of
+its answer. Whatever comes of it: the decision is the one that the valid answers give, every member
 that is not counted is named with a reason, a member whose faults all can be recovered is not lost, and the
 consultation ends in time.
 """
@@ -145,6 +145,8 @@ def member(chance: random.Random) -> Scripted:
     form = FORMS[chance.choice(sorted(FORMS))]
     answer = replace(chance.choice(WAYS)(form(said)), delay_s=round(chance.uniform(0.2, 4.0), 2))
     faults = chance.sample(sorted(PACED), chance.choice([0, 0, 1, 2]))
+    if {"no schema", "no grammar"} <= set(faults):
+        faults.remove("no grammar")  # no server refuses what it was not sent
     faults += chance.sample(sorted(COUNTED), chance.choice([0, 0, 0, 1]))
     chance.shuffle(faults)
     if chance.random() < 0.15:

@@ -10,7 +10,7 @@ not that much time fails at once and says why.
 
 A limit is one model's: gateways serve hundreds, and what is exhausted is mostly the provider behind one of
 them. The whole provider is held back when it says that the limit is the account's, or when two of its models
-push back within TWO_WITHIN_S.
+push back within TWO_WITHIN_S; then for no longer than both of them ask for.
 
 Fair between consultations: whoever waits is served by turns among the runs that wait, so a panel of three
 never queues behind a review of five hundred.
@@ -30,6 +30,9 @@ CUT = 0.7
 CUT_EVERY_S = 0.5
 FORGOTTEN_S = 60.0
 """Providers count by the minute: what one said before that is no longer true."""
+STANDSTILL_S = 5.0
+"""A cut limit grows by one whenever no place has become free for so long, though somebody waits for one: else
+one silent call could keep all others from being asked until their deadline."""
 SAMPLES = 200
 """Calls remembered per provider: what a hedge's delay and its share are derived from."""
 
@@ -53,6 +56,8 @@ class Limiter:
         self.twins: deque[bool] = deque(maxlen=SAMPLES)
         """Of each of the latest calls, whether it was a hedge's twin."""
         self._cut_at: float | None = None
+        self._moved_at = 0.0
+        """When a place was taken or became free last."""
         self._waiting: OrderedDict[int, deque[anyio.Event]] = OrderedDict()
 
     async def acquire(self, run: int, deadline: float) -> float:
@@ -96,6 +101,7 @@ class Limiter:
 
     def leave_place(self) -> None:
         self.in_flight -= 1
+        self._moved_at = anyio.current_time()
         self._serve()
 
     def succeeded(self, started: float, ended: float) -> None:
@@ -112,8 +118,11 @@ class Limiter:
         if self.whole is not None:
             others = [one for one, until in self.whole.pushers.items() if one is not self and until > now]
             self.whole.pushers[self] = now + max(TWO_WITHIN_S, retry_after or 0.0)
-            if for_all_models or others:
+            if for_all_models:
                 self.whole.pushed_back(retry_after)
+            elif others:  # only as long as both ask for: one model's long wait may be its own
+                theirs = max(one.cool_until for one in others) - now
+                self.whole.pushed_back(None if retry_after is None else max(0.0, min(retry_after, theirs)))
         if retry_after is not None:
             self.cool_until = max(self.cool_until, now + min(retry_after, LONGEST_WAIT_S))
         if self._cut_at is None or now - self._cut_at >= CUT_EVERY_S:
@@ -128,15 +137,28 @@ class Limiter:
             self.in_flight += 1
             return
         turn = anyio.Event()
+        self._moved_at = max(self._moved_at, anyio.current_time() if not self._waiting else 0.0)
         self._waiting.setdefault(run, deque()).append(turn)
         try:
-            await turn.wait()
+            while not turn.is_set():
+                with anyio.move_on_at(self._moved_at + STANDSTILL_S):
+                    await turn.wait()
+                self._open_after_standstill()
         except BaseException:
             if turn.is_set():  # served and cancelled at once: pass the place on
                 self.leave_place()
             else:
                 self._leave(run, turn)
             raise
+
+    def _open_after_standstill(self) -> None:
+        """Add a place where none has become free for so long: what holds them may never answer."""
+        now = anyio.current_time()
+        if self._waiting and self.limit < self.cap and now - self._moved_at >= STANDSTILL_S:
+            self.limit = min(float(self.cap), self.limit + 1)
+            self._serve()
+        if now - self._moved_at >= STANDSTILL_S:
+            self._moved_at = now
 
     def _leave(self, run: int, turn: anyio.Event) -> None:
         self._waiting[run].remove(turn)
@@ -151,6 +173,7 @@ class Limiter:
             if turns:
                 self._waiting[run] = turns
             self.in_flight += 1
+            self._moved_at = anyio.current_time()
             turn.set()
 
 

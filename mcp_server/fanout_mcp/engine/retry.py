@@ -86,7 +86,7 @@ def rule_for(error: BackendError) -> Rule:
 def decide(
     error: BackendError, tries: int, remaining_s: float, budget_left: int, chance: float
 ) -> Again | GiveUp:
-    """Decide after the `tries`-th failed call. `chance` in [0, 1) spreads the waits over their upper half."""
+    """Decide after the `tries`-th call that failed by one rule. `chance` in [0, 1) spreads the waits."""
     rule = rule_for(error)
     if tries >= rule.tries:
         return GiveUp(f"given up after {tries} tries" if tries > 1 else "")

@@ -172,7 +172,8 @@ class _Attempts:
         """Why each model before the present one was given up."""
         self.calls = 0
         self.usage = Usage()
-        self.tries = 0
+        self.failures: dict[retry.Rule, int] = {}
+        """Failed calls by the rule for them: a 429 before it does not cost an empty answer its retry."""
         self.why = ""
 
     def outcome(self, result: Answer | BackendError | None) -> Outcome:
@@ -192,7 +193,8 @@ class _Attempts:
             self.passed.append(f"{self.job.model or 'the default model'}: {self._reason(result)}")
             following, *rest = self.job.fallbacks
             self.job = replace(self.job, model=following, fallbacks=tuple(rest))
-            self.tries, self.why = 0, ""
+            self.failures.clear()
+            self.why = ""
             result = await self._until_given_up()
         return result
 
@@ -215,7 +217,9 @@ class _Attempts:
                 return result
             left = retry.budget(self.run.calls - self.run.retries) - self.run.retries
             remaining = self.run.deadline - anyio.current_time()
-            match retry.decide(result, self.tries, remaining, left, self.run.plan.chance()):
+            rule = retry.rule_for(result)
+            tries = self.failures[rule] = self.failures.get(rule, 0) + 1
+            match retry.decide(result, tries, remaining, left, self.run.plan.chance()):
                 case retry.GiveUp(why):
                     self.why = why
                     return result
@@ -230,7 +234,6 @@ class _Attempts:
         return f"{error} ({self.why})" if self.why else str(error)
 
     async def _try(self, limiter: Limiter, began: float) -> Answer | BackendError:
-        self.tries += 1
         result = await self._call_or_hedge(limiter)
         if isinstance(result, Answer):
             limiter.succeeded(began, anyio.current_time())
