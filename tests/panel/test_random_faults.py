@@ -212,6 +212,7 @@ def test_a_panel_with_random_faults_decides_by_its_valid_answers_and_names_every
             ), context
         assert got.seconds <= DEADLINE_S + 0.01, context
         counted_faults = sum(fault in COUNTED for one in panel.values() for fault in one.faults)
-        if counted_faults <= 3:
+        closing = sum("too long a wait" in one.faults for one in panel.values())
+        if counted_faults <= 3 and closing < 2:  # two models that close are a provider that does
             lost = {name for name in failed if panel[name].is_recoverable}
             assert not lost, (lost, context)

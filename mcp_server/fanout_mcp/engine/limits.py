@@ -154,11 +154,12 @@ class Limiter:
     def _open_after_standstill(self) -> None:
         """Add a place where none has become free for so long: what holds them may never answer."""
         now = anyio.current_time()
-        if self._waiting and self.limit < self.cap and now - self._moved_at >= STANDSTILL_S:
+        if now < self._moved_at + STANDSTILL_S:
+            return
+        self._moved_at = now
+        if self._waiting and self.limit < self.cap:
             self.limit = min(float(self.cap), self.limit + 1)
             self._serve()
-        if now - self._moved_at >= STANDSTILL_S:
-            self._moved_at = now
 
     def _leave(self, run: int, turn: anyio.Event) -> None:
         self._waiting[run].remove(turn)
