@@ -30,7 +30,7 @@ class PanelArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    question: Annotated[str, Field(min_length=1, description="With all context: members see nothing else.")]
+    question: Annotated[str, Field(min_length=1, description="All context: members see nothing else.")]
     preset: Annotated[
         str, Field(description="quick (3 members), comprehensive (5), security, technical (3), all (8)")
     ] = "quick"
@@ -42,7 +42,7 @@ class PanelArguments(BaseModel):
         ),
     ] = None
     models: Annotated[
-        list[str] | None, Field(description="One for all, one per member, or persona=model.")
+        list[str] | None, Field(description="provider:model: one for all, one per member, or persona=model.")
     ] = None
     files: Annotated[list[str] | None, Field(description="Project files to attach.")] = None
     stakes: Stakes = "production"

@@ -89,9 +89,8 @@ TOOL: Tool[Args] = Tool(
     name="oracle_batch",
     title="Ask several experts at once",
     description=(
-        "Ask a panel of experts (personas, mixed models) one question in parallel; returns a vote-based "
-        "verdict PROCEED, SIMPLIFY or STOP, each member's reason, and the path of a full report. NO_VERDICT "
-        "when too few answer."
+        "Ask a panel (personas, mixed makers' models) one question at once; returns a voted PROCEED, "
+        "SIMPLIFY or STOP, each member's reason, a full report's path. NO_VERDICT when too few answer."
     ),
     arguments=Args,
     call=call,
