@@ -18,6 +18,7 @@ from fanout_mcp import settings as reading
 from fanout_mcp.arguments import parse
 from fanout_mcp.backends.choose import choose, open_backend, providers_of
 from fanout_mcp.backends.providers import enabled_line, maker_of, read, thinking_tokens
+from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import InvalidInput, Rejected, SettingsError
 from fanout_mcp.services import Services
@@ -230,12 +231,16 @@ def test_a_provider_that_may_not_be_asked_is_an_error_that_says_how(
 # --- several in one backend ---
 
 
+OTHERWISE = Rule("other", text=verdict("STOP", blocker="It loses data.", smallest_change="Copy it."))
+"""One member disagrees, so that the vote stays open for the slowest."""
+
+
 class Stage:
     """Two providers of the user's own on loopback, and what each of them saw."""
 
     def __init__(self, stack: ExitStack, settings: Settings, **rules: list[Rule]) -> None:
         self.acme: Upstream = stack.enter_context(serving(*rules.get("acme", [])))
-        self.zeta: Upstream = stack.enter_context(serving(*rules.get("zeta", [])))
+        self.zeta: Upstream = stack.enter_context(serving(OTHERWISE))
         own_rows(
             settings.config_dir,
             f"""
