@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "report": ("report", "where the time of your hooks goes"),
     "audit": ("audit", "what ran one after another and needn't have; slow or racing hooks"),
     "cache": ("cache", "where answers and outlines are kept, how much it is, and `clear`"),
+    "providers": ("providers", "whose models can be asked, and agree to one"),
     "doctor": ("doctor", "which backend would be used and why, and what is missing"),
     "install": ("install", "register server, skill and hooks with Claude Code"),
     "uninstall": ("uninstall", "take exactly that out again"),

@@ -11,8 +11,14 @@ FanoutError                 every sentence says what is wrong and what to do
    |- Overloaded            529, 503: retried, and counts as a sign of too much concurrency
    |- ServerFault           other 5xx, 408, 409, 425: retried
    |- Rejected              other 4xx: never retried
-   |  `- AuthRejected       401, 403: the key; never retried, never echoed
+   |  |- AuthRejected       401, 403: the key; never retried, never echoed
+   |  |- NotAllowed         region, licence, a model that this key may not use: another model is asked
+   |  |- QuotaSpent         402, no credit left, a key's own limit: another provider is asked
+   |  |- ModelGone          retired, unknown, not loaded: another model is asked
+   |  |- ContextTooSmall    the prompt does not fit: another model is asked
+   |  `- Filtered           moderation, content filters: never asked again, also not elsewhere
    |- BadAnswer             200 with something that is no answer (HTML, empty, cut JSON): retried once
+   |  `- AllThinking        the output budget went into thinking: asked once more with a larger one
    |- UnreadableAnswer      a panel member's was not in the form, also when asked again: lost
    |- OverBudget            another call for the same job might pass the budget: not made
    |- TooLarge              more bytes than the cap: never retried
@@ -52,9 +58,11 @@ class NoVerdict(FanoutError):
 
 
 class BackendError(FanoutError):
-    """One call to a model failed. `usage`: what it was billed all the same, as far as the provider told."""
+    """One call to a model failed. `usage`: what it was billed all the same, as far as it is known."""
 
     usage: Usage = Usage()
+    words: str = ""
+    """The provider's whole message without any key; the sentence itself shows its first part."""
 
     def billed(self, used: Usage) -> Self:
         """The same error, with what was used up to it."""
@@ -69,13 +77,19 @@ class Unreachable(BackendError):
 class RateLimited(BackendError):
     """429. `retry_after` in seconds, None when the provider did not say."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, for_all_models: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.for_all_models = for_all_models
+        """The provider said that the limit is the account's, not this model's."""
 
 
 class Overloaded(BackendError):
     """529 or 503. `retry_after` as RateLimited."""
+
+    for_all_models = False
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -94,8 +108,40 @@ class AuthRejected(Rejected):
     """401 or 403: the key is missing, wrong or may not use this model."""
 
 
+class NotAllowed(Rejected):
+    """This key may not use this model, or not from here."""
+
+
+class QuotaSpent(Rejected):
+    """No credit, or the limit of the key or the plan, is left."""
+
+
+class ModelGone(Rejected):
+    """The model is retired, unknown to this provider, or not loaded."""
+
+
+class ContextTooSmall(Rejected):
+    """The prompt and the wanted output don't fit into the model's context.
+
+    `limit` and `prompt` in tokens as the provider counted them, None when it did not say.
+    """
+
+    def __init__(self, message: str, limit: int | None = None, prompt: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.prompt = prompt
+
+
+class Filtered(Rejected):
+    """A content filter or a moderation refused the question or the answer."""
+
+
 class BadAnswer(BackendError):
     """The provider said 200 and sent something that is no answer."""
+
+
+class AllThinking(BadAnswer):
+    """The model spent its output budget before it wrote a word of its answer."""
 
 
 class UnreadableAnswer(BackendError):

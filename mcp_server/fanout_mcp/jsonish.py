@@ -1,4 +1,13 @@
-"""JSON objects in what a model wrote: alone, in a fence, in prose, one a line, or in a list that was cut.
+"""The one reader of what models write: JSON objects, without the thinking before them, repaired where broken.
+
+Models think aloud, wrap their answer in fences, prose and other objects, or write JSON that is slightly
+broken. Every tool reads answers by these rules, so that none believes what another one withdraws:
+
+1. Thinking is not the answer: what is between thinking tags, and whatever comes before a lone closing tag,
+   is cut off first (`spoken`). A tag inside a JSON string is a quotation and stays.
+2. Of several answers the last one counts: models correct themselves.
+3. What is slightly broken (a trailing comma, single quotes, a raw line break) is repaired, by json_repair.
+   What was cut off at its end is not: the rest of a sentence may have said the opposite.
 
 Degenerate answers are common (endless white space, brackets that never close), so what is read is bounded:
 reading on from every brace may not take more than a few passes over the text.
@@ -9,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from fanout_mcp.types import Json
 
@@ -22,19 +31,27 @@ PASSES: Final = 8
 MOST_BRACES: Final = 5_000
 
 _START: Final = re.compile(r'\{\s{0,100}"')
-_DECODER: Final = json.JSONDecoder()
+_DECODER: Final = json.JSONDecoder(strict=False)
+"""Not strict: a raw line break in a string is what models write most often."""
+
+IsWanted = Callable[[Json], bool]
 
 
 def whole(text: str) -> Json:
     """Return the value that the text is, None where it is none."""
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
 
 
-def objects(text: str, is_wanted: Callable[[Json], bool]) -> Iterator[Json]:
-    """Yield the objects that are wanted, in their order; what lies within one of those is not looked at."""
+class _Found(NamedTuple):
+    value: Json
+    begin: int
+    end: int
+
+
+def _spans(text: str, is_wanted: IsWanted) -> Iterator[_Found]:
     text = text[:LONGEST]
     left = PASSES * len(text)
     position = 0
@@ -52,10 +69,164 @@ def objects(text: str, is_wanted: Callable[[Json], bool]) -> Iterator[Json]:
             return
         left -= end - begin
         if is_wanted(value):
-            yield value
+            yield _Found(value, begin, end)
             position = end
 
 
-def first(text: str, name: str) -> dict[str, Json] | None:
-    """Return the first object with a field of that name."""
-    return next(objects(text, lambda value: name in value), None)
+def objects(text: str, is_wanted: IsWanted) -> Iterator[Json]:
+    """Yield the objects that are wanted, in their order; what lies within one of those is not looked at."""
+    return (found.value for found in _spans(text, is_wanted))
+
+
+def answers(text: str, data: Json, is_wanted: IsWanted, *, is_cut: bool = False) -> Iterator[Json]:
+    """Yield every value that may be the answer, the likeliest first.
+
+    `data` is what the backend has parsed itself; `is_cut`: the model stopped at its token limit.
+    """
+    yield from _unwrapped(data, is_wanted)
+    text = spoken(text)[:LONGEST].strip()
+    value = whole(text)
+    if value is not None:
+        yield from _unwrapped(value, is_wanted)
+        return
+    found = list(_spans(text, is_wanted))
+    if not is_cut:
+        # What is broken may come after what is whole: then the whole one was a draft.
+        yield from _repaired(text[found[-1].end :] if found else text, is_wanted)
+    yield from (one.value for one in reversed(found))
+
+
+def best(text: str, data: Json, is_wanted: IsWanted, *, is_cut: bool = False) -> Json:
+    """Return the first of `answers`, None where there is none."""
+    return next(answers(text, data, is_wanted, is_cut=is_cut), None)
+
+
+def has(name: str, kind: type = object) -> IsWanted:
+    """Say whether a value is an object with a field of that name and kind."""
+    return lambda value: isinstance(value, dict) and name in value and isinstance(value[name], kind)
+
+
+# --- wrappers ----------------------------------------------------------------------------------------------
+
+MAX_DEPTH: Final = 4
+MAX_WIDTH: Final = 12
+"""A wrapper has a few fields: a tool's name and its arguments, a schema's type and properties."""
+
+
+def _unwrapped(value: Json, is_wanted: IsWanted, depth: int = MAX_DEPTH) -> Iterator[Json]:
+    """Yield the wanted values within: `{"arguments": {...}}`, `[{...}]`, JSON in a string."""
+    if isinstance(value, str) and depth:
+        inner = whole(value.strip()) if value.lstrip()[:1] in {"{", "[", '"'} else None
+        if inner is not None:
+            yield from _unwrapped(inner, is_wanted, depth - 1)
+        return
+    if is_wanted(value):
+        yield value
+    if not depth or not isinstance(value, dict | list) or len(value) > MAX_WIDTH:
+        return
+    for one in reversed(list(value.values()) if isinstance(value, dict) else value):
+        if isinstance(one, dict | list | str):
+            yield from _unwrapped(one, is_wanted, depth - 1)
+
+
+# --- repair ------------------------------------------------------------------------------------------------
+
+_FENCE: Final = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
+MAX_REPAIRED: Final = 40_000
+MAX_OPEN: Final = 400
+"""Braces and brackets: json_repair takes seconds for thousands that never close."""
+MAX_QUOTES: Final = 1_600
+"""Forty findings have as many; its time grows with their square, to a quarter of a second here."""
+MAX_FIRST: Final = 3
+"""Braces from which a repair is tried: prose before an answer has a few of its own."""
+
+
+def _repaired(text: str, is_wanted: IsWanted) -> Iterator[Json]:
+    end = text.rfind("}") + 1
+    if not end:
+        return
+    candidates = [*reversed(_FENCE.findall(text)), text[:end]]
+    for candidate in candidates:
+        for begin in [match.start() for match in re.finditer(r"\{", candidate)][:MAX_FIRST]:
+            value = _repair(candidate[begin:])
+            found = list(_unwrapped(value, is_wanted))
+            if found:
+                yield from found
+                return
+
+
+def _repair(text: str) -> Json:
+    opened, closed = text.count("{") + text.count("["), text.count("}") + text.count("]")
+    quotes = text.count('"') + text.count("'")
+    if len(text) > MAX_REPAIRED or quotes > MAX_QUOTES or not closed or opened > min(MAX_OPEN, closed):
+        return None
+    from json_repair import loads  # a few milliseconds, and most answers need none of it
+
+    try:
+        value: Json = loads(text, skip_json_loads=True)
+    except (ValueError, RecursionError, IndexError, KeyError, TypeError):
+        return None
+    return value
+
+
+# --- thinking ----------------------------------------------------------------------------------------------
+
+_NAMES: Final = (
+    r"(?:[\w]+:)?(?:think|thinking|thought|thoughts|reason|reasoning|reflection|scratchpad|analysis)"
+)
+_TAG: Final = re.compile(
+    rf"<(?P<close>/)?{_NAMES}\s*>|\[(?P<close2>/)?THINK\]|◁(?P<close3>/)?think▷"
+    r"|<\|(?:(?P<open4>begin)|end)_of_thought\|>"
+    r"|<\|channel\|?>(?P<open5>analysis|thought|commentary)\b[^<]*(?:<\|message\|>)?"
+    r"|<\|channel\|?>final\b[^<]*(?:<\|message\|>)?|<\|end\|>|<channel\|>",
+    re.IGNORECASE,
+)
+_MAYBE: Final = re.compile(r"think|thought|reason|reflection|scratchpad|analysis|channel", re.IGNORECASE)
+_TOKENS: Final = re.compile(
+    r"<\|?(?:start\|?>assistant|return|im_end|im_start|eot_id|end_of_text|endoftext)\|?>|<\uff5cend\u2581of\u2581sentence\uff5c>|</s>\s*$"
+)
+
+
+def spoken(text: str) -> str:
+    """Return what a model said without what it thought before; "" where all of it was thinking."""
+    if not _MAYBE.search(text) or whole(text.strip()) is not None:
+        return text
+    marks = [
+        match for match in _TAG.finditer(text[:LONGEST]) if text[match.start() - 1 : match.start()] != "`"
+    ]
+    if not marks:
+        return text
+    quoted = [(found.begin, found.end) for found in _spans(text, lambda value: isinstance(value, dict))]
+    kept: list[str] = []
+    position = 0
+    is_thinking = False
+    for mark in marks:
+        if any(begin < mark.start() < end for begin, end in quoted) or mark.start() < position:
+            continue
+        if _opens(mark):
+            if not is_thinking and _begins_a_line(text, mark.start()):
+                kept.append(text[position : mark.start()])
+                is_thinking = True
+        elif is_thinking:
+            is_thinking = False
+        else:  # the template wrote the opening tag, so that the answer has only the closing one
+            kept.clear()
+        if is_thinking or not _opens(mark):
+            position = mark.end()
+    if not is_thinking:
+        kept.append(text[position:])
+    return _TOKENS.sub("", "".join(kept)) if position else text
+
+
+def _opens(mark: re.Match[str]) -> bool:
+    if mark["open4"] or mark["open5"]:
+        return True
+    if mark.group().startswith(("<|", "<channel|>")):
+        return False
+    return not (mark["close"] or mark["close2"] or mark["close3"])
+
+
+def _begins_a_line(text: str, at: int) -> bool:
+    """An opening tag in the middle of a sentence is a word of it: an answer may be about such tags."""
+    before = text[:at].rstrip(" \t")
+    return not before or before[-1] in "\n>]▷"

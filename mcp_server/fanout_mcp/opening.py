@@ -14,8 +14,15 @@ from fanout_mcp.source.workers import Workers
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
     from fanout_mcp.backends.choose import open_backend  # brings the HTTP client along
+    from fanout_mcp.backends.claude_cli import processes_at_once
+    from fanout_mcp.backends.providers import CLIENTS
     from fanout_mcp.engine.limits import Limits
 
     async with Workers() as workers, open_backend(settings) as backend:
         caps = {} if backend.max_parallel is None else {backend.provider: backend.max_parallel}
-        yield Services(settings, backend, Limits(settings.max_parallel, caps), workers)
+        caps |= dict.fromkeys(CLIENTS, processes_at_once())
+
+        def provider_of(model: str | None) -> str:
+            return backend.route(model).provider
+
+        yield Services(settings, backend, Limits(settings.max_parallel, caps, provider_of), workers)

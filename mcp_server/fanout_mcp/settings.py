@@ -34,10 +34,11 @@ KEYS: Mapping[str, type] = {
     **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate"), str),
     **dict.fromkeys(("claude_agreed", "claude_api_key", "hedge", "gate_reminder"), bool),
     "prices": dict,
+    "enabled": list,
 }
 """What config.toml may say. Another key is a slip of the pen: passed over, it would be believed."""
 
-KINDS = {str: "text in quotes", bool: "true or false", dict: "a table"}
+KINDS = {str: "text in quotes", bool: "true or false", dict: "a table", list: "a list"}
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 DEFAULT_MAX_PARALLEL = 50
@@ -74,6 +75,8 @@ class Settings:
     """The way out to hosts beyond this machine."""
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
     """Of models whose provider tells none."""
+    enabled: tuple[str, ...] = ()
+    """Providers that the user agreed to, by name (backends/providers.toml and the user's own rows)."""
     state_dir: Path | None = None
     """Where reports go instead of `<project>/.claude/fanout`."""
     cache_home: Path | None = None
@@ -129,6 +132,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         is_child="FANOUT_CHILD" in env,
         proxy=_optional_text(table, "proxy"),
         prices=_prices(table, config_dir / "config.toml"),
+        enabled=_names(table, "enabled", config_dir / "config.toml"),
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
         cache_home=_kept_in(env, "cache", "XDG_CACHE_HOME", ".cache", root),
         state_home=_kept_in(env, "state", "XDG_STATE_HOME", ".local/state", root),
@@ -269,6 +273,13 @@ def _usd(entry: object, name: str) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
         return None
     return float(value)
+
+
+def _names(table: Mapping[str, object], name: str, path: Path) -> tuple[str, ...]:
+    given = table.get(name, [])
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise SettingsError(f'{path}: {name} must be a list of names, such as ["openai", "ollama"].')
+    return tuple(dict.fromkeys(given))
 
 
 def _optional_text(table: Mapping[str, object], name: str) -> str | None:

@@ -6,7 +6,7 @@ a figure is unknown: an unknown price is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -22,6 +22,9 @@ Status = Literal["answered", "cached", "failed", "cut"]
 
 Cause = Literal["decided", "deadline", "budget"]
 """What cuts a job: the stop rule of its run, its time, or its money and tokens."""
+
+
+Effort = Literal["low", "medium", "high"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,12 @@ class Job:
     max_tokens: int = 1500
     provider: str = "default"
     """Calls with the same provider share a limiter and its cool-down."""
+    fallbacks: tuple[str, ...] = ()
+    """Models to ask in its place, in this order, where this one is retired, refused, or busy for too long."""
+    effort: Effort | None = None
+    """How hard a reasoning model should think; only where the provider takes it."""
+    on_request: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    """Called before every request upstream, also one that a provider's quirk makes necessary."""
     workspace: Path | None = None
     """A folder that an agent may read (Read, Grep, Glob) to answer; None: no tools at all."""
 
@@ -78,6 +87,8 @@ class Outcome:
     """Calls started upstream for this job: first tries, retries and hedges."""
     usage: Usage = field(default_factory=Usage)
     """Everything the job consumed, tries that failed or were cut included."""
+    passed: tuple[str, ...] = ()
+    """Why each model before the one that answered, or failed last, was given up."""
 
     @property
     def key(self) -> str:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.backends.choose import NO_CLAUDE, NO_ENDPOINT, NOT_AGREED, choose, open_backend
-from fanout_mcp.backends.models import model_for, seats
 from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.providers import maker_of
+from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.errors import Overloaded, Rejected, SettingsError
 from fanout_mcp.settings import Settings
@@ -118,6 +119,7 @@ async def test_a_script_gives_its_replies_in_turn_and_keeps_what_it_was_asked() 
     ],
 )
 def test_the_members_of_a_preset_are_of_several_makers(preset: tuple[str, ...]) -> None:
-    makers = {model_for("openrouter", persona).partition("/")[0] for persona in preset}
+    row = read_rows(Path("none"))["openrouter"]
+    makers = {maker_of(row.models_for(persona)[0], row) for persona in preset}
     assert len(makers) >= 2
-    assert all(persona in seats("openrouter") for persona in preset)
+    assert all(persona in row.seats for persona in preset)

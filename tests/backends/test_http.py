@@ -16,7 +16,9 @@ import anyio
 import pytest
 
 from fakes.upstream import ANSWER, Rule, Upstream, serving, until
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.choose import open_backend
+from fanout_mcp.backends.mixed import MixedBackend
 from fanout_mcp.backends.openai_http import HttpBackend
 from fanout_mcp.backends.pool import FastPool
 from fanout_mcp.errors import Rejected, SettingsError, Unreachable
@@ -87,7 +89,6 @@ async def test_connections_that_the_server_has_left_are_closed_by_the_next_call(
 ) -> None:
     with serving(delay=0.05) as upstream, anyio.fail_after(10):
         async with open_backend(pointing_at(upstream)) as backend:
-            assert isinstance(backend, HttpBackend)
             async with anyio.create_task_group() as calls:
                 for _ in range(20):
                     calls.start_soon(backend.ask, job)
@@ -99,9 +100,11 @@ async def test_connections_that_the_server_has_left_are_closed_by_the_next_call(
             assert (idle(backend), upstream.connections) == (1, 20)
 
 
-def idle(backend: HttpBackend) -> int:
-    assert isinstance(backend.pool, FastPool)
-    return backend.pool.idle
+def idle(backend: Backend) -> int:
+    assert isinstance(backend, MixedBackend)
+    assert isinstance(backend.primary, HttpBackend)
+    assert isinstance(backend.primary.pool, FastPool)
+    return backend.primary.pool.idle
 
 
 async def test_the_newer_name_of_the_token_limit_is_learned(pointing_at: Pointing, job: Job) -> None:

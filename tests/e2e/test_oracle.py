@@ -15,6 +15,7 @@ from e2e.client import Client, write_json
 from fakes.model import Call, Request, Text, Turn, serving, turns
 from fakes.upstream import Rule, Upstream, until
 from fakes.upstream import serving as providing
+from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.types import Json
 
 pytestmark = pytest.mark.e2e
@@ -83,7 +84,7 @@ def test_no_verdict_reaches_the_model_as_an_error_with_each_reason(
     (result,) = model.last.tool_results
     assert result.is_error
     assert "NO_VERDICT" in result.text
-    assert result.text.count("the key is missing, wrong") == 3
+    assert result.text.count("it is missing, wrong") == 3
 
 
 def test_two_consultations_in_one_message_run_at_once(
@@ -133,6 +134,43 @@ def test_the_panel_is_answered_by_claude_itself_which_starts_no_second_server(cl
     assert len({request.system for request in members if not request.turn}) == 3, "each has its persona"
     assert not any(TOOL in request.tools for request in members)
     assert len(pids(client).read_text().split()) == 1, "one server: the user's"
+
+
+def test_a_panel_of_two_providers_and_claude_shows_the_model_who_answered(client: Client) -> None:
+    position = {"verdict": "SIMPLIFY", "confidence": 70, "summary": "Do less.", "reasons": ["It was asked."]}
+    position |= {"blocker": None, "smallest_change": None}
+    models = ["acme:old", "zeta:z-1", "claude:opus"]
+
+    def script(request: Request) -> Turn:
+        if request.turn:
+            return [Text("done")]
+        is_member = "StructuredOutput" in request.tools
+        return [Call("StructuredOutput", position)] if is_member else [oracle(models=models)]
+
+    gone = Rule("old", "status", status=404, body='{"error": {"message": "No endpoints found for old."}}')
+    config = client.home / ".config" / "fanout"
+    config.mkdir(parents=True)
+    agreed = 'enabled = ["acme", "zeta"]\nclaude_agreed = true\nclaude_api_key = true\n'
+    (config / "config.toml").write_text(agreed)
+    stop = Rule(text=verdict("STOP", blocker="It loses data.", smallest_change="Copy it first."))
+    with providing(gone) as acme, providing(stop) as zeta, serving(script) as model:
+        (config / "providers.toml").write_text(
+            f'[acme]\nbase_url = "{acme.url}"\nmodels.strong = ["old", "new"]\n'
+            f'[zeta]\nbase_url = "{zeta.url}"\n'
+        )
+        registered_for_every_project(client, {"PATH": path_with(client.program)})
+        client.say(model, "ask them")
+        assert [seen.model for seen in acme.log] == ["old", "new"]
+        assert [seen.model for seen in zeta.log] == ["z-1"]
+    (result,) = model.last.tool_results
+    data = json.loads(result.text)
+    assert [(vote["member"], vote["model"], vote["verdict"]) for vote in data["votes"]] == [
+        ("judge", "acme:new", "PROCEED"),
+        ("critic", "zeta:z-1", "STOP"),
+        ("skeptic", "claude:opus", "SIMPLIFY"),
+    ]
+    assert data["votes"][0]["instead_of"] == "acme:old"
+    assert (data["decision"], data["receipt"]["fallbacks"][0]["member"]) == ("STOP", "judge")
 
 
 def registered_for_every_project(client: Client, env: dict[str, str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 import pytest
 import trio
@@ -12,9 +14,20 @@ from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import run
 from fanout_mcp.errors import (
+    AllThinking,
+    AuthRejected,
+    BackendError,
+    ContextTooSmall,
+    Filtered,
+    ModelGone,
+    NotAllowed,
+    Overloaded,
+    QuotaSpent,
     RateLimited,
+    Rejected,
+    Unreachable,
 )
-from fanout_mcp.types import Outcome
+from fanout_mcp.types import Answer, Ask, Job, Outcome
 
 
 def test_a_retry_after_beyond_the_deadline_fails_now_and_names_it() -> None:
@@ -144,3 +157,174 @@ def test_a_late_call_gets_a_twin_once_the_provider_is_known() -> None:
     assert elapsed == 2.0
     assert (outcome.answer and outcome.answer.text, outcome.calls) == ("twin", 2)
     assert [key for _, key in upstream.closed] == ["slow"]
+
+
+# --- by model ---
+
+
+def by_model(key: str, model: str) -> Job:
+    return replace(job(key), model=model)
+
+
+def test_after_one_429_of_a_model_a_panel_of_eight_others_starts_whole() -> None:
+    upstream = Upstream(1.0, first=[(0.0, RateLimited("429", 50.0))])
+    limits = Limits(50)
+
+    async def main() -> tuple[list[Outcome], float]:
+        await run([by_model("first", "m-busy")], upstream.ask, plan(10), limits)
+        panel = [by_model(f"p{n}", f"m{n}") for n in range(8)]
+        return await run(panel, upstream.ask, plan(10), limits), trio.current_time()
+
+    outcomes, elapsed = virtually(main)
+    assert {outcome.status for outcome in outcomes} == {"answered"}
+    assert (elapsed, upstream.most) == (1.0, 8)
+
+
+@pytest.mark.parametrize(
+    ("errors", "closed"),
+    [
+        pytest.param([RateLimited("429", 5.0)], False, id="one model"),
+        pytest.param([RateLimited("429", 5.0)] * 2, True, id="two models"),
+        pytest.param([RateLimited("429", 5.0, for_all_models=True)], True, id="the provider says all"),
+    ],
+)
+def test_the_whole_provider_waits_when_it_says_so_or_two_of_its_models_do(
+    errors: list[RateLimited], *, closed: bool
+) -> None:
+    limits = Limits(50)
+
+    async def main() -> float:
+        for number, error in enumerate(errors):
+            limits.of("p", f"m{number}").pushed_back(error.retry_after, for_all_models=error.for_all_models)
+        await limits.of("p", "another").acquire(1, 100.0)
+        return trio.current_time()
+
+    assert virtually(main) == (5.0 if closed else 0.0)
+
+
+def test_what_another_model_said_long_ago_does_not_close_the_provider() -> None:
+    limits = Limits(50)
+
+    async def main() -> float:
+        limits.of("p", "m1").pushed_back(None)
+        await trio.sleep(11)
+        limits.of("p", "m2").pushed_back(5.0)
+        await limits.of("p", "another").acquire(1, 100.0)
+        return trio.current_time()
+
+    assert virtually(main) == 11.0
+
+
+def test_the_cap_is_the_providers_over_all_its_models() -> None:
+    upstream = Upstream(1.0)
+    todo = [by_model(str(n), f"m{n % 4}") for n in range(12)]
+    _, elapsed = perform(upstream, todo, limits=Limits(3))
+    assert (upstream.most, elapsed) == (3, 4.0)
+
+
+# --- who stands in ---
+
+
+def with_fallbacks(key: str, *models: str) -> Job:
+    first, *rest = models
+    return replace(job(key), model=first, fallbacks=tuple(rest))
+
+
+def answering(**by_model: str | BackendError) -> Ask:
+    async def ask(job: Job, /) -> Answer:
+        await trio.sleep(1.0)
+        said = by_model[job.model or ""]
+        if isinstance(said, BackendError):
+            raise said
+        return Answer(said, job.model or "")
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelGone("gone"),
+        NotAllowed("not here"),
+        QuotaSpent("no credit"),
+        ContextTooSmall("too long"),
+        RateLimited("busy", 500.0),
+        Overloaded("busy", 500.0),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_next_model_is_asked_when_another_may_answer(error: BackendError) -> None:
+    ask = answering(old=error, new="hello")
+    (outcome,) = virtually(lambda: run([with_fallbacks("a", "old", "new")], ask, plan(10), Limits(5)))
+    assert outcome.answer is not None
+    assert (outcome.answer.model, outcome.calls, outcome.job.model) == ("new", 2, "old")
+    assert outcome.passed[0].startswith(f"old: {error}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Filtered("no"), AuthRejected("key"), Rejected("n must be 1"), Unreachable("down")],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_other_model_is_asked_where_that_would_not_be_right(error: BackendError) -> None:
+    ask = answering(old=error, new="hello")
+    (outcome,) = virtually(lambda: run([with_fallbacks("a", "old", "new")], ask, plan(100), Limits(5)))
+    assert (outcome.status, outcome.passed) == ("failed", ())
+
+
+def test_when_none_of_a_row_answers_each_is_named_with_its_reason() -> None:
+    ask = answering(old=ModelGone("gone"), new=QuotaSpent("no credit"))
+    (outcome,) = virtually(lambda: run([with_fallbacks("a", "old", "new")], ask, plan(10), Limits(5)))
+    assert outcome.reason == "old: gone; then no credit"
+
+
+def test_a_model_that_cools_down_beyond_the_deadline_is_stood_in_for_without_a_call() -> None:
+    limits = Limits(5)
+
+    async def main() -> list[Outcome]:
+        limits.of("p", "old").pushed_back(50.0)
+        return await run([with_fallbacks("a", "old", "new")], answering(new="hi"), plan(10), limits)
+
+    (outcome,) = virtually(main)
+    assert (outcome.status, outcome.calls) == ("answered", 1)
+
+
+# --- thinking ---
+
+
+def test_an_answer_that_was_all_thinking_is_asked_once_more_with_a_larger_budget() -> None:
+    asked: list[int] = []
+
+    async def ask(job: Job, /) -> Answer:
+        asked.append(job.max_tokens)
+        if job.max_tokens < 3000:
+            raise AllThinking("all thinking")
+        return Answer("hi", "m")
+
+    outcomes = virtually(lambda: run(jobs(8), ask, plan(10), Limits(50)))
+    assert {outcome.status for outcome in outcomes} == {"answered"}, "not bounded by the run's retries"
+    assert sorted(set(asked)) == [1500, 8000]
+    asked.clear()
+
+    async def never(job: Job, /) -> Answer:
+        asked.append(job.max_tokens)
+        raise AllThinking("all thinking")
+
+    (outcome,) = virtually(lambda: run(jobs(1), never, plan(10), Limits(50)))
+    assert (outcome.status, asked) == ("failed", [1500, 8000])
+
+
+def test_a_silent_call_does_not_keep_the_others_out_after_a_cut() -> None:
+    limits = Limits(50)
+    limiter = limits.of("p")
+
+    async def main() -> tuple[list[Outcome], float]:
+        limiter.in_flight = 1
+        limiter.pushed_back(None)  # the limit is 1
+        limiter.in_flight = 0
+        todo = [job("silent"), *jobs(3)]
+        upstream = Upstream(1.0, silent=[(10_000.0, "never")])
+        return await run(todo, upstream.ask, plan(30), limits), trio.current_time()
+
+    outcomes, _ = virtually(main)
+    assert [outcome.status for outcome in outcomes] == ["cut", "answered", "answered", "answered"]

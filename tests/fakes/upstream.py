@@ -42,6 +42,10 @@ class Rule:
     retry_after: str | None = None
     body: str = ""
     """For `status`, `raw_json` and `sse`: what is sent as it stands."""
+    content_type: str = "application/json"
+    encoding: str = ""
+    data: bytes = b""
+    """For `raw`: the body as bytes, with its packing; else `body` is sent."""
     finish: str = "stop"
     times: int | None = None
 
@@ -55,6 +59,7 @@ class Seen:
     headers: dict[str, str]
     body: dict[str, Any]
     started: float
+    target: str = ""
     first_byte: float | None = None
     finished: float | None = None
     aborted: float | None = None
@@ -76,6 +81,8 @@ class Upstream:
     used: dict[int, int] = field(default_factory=dict)
     open: set[asyncio.Transport] = field(default_factory=set)
     latest: asyncio.Transport | None = None
+    paths: tuple[str, ...] = ()
+    """The only paths that answer; none: every one that ends as it should."""
     loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -143,7 +150,9 @@ class Connection(asyncio.Protocol):
         self.task = asyncio.create_task(self.answer(method, target, headers, rest[:size]))
 
     async def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
-        if target.endswith("/models"):
+        if self.upstream.paths and target.partition("?")[0] not in self.upstream.paths:
+            self.send_body("404 page not found", "text/plain", 404)
+        elif target.partition("?")[0].endswith("/models"):
             self.upstream.model_lists += 1
             self.send_json({"data": self.upstream.models})
         elif target == "/_log":
@@ -152,15 +161,15 @@ class Connection(asyncio.Protocol):
             self.upstream.rules = [Rule(**rule) for rule in json.loads(body)]
             self.upstream.used.clear()
             self.send_json({"rules": len(self.upstream.rules)})
-        elif method == "POST" and target.endswith("/chat/completions"):
-            await self.complete(headers, json.loads(body))
+        elif method == "POST" and target.partition("?")[0].endswith("/chat/completions"):
+            await self.complete(target, headers, json.loads(body))
         else:
             self.send_json({"error": {"message": "no such path"}}, status=404)
 
-    async def complete(self, headers: dict[str, str], body: dict[str, Any]) -> None:
+    async def complete(self, target: str, headers: dict[str, str], body: dict[str, Any]) -> None:
         upstream = self.upstream
         prompt = "\n".join(str(message.get("content")) for message in body["messages"])
-        seen = Seen(str(body.get("model")), prompt, headers, body, time.monotonic())
+        seen = Seen(str(body.get("model")), prompt, headers, body, time.monotonic(), target)
         upstream.log.append(seen)
         rule = upstream.rule_for(f"{seen.model}\n{prompt}")
         upstream.in_flight += 1
@@ -237,6 +246,14 @@ async def empty(connection: Connection, rule: Rule, seen: Seen) -> None:
 
 async def raw_json(connection: Connection, rule: Rule, seen: Seen) -> None:
     connection.send_body(rule.body, "application/json")
+
+
+async def raw(connection: Connection, rule: Rule, seen: Seen) -> None:
+    data = rule.data or rule.body.encode("utf-8", "surrogatepass")
+    extra = f"Content-Encoding: {rule.encoding}\r\n" if rule.encoding else ""
+    kind = f"Content-Type: {rule.content_type}\r\n" if rule.content_type else ""
+    head = f"HTTP/1.1 200 X\r\n{kind}Content-Length: {len(data)}\r\n{extra}\r\n"
+    connection.transport.write(head.encode() + data)
 
 
 async def cut_json(connection: Connection, rule: Rule, seen: Seen) -> None:
@@ -321,6 +338,7 @@ KINDS: Final = {
     "status": status,
     "html": html,
     "empty": empty,
+    "raw": raw,
     "raw_json": raw_json,
     "cut_json": cut_json,
     "sse": sse,
@@ -359,9 +377,10 @@ def serving(
     delay: float = 0.0,
     models: Sequence[Any] | None = None,
     tls: ssl.SSLContext | None = None,
+    paths: tuple[str, ...] = (),
 ) -> Iterator[Upstream]:
     """Serve from a thread with a loop of its own, so that a test may use any loop and any clock."""
-    upstream = Upstream(list(rules), delay, list(MODELS if models is None else models))
+    upstream = Upstream(list(rules), delay, list(MODELS if models is None else models), paths=paths)
     loop = asyncio.new_event_loop()
     asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop)
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -278,7 +278,7 @@ def test_everything_is_told_as_a_line() -> None:
 
 def test_the_price_of_all_rounds_is_known_before_the_first_call() -> None:
     plan = council(["a", "b", "c"], rounds=3)
-    jobs = plan.longest_jobs()
+    jobs = plan.longest_jobs(plan.terms)
     assert len(jobs) == 3 * 3 + 3
     upstream = Upstream(never(3))
     hold(upstream, rounds=3)

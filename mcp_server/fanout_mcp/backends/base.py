@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from fanout_mcp.types import Answer, Job, ModelPrice
+
+
+class Route(NamedTuple):
+    """Where a model's questions go."""
+
+    provider: str
+    """What limits are counted by, together with the model."""
+    fallbacks: tuple[str, ...] = ()
+    """Models to ask in its place, in this order."""
 
 
 class Backend(Protocol):
@@ -20,7 +30,7 @@ class Backend(Protocol):
 
     @property
     def provider(self) -> str:
-        """What limits are counted by: the host of the base URL, or the backend's name."""
+        """The host of the base URL, or the backend's name: the provider of models whose name says none."""
 
     @property
     def max_parallel(self) -> int | None:
@@ -28,6 +38,12 @@ class Backend(Protocol):
 
     def default_model(self, purpose: str) -> str | None:
         """Return the model for a persona, or for `summary`, `review`, `explore`, `swarm`, `synthesis`."""
+
+    def seating(self) -> Callable[[str], str | None]:
+        """Return the default model by persona for the members of one panel, asked in their order."""
+
+    def route(self, model: str | None) -> Route:
+        """Say where a model's questions go. Raises InvalidInput for a provider that may not be used."""
 
     async def price(self, model: str | None) -> ModelPrice | None:
         """Return the price of a model, None when unknown; cached, never raises for want of a network."""

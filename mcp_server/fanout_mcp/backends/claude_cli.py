@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,9 @@ from typing import IO, Final
 import anyio
 from anyio.abc import Process
 
+from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
-from fanout_mcp.backends.models import model_for
+from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.refusals import redact, refusal
 from fanout_mcp.clean import clean_text, printable
 from fanout_mcp.errors import (
@@ -61,6 +62,11 @@ LOGIN_WORDS: Final = ("not logged in", "/login", "invalid api key", "authenticat
 LOG_IN: Final = "`claude` is not logged in, or its login is no longer valid: run `claude`, then /login."
 
 
+def processes_at_once() -> int:
+    """Return how many clients may run at once on this machine."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @dataclass(slots=True)
 class ClaudeBackend:
     settings: Settings
@@ -68,14 +74,22 @@ class ClaudeBackend:
     folder: Path
     """Where calls without a workspace run: empty, so that there is nothing to read."""
     environment: Mapping[str, str] = field(repr=False)
+    models: Callable[[str], Sequence[str]] = field(repr=False)
+    """The models for a purpose, the first choice first."""
     name: str = "claude"
     has_model: bool = True
     provider: str = "claude"
-    max_parallel: int | None = field(default_factory=lambda: 2 * (os.cpu_count() or 1))
+    max_parallel: int | None = field(default_factory=processes_at_once)
     """Kept by the engine's limits, which every run of several calls goes through."""
 
     def default_model(self, purpose: str) -> str | None:
-        return self.settings.model or model_for("claude", purpose)
+        return self.settings.model or self.models(purpose)[0]
+
+    def seating(self) -> Callable[[str], str | None]:
+        return self.default_model
+
+    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
+        return Route(self.provider)
 
     async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - the seam's signature
         """Unknown: what a subscription costs a call, nobody says."""
@@ -268,4 +282,5 @@ async def open_claude(
     if program is None or settings.is_child:
         raise SettingsError("`claude` can't be used here: it is not on PATH, or this runs below it already.")
     with tempfile.TemporaryDirectory(prefix="fanout-claude-") as folder:
-        yield ClaudeBackend(settings, program, Path(folder), child_environment(settings, own))
+        row = read_rows(settings.config_dir)["claude"]
+        yield ClaudeBackend(settings, program, Path(folder), child_environment(settings, own), row.models_for)

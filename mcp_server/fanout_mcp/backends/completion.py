@@ -1,27 +1,32 @@
 """A chat completion put together from its parts, and read: an answer, or the reason why it is none. Pure.
 
-| what came                         | what it is |
-| an error object, also in a 200    | the error of its code |
-| a refusal, finish content_filter  | Rejected: asking again would not change it |
-| no text: empty, null, tool calls  | BadAnswer |
-| finish length, with text          | an answer, marked truncated |
-| no finish reason and no [DONE]    | Unreachable: the stream was cut |
+| what came                                | what it is |
+| an error object, also in a 200           | the error of its code (refusals.py) |
+| a refusal, a content filter              | Filtered: asking again would not change it |
+| thinking alone, at the output limit      | AllThinking: asked once more with a larger budget |
+| no text: empty, null                     | BadAnswer |
+| finish length, with text                 | an answer, marked truncated |
+| no finish reason (or "") and no [DONE]   | Unreachable: the stream was cut |
+
+The thinking of a model that writes it into its text is cut off here, so that nothing downstream reads it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from fanout_mcp.backends.refusals import error_in, redact, refusal
 from fanout_mcp.clean import clean_text, printable
-from fanout_mcp.errors import BadAnswer, Rejected, Unreachable
+from fanout_mcp.errors import AllThinking, BackendError, BadAnswer, Filtered, Unreachable
+from fanout_mcp.jsonish import spoken, whole
 from fanout_mcp.types import Answer, Job, Json
 from fanout_mcp.usage import Usage
 
 BYTES_A_TOKEN: Final = 4
-"""For an estimate where the provider counts nothing: English text and code stand near it."""
+"""For an estimate where the provider counts nothing: English text and code are near it."""
 
 MOST_TOKENS: Final = 100_000_000
 """A count above it is a defect of the provider, not a bill."""
@@ -42,6 +47,25 @@ def parse(text: str | bytes) -> Json:
         raise BadAnswer(f"The provider sent broken JSON{where}.") from None
 
 
+FILTERED: Final = (
+    "content_filter",
+    "safety",
+    "prohibited_content",
+    "recitation",
+    "blocklist",
+    "refusal",
+    "spii",
+)
+"""Finish reasons, also of providers that pass on those of the model behind them."""
+AT_LIMIT: Final = (
+    "length",
+    "max_tokens",
+    "max_output_tokens",
+    "model_length",
+    "model_context_window_exceeded",
+)
+
+
 @dataclass(slots=True)
 class Completion:
     """Filled by `add` with a whole completion or with its chunks, read by `answer`."""
@@ -50,10 +74,12 @@ class Completion:
     key: str | None = field(default=None, repr=False)
     text: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    thought: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    """Of tool calls: where a provider made the wanted schema into a tool, they are the answer."""
     finish: str | None = None
     model: str | None = None
     usage: Json = None
-    has_tool_calls: bool = False
     is_done: bool = False
 
     def add_event(self, data: str) -> None:
@@ -72,12 +98,13 @@ class Completion:
 
     def add(self, body: Json) -> None:
         """Raises BackendError for an error object."""
+        if isinstance(body, list) and len(body) == 1:
+            body = body[0]
         found = error_in(body)
         if found is not None:
-            status, message = found
-            raise refusal(status or 502, message, self.host, self.key)
+            raise refusal(200, found, self.host, self.key)
         if not isinstance(body, dict):
-            raise BadAnswer(f"{self.host} sent JSON that is no completion.")
+            raise BadAnswer(f"{self.host} sent JSON that is not a completion.")
         if isinstance(body.get("model"), str):
             self.model = body["model"]
         if isinstance(body.get("usage"), dict):
@@ -88,41 +115,75 @@ class Completion:
             self._add_choice(choice)
 
     def _add_choice(self, choice: dict[str, Json]) -> None:
-        part = choice.get("delta") or choice.get("message")
+        message, part = choice.get("message"), choice.get("delta")
+        if isinstance(message, dict) and not part:
+            if _text(message.get("content")):
+                self.text.clear()  # some servers end a stream with all of it once more
+            part = message
         if isinstance(part, dict):
             self.text.append(_text(part.get("content")))
             self.refused.append(_text(part.get("refusal")))
-            self.has_tool_calls |= bool(part.get("tool_calls"))
-        if isinstance(choice.get("finish_reason"), str):
-            self.finish = choice["finish_reason"]
+            self.thought += [_text(part.get(name)) for name in _THOUGHT] + _thinking(part.get("content"))
+            self.arguments += _arguments(part.get("tool_calls"))
+        elif isinstance(choice.get("text"), str):
+            self.text.append(choice["text"])
+        finish = choice.get("finish_reason") or choice.get("finishReason")
+        if isinstance(finish, str):
+            self.finish = finish.lower()
 
     def answer(self, job: Job, *, streamed: bool) -> Answer:
         """Raises BackendError when what came is no answer."""
-        text = clean_text("".join(self.text))
+        written = clean_text("".join(self.text))
+        text = spoken(written)
         refused = clean_text("".join(self.refused))
-        if self.finish == "content_filter":
-            raise Rejected(f"{self.host} filtered the answer out (content_filter).")
+        if self.finish is not None and self.finish.startswith(FILTERED):
+            raise Filtered(f"{self.host} filtered the answer out ({printable(self.finish)[:40]}).")
         if refused and not text.strip():
-            raise Rejected(f"The model refused: {printable(redact(refused, self.key))[:200]}")
+            raise Filtered(f"The model refused: {printable(redact(refused, self.key))[:200]}")
         if streamed and self.finish is None and not self.is_done:
             raise Unreachable(f"{self.host} ended the stream before the answer was whole.")
+        is_cut = self.finish in AT_LIMIT
+        if not text.strip() and not is_cut:
+            text = self._elsewhere(job)
         if not text.strip():
-            raise BadAnswer(f"{self.host} sent no text ({self._why_empty()}).")
+            raise self._empty(is_cut=is_cut, has_thought=bool(written.strip()))
         usage = self.spent(job)
         model = printable(self.model or job.model or "unknown")
-        return Answer(text, model, usage, truncated=self.finish == "length")
+        return Answer(text, model, usage, truncated=is_cut)
+
+    def _elsewhere(self, job: Job) -> str:
+        """Return an answer that stands where none is expected: in a tool's arguments, or, whole, in thinking.
+
+        A server whose parser misses the end of thinking puts all of an answer there. Only JSON and nothing
+        else is taken for that: a draft has words around it.
+        """
+        arguments = "".join(self.arguments)
+        if job.schema is not None and isinstance(whole(arguments), dict):
+            return clean_text(arguments)
+        thought = "".join(self.thought).strip()
+        return clean_text(thought) if isinstance(whole(_END.sub("", thought)), dict) else ""
+
+    def _empty(self, *, is_cut: bool, has_thought: bool) -> BackendError:
+        has_thought |= bool("".join(self.thought).strip()) or _reasoning_tokens(self.usage) > 0
+        if is_cut:
+            return AllThinking(
+                f"{self.host} sent no text: the model spent its whole output budget before it answered."
+            )
+        if has_thought:
+            return BadAnswer(f"{self.host} sent thinking and no answer.")
+        if self.arguments:
+            return BadAnswer(f"{self.host} sent no text (tool calls instead of an answer).")
+        why = f"finish reason {printable(self.finish)[:40]}" if self.finish else "an empty answer"
+        return BadAnswer(f"{self.host} sent no text ({why}).")
 
     def spent(self, job: Job) -> Usage:
         """What was billed for what has come: as the provider counts it, else estimated, without a price."""
-        text = "".join(self.text)
+        text = "".join((*self.thought, *self.text))
         return read_usage(self.usage) or (estimate(job, text) if text or self.finish else Usage())
 
-    def _why_empty(self) -> str:
-        if self.finish == "length":
-            return "the model spent all its tokens before it answered"
-        if self.has_tool_calls:
-            return "tool calls instead of an answer"
-        return f"finish reason {printable(self.finish)[:40]}" if self.finish else "an empty answer"
+
+_THOUGHT: Final = ("reasoning", "reasoning_content", "thinking", "reasoning_text")
+_END: Final = re.compile(r"(?:<\uff5cend\u2581of\u2581sentence\uff5c>|<\|im_end\|>|</s>)\s*$")
 
 
 def _text(content: Json) -> str:
@@ -134,6 +195,24 @@ def _text(content: Json) -> str:
     )
 
 
+def _thinking(content: Json) -> list[str]:
+    """Return the thinking parts of a content that is a list, as Mistral sends them."""
+    parts = content if isinstance(content, list) else []
+    return [_text(part.get("thinking")) for part in parts if isinstance(part, dict)]
+
+
+def _arguments(calls: Json) -> list[str]:
+    first = calls[0] if isinstance(calls, list) and calls else None
+    function = first.get("function") if isinstance(first, dict) else None
+    given = function.get("arguments") if isinstance(function, dict) else ""
+    return [given if isinstance(given, str) else json.dumps(given)]
+
+
+def _reasoning_tokens(usage: Json) -> int:
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    return (tokens(details.get("reasoning_tokens")) or 0) if isinstance(details, dict) else 0
+
+
 def read_usage(usage: Json) -> Usage | None:
     """Read a usage object; None when its counts are missing or can't be true."""
     if not isinstance(usage, dict):
@@ -141,7 +220,7 @@ def read_usage(usage: Json) -> Usage | None:
     asked, answered = (tokens(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
     if asked is None or answered is None:
         return None
-    return Usage(asked, answered, dollars(usage.get("cost")))
+    return Usage(asked, answered, dollars(usage.get("cost", usage.get("estimated_cost"))))
 
 
 def tokens(count: Json) -> int | None:

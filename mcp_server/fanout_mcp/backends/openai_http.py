@@ -11,29 +11,41 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+import re
+import zlib
+from codecs import BOM_UTF8 as BOM
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import anyio
 import httpcore2
 import httpx2
 
+from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import Completion, parse
 from fanout_mcp.backends.foreign import Mapped
-from fanout_mcp.backends.models import model_for
 from fanout_mcp.backends.pool import KEEP_S, FastPool
 from fanout_mcp.backends.prices import Prices, kept_at
 from fanout_mcp.backends.refusals import error_in, refusal
-from fanout_mcp.backends.request import QUIRKS, Body, find_quirk, request_body
+from fanout_mcp.backends.request import (
+    MARGIN,
+    MIN_OUTPUT,
+    QUIRKS,
+    Body,
+    find_quirk,
+    request_body,
+    smaller_budget,
+)
 from fanout_mcp.backends.sse import EventStream
 from fanout_mcp.clean import printable
 from fanout_mcp.errors import (
     AuthRejected,
     BackendError,
     BadAnswer,
+    ContextTooSmall,
     DeadlineExceeded,
     Rejected,
     SettingsError,
@@ -42,7 +54,7 @@ from fanout_mcp.errors import (
 )
 from fanout_mcp.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
-from fanout_mcp.usage import UNTOLD
+from fanout_mcp.usage import UNTOLD, Usage
 
 MAX_BYTES: Final = 4_000_000
 """Of one answer, framing included. An answer of 100,000 tokens in small chunks is about half of it."""
@@ -60,8 +72,46 @@ CONNECT: Final = {"timeout": {"connect": 10.0}}
 
 JSON_BODY: Final = (b"Content-Type", b"application/json")
 Headers = Sequence[tuple[bytes, bytes]]
+_NO_PATH: Final = re.compile(
+    r"^$|page not found|^not found\.?$|cannot post|resource not found|no such (?:path|route)|"
+    r"unexpected endpoint|"
+    r"(?:unknown|invalid) (?:url|endpoint|path|request url)|method not allowed|no route",
+    re.IGNORECASE,
+)
+"""What servers say of a path that they don't have; of a model they say more."""
 Pool = FastPool | httpcore2.AsyncConnectionPool
 """Of a base URL, or of a proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one provider is reached, and what is known of it."""
+
+    base_url: str
+    key: str | None = field(default=None, repr=False)
+    key_header: str = "Authorization"
+    path: str = "/chat/completions"
+    """Below the base URL; `{model}` stands for the model's name (Azure's deployments)."""
+    query: str = ""
+    lacks: frozenset[str] = frozenset()
+    """Names of QUIRKS that hold from the start."""
+    effort: str = ""
+    """The field that takes the reasoning effort, "" where none does."""
+    default: str | None = None
+    """The model to ask where a job names none; None: the first that the endpoint lists."""
+
+    @property
+    def is_openrouter(self) -> bool:
+        return self.base_url == OPENROUTER_URL
+
+
+def endpoint_of(base_url: str, key: str | None, default: str | None = None) -> Endpoint:
+    """Return the endpoint of a plain base URL; its query (`?api-version=`) goes with every request."""
+    url = urlsplit(base_url)
+    path = url.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+    base = urlunsplit((url.scheme, url.netloc, path, "", ""))
+    effort = "reasoning" if base == OPENROUTER_URL else ""
+    return Endpoint(base, key, query=url.query, effort=effort, default=default)
 
 
 @dataclass(slots=True)
@@ -71,37 +121,47 @@ class HttpBackend:
     settings: Settings
     pool: Pool = field(repr=False)
     headers: Headers = field(repr=False)
+    endpoint: Endpoint
     name: str = "http"
     has_model: bool = True
     max_parallel: int | None = None
     prices: Prices = field(init=False, repr=False)
     _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
+    _contexts: dict[str, int] = field(default_factory=dict)
+    """Tokens that a model's context was found to have."""
     provider: str = field(init=False)
     _completions: httpcore2.URL = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.provider = urlsplit(self._url).netloc
-        self._completions = core_url(f"{self._url}/chat/completions")
-        kept = kept_at(self.settings.config_dir, self._url)
+        self.provider = urlsplit(self.endpoint.base_url).netloc
+        self._completions = self._url(self.endpoint.path)
+        kept = kept_at(self.settings.config_dir, self.endpoint.base_url)
         self.prices = Prices(self._fetch_models, kept, self.settings.prices)
 
-    @property
-    def _url(self) -> str:
-        return self.settings.base_url or ""
+    def _url(self, path: str) -> httpcore2.URL:
+        query = f"?{self.endpoint.query}" if self.endpoint.query else ""
+        return core_url(f"{self.endpoint.base_url}{path}{query}")
 
-    def default_model(self, purpose: str) -> str | None:
+    def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
         """Return None where only the endpoint knows its models: `ask` then takes the first it lists."""
-        if self.settings.model:
-            return self.settings.model
-        return model_for("openrouter", purpose) if self._url == OPENROUTER_URL else None
+        return self.endpoint.default
+
+    def seating(self) -> Callable[[str], str | None]:
+        return self.default_model
+
+    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
+        return Route(self.provider)
 
     async def price(self, model: str | None) -> ModelPrice | None:
         """Price the model that will be asked; where none is named, that is the first of the list."""
-        return await self.prices.of(model or self.default_model("default") or await self._first_listed())
+        return await self.prices.of(model or self.default_model("default") or await self.prices.first_chat())
 
     async def ask(self, job: Job) -> Answer:
         model = job.model or self.default_model("default") or await self._first_model()
-        body = request_body(job, model, is_openrouter=self._url == OPENROUTER_URL)
+        body = request_body(self._fitting(job, model), model, is_openrouter=self.endpoint.is_openrouter)
+        if job.effort and self.endpoint.effort:
+            effort = self.endpoint.effort
+            body[effort] = {"effort": job.effort} if effort == "reasoning" else job.effort
         try:
             with anyio.fail_after(CALL_S):
                 return await self._ask_as_it_can(job, model, body)
@@ -109,32 +169,56 @@ class HttpBackend:
             late = DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
             raise late.billed(UNTOLD) from None
 
+    def _fitting(self, job: Job, model: str) -> Job:
+        """Ask for no more output than the model's context has room for, where its size is known."""
+        listed = self.prices.known(model)
+        context = self._contexts.get(model) or (listed.context if listed else None)
+        if context is None:
+            return job
+        room = context - prompt_tokens(job) - MARGIN
+        return replace(job, max_tokens=room) if MIN_OUTPUT <= room < job.max_tokens else job
+
     async def _ask_as_it_can(self, job: Job, model: str, body: Body) -> Answer:
         """Ask; when the endpoint says what it does not know, ask without it, once for each quirk.
 
-        What an answer came without is left out from then on; a refusal that stays proves nothing.
+        What an answer came without is left out from then on; a refusal that stays proves nothing. A context
+        or an output limit that is too small for the budget is asked once with what it leaves room for.
         """
-        unknown = self._quirks.get(model, frozenset())
+        unknown = self._quirks.get(model, self.endpoint.lacks)
+        room: int | None = None
+        spent = Usage()
         while True:
-            sent = body
+            sent = body if room is None else {**body, "max_tokens": room}
             for quirk in unknown:
                 sent = QUIRKS[quirk].change(sent)
             try:
-                answer = await self._send(job, sent)
-            except Rejected as error:
-                found = find_quirk(str(error), sent)
-                if found is None:
-                    raise
-                unknown |= {found}
+                answer = await self._send(job, sent, model)
+            except BackendError as error:
+                if isinstance(error, ContextTooSmall) and error.limit:
+                    self._contexts[model] = error.limit
+                found = find_quirk(error, sent)
+                smaller = (
+                    smaller_budget(error, prompt_tokens(job), body["max_tokens"]) if room is None else None
+                )
+                if found is None and smaller is None:
+                    raise error.billed(spent) from None
+                spent += error.usage
+                room = smaller if found is None else room
+                unknown |= frozenset({found} if found else ())
             else:
-                self._quirks[model] = self._quirks.get(model, frozenset()) | unknown
-                return answer
+                self._quirks[model] = self._quirks.get(model, self.endpoint.lacks) | unknown
+                return replace(answer, usage=spent + answer.usage) if spent != Usage() else answer
 
-    async def _send(self, job: Job, body: Body) -> Answer:
-        completion = Completion(self.provider, self.settings.api_key)
+    async def _send(self, job: Job, body: Body, model: str) -> Answer:
+        completion = Completion(self.provider, self.endpoint.key)
+        url = self._completions
+        if "{model}" in self.endpoint.path:
+            url = self._url(self.endpoint.path.replace("{model}", quote(model, safe="")))
+        if job.on_request is not None:
+            job.on_request()
         try:
             with Mapped(self.provider):
-                response = await self._open("POST", self._completions, body)
+                response = await self._open("POST", url, body)
                 try:
                     return await self._receive(job, completion, response)
                 finally:
@@ -146,23 +230,8 @@ class HttpBackend:
     async def _receive(self, job: Job, completion: Completion, response: httpcore2.Response) -> Answer:
         if response.status != 200:
             raise await self._refusal(response)
-        self._must_be_plain(response)
-        kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
-        is_stream = kind == "text/event-stream"
-        if is_stream:
-            await self._read_stream(completion, response)
-        else:
-            self._read_whole(completion, kind, await self._read(response, MAX_BYTES))
+        is_stream = await self._read_answer(completion, response)
         return completion.answer(job, streamed=is_stream)
-
-    def _must_be_plain(self, response: httpcore2.Response) -> None:
-        """Raise BadAnswer for a body that was compressed although we asked for a plain one."""
-        packed = headers_of(response).get("content-encoding", "").strip().lower()
-        if packed not in {"", "identity"}:
-            raise BadAnswer(
-                f"{self.provider} sent an answer compressed with {printable(packed)[:20]}, which was not "
-                "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
-            )
 
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
         # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
@@ -174,44 +243,82 @@ class HttpBackend:
         )
         return await self.pool.handle_async_request(request)
 
-    async def _read_stream(self, completion: Completion, response: httpcore2.Response) -> None:
-        """Read to the end, which makes the connection fit for the next call; after [DONE] not for long."""
+    async def _read_answer(self, completion: Completion, response: httpcore2.Response) -> bool:
+        """Read to the end, which makes the connection fit for the next call; after [DONE] not for long.
+
+        Returns whether it was a stream. Its first byte decides that, not its content type: providers and
+        proxies label streams as text or JSON, and whole answers as streams.
+        """
+        kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
         events = EventStream()
+        whole = bytearray()
         size = 0
+        is_stream: bool | None = None
         with anyio.CancelScope() as reading:
-            async for part in parts_of(response):
+            async for part in self._parts_of(response):
                 size += len(part)
                 if size > MAX_BYTES:
                     raise self._too_large(MAX_BYTES)
+                if not size - len(part):
+                    part = part.removeprefix(BOM)  # noqa: PLW2901 - the same part, without its mark
+                if is_stream is None and (begin := part.lstrip()[:1]):
+                    is_stream = begin not in b"{[<" if kind == "text/event-stream" else begin in b"de:i"
+                if not is_stream:
+                    whole += part
+                    continue
                 for data in events.feed(part):
                     completion.add_event(data)
                 if completion.is_done:
                     reading.deadline = min(reading.deadline, anyio.current_time() + END_S)
         for data in events.end():
             completion.add_event(data)
+        if not is_stream:
+            self._read_whole(completion, kind, bytes(whole))
+        return bool(is_stream)
 
     def _read_whole(self, completion: Completion, kind: str, body: bytes) -> None:
         """Read an answer that came in one piece, from a server that does not stream."""
         if not body.strip():
+            if kind == "text/event-stream":
+                return  # a stream that was cut before its first event
             raise BadAnswer(f"{self.provider} sent an empty answer.")
         if kind == "text/html" or body.lstrip()[:1] == b"<":
             raise BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
-        completion.add(parse(body))
+        try:
+            completion.add(parse(body))
+        except BadAnswer:
+            lines = body.splitlines()
+            if len(lines) < 2 or not lines[0].strip().endswith(b"}"):
+                raise
+            for line in filter(None, map(bytes.strip, lines)):  # one object a line, without `data:`
+                completion.add(parse(line))
 
     async def _refusal(self, response: httpcore2.Response) -> BackendError:
-        status = response.status
-        text = b"" if status in {401, 403} else await self._read(response, MAX_ERROR_BYTES, cut=True)
+        status, key = response.status, self.endpoint.key
+        text = await self._read(response, MAX_ERROR_BYTES, cut=True)
+        is_page = text.lstrip()[:1] == b"<"
+        plain = "" if is_page else text.decode("utf-8", "replace")
         try:
-            found = error_in(parse(text))
+            found = error_in(parse(text), is_refusal=True)
         except BadAnswer:
             found = None
-        is_page = text.lstrip()[:1] == b"<" or "content-encoding" in headers_of(response)
-        message = found[1] if found else "" if is_page else text.decode("utf-8", "replace")
-        return refusal(status, message, self.provider, self.settings.api_key, headers_of(response))
+        error = refusal(status, found or plain, self.provider, key, headers_of(response))
+        if status in {404, 405} and type(error) is Rejected and (is_page or _NO_PATH.search(error.words)):
+            return Rejected(
+                f"{self.provider} answered {status}: it has no {self.endpoint.path}. {self._hint()}"
+            )
+        return error
+
+    def _hint(self) -> str:
+        """Say what a base URL must look like, where this one leads nowhere."""
+        base = self.endpoint.base_url
+        if re.search(r"/v\d+[a-z]*(?:/|$)", urlsplit(base).path):
+            return f"Check the base URL {base}: it is the part before /chat/completions."
+        return f"The base URL is {base}; most servers want {base}/v1."
 
     async def _read(self, response: httpcore2.Response, most: int, *, cut: bool = False) -> bytes:
         body = bytearray()
-        async for part in parts_of(response):
+        async for part in self._parts_of(response):
             body += part
             if len(body) > most:
                 if cut:
@@ -219,14 +326,29 @@ class HttpBackend:
                 raise self._too_large(most)
         return bytes(body[:most])
 
+    async def _unpacked(self, response: httpcore2.Response, encoding: str) -> AsyncIterator[bytes]:
+        """Yield what a server has packed although it was asked not to."""
+        if encoding not in {"gzip", "x-gzip", "deflate"}:
+            raise BadAnswer(
+                f"{self.provider} sent an answer compressed with {printable(encoding)[:20]}, which was not "
+                "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
+            )
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        async for part in parts_of(response):
+            try:
+                yield unpack.decompress(part, MAX_BYTES)
+            except zlib.error:
+                raise BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
+
+    def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
+        encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
+        return parts_of(response) if encoding in {"", "identity"} else self._unpacked(response, encoding)
+
     def _too_large(self, most: int) -> TooLarge:
         return TooLarge(f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off.")
 
-    async def _first_listed(self) -> str | None:
-        return next(iter(await self.prices.models()), None)
-
     async def _first_model(self) -> str:
-        model = await self._first_listed()
+        model = await self.prices.first_chat()
         if model is not None:
             return model
         problem = self.prices.problem
@@ -236,17 +358,18 @@ class HttpBackend:
             )
         if isinstance(problem, AuthRejected):
             raise AuthRejected(str(problem))
+        if await self.prices.models():
+            raise Rejected(f"{self.provider} lists no model that answers questions: set FANOUT_MODEL.")
         why = f" ({str(problem).rstrip('.')})" if problem else ""
         raise Rejected(f"{self.provider} lists no model{why}: set FANOUT_MODEL.")
 
     async def _fetch_models(self) -> Json:
         try:
             with anyio.fail_after(LIST_S), Mapped(self.provider):
-                response = await self._open("GET", core_url(f"{self._url}/models"))
+                response = await self._open("GET", self._url("/models"))
                 try:
                     if response.status != 200:
                         raise await self._refusal(response)
-                    self._must_be_plain(response)
                     return parse(await self._read(response, MAX_LIST_BYTES))
                 finally:
                     await response.aclose()
@@ -270,27 +393,39 @@ def core_url(text: str) -> httpcore2.URL:
     return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
+def prompt_tokens(job: Job) -> int:
+    """Count a prompt's tokens, rather too many than too few: code has three bytes a token."""
+    return len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
+
+
 @asynccontextmanager
-async def open_http(settings: Settings) -> AsyncIterator[HttpBackend]:
-    """Yield the backend with its client. Raises SettingsError for a key that no header can carry."""
-    base = settings.base_url or ""
+async def open_http(settings: Settings, endpoint: Endpoint | None = None) -> AsyncIterator[HttpBackend]:
+    """Yield the backend of an endpoint (the settings' own unless given), with its client.
+
+    Raises SettingsError for a key that no header can carry.
+    """
+    if endpoint is None:
+        endpoint = endpoint_of(settings.base_url or "", settings.api_key, settings.model)
+    base = endpoint.base_url
     headers = [
         (b"Host", httpx2.URL(base).netloc),
         (b"Accept-Encoding", b"identity"),
         (b"User-Agent", b"fanout"),
         (b"X-Title", b"fanout"),
     ]
-    if settings.api_key:
-        headers.append((b"Authorization", b"Bearer " + _checked(settings.api_key).encode("ascii")))
+    if endpoint.key:
+        key = _checked(endpoint.key).encode("ascii")
+        is_bearer = endpoint.key_header == "Authorization"
+        headers.append((endpoint.key_header.encode(), b"Bearer " + key if is_bearer else key))
     context = httpx2.create_ssl_context(trust_env=False)
-    proxy = _proxy(settings)
+    proxy = _proxy(settings, base)
     pool: Pool = (
         FastPool(core_url(base).origin, context, max(1024, settings.max_parallel))
         if proxy is None
         else httpcore2.AsyncConnectionPool(ssl_context=context, proxy=proxy, keepalive_expiry=KEEP_S)
     )
     async with pool:
-        yield HttpBackend(settings, pool, headers)
+        yield HttpBackend(settings, pool, headers, endpoint)
 
 
 def _checked(key: str) -> str:
@@ -302,9 +437,9 @@ def _checked(key: str) -> str:
     return key
 
 
-def _proxy(settings: Settings) -> httpcore2.Proxy | None:
+def _proxy(settings: Settings, base_url: str) -> httpcore2.Proxy | None:
     proxy = settings.proxy
-    if proxy is None or urlsplit(settings.base_url or "").hostname in LOOPBACK_HOSTS:
+    if proxy is None or urlsplit(base_url).hostname in LOOPBACK_HOSTS:
         return None
     try:
         return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from fanout_mcp.backends.base import Route
 from fanout_mcp.errors import Rejected
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
 
@@ -38,6 +39,12 @@ class PlanBackend:
 
     def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
         return None
+
+    def seating(self) -> Callable[[str], str | None]:
+        return self.default_model
+
+    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
+        return Route(self.provider)
 
     async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - the seam's signature
         return None

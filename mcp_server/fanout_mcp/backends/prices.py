@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +35,10 @@ MILLION: Final = 1_000_000
 class Model:
     id: str
     price: ModelPrice | None = None
+    context: int | None = None
+    """Tokens of question and answer together, as far as the provider lists them."""
+    is_chat: bool = True
+    """False for what answers no question: embeddings, speech, images, moderation."""
 
 
 @dataclass(slots=True)
@@ -55,6 +60,14 @@ class Prices:
             return None
         listed = (await self.models()).get(model)
         return listed.price if listed and listed.price else self.table.get(model)
+
+    def known(self, model: str) -> Model | None:
+        """Return what has been listed of a model so far, without asking."""
+        return (self._models or {}).get(model)
+
+    async def first_chat(self) -> str | None:
+        """Return the first listed model that answers questions."""
+        return next((one.id for one in (await self.models()).values() if one.is_chat), None)
 
     async def models(self) -> Mapping[str, Model]:
         """Return the provider's models in its order; empty when it tells none."""
@@ -82,20 +95,59 @@ class Prices:
         return models, self.now() + DAY_S
 
 
+NOT_CHAT: Final = re.compile(
+    r"embed|rerank|bge-|\be5-|gte-|whisper|\btts\b|-tts|transcri|speech|voice|audio|realtime|dall-e|image|flux|"
+    r"imagen|diffusion|veo|sora|moderation|guard|shield|ocr|clip|colbert|reward|babbage|davinci|\baqa\b|mmproj",
+    re.IGNORECASE,
+)
+"""In a model's name, where the provider lists no kind."""
+CHAT_KINDS: Final = frozenset({"chat", "llm", "vlm", "language", "model", "text-generation", "base"})
+_CONTEXTS: Final = (
+    *("context_length", "max_model_len", "loaded_context_length", "context_window", "max_context_length"),
+    *("inputTokenLimit", "n_ctx"),
+)
+
+
 def read_models(body: Json) -> dict[str, Model]:
-    """Take what is usable of a /models answer; what is no model is left out."""
-    data = body.get("data") if isinstance(body, dict) else None
+    """Take what is usable of a /models answer: {"data": [...]}, {"models": [...]} or a bare list."""
+    data = body.get("data", body.get("models")) if isinstance(body, dict) else body
     entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
-    return {
-        clean_text(entry["id"]): Model(clean_text(entry["id"]), _price(entry.get("pricing")))
-        for entry in entries
-        if isinstance(entry.get("id"), str)
-    }
+    return {one.id: one for entry in entries if (one := _model(entry)) is not None}
+
+
+def _model(entry: dict[str, Json]) -> Model | None:
+    name = entry.get("id", entry.get("name"))
+    if not isinstance(name, str) or not name.strip():
+        return None
+    limits = entry.get("meta")
+    places = (entry, limits if isinstance(limits, dict) else {})
+    context = next((value for name in _CONTEXTS for at in places if (value := _count(at.get(name)))), None)
+    return Model(clean_text(name), _price(entry.get("pricing")), context, _is_chat(entry, name))
+
+
+def _is_chat(entry: dict[str, Json], name: str) -> bool:
+    can, shape = entry.get("capabilities"), entry.get("architecture")
+    if isinstance(can, dict) and isinstance(can.get("completion_chat"), bool):
+        return bool(can["completion_chat"])
+    written = shape.get("output_modalities") if isinstance(shape, dict) else None
+    if isinstance(written, list) and written:
+        return "text" in written
+    kind = entry.get("type")
+    if isinstance(kind, str) and kind:
+        return kind.lower() in CHAT_KINDS
+    return not NOT_CHAT.search(name)
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _price(pricing: Json) -> ModelPrice | None:
     if not isinstance(pricing, dict):
         return None
+    if "prompt" not in pricing and {"input", "output"} <= pricing.keys():  # Together: dollars a million
+        each = [_dollars(pricing.get(name)) for name in ("input", "output")]
+        return ModelPrice(each[0], each[1]) if each[0] is not None and each[1] is not None else None
     dollars = [_dollars(pricing.get(name)) for name in ("prompt", "completion")]
     if dollars[0] is None or dollars[1] is None:
         return None

@@ -1,32 +1,56 @@
 """What a provider's refusal means: a status and a body become the most specific error, with no key in it.
 
+Two readings. `error_in` finds the error in whatever body a provider sent it in: an object, a list of them,
+a bare string, another provider's error quoted as text inside a gateway's own. `refusal` decides what it is,
+by the first row of CAUSES whose codes or words it holds, else by its status:
+
 | status             | error        | tried again |
-| 401, 403           | AuthRejected | no; its body is never shown, providers echo parts of the key |
-| 429                | RateLimited  | yes, after Retry-After |
-| 503, 529           | Overloaded   | yes, after Retry-After |
+| 401, 403           | AuthRejected | no |
+| 402                | QuotaSpent   | no; another provider is asked |
+| 429                | RateLimited  | yes, after the time that was asked for |
+| 503, 529           | Overloaded   | yes, likewise |
 | 408, 409, 425, 5xx | ServerFault  | yes |
 | all others         | Rejected     | no |
+
+Shapes and words come from the documentation and public bug reports of OpenAI, Azure, Anthropic, Gemini, xAI,
+Mistral, Groq, DeepSeek, OpenRouter, LiteLLM, vLLM, llama.cpp, LM Studio and Ollama (docs/providers.md).
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from fanout_mcp.clean import printable
-from fanout_mcp.errors import AuthRejected, BackendError, Overloaded, RateLimited, Rejected, ServerFault
+from fanout_mcp.errors import (
+    AuthRejected,
+    BackendError,
+    ContextTooSmall,
+    Filtered,
+    ModelGone,
+    NotAllowed,
+    Overloaded,
+    QuotaSpent,
+    RateLimited,
+    Rejected,
+    ServerFault,
+)
 from fanout_mcp.types import Json
 
 SHOWN: Final = 300
-MAX_READ: Final = 4_000
-"""Characters of a message that are looked at; SHOWN of them are shown."""
+MAX_WORDS: Final = 4_000
+MAX_DEPTH: Final = 5
+"""Errors quoted in errors; a gateway before a gateway makes three."""
+
 _KEY = re.compile(
-    r"(?i)\b(?:sk|pk|rk|key|gsk|xai|api|tok|ghp|glpat|hf|nvapi)[-_][\w*.…-]{4,}|Bearer\s{1,9}\S+"
+    r"(?i)\b(?:sk|pk|rk|key|gsk|xai|api|tok|ghp|glpat|hf|nvapi|fw|tgp)[-_][\w*.…-]{4,}|\bAIza[\w-]{8,}"
+    r"|Bearer\s{1,9}\S+|(?<=provided: )\S+|(?<=api key: )\S+"
 )
 _MASKED = re.compile(r"[\w-]{0,80}(?:\*{2,}|…|(?<=[\w-])\.{3,}(?=[\w-])|[xX•]{4,})[\w*•.…-]{0,80}")
 _LONG = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
@@ -41,7 +65,7 @@ def redact(text: str, key: str | None) -> str:
 
     Providers echo keys whole, cut, masked in the middle, or as their last four characters.
     """
-    text = text[:MAX_READ]
+    text = text[:MAX_WORDS]
     if key:
         text = text.replace(key, "[key]")
     for shape in (_KEY, _MASKED):
@@ -60,36 +84,401 @@ def _is_drawn(word: str) -> bool:
     )
 
 
+# --- finding the error in a body ---------------------------------------------------------------------------
+
+
+class Said(NamedTuple):
+    """What a provider said of its refusal."""
+
+    status: int | None
+    """The HTTP status that the body names, which may differ from the one it came with."""
+    codes: str
+    """Its code, type and status words, in lower case, separated by spaces."""
+    words: str
+    wait_s: float | None = None
+    limit: int | None = None
+    """Tokens of context, where the body counts them."""
+    prompt: int | None = None
+    upstream: str = ""
+    """The provider behind a gateway."""
+
+
+STATUS_OF: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "rate_limit", "rate_limited"), 429),
+    **dict.fromkeys(("resource_exhausted", "too_many_requests", "throttled", "toomanyrequests"), 429),
+    **dict.fromkeys(("overloaded_error", "engine_overloaded", "overloaded"), 529),
+    **dict.fromkeys(("unavailable", "service_unavailable", "unavailable_error"), 503),
+    **dict.fromkeys(
+        ("server_error", "internal", "internal_error", "internal_server_error", "api_error"), 500
+    ),
+    **dict.fromkeys(("deadline_exceeded", "timeout", "timeout_error"), 504),
+    **dict.fromkeys(("invalid_api_key", "authentication_error", "unauthenticated", "unauthorized"), 401),
+    **dict.fromkeys(("permission_error", "permission_denied", "forbidden"), 403),
+    **dict.fromkeys(("insufficient_quota", "billing_error", "insufficient_credits"), 402),
+    **dict.fromkeys(("model_not_found", "not_found_error", "not_found"), 404),
+    **dict.fromkeys(("invalid_request_error", "invalid_argument", "bad_request", "badrequesterror"), 400),
+}
+"""What a body's code means as a status; the first code that is listed counts."""
+
+_NAMES: Final = ("code", "type", "status", "reason", "error_code", "error_type", "__type")
+_WORDS: Final = (
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "error_description",
+    "reason",
+    "Message",
+    "title",
+    "description",
+)
+
+
+def error_in(body: Json, *, is_refusal: bool = False) -> Said | None:
+    """Find an error in a body, None where it holds none.
+
+    `is_refusal`: the status already says that this is one, so that a bare message counts too.
+    """
+    return _find(body, MAX_DEPTH, is_refusal=is_refusal)
+
+
+def _find(body: Json, depth: int, *, is_refusal: bool) -> Said | None:
+    if depth == 0:
+        return None
+    if isinstance(body, list):
+        found = (_find(one, depth - 1, is_refusal=is_refusal) for one in body[:3])
+        return next((one for one in found if one is not None), None)
+    if isinstance(body, str):
+        return Said(None, "", body) if is_refusal and body.strip() else None
+    if not isinstance(body, dict):
+        return None
+    for name in ("error", "errors", "fault", "base_resp" if is_refusal else "error"):
+        if body.get(name):
+            return _described(body[name], body, depth - 1)
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(choice, dict):
+        if choice.get("error"):
+            return _described(choice["error"], {}, depth - 1)
+        if choice.get("finish_reason") == "error":
+            return Said(502, "", "the provider failed in the middle of its answer")
+    if "error" in {body.get("object"), body.get("type")} or is_refusal:
+        return _described(body, {}, depth - 1)
+    return None
+
+
+def _described(error: Json, around: Mapping[str, Json], depth: int) -> Said | None:
+    """Read an error's own object; `around` is the body it stands in, which may hold what it lacks."""
+    if isinstance(error, list):
+        return _described(error[0], around, depth) if error else None
+    if not isinstance(error, dict):
+        # {"code": "...", "error": "..."} of xAI: the code stands beside it.
+        return _said({**around, "message": str(error)} if isinstance(error, str) else dict(around), depth)
+    return _said(error if _any_words(error) else {**around, **error}, depth)
+
+
+def _any_words(error: Mapping[str, Json]) -> bool:
+    return any(error.get(name) for name in _WORDS)
+
+
+def _said(error: Mapping[str, Json], depth: int) -> Said | None:
+    metadata = _dict(error.get("metadata"))
+    words = next((_flat(error[name]) for name in _WORDS if error.get(name)), "")
+    codes = [str(error[name]).lower() for name in _NAMES if isinstance(error.get(name), str | int)]
+    inner = error.get("innererror", error.get("inner_error"))
+    if isinstance(inner, dict) and isinstance(inner.get("code"), str):
+        codes.append(inner["code"].lower())
+    codes += [one.lower() for one in _reasons(error)]
+    said = Said(
+        _status(codes),
+        " ".join(codes),
+        words,
+        _delay(error),
+        _count(error.get("n_ctx")),
+        _count(error.get("n_prompt_tokens")),
+        str(metadata.get("provider_name") or ""),
+    )
+    for quoted in (metadata.get("raw"), words, error.get("error")):
+        within = _quoted(quoted, depth)
+        if within is not None and within.words and within.words != words:
+            said = _merged(said, within)
+            break
+    reasons = metadata.get("reasons")
+    if isinstance(reasons, list) and reasons:
+        said = said._replace(words=f"{said.words} ({', '.join(str(one) for one in reasons[:5])})")
+    if not said.words and not said.codes:
+        return None
+    return said if said.words else said._replace(words=said.codes or "an error without a message")
+
+
+def _dict(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, dict) else {}
+
+
+def _quoted(value: Json, depth: int) -> Said | None:
+    """Read an error that another one quotes, as an object or as text."""
+    if isinstance(value, str):
+        begin = min((at for at in (value.find("{"), value.find("[")) if at >= 0), default=-1)
+        if begin < 0:
+            return Said(None, "", value) if value else None
+        try:
+            value, _ = json.JSONDecoder().raw_decode(value[begin:])
+        except (ValueError, RecursionError):
+            return Said(None, "", value) if isinstance(value, str) else None
+    return _find(value, depth, is_refusal=True)
+
+
+def _merged(outer: Said, cause: Said) -> Said:
+    return Said(
+        cause.status or outer.status,
+        f"{outer.codes} {cause.codes}".strip(),
+        cause.words,
+        cause.wait_s if cause.wait_s is not None else outer.wait_s,
+        cause.limit or outer.limit,
+        cause.prompt or outer.prompt,
+        outer.upstream or cause.upstream,
+    )
+
+
+def _flat(value: Json) -> str:
+    """Return a message; FastAPI's is a list of objects with `msg` and the place they are about."""
+    if isinstance(value, list):
+        return "; ".join(filter(None, (_flat(one) for one in value[:5])))
+    if isinstance(value, dict):
+        place = value.get("loc")
+        about = f" ({'.'.join(str(one) for one in place)})" if isinstance(place, list) else ""
+        text = next((_flat(value[name]) for name in _WORDS if value.get(name)), "")
+        return f"{text}{about}" if text else ""
+    return str(value) if value is not None else ""
+
+
+def _status(codes: list[str]) -> int | None:
+    for code in codes:
+        if code.isdecimal() and 400 <= int(code) < 600:
+            return int(code)
+    return next((STATUS_OF[code] for code in codes if code in STATUS_OF), None)
+
+
+def _details(error: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+    details = error.get("details")
+    yield from (one for one in (details if isinstance(details, list) else []) if isinstance(one, dict))
+
+
+def _reasons(error: Mapping[str, Json]) -> list[str]:
+    return [str(one["reason"]) for one in _details(error) if one.get("reason")]
+
+
+def _delay(error: Mapping[str, Json]) -> float | None:
+    """Read Google's RetryInfo, `"retryDelay": "34s"`, and the bare fields of others, in seconds."""
+    fields = [one.get("retryDelay") for one in _details(error)]
+    fields += [error.get(name) for name in ("retryDelay", "retry_after", "retry_after_seconds")]
+    metadata = _dict(error.get("metadata"))
+    fields += [metadata.get("retry_after_seconds"), _dict(metadata.get("headers")).get("Retry-After")]
+    found = (_seconds(str(value)) for value in fields if value is not None)
+    return next((value for value in found if value is not None), None)
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+# --- what it means -----------------------------------------------------------------------------------------
+
+
+class Cause(NamedTuple):
+    """A kind of refusal, by any of its codes or by its words, whatever status it came with."""
+
+    kind: type[BackendError]
+    codes: frozenset[str]
+    words: re.Pattern[str]
+
+
+def _cause(kind: type[BackendError], codes: str, words: str) -> Cause:
+    return Cause(kind, frozenset(codes.split()), re.compile(words, re.IGNORECASE))
+
+
+CAUSES: Final = (
+    _cause(
+        Filtered,
+        "content_filter content_policy_violation responsibleaipolicyviolation moderation_blocked "
+        "data_inspection_failed prohibited_content sensitive_words_detected",
+        r"requires moderation|input was flagged|content management policy|content (?:policy|filter)|"
+        r"safety (?:system|filter|policies)|violat\w+ .{0,40}(?:usage|content|safety) polic|"
+        r"inappropriate content|content exists risk|prompt was blocked|blocked by .{0,30}(?:safety|filter)",
+    ),
+    _cause(
+        ContextTooSmall,
+        "context_length_exceeded exceed_context_size_error string_above_max_length request_too_large",
+        r"(?:maximum|max|available|model'?s) context|context (?:length|size|window) (?:of|is|exceeded)|"
+        r"exceeds? .{0,60}(?:context|(?:input|prompt|number of) tokens?|token limit)|"
+        r"(?:prompt|input|request|message)s? (?:is |are )?too (?:long|large)|too many (?:input )?tokens|"
+        r"input token count|reduce the length of|greater than the context|"
+        r"max_model_len|n_ctx|tokens to keep from the initial prompt",
+    ),
+    _cause(
+        QuotaSpent,
+        "insufficient_quota insufficient_credits billing_hard_limit_reached billing_not_active "
+        "credits_exhausted insufficient_balance quota_exceeded",
+        r"insufficient (?:quota|credit|balance|funds)|exceeded your current quota|key limit exceeded|"
+        r"(?:requires|need|out of|no|add|purchase) (?:\w+ )?credits?\b|credit balance|"
+        r"(?:spend|spending|billing|usage|monthly|weekly|credit) (?:hard )?limit "
+        r"(?:reached|exceeded|has been)|"
+        r"reached (?:your|its) .{0,40}(?:usage|spend|quota)|payment required|arrears",
+    ),
+    _cause(
+        NotAllowed,
+        "unsupported_country_region_territory",
+        r"country, region|(?:in|from) your (?:country|region|location)|location is not supported|"
+        r"(?:not|n't) have (?:access|permission)|must be verified to use|data policy|guardrail|"
+        r"not (?:authorized|allowed|permitted) to (?:use|access|call|sample)|"
+        r"(?:accept|agree to) the .{0,20}terms|terms acceptance|access to .{0,60}(?:denied|restricted)",
+    ),
+    _cause(
+        ModelGone,
+        "model_not_found deploymentnotfound model_decommissioned model_not_available invalid_model "
+        "model_not_exist",
+        r"no endpoints? found|no (?:allowed|available) providers|not a valid model|"
+        r"(?:invalid|unknown|unsupported|unrecognized) model\b|no models? (?:is |are )?loaded|"
+        r"(?:model|deployment)\b.{0,120}?(?:not found|not exist|n't exist|not loaded|decommissioned|"
+        r"deprecated|retired|no longer|been removed|been shut down|not supported for|is not available\b)|"
+        r"not found: model|(?:could not|couldn't|failed to) (?:find|load) .{0,20}model",
+    ),
+    _cause(
+        AuthRejected,
+        "invalid_api_key api_key_invalid authentication_error unauthenticated",
+        r"api[ _]key (?:not|is not|is in)\s?valid|(?:invalid|incorrect|missing|no) (?:\w+ )?api[ _-]?key|"
+        r"invalid x-api-key|no auth credentials|user not found\b|(?:invalid|incorrect) authentication",
+    ),
+)
+"""The first row counts: a message about context may also name the model, never the other way round."""
+
+WHOLE_ACCOUNT: Final = re.compile(
+    r"all models|free-models-per|per[- ](?:key|account)\b|(?:account|key)(?:'s)? (?:rate )?limit|"
+    r"(?:for|on) (?:this|your) (?:account|api key|key)\b",
+    re.IGNORECASE,
+)
+"""Words of a 429 that close the whole provider. An organisation's limit is one by model at OpenAI and
+Anthropic, so that word is not among them."""
+
+NEVER_FITS: Final = re.compile(r"request too large for", re.IGNORECASE)
+"""A 429 or 413 for a question larger than a minute's tokens: no waiting helps."""
+
+_LIMIT: Final = re.compile(
+    r"(?:context (?:length|size|window)(?: (?:of|is|limit))*|context|max_model_len|n_ctx|limit|maximum)"
+    r"\W{0,4}(?:is|of|was)?\W{0,4}\(?(\d[\d,_]{2,})",
+    re.IGNORECASE,
+)
+_PROMPT: Final = re.compile(
+    r"(?<!at least )\b(\d[\d,_]*) (?:tokens? )?"
+    r"(?:input tokens|in (?:the |your )?(?:messages|prompt|input)|prompt tokens)|"
+    r"(?:prompt|input|request|messages) (?:\w+ ){0,3}?(?:has|contains?|is|resulted in) "
+    r"(\d[\d,_]*) (?:input )?tokens",
+    re.IGNORECASE,
+)
+
+
 def refusal(
-    status: int, message: str, host: str, key: str | None, headers: Mapping[str, str] | None = None
+    status: int, said: Said | str, host: str, key: str | None, headers: Mapping[str, str] | None = None
 ) -> BackendError:
+    """Return the error; `status` is the one it came with, 200 where it stood in an answer."""
+    said = Said(None, "", said) if isinstance(said, str) else said
     headers = headers or {}
-    said = f"{host} answered {status}"
-    if status in {401, 403}:
-        return AuthRejected(
-            f"{said}: the key is missing, wrong, or may not use this model. Check OPENROUTER_API_KEY or "
-            "FANOUT_API_KEY."
+    if status < 300:
+        status = said.status or 502
+    whole = " ".join(printable(redact(said.words, key)).split())[:MAX_WORDS]
+    by = f", {printable(said.upstream)[:40]}" if said.upstream else ""
+    head = f"{host}{by} answered {status}"
+    shown = whole if len(whole) <= SHOWN else f"{whole[: SHOWN - 1].rstrip()}…"
+    error = _meant(status, said, f"{head}: {shown}" if shown else f"{head}.", whole, headers)
+    error.words = whole
+    return error
+
+
+def _meant(status: int, said: Said, text: str, whole: str, headers: Mapping[str, str]) -> BackendError:
+    wait = _first(retry_after(headers), said.wait_s, asked_for(whole))
+    kind = _kind(status, said, whole, wait)
+    if kind is ContextTooSmall:
+        return ContextTooSmall(
+            text, said.limit or _number_in(_LIMIT, whole), said.prompt or _number_in(_PROMPT, whole)
         )
-    shown = " ".join(printable(redact(message, key)).split())[:SHOWN]
-    text = f"{said}: {shown}" if shown else f"{said}."
-    if status == 429:
-        return RateLimited(text, retry_after(headers))
-    if status in {503, 529}:
-        return Overloaded(text, retry_after(headers))
-    if status in {408, 409, 425} or 500 <= status < 600:
-        return ServerFault(text)
+    if kind is AuthRejected:
+        return AuthRejected(f"{text.rstrip('.')}. Check the key: it is missing, wrong, or may not do this.")
+    if kind is RateLimited:
+        is_whole = not said.upstream and bool(WHOLE_ACCOUNT.search(whole))
+        return RateLimited(text, wait, for_all_models=is_whole)
+    if kind is Overloaded:
+        return Overloaded(text, wait)
     if 300 <= status < 400:
-        return Rejected(f"{said}, a redirect. None is followed: set the base URL to where it leads.")
-    return Rejected(text)
+        return Rejected(
+            f"{text.rstrip('.')}, a redirect. None is followed: set the base URL to where it leads."
+        )
+    return kind(text)
+
+
+def _kind(status: int, said: Said, words: str, wait: float | None) -> type[BackendError]:
+    codes = set(said.codes.split())
+    if NEVER_FITS.search(words):
+        return ContextTooSmall
+    for cause in CAUSES:
+        if not codes & cause.codes and not cause.words.search(words):
+            continue
+        if cause.kind is QuotaSpent and wait is not None and 429 in {status, said.status}:
+            return RateLimited  # Gemini calls a minute's limit a quota, and says when it is over
+        if cause.kind is ModelGone and (status >= 500 or 429 in {status, said.status}):
+            break  # busy, not gone
+        return cause.kind
+    meant = said.status if status in {200, 400, 422, 500, 502} and said.status else status
+    return _by_status(meant)
+
+
+def _by_status(status: int) -> type[BackendError]:
+    if status in {401, 403}:
+        return AuthRejected
+    if status == 402:
+        return QuotaSpent
+    if status == 429:
+        return RateLimited
+    if status in {503, 529}:
+        return Overloaded
+    return ServerFault if status in {408, 409, 425} or 500 <= status < 600 else Rejected
+
+
+def _number_in(pattern: re.Pattern[str], text: str) -> int | None:
+    match = pattern.search(text)
+    found = next(filter(None, match.groups()), None) if match else None
+    return int(re.sub(r"\D", "", found)) if found else None
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+# --- how long to wait --------------------------------------------------------------------------------------
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SPAN: Final = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)?(?![a-z])"
+)
+_AGAIN_IN: Final = re.compile(
+    r"(?:try|retry)(?:ing)? (?:again )?(?:in|after)\s*((?:\d+(?:\.\d+)?\s*"
+    r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)?(?![a-z])\s*)+)",
+    re.IGNORECASE,
+)
+
+
+def asked_for(words: str) -> float | None:
+    """Return the seconds of "Please try again in 1m2.5s"."""
+    match = _AGAIN_IN.search(words)
+    return _seconds(match[1].strip()) if match else None
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds to wait as the provider said them; None when it said nothing that makes sense."""
+    """Return the seconds to wait as the headers say them; None when they say nothing that makes sense."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     text = headers.get("retry-after")
-    seconds = _number(text)
+    seconds = _seconds(text or "")
     if seconds is not None or not text:
         return seconds
     try:
@@ -101,21 +490,24 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     return max(0.0, date.timestamp() - (time.time() if now is None else now))
 
 
+def _seconds(text: str) -> float | None:
+    """Read 34, "34s", "1m2.5s", "250ms", "20 seconds"; None for anything else."""
+    plain = _number(text)
+    if plain is not None:
+        return plain
+    text = text.strip().lower()
+    spans = _SPAN.findall(text)
+    if not spans or re.sub(_SPAN, "", text).strip():
+        return None
+    return sum(
+        float(value) * _UNITS["ms" if unit.startswith(("ms", "mil")) else unit[:1] or "s"]
+        for value, unit in spans
+    )
+
+
 def _number(text: str | None) -> float | None:
     try:
         value = float(text or "")
     except ValueError:
         return None
     return value if math.isfinite(value) and value >= 0 else None
-
-
-def error_in(body: Json) -> tuple[int | None, str] | None:
-    """Find an error object in a body: (its HTTP status if it names one, its message)."""
-    error = body.get("error") if isinstance(body, dict) else None
-    if not error:
-        return None
-    if not isinstance(error, dict):
-        return None, str(error)
-    code = error.get("code")
-    is_status = isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600
-    return (code if is_status else None), str(error.get("message") or "an error without a message")

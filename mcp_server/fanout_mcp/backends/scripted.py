@@ -9,12 +9,13 @@ reply a call, the last one for ever. Delays use the event loop's clock, so a vir
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 
+from fanout_mcp.backends.base import Route
 from fanout_mcp.errors import BackendError
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
 from fanout_mcp.usage import Usage
@@ -52,6 +53,7 @@ class Scripted:
     provider: str = "scripted"
     max_parallel: int | None = None
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[Job] = field(default_factory=list)
     in_flight: int = 0
     peak: int = 0
@@ -60,6 +62,12 @@ class Scripted:
 
     def default_model(self, purpose: str) -> str | None:
         return f"model-of-{purpose}"
+
+    def seating(self) -> Callable[[str], str | None]:
+        return self.default_model
+
+    def route(self, model: str | None) -> Route:
+        return Route(self.provider, self.fallbacks.get(model or "", ()))
 
     async def price(self, model: str | None) -> ModelPrice | None:
         return self.prices.get(model or "")

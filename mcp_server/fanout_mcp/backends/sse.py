@@ -1,11 +1,13 @@
 """Server-sent events, cut out of bytes that arrive in any pieces. Pure: bytes in, the events' data out.
 
-Lines end in LF, CRLF or CR; an empty line ends an event; comments (keep-alives) and other fields are skipped.
-Source: the HTML standard, section 9.2.6.
+Lines end in LF, CRLF or CR; an empty line ends an event; comments (keep-alives) and other fields are skipped,
+and so are events whose data is empty (keep-alives of some gateways). One field more than the HTML standard
+(section 9.2.6) knows is read: llama.cpp sends `error: {...}` and nothing else when a stream fails.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 
@@ -30,15 +32,17 @@ class EventStream:
 
     def end(self) -> list[str]:
         """Return what a last event without its empty line holds; some servers forget it."""
-        events = self.feed(b"\n\n")
-        return [event for event in events if event]
+        return self.feed(b"\n\n")
 
     def _line(self, line: bytes) -> str | None:
         if line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
             return None
+        if line.startswith(b"error:"):
+            said = line[6:].strip().decode("utf-8", "replace")
+            return f'{{"error": {said if said[:1] == "{" else json.dumps(said)}}}'
         if line or not self._data:
             return None
         event = b"\n".join(self._data).decode("utf-8", "replace")
         self._data.clear()
-        return event
+        return event if event.strip() else None

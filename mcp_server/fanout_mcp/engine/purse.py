@@ -13,12 +13,16 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from fanout_mcp.engine.budget import Budget, Estimate, dollars
 from fanout_mcp.errors import BackendError, OverBudget
 from fanout_mcp.types import Answer, Ask, Job, ModelPrice
 from fanout_mcp.usage import Usage
+
+WORTH: Final = 1.5
+"""A second try with less than so many times the first output budget would end as the first did."""
 
 
 class _Amount(NamedTuple):
@@ -48,12 +52,18 @@ class Purse:
         """Return the way to the models for one run, whose jobs have keys of their own."""
         began: dict[str, str] = {}
         """Of each job that has begun, what its last call failed with."""
+        planned: dict[str, int] = {}
+        """Of each, the output budget of its first call."""
 
         async def asked(job: Job, /) -> Answer:
-            aside = self._amount(job)
             if job.key in began:
+                job = self._affordable(job, planned[job.key])
+                aside = self._amount(job)
                 self._take(aside, began[job.key])
+            else:
+                aside = self._amount(job)
             began.setdefault(job.key, "")
+            planned.setdefault(job.key, job.max_tokens)
             try:
                 answer = await ask(job)
             except BackendError as error:
@@ -64,6 +74,18 @@ class Purse:
             return answer
 
         return asked
+
+    def _affordable(self, job: Job, first: int) -> Job:
+        """Lower an output budget that was raised after the first call to what is left, if that is more."""
+        if job.max_tokens <= first:
+            return job
+        given, price = self._count(job), self._price(job)
+        most = max(0.0, self._tokens - given)
+        if price is not None and price.usd_per_mtok_out > 0:
+            left = max(0.0, self._usd) - price.of(given, 0)
+            most = min(most, left * 1e6 / price.usd_per_mtok_out)
+        is_worth_it = WORTH * first <= most < job.max_tokens
+        return replace(job, max_tokens=int(most)) if is_worth_it else job
 
     def _amount(self, job: Job) -> _Amount:
         given, price = self._count(job), self._price(job)

@@ -5,7 +5,8 @@ Rules:
 2. A 429 or 529 waits as long as the provider says, if that fits into the deadline and a minute; else it
    fails now and names the time. These waits pace the load, so they are not counted against the retry
    budget.
-3. All other retries of a run share a budget of max(3, 10 % of its calls): when everything fails, fail soon.
+3. An answer that was all thinking is asked for once more with a larger output budget, never the same one.
+4. All other retries of a run share a budget of max(3, 10 % of its calls): when everything fails, fail soon.
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fanout_mcp.errors import (
+    AllThinking,
     BackendError,
     BadAnswer,
+    ContextTooSmall,
+    ModelGone,
+    NotAllowed,
     Overloaded,
+    QuotaSpent,
     RateLimited,
     ServerFault,
     Unreachable,
 )
 
 LONGEST_WAIT_S = 60.0
+THINKING_TOKENS = 8_000
+"""The least output budget of a second try after one that was all thinking; four times the first where that is
+more. The money and tokens that are left bound it (purse.py)."""
 BUDGET_LEAST, BUDGET_SHARE = 3, 0.1
 
 
@@ -35,12 +44,20 @@ class Rule:
     """Paced by the provider (rule 2)."""
 
 
+FALLS_BACK: tuple[type[BackendError], ...] = (
+    *(ModelGone, NotAllowed, QuotaSpent, ContextTooSmall),
+    *(RateLimited, Overloaded),
+)
+"""Given up for one of these, a job goes to its next model: another one may well answer. The last two only are
+given up where the wait is longer than the deadline."""
+
 ONCE = Rule(1, ())
 RULES: tuple[tuple[type[BackendError], Rule], ...] = (
     (RateLimited, Rule(8, (0.5, 1.0, 2.0, 4.0, 8.0), paced=True)),
     (Overloaded, Rule(6, (0.5, 1.0, 2.0, 4.0), paced=True)),
     (ServerFault, Rule(3, (0.5, 1.0))),
     (Unreachable, Rule(3, (0.5, 1.0))),
+    (AllThinking, Rule(2, (0.0,), paced=True)),
     (BadAnswer, Rule(2, (0.0,))),
 )
 """The first match counts; what is not listed is tried once."""
@@ -69,7 +86,7 @@ def rule_for(error: BackendError) -> Rule:
 def decide(
     error: BackendError, tries: int, remaining_s: float, budget_left: int, chance: float
 ) -> Again | GiveUp:
-    """Decide after the `tries`-th failed call. `chance` in [0, 1) spreads the waits over their upper half."""
+    """Decide after the `tries`-th call that failed by one rule. `chance` in [0, 1) spreads the waits."""
     rule = rule_for(error)
     if tries >= rule.tries:
         return GiveUp(f"given up after {tries} tries" if tries > 1 else "")
@@ -85,6 +102,11 @@ def decide(
     if wait >= remaining_s:
         return GiveUp("the deadline leaves no time for another try")
     return Again(wait, counted=not rule.paced)
+
+
+def larger_budget(max_tokens: int) -> int:
+    """Return the output budget of the second try, after thinking used up the first."""
+    return max(THINKING_TOKENS, 4 * max_tokens)
 
 
 def budget(calls: int) -> int:

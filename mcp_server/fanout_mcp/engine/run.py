@@ -33,7 +33,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.limits import Limiter, Limits
 from fanout_mcp.engine.stop import StopRule, grace
-from fanout_mcp.errors import BackendError, Overloaded, RateLimited
+from fanout_mcp.errors import AllThinking, BackendError, Overloaded, RateLimited
 from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
 from fanout_mcp.usage import UNTOLD, Usage
 
@@ -169,27 +169,43 @@ class _Attempts:
 
     def __init__(self, owner: _Run, job: Job) -> None:
         self.run, self.job = owner, job
+        self.asked = job
+        self.passed: list[str] = []
+        """Why each model before the present one was given up."""
         self.calls = 0
         self.usage = Usage()
-        self.tries = 0
+        self.failures: dict[retry.Rule, int] = {}
+        """Failed calls by the rule for them: a 429 before it does not cost an empty answer its retry."""
         self.why = ""
 
     def outcome(self, result: Answer | BackendError | None) -> Outcome:
-        made = Outcome(self.job, "answered", calls=self.calls, usage=self.usage)
+        made = Outcome(self.asked, "answered", calls=self.calls, usage=self.usage, passed=tuple(self.passed))
         if isinstance(result, Answer):
             return replace(made, answer=result)
         if result is None:
             cause, why = self.run.ended
             return replace(made, status="cut", reason=why, cause=cause)
-        reason = f"{result} ({self.why})" if self.why else str(result)
+        reason = "; then ".join([*self.passed, self._reason(result)])
         return replace(made, status="failed", error=result, reason=reason)
 
     async def until_settled(self) -> Answer | BackendError:
-        limiter = self.run.limits.of(self.job.provider)
+        """Try the job's model, then each that stands in for it, while there is a reason to."""
+        result = await self._until_given_up()
+        while isinstance(result, retry.FALLS_BACK) and self.job.fallbacks and not self.run.ended.cause:
+            self.passed.append(f"{self.job.model or 'the default model'}: {self._reason(result)}")
+            following, *rest = self.job.fallbacks
+            self.job = replace(self.job, model=following, fallbacks=tuple(rest))
+            self.failures.clear()
+            self.why = ""
+            result = await self._until_given_up()
+        return result
+
+    async def _until_given_up(self) -> Answer | BackendError:
+        limiter = self.run.limits.of(self.job.provider, self.job.model)
         while True:
             try:
                 began = await limiter.acquire(self.run.number, self.run.deadline)
-                limiter.twins.append(False)
+                (limiter.whole or limiter).twins.append(False)
             except RateLimited as error:
                 return error
             try:
@@ -203,26 +219,33 @@ class _Attempts:
                 return result
             left = retry.budget(self.run.calls - self.run.retries) - self.run.retries
             remaining = self.run.deadline - anyio.current_time()
-            match retry.decide(result, self.tries, remaining, left, self.run.plan.chance()):
+            rule = retry.rule_for(result)
+            tries = self.failures[rule] = self.failures.get(rule, 0) + 1
+            match retry.decide(result, tries, remaining, left, self.run.plan.chance()):
                 case retry.GiveUp(why):
                     self.why = why
                     return result
                 case retry.Again(wait_s, counted):
                     self.run.retries += counted
+                    if isinstance(result, AllThinking):
+                        larger = retry.larger_budget(self.job.max_tokens)
+                        self.job = replace(self.job, max_tokens=larger)
                     await anyio.sleep(wait_s)
 
+    def _reason(self, error: BackendError) -> str:
+        return f"{error} ({self.why})" if self.why else str(error)
+
     async def _try(self, limiter: Limiter, began: float) -> Answer | BackendError:
-        self.tries += 1
         result = await self._call_or_hedge(limiter)
         if isinstance(result, Answer):
             limiter.succeeded(began, anyio.current_time())
         elif isinstance(result, RateLimited | Overloaded):
-            limiter.pushed_back(result.retry_after)
+            limiter.pushed_back(result.retry_after, for_all_models=result.for_all_models)
         return result
 
     async def _call_or_hedge(self, limiter: Limiter) -> Answer | BackendError:
-        hedge = self.run.plan.hedge
-        delay = hedge.delay(limiter.durations) if hedge is not None else None
+        hedge, hedged = self.run.plan.hedge, limiter.whole or limiter  # counted by provider: hedge.py
+        delay = hedge.delay(hedged.durations) if hedge is not None else None
         if hedge is None or delay is None:
             return await self._call()
         results: list[Answer | BackendError] = []
@@ -249,8 +272,8 @@ class _Attempts:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(first, tasks)
             await anyio.sleep(delay)
-            if not results and hedge.allows(limiter.twins):
-                limiter.twins.append(True)
+            if not results and hedge.allows(hedged.twins):
+                hedged.twins.append(True)
                 tasks.start_soon(twin, tasks)
         return next((result for result in results if isinstance(result, Answer)), results[0])
 
@@ -258,17 +281,24 @@ class _Attempts:
         self.calls += 1
         self.run.calls += 1
         used = UNTOLD
+        sent = 0
+
+        def on_request() -> None:
+            nonlocal sent
+            sent += 1
+            self.calls += sent > 1  # the backend asked again by itself, in another form
+
         try:
-            result = await self._ask()
+            result = await self._ask(replace(self.job, on_request=on_request))
             used = result.usage
         finally:
             self.usage += used
             self.run.spend(used)
         return result
 
-    async def _ask(self) -> Answer | BackendError:
+    async def _ask(self, job: Job) -> Answer | BackendError:
         try:
-            return await self.run.ask(self.job)
+            return await self.run.ask(job)
         except BackendError as error:
             return error
         except anyio.get_cancelled_exc_class():

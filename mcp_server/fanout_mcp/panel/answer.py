@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fanout_mcp import jsonish
@@ -62,6 +62,11 @@ class Position:
     """What its STOP lacked, so that it counts as SIMPLIFY: a STOP names what must not go ahead, and what
     clears it."""
 
+    model: str = ""
+    """Who said it, where that is not the member's own model."""
+    instead: str = ""
+    """Why the member's own model did not."""
+
     @property
     def note(self) -> str:
         """What was changed in it, and why."""
@@ -76,37 +81,19 @@ class Unreadable:
     why: str
 
 
-def parse(text: str, data: Json = None) -> Position | Unreadable:
+def has_verdict(value: Json) -> bool:
+    return isinstance(value, dict) and any(str(key).strip().lower() == "verdict" for key in value)
+
+
+def parse(text: str, data: Json = None, *, is_cut: bool = False) -> Position | Unreadable:
     """Read an answer; `data` is what the backend has already parsed."""
     problem = "there is no JSON object with a verdict in it"
-    for candidate in objects(text, data, "verdict"):
+    for candidate in jsonish.answers(text, data, has_verdict, is_cut=is_cut):
         read = _position(candidate)
         if isinstance(read, Position):
             return read
         problem = read.why
-    return Unreadable(problem)
-
-
-def objects(text: str, data: Json, name: str) -> Iterator[Mapping[str, Json]]:
-    """Every object that may be the answer; in prose those with a field of this name, the last one first.
-
-    Models think before they answer.
-    """
-    if isinstance(data, dict):
-        yield data
-    whole = jsonish.whole(text.strip())
-    if isinstance(whole, dict):
-        yield whole
-        return
-    starts = [match.start() for match in re.finditer(r"\{", text)][-50:]
-    decoder = json.JSONDecoder()
-    for start in reversed(starts):
-        try:
-            value, _ = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict) and name in {str(key).lower() for key in value}:
-            yield value
+    return Unreadable("it stopped at its token limit" if is_cut else problem)
 
 
 def _position(raw: Mapping[str, Json]) -> Position | Unreadable:

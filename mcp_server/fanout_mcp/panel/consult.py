@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fanout_mcp.engine.budget import Budget, Estimate, check, estimate
 from fanout_mcp.engine.purse import Purse
+from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.engine.run import Plan
+from fanout_mcp.errors import BudgetExceeded
 from fanout_mcp.panel import prompts
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import Asking
 from fanout_mcp.panel.members import Member
 from fanout_mcp.panel.vote import Ballot, Decision, decide
 from fanout_mcp.source import tokens
-from fanout_mcp.types import Job, Json, ModelPrice, Outcome, Progress, Prompt
+from fanout_mcp.types import Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
 
 TOKENS_WITHOUT_PRICE = 600_000
 """What holds where no price is known: eight members with the largest attachments."""
@@ -33,6 +36,13 @@ class Terms:
     max_cost_usd: float
     prices: Mapping[str | None, ModelPrice | None]
     max_tokens: int = TOKENS_WITHOUT_PRICE
+    fallbacks: Mapping[str | None, tuple[str, ...]] = field(default_factory=dict)
+    """By model: which ones are asked in its place."""
+    thinking: Mapping[str | None, int] = field(default_factory=dict)
+    """By model: output tokens that its thinking takes beside the answer."""
+    effort: Effort | None = None
+    share: float = 1.0
+    """Of the tokens for thinking, what the budget has room for."""
 
     @property
     def budget(self) -> Budget:
@@ -62,8 +72,36 @@ class Ruling:
     cut: Sequence[str]
 
 
-def job(member: Member, prompt: Prompt, provider: str, key: str | None = None) -> Job:
-    return Job(key or member.key, prompt, member.model, SCHEMA, MAX_TOKENS, provider=provider)
+def job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) -> Job:
+    model = member.model
+    return Job(
+        key or member.key,
+        prompt,
+        model,
+        SCHEMA,
+        MAX_TOKENS + int(terms.share * terms.thinking.get(model, 0)),
+        provider=terms.provider,
+        fallbacks=terms.fallbacks.get(model, ()),
+        effort=terms.effort,
+    )
+
+
+SHARES: Final = (1.0, 0.5, 0.25, 0.0)
+
+
+def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Terms, Price]:
+    """Return the terms with as many tokens for thinking as the budget has room for, and the price.
+
+    A model that runs out of them is asked once more, as far as the budget goes. Raises BudgetExceeded where
+    even the answers alone don't fit.
+    """
+    for share in SHARES:
+        shared = replace(terms, share=share)
+        with suppress(BudgetExceeded):
+            return shared, priced(jobs(shared), shared)
+        if not any(terms.thinking.values()):
+            break
+    return shared, priced(jobs(shared), shared)
 
 
 def priced(jobs: Sequence[Job], terms: Terms) -> Price:
@@ -79,7 +117,7 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     repair = of_prompt(prompts.repair(Prompt("", ""), "words " * prompts.MOST_SHOWN, "why " * 50))
     planned = estimate(jobs, of_prompt, terms.price)
     check(planned, terms.budget)
-    members = [one for one in jobs if one.schema is SCHEMA]
+    members = [replace(one, max_tokens=larger_budget(one.max_tokens)) for one in jobs if one.schema is SCHEMA]
     most = planned + estimate(members, of_repair, terms.price)
     allowed = terms.budget.within(most)
     return Price(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 import anyio.to_thread
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.backends.providers import thinking_tokens
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel import material, personas, prompts
 from fanout_mcp.panel.consult import TOKENS_WITHOUT_PRICE, Terms
@@ -21,7 +22,7 @@ from fanout_mcp.panel.vote import Ballot, Stakes, default_quorum
 from fanout_mcp.settings import Settings
 from fanout_mcp.source.scrub import in_thread
 from fanout_mcp.source.workers import Workers
-from fanout_mcp.types import Json, ModelPrice
+from fanout_mcp.types import Effort, Json, ModelPrice
 
 MOST_CHARS = 60_000
 """Of a question: longer ones are files, and files can be attached."""
@@ -32,7 +33,7 @@ class PanelArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    question: Annotated[str, Field(min_length=1, description="With all context: members see nothing else.")]
+    question: Annotated[str, Field(min_length=1, description="All context: members see nothing else.")]
     preset: Annotated[
         str, Field(description="quick (3 members), comprehensive (5), security, technical (3), all (8)")
     ] = "quick"
@@ -44,7 +45,7 @@ class PanelArguments(BaseModel):
         ),
     ] = None
     models: Annotated[
-        list[str] | None, Field(description="One for all, one per member, or persona=model.")
+        list[str] | None, Field(description="provider:model: one for all, one per member, or persona=model.")
     ] = None
     files: Annotated[list[str] | None, Field(description="Project files to attach.")] = None
     stakes: Stakes = "production"
@@ -52,6 +53,10 @@ class PanelArguments(BaseModel):
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 100
     max_cost_usd: Annotated[float, Field(gt=0)] = 1.0
     dry_run: Annotated[bool, Field(description="Only say who would be asked and the price.")] = False
+
+
+EFFORT: Final[dict[Stakes, Effort]] = {"exploration": "low", "production": "medium", "critical": "high"}
+"""How hard reasoning models think, by what is at stake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ async def gather(
             "of the project and attach it with files."
         )
     library = await anyio.to_thread.run_sync(personas.read, settings.config_dir)
-    members = seat(library.choose(args.preset, args.personas), args.models, backend.default_model)
+    members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):
         raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
@@ -96,14 +101,30 @@ async def terms_of(
     *,
     max_tokens: int = TOKENS_WITHOUT_PRICE,
 ) -> Terms:
-    """Look up what models cost, for a third of the time at most: without a price tokens are bounded."""
+    """Look up what the models cost, and who stands in for whom. Raises InvalidInput for a wrong name.
+
+    Prices get a third of the time at most: without a price tokens are bounded.
+    """
+    fallbacks = {model: backend.route(model).fallbacks for model in models}
+    asked = {*models, *(one for following in fallbacks.values() for one in following)}
     began = anyio.current_time()
-    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(models)
+    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(asked)
     with anyio.move_on_after(args.deadline_s / 3):
-        for model in models:
+        for model in asked:
             prices[model] = await backend.price(model)
     left_s = args.deadline_s - (anyio.current_time() - began)
-    return Terms(backend.provider, left_s, args.max_cost_usd, prices, max_tokens)
+    effort = EFFORT[args.stakes]
+    thinking = {model: thinking_tokens(model, effort) for model in models}
+    return Terms(
+        backend.provider,
+        left_s,
+        args.max_cost_usd,
+        prices,
+        max_tokens,
+        fallbacks,
+        thinking,
+        effort,
+    )
 
 
 def agent_calls(asked: Consultation) -> list[dict[str, Json]]:

@@ -29,19 +29,19 @@ class Council:
     synthesis_model: str | None
     tell: Tell
 
-    def longest_jobs(self) -> list[Job]:
+    def longest_jobs(self, terms: Terms) -> list[Job]:
         """Every call of all rounds with prompts as long as they can get: what the price is checked with."""
         held = {member.key: Standing(crossread.longest(), 1) for member in self.asked.members}
-        provider, asked = self.terms.provider, self.asked
+        asked = self.asked
         jobs = []
         for n in range(1, self.rounds + 1):
             for member in asked.members:
                 first = prompts.first(member, asked.question, asked.material, asked.ballot.stakes)
                 prompt = first if n == 1 else crossread.again(member, asked, n, held)
-                jobs.append(consult.job(member, prompt, provider, key=f"{member.key} in round {n}"))
+                jobs.append(consult.job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
                 told = synthesis.Told(n, held, tuple(held), synthesis.longest())
-                jobs.append(synthesis.job(asked, told, self.synthesis_model, provider))
+                jobs.append(synthesis.job(asked, told, self.synthesis_model, terms.provider))
         return jobs
 
 

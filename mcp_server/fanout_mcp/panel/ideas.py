@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from fanout_mcp.panel.answer import objects, words
+from fanout_mcp import jsonish
+from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.lenses import Chosen, Lens
 from fanout_mcp.panel.prompts import LANGUAGE
 from fanout_mcp.panel.shown import clip
@@ -49,6 +50,9 @@ _BULLET: Final = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]+(\S.*)$", re.MULTI
 """Within its line: models degenerate into endless line breaks, and each would be a start to look from."""
 
 
+HAS_IDEAS: Final = jsonish.has("ideas", list)
+
+
 @dataclass(frozen=True, slots=True)
 class Idea:
     """What one agent said. `agent` is the name of its lens, `place` its rank among its own, from 0."""
@@ -80,11 +84,11 @@ def for_reader(path: str, lens: Lens) -> str:
 
 def read(agent: str, answer: Answer) -> list[Idea] | None:
     """Return the ideas of an answer, a list in words too; None when there is none to be found."""
-    for found in objects(answer.text, answer.data, "ideas"):
-        if isinstance(found.get("ideas"), list):
-            pairs = islice(_pairs(found["ideas"]), MOST_IDEAS)
-            return [Idea(agent, place, *pair) for place, pair in enumerate(pairs)]
-    lines = [words(match[1]) for match in islice(_BULLET.finditer(answer.text), MOST_IDEAS)]
+    found = jsonish.best(answer.text, answer.data, HAS_IDEAS, is_cut=answer.truncated)
+    if found is not None:
+        pairs = islice(_pairs(found["ideas"]), MOST_IDEAS)
+        return [Idea(agent, place, *pair) for place, pair in enumerate(pairs)]
+    lines = [words(match[1]) for match in islice(_BULLET.finditer(jsonish.spoken(answer.text)), MOST_IDEAS)]
     return [Idea(agent, place, clip(line, TITLE_CHARS)) for place, line in enumerate(lines)] or None
 
 

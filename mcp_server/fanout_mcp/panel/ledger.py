@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from fanout_mcp.errors import BackendError
@@ -38,6 +38,8 @@ class Entry:
     leg: Leg
     job: Job
     state: State = "open"
+    requests: int = 0
+    """More than one where the backend asked again in another form."""
     reported: Usage = field(default_factory=Usage)
 
 
@@ -60,8 +62,15 @@ class Ledger:
         async def ask(job: Job, /) -> Answer:
             entry = Entry(leg, job)
             self.entries.append(entry)
+            upper = job.on_request
+
+            def on_request() -> None:
+                entry.requests += 1
+                if upper is not None:
+                    upper()
+
             try:
-                answer = await self._ask(job)
+                answer = await self._ask(replace(job, on_request=on_request))
             except BackendError as error:
                 entry.state, entry.reported = "failed", error.usage
                 raise
@@ -77,6 +86,11 @@ class Ledger:
         return ask
 
     @property
+    def calls(self) -> int:
+        """Requests sent upstream; a backend that reports none sends one a call."""
+        return sum(max(1, entry.requests) for entry in self.entries)
+
+    @property
     def usage(self) -> Usage:
         """What the provider reported, of wasted answers too."""
         return sum((entry.reported for entry in self.entries), Usage())
@@ -84,7 +98,9 @@ class Ledger:
     def waste(self, is_used: Callable[[Entry], bool], n: int | None = None) -> Waste:
         """Add up the entries that were not used, of one round or of all."""
         unused = [one for one in self.entries if n in {None, one.leg.n} and not is_used(one)]
-        return Waste(len(unused), sum((self._spent(one) for one in unused), Usage()))
+        return Waste(
+            sum(max(1, one.requests) for one in unused), sum((self._spent(one) for one in unused), Usage())
+        )
 
     def _spent(self, entry: Entry) -> Usage:
         if entry.state != "cut":

@@ -64,7 +64,7 @@ def _models(
         )
     in_order = plain if len(plain) == len(personas) else [*plain] * len(personas)
     return [
-        named.get(persona.name) or (in_order[place] if in_order else default(persona.name))
+        named.get(persona.name) or (in_order[place] if in_order else persona.model or default(persona.name))
         for place, persona in enumerate(personas)
     ]
 

@@ -44,7 +44,7 @@ def verdict(held: Deliberation) -> Ruling:
 def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
     """The result as the model reads it."""
     data = shown.verdict(
-        asked, verdict(held), shown.receipt(len(held.ledger.entries), held.ledger.usage, held.elapsed_s)
+        asked, verdict(held), shown.receipt(held.ledger.calls, held.ledger.usage, held.elapsed_s)
     )
     _mark_votes(data["votes"], held)
     written = held.rounds[-1].written

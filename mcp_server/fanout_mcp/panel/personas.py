@@ -5,11 +5,13 @@ A persona is a Markdown file with a head and a system prompt:
     ---
     name: judge
     title: Judge
+    model: openai:gpt-5.5
     ---
     You weigh a proposal as a whole and decide. ...
 
-A preset is a line of presets.toml below [presets]: `mine = ["judge", "dba"]`. What is wrong with a file costs
-that file alone, and is told with every result; it is an error where just that is asked for.
+A preset is a line of presets.toml below [presets]: `mine = ["judge", "dba=ollama:qwen3"]`. Models are named
+only where the default is not wanted. What is wrong with a file costs that file alone, and is reported with
+every result; it is an error where just that is asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -40,6 +42,8 @@ class Persona:
     name: str
     title: str
     system: str
+    model: str | None = None
+    """The model it is always asked with, unless the call names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,11 @@ class Library:
         return self.presets[name]
 
     def _persona(self, name: str) -> Persona:
+        name, _, model = name.partition("=")
         if name not in self.personas:
             raise InvalidInput(_unknown("persona", name, self.personas))
-        return self.personas[name]
+        persona = self.personas[name]
+        return replace(persona, model=model) if model else persona
 
 
 def read(config_dir: Path) -> Library:
@@ -77,7 +83,7 @@ def read(config_dir: Path) -> Library:
     personas = {**_folder(OURS / "personas", broken), **_folder(config_dir / "personas", broken)}
     presets = _presets(OURS / PRESETS, broken)
     for preset, names in _presets(config_dir / PRESETS, broken).items():
-        lost = next((name for name in names if name not in personas), None)
+        lost = next((one for name in names if (one := name.partition("=")[0]) not in personas), None)
         if lost is None:
             presets[preset] = names
         else:
@@ -115,7 +121,7 @@ def _persona(path: Path) -> Persona:
         raise Broken(f"The persona {path} needs a name of small letters, digits and dashes, not {name!r}.")
     if not 1 <= len(system) <= MOST_CHARS:
         raise Broken(f"The persona {path} needs 1 to {MOST_CHARS:,} characters of prompt.")
-    return Persona(name, head.get("title") or name.capitalize(), system)
+    return Persona(name, head.get("title") or name.capitalize(), system, head.get("model") or None)
 
 
 def _presets(path: Path, broken: dict[str, str]) -> dict[str, list[str]]:

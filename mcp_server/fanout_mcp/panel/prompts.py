@@ -32,11 +32,11 @@ def first(member: Member, question: str, material: Material, stakes: Stakes) -> 
 
 def repair(prompt: Prompt, answer: str, why: str) -> Prompt:
     """Ask once more for an answer in the form, with what was wrong."""
-    shown = answer.strip()[:MOST_SHOWN] or "(nothing)"
+    shown = answer.strip()[:MOST_SHOWN]
+    yours = f"Your answer was:\n{shown}\n\n" if shown else ""
     return Prompt(
         prompt.system,
-        f"{prompt.user}\n\nYou have answered this, but it could not be read: {why}.\n"
-        f"Your answer was:\n{shown}\n\n"
+        f"{prompt.user}\n\nYou have answered this, but it could not be read: {why}.\n{yours}"
         "Send the same judgement again as the one JSON object, and nothing else.",
     )
 

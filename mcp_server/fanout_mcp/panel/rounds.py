@@ -135,8 +135,7 @@ class _Session:
         leg = Leg(n, "panel")
         asking = Asking(self._ask(leg))
         jobs = tuple(
-            consult.job(member, self._prompt(member, n, held), self.council.terms.provider)
-            for member in members
+            consult.job(member, self._prompt(member, n, held), self.council.terms) for member in members
         )
         asked = tuple(member.key for member in members)
         speculative = n > 1 and (bool(out) or not self.scribe.is_through)

@@ -33,9 +33,19 @@ def verdict(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> d
         "votes": [vote(members[key], closed, wide) for key in members if key in closed.positions],
         "failed": [{"member": key, "reason": clip(why, wide)} for key, why in closed.failed.items()],
         "cut": list(closed.cut),
-        "receipt": dict(spent),
+        "receipt": {**spent, **stand_ins(members, closed)},
         **ignored(asked),
     }
+
+
+def stand_ins(members: Mapping[str, Member], closed: Ruling) -> dict[str, Json]:
+    """Who answered for whom and why; nothing where each member's own model did."""
+    told = [
+        {"member": key, "asked": members[key].model, "answered": said.model, "why": clip(said.instead, 160)}
+        for key, said in closed.positions.items()
+        if said.model
+    ]
+    return {"fallbacks": told} if told else {}
 
 
 def ignored(asked: Consultation) -> dict[str, Json]:
@@ -57,7 +67,8 @@ def vote(member: Member, closed: Ruling, wide: int) -> dict[str, Json]:
     return {
         "member": member.key,
         "persona": member.persona.name,
-        "model": member.model,
+        "model": said.model or member.model,
+        **({"instead_of": member.model} if said.model else {}),
         "verdict": said.verdict,
         "confidence": said.confidence,
         "summary": summary,

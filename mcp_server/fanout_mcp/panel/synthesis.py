@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fanout_mcp.panel.answer import objects, words
+from fanout_mcp import jsonish
+from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.consultation import Consultation
 from fanout_mcp.panel.crossread import shown
 from fanout_mcp.panel.deliberation import Standing
@@ -88,7 +89,7 @@ def longest() -> Synthesis:
 
 def read(answer: Answer) -> Synthesis | None:
     """Return the synthesis, None when the answer holds none."""
-    for found in objects(answer.text, answer.data, FIELDS[0]):
+    for found in jsonish.answers(answer.text, answer.data, jsonish.has(FIELDS[0])):
         said = {name: found.get(name) for name in FIELDS}
         if isinstance(said["agreement"], str) and said["agreement"].strip():
             return Synthesis(*(words(value) if isinstance(value, str) else "" for value in said.values()))

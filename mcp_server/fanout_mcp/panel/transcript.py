@@ -36,7 +36,10 @@ def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list
 
 def section(member: Member, said: Position | None, why: str, wrote: str | None, level: str = "##") -> str:
     """What one member said, or `why` it said nothing; `wrote`: its answer word for word."""
-    title = f"{level} {member.persona.title} ({member.key}, {member.model or 'default model'})"
+    model = member.model or "default model"
+    if said is not None and said.model:
+        model = f"{said.model} instead of {model}: {said.instead}"
+    title = f"{level} {member.persona.title} ({member.key}, {model})"
     if said is None:
         return f"{title}\n\nNo position: {why}" + (f"\n\n{quoted(wrote)}" if wrote else "")
     return f"{title}\n\n{position(said)}"

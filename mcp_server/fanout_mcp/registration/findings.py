@@ -17,7 +17,7 @@ from fanout_hooks.check import path_in_use
 from fanout_hooks.hooks_object import each, is_ours, problems
 from fanout_hooks.memory import path_of, state_folder
 from fanout_hooks.registration import is_log_and_gate
-from fanout_mcp.backends.choose import IS_CHILD, NO_CLAUDE, NOT_AGREED, Choice, choose
+from fanout_mcp.backends.choose import IS_CHILD, NO_CLAUDE, NOT_AGREED, Choice, choose, providers_of
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.registration.entries import ALLOW, PLUGIN_RULE, RULE, is_server_entry
 from fanout_mcp.registration.places import SCOPES, Places, places, project_of
@@ -72,6 +72,7 @@ def _backend(had: Settings) -> Iterator[Finding]:
         yield Finding("backend", "missing", f"plan: {choice.why}", _how_to_a_model(had, choice))
     else:
         yield Finding("backend", "good", f"{choice.name}: {choice.why}")
+    yield from _providers(had)
     if had.base_url:
         key = "with a key (not shown)" if had.api_key else "without a key"
         if had.base_url == OPENROUTER_URL and not had.api_key:
@@ -80,8 +81,25 @@ def _backend(had: Settings) -> Iterator[Finding]:
             yield Finding("endpoint", "good", f"{had.base_url}, {key}")
     if had.model:
         yield Finding("model", "good", f"{had.model}, for every seat that names no other")
-    elif choice.name == "http" and had.base_url != OPENROUTER_URL:
+    elif choice.name == "http" and had.base_url and had.base_url != OPENROUTER_URL:
         yield Finding("model", "good", "the first that the endpoint lists: FANOUT_MODEL names none")
+
+
+def _providers(had: Settings) -> Iterator[Finding]:
+    """Name the providers in use, and those that are found and not enabled."""
+    try:
+        found = providers_of(had)
+    except SettingsError as error:
+        yield Finding("providers", "bad", str(error))
+        return
+    if found.usable:
+        yield Finding("providers", "good", ", ".join(row.title for row in found.usable.values()))
+    for name in had.enabled:
+        if missing := found.missing(found.rows[name]):
+            yield Finding(f"provider {name}", "bad", "enabled, and can't be asked", f"{missing}.")
+    for row in found.rows.values():
+        if row.name not in {*found.usable, *had.enabled} and not row.client and found.is_there(row):
+            yield Finding(f"provider {row.name}", "missing", "found, and not in use", found.missing(row))
 
 
 def _how_to_a_model(had: Settings, choice: Choice) -> str:

@@ -88,9 +88,7 @@ class Parsed:
 
 def parse(text: str, reviewer: str, data: Json = None) -> Parsed:
     """Read an answer; `data` is the structured answer where the backend enforced the schema itself."""
-    items = _items(data) if data is not None else None
-    if items is None:
-        items = _items_in(text[: jsonish.LONGEST])
+    items = _items(text, data)
     if items is None:
         return Parsed((), 0, is_readable=False)
     findings = [_finding(item, reviewer) for item in items]
@@ -98,25 +96,22 @@ def parse(text: str, reviewer: str, data: Json = None) -> Parsed:
     return Parsed(good, len(findings) - len(good), is_readable=True)
 
 
-def _items(data: Json) -> list[Json] | None:
-    if isinstance(data, list):
-        return data
-    if isinstance(data, dict):
-        inner = data.get("findings", data.get("issues"))
-        if isinstance(inner, list):
-            return inner
-        if "quote" in data:
-            return [data]
-    return None
+def _is_list(value: Json) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("findings", value.get("issues")), list)
 
 
-def _items_in(text: str) -> list[Json] | None:
-    for candidate in (text, *_FENCE.findall(text)):
-        items = _items(jsonish.whole(candidate))
-        if items is not None:
-            return items
-    found = [_items(value) or [] for value in jsonish.objects(text, lambda value: _items(value) is not None)]
-    return [item for items in found for item in items] if any(found) or _CUT.search(text) else None
+def _items(text: str, data: Json) -> list[Json] | None:
+    """Return what may be findings: a named list, a bare one, one item a line, the head of a cut list."""
+    found = jsonish.best(text, data, _is_list)
+    if found is not None:
+        items: list[Json] = found.get("findings", found.get("issues"))
+        return items
+    said = jsonish.spoken(text)[: jsonish.LONGEST]
+    for value in (data, *map(jsonish.whole, (said, *_FENCE.findall(said)))):
+        if isinstance(value, list):
+            return value
+    one_by_one = list(jsonish.objects(said, jsonish.has("quote")))
+    return one_by_one if one_by_one or _CUT.search(said) else None
 
 
 def _finding(item: Json, reviewer: str) -> Finding | None:

@@ -48,6 +48,8 @@ SYSTEM: Final = (
 MOST_STATEMENTS: Final = 40
 LONGEST_TEXT: Final = 600
 
+HAS_STATEMENTS: Final = jsonish.has("statements", list)
+
 Locate = Callable[[str, str, int], int | str]
 """(path, quote, line) to the true line, or the reason why the citation proves nothing."""
 
@@ -87,8 +89,8 @@ def question(
 
 def checked(answer: Answer, locate: Locate) -> Exploration | None:
     """Return what stands of an answer, None when it is none; never raises."""
-    value = answer.data if isinstance(answer.data, dict) else jsonish.first(answer.text, "statements")
-    if value is None or not isinstance(value.get("statements"), list):
+    value = jsonish.best(answer.text, answer.data, HAS_STATEMENTS, is_cut=answer.truncated)
+    if value is None:
         return None
     kept: list[str] = []
     dropped: dict[str, int] = {}

@@ -29,6 +29,8 @@ LONGEST_PURPOSE: Final = 300
 _LINES: Final = re.compile(r"\blines?\s+(\d+)(?:\s*(?:-|to|and|,)\s*(\d+))?")
 _PLACE: Final = re.compile(r"([\w.-]{1,255}):(\d+)")
 
+HAS_PURPOSE: Final = jsonish.has("purpose", str)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -65,7 +67,7 @@ def parse(answer: Answer, path: str = "", lines: int | None = None) -> Summary |
 
     `path` and `lines`: the file's own, and how many it has; a note that cites a line beyond is dropped.
     """
-    value = answer.data if isinstance(answer.data, dict) else jsonish.first(answer.text, "purpose")
+    value = jsonish.best(answer.text, answer.data, HAS_PURPOSE, is_cut=answer.truncated)
     if value is None or not isinstance(value.get("purpose"), str) or not value["purpose"].strip():
         return None
     notes = value.get("notes")

@@ -60,7 +60,8 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
     council = Council(asked, terms, args.rounds, args.speculate, writer, tell)
-    price = consult.priced(council.longest_jobs(), terms)
+    terms, price = consult.affordable(terms, council.longest_jobs)
+    council = replace(council, terms=terms)
     if args.dry_run:
         return ToolResult({**shown.dry(asked, price.at_most), "rounds": args.rounds})
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
@@ -102,9 +103,9 @@ TOOL: Tool[Args] = Tool(
     name="council",
     title="Let a panel read each other and answer again",
     description=(
-        "A panel answers, reads the others blind and answers again, until no verdict changes; returns votes, "
-        "synthesis, rounds. The vote gives most of the gain: prefer oracle_batch (= rounds 1) unless members "
-        "may hold facts that others lack, or a vote was split. Arguments as there."
+        "A panel answers, reads the others blind and answers again until no verdict changes. The vote gives "
+        "most of the gain: prefer oracle_batch (= rounds 1) unless members may hold facts that others lack, "
+        "or a vote was split. Arguments as there."
     ),
     arguments=Args,
     call=call,

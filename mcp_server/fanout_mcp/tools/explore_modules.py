@@ -195,6 +195,7 @@ class _Asking:
             schema=claims.SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
+            fallbacks=backend.route(backend.default_model("explore")).fallbacks,
             workspace=mirror,
         )
 

@@ -16,10 +16,9 @@ from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, prompts, shown, transcript
 from fanout_mcp.panel.asking import Asking, Decided
-from fanout_mcp.panel.consult import Ruling
+from fanout_mcp.panel.consult import Ruling, Terms
 from fanout_mcp.panel.consultation import Consultation, PanelArguments, agent_calls, gather, terms_of
 from fanout_mcp.panel.ledger import Ledger, Leg
-from fanout_mcp.panel.members import Member
 from fanout_mcp.reports import text
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source.scrub import in_thread
@@ -35,8 +34,10 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(for_host, services, asked))
     terms = await terms_of(services.backend, {member.model for member in asked.members}, args)
-    jobs = [_job(member, asked, terms.provider) for member in asked.members]
-    price = await anyio.to_thread.run_sync(consult.priced, jobs, terms)  # counts all that was attached
+    # In a thread: it counts the tokens of all that was attached.
+    terms, price = await anyio.to_thread.run_sync(
+        consult.affordable, terms, lambda shared: _jobs(asked, shared)
+    )
     if args.dry_run:
         return ToolResult(shown.dry(asked, price.at_most))
     ledger = Ledger(services.backend.ask, terms.prices)
@@ -44,10 +45,10 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     began = anyio.current_time()
     hedge = Hedge() if services.settings.hedge else None
     plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
-    outcomes = await run(jobs, asking, plan, services.limits)
+    outcomes = await run(_jobs(asked, terms), asking, plan, services.limits)
     closed = consult.close(outcomes, asking, asked.ballot)
     elapsed_s = anyio.current_time() - began
-    data = shown.verdict(asked, closed, shown.receipt(len(ledger.entries), ledger.usage, elapsed_s))
+    data = shown.verdict(asked, closed, shown.receipt(ledger.calls, ledger.usage, elapsed_s))
     data["report"] = await in_thread(
         lambda stop: text.write(
             services.settings.state, "oracle", report(asked, closed, asking, data), services.workers, stop
@@ -56,9 +57,11 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     return ToolResult(data, is_error=closed.decision == "NO_VERDICT")
 
 
-def _job(member: Member, asked: Consultation, provider: str) -> Job:
-    prompt = prompts.first(member, asked.question, asked.material, asked.ballot.stakes)
-    return consult.job(member, prompt, provider)
+def _jobs(asked: Consultation, terms: Terms) -> list[Job]:
+    return [
+        consult.job(member, prompts.first(member, asked.question, asked.material, asked.ballot.stakes), terms)
+        for member in asked.members
+    ]
 
 
 def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
@@ -88,9 +91,8 @@ TOOL: Tool[Args] = Tool(
     name="oracle_batch",
     title="Ask several experts at once",
     description=(
-        "Ask a panel of experts (personas, mixed models) one question in parallel; returns a vote-based "
-        "verdict PROCEED, SIMPLIFY or STOP, each member's reason, and the path of a full report. NO_VERDICT "
-        "when too few answer."
+        "Ask a panel (personas, mixed makers' models) one question at once; returns a voted PROCEED, "
+        "SIMPLIFY or STOP, each member's reason, a full report's path. NO_VERDICT when too few answer."
     ),
     arguments=Args,
     call=call,

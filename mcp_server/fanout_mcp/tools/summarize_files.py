@@ -244,6 +244,7 @@ class _Asking:
             schema=SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
+            fallbacks=backend.route(backend.default_model("summary")).fallbacks,
         )
 
 

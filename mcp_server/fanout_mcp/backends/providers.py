@@ -1,0 +1,312 @@
+"""Providers as data: who can be asked, by which key, for which models; and what a model's name says.
+
+The rows are in providers.toml; the user's own file of that name, beside config.toml, adds to them and
+replaces single fields. Three rules:
+
+1. A name `provider:model` goes to that provider where the user has agreed to it, once. Any other name goes to
+   the endpoint that the settings choose, whole, colons and all (`qwen3:8b` of an Ollama).
+2. A row's key goes to that row's host alone: a row whose base URL the user replaced takes no key of ours
+   along unless the user's row names one.
+3. What is found and not agreed to is named by `fanout doctor`, and never used.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fanout_mcp.backends.request import QUIRKS
+from fanout_mcp.errors import InvalidInput, SettingsError
+from fanout_mcp.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.types import Effort, Json
+
+OPENROUTER: Final = "openrouter"
+CLIENTS: Final = ("claude", "codex", "gemini")
+"""Command-line clients, by the names of their rows: what counts against their limits."""
+OWN_FILE: Final = "providers.toml"
+LOOK_S: Final = 0.2
+"""For a local server to take a connection."""
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+QUICK: Final = frozenset({"summary", "explore", "review", "swarm", "synthesis"})
+"""Purposes with much text and little judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One provider."""
+
+    name: str
+    title: str
+    base_url: str = ""
+    key: str | None = None
+    key_header: str = "Authorization"
+    path: str = "/chat/completions"
+    query: str = ""
+    lacks: tuple[str, ...] = ()
+    effort: str = ""
+    maker: str = ""
+    client: str = ""
+    """The program of a command-line client; such a row has no base URL."""
+    models: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seats: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    is_own: bool = False
+    """The user's own file has a row of this name."""
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def is_local(self) -> bool:
+        return urlsplit(self.base_url).hostname in LOOPBACK_HOSTS
+
+    def models_for(self, purpose: str) -> tuple[str, ...]:
+        """Return the models for a purpose, the first choice first; none where only the server knows them."""
+        group = "quick" if purpose in QUICK else "strong"
+        return tuple(self.seats.get(purpose) or self.models.get(group) or self.models.get("strong") or ())
+
+    def next_after(self, model: str) -> tuple[str, ...]:
+        """Return what is asked in a model's place: the rest of its list, else the strong ones."""
+        for listed in (*self.seats.values(), *self.models.values()):
+            if model in listed:
+                return tuple(listed[listed.index(model) + 1 :])
+        return tuple(one for one in self.models.get("strong", ()) if one != model)
+
+
+_FIELDS: Final = {
+    one.name: (dict if one.name in {"models", "seats"} else list if one.name == "lacks" else str)
+    for one in fields(Row)
+    if one.name not in {"name", "is_own"}
+}
+
+
+@cache
+def _ours() -> Mapping[str, Any]:
+    text = (files("fanout_mcp.backends") / "providers.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def makers() -> Sequence[tuple[str, re.Pattern[str]]]:
+    return [(name, re.compile(words, re.IGNORECASE)) for name, words in _ours()["makers"].items()]
+
+
+def read(config_dir: Path) -> dict[str, Row]:
+    """Return all rows, ours and the user's, in their order. Raises SettingsError for a row that is wrong."""
+    given = {name: row for name, row in _ours().items() if name not in {"makers", "thinking"}}
+    rows = {name: _row(name, row) for name, row in given.items()}
+    path = config_dir / OWN_FILE
+    try:
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return rows
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} can't be read: {error}. Correct or remove it.") from error
+    for name, row in own.items():
+        _check(path, name, row)
+        rows[name] = _row(name, _over(given.get(name, {}), row), is_own=True)
+        if not rows[name].client and not _is_url(rows[name].base_url):
+            raise SettingsError(f'{path}: [{name}] needs base_url = "https://host/v1".')
+    return rows
+
+
+def _over(ours: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put the user's fields over ours; our key stays with our host (rule 2)."""
+    merged = {**ours, **own}
+    moved = ours.get("base_url") and urlsplit(merged["base_url"]).netloc != urlsplit(ours["base_url"]).netloc
+    if moved and "key" not in own:
+        merged.pop("key", None)
+    return merged
+
+
+def _row(name: str, row: Mapping[str, Any], *, is_own: bool = False) -> Row:
+    given = {**row, "lacks": tuple(row.get("lacks", ())), "base_url": row.get("base_url", "").rstrip("/")}
+    return Row(name=name, title=given.pop("title", name), is_own=is_own, **given)
+
+
+def _check(path: Path, name: str, row: object) -> None:
+    if not NAME.fullmatch(name):
+        raise SettingsError(f"{path}: [{name}] is not a provider's name: small letters, digits and dashes.")
+    if not isinstance(row, dict):
+        raise SettingsError(f"{path}: {name} must be a table; begin it with a line [{name}].")
+    for key, value in row.items():
+        if key not in _FIELDS:
+            near = get_close_matches(key, _FIELDS, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_FIELDS)}."
+            raise SettingsError(f"{path}: [{name}] has no field {key}; {hint}")
+        if not isinstance(value, _FIELDS[key]):
+            wanted = {str: "text in quotes", list: "a list", dict: "a table"}[_FIELDS[key]]
+            raise SettingsError(f"{path}: {key} of [{name}] must be {wanted}.")
+    for quirk in row.get("lacks", ()):
+        if quirk not in QUIRKS:
+            raise SettingsError(f"{path}: lacks of [{name}] names {quirk!r}; there are {', '.join(QUIRKS)}.")
+    lists = [*row.get("models", {}).values(), *row.get("seats", {}).values()]
+    if any(not isinstance(one, list) or not all(isinstance(model, str) for model in one) for one in lists):
+        raise SettingsError(f"{path}: models and seats of [{name}] must be lists of model names.")
+
+
+def _is_url(text: str) -> bool:
+    url = urlsplit(text)
+    return url.scheme in {"http", "https"} and bool(url.hostname)
+
+
+# --- who may be asked --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Providers:
+    """The rows, and which of them the user has agreed to."""
+
+    rows: Mapping[str, Row]
+    settings: Settings
+    env: Mapping[str, str] = field(repr=False)
+
+    def key(self, row: Row) -> str | None:
+        return self.env.get(row.key) or None if row.key else None
+
+    def missing(self, row: Row) -> str:
+        """Return what keeps a row from being used, "" where nothing does."""
+        if row.client:
+            return self._missing_for_client(row)
+        if not row.base_url:
+            return f"give its base_url in your own {OWN_FILE}"
+        if row.key and not self.key(row):
+            return f"set {row.key}"
+        if row.name == OPENROUTER and not row.is_own:
+            return ""
+        return "" if row.name in self.settings.enabled else f"fanout providers enable {row.name}"
+
+    def _missing_for_client(self, row: Row) -> str:
+        if self.settings.is_child:
+            return "this process runs below such a client already"
+        is_agreed = self.settings.claude_agreed or self.settings.backend == row.name
+        if not is_agreed and row.name not in self.settings.enabled:
+            return NOT_AGREED
+        found = shutil.which(row.client, path=self.env.get("PATH", ""))
+        return "" if found else f"`{row.client}` is not on PATH"
+
+    @cached_property
+    def usable(self) -> Mapping[str, Row]:
+        """Those that may be asked, OpenRouter first, then in the order in which the user enabled them."""
+        order = [OPENROUTER, *self.settings.enabled, *self.rows]
+        rows = {name: self.rows[name] for name in order if name in self.rows}
+        return {name: row for name, row in rows.items() if not self.missing(row)}
+
+    def is_there(self, row: Row) -> bool:
+        """Say whether a row that is not in use could be: its key, its server or its client is there."""
+        if row.client:
+            return shutil.which(row.client, path=self.env.get("PATH", "")) is not None
+        if row.key:
+            return bool(row.base_url) and self.key(row) is not None
+        return row.is_local and _listens(row)
+
+    def split(self, model: str) -> tuple[Row | None, str]:
+        """Read a model's name: its row, and what that calls it; None where it has no provider's name in it.
+
+        Raises InvalidInput for a provider that may not be used, where no endpoint could have the whole name.
+        """
+        name, colon, rest = model.partition(":")
+        row = self.rows.get(name)
+        if row is None:
+            if colon and "/" not in name:
+                self._check_spelling(name, model)
+            return None, model
+        if name in self.usable:
+            return row, rest
+        if self.settings.base_url and colon and self.settings.base_url != OPENROUTER_URL:
+            return None, model  # `mistral:7b` of a local server
+        if not colon and name == "claude":
+            return None, model
+        raise InvalidInput(f"{model}: {row.title} is not in use yet: {self.missing(row)}. Nobody was asked.")
+
+    def _check_spelling(self, name: str, model: str) -> None:
+        near = get_close_matches(name, self.usable, 1, 0.75)
+        if near:
+            raise InvalidInput(f"{model}: there is no provider {name!r}. Did you mean {near[0]}:…?")
+
+
+def _listens(row: Row) -> bool:
+    url = urlsplit(row.base_url)
+    with suppress(OSError), socket.create_connection((url.hostname or "", url.port or 80), LOOK_S):
+        return True
+    return False
+
+
+NOT_AGREED: Final = "agree to it: fanout install --claude-backend"
+
+
+def maker_of(model: str, row: Row | None = None) -> str:
+    """Return whose model it is, as far as its name or its provider say: two of one maker are half a vote."""
+    known = next((maker for maker, words in makers() if words.search(model)), "")
+    if known or (row is not None and row.maker):
+        return known or (row.maker if row else "")
+    if "/" in model:
+        return model.rpartition(":")[2].lstrip("~").partition("/")[0]
+    return row.name if row else model.partition(":")[0]
+
+
+@cache
+def _thinking() -> tuple[re.Pattern[str], Mapping[str, int]]:
+    table = _ours()["thinking"]
+    return re.compile(table["families"], re.IGNORECASE), {
+        name: table[name] for name in ("low", "medium", "high")
+    }
+
+
+def thinking_tokens(model: str | None, effort: Effort) -> int:
+    """Return the output tokens that a model's thinking takes beside its answer; 0 where it does not think."""
+    families, tokens = _thinking()
+    return tokens[effort] if model and families.search(model) else 0
+
+
+def panel_of(candidates: Callable[[str], Sequence[tuple[str | None, str]]]) -> Callable[[str], str | None]:
+    """Return a function that gives each persona of one panel a model, of as many makers as there are.
+
+    `candidates`: for a persona, (model, maker) in order of preference.
+    """
+    taken: dict[str, int] = {}
+
+    def default(persona: str) -> str | None:
+        offered = candidates(persona)
+        if not offered:
+            return None
+        model, maker = min(offered, key=lambda one: taken.get(one[1], 0))  # the first of the least taken
+        taken[maker] = taken.get(maker, 0) + 1
+        return model
+
+    return default
+
+
+def enabled_line(text: str, names: Sequence[str]) -> str:
+    """Return a config.toml with its line `enabled = [...]` set, every other byte as it was.
+
+    Raises SettingsError where the text is written in a way that this can't change safely.
+    """
+    line = f"enabled = [{', '.join(json_text(name) for name in names)}]"
+    pattern = re.compile(r"^enabled[ \t]*=[ \t]*\[[^\]]*\][ \t]*(?:#.*)?$", re.MULTILINE)
+    changed = pattern.sub(lambda _: line, text, count=1) if pattern.search(text) else f"{line}\n{text}"
+    try:
+        table: Mapping[str, Json] = tomllib.loads(changed)
+        before = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"config.toml can't be changed: {error}. Write the line yourself: {line}"
+        ) from error
+    if {**before, "enabled": list(names)} != table:
+        raise SettingsError(f"config.toml can't be changed safely. Write the line yourself: {line}")
+    return changed
+
+
+def json_text(name: str) -> str:
+    return f'"{name}"'
