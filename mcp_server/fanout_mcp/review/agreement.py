@@ -27,9 +27,9 @@ ALIKE: Final = 0.19
 
 MAX_PAIRED: Final = 150
 """Texts of which every pair is compared; among more, only those that share one of their rarest words."""
-RARE: Final = 8
+RARE: Final = 4
 """How many of a text's words count as its rarest, and how many texts may hold such a word, in each direction."""
-MAX_HOLDERS: Final = 24
+MAX_HOLDERS: Final = 6
 
 _NAME: Final = re.compile(r"[A-Za-z_$][\w$]*|\d+")
 _HUMP: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -90,6 +90,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.lru_cache(maxsize=20_000)
 def _stem(word: str) -> str:
     ending = next((e for e in _ENDINGS if word.endswith(e) and len(word) - len(e) >= 3), "")
     word = word.removesuffix(ending)
@@ -122,10 +123,15 @@ class Texts:
         shared = self._words[one] & self._words[other]
         return self._weight(shared) / (self._lengths[one] * self._lengths[other]) if shared else 0.0
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether there are too many for every pair to be compared."""
+        return len(self._words) > MAX_PAIRED
+
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Yield what is worth comparing: (smaller, larger) places, each pair once."""
         count = len(self._words)
-        if count <= MAX_PAIRED:
+        if not self.is_sparse:
             yield from ((one, other) for other in range(count) for one in range(other))
             return
         holders: defaultdict[str, list[int]] = defaultdict(list)

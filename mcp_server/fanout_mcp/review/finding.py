@@ -16,8 +16,8 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 Focus = Literal["security", "bugs", "performance", "style", "architecture"]
 FOCUSES: tuple[Focus, ...] = ("security", "bugs", "performance", "style", "architecture")
 
-Verified = quotes.Verified | Literal["unverified"]
-"""`unverified`: another tool's finding that quotes nothing; all others stand where they were cited, or moved."""
+Verified = quotes.Verified | Literal["place", "unverified"]
+"""Of what other tools found: `place`: quotes nothing, but file and line exist; `unverified`: names no such place."""
 
 _RANK = {name: position for position, name in enumerate(SEVERITIES)}
 
@@ -54,7 +54,8 @@ class Finding:
     @property
     def text(self) -> str:
         """Title, reason and fix as one text."""
-        return ". ".join(part.rstrip(". ") for part in (self.title, self.why, self.fix) if part)
+        parts = [part for part in (self.title, self.why, self.fix) if part]
+        return " ".join(part if part[-1] in ".!?" or part == parts[-1] else f"{part}." for part in parts)
 
 
 def rank(severity: Severity) -> int:

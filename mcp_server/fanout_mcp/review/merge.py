@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from math import inf
 
-from fanout_mcp.review.agreement import Texts, joined, probability
+from fanout_mcp.review.agreement import ALIKE, Texts, joined, probability
 from fanout_mcp.review.finding import Finding, rank, worse
 from fanout_mcp.source.testing import is_test
 
@@ -26,6 +26,8 @@ MODEL_NEAR = 3
 """Lines by which the same defect is cited apart: an analyser's statement begins a line earlier or later."""
 BY_GAP: tuple[tuple[float, float], ...] = ((0, 1.6), (3, 1.4), (10, 1.1), (40, 0.8), (inf, 0.55))
 """(lines apart at most, what the likeness of words is multiplied with)."""
+OTHER_WEAKNESS = 0.4
+"""The same for two that name different weaknesses."""
 MAX_BEFORE = 60
 LONGEST_SPAN = 400
 """Findings before a static one that are compared with it, and lines that one may reach over."""
@@ -94,17 +96,26 @@ def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
     return found.values()
 
 
-def with_probability(findings: Iterable[Finding], reviewers: Mapping[str, int]) -> list[Finding]:
-    """Rate findings by how many of their change's `reviewers` (models: analysers see little) named them.
+def rated(findings: Sequence[Finding]) -> list[Finding]:
+    """Unite findings and say of each how often one was real that so many of its change's reviewers named.
 
-    An analyser counts where it spoke: it is silent of most defects, whatever they are.
+    Who reviewed is who found something. An analyser counts where it spoke: of most defects it can't speak at all.
+    Ranked by that rate, then by severity.
     """
-    rated = []
+    models: defaultdict[str, set[str]] = defaultdict(set)
     for finding in findings:
-        speakers = len(finding.reviewers)
-        others = max(reviewers.get(finding.change, 0), speakers)
-        rated.append(replace(finding, probability=probability(speakers, others)))
-    return rated
+        if finding.source == "model":
+            models[finding.change].update(finding.reviewers)
+    united = [
+        replace(one, probability=probability(len(one.reviewers), len({*models[one.change], *one.reviewers})))
+        for one in merge(findings)
+    ]
+    return sorted(united, key=_rank_of_rated)
+
+
+def _rank_of_rated(finding: Finding) -> tuple[object, ...]:
+    rate = round(finding.probability or 0.0, 6)
+    return -rate, rank(finding.severity), finding.change, finding.path, _order(finding)
 
 
 def ranked(
@@ -184,10 +195,11 @@ def _block(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
         return
     is_static = all(finding.source == "static" for finding in findings)
     texts = None if is_static else Texts([finding.text for finding in findings])
+    least = ALIKE if texts is None or texts.is_sparse else 0.0
     alike: dict[tuple[int, int], float] = {}
     for one, other in _overlapping(findings) if texts is None else texts.pairs():
         likeness = _likeness(findings, one, other, texts)
-        if likeness:
+        if likeness > least:
             alike[one, other] = likeness
     yield from ([findings[place] for place in group] for group in joined(len(findings), alike))
 
@@ -209,29 +221,32 @@ def _likeness(findings: Sequence[Finding], one: int, other: int, texts: Texts | 
     other tools drift by a few; who names two places himself means two defects.
     """
     left, right = findings[one], findings[other]
-    if left.path and right.path and left.path != right.path:
+    if left.path != right.path and left.path and right.path:
         return 0.0
     gap = _gap(left, right)
     if gap is None:
         return texts.likeness(one, other) if texts else 0.0
-    is_same_quote = bool(left.quote) and " ".join(left.quote.split()) == " ".join(right.quote.split())
-    if "static" in {left.source, right.source}:
-        is_near = gap == 0 or (gap <= STATIC_NEAR and not set(left.reviewers) & set(right.reviewers))
-    elif set(left.reviewers) & set(right.reviewers):
-        is_near = gap == 0 or is_same_quote
-    else:
-        is_near = gap <= MODEL_NEAR or is_same_quote
-    if is_near and (left.rule == right.rule or same_weakness(left.cwe, right.cwe)):
+    is_static = left.source == "static" or right.source == "static"
+    is_one_s = not set(left.reviewers).isdisjoint(right.reviewers)
+    is_near = gap <= (0 if is_one_s else STATIC_NEAR if is_static else MODEL_NEAR)
+    if not is_near and not is_static:
+        is_near = _is_proof(left) and _is_proof(right) and left.quote.split() == right.quote.split()
+    if not is_near and (is_static or is_one_s):
+        return 0.0
+    if is_near and ((left.rule and left.rule == right.rule) or same_weakness(left.cwe, right.cwe)):
         return 1.0
     if is_near and _titles_alike(left.title, right.title) >= SIMILAR_TITLES:
         return 0.9
-    if texts is None or (not is_near and ("static" in {left.source, right.source})):
+    if texts is None:
         return 0.0
-    if not is_near and set(left.reviewers) & set(right.reviewers):
-        return 0.0
-    is_other_weakness = bool(left.cwe and right.cwe)
-    weight = next(weight for bound, weight in BY_GAP if gap <= bound) * (0.4 if is_other_weakness else 1)
+    weight = next(weight for bound, weight in BY_GAP if gap <= bound)
+    if left.cwe and right.cwe:
+        weight *= OTHER_WEAKNESS
     return min(0.9, texts.likeness(one, other) * weight)
+
+
+def _is_proof(finding: Finding) -> bool:
+    return finding.verified in {"exact", "moved"} and bool(finding.quote)
 
 
 def _gap(one: Finding, other: Finding) -> int | None:

@@ -67,18 +67,7 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Json]:
         "ruleIndex": rule_index,
         "level": _LEVEL[finding.severity],
         "message": {"text": text},
-        "locations": [
-            {
-                "physicalLocation": {
-                    "artifactLocation": _artifact(finding.path),
-                    "region": {
-                        "startLine": finding.line,
-                        "endLine": finding.end_line,
-                        "snippet": {"text": finding.quote},
-                    },
-                },
-            },
-        ],
+        "locations": [_location(finding)] if finding.path else [],
         "partialFingerprints": {"fanout/v1": _fingerprint(finding)},
         "properties": {
             "severity": finding.severity,
@@ -87,6 +76,14 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Json]:
             "verified": finding.verified,
         },
     }
+
+
+def _location(finding: Finding) -> dict[str, Json]:
+    place: dict[str, Json] = {"artifactLocation": _artifact(finding.path)}
+    if finding.line:
+        region = {"startLine": finding.line, "endLine": finding.end_line}
+        place["region"] = region | ({"snippet": {"text": finding.quote}} if finding.quote else {})
+    return {"physicalLocation": place}
 
 
 def _artifact(path: str) -> dict[str, Json]:
