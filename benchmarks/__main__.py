@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line and row")
     form.add_argument("--markdown", action="store_true", help="Markdown tables")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="published data that agreement measures on")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="published data that agreement measures on"
+    )
     args = parser.parse_args(argv)
     unknown = [topic for topic in args.topics if topic not in topics()]
     if unknown:

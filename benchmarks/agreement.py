@@ -96,7 +96,8 @@ def _panel(changes: Sequence[Change], size: int, least: float, most: float) -> I
     yield Row(f"{size} reviewers: Brier score", f"{brier:.3f}", bar=f"<= {most}", met=brier <= most)
     seen = counted(groups)
     told = ", ".join(
-        f"{real / all_of:.0%} ({probability(named, size):.0%})" for (named, _), (all_of, real) in sorted(seen.items())
+        f"{real / all_of:.0%} ({probability(named, size):.0%})"
+        for (named, _), (all_of, real) in sorted(seen.items())
     )
     yield Row(f"real of what 1 to {size} of {size} named (and what is shown)", told)
 

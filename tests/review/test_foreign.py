@@ -28,7 +28,10 @@ SEMGREP_SARIF: Json = {
                             "defaultConfiguration": {"level": "warning"},
                             "properties": {"tags": ["CWE-95: Eval Injection", "security"]},
                         },
-                        {"id": "ql/sql", "properties": {"security-severity": "9.1", "tags": ["external/cwe/cwe-089"]}},
+                        {
+                            "id": "ql/sql",
+                            "properties": {"security-severity": "9.1", "tags": ["external/cwe/cwe-089"]},
+                        },
                     ],
                 }
             },
@@ -40,13 +43,21 @@ SEMGREP_SARIF: Json = {
                         {
                             "physicalLocation": {
                                 "artifactLocation": {"uri": "src/my%20app.py"},
-                                "region": {"startLine": 3, "endLine": 4, "snippet": {"text": "    eval(text)"}},
+                                "region": {
+                                    "startLine": 3,
+                                    "endLine": 4,
+                                    "snippet": {"text": "    eval(text)"},
+                                },
                             }
                         }
                     ],
                 },
                 {"ruleIndex": 1, "message": {"text": "Query from input"}, "level": "error"},
-                {"ruleId": "python.eval", "message": {"text": "gone"}, "suppressions": [{"kind": "inSource"}]},
+                {
+                    "ruleId": "python.eval",
+                    "message": {"text": "gone"},
+                    "suppressions": [{"kind": "inSource"}],
+                },
             ],
         }
     ],
@@ -54,7 +65,9 @@ SEMGREP_SARIF: Json = {
 ESLINT = [
     {
         "filePath": "/ci/repo/src/a.js",
-        "messages": [{"ruleId": "no-eval", "severity": 2, "message": "eval can be harmful.", "line": 7, "endLine": 7}],
+        "messages": [
+            {"ruleId": "no-eval", "severity": 2, "message": "eval can be harmful.", "line": 7, "endLine": 7}
+        ],
     },
     {"filePath": "/ci/repo/src/b.js", "messages": []},
 ]
@@ -79,7 +92,9 @@ CLIPPY = "\n".join(
                     "message": "this loop never actually loops",
                     "level": "error",
                     "code": {"code": "clippy::never_loop"},
-                    "spans": [{"file_name": "src/main.rs", "line_start": 5, "line_end": 9, "is_primary": True}],
+                    "spans": [
+                        {"file_name": "src/main.rs", "line_start": 5, "line_end": 9, "is_primary": True}
+                    ],
                 },
             }
         ),
@@ -108,7 +123,10 @@ CODEX = {
             "body": "The promise is dropped, so a failed save is lost.",
             "confidence_score": 0.8,
             "priority": 1,
-            "code_location": {"absolute_file_path": "/w/repo/src/save.ts", "line_range": {"start": 4, "end": 6}},
+            "code_location": {
+                "absolute_file_path": "/w/repo/src/save.ts",
+                "line_range": {"start": 4, "end": 6},
+            },
         }
     ],
     "overall_correctness": "patch is incorrect",
@@ -146,7 +164,11 @@ SEMGREP = {
             "path": "h.go",
             "start": {"line": 9, "col": 1},
             "end": {"line": 9, "col": 9},
-            "extra": {"message": "MD5 is weak", "severity": "WARNING", "metadata": {"cwe": ["CWE-328: Weak Hash"]}},
+            "extra": {
+                "message": "MD5 is weak",
+                "severity": "WARNING",
+                "metadata": {"cwe": ["CWE-328: Weak Hash"]},
+            },
         }
     ]
 }
@@ -175,7 +197,15 @@ WRAPPED = {"type": "result", "result": "Here it is:\n```json\n" + json.dumps(REP
 
 
 def brief(finding: Finding) -> tuple[object, ...]:
-    return finding.reviewers, finding.path, finding.line, finding.severity, finding.rule, finding.cwe, finding.title
+    return (
+        finding.reviewers,
+        finding.path,
+        finding.line,
+        finding.severity,
+        finding.rule,
+        finding.cwe,
+        finding.title,
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,13 +229,33 @@ def brief(finding: Finding) -> tuple[object, ...]:
         pytest.param(
             "g.json",
             json.dumps(GOLANGCI),
-            [(("golangci-lint",), "main.go", 12, "medium", "errcheck", None, "Error return value is not checked")],
+            [
+                (
+                    ("golangci-lint",),
+                    "main.go",
+                    12,
+                    "medium",
+                    "errcheck",
+                    None,
+                    "Error return value is not checked",
+                )
+            ],
             id="golangci-lint",
         ),
         pytest.param(
             "c.json",
             CLIPPY,
-            [(("clippy",), "src/main.rs", 5, "high", "clippy::never_loop", None, "this loop never actually loops")],
+            [
+                (
+                    ("clippy",),
+                    "src/main.rs",
+                    5,
+                    "high",
+                    "clippy::never_loop",
+                    None,
+                    "this loop never actually loops",
+                )
+            ],
             id="clippy",
         ),
         pytest.param(
@@ -234,7 +284,9 @@ def brief(finding: Finding) -> tuple[object, ...]:
         ),
         pytest.param(
             "x.jsonl",
-            json.dumps({"type": "item.completed", "item": {"type": "agent_message", "text": json.dumps(CODEX)}}),
+            json.dumps(
+                {"type": "item.completed", "item": {"type": "agent_message", "text": json.dumps(CODEX)}}
+            ),
             [(("codex",), "/w/repo/src/save.ts", 4, "high", "", None, "[P1] Await the save")],
             id="codex exec --json",
         ),
@@ -285,7 +337,14 @@ def test_every_reviewer_s_form_is_read(name: str, text: str, expected: list[tupl
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"findings": []}', json.dumps({"runs": []}), '{"Issues": null}', '{"type":"heartbeat"}\n{"type":"complete"}'],
+    [
+        "",
+        "[]",
+        '{"findings": []}',
+        json.dumps({"runs": []}),
+        '{"Issues": null}',
+        '{"type":"heartbeat"}\n{"type":"complete"}',
+    ],
     ids=["nothing", "list", "findings", "SARIF", "golangci-lint", "events"],
 )
 def test_a_file_without_findings_is_not_an_error(text: str) -> None:
@@ -299,14 +358,22 @@ def test_a_file_in_no_known_form_is_refused_with_the_form_that_is_wanted(text: s
 
 
 def test_numbers_are_those_of_the_lines_and_what_is_no_finding_is_counted() -> None:
-    lines = ['{"reviewer": "a", "text": "One"}', "", "not json", '{"reviewer": "b", "text": "Two"}', '{"reviewer": "c"}']
+    lines = [
+        '{"reviewer": "a", "text": "One"}',
+        "",
+        "not json",
+        '{"reviewer": "b", "text": "Two"}',
+        '{"reviewer": "c"}',
+    ]
     foreign = read_findings("l.jsonl", "\n".join(lines).encode())
     assert [finding.members for finding in foreign.findings] == [(0,), (3,)]
     assert foreign.bad == {"not a finding: it has no text": 1}
     assert foreign.count == 5
 
 
-KEYS = st.sampled_from(["findings", "runs", "results", "message", "text", "path", "line", "locations", "tool", "rule"])
+KEYS = st.sampled_from(
+    ["findings", "runs", "results", "message", "text", "path", "line", "locations", "tool", "rule"]
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
@@ -336,12 +403,18 @@ def test_every_json_is_read_or_refused_with_a_sentence(value: Json) -> None:
         pytest.param({"line": 99}, "line is beyond the end of the file", id="no such line"),
         pytest.param({}, ("unverified", 0), id="a file alone"),
         pytest.param({"path": "gone.py", "line": 3}, ("unverified", 3), id="no such file"),
-        pytest.param({"path": "gone.py", "quote": "value = 1000"}, "quote of a file that can't be read", id="gone"),
-        pytest.param({"path": "../secret", "quote": "value = 1000"}, "quote of a file that can't be read", id="outside"),
+        pytest.param(
+            {"path": "gone.py", "quote": "value = 1000"}, "quote of a file that can't be read", id="gone"
+        ),
+        pytest.param(
+            {"path": "../secret", "quote": "value = 1000"}, "quote of a file that can't be read", id="outside"
+        ),
         pytest.param({"path": "/ci/build/src/a.py", "line": 2}, ("place", 2), id="another machine's path"),
     ],
 )
-def test_a_claim_is_checked_against_the_tree(tmp_path: Path, fields: dict[str, Json], expected: object) -> None:
+def test_a_claim_is_checked_against_the_tree(
+    tmp_path: Path, fields: dict[str, Json], expected: object
+) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").write_text("def f(text):\n    eval(text)  # run\n    pass\n")
     item = {"path": "src/a.py", "reviewer": "a", "text": "It is wrong"} | fields

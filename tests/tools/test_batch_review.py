@@ -125,18 +125,20 @@ async def test_false_citations_are_dropped_and_counted_and_moved_ones_corrected(
 async def test_reviewers_are_united_and_named(root: Path, workers: Workers) -> None:
     same = finding(8, 'os.system("nice " + command)')
     backend = Scripted(
-        {"security:": answer(same), "skeptic:": answer(same, finding(4, "    os.remove(name)"))}
+        {"security:": answer(same), "critic:": answer(same, finding(4, "    os.remove(name)"))}
     )
     data = await review(root, workers, backend, engine="model", reviewers=2)
     assert [(f["line"], f["reviewers"]) for f in data["findings"]] == [
-        (8, ["security", "skeptic"]),
-        (4, ["skeptic"]),
+        (8, ["critic", "security"]),
+        (4, ["critic"]),
     ]
+    assert data["findings"][0]["probability"] > 0.5 > data["findings"][1]["probability"]
+    assert "code-review-benchmark" in data["measured_on"]
     assert data["receipt"]["calls"] == 2
 
 
 async def test_a_lost_review_is_told_and_its_files_are_not_called_clean(root: Path, workers: Workers) -> None:
-    backend = Scripted({"security:": answer(), "skeptic:": Reply("I like it.")})
+    backend = Scripted({"security:": answer(), "critic:": Reply("I like it.")})
     data = await review(root, workers, backend, engine="model", reviewers=2)
     assert data["failed_reviews"]["count"] == 1
     (root / "src" / "a.py").write_text("value = 1\n")
@@ -155,8 +157,8 @@ async def test_with_no_answer_at_all_the_result_is_an_error(root: Path, workers:
 @pytest.mark.parametrize(
     ("name", "reply", "note"),
     [
-        ("src", Reply(error=Overloaded("busy", 3600.0)), "nobody answered"),
-        ("src", Reply("I like it."), "nobody answered"),
+        ("src", Reply(error=Overloaded("busy", 3600.0)), "no one answered"),
+        ("src", Reply("I like it."), "no one answered"),
         (".env", answer(), "nothing that the patterns match could be read"),
     ],
     ids=["down", "unreadable", "skipped"],

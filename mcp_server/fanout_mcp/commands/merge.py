@@ -28,7 +28,6 @@ from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.types import Json
 
 
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files",
@@ -83,7 +82,9 @@ def _gathered(files: Sequence[str], root: Path) -> tuple[list[Finding], Mapping[
 def shown(finding: Finding) -> str:
     """Return the quote as it may leave: a key in it stays in its file."""
     return (
-        masked(finding.quote) if finding.rule == "hardcoded-secret" else redact(finding.quote, finding.path)[0]
+        masked(finding.quote)
+        if finding.rule == "hardcoded-secret"
+        else redact(finding.quote, finding.path)[0]
     )
 
 
@@ -142,5 +143,7 @@ def _as_json(finding: Finding) -> dict[str, Json]:
 def _notes(data: Mapping[str, Json]) -> list[str]:
     notes = [f"Dropped {counted(number, 'finding')}: {reason}." for reason, number in data["dropped"].items()]
     if any(len(finding["reviewers"]) > 1 for finding in data["findings"]):
-        notes.append(f"The rates are those of findings that so many reviewers named in {data['measured_on']}.")
+        notes.append(
+            f"The rates are those of findings that so many reviewers named in {data['measured_on']}."
+        )
     return notes

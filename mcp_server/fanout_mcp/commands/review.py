@@ -1,4 +1,4 @@
-"""`fanout review GLOB...`: findings with their quotes; exit status 1 when there are grave ones, for CI."""
+"""`fanout review GLOB...`: findings with their quotes; exit status 1 on severe ones, for CI."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.counted import counted
 from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
+from fanout_mcp.review.scope import INCLUDES
 from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.types import Json
 
@@ -27,7 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "patterns", nargs="+", metavar="GLOB", help="paths, folders or globs below the project"
     )
-    parser.add_argument("--focus", choices=FOCUSES, default="security")
+    parser.add_argument(
+        "--focus", type=flags.names, metavar="F1,F2", help=f"of {', '.join(FOCUSES)} (default: security,bugs)"
+    )
+    parser.add_argument(
+        "--include",
+        type=flags.names,
+        metavar="K1,K2",
+        help=f"review too what is left out: {', '.join(INCLUDES)}",
+    )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        metavar="ID",
+        help="accept this finding of the review, in a committed file",
+    )
     parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
     parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
     parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
@@ -41,9 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cursor", type=int, default=0, metavar="N", help="go on from where a page ended")
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
-    parser.add_argument(
-        "--fail-on", choices=SEVERITIES, help="exit with 1 when a finding is at least so grave"
-    )
+    parser.add_argument("--markdown", metavar="FILE", help="write a summary for a pull request to this file")
+    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")
     add_output(parser)
 
 
@@ -53,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     arguments = {
         "patterns": args.patterns,
         "focus": args.focus,
+        "include": args.include,
         "base": args.base,
         "engine": args.engine,
         "reviewers": args.reviewers,
@@ -78,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     if problem or result.is_error or _is_unreviewed(result.data):
         return NO_VERDICT
     counts = result.data.get("counts", {})
-    is_grave = args.fail_on and any(is_at_least(severity, args.fail_on) for severity in counts)
-    return FINDINGS if is_grave else OK
+    is_severe = args.fail_on and any(is_at_least(severity, args.fail_on) for severity in counts)
+    return FINDINGS if is_severe else OK
 
 
 def show(console: Console, data: Json) -> None:

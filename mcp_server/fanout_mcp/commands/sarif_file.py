@@ -19,7 +19,9 @@ def check(target: Path) -> None:
     if not os.access(target if target.exists() else target.parent, os.W_OK):
         raise InvalidInput(f"--sarif: {target} can't be written; name another file.")
     if target.is_file() and target.stat().st_size and not _is_log(target):
-        raise InvalidInput(f"--sarif: {target} is not a SARIF log, and is not overwritten; name another file.")
+        raise InvalidInput(
+            f"--sarif: {target} is not a SARIF log, and is not overwritten; name another file."
+        )
 
 
 def _is_log(path: Path) -> bool:

@@ -48,6 +48,8 @@ class Finding:
     """What was reviewed, where findings of several changes come together; those are never merged."""
     members: tuple[int, ...] = ()
     """The input's findings that this one unites, by number; only where they were handed over."""
+    identity: str = ""
+    """What `--accept` calls it (scope.identity), taken before its quote is masked."""
     probability: float | None = None
     """How often a claim was real that so many of so many reviewers made (agreement.py); None: one reviewer."""
 
@@ -91,6 +93,7 @@ def as_json(finding: Finding) -> dict[str, Json]:
         "fix": finding.fix,
         "reviewers": list(finding.reviewers),
         "verified": finding.verified,
+        "id": finding.identity[:12],
         "probability": finding.probability and round(finding.probability, 2),
     }
     return {name: value for name, value in fields.items() if value not in (None, "", 0)}

@@ -32,7 +32,17 @@ DEEPEST: Final = 4
 """Levels of wrapping around a list of findings."""
 
 _LISTS: Final = ("findings", "issues", "Issues", "results", "comments", "diagnostics", "problems")
-_WRAPPERS: Final = ("input", "result", "structured_output", "item", "output", "data", "review", "text", "message")
+_WRAPPERS: Final = (
+    "input",
+    "result",
+    "structured_output",
+    "item",
+    "output",
+    "data",
+    "review",
+    "text",
+    "message",
+)
 """What a client or a log puts around an answer; a text may hold JSON again."""
 
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -60,7 +70,18 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "fix": ("fix", "suggestion", "recommendation", "suggested_fix", "suggestions"),
     "rule": (
-        *("rule", "ruleId", "rule_id", "check_id", "test_id", "code.code", "code", "FromLinter", "category", "type"),
+        *(
+            "rule",
+            "ruleId",
+            "rule_id",
+            "check_id",
+            "test_id",
+            "code.code",
+            "code",
+            "FromLinter",
+            "category",
+            "type",
+        ),
     ),
     "severity": (
         *("severity", "Severity", "issue_severity", "extra.severity", "priority", "level", "impact"),
@@ -88,7 +109,9 @@ _SEVERITIES: Final[dict[str, Severity]] = {
     **dict.fromkeys(("high", "error", "major", "p1", "important", "bug"), "high"),
     **dict.fromkeys(("medium", "moderate", "warning", "warn", "p2", "pre_existing", "normal"), "medium"),
     **dict.fromkeys(("low", "minor", "p3", "trivial", "note", "style"), "low"),
-    **dict.fromkeys(("info", "informational", "nit", "none", "hint", "help", "suggestion", "convention"), "info"),
+    **dict.fromkeys(
+        ("info", "informational", "nit", "none", "hint", "help", "suggestion", "convention"), "info"
+    ),
 }
 _PRIORITIES: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low")
 _ESLINT: Final[dict[int, Severity]] = {1: "low", 2: "medium"}
@@ -143,7 +166,9 @@ def read_items(items: Sequence[Item], name: str, count: int) -> Foreign:
             bad["not a finding: it has no text"] += 1
         else:
             findings.append(finding)
-    return Foreign(tuple(findings), max(count, 1 + max((item.number for item in items), default=-1)), dict(bad))
+    return Foreign(
+        tuple(findings), max(count, 1 + max((item.number for item in items), default=-1)), dict(bad)
+    )
 
 
 def _is_empty(text: str) -> bool:
@@ -153,7 +178,9 @@ def _is_empty(text: str) -> bool:
     value = jsonish.whole(text)
     if isinstance(value, dict):
         return isinstance(value.get("runs"), list) or any(value.get(name, 0) in ([], None) for name in _LISTS)
-    return value == [] or (value is None and all(isinstance(jsonish.whole(line), dict) for line in _lines(text)))
+    return value == [] or (
+        value is None and all(isinstance(jsonish.whole(line), dict) for line in _lines(text))
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -175,7 +202,9 @@ def _items(text: str) -> Iterator[Item]:
                 yield from (item._replace(number=number) for item in _within(row, {}, 0))
         return
     # An answer in prose, with its JSON in a fence or between sentences.
-    found = jsonish.objects(text, lambda one: isinstance(one, dict) and bool(_list_of(one) or _is_finding(one)))
+    found = jsonish.objects(
+        text, lambda one: isinstance(one, dict) and bool(_list_of(one) or _is_finding(one))
+    )
     inner = (item for one in found for item in _within(one, {}, 0))
     yield from (item._replace(number=number) for number, item in enumerate(inner))
 
@@ -193,7 +222,9 @@ def _within(value: Json, known: Mapping[str, Json], depth: int) -> Iterator[Item
                 yield from _within(one, known, depth + 1)
     elif isinstance(value, list):
         for one in value:
-            if isinstance(one, dict) and isinstance(one.get("messages"), list) and "filePath" in one:  # eslint
+            if (
+                isinstance(one, dict) and isinstance(one.get("messages"), list) and "filePath" in one
+            ):  # eslint
                 inherited = {"path": one["filePath"], "reviewer": "eslint"}
                 yield from (Item(0, message, inherited) for message in one["messages"])
             elif depth == 0 and isinstance(one, dict) and not _is_finding(one) and _list_of(one):
@@ -208,7 +239,9 @@ def _within_table(value: dict[str, Json], known: Mapping[str, Json], depth: int)
     if isinstance(value.get("runs"), list):
         for run in value["runs"]:
             yield from _sarif(run) if isinstance(run, dict) else ()
-    elif value.get("reason") == "compiler-message" and isinstance(value.get("message"), dict):  # cargo, clippy
+    elif value.get("reason") == "compiler-message" and isinstance(
+        value.get("message"), dict
+    ):  # cargo, clippy
         yield from _rustc(value["message"])
     elif "reason" in value and not _is_finding(value):
         return  # cargo's other messages
@@ -218,7 +251,9 @@ def _within_table(value: dict[str, Json], known: Mapping[str, Json], depth: int)
     elif _is_finding(value):
         yield Item(0, value, known)
     else:
-        wrapped = next((value[name] for name in _WRAPPERS if isinstance(value.get(name), dict | list | str)), None)
+        wrapped = next(
+            (value[name] for name in _WRAPPERS if isinstance(value.get(name), dict | list | str)), None
+        )
         if wrapped is not None:
             yield from _within(wrapped, known, depth + 1)
 
@@ -268,7 +303,9 @@ def _sarif(run: Mapping[str, Json]) -> Iterator[Item]:
         properties, message = _table(rule.get("properties")), _table(result.get("message"))
         template = _table(_table(rule.get("messageStrings")).get(str(message.get("id"))))
         texts = (message, template, _table(rule.get("shortDescription")))
-        text = next((one["text"] for one in texts if isinstance(one.get("text"), str)), rule_id or rule.get("id"))
+        text = next(
+            (one["text"] for one in texts if isinstance(one.get("text"), str)), rule_id or rule.get("id")
+        )
         level = result.get("level") or _table(rule.get("defaultConfiguration")).get("level")
         place = _table(next(iter(_tables(result.get("locations"))), {}).get("physicalLocation"))
         region = _table(place.get("region"))
@@ -278,7 +315,8 @@ def _sarif(run: Mapping[str, Json]) -> Iterator[Item]:
             {
                 "title": _filled(str(text or ""), message.get("arguments")),
                 "rule": rule_id or rule.get("id"),
-                "severity": _score(properties.get("security-severity")) or _BY_LEVEL.get(str(level), "medium"),
+                "severity": _score(properties.get("security-severity"))
+                or _BY_LEVEL.get(str(level), "medium"),
                 "cwe": [properties.get("tags"), properties.get("cwe")],
                 "path": unquote(str(_table(place.get("artifactLocation")).get("uri") or "")),
                 "line": region.get("startLine"),
@@ -353,7 +391,9 @@ def _get(value: Json, name: str) -> Json:
 
 
 def _first(value: Mapping[str, Json], field_name: str) -> Json:
-    return next((got for name in _FIELDS[field_name] if (got := _get(value, name)) not in (None, "", [])), None)
+    return next(
+        (got for name in _FIELDS[field_name] if (got := _get(value, name)) not in (None, "", [])), None
+    )
 
 
 def _text(value: Mapping[str, Json], field_name: str) -> str:
@@ -424,6 +464,8 @@ def _reviewers(value: Mapping[str, Json], known: Mapping[str, Json], name: str) 
     named = known.get("reviewer") or _first(value, "reviewer")
     if isinstance(named, str):
         named = [named]
-    if isinstance(named, list) and (some := sorted({_clean(one)[:80] for one in named if isinstance(one, str)})):
+    if isinstance(named, list) and (
+        some := sorted({_clean(one)[:80] for one in named if isinstance(one, str)})
+    ):
         return tuple(some)
     return (next((tool for key, tool in _MADE_BY if key in value), name),)

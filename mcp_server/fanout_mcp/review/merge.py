@@ -17,7 +17,7 @@ from math import inf
 
 from fanout_mcp.review.agreement import ALIKE, Texts, joined, probability
 from fanout_mcp.review.finding import Finding, rank, worse
-from fanout_mcp.source.testing import is_test
+from fanout_mcp.source.kinds import kind_of
 
 SIMILAR_TITLES = 0.5
 """Share of the words of two titles that are the same (Jaccard)."""
@@ -129,7 +129,7 @@ def ranked(
         touches = any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
         agreed = len(finding.reviewers)
         return (
-            is_test(finding.path),
+            kind_of(finding.path) != "product",
             not touches,
             rank(finding.severity),
             -agreed,

@@ -19,12 +19,19 @@ LINT = "fanout_mcp.review.analysers.work:lint_batch"
 
 
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
-    """`{path, text, focus}` -> `{findings, imports, unread}`. Raises why it is not analysed."""
+    """`{path, text, focus}` -> `{findings, imports, unread}`. Raises why it is not analysed.
+
+    The focus `keys` looks for providers' keys alone, in what a review leaves out otherwise.
+    """
     path, text, focus = item["path"], item["text"], item["focus"]
     why_not = problem(text.encode("utf-8", "surrogateescape"))
     if why_not:
         raise ValueError(why_not)
     language = language_of(path)
+    if focus == "keys":
+        from fanout_mcp.review.analysers.kept_secrets import review_keys
+
+        return {"findings": [asdict(one) for one in review_keys(path, text)], "imports": [], "unread": ""}
     findings: list[Finding] = []
     imports: list[tuple[str, int]] = []
     unread = ""
