@@ -19,6 +19,9 @@ FOCUSES: tuple[Focus, ...] = ("security", "bugs", "performance", "style", "archi
 Verified = quotes.Verified | Literal["place", "unverified"]
 """Of what other tools found: `place`: quotes nothing, but file and line exist; `unverified`: names no such place."""
 
+ID_LENGTH = 12
+"""Characters of a finding's identity that users see and type."""
+
 _RANK = {name: position for position, name in enumerate(SEVERITIES)}
 
 
@@ -93,7 +96,7 @@ def as_json(finding: Finding) -> dict[str, Json]:
         "fix": finding.fix,
         "reviewers": list(finding.reviewers),
         "verified": finding.verified,
-        "id": finding.identity[:12],
+        "id": finding.identity[:ID_LENGTH],
         "probability": finding.probability and round(finding.probability, 2),
     }
     return {name: value for name, value in fields.items() if value not in (None, "", 0)}

@@ -113,6 +113,7 @@ _SEVERITIES: Final[dict[str, Severity]] = {
         ("info", "informational", "nit", "none", "hint", "help", "suggestion", "convention"), "info"
     ),
 }
+_VERIFIED: Final = frozenset({"exact", "moved", "place"})
 _PRIORITIES: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low")
 _ESLINT: Final[dict[int, Severity]] = {1: "low", 2: "medium"}
 _BY_LEVEL: Final[dict[str, Severity]] = {"error": "high", "warning": "medium", "note": "low", "none": "info"}
@@ -301,6 +302,7 @@ def _sarif(run: Mapping[str, Json]) -> Iterator[Item]:
         if not rule and isinstance(index, int) and 0 <= index < len(listed):
             rule = listed[index]
         properties, message = _table(rule.get("properties")), _table(result.get("message"))
+        own = _table(result.get("properties"))
         template = _table(_table(rule.get("messageStrings")).get(str(message.get("id"))))
         texts = (message, template, _table(rule.get("shortDescription")))
         text = next(
@@ -315,14 +317,18 @@ def _sarif(run: Mapping[str, Json]) -> Iterator[Item]:
             {
                 "title": _filled(str(text or ""), message.get("arguments")),
                 "rule": rule_id or rule.get("id"),
-                "severity": _score(properties.get("security-severity"))
+                "severity": own.get("severity")
+                or _score(properties.get("security-severity"))
                 or _BY_LEVEL.get(str(level), "medium"),
                 "cwe": [properties.get("tags"), properties.get("cwe")],
                 "path": unquote(str(_table(place.get("artifactLocation")).get("uri") or "")),
                 "line": region.get("startLine"),
                 "end": region.get("endLine"),
                 "quote": _table(region.get("snippet")).get("text"),
-                "reviewer": _table(result.get("properties")).get("reviewers") or driver.get("name"),
+                "reviewer": own.get("reviewers") or driver.get("name"),
+                "identity": _table(result.get("partialFingerprints")).get("fanout/v1"),
+                "probability": own.get("probability"),
+                "verified": own.get("verified"),
                 "source": "static",
             },
         )
@@ -370,10 +376,12 @@ def _finding(item: Item, name: str) -> Finding | None:
         cwe=_cwe(tag),
         confidence=_confidence(value.get("confidence", value.get("confidence_score"))),
         reviewers=reviewers,
-        verified="unverified",
+        verified=own if (own := known.get("verified")) in _VERIFIED else "unverified",
         source="static" if is_analyser else "model",
         change=str(value.get("change") or known.get("change") or ""),
         members=(item.number,),
+        identity=str(known.get("identity") or ""),
+        probability=rate if isinstance(rate := known.get("probability"), float) else None,
     )
 
 

@@ -84,6 +84,7 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Json]:
             "confidence": finding.confidence,
             "reviewers": list(finding.reviewers),
             "verified": finding.verified,
+            **({"probability": finding.probability} if finding.probability is not None else {}),
         },
     }
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -226,5 +227,5 @@ def _content(finding: Finding) -> tuple[str, str]:
     return finding.rule, " ".join(finding.quote.split())
 
 
-def touches(finding: Finding, lines: Set[tuple[str, int]]) -> bool:
+def touches(finding: Finding, lines: AbstractSet[tuple[str, int]]) -> bool:
     return any((finding.path, number) in lines for number in range(finding.line, finding.end_line + 1))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Question, open_journal
-from fanout_mcp.review.finding import Finding, Focus
+from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus
 from fanout_mcp.review.foreign import read_values
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import merge, rated
@@ -116,11 +117,11 @@ class _Asked(NamedTuple):
     others: Mapping[str, Kind]
 
 
-def _without(reviewed: Reviewed, gathered: Gathered, taken: Set[str]) -> Reviewed:
+def _without(reviewed: Reviewed, gathered: Gathered, taken: AbstractSet[str]) -> Reviewed:
     """Take out what a mark in the code, or the project's list, passes over."""
     texts = {source.path: source.text for source in gathered.files}
     kept, marked = unmarked(reviewed.findings, texts)
-    left = [finding for finding in kept if not taken or identity(finding)[:12] not in taken]
+    left = [finding for finding in kept if not taken or identity(finding)[:ID_LENGTH] not in taken]
     passed = {"marked": marked, "accepted": len(kept) - len(left)}
     return replace(reviewed, findings=tuple(left), passed_over=passed)
 
@@ -256,10 +257,7 @@ def _plan(gathered: Gathered, others: Mapping[str, Kind], args: Args, receipt: R
 TOOL = Tool(
     name="batch_review",
     title="Review files",
-    description=(
-        "Review files, globs, or a diff since `base`; findings quote path:line. `with_findings`: your "
-        "agents', to merge."
-    ),
+    description="Review files, globs, or the diff since `base`; quotes are checked. `with_findings`: to merge.",
     arguments=Args,
     call=call,
     search_hint="code review security audit findings diff SARIF",

@@ -126,7 +126,9 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
         and level < REMOTE
         and flow.has_query(text)
     ):
-        yield _place(where, node, rule.weakness, "medium", 45, "The query was put together before.")
+        yield _place(
+            where, node, rule.weakness, "medium" if level else "low", 45, "The query was put together before."
+        )
         return
     if not rule.takes(text):
         return
@@ -137,7 +139,7 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
             is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
-            severity, confidence = ("medium", 45) if is_built else ("low", 30)
+            severity, confidence = "low", 45 if is_built else 30  # a parameter: its callers may be sound
             why = why or "What arrives here varies."
         else:
             return

@@ -22,9 +22,6 @@ _BY_LEVEL: dict[int, tuple[Severity | None, int]] = {
 }
 """Severity (None: the weakness's own) and confidence, by who sends the input; 0: no input is needed."""
 
-BUILT_IS_MEDIUM = frozenset({"sql-injection", "command-injection", "code-injection", "ldap-injection"})
-"""Text put together from a function's parameters: safe callers are possible, but the form is wrong."""
-
 
 class Unreadable(Exception):
     """Neither parser could read the file: it was not analysed."""
@@ -49,8 +46,6 @@ def review_python(path: str, text: str) -> list[Finding]:
 def _finding(path: str, lines: list[str], hit: Hit) -> Finding:
     weakness = WEAKNESSES[hit.weakness]
     severity, confidence = _BY_LEVEL[hit.level]
-    if hit.level == PARAM and hit.built and hit.weakness in BUILT_IS_MEDIUM:
-        severity, confidence = "medium", 45
     return found(
         path,
         lines,

@@ -153,7 +153,7 @@ def _dict(node: ast.Dict) -> Iterator[Hit]:
             and len(constant) >= 6
             and _GARBLED.match(constant)
         ):
-            yield _hit("hardcoded-secret", value, "A secret stands in the code.", 0)
+            yield _hit("hardcoded-secret", value, "It is written out in the code.", 0)
 
 
 _SECRET_KEY = re.compile(r"password|passwd|secret|api_?key|secret_?key|private_?key", re.IGNORECASE)
