@@ -25,6 +25,9 @@ from typing import Final, NamedTuple
 ALIKE: Final = 0.19
 """Likeness from which two groups are one; 0.17 to 0.22 serve about equally (`python -m benchmarks agreement`)."""
 
+MIN_SHARED: Final = 2
+"""Words; one alone ("user") says what is written about, not what is wrong with it."""
+
 MAX_PAIRED: Final = 150
 """Texts of which every pair is compared; among more, only those that share one of their rarest words."""
 RARE: Final = 4
@@ -121,7 +124,9 @@ class Texts:
         if self._bits and not self._bits[one] & self._bits[other]:
             return 0.0
         shared = self._words[one] & self._words[other]
-        return self._weight(shared) / (self._lengths[one] * self._lengths[other]) if shared else 0.0
+        if len(shared) < MIN_SHARED:
+            return 0.0
+        return self._weight(shared) / (self._lengths[one] * self._lengths[other])
 
     @property
     def is_sparse(self) -> bool:

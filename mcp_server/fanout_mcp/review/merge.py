@@ -24,7 +24,7 @@ SIMILAR_TITLES = 0.5
 STATIC_NEAR = 1
 MODEL_NEAR = 3
 """Lines by which the same defect is cited apart: an analyser's statement begins a line earlier or later."""
-BY_GAP: tuple[tuple[float, float], ...] = ((0, 1.6), (3, 1.4), (10, 1.1), (40, 0.8), (inf, 0.55))
+BY_GAP: tuple[tuple[float, float], ...] = ((0, 1.4), (3, 1.15), (10, 1.0), (40, 0.8), (inf, 0.55))
 """(lines apart at most, what the likeness of words is multiplied with)."""
 OTHER_WEAKNESS = 0.4
 """The same for two that name different weaknesses."""

@@ -257,7 +257,7 @@ def _plan(gathered: Gathered, others: Mapping[str, Kind], args: Args, receipt: R
 TOOL = Tool(
     name="batch_review",
     title="Review files",
-    description="Review files, globs, or the diff since `base`; quotes are checked. `with_findings`: to merge.",
+    description="Review files or the diff since `base`; quotes are checked. `with_findings`: to merge.",
     arguments=Args,
     call=call,
     search_hint="code review security audit findings diff SARIF",
