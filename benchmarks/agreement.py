@@ -4,8 +4,9 @@
     python -m benchmarks.agreement FOLDER           fit again, and write review/agreement.toml
 
 FOLDER holds changes.jsonl: a change a line, with `golden` comments and `findings` that each name a reviewer,
-have a text, and the golden comment that they match, or null. Measured leaving one change out: the rate that is
-given to a change's claims was fitted on the others. Panels are drawn from the reviewers of each change.
+have a text, and the golden comment that they match, or null. Measured leaving one change out: the rate
+that is given to a change's claims was fitted on the others. Panels are drawn from the reviewers of each
+change.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ BARS: Final = {3: (0.522, 0.162), 5: (0.599, 0.132)}
 """Of panels: F1 of what two named at least, Brier score at most."""
 TABLE: Final = Path(__file__).parents[1] / "mcp_server" / "fanout_mcp" / "review" / "agreement.toml"
 HEAD: Final = """\
-# How often a claim was real that so many of so many reviewers made: a logistic curve's weights, in the order of
-# agreement.features. Fitted by `python -m benchmarks.agreement FOLDER`.
+# How often a claim was real that so many of so many reviewers made: a logistic curve's weights, in the
+# order of agreement.features. Fitted by `python -m benchmarks.agreement FOLDER`.
 """
 
 Cell = tuple[int, int]
@@ -155,7 +156,7 @@ def _f1_of_agreed(groups: Sequence[Group], changes: Sequence[Change]) -> float:
     """F1 of what at least two named: how much of it is real, and how many golden comments it holds."""
     agreed = [group for group in groups if group.named >= 2]
     precision = sum(bool(group.golden) for group in agreed) / len(agreed)
-    # A panel names a comment once, in however many groups it stands: groups come panel by panel, change by change.
+    # A panel names a comment once, in however many groups it stands; groups come panel by panel.
     hits = 0
     for _, run_of in _runs(groups):
         hits += len({comment for group in run_of if group.named >= 2 for comment in group.golden})

@@ -131,11 +131,11 @@ CODEX = {
     ],
     "overall_correctness": "patch is incorrect",
 }
-CODERABBIT = "\n".join(
+CODERABBIT = "\n".join(  # noqa: FLY002 - a line each, as it prints them
     [
         '{"type":"review_context","reviewType":"all"}',
         '{"type":"heartbeat"}',
-        '{"type":"finding","severity":"major","fileName":"src/cart.ts","codegenInstructions":"Check qty for zero"}',
+        '{"type":"finding","severity":"major","fileName":"src/cart.ts","comment":"Check qty for zero"}',
         '{"type":"complete","status":"review_completed","findings":1}',
     ]
 )
@@ -322,7 +322,8 @@ def brief(finding: Finding) -> tuple[object, ...]:
         ),
         pytest.param(
             "l.jsonl",
-            '{"reviewer": "a", "text": "One"}\n\n{"change": "c", "reviewer": "b", "path": "x.py", "line": "4-6", "text": "Two"}',
+            '{"reviewer": "a", "text": "One"}\n\n'
+            '{"change": "c", "reviewer": "b", "path": "x.py", "line": "4-6", "text": "Two"}',
             [
                 (("a",), "", 0, "medium", "", None, "One"),
                 (("b",), "x.py", 4, "medium", "", None, "Two"),

@@ -102,7 +102,9 @@ def test_a_claim_is_the_likelier_the_more_of_the_same_panel_named_it(reviewers: 
 
 
 def test_an_analyser_counts_where_it_spoke_and_not_where_it_can_not() -> None:
-    sarif = {"runs": [{"tool": {"driver": {"name": "lint"}}, "results": [{"message": {"text": "Shell with user.name"}, "locations": [{"physicalLocation": {"artifactLocation": {"uri": "shop.py"}, "region": {"startLine": 5}}}]}]}]}  # fmt: skip
+    place = {"artifactLocation": {"uri": "shop.py"}, "region": {"startLine": 5}}
+    result = {"message": {"text": "Shell with user.name"}, "locations": [{"physicalLocation": place}]}
+    sarif = {"runs": [{"tool": {"driver": {"name": "lint"}}, "results": [result]}]}
     found = [
         *read_findings("in.jsonl", lines(said("a", SHELL_TOO, 5), said("b", ZERO, 6)).encode()).findings,
         *read_findings("l.sarif", json.dumps(sarif).encode()).findings,
@@ -112,10 +114,10 @@ def test_an_analyser_counts_where_it_spoke_and_not_where_it_can_not() -> None:
 
 
 WORDS = st.lists(
-    st.sampled_from("cache lock null retry order total user check shell query".split()),
+    st.sampled_from(["cache", "lock", "null", "retry", "order", "total", "user", "check", "shell", "query"]),
     min_size=2,
     max_size=5,
-)  # noqa: SIM905 - reads better
+)
 ITEMS = st.lists(
     st.builds(
         lambda who, text, path, line, change: said(who, " ".join(text), line, path, change=change),
@@ -216,10 +218,8 @@ def test_a_file_that_can_not_be_merged_is_refused(
 
 @pytest.mark.slow
 def test_ten_thousand_findings_of_eight_reviewers_take_less_than_two_seconds() -> None:
-    items = [
-        said(f"r{n % 8}", f"handle_{n % 2500} {' '.join(f'w{(n % 2500) * k % 97}' for k in range(1, 7))}", 1 + n % 700, f"src/m{n % 200}.py")
-        for n in range(10_000)
-    ]  # fmt: skip
+    texts = [f"handle_{n} " + " ".join(f"w{n * k % 97}" for k in range(1, 7)) for n in range(2_500)]
+    items = [said(f"r{n % 8}", texts[n % 2_500], 1 + n % 700, f"src/m{n % 200}.py") for n in range(10_000)]
     text = lines(*items).encode()
     before = time.process_time()
     found = rated(read_findings("in.jsonl", text).findings)

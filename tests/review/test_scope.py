@@ -65,7 +65,7 @@ def test_a_mark_on_the_line_passes_a_finding_over(text: str, is_marked: bool) ->
 )
 def test_a_mark_above_passes_over_where_its_linter_has_it_so(lines: list[str], is_marked: bool) -> None:  # noqa: FBT001 a table's column
     kept, _ = unmarked([finding(line=2)], {"a.py": "\n".join(lines)})
-    assert not kept == is_marked
+    assert (not kept) == is_marked
 
 
 def test_a_linter_s_own_code_is_known_by_its_words() -> None:

@@ -173,31 +173,45 @@ async def test_a_removed_check_makes_an_old_line_a_new_finding(root: Path, worke
     assert "command-injection" in {item["rule"] for item in data["findings"]}
 
 
-REMOVED = [
-    ("py", "def pay(user, sum):\n    if not user.may_pay:\n        raise Denied\n    send(user, sum)\n", "if not user.may_pay:"),
-    ("py", "async def save(row):\n    await store(row)\n    return row\n", "await store(row)"),
-    ("js", "function f(a) {\n  if (!a) return null;\n  return a.b;\n}\n", "if (!a) return null;"),
-    ("js", "async function f(a) {\n  await lock(a);\n  return a.b;\n}\n", "await lock(a);"),
-    ("ts", "function g(a: A) {\n  assertOwner(a);\n  remove(a);\n}\n", "assertOwner(a);"),
-    ("go", "func f(p string) error {\n\tif err := check(p); err != nil {\n\t\treturn err\n\t}\n\treturn run(p)\n}\n", "if err := check(p); err != nil {"),
-    ("java", "void f(User u) {\n  Objects.requireNonNull(u);\n  u.run();\n}\n", "Objects.requireNonNull(u);"),
-    ("rb", "def f(user)\n  authorize user\n  user.destroy\nend\n", "authorize user"),
-    ("php", "<?php\nfunction f($u) {\n  check_admin($u);\n  drop($u);\n}\n", "check_admin($u);"),
-    ("rs", "fn f(i: usize) {\n    assert!(i < 9);\n    run(i);\n}\n", "assert!(i < 9);"),
-]  # fmt: skip
+REMOVED = {
+    "guard.py": (
+        "if not user.may_pay:",
+        "def pay(user, sum):\n    @\n        raise Denied\n    send(user, sum)\n",
+    ),
+    "await.py": ("await store(row)", "async def save(row):\n    @\n    return row\n"),
+    "null.js": ("if (!a) return null;", "function f(a) {\n  @\n  return a.b;\n}\n"),
+    "await.js": ("await lock(a);", "async function f(a) {\n  @\n  return a.b;\n}\n"),
+    "owner.ts": ("assertOwner(a);", "function g(a: A) {\n  @\n  remove(a);\n}\n"),
+    "error.go": (
+        "if err := check(p); err != nil {",
+        "func f(p string) error {\n\t@\n\t\treturn err\n\t}\n}\n",
+    ),
+    "null.java": ("Objects.requireNonNull(u);", "void f(User u) {\n  @\n  u.run();\n}\n"),
+    "who.rb": ("authorize user", "def f(user)\n  @\n  user.destroy\nend\n"),
+    "who.php": ("check_admin($u);", "<?php\nfunction f($u) {\n  @\n  drop($u);\n}\n"),
+    "bound.rs": ("assert!(i < 9);", "fn f(i: usize) {\n    @\n    run(i);\n}\n"),
+    "lock.cs": ("lock (gate) {", "void F() {\n  @\n    count++;\n  }\n}\n"),
+    "size.c": ("if (n > sizeof buffer) return -1;", "int f(int n) {\n  @\n  return take(buffer, n);\n}\n"),
+    "await.cs": ("await Save(row);", "async Task F() {\n  @\n  Done();\n}\n"),
+    "csrf.py": ("@csrf_protect", "@\ndef view(request):\n    return pay(request)\n"),
+    "login.py": ("@login_required", "@\ndef view(request):\n    return pay(request)\n"),
+    "escape.js": ("text = escapeHtml(text);", "function f(text) {\n  @\n  return text;\n}\n"),
+    "close.go": ("defer file.Close()", "func f() {\n\tfile := open()\n\t@\n\tread(file)\n}\n"),
+    "try.kt": ("requireNotNull(user)", "fun f(user: User?) {\n  @\n  run(user)\n}\n"),
+    "quote.sh": ('name=$(printf %q "$1")', "#!/bin/sh\n@\nrun $name\n"),
+    "abort.ts": ("signal.throwIfAborted();", "function f(signal: AbortSignal) {\n  @\n  go();\n}\n"),
+}
+"""File -> the line that the change removes, and the file with @ in its place."""
 
 
-@pytest.mark.parametrize(
-    ("suffix", "text", "line"), REMOVED, ids=lambda value: value if len(value) < 25 else None
-)
-async def test_a_removed_line_stands_in_the_model_s_prompt(
-    root: Path, workers: Workers, suffix: str, text: str, line: str
-) -> None:
-    path = root / "src" / f"removed.{suffix}"
-    path.write_text(text)
+@pytest.mark.parametrize("name", REMOVED)
+async def test_a_removed_line_stands_in_the_model_s_prompt(root: Path, workers: Workers, name: str) -> None:
+    line, text = REMOVED[name]
+    path = root / "src" / name
+    path.write_text(text.replace("@", line, 1))
     git(root, "add", ".")
     git(root, "commit", "-q", "-m", "with the check")
-    path.write_text("".join(row for row in text.splitlines(keepends=True) if line not in row))
+    path.write_text(text.replace("@", "", 1))
     backend = Scripted(default=Reply('{"findings": []}'))
     await review(root, workers, backend, engine="model")
     (job,) = backend.asked

@@ -139,9 +139,7 @@ def _accept(wanted: Sequence[str], log: str) -> int:
     known = accepted(read_settings().root)
     unknown = [one for one in wanted if one not in by_id and one not in known]
     if unknown:
-        raise InvalidInput(
-            f"--accept: this review has no finding {unknown[0]!r}; ids stand beside findings. Nothing was accepted."
-        )
+        raise InvalidInput(f"--accept: this review has no finding {unknown[0]!r}; ids stand beside findings.")
     rows = [
         {"id": one, "rule": found.rule, "path": found.path, "title": found.title, "quote": found.quote}
         for one in wanted

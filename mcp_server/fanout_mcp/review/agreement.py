@@ -1,13 +1,14 @@
 """Which claims of several reviewers are the same claim, and how likely a claim is real that so many named.
 
 Theory of operation. A text is its words: stemmed, names of code split at their humps, each word weighing the
-more the fewer claims it is in. Two texts are alike by the cosine of those weights. Claims are joined by average
-linkage: the two groups that are most alike become one, until no two are alike enough. A chain of neighbours
-therefore does not grow into one large group, and the order in which the claims came changes nothing.
+more the fewer claims it is in. Two texts are alike by the cosine of those weights. Claims are joined by
+average linkage: the two groups that are most alike become one, until no two are alike enough. A chain of
+neighbours therefore does not grow into one large group, and the order in which the claims came changes
+nothing.
 
-How often a claim of such a group was real was measured on published reviews of real changes, by how many of how
-many reviewers named it (agreement.toml: data, licence, fit). Reviewers share blind spots, so this is a rate as it
-was seen, and not what independent witnesses would give.
+How often a claim of such a group was real was measured on published reviews of real changes, by how many
+of how many reviewers named it (agreement.toml: data, licence, fit). Reviewers share blind spots, so this is a
+rate as it was seen, and not what independent witnesses would give.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 ALIKE: Final = 0.19
-"""Likeness from which two groups are one; 0.17 to 0.22 serve about equally (`python -m benchmarks agreement`)."""
+"""Likeness from which two groups are one; 0.17 to 0.22 serve about equally (`python -m benchmarks
+agreement`)."""
 
 MIN_SHARED: Final = 2
 """Words; one alone ("user") says what is written about, not what is wrong with it."""
@@ -31,7 +33,8 @@ MIN_SHARED: Final = 2
 MAX_PAIRED: Final = 150
 """Texts of which every pair is compared; among more, only those that share one of their rarest words."""
 RARE: Final = 4
-"""How many of a text's words count as its rarest, and how many texts may hold such a word, in each direction."""
+"""How many of a text's words count as its rarest, and how many texts may hold such a word, in each
+direction."""
 MAX_HOLDERS: Final = 6
 
 _NAME: Final = re.compile(r"[A-Za-z_$][\w$]*|\d+")
@@ -41,12 +44,12 @@ _ENDINGS: Final = (
     *("ies", "ied", "es", "ed", "ly", "s", "e"),
 )
 _EMPTY: Final = frozenset(
-    "a an the and or of to in on at by for with from as is are was be been being it its this that these those "
-    "which who when where what how if then than so do does did can could may might must should would will shall "
-    "not no but also only into there their they them has have had using use used uses rather instead because since "
-    "while even any all each every both other same new via per however thus about after before between during over "
-    "under without within still causes cause causing code method function line lines result lead leads "
-    "leading".split()
+    """a an the and or of to in on at by for with from as is are was be been being it its this that
+    these those which who when where what how if then than so do does did can could may might must
+    should would will shall not no but also only into there their they them has have had using use
+    used uses rather instead because since while even any all each every both other same new via per
+    however thus about after before between during over under without within still causes cause
+    causing code method function line lines result lead leads leading""".split()  # noqa: SIM905 - words read better as text
 )
 """Words of every review: they tell no two claims apart."""
 
@@ -156,8 +159,8 @@ class Texts:
 def joined(count: int, likenesses: Mapping[tuple[int, int], float], bar: float = ALIKE) -> list[list[int]]:
     """Group 0 to `count` - 1 by average linkage; pairs that are not given are not alike at all.
 
-    Of pairs that are equally alike the one with the smaller numbers is joined first, so numbers have to follow
-    from what is joined, not from its order.
+    Of pairs that are equally alike the one with the smaller numbers is joined first, so numbers have to
+    follow from what is joined, not from its order.
     """
     groups: dict[int, list[int]] = {place: [place] for place in range(count)}
     sums: defaultdict[int, dict[int, float]] = defaultdict(dict)

@@ -4,8 +4,8 @@ A worktree diff runs filters and text conversions that the repository names. So 
 each file's blob id is computed from bytes that we read ourselves, and only blobs that differ are compared.
 
 Rules:
-1. A file that is new is compared with what it was renamed or copied from: the same bytes anywhere in the tree,
-   else the most similar file that is gone, of at least half its lines.
+1. A file that is new is compared with what it was renamed or copied from: the same bytes anywhere in the
+   tree, else the most similar file that is gone, of at least half its lines.
 2. White space is no change: neither an indent nor a line end is.
 3. A block of three lines or more that stood elsewhere in what changed has moved, and is no change either.
 """
@@ -232,7 +232,10 @@ def _hunks(old: list[str], new: list[str], changes: Sequence[tuple[int, int, int
 def unmoved(
     compared: Mapping[str, Compared], texts: Mapping[str, str], gone: Iterable[str]
 ) -> set[tuple[str, int]]:
-    """Return the lines that are new: added, and not a block that was removed elsewhere (`gone`: whole old texts)."""
+    """Return the lines that are new: added, and no block that was removed elsewhere.
+
+    `gone`: the whole texts of files that are no more.
+    """
     pool: set[tuple[str, ...]] = set()
     for removed in [
         *(one.removed for one in compared.values()),
@@ -253,7 +256,10 @@ def unmoved(
 
 
 def origins(new: Mapping[str, bytes], old: Tree, gone: Sequence[str]) -> dict[str, str]:
-    """Return new path -> the old one that it was renamed or copied from; `gone`: old paths that are no more."""
+    """Return new path -> the old one that it was renamed or copied from.
+
+    `gone`: old paths that are no more.
+    """
     by_blob: dict[str, str] = {}
     for path in [*gone, *sorted(old.files)]:  # renamed sooner than copied
         by_blob.setdefault(old.files[path].blob, path)

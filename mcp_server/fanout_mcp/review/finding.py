@@ -17,7 +17,8 @@ Focus = Literal["security", "bugs", "performance", "style", "architecture"]
 FOCUSES: tuple[Focus, ...] = ("security", "bugs", "performance", "style", "architecture")
 
 Verified = quotes.Verified | Literal["place", "unverified"]
-"""Of what other tools found: `place`: quotes nothing, but file and line exist; `unverified`: names no such place."""
+"""Of what other tools found: `place`: quotes nothing, but file and line exist; `unverified`: names no such
+place."""
 
 ID_LENGTH = 12
 """Characters of a finding's identity that users see and type."""
@@ -54,7 +55,8 @@ class Finding:
     identity: str = ""
     """What `--accept` calls it (scope.identity), taken before its quote is masked."""
     probability: float | None = None
-    """How often a claim was real that so many of so many reviewers made (agreement.py); None: one reviewer."""
+    """How often a claim was real that so many of so many reviewers made (agreement.py); None: one
+    reviewer."""
 
     @property
     def text(self) -> str:

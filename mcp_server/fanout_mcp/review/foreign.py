@@ -1,8 +1,8 @@
 """Read findings that other reviewers made, in the forms that they print: SARIF, JSON, JSON lines.
 
-Theory of operation. Apart from SARIF no two tools agree on more than that a finding is an object with a place and
-a text. So there is one table of the names that fields go by, another of the names that lists of findings go by,
-and what a file is follows from what it holds. A new tool is a word in a table, not a parser.
+Theory of operation. Apart from SARIF no two tools agree on more than that a finding is an object with a
+place and a text. So there is one table of the names that fields go by, another of the names that lists of
+findings go by, and what a file is follows from what it holds. A new tool is a word in a table, not a parser.
 
 Rules:
 1. Every finding has a number: its line of a file of JSON lines, else its place among the file's findings.
@@ -90,7 +90,8 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "cwe": ("cwe", "cwe_id", "issue_cwe.id", "extra.metadata.cwe", "CWE"),
     "reviewer": ("reviewers", "reviewer", "tool", "agent"),
 }
-"""Our name of a field -> the names that others have for it, the more telling first; a dot goes down a level."""
+"""Our name of a field -> the names that others have for it, the more telling first; a dot goes down a
+level."""
 
 _MADE_BY: Final = (
     ("FromLinter", "golangci-lint"),
@@ -98,6 +99,7 @@ _MADE_BY: Final = (
     ("test_id", "bandit"),
     ("code_location", "codex"),
     ("codegenInstructions", "coderabbit"),
+    ("fileName", "coderabbit"),
     ("failure_scenario", "claude-code"),
     ("short_summary", "claude-code"),
 )
@@ -146,7 +148,7 @@ def read_findings(name: str, data: bytes) -> Foreign:
     lines = text.count("\n") + 1
     if not items and not _is_empty(text):
         raise InvalidInput(
-            f"{name}: no findings were recognised in it. Give SARIF, a tool's JSON, or JSON lines with at least "
+            f"{name}: no findings were recognised in it. Give SARIF, a tool's JSON, or JSON lines with "
             '`text` and `reviewer`, such as {"reviewer": "a", "path": "src/x.py", "line": 3, "text": "..."}.'
         )
     is_lines = jsonish.whole(text) is None

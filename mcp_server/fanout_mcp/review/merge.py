@@ -2,8 +2,8 @@
 
 No reviewer finds more than two thirds of the defects and most are found by one alone, so agreement is shown
 (`reviewers`, `probability`) and never required. Two findings are one when they are about the same lines of a
-file, or quote the same words, and name the same weakness, rule, or nearly the same title; those of models also
-when their words are alike enough, the more so the nearer their lines are.
+file, or quote the same words, and name the same weakness, rule, or nearly the same title; those of models
+also when their words are alike enough, the more so the nearer their lines are.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
 def rated(findings: Sequence[Finding]) -> list[Finding]:
     """Unite findings and say of each how often one was real that so many of its change's reviewers named.
 
-    Who reviewed is who found something. An analyser counts where it spoke: of most defects it can't speak at all.
-    Ranked by that rate, then by severity.
+    Who reviewed is who found something. An analyser counts where it spoke: of most defects it can't speak
+    at all. Ranked by that rate, then by severity.
     """
     models: defaultdict[str, set[str]] = defaultdict(set)
     for finding in findings:

@@ -60,10 +60,10 @@ REVIEWERS: Final[dict[Focus, tuple[Reviewer, ...]]] = {
 
 CHANGE: Final = """
 
-A change is under review. Beside each file stands its diff: lines that begin with - were removed, with + added.
-Report what this change breaks, what it leaves unprotected by what it removed (a check, an await, a lock, a test of
-an error), and defects in what it adds; not what was wrong before. Quote a line of the new file: for a removed line
-the one that now stands in its place or depended on it."""
+A change is under review. Beside each file stands its diff: lines that begin with - were removed, with +
+added. Report what this change breaks, what it leaves unprotected by what it removed (a check, an await, a
+lock, a test of an error), and defects in what it adds; not what was wrong before. Quote a line of the new
+file: for a removed line the one that now stands in its place or depended on it."""
 
 RULES: Final = """You review source code. {stance}
 Focus: {focus}. Report only what you can prove from the text shown.

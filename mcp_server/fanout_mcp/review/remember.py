@@ -22,7 +22,7 @@ FORM = 2
 """Of what is kept; another form is another key."""
 
 
-def keys(
+def keys(  # noqa: PLR0917 - everything that an answer may depend on
     cache: Cache,
     texts: Mapping[str, str],
     focuses: Sequence[Focus],

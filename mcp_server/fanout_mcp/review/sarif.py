@@ -30,7 +30,10 @@ MAX_RESULTS: Final = 25_000
 
 
 def to_sarif(findings: Sequence[Finding], version: str, not_analysed: Mapping[str, str]) -> dict[str, Json]:
-    """Return the log as a JSON value. `not_analysed`: path to reason; reported as notifications, not as clean."""
+    """Return the log as a JSON value.
+
+    `not_analysed`: path to reason; reported as notifications, not as clean.
+    """
     left = len(findings) - MAX_RESULTS
     if left > 0:
         kept = {id(one) for one in sorted(findings, key=lambda one: rank(one.severity))[:MAX_RESULTS]}

@@ -1,11 +1,13 @@
 """What of a review counts: code that ships, findings that no one marked or accepted, and only what is new.
 
 Rules:
-1. Tests, examples, docs, fixtures, generated and vendored code are left out, unless they are included by kind, or a
-   pattern names the file itself or a folder of that kind. A provider's key counts there all the same.
-2. A mark on a finding's line, or on the comment line above it, passes it over: every linter's own word for that,
-   and `fanout: ignore[rule] reason`. A mark that lists rules of others speaks of those alone.
-3. An accepted finding is known by its rule, its file and its words, so that it stays accepted when lines move.
+1. Tests, examples, docs, fixtures, generated and vendored code are left out, unless they are included by
+   kind, or a pattern names the file itself or a folder of that kind. A provider's key counts there all the
+   same.
+2. A mark on a finding's line, or on the comment line above it, passes it over: every linter's own word for
+   that, and `fanout: ignore[rule] reason`. A mark that lists rules of others speaks of those alone.
+3. An accepted finding is known by its rule, its file and its words, so that it stays accepted when lines
+   move.
 4. What is passed over is counted, never silent.
 """
 
@@ -112,10 +114,8 @@ def _is_marked(finding: Finding, lines: Sequence[str]) -> bool:
     if any(_passes(lines[number - 1], finding, is_above=False) for number in range(finding.line, last + 1)):
         return True
     above = finding.line - 2
-    return (
-        0 <= above < len(lines)
-        and _passes(lines[above], finding, is_above=True)
-        or _is_disabled(finding, lines)
+    return (0 <= above < len(lines) and _passes(lines[above], finding, is_above=True)) or _is_disabled(
+        finding, lines
     )
 
 
@@ -148,10 +148,8 @@ def _speaks_of(word: str, rest: str, finding: Finding) -> bool:
     if finding.rule in names or any(finding.why.startswith(f"{name}:") for name in names):
         return True
     pattern = _SECURITY_NAME if finding.cwe else _BUG_NAME
-    return (
-        word != "noqa"
-        and any(pattern.match(name) for name in names)
-        or any(finding.cwe is not None and re.match(r"S\d{3}$", name) for name in names)
+    return (word != "noqa" and any(pattern.match(name) for name in names)) or any(
+        finding.cwe is not None and re.match(r"S\d{3}$", name) for name in names
     )
 
 
@@ -168,7 +166,7 @@ def _is_disabled(finding: Finding, lines: Sequence[str]) -> bool:
 
 
 def accepted(root: Path) -> frozenset[str]:
-    """Return the identities that the project's file accepts. Raises InvalidInput for one that can't be read."""
+    """Return the ids that the project's file accepts. Raises InvalidInput for one that can't be read."""
     data = read_bytes(root, ACCEPTED, at_most=MAX_ACCEPTED)
     if isinstance(data, Skipped):
         if data.reason in {"not there", "passes through a symlink or a file"}:
@@ -209,7 +207,7 @@ def accept(root: Path, findings: Iterable[Mapping[str, Json]]) -> None:
 
 
 def only_new(findings: Iterable[Finding], old: Iterable[Finding]) -> list[Finding]:
-    """Return an analyser's findings that were not there before, by rule and words: lines and files may differ.
+    """Return an analyser's findings that were not there before, by rule and words; lines may differ.
 
     Two where there was one are one new finding: the later one.
     """

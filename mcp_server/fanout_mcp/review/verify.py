@@ -47,8 +47,8 @@ def verify(findings: Iterable[Finding], supplied: Mapping[str, Text]) -> Checked
 def verify_in_tree(findings: Iterable[Finding], root: Path) -> Checked:
     """Check what other tools found against the files below `root`, each read once.
 
-    A quote that is not in its file disproves the finding. What quotes nothing is kept: with the words of its line
-    where that exists.
+    A quote that is not in its file disproves the finding. What quotes nothing is kept: with the words of
+    its line where that exists.
     """
     kept: list[Finding] = []
     dropped: Counter[str] = Counter()
@@ -124,7 +124,7 @@ def _near(finding: Finding, file: _Lines) -> Finding | str:
 
 
 def localised(root: Path, path: str) -> str:
-    """Return a path as it is below the root: another machine's absolute one by the longest end that exists."""
+    """Return a path as it is below the root: an absolute one by its longest end that exists there."""
     top = str(root).rstrip("/") + "/"
     if path.startswith(top):
         path = path.removeprefix(top)

@@ -51,8 +51,7 @@ def count_rules(focus: Focus) -> int:
 def _is_of(code: str, selectors: Sequence[str]) -> bool:
     """Tell whether a code is one of the selectors', as ruff reads them: a linter's letters, then digits."""
     return any(
-        code.startswith(one)
-        and (one[-1].isdigit() or code[len(one) :][:1].isdigit())
+        (code.startswith(one) and (one[-1].isdigit() or code[len(one) :][:1].isdigit()))
         or (one in {"PLE", "PLW"} and code.startswith(one))
         for one in selectors
     )
