@@ -25,6 +25,9 @@ BATCH_FILES = 400
 """Files to one run of ruff: its start (10 ms) no longer counts, and a worker is not held for long."""
 LINT_TIMEOUT_S = 120.0
 
+FLOWS = frozenset({"command-injection", "sql-injection", "code-injection", "ssrf", "xss"})
+"""What ruff sees the call of, and not what flows into it."""
+
 Results = list[tuple[Json, Json | Failure]]
 
 
@@ -145,8 +148,19 @@ def _imports(analysed: Results) -> dict[str, Sequence[tuple[str, int]]]:
 
 def _united(analysed: Results, linted: Results, related: Results) -> tuple[Finding, ...]:
     """Merge what the workers found: of many thousand findings that is too much for the loop."""
-    results = [*analysed, *linted, *related]
-    tables = (table for _, result in results for table in _findings(result))
+    settled = {
+        (item["path"], line)
+        for item, result in analysed
+        if not isinstance(result, Failure)
+        for line in result.get("settled", ())
+    }
+    tables = [table for _, result in (*analysed, *related) for table in _findings(result)]
+    tables += [
+        table
+        for _, result in linted
+        for table in _findings(result)
+        if table["rule"] not in FLOWS or (table["path"], table["line"]) not in settled
+    ]
     return tuple(merge(_weighed(from_json(table)) for table in tables))
 
 
