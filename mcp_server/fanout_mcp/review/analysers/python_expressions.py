@@ -164,6 +164,13 @@ def _compared(left: object, operator: ast.cmpop, right: object) -> bool | None:
     }.get(type(operator))
 
 
+def read_unary_op(reader: Reader, node: ast.UnaryOp) -> Value:
+    value = value_of(reader, node.operand)
+    if isinstance(node.op, ast.USub) and type(value.const) is int:
+        return Value(const=-value.const)
+    return replace(value, const=None, kind="", is_request=False, items=None)
+
+
 def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
     result, varies = NOTHING, False
     for piece in node.values:
@@ -267,7 +274,7 @@ def read_call(reader: Reader, node: ast.Call) -> Value:
 
 
 def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) -> None:
-    """Follow a list's elements through its own methods; whatever else may change a container is not followed."""
+    """Follow a list through its own methods; what else may change a container is not followed."""
     old = reader.scope.env.get(name)
     if method in {"update", "clear", "pop", "popitem", "setdefault"}:
         reader.forget_elements(name)
@@ -377,6 +384,7 @@ _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Attribute: read_attribute,
     ast.Subscript: read_subscript,
     ast.BinOp: read_bin_op,
+    ast.UnaryOp: read_unary_op,
     ast.JoinedStr: read_joined_str,
     ast.IfExp: read_if_exp,
     ast.Compare: read_compare,

@@ -34,7 +34,7 @@ def is_route(reader: Reader, node: Function) -> bool:
 
 
 def is_fixed_route(node: Function) -> bool:
-    """Tell whether all addresses that lead to a view are constant: "/a/b", and not "/a/<name>" or "/{name}"."""
+    """Tell whether all addresses that lead to a view are constant: "/a/b", and not "/a/<name>"."""
     addresses = [
         one.args[0].value
         for one in node.decorator_list
