@@ -81,11 +81,14 @@ async def review_all(
 
     A file counts as not analysed where no focus could read it.
     """
-    done = 0
+    done = shown = 0
 
     def each(count: int) -> None:
-        if on_done:
-            on_done(done + count)
+        nonlocal shown
+        through = (done + count) // len(focuses)  # a file is through when every focus is
+        if on_done and through > shown:
+            shown = through
+            on_done(through)
 
     results = []
     for focus in focuses:

@@ -186,7 +186,7 @@ async def _analyse(
 ) -> Analysed:
     """Run the analysers; with a base over what changed as it was too, so that only new findings are left."""
     gathered, others = asked
-    total = len(texts) * len(args.focus)
+    total = len(texts)
     keys_in = {source.path: source.text for source in gathered.files if source.path in others}
     analysed = await review_all(
         texts, args.focus, services.workers, lambda done: progress(done, total, "files analysed"), keys_in
