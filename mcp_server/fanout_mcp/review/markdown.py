@@ -45,7 +45,8 @@ def _item(finding: Finding) -> str:
     facts = [f"`{_code(finding.rule)}`"] if finding.rule else []
     facts += [f"CWE-{finding.cwe}"] if finding.cwe else []
     facts += [f"named by {_plain(', '.join(finding.reviewers))}"] if finding.reviewers else []
-    facts += [f"about {finding.probability:.0%}"] if finding.probability is not None else []
+    if finding.probability is not None and len(finding.reviewers) > 1:
+        facts.append(f"about {finding.probability:.0%}")
     facts += ["not verified"] if finding.verified == "unverified" else []
     lines += [f"  <sub>{', '.join(facts)}</sub>"] if facts else []
     quote = finding.quote.split("\n")[0].strip()[:LONGEST_QUOTE]
