@@ -22,7 +22,7 @@ from fanout_mcp.review.merge import capped, ranked, same_weakness
 from fanout_mcp.review.model import ask, collect, plan, seats
 from fanout_mcp.review.result import PER_RULE
 from fanout_mcp.review.static import review_static
-from fanout_mcp.source.testing import is_test
+from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.types import Answer, Json, Outcome
 
@@ -229,7 +229,7 @@ def citations() -> list[Row]:
 
 def _answered(files: dict[str, str], claims: list[tuple[str, str, int]]) -> list[int]:
     """Return the lines of the findings that are left of a reviewer's answer with these claims."""
-    asked = ask(plan(files, seats("bugs", 1, [None])), "bugs", "scripted")
+    asked = ask(plan(files, seats(["bugs"], 1, [None])), ["bugs"], "scripted")
     items: list[Json] = [
         {
             "path": path,

@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explore": ("explore", "understand modules without reading them"),
     "summarize": ("summarize", "what files are for, in a line each"),
     "review": ("review", "review files, every finding with a citation"),
+    "merge": ("merge", "unite the findings of any reviewers, without duplicates, ranked"),
     "swarm": ("swarm", "plan many agents on one task"),
     "report": ("report", "where the time of your hooks goes"),
     "audit": ("audit", "what ran one after another and needn't have; slow or racing hooks"),

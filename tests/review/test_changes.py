@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.changes import Old, Tree, blob_id, changed_lines, old_texts, resolve, tree
+from fanout_mcp.review.changes import Old, Tree, blob_id, compare, old_texts, resolve, tree
 
 ENVIRONMENT = {
     **os.environ,
@@ -154,16 +154,17 @@ def test_a_hostile_configuration_runs_nothing(repository: Path) -> None:
         ("a\nb\nc", "a\nc", []),
         ("a\r\nb", "a\nb", []),
         ("", "a\nb", [1, 2]),
+        ("a\n  b\nc", "a\n\tb\nc", []),
     ],
 )
 def test_lines_that_the_old_text_has_not_are_changed(old: str, new: str, lines: list[int]) -> None:
-    assert changed_lines({"old": old, "new": new}) == lines
+    assert compare({"old": old, "new": new})["added"] == lines
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=20), st.lists(st.sampled_from("abc"), max_size=20))
 def test_every_line_that_is_not_changed_stands_in_the_old_text_in_order(
     old: list[str], new: list[str]
 ) -> None:
-    changed = set(changed_lines({"old": "\n".join(old), "new": "\n".join(new)}))
+    changed = set(compare({"old": "\n".join(old), "new": "\n".join(new)})["added"])
     rest = iter("\n".join(old).split("\n"))
     assert all(line in rest for n, line in enumerate("\n".join(new).split("\n"), 1) if n not in changed)

@@ -58,8 +58,8 @@ def test_a_person_sees_place_words_and_what_was_not_looked_for(capsys: pytest.Ca
     ("target", "sentence"),
     [
         ("no/such/x.sarif", "there is no folder"),
-        ("a.py", "is no SARIF log, and is not overwritten"),
-        ("package.json", "is no SARIF log, and is not overwritten"),
+        ("a.py", "is not a SARIF log, and is not overwritten"),
+        ("package.json", "is not a SARIF log, and is not overwritten"),
         (".", "is a folder"),
     ],
 )

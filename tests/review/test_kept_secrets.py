@@ -44,7 +44,7 @@ def test_a_secret_is_found_wherever_it_stands_and_never_shown(
     project: Path, capsys: pytest.CaptureFixture[str], name: str, line: str, secret: str
 ) -> None:
     (project / name).write_text(f"{line}\n")
-    main(["review", name, "--engine", "static", "--json"])
+    main(["review", name, "--engine", "static", "--focus", "security", "--json"])
     out = capsys.readouterr().out
     assert [one["rule"] for one in json.loads(out)["findings"]] == ["hardcoded-secret"]
     assert secret not in out

@@ -112,7 +112,7 @@ def test_what_was_made_harmless_is_not_reported(body: str, rule: str) -> None:
     ("text", "rule", "severity"),
     [
         ("def f(p):\n    return open(p)\n", "path-traversal", "low"),
-        ("import os\ndef f(p):\n    os.system('x ' + p)\n", "command-injection", "medium"),
+        ("import os\ndef f(p):\n    os.system('x ' + p)\n", "command-injection", "low"),
         ("import hashlib\nh = hashlib.md5(b'')\n", "weak-hash", "low"),
         ("import hashlib\ndef f(password):\n    return hashlib.md5(password)\n", "weak-hash", "medium"),
         ("import random\nx = random.random()\n", "weak-random", "low"),
@@ -140,7 +140,7 @@ def test_what_was_made_harmless_is_not_reported(body: str, rule: str) -> None:
             "static-iv",
             "medium",
         ),
-        ("import ldap3\ndef f(c, u):\n    c.search('dc=a', f'(uid={u})')\n", "ldap-injection", "medium"),
+        ("import ldap3\ndef f(c, u):\n    c.search('dc=a', f'(uid={u})')\n", "ldap-injection", "low"),
         ("p.write_text(json.dumps({'password': password}))\n", "plain-password", "low"),
         ("import jwt\njwt.decode(t, k, options={'verify_exp': False})\n", "session-expiry", "medium"),
         ("import ssl\nc = ssl._create_unverified_context()\n", "no-certificate-check", "high"),

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fanout_mcp.review.analysers.work import analyse, lint_batch
-from fanout_mcp.review.changes import changed_lines
+from fanout_mcp.review.changes import compare
 from fanout_mcp.review.finding import FOCUSES, as_json, from_json
 from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.source.outline import outline_path
@@ -65,7 +65,7 @@ def test_every_part_that_counts_lines_agrees(folder: Path, text: str) -> None:
     assert outline_path(folder, "code.py").lines == len(expected) - (not expected[-1])
     assert lines_of(pack(folder, "code.py").text)[: len(expected)] == lines_of(pack(folder, "code.py").text)
     assert fenced("code.py", source.text, "FENCE").count("\n") == len(expected) + 1
-    assert changed_lines({"old": "zzz", "new": text})[-1] == len(expected)
+    assert compare({"old": "zzz", "new": text})["added"][-1] == len(expected)
     for number, line in enumerate(expected, 1):
         found = locate(Text(text), line, number)
         if not isinstance(found, str):

@@ -93,7 +93,7 @@ async def test_without_a_model_the_analysers_answer_and_say_what_they_can_not_fi
     root: Path, workers: Workers
 ) -> None:
     data = await review(root, workers, PlanBackend())
-    (first,) = [item for item in data["findings"] if item["severity"] == "medium"]
+    (first,) = [item for item in data["findings"] if item["rule"] == "command-injection"]
     assert (first["path"], first["line"], first["cwe"]) == ("src/a.py", 8, "CWE-78")
     assert first["quote"] == 'os.system("nice " + command)'
     assert "logic bugs" in data["note"]
@@ -125,18 +125,20 @@ async def test_false_citations_are_dropped_and_counted_and_moved_ones_corrected(
 async def test_reviewers_are_united_and_named(root: Path, workers: Workers) -> None:
     same = finding(8, 'os.system("nice " + command)')
     backend = Scripted(
-        {"security:": answer(same), "skeptic:": answer(same, finding(4, "    os.remove(name)"))}
+        {"security:": answer(same), "critic:": answer(same, finding(4, "    os.remove(name)"))}
     )
     data = await review(root, workers, backend, engine="model", reviewers=2)
     assert [(f["line"], f["reviewers"]) for f in data["findings"]] == [
-        (8, ["security", "skeptic"]),
-        (4, ["skeptic"]),
+        (8, ["critic", "security"]),
+        (4, ["critic"]),
     ]
+    assert data["findings"][0]["probability"] > 0.5 > data["findings"][1]["probability"]
+    assert "code-review-benchmark" in data["measured_on"]
     assert data["receipt"]["calls"] == 2
 
 
 async def test_a_lost_review_is_told_and_its_files_are_not_called_clean(root: Path, workers: Workers) -> None:
-    backend = Scripted({"security:": answer(), "skeptic:": Reply("I like it.")})
+    backend = Scripted({"security:": answer(), "critic:": Reply("I like it.")})
     data = await review(root, workers, backend, engine="model", reviewers=2)
     assert data["failed_reviews"]["count"] == 1
     (root / "src" / "a.py").write_text("value = 1\n")
@@ -155,8 +157,8 @@ async def test_with_no_answer_at_all_the_result_is_an_error(root: Path, workers:
 @pytest.mark.parametrize(
     ("name", "reply", "note"),
     [
-        ("src", Reply(error=Overloaded("busy", 3600.0)), "nobody answered"),
-        ("src", Reply("I like it."), "nobody answered"),
+        ("src", Reply(error=Overloaded("busy", 3600.0)), "no one answered"),
+        ("src", Reply("I like it."), "no one answered"),
         (".env", answer(), "nothing that the patterns match could be read"),
     ],
     ids=["down", "unreadable", "skipped"],
@@ -386,3 +388,35 @@ async def test_a_review_beyond_its_budget_starts_no_call(root: Path, workers: Wo
     with pytest.raises(BudgetExceeded):
         await review(root, workers, backend, max_cost_usd=0.01)
     assert backend.asked == []
+
+
+async def test_what_agents_found_is_verified_and_merged_with_the_rest(root: Path, workers: Workers) -> None:
+    handed = [
+        {
+            "reviewer": "agent-1",
+            "path": "src/a.py",
+            "line": 8,
+            "text": "The command is built from text and run by a shell",
+        },
+        {
+            "file": "src/a.py",
+            "line": 4,
+            "summary": "A missing file raises",
+            "failure_scenario": "no such name",
+        },
+        {"reviewer": "agent-2", "path": "src/a.py", "text": "Invented", "quote": "os.unlink(name, force)"},
+        {"reviewer": "agent-2"},
+    ]
+    backend = Scripted(default=answer(finding(8, 'os.system("nice " + command)')))
+    data = await review(root, workers, backend, engine="model", with_findings=handed)
+    assert [(item["line"], item["reviewers"]) for item in data["findings"]] == [
+        (8, ["agent-1", "security"]),
+        (4, ["claude-code"]),
+    ]
+    assert data["dropped"] == {"not a finding: it has no text": 1, "quote not in the file": 1}
+    assert data["findings"][0]["probability"] > data["findings"][1]["probability"]
+
+
+async def test_findings_that_are_no_list_are_refused(root: Path, workers: Workers) -> None:
+    with pytest.raises(InvalidInput, match="`with_findings` must be a list"):
+        await review(root, workers, PlanBackend(), with_findings="none")

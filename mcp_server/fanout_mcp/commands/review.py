@@ -1,10 +1,10 @@
-"""`fanout review GLOB...`: findings with their quotes; exit status 1 when there are grave ones, for CI."""
+"""`fanout review GLOB...`: findings with their quotes; exit status 1 on severe ones, for CI."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,12 @@ from fanout_mcp.commands import flags, plans, sarif_file, words
 from fanout_mcp.commands.paragraphs import paragraph
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.counted import counted
-from fanout_mcp.review.finding import FOCUSES, SEVERITIES, is_at_least
+from fanout_mcp.errors import InvalidInput, NoVerdict, why
+from fanout_mcp.review.finding import FOCUSES, ID_LENGTH, SEVERITIES, Finding, is_at_least
+from fanout_mcp.review.foreign import read_findings
+from fanout_mcp.review.markdown import to_markdown
+from fanout_mcp.review.scope import ACCEPTED, INCLUDES, accept, accepted
+from fanout_mcp.settings import read as read_settings
 from fanout_mcp.source.read import lines_of
 from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.types import Json
@@ -26,9 +31,23 @@ _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "c
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "patterns", nargs="+", metavar="GLOB", help="paths, folders or globs below the project"
+        "patterns", nargs="*", default=["."], metavar="GLOB", help="paths, folders or globs below the project"
     )
-    parser.add_argument("--focus", choices=FOCUSES, default="security")
+    parser.add_argument(
+        "--focus", type=flags.names, metavar="F1,F2", help=f"of {', '.join(FOCUSES)} (default: security,bugs)"
+    )
+    parser.add_argument(
+        "--include",
+        type=flags.names,
+        metavar="K1,K2",
+        help=f"review too what is left out: {', '.join(INCLUDES)}",
+    )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        metavar="ID",
+        help="accept this finding of the review, in a committed file",
+    )
     parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
     parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
     parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
@@ -42,9 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cursor", type=int, default=0, metavar="N", help="go on from where a page ended")
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
-    parser.add_argument(
-        "--fail-on", choices=SEVERITIES, help="exit with 1 when a finding is at least so grave"
-    )
+    parser.add_argument("--markdown", metavar="FILE", help="write a summary for a pull request to this file")
+    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")
     add_output(parser)
 
 
@@ -54,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     arguments = {
         "patterns": args.patterns,
         "focus": args.focus,
+        "include": args.include,
         "base": args.base,
         "engine": args.engine,
         "reviewers": args.reviewers,
@@ -62,25 +81,30 @@ def run(args: argparse.Namespace) -> int:
         "max_cost_usd": args.max_cost_usd,
         "detail": args.detail,
         "cursor": args.cursor,
-        "sarif": bool(args.sarif),
+        "sarif": bool(args.sarif or args.markdown or args.accept),  # a result is a page, the log holds all
     }
     target = Path(args.sarif) if args.sarif else None
     if target:
         sarif_file.check(target)  # before a review that may take long, or cost money
+    if args.markdown and Path(args.markdown).is_dir():
+        raise InvalidInput(f"--markdown: {args.markdown} is a folder; name a file.")
     result = call_tool(TOOL, arguments, quiet=args.json)
-    problem = sarif_file.copy(str(result.data.get("sarif")), target) if target else ""
-    if target:
+    log = str(result.data.pop("sarif", ""))
+    if args.accept:
+        return _accept(args.accept, log)
+    problem = sarif_file.copy(log, target) if target else ""
+    if target and not problem:
         result.data["sarif"] = str(target)
-    if problem:
-        del result.data["sarif"]
+    if args.markdown:
+        problem = _summarise(Path(args.markdown), result.data, log) or problem
     emit(result, args, show)
     if problem:
         sys.stderr.write(f"fanout review: {flat(problem)}\n")
     if problem or result.is_error or _is_unreviewed(result.data):
         return NO_VERDICT
     counts = result.data.get("counts", {})
-    is_grave = args.fail_on and any(is_at_least(severity, args.fail_on) for severity in counts)
-    return FINDINGS if is_grave else OK
+    is_severe = args.fail_on and any(is_at_least(severity, args.fail_on) for severity in counts)
+    return FINDINGS if is_severe else OK
 
 
 def show(console: Console, data: Json) -> None:
@@ -97,9 +121,64 @@ def show(console: Console, data: Json) -> None:
         paragraph(console, looked, "bold")
     if data.get("note"):
         paragraph(console, data["note"], "dim" if looked else "bold")
-    for line in _further(data):
+    for line in [*_scope(data), *_further(data)]:
         paragraph(console, line)
     paragraph(console, words.took(data["receipt"]), "dim")
+
+
+def _all_findings(log: str) -> list[Finding]:
+    """Read a review's findings back from its SARIF log."""
+    try:
+        return list(read_findings("fanout.sarif", Path(log).read_bytes()).findings)
+    except OSError as error:
+        raise NoVerdict(f"the review's log can't be read: {why(error)}.") from None
+
+
+def _accept(wanted: Sequence[str], log: str) -> int:
+    """Write findings of this review into the project's list of accepted ones."""
+    by_id = {finding.identity[:ID_LENGTH]: finding for finding in _all_findings(log)}
+    known = accepted(read_settings().root)
+    unknown = [one for one in wanted if one not in by_id and one not in known]
+    if unknown:
+        raise InvalidInput(f"--accept: this review has no finding {unknown[0]!r}; ids stand beside findings.")
+    rows = [
+        {"id": one, "rule": found.rule, "path": found.path, "title": found.title, "quote": found.quote}
+        for one in wanted
+        if (found := by_id.get(one))
+    ]
+    accept(read_settings().root, rows)
+    sys.stdout.write(f"Accepted {counted(len(rows), 'finding')} in {ACCEPTED}; commit it.\n")
+    return OK
+
+
+def _summarise(target: Path, data: Json, log: str) -> str:
+    """Write the summary for a pull request; return what went wrong, or ""."""
+    notes = [*_scope(data), *_lost(data)]
+    text = to_markdown("fanout review", _all_findings(log) if log else [], [_looked(data), *notes])
+    try:
+        target.write_text(text, "utf-8", "replace")
+    except OSError as error:
+        return f"{target} could not be written: {error.strerror}."
+    return ""
+
+
+def _scope(data: Json) -> Iterator[str]:
+    """What was not looked at on purpose, and where rules looked."""
+    if left := data.get("left_out"):
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in left.items())
+        yield f"Left out (--include): {kinds}."
+    if passed := data.get("passed_over"):
+        yield f"Passed over: {', '.join(f'{number:,} {why}' for why, number in passed.items())}."
+    blind = {
+        focus: [kind for kind, number in kinds.items() if not number]
+        for focus, kinds in data.get("coverage", {}).items()
+    }
+    looked = [
+        f"{focus}: " + ", ".join(f"{kind} {number or 'no'} rules" for kind, number in kinds.items())
+        for focus, kinds in data.get("coverage", {}).items()
+    ]
+    if looked and ("base" not in data["receipt"] or any(blind.values())):
+        yield f"Looked for {'; '.join(looked)}."
 
 
 def _show_finding(console: Console, item: Json) -> None:
@@ -108,12 +187,13 @@ def _show_finding(console: Console, item: Json) -> None:
     if isinstance(item, str):
         paragraph(console, flat(item), hanging=2)
         return
-    head = Text(f"{flat(item['path'])}:{item['line']} ")
+    place = ":".join(str(item[name]) for name in ("path", "line") if item.get(name))
+    head = Text(f"{flat(place)} ")
     head.append(item["severity"], _COLOURS[item["severity"]])
-    rule = f"{item['rule']}, {item['cwe']}" if "cwe" in item else item["rule"]
-    paragraph(console, head.append(flat(f" {item['title']} [{rule}]")), hanging=2)
+    facts = [item[name] for name in ("rule", "cwe", "id") if item.get(name)]
+    paragraph(console, head.append(flat(f" {item['title']} [{', '.join(facts)}]")), hanging=2)
     below = [
-        (flat(lines_of(item["quote"])[0]), "dim"),
+        (flat(lines_of(item.get("quote") or " ")[0]), "dim"),
         (words.sentences(item.get("why"), item.get("fix")), ""),
     ]
     for text, style in below:
@@ -130,11 +210,11 @@ def _is_unreviewed(data: Json) -> bool:
 def _looked(data: Json) -> str:
     """How many findings in how many files that somebody looked at; empty where nobody did."""
     read = data["receipt"]["read"]
-    looked = read - data.get("not_analysed", {}).get("count", 0)
+    looked = read - data.get("not_analysed", {}).get("count", 0) - sum(data.get("left_out", {}).values())
     found = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items())
     if looked <= 0 and not found:
         return ""
-    of = counted(looked, "file") if looked == read else f"{looked:,} of {read:,} files"
+    of = counted(looked, "file") if looked == read else f"{max(0, looked):,} of {read:,} files"
     return f"{found or 'Nothing found'} in {of}."
 
 

@@ -2,14 +2,21 @@
 
 A worktree diff runs filters and text conversions that the repository names. So the ref's tree is listed,
 each file's blob id is computed from bytes that we read ourselves, and only blobs that differ are compared.
+
+Rules:
+1. A file that is new is compared with what it was renamed or copied from: the same bytes anywhere in the
+   tree, else the most similar file that is gone, of at least half its lines.
+2. White space is no change: neither an indent nor a line end is.
+3. A block of three lines or more that stood elsewhere in what changed has moved, and is no change either.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from hashlib import sha1, sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
@@ -17,8 +24,15 @@ from fanout_mcp.source.git import BARE, git
 from fanout_mcp.source.read import MOST_BYTES, decode, lines_of
 from fanout_mcp.types import Json
 
-CHANGED_LINES = "fanout_mcp.review.changes:changed_lines"
-MOST_LINES = 20_000
+COMPARE = "fanout_mcp.review.changes:compare"
+CONTEXT: Final = 5
+"""Unchanged lines around a change that a reviewer sees."""
+BLOCK: Final = 3
+"""Lines in a row that make a block recognisable where it has moved to."""
+SIMILAR: Final = 0.5
+"""Share of its lines from which a file counts as renamed, as git has it."""
+MAX_CANDIDATES: Final = 300
+MAX_LINES = 20_000
 """A longer stretch that differs counts as changed as a whole."""
 DEEPEST: Final = 5
 """Submodules within submodules."""
@@ -149,20 +163,128 @@ def _blobs(given: bytes) -> Iterator[tuple[str, bytes]]:
             position += head.size + 1
 
 
-def changed_lines(item: Mapping[str, Json]) -> list[int]:
-    """`{old, new}` -> the numbers of the new text's lines that the old one has not; for a worker."""
+class Compared(NamedTuple):
+    """How a file's new text differs from its old one; lines are those of the new text, from 1."""
+
+    added: list[int]
+    """Lines that the old text has not."""
+    beside: list[int]
+    """Lines next to where some were removed."""
+    removed: list[str]
+    diff: str
+    """Unified, with its context; "" where nothing but white space differs."""
+
+
+def compare(item: Mapping[str, Json]) -> dict[str, Json]:
+    """`{old, new}` -> the fields of Compared; for a worker."""
     old, new = (lines_of(str(item[name])) for name in ("old", "new"))
+    return _compared(old, new)._asdict()
+
+
+def _compared(old: list[str], new: list[str]) -> Compared:
+    one, other = [_bare(line) for line in old], [_bare(line) for line in new]
     start = 0
-    while start < min(len(old), len(new)) and old[start] == new[start]:
+    while start < min(len(one), len(other)) and one[start] == other[start]:
         start += 1
     end = 0
-    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+    while end < min(len(one), len(other)) - start and one[-1 - end] == other[-1 - end]:
         end += 1
-    one, other = old[start : len(old) - end], new[start : len(new) - end]
-    if len(one) + len(other) > MOST_LINES:
-        return list(range(start + 1, start + len(other) + 1))
-    lines: list[int] = []
-    for kind, _, _, first, last in SequenceMatcher(None, one, other).get_opcodes():
-        if kind in {"replace", "insert"}:
-            lines += range(start + first + 1, start + last + 1)
+    before, after = one[start : len(one) - end], other[start : len(other) - end]
+    if len(before) + len(after) > MAX_LINES:
+        rows = list(range(start + 1, start + len(after) + 1))
+        return Compared(rows, [], before, f"@@ {len(before):,} lines became {len(after):,} @@")
+    added: list[int] = []
+    beside: list[int] = []
+    removed: list[str] = []
+    changes: list[tuple[int, int, int, int]] = []
+    for kind, i1, i2, j1, j2 in SequenceMatcher(None, before, after).get_opcodes():
+        if kind == "equal":
+            continue
+        first, last = start + j1, start + j2
+        added += range(first + 1, last + 1)
+        removed += before[i1:i2]
+        if i2 > i1:
+            beside += [n for n in (first, last + 1) if 1 <= n <= len(new)]
+        changes.append((start + i1, start + i2, first, last))
+    return Compared(added, sorted(set(beside) - set(added)), removed, "\n".join(_hunks(old, new, changes)))
+
+
+def _bare(line: str) -> str:
+    return " ".join(line.split())
+
+
+def _hunks(old: list[str], new: list[str], changes: Sequence[tuple[int, int, int, int]]) -> Iterator[str]:
+    """Yield a unified diff, changes nearer than twice the context in one hunk."""
+    hunks: list[list[tuple[int, int, int, int]]] = []
+    for change in changes:
+        if hunks and change[2] - hunks[-1][-1][3] <= 2 * CONTEXT:
+            hunks[-1].append(change)
+        else:
+            hunks.append([change])
+    for hunk in hunks:
+        first, last = hunk[0], hunk[-1]
+        lead = min(CONTEXT, first[2])
+        trail = min(CONTEXT, len(new) - last[3])
+        yield f"@@ -{first[0] - lead + 1} +{first[2] - lead + 1} @@"
+        at = first[2] - lead
+        for i1, i2, j1, j2 in hunk:
+            yield from (f" {line}" for line in new[at:j1])
+            yield from (f"-{line}" for line in old[i1:i2])
+            yield from (f"+{line}" for line in new[j1:j2])
+            at = j2
+        yield from (f" {line}" for line in new[at : at + trail])
+
+
+def unmoved(
+    compared: Mapping[str, Compared], texts: Mapping[str, str], gone: Iterable[str]
+) -> set[tuple[str, int]]:
+    """Return the lines that are new: added, and no block that was removed elsewhere.
+
+    `gone`: the whole texts of files that are no more.
+    """
+    pool: set[tuple[str, ...]] = set()
+    for removed in [
+        *(one.removed for one in compared.values()),
+        *([_bare(x) for x in lines_of(t)] for t in gone),
+    ]:
+        full = [line for line in removed if line]
+        pool.update(tuple(full[at : at + BLOCK]) for at in range(len(full) - BLOCK + 1))
+    lines: set[tuple[str, int]] = set()
+    for path, one in compared.items():
+        rows = lines_of(texts[path])
+        added = [(n, words) for n in one.added if n <= len(rows) and (words := _bare(rows[n - 1]))]
+        moved: set[int] = set()
+        for at in range(len(added) - BLOCK + 1):
+            if pool and tuple(words for _, words in added[at : at + BLOCK]) in pool:
+                moved.update(number for number, _ in added[at : at + BLOCK])
+        lines.update((path, number) for number in one.added if number not in moved)
     return lines
+
+
+def origins(new: Mapping[str, bytes], old: Tree, gone: Sequence[str]) -> dict[str, str]:
+    """Return new path -> the old one that it was renamed or copied from.
+
+    `gone`: old paths that are no more.
+    """
+    by_blob: dict[str, str] = {}
+    for path in [*gone, *sorted(old.files)]:  # renamed sooner than copied
+        by_blob.setdefault(old.files[path].blob, path)
+    like = next((one.blob for one in old.files.values()), "")
+    found = {path: by_blob[blob] for path, data in new.items() if (blob := blob_id(data, like)) in by_blob}
+    left = [path for path in new if path not in found]
+    candidates = [path for path in gone if path not in found.values()][:MAX_CANDIDATES]
+    if not left or not candidates:
+        return found
+    texts = dict(zip(candidates, old_texts([old.files[path] for path in candidates]), strict=True))
+    counts = {path: Counter(filter(None, map(_bare, lines_of(text or "")))) for path, text in texts.items()}
+    for path in left:
+        mine = Counter(filter(None, map(_bare, lines_of(decode(new[path])[0]))))
+        scored = [
+            (2 * (mine & theirs).total() / max(1, mine.total() + theirs.total()), name)
+            for name, theirs in counts.items()
+            if PurePosixPath(name).suffix == PurePosixPath(path).suffix
+        ]
+        best = max(scored, default=(0.0, ""))
+        if best[0] >= SIMILAR:
+            found[path] = best[1]
+    return found

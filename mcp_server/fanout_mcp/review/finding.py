@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from fanout_mcp.source.quotes import Verified
+from fanout_mcp.source import quotes
 from fanout_mcp.types import Json
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
@@ -16,12 +16,22 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 Focus = Literal["security", "bugs", "performance", "style", "architecture"]
 FOCUSES: tuple[Focus, ...] = ("security", "bugs", "performance", "style", "architecture")
 
+Verified = quotes.Verified | Literal["place", "unverified"]
+"""Of what other tools found: `place`: quotes nothing, but file and line exist; `unverified`: names no such
+place."""
+
+ID_LENGTH = 12
+"""Characters of a finding's identity that users see and type."""
+
 _RANK = {name: position for position, name in enumerate(SEVERITIES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One claim. Lines count from 1; `quote` is verbatim from the file, first line to last."""
+    """One claim. Lines count from 1; `quote` is verbatim from the file, first line to last.
+
+    Only what other tools found may lack a path (""), a line (0) or a quote ("").
+    """
 
     path: str
     line: int
@@ -38,6 +48,21 @@ class Finding:
     reviewers: tuple[str, ...] = ()
     verified: Verified = "exact"
     source: Literal["model", "static"] = "static"
+    change: str = ""
+    """What was reviewed, where findings of several changes come together; those are never merged."""
+    members: tuple[int, ...] = ()
+    """The input's findings that this one unites, by number; only where they were handed over."""
+    identity: str = ""
+    """What `--accept` calls it (scope.identity), taken before its quote is masked."""
+    probability: float | None = None
+    """How often a claim was real that so many of so many reviewers made (agreement.py); None: one
+    reviewer."""
+
+    @property
+    def text(self) -> str:
+        """Title, reason and fix as one text."""
+        parts = [part for part in (self.title, self.why, self.fix) if part]
+        return " ".join(part if part[-1] in ".!?" or part == parts[-1] else f"{part}." for part in parts)
 
 
 def rank(severity: Severity) -> int:
@@ -55,7 +80,8 @@ def worse(one: Severity, other: Severity) -> Severity:
 
 def from_json(table: Mapping[str, Json]) -> Finding:
     """Return a finding from its own fields, as a worker or the cache gives them."""
-    return Finding(**{**table, "reviewers": tuple(table["reviewers"])})
+    tuples = {name: tuple(table.get(name, ())) for name in ("reviewers", "members")}
+    return Finding(**{**table, **tuples})
 
 
 def as_json(finding: Finding) -> dict[str, Json]:
@@ -72,10 +98,13 @@ def as_json(finding: Finding) -> dict[str, Json]:
         "fix": finding.fix,
         "reviewers": list(finding.reviewers),
         "verified": finding.verified,
+        "id": finding.identity[:ID_LENGTH],
+        "probability": finding.probability and round(finding.probability, 2),
     }
-    return {name: value for name, value in fields.items() if name == "quote" or value not in (None, "")}
+    return {name: value for name, value in fields.items() if name == "quote" or value not in (None, "", 0)}
 
 
 def one_line(finding: Finding) -> str:
     """Return the finding as one line of text, for results that would pass their limit."""
-    return f"{finding.path}:{finding.line} {finding.severity} {finding.rule}: {finding.title}"
+    place = f"{finding.path}:{finding.line}" if finding.line else finding.path or "(no file)"
+    return f"{place} {finding.severity} {finding.rule}: {finding.title}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,19 @@ import anyio.to_thread
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review import changes
+from fanout_mcp.review.analysers.languages import language_of
+from fanout_mcp.review.analysers.plain import format_of
 from fanout_mcp.review.changes import Tree
 from fanout_mcp.source.discover import discover
 from fanout_mcp.source.read import Skipped, Source, lines_of, read, read_bytes
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
+
+NEAR: Final = 10
+"""Lines from a change within which a model's finding is about it."""
+
+MAX_GONE: Final = 300
+"""Deleted files that are read, to recognise what moved out of them."""
 
 PORTION: Final = 50
 """Files that are compared with the base at once."""
@@ -34,6 +43,12 @@ class Gathered:
     """Path to reason."""
     changed: frozenset[tuple[str, int]] | None = None
     """The lines that changed since the base; None: no base was given, every line counts."""
+    near: frozenset[tuple[str, int]] = frozenset()
+    """Lines beside a change, for what a model says of it: what was removed has no line any more."""
+    old: Mapping[str, str] = field(default_factory=dict)
+    """What changed as it was at the base, by its path there."""
+    diffs: Mapping[str, str] = field(default_factory=dict)
+    """Path to unified diff."""
     base: str | None = None
     """The commit they are compared with."""
 
@@ -47,17 +62,41 @@ async def gather(
     )
     old = await anyio.to_thread.run_sync(partial(_tree, root, commit)) if commit is not None else None
     gathered = await anyio.to_thread.run_sync(partial(_read_all, root, patterns, most_files, old))
-    if old is None:
+    if old is None or commit is None:
         return gathered
-    lines: set[tuple[str, int]] = set()
-    skipped = gathered.skipped
-    for start in range(0, len(gathered.files), PORTION):  # old texts are held for no more files than that
-        files = gathered.files[start : start + PORTION]
-        items, lost = await anyio.to_thread.run_sync(_pairs, files, old)
-        skipped |= dict.fromkeys(lost, NOT_COMPARED)
-        compared = await workers.map(changes.CHANGED_LINES, items)
-        lines |= await anyio.to_thread.run_sync(_changed, compared)
-    return Gathered(gathered.files, skipped, frozenset(lines), commit)
+    pairs, before, lost = await anyio.to_thread.run_sync(_pairs, root, gathered.files, old)
+    compared: dict[str, changes.Compared] = {}
+    for start in range(0, len(pairs), PORTION):
+        for item, result in await workers.map(changes.COMPARE, pairs[start : start + PORTION]):
+            compared[item["path"]] = _result(item, result)
+    gathered.skipped.update(dict.fromkeys(lost, NOT_COMPARED))
+    return await anyio.to_thread.run_sync(partial(_against, gathered, commit, compared, before))
+
+
+def _result(item: Json, result: Json | Failure) -> changes.Compared:
+    if not isinstance(result, Failure):
+        return changes.Compared(**result)
+    return changes.Compared(list(range(1, len(lines_of(item["new"])) + 1)), [], [], "")
+
+
+def _against(
+    gathered: Gathered, commit: str, compared: Mapping[str, changes.Compared], before: Mapping[str, str]
+) -> Gathered:
+    texts = {source.path: source.text for source in gathered.files}
+    gone = [text for path, text in before.items() if path not in texts]
+    lines = changes.unmoved(compared, texts, gone)
+    around = {
+        (path, n)
+        for path, one in compared.items()
+        for at in (*one.added, *one.beside)
+        for n in range(at - NEAR, at + NEAR + 1)
+    }
+    diffs = {path: one.diff for path, one in compared.items() if one.diff}
+    # A file that differs in white space alone, or was only renamed, is not reviewed at all.
+    files = tuple(
+        source for source in gathered.files if compared[source.path].added or compared[source.path].removed
+    )
+    return Gathered(files, gathered.skipped, frozenset(lines), frozenset(around), before, diffs, commit)
 
 
 def _tree(root: Path, commit: str) -> Tree:
@@ -122,20 +161,26 @@ def _differs(root: Path, path: str, old: Tree) -> bool:
     return isinstance(data, Skipped) or changes.blob_id(data, was.blob) != was.blob
 
 
-def _pairs(files: Sequence[Source], old: Tree) -> tuple[list[Json], list[str]]:
-    """Return what is to be compared, and the paths whose old text git can't give."""
-    known = [source.path for source in files if source.path in old.files]
-    before = dict(zip(known, changes.old_texts([old.files[path] for path in known]), strict=True))
-    items = [
-        {"path": source.path, "old": before.get(source.path) or "", "new": source.text} for source in files
+def _pairs(root: Path, files: Sequence[Source], old: Tree) -> tuple[list[Json], dict[str, str], list[str]]:
+    """Return what to compare with what, all old texts by their old path, and the paths that git lacks."""
+    fresh = {}
+    for source in files:
+        if source.path not in old.files:
+            data = read_bytes(root, source.path)
+            if not isinstance(data, Skipped):
+                fresh[source.path] = data
+    gone = sorted(path for path in old.files if _is_text(path) and not os.path.lexists(root / path))
+    came = changes.origins(fresh, old, gone)
+    known = [*(source.path for source in files if source.path in old.files), *came.values(), *gone[:MAX_GONE]]
+    names = list(dict.fromkeys(known))
+    given = dict(zip(names, changes.old_texts([old.files[path] for path in names]), strict=True))
+    before = {path: text for path, text in given.items() if text is not None}
+    pairs: list[Json] = [
+        {"path": source.path, "old": before.get(came.get(source.path, source.path), ""), "new": source.text}
+        for source in files
     ]
-    return items, [path for path, text in before.items() if text is None]
+    return pairs, before, [path for path in names if path not in before]
 
 
-def _changed(compared: Sequence[tuple[Json, Json | Failure]]) -> set[tuple[str, int]]:
-    lines: set[tuple[str, int]] = set()
-    for item, result in compared:
-        count = len(lines_of(item["new"]))
-        numbers = range(1, count + 1) if isinstance(result, Failure) else result
-        lines.update((item["path"], number) for number in numbers)
-    return lines
+def _is_text(path: str) -> bool:
+    return bool(language_of(path) or format_of(path))

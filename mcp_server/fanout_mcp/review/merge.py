@@ -1,23 +1,36 @@
-"""Unite what several reviewers found: a union, never a vote, with duplicates told as one.
+"""Unite what several reviewers found: a union, never a vote, with duplicates reported as one.
 
 No reviewer finds more than two thirds of the defects and most are found by one alone, so agreement is shown
-(`reviewers`) and never required. Two findings are one when they are about the same lines of a file, or quote
-the same words, and name the same weakness, rule, or nearly the same title.
+(`reviewers`, `probability`) and never required. Two findings are one when they are about the same lines of a
+file, or quote the same words, and name the same weakness, rule, or nearly the same title; those of models
+also when their words are alike enough, the more so the nearer their lines are.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import astuple, replace
+from dataclasses import replace
+from math import inf
 
+from fanout_mcp.review.agreement import ALIKE, Texts, joined, probability
 from fanout_mcp.review.finding import Finding, rank, worse
-from fanout_mcp.source.testing import is_test
+from fanout_mcp.source.kinds import kind_of
 
 SIMILAR_TITLES = 0.5
 """Share of the words of two titles that are the same (Jaccard)."""
+STATIC_NEAR = 1
+MODEL_NEAR = 3
+"""Lines by which the same defect is cited apart: an analyser's statement begins a line earlier or later."""
+BY_GAP: tuple[tuple[float, float], ...] = ((0, 1.4), (3, 1.15), (10, 1.0), (40, 0.8), (inf, 0.55))
+"""(lines apart at most, what the likeness of words is multiplied with)."""
+OTHER_WEAKNESS = 0.4
+"""The same for two that name different weaknesses."""
+MAX_BEFORE = 60
+LONGEST_SPAN = 400
+"""Findings before a static one that are compared with it, and lines that one may reach over."""
 
 _WORD = re.compile(r"[a-z]{3,}|\d+")
 _SAME_WEAKNESS = (
@@ -60,11 +73,49 @@ def same_weakness(one: int | None, other: int | None) -> bool:
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:
-    """Unite, by path and line. The result doesn't depend on the order in which reviewers answered."""
-    by_path: defaultdict[str, list[Finding]] = defaultdict(list)
-    for finding in sorted(set(findings), key=_order):
-        by_path[finding.path].append(finding)
-    return [_united(group) for path in sorted(by_path) for group in _groups(by_path[path])]
+    """Unite, by change, path and line. The result doesn't depend on the order in which reviewers answered."""
+    by_change: defaultdict[str, list[Finding]] = defaultdict(list)
+    for finding in sorted(_distinct(findings), key=_order):
+        by_change[finding.change].append(finding)
+    united = [_united(group) for change in sorted(by_change) for group in _groups(by_change[change])]
+    return sorted(united, key=lambda finding: (finding.change, finding.path, _order(finding)))
+
+
+def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Take what is the same but for who handed it over, and where in the input, for one."""
+    found: dict[Finding, Finding] = {}
+    for finding in findings:
+        key = replace(finding, members=(), reviewers=())
+        known = found.get(key)
+        if known is None:
+            found[key] = finding
+        else:
+            who = tuple(sorted({*known.reviewers, *finding.reviewers}))
+            members = tuple(sorted({*known.members, *finding.members}))
+            found[key] = replace(known, reviewers=who, members=members)
+    return found.values()
+
+
+def rated(findings: Sequence[Finding]) -> list[Finding]:
+    """Unite findings and say of each how often one was real that so many of its change's reviewers named.
+
+    Who reviewed is who found something. An analyser counts where it spoke: of most defects it can't speak
+    at all. Ranked by that rate, then by severity.
+    """
+    models: defaultdict[str, set[str]] = defaultdict(set)
+    for finding in findings:
+        if finding.source == "model":
+            models[finding.change].update(finding.reviewers)
+    united = [
+        replace(one, probability=probability(len(one.reviewers), len({*models[one.change], *one.reviewers})))
+        for one in merge(findings)
+    ]
+    return sorted(united, key=_rank_of_rated)
+
+
+def _rank_of_rated(finding: Finding) -> tuple[object, ...]:
+    rate = round(finding.probability or 0.0, 6)
+    return -rate, rank(finding.severity), finding.change, finding.path, _order(finding)
 
 
 def ranked(
@@ -78,7 +129,7 @@ def ranked(
         touches = any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
         agreed = len(finding.reviewers)
         return (
-            is_test(finding.path),
+            kind_of(finding.path) != "product",
             not touches,
             rank(finding.severity),
             -agreed,
@@ -107,39 +158,111 @@ def capped(findings: Sequence[Finding], per_rule: int) -> tuple[list[Finding], d
 
 
 def _order(finding: Finding) -> tuple[object, ...]:
-    return (finding.line, finding.end_line, rank(finding.severity), *map(str, astuple(finding)))
+    return (
+        finding.line,
+        finding.end_line,
+        rank(finding.severity),
+        finding.path,
+        finding.rule,
+        finding.title,
+        finding.why,
+        finding.fix,
+        finding.quote,
+        finding.cwe or 0,
+        -finding.confidence,
+        finding.reviewers,
+        finding.source,
+        finding.verified,
+    )
 
 
-def _groups(findings: list[Finding]) -> list[list[Finding]]:
-    groups: list[list[Finding]] = []
-    for finding in findings:
-        for group in groups:
-            if any(_is_same(finding, other) for other in group):
-                group.append(finding)
+def _groups(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
+    """Group the findings of one change. One without a path may be any file's; else a file's stay its own."""
+    if all(finding.path for finding in findings):
+        by_path: defaultdict[str, list[Finding]] = defaultdict(list)
+        for finding in findings:
+            by_path[finding.path].append(finding)
+        blocks = list(by_path.values())
+    else:
+        blocks = [list(findings)]
+    for block in blocks:
+        yield from _block(block)
+
+
+def _block(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
+    if len(findings) == 1:
+        yield list(findings)
+        return
+    is_static = all(finding.source == "static" for finding in findings)
+    texts = None if is_static else Texts([finding.text for finding in findings])
+    least = ALIKE if texts is None or texts.is_sparse else 0.0
+    alike: dict[tuple[int, int], float] = {}
+    for one, other in _overlapping(findings) if texts is None else texts.pairs():
+        likeness = _likeness(findings, one, other, texts)
+        if likeness > least:
+            alike[one, other] = likeness
+    yield from ([findings[place] for place in group] for group in joined(len(findings), alike))
+
+
+def _overlapping(findings: Sequence[Finding]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of findings, ordered by line, that touch the same lines, or nearly."""
+    for other, finding in enumerate(findings):
+        for one in range(other - 1, max(-1, other - MAX_BEFORE), -1):
+            if findings[one].end_line + STATIC_NEAR >= finding.line:
+                yield one, other
+            elif findings[one].line + LONGEST_SPAN < finding.line:
                 break
-        else:
-            groups.append([finding])
-    return groups
 
 
-def _is_same(one: Finding, other: Finding) -> bool:
-    overlap = one.line <= other.end_line and other.line <= one.end_line
-    if not overlap and (
-        one.source == "static" or " ".join(one.quote.split()) != " ".join(other.quote.split())
-    ):
-        return False
-    if one.rule == other.rule or same_weakness(one.cwe, other.cwe):
-        return True
-    return _likeness(one.title, other.title) >= SIMILAR_TITLES
+def _likeness(findings: Sequence[Finding], one: int, other: int, texts: Texts | None) -> float:
+    """Return how likely two findings tell of one defect, by place and by words; 0: they can't.
+
+    The place is a rule, the words are measured (agreement.py). Lines that are quoted were verified, those of
+    other tools drift by a few; who names two places himself means two defects.
+    """
+    left, right = findings[one], findings[other]
+    if left.path != right.path and left.path and right.path:
+        return 0.0
+    gap = _gap(left, right)
+    if gap is None:
+        return texts.likeness(one, other) if texts else 0.0
+    is_static = left.source == "static" or right.source == "static"
+    is_one_s = not set(left.reviewers).isdisjoint(right.reviewers)
+    is_near = gap <= (0 if is_one_s else STATIC_NEAR if is_static else MODEL_NEAR)
+    if not is_near and not is_static:
+        is_near = _is_proof(left) and _is_proof(right) and left.quote.split() == right.quote.split()
+    if not is_near and (is_static or is_one_s):
+        return 0.0
+    if is_near and ((left.rule and left.rule == right.rule) or same_weakness(left.cwe, right.cwe)):
+        return 1.0
+    if is_near and _titles_alike(left.title, right.title) >= SIMILAR_TITLES:
+        return 0.9
+    if texts is None:
+        return 0.0
+    weight = next(weight for bound, weight in BY_GAP if gap <= bound)
+    if left.cwe and right.cwe:
+        weight *= OTHER_WEAKNESS
+    return min(0.9, texts.likeness(one, other) * weight)
 
 
-def _likeness(one: str, other: str) -> float:
-    words, others = set(_WORD.findall(one.lower())), set(_WORD.findall(other.lower()))
-    return len(words & others) / len(words | others) if words | others else 0.0
+def _is_proof(finding: Finding) -> bool:
+    return finding.verified in {"exact", "moved"} and bool(finding.quote)
+
+
+def _gap(one: Finding, other: Finding) -> int | None:
+    """Return the lines between two findings, 0 where they overlap; None where a line is not known."""
+    if not (one.path and other.path and one.line and other.line):
+        return None
+    return max(0, one.line - other.end_line, other.line - one.end_line)
+
+
+def _titles_alike(one: str, other: str) -> float:
+    mine, others = set(_WORD.findall(one.lower())), set(_WORD.findall(other.lower()))
+    return len(mine & others) / len(mine | others) if mine | others else 0.0
 
 
 def _united(group: list[Finding]) -> Finding:
-    best = min(group, key=lambda finding: (rank(finding.severity), -finding.confidence, _order(finding)))
+    best = min(group, key=_telling)
     severity = best.severity
     for finding in group:
         severity = worse(severity, finding.severity)
@@ -150,4 +273,17 @@ def _united(group: list[Finding]) -> Finding:
         why=best.why or next((finding.why for finding in group if finding.why), ""),
         fix=best.fix or next((finding.fix for finding in group if finding.fix), ""),
         reviewers=tuple(sorted({name for finding in group for name in finding.reviewers})),
+        members=tuple(sorted({number for finding in group for number in finding.members})),
+    )
+
+
+def _telling(finding: Finding) -> tuple[object, ...]:
+    """Order the findings of a group, the one that speaks for all first: it names a place and proves it."""
+    return (
+        not finding.path,
+        not finding.line,
+        finding.verified == "unverified",
+        rank(finding.severity),
+        -finding.confidence,
+        _order(finding),
     )

@@ -40,11 +40,13 @@ class Review:
     key: str
     seat: Seat
     group: Group
+    diffs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
         lines = sum(part.text.count("\n") + 1 for part in self.group.parts)
-        return self.group.tokens + NUMBER_TOKENS * lines
+        diffs = sum(count(self.diffs[path]) for path in self.group.paths if path in self.diffs)
+        return self.group.tokens + NUMBER_TOKENS * lines + diffs
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,12 @@ class Answered:
     """By whole file; only reviewers who answered in full for it."""
 
 
-def seats(focus: Focus, reviewers: int, models: Sequence[str | None]) -> list[Seat]:
+def seats(focuses: Sequence[Focus], reviewers: int, models: Sequence[str | None]) -> list[Seat]:
     """Return as many as reviewers were asked for, or models named if those are more.
 
     A second model finds more than a second stance.
     """
-    stances = reviewers_for(focus, reviewers)
+    stances = reviewers_for(focuses, reviewers)
     chosen = []
     for number in range(max(len(stances), len(models))):
         reviewer, model = stances[number % len(stances)], models[number % len(models)]
@@ -96,7 +98,12 @@ def seats(focus: Focus, reviewers: int, models: Sequence[str | None]) -> list[Se
     return chosen
 
 
-def plan(texts: Mapping[str, str], sitting: Iterable[Seat], known: SaidBy | None = None) -> list[Review]:
+def plan(
+    texts: Mapping[str, str],
+    sitting: Iterable[Seat],
+    known: SaidBy | None = None,
+    diffs: Mapping[str, str] | None = None,
+) -> list[Review]:
     """Return the reviews of files whose secrets are already taken out; what is known is not asked again."""
     groups: dict[tuple[str, ...], list[Group]] = {}
     reviews = []
@@ -104,16 +111,18 @@ def plan(texts: Mapping[str, str], sitting: Iterable[Seat], known: SaidBy | None
         wanted = tuple(path for path in sorted(texts) if (seat.name, path) not in (known or {}))
         if wanted not in groups:  # most seats read the same
             groups[wanted] = grouped([(path, texts[path]) for path in wanted], GROUP_TOKENS, count)
-        reviews += [Review(f"{seat.name}:{n}", seat, group) for n, group in enumerate(groups[wanted])]
+        reviews += [
+            Review(f"{seat.name}:{n}", seat, group, diffs or {}) for n, group in enumerate(groups[wanted])
+        ]
     return reviews
 
 
-def ask(reviews: Iterable[Review], focus: Focus, provider: str) -> list[Asked]:
+def ask(reviews: Iterable[Review], focuses: Sequence[Focus], provider: str) -> list[Asked]:
     """Put reviews into words."""
     asked = []
     for review in reviews:
         fence = pack.new_fence()
-        words = prompt(review.group, focus, review.seat.reviewer, fence)
+        words = prompt(review.group, focuses, review.seat.reviewer, fence, review.diffs)
         job = Job(review.key, words, review.seat.model, SCHEMA, ANSWER_TOKENS, provider)
         asked.append(Asked(job, review.seat, review.group, fence))
     return asked

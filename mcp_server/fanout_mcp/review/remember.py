@@ -15,21 +15,27 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.cache import Cache
 from fanout_mcp.review.finding import Focus, from_json
 from fanout_mcp.review.model import Said, SaidBy, Seat
-from fanout_mcp.review.prompts import RULES
+from fanout_mcp.review.prompts import CHANGE, RULES
 from fanout_mcp.types import Answer
 
-FORM = 1
+FORM = 2
 """Of what is kept; another form is another key."""
 
 
-def keys(
-    cache: Cache, texts: Mapping[str, str], focus: Focus, sitting: Sequence[Seat], backend: Backend
+def keys(  # noqa: PLR0917 - everything that an answer may depend on
+    cache: Cache,
+    texts: Mapping[str, str],
+    focuses: Sequence[Focus],
+    sitting: Sequence[Seat],
+    backend: Backend,
+    diffs: Mapping[str, str],
 ) -> dict[tuple[str, str], str]:
     """Return the cache's key for each seat and file: everything that may change what is said of it."""
     digests = {
-        path: sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for path, text in texts.items()
+        path: sha256(f"{text}\0{diffs.get(path, '')}".encode("utf-8", "surrogatepass")).hexdigest()
+        for path, text in texts.items()
     }
-    asked = ["review", FORM, backend.name, backend.provider, RULES, focus]
+    asked = ["review", FORM, backend.name, backend.provider, RULES, CHANGE if diffs else "", list(focuses)]
     return {
         (seat.name, path): cache.key([*asked, seat.model, seat.reviewer.stance, path, digest])
         for seat in sitting

@@ -1,4 +1,4 @@
-"""A review's result: findings cut to size, what is no finding told beside them, and what it all took."""
+"""A review's result: findings cut to size, what is not a finding beside them, and what it all took."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.review.agreement import rates
 from fanout_mcp.review.finding import Finding, Focus, as_json
 from fanout_mcp.review.gather import Gathered
 from fanout_mcp.review.merge import capped, ranked
 from fanout_mcp.review.pages import few, page, write
 from fanout_mcp.review.sarif import to_sarif
+from fanout_mcp.review.scope import NAMES, identity
 from fanout_mcp.source import tokens
 from fanout_mcp.source.bound import Detail
+from fanout_mcp.source.kinds import Kind
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.secrets import masked, redact
-from fanout_mcp.source.testing import is_test
 from fanout_mcp.types import Json, Outcome
 
 PER_RULE: Final[dict[Focus, int]] = {
@@ -37,13 +39,17 @@ NOT_FOUND_STATICALLY: Final = (
 )
 NOTHING_READ: Final = "No file was reviewed: nothing that the patterns match could be read."
 NOTHING_CHANGED: Final = "No file was reviewed: none that the patterns match differs from the base."
-NOBODY_LOOKED: Final = "No file was reviewed: nobody answered, or nothing reads such files."
+NO_ONE_LOOKED: Final = "No file was reviewed: no one answered, or nothing reads such files."
+NOTHING_OF_THE_PRODUCT: Final = (
+    "No file was reviewed but for keys: all that match are tests, examples, docs, generated or others' code. "
+    "Name them in `include`, or name the file."
+)
 
 
 class Wanted(NamedTuple):
     """What of a review its caller wants to see."""
 
-    focus: Focus
+    focuses: Sequence[Focus]
     cursor: int = 0
     detail: Detail = "auto"
     sarif: bool = False
@@ -63,13 +69,20 @@ class Reviewed:
     """Files, a reviewer each, that a model read before: they cost no call."""
     problem: str = ""
     """Why answers are not kept; empty while they are."""
+    left_out: Mapping[str, Kind] | None = None
+    """Path to kind of the files that were not reviewed because they are not the product's own code."""
+    passed_over: Mapping[str, int] | None = None
+    """Findings that a mark or the project's list of accepted ones passes over."""
+    coverage: Mapping[str, Mapping[str, int]] | None = None
+    """Focus to language to how many rules looked, where analysers did."""
 
 
 def is_lost(gathered: Gathered, reviewed: Reviewed) -> bool:
     """Nobody looked: no file could be read, or the model that alone was to review said a thing of none."""
     if not gathered.files:
         return gathered.changed is None
-    return reviewed.engine == "model" and len(reviewed.not_analysed or {}) >= len(gathered.files)
+    reviewed_count = len(gathered.files) - len(reviewed.left_out or {})
+    return reviewed.engine == "model" and 0 < reviewed_count <= len(reviewed.not_analysed or {})
 
 
 def _shown(finding: Finding) -> str:
@@ -84,18 +97,28 @@ def render(
     state: Path, wanted: Wanted, gathered: Gathered, reviewed: Reviewed, receipt: Receipt
 ) -> dict[str, Json]:
     # A quote may hold a key; it stays in the file and out of every result.
-    findings = [replace(one, quote=_shown(one)) for one in _chosen(reviewed.findings, gathered)]
+    findings = [
+        replace(one, quote=_shown(one), identity=identity(one))
+        for one in ranked(reviewed.findings, gathered.changed or frozenset())
+    ]
     if wanted.cursor and wanted.cursor >= len(findings):
         raise InvalidInput(f"`cursor` is {wanted.cursor}, beyond the findings: {len(findings)} in all.")
-    listed, over = capped(findings, PER_RULE[wanted.focus])
+    listed, over = capped(findings, max(PER_RULE[focus] for focus in wanted.focuses))
     first = set(listed)
     findings = [*listed, *(finding for finding in findings if finding not in first)]
     end = len(listed) if wanted.cursor < len(listed) else len(findings)
     items, following = page(findings, wanted.cursor, end, wanted.detail)
     not_analysed = dict(reviewed.not_analysed or {})
     data: dict[str, Json] = {"findings": items, "counts": dict(Counter(f.severity for f in findings))}
-    if any(is_test(finding.path) for finding in findings):
-        data["in_tests"] = sum(is_test(finding.path) for finding in findings)
+    if reviewed.left_out:
+        kinds = Counter(NAMES[kind] for kind in reviewed.left_out.values())
+        data["left_out"] = dict(kinds.most_common())
+    if any((reviewed.passed_over or {}).values()):
+        data["passed_over"] = {why: n for why, n in (reviewed.passed_over or {}).items() if n}
+    if reviewed.coverage:
+        data["coverage"] = reviewed.coverage
+    if any(finding.probability for finding in findings):
+        data["measured_on"] = rates().data
     data["dropped"] = dict(reviewed.dropped or {})
     if not_analysed:
         data["not_analysed"] = few(not_analysed)
@@ -120,21 +143,11 @@ def _note(gathered: Gathered, reviewed: Reviewed) -> str:
     """What a reader must know who sees few findings, or none."""
     if not gathered.files:
         return NOTHING_READ if gathered.changed is None else NOTHING_CHANGED
-    if len(reviewed.not_analysed or {}) >= len(gathered.files):
-        return NOBODY_LOOKED
+    if len(reviewed.left_out or {}) >= len(gathered.files):
+        return NOTHING_OF_THE_PRODUCT
+    if len(reviewed.not_analysed or {}) >= len(gathered.files) - len(reviewed.left_out or {}):
+        return NO_ONE_LOOKED
     return NOT_FOUND_STATICALLY if reviewed.engine == "static" else ""
-
-
-def _chosen(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
-    """Keep what touches changed lines in the order a reader wants it."""
-    changed = gathered.changed
-    kept = [
-        finding
-        for finding in findings
-        if changed is None
-        or any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
-    ]
-    return ranked(kept, changed or frozenset())
 
 
 def _report(findings: Sequence[Finding], reviewed: Reviewed) -> dict[str, Json]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
 
-from fanout_mcp.review.finding import Finding, Severity
+from fanout_mcp.review.finding import Finding, Severity, rank
+from fanout_mcp.review.scope import identity
 from fanout_mcp.types import Json
 
 SCHEMA_URI: Final = (
@@ -25,8 +25,19 @@ _SCORE: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.5"
 """`security-severity`, by which code hosts sort: the middle of each CVSS band."""
 
 
+MAX_RESULTS: Final = 25_000
+"""GitHub refuses a run with more; it shows the 5,000 most severe."""
+
+
 def to_sarif(findings: Sequence[Finding], version: str, not_analysed: Mapping[str, str]) -> dict[str, Json]:
-    """Return the log as a JSON value. `not_analysed`: path to reason; told as notifications, not as clean."""
+    """Return the log as a JSON value.
+
+    `not_analysed`: path to reason; reported as notifications, not as clean.
+    """
+    left = len(findings) - MAX_RESULTS
+    if left > 0:
+        kept = {id(one) for one in sorted(findings, key=lambda one: rank(one.severity))[:MAX_RESULTS]}
+        findings = [one for one in findings if id(one) in kept]
     rules = list(dict.fromkeys(finding.rule for finding in findings))
     first = {finding.rule: finding for finding in reversed(findings)}
     index = {rule: position for position, rule in enumerate(rules)}
@@ -38,7 +49,9 @@ def to_sarif(findings: Sequence[Finding], version: str, not_analysed: Mapping[st
                 "rules": [_rule(first[rule]) for rule in rules],
             },
         },
-        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": _notes(not_analysed)}],
+        "invocations": [
+            {"executionSuccessful": True, "toolExecutionNotifications": _notes(not_analysed, left)}
+        ],
         "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the reviewed project."}}},
         "columnKind": "unicodeCodePoints",
         "results": [_result(finding, index[finding.rule]) for finding in findings],
@@ -67,26 +80,24 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Json]:
         "ruleIndex": rule_index,
         "level": _LEVEL[finding.severity],
         "message": {"text": text},
-        "locations": [
-            {
-                "physicalLocation": {
-                    "artifactLocation": _artifact(finding.path),
-                    "region": {
-                        "startLine": finding.line,
-                        "endLine": finding.end_line,
-                        "snippet": {"text": finding.quote},
-                    },
-                },
-            },
-        ],
-        "partialFingerprints": {"fanout/v1": _fingerprint(finding)},
+        "locations": [_location(finding)] if finding.path else [],
+        "partialFingerprints": {"fanout/v1": finding.identity or identity(finding)},
         "properties": {
             "severity": finding.severity,
             "confidence": finding.confidence,
             "reviewers": list(finding.reviewers),
             "verified": finding.verified,
+            **({"probability": finding.probability} if finding.probability is not None else {}),
         },
     }
+
+
+def _location(finding: Finding) -> dict[str, Json]:
+    place: dict[str, Json] = {"artifactLocation": _artifact(finding.path)}
+    if finding.line:
+        region = {"startLine": finding.line, "endLine": finding.end_line}
+        place["region"] = region | ({"snippet": {"text": finding.quote}} if finding.quote else {})
+    return {"physicalLocation": place}
 
 
 def _artifact(path: str) -> dict[str, Json]:
@@ -94,18 +105,16 @@ def _artifact(path: str) -> dict[str, Json]:
     return {"uri": quote(path.encode("utf-8", "surrogateescape")), "uriBaseId": "SRCROOT"}
 
 
-def _fingerprint(finding: Finding) -> str:
-    """Identify by rule, file and words, not by line: a finding stays itself when code above it changes."""
-    words = "\0".join((finding.rule, finding.path, " ".join(finding.quote.split())))
-    return sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _notes(not_analysed: Mapping[str, str]) -> list[Json]:
+def _notes(not_analysed: Mapping[str, str], left: int) -> list[Json]:
+    over = f"{left:,} less severe findings are left out: a run may have {MAX_RESULTS:,} results."
     return [
-        {
-            "level": "warning",
-            "message": {"text": f"Not analysed: {reason}"},
-            "locations": [{"physicalLocation": {"artifactLocation": _artifact(path)}}],
-        }
-        for path, reason in sorted(not_analysed.items())
+        *([{"level": "warning", "message": {"text": over}}] if left > 0 else []),
+        *(
+            {
+                "level": "warning",
+                "message": {"text": f"Not analysed: {reason}"},
+                "locations": [{"physicalLocation": {"artifactLocation": _artifact(path)}}],
+            }
+            for path, reason in sorted(not_analysed.items())
+        ),
     ]

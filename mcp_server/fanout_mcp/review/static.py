@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio.to_thread
 
 from fanout_mcp.review.analysers import kept_secrets
-from fanout_mcp.review.analysers.languages import language_of
+from fanout_mcp.review.analysers.languages import GRAMMARS, language_of
+from fanout_mcp.review.analysers.lint import count_rules
 from fanout_mcp.review.analysers.plain import format_of
+from fanout_mcp.review.analysers.python_arrivals import CALLS, METHODS
+from fanout_mcp.review.analysers.quality import quality_rules_of
+from fanout_mcp.review.analysers.rules import rules_of
 from fanout_mcp.review.analysers.work import ANALYSE, LINT, RELATE
 from fanout_mcp.review.finding import Finding, Focus, from_json
 from fanout_mcp.review.merge import merge
-from fanout_mcp.source.testing import is_test
+from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.workers import Failure, OnDone, Workers
 from fanout_mcp.types import Json
 
 BATCH_FILES = 400
 """Files to one run of ruff: its start (10 ms) no longer counts, and a worker is not held for long."""
 LINT_TIMEOUT_S = 120.0
+
+FLOWS = frozenset({"command-injection", "sql-injection", "code-injection", "ssrf", "xss"})
+"""What ruff sees the call of, and not what flows into it."""
 
 Results = list[tuple[Json, Json | Failure]]
 
@@ -63,6 +70,64 @@ async def review_static(
     return Analysed(found, dict(sorted(not_analysed.items())))
 
 
+async def review_all(
+    texts: Mapping[str, str],
+    focuses: Sequence[Focus],
+    workers: Workers,
+    on_done: OnDone | None = None,
+    keys_in: Mapping[str, str] | None = None,
+) -> Analysed:
+    """Review files for several focuses, and look for providers' keys in others (`keys_in`).
+
+    A file counts as not analysed where no focus could read it.
+    """
+    done = shown = 0
+
+    def each(count: int) -> None:
+        nonlocal shown
+        through = (done + count) // len(focuses)  # a file is through when every focus is
+        if on_done and through > shown:
+            shown = through
+            on_done(through)
+
+    results = []
+    for focus in focuses:
+        results.append(await review_static(texts, focus, workers, each))
+        done += len(texts)
+    found = [finding for result in results for finding in result.findings]
+    if keys_in and "security" in focuses:
+        items: list[Json] = [
+            {"path": path, "text": text, "focus": "keys"} for path, text in sorted(keys_in.items())
+        ]
+        rows = await workers.map(ANALYSE, items)
+        found += [from_json(table) for _, row in rows for table in _findings(row)]
+    unread = {
+        path: reason
+        for path, reason in results[0].not_analysed.items()
+        if all(path in result.not_analysed for result in results)
+    }
+    united = await anyio.to_thread.run_sync(merge, found) if len(results) > 1 or keys_in else found
+    return Analysed(tuple(united), unread)
+
+
+def coverage(paths: Iterable[str], focuses: Sequence[Focus]) -> dict[str, dict[str, int]]:
+    """Return, by focus and language or format, how many rules look at such a file; 0: nothing does."""
+    kinds = {language_of(path) or (format_of(path) or "") for path in paths} - {""}
+    return {focus: {kind: _rules_for(kind, focus) for kind in sorted(kinds)} for focus in focuses}
+
+
+def _rules_for(kind: str, focus: Focus) -> int:
+    if kind == "python":
+        groups = [(sink,) for sink in CALLS.values()] + list(METHODS.values()) if focus == "security" else []
+        sinks = {sink.weakness for group in groups for sink in group}
+        return len(sinks) + count_rules(focus)
+    if kind not in GRAMMARS:
+        return len(rules_of(kind)) if focus == "security" else 0
+    if focus == "security":
+        return len(rules_of(kind))
+    return len(quality_rules_of(kind, focus))
+
+
 def _problems(analysed: Results, linted: Results) -> dict[str, str]:
     problems: dict[str, str] = {}
     for item, result in analysed:
@@ -86,8 +151,19 @@ def _imports(analysed: Results) -> dict[str, Sequence[tuple[str, int]]]:
 
 def _united(analysed: Results, linted: Results, related: Results) -> tuple[Finding, ...]:
     """Merge what the workers found: of many thousand findings that is too much for the loop."""
-    results = [*analysed, *linted, *related]
-    tables = (table for _, result in results for table in _findings(result))
+    settled = {
+        (item["path"], line)
+        for item, result in analysed
+        if not isinstance(result, Failure)
+        for line in result.get("settled", ())
+    }
+    tables = [table for _, result in (*analysed, *related) for table in _findings(result)]
+    tables += [
+        table
+        for _, result in linted
+        for table in _findings(result)
+        if table["rule"] not in FLOWS or (table["path"], table["line"]) not in settled
+    ]
     return tuple(merge(_weighed(from_json(table)) for table in tables))
 
 

@@ -6,12 +6,18 @@ counted by its reason.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
 
 from fanout_mcp.review.finding import Finding
-from fanout_mcp.source.quotes import Text, locate
+from fanout_mcp.source.quotes import NEAR_LINES, SHORTEST_QUOTE, Text, locate
+from fanout_mcp.source.read import Source, read
+
+LONGEST_QUOTE: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +42,94 @@ def verify(findings: Iterable[Finding], supplied: Mapping[str, Text]) -> Checked
                 replace(finding, line=place.line, end_line=place.end_line, verified=place.verified),
             )
     return Checked(tuple(kept), dict(sorted(dropped.items())))
+
+
+def verify_in_tree(findings: Iterable[Finding], root: Path) -> Checked:
+    """Check what other tools found against the files below `root`, each read once.
+
+    A quote that is not in its file disproves the finding. What quotes nothing is kept: with the words of
+    its line where that exists.
+    """
+    kept: list[Finding] = []
+    dropped: Counter[str] = Counter()
+    places: dict[str, str] = {}
+    texts: dict[str, _Lines | None] = {}
+    for finding in findings:
+        if not finding.path:
+            kept.append(finding)
+            continue
+        if finding.path not in places:
+            places[finding.path] = localised(root, finding.path)
+        path = places[finding.path]
+        if path not in texts:
+            source = read(root, path)
+            texts[path] = _Lines(source.text) if isinstance(source, Source) else None
+        checked = _checked(replace(finding, path=path), texts[path])
+        if isinstance(checked, str):
+            dropped[checked] += 1
+        else:
+            kept.append(checked)
+    return Checked(tuple(kept), dict(sorted(dropped.items())))
+
+
+class _Lines:
+    """A file's lines, and its text for quotes: made only where one is looked for."""
+
+    __slots__ = ("_text", "lines", "whole")
+
+    def __init__(self, text: str) -> None:
+        self.whole = text
+        self.lines = text.replace("\r\n", "\n").split("\n")
+        self._text: Text | None = None
+
+    @property
+    def text(self) -> Text:
+        if self._text is None:
+            self._text = Text(self.whole)
+        return self._text
+
+
+def _checked(finding: Finding, file: _Lines | None) -> Finding | str:
+    """Return the finding at its true place, or why it is none."""
+    if file is None:
+        return "quote of a file that can't be read" if finding.quote else finding
+    if not finding.quote:
+        if finding.line > len(file.lines):
+            return "line is beyond the end of the file"
+        if not finding.line:
+            return finding
+        end = min(finding.end_line, len(file.lines))
+        words = file.lines[finding.line - 1].strip()[:LONGEST_QUOTE]
+        return replace(finding, end_line=end, quote=words, verified="place")
+    if len(" ".join(finding.quote.split())) < SHORTEST_QUOTE:
+        return _near(finding, file)
+    place = locate(file.text, finding.quote, finding.line)
+    if isinstance(place, str):
+        found = file.text.places(finding.quote)
+        if finding.line or not found:
+            return place
+        return replace(finding, line=found[0][0], end_line=found[0][1], verified="exact")
+    verified = place.verified if finding.line else "exact"
+    return replace(finding, line=place.line, end_line=place.end_line, verified=verified)
+
+
+def _near(finding: Finding, file: _Lines) -> Finding | str:
+    """Look for a quote that is too short to prove a place by itself at the cited lines alone."""
+    words = " ".join(finding.quote.split())
+    first = max(1, finding.line - NEAR_LINES)
+    for number in sorted(range(first, finding.line + NEAR_LINES + 1), key=lambda n: abs(n - finding.line)):
+        if number <= len(file.lines) and words in " ".join(file.lines[number - 1].split()):
+            return replace(finding, line=number, end_line=number, verified="exact")
+    return "quote not in the file"
+
+
+def localised(root: Path, path: str) -> str:
+    """Return a path as it is below the root: an absolute one by its longest end that exists there."""
+    top = str(root).rstrip("/") + "/"
+    if path.startswith(top):
+        path = path.removeprefix(top)
+    if not path.startswith("/"):
+        return os.path.normpath(path)
+    parts = path.strip("/").split("/")
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if os.path.lexists(root / end)), path)

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, NamedTuple, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import anyio.to_thread
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Question, open_journal
-from fanout_mcp.review.finding import Focus
+from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus
+from fanout_mcp.review.foreign import read_values
 from fanout_mcp.review.gather import Gathered, gather
-from fanout_mcp.review.merge import merge
+from fanout_mcp.review.merge import merge, rated
 from fanout_mcp.review.model import ANSWER_TOKENS, Answered, Asked, Review, ask, collect, is_good, plan, seats
 from fanout_mcp.review.prompts import agent_prompts
 from fanout_mcp.review.remember import keys, recall, remember
 from fanout_mcp.review.result import Reviewed, is_lost, render
 from fanout_mcp.review.result import Wanted as Shown
-from fanout_mcp.review.static import Analysed, review_static
+from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, touches, unmarked
+from fanout_mcp.review.static import Analysed, coverage, review_all
+from fanout_mcp.review.verify import verify_in_tree
 from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source.bound import Detail
 from fanout_mcp.source.engines import Engine, chosen
+from fanout_mcp.source.kinds import Kind
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.scrub import in_thread, scrub
 from fanout_mcp.source.workers import Failure
@@ -52,15 +58,24 @@ def _at_least(least: float) -> AfterValidator:
     return AfterValidator(check_bound)
 
 
+def _as_list(value: object) -> object:
+    """Take one word for a list of it; "tests,docs" too."""
+    return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+
 class Args(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    patterns: Annotated[list[str], Field(description="paths, folders, globs")]
-    focus: Focus = "security"
+    patterns: list[str]
+    focus: Annotated[list[Focus], BeforeValidator(_as_list)] = ["security", "bugs"]
+    include: Annotated[list[str], BeforeValidator(_as_list)] = []
+    """Kinds of files that are left out else; of scope.INCLUDES."""
     base: str | None = None
     engine: Engine = "auto"
     reviewers: Annotated[int, _at_least(1)] = 1
     models: list[str] | None = None
+    with_findings: Any = None
+    """What other reviewers found, in any of the forms that review/foreign.py reads."""
     sarif: bool = False
     cursor: Annotated[int, _at_least(0)] = 0
     detail: Detail = "auto"
@@ -81,15 +96,35 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
     root = services.settings.root
+    check_include(args.include)
+    taken = accepted(root)  # before anything is spent
     gathered = await gather(root, args.patterns, args.base, services.workers, args.max_files)
     await _aside(lambda: receipt.skip_all(gathered.skipped))
+    others = await _aside(lambda: left_out(gathered.files, args.patterns, args.include))
     if engine == "plan":
-        return ToolResult(await _aside(lambda: _plan(gathered, args, receipt)))
+        return ToolResult(await _aside(lambda: _plan(gathered, others, args, receipt)))
     receipt.read = len(gathered.files)
-    reviewed = await _perform(services, args, engine, gathered, progress)
+    reviewed = await _perform(services, args, engine, _Asked(gathered, others), progress)
+    reviewed = await _aside(lambda: _without(reviewed, gathered, taken))
     wanted = Shown(args.focus, args.cursor, args.detail, args.sarif)
     drawn = partial(render, services.settings.state, wanted, gathered, reviewed, receipt)
     return ToolResult(await _aside(drawn), is_error=is_lost(gathered, reviewed))
+
+
+class _Asked(NamedTuple):
+    """What a review is about, and which of its files are left out, by their kind."""
+
+    gathered: Gathered
+    others: Mapping[str, Kind]
+
+
+def _without(reviewed: Reviewed, gathered: Gathered, taken: AbstractSet[str]) -> Reviewed:
+    """Take out what a mark in the code, or the project's list, passes over."""
+    texts = {source.path: source.text for source in gathered.files}
+    kept, marked = unmarked(reviewed.findings, texts)
+    left = [finding for finding in kept if not taken or identity(finding)[:ID_LENGTH] not in taken]
+    passed = {"marked": marked, "accepted": len(kept) - len(left)}
+    return replace(reviewed, findings=tuple(left), passed_over=passed)
 
 
 async def _aside(work: Callable[[], T]) -> T:
@@ -100,6 +135,12 @@ async def _aside(work: Callable[[], T]) -> T:
 def _check(args: Args, *, has_model: bool) -> None:
     if not args.patterns:
         raise InvalidInput("`patterns` is empty; name a path, a folder or a glob.")
+    if not args.focus:
+        raise InvalidInput("`focus` is empty; name one, or leave it out.")
+    if args.with_findings is not None and not isinstance(args.with_findings, list):
+        raise InvalidInput(
+            "`with_findings` must be a list of findings: objects with a `text` and a `reviewer`."
+        )
     if args.reviewers > MOST_REVIEWERS:
         raise InvalidInput(f"`reviewers` is {args.reviewers}; at most {MOST_REVIEWERS} read the same file.")
     if args.models == []:
@@ -109,47 +150,92 @@ def _check(args: Args, *, has_model: bool) -> None:
 
 
 async def _perform(
-    services: Services, args: Args, engine: Engine, gathered: Gathered, progress: Progress
+    services: Services, args: Args, engine: Engine, asked: _Asked, progress: Progress
 ) -> Reviewed:
-    texts = {source.path: source.text for source in gathered.files}
+    gathered, others = asked
+    texts = {source.path: source.text for source in gathered.files if source.path not in others}
     with_static = args.engine != "model"
-    total = len(texts)
+    handed, dropped = await _aside(lambda: _handed(args.with_findings, services.settings.root))
     analysed = Analysed((), {})
     if with_static:
-        analysed = await review_static(
-            texts, args.focus, services.workers, lambda done: progress(done, total, "files analysed")
-        )
+        analysed = await _analyse(services, args, asked, texts, progress)
+    counts = await _aside(lambda: coverage(texts, args.focus)) if with_static else None
+    reviewed = Reviewed(left_out=others, coverage=counts, not_analysed=analysed.not_analysed)
     if engine == "static":
-        return Reviewed(analysed.findings, {}, {}, analysed.not_analysed, (), "static")
-    answered, outcomes, known, problem = await _ask(services, args, texts, progress)
-    both = await _aside(lambda: merge([*answered.findings, *analysed.findings]))
+        both = await _aside(lambda: _united([*analysed.findings, *handed]))
+        return replace(reviewed, findings=both, dropped=dropped, failed={})
+    answered, outcomes, known, problem = await _ask(services, args, texts, gathered, progress)
+    said = [one for one in answered.findings if gathered.changed is None or touches(one, gathered.near)]
     missing = {
         p: r for p, r in answered.not_analysed.items() if not with_static or p in analysed.not_analysed
     }
-    return Reviewed(
-        tuple(both),
-        answered.dropped,
-        answered.failed,
-        missing,
-        outcomes,
-        "both" if with_static else "model",
-        known,
-        problem,
+    return replace(
+        reviewed,
+        findings=await _aside(lambda: _united([*said, *analysed.findings, *handed])),
+        dropped=Counter(answered.dropped) + Counter(dropped),
+        failed=answered.failed,
+        not_analysed=missing,
+        outcomes=outcomes,
+        engine="both" if with_static else "model",
+        known=known,
+        problem=problem,
     )
 
 
-async def _ask(services: Services, args: Args, texts: Mapping[str, str], progress: Progress) -> Asking:
+async def _analyse(
+    services: Services, args: Args, asked: _Asked, texts: Mapping[str, str], progress: Progress
+) -> Analysed:
+    """Run the analysers; with a base over what changed as it was too, so that only new findings are left."""
+    gathered, others = asked
+    total = len(texts)
+    keys_in = {source.path: source.text for source in gathered.files if source.path in others}
+    analysed = await review_all(
+        texts, args.focus, services.workers, lambda done: progress(done, total, "files analysed"), keys_in
+    )
+    if gathered.changed is None:
+        return analysed
+    before = await review_all(gathered.old, args.focus, services.workers, keys_in=gathered.old)
+    new = await _aside(lambda: tuple(only_new(analysed.findings, before.findings)))
+    return Analysed(new, analysed.not_analysed)
+
+
+def _handed(values: Sequence[Json] | None, root: Path) -> tuple[list[Finding], Mapping[str, int]]:
+    """Read and check what other reviewers found; what is disproved is counted by its reason."""
+    if not values:
+        return [], {}
+    foreign = read_values(values, "handed over")
+    checked = verify_in_tree(foreign.findings, root)
+    return list(checked.kept), dict(sorted((Counter(foreign.bad) + Counter(checked.dropped)).items()))
+
+
+def _united(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Unite; where several models or agents spoke, say how often a claim was real that so many made."""
+    models = {name for finding in findings if finding.source == "model" for name in finding.reviewers}
+    return tuple(rated(findings) if len(models) > 1 else merge(findings))
+
+
+async def _scrubbed(services: Services, texts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Take secrets out of texts; return those that may be sent, and why the others may not."""
+    done = await in_thread(lambda stop: scrub(services.workers, list(texts.items()), stop))
+    pairs = list(zip(texts, done, strict=True))
+    unread = {path: f"taking secrets out {one.reason}" for path, one in pairs if isinstance(one, Failure)}
+    return {path: one[0] for path, one in pairs if not isinstance(one, Failure)}, unread
+
+
+async def _ask(
+    services: Services, args: Args, texts: Mapping[str, str], gathered: Gathered, progress: Progress
+) -> Asking:
     """Ask for what was not said of the same content before; what is said now is kept for the next time."""
     backend = services.backend
-    scrubbed = await in_thread(lambda stop: scrub(services.workers, list(texts.items()), stop))
-    pairs = zip(texts, scrubbed, strict=True)
-    unread = {path: f"taking secrets out {one.reason}" for path, one in pairs if isinstance(one, Failure)}
-    clean = {path: one[0] for path, one in zip(texts, scrubbed, strict=True) if not isinstance(one, Failure)}
+    clean, unread = await _scrubbed(services, texts)
+    diffs, _ = await _scrubbed(
+        services, {path: diff for path, diff in gathered.diffs.items() if path in clean}
+    )
     sitting = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
     async with open_journal(services.settings, backend, services.limits, progress, 0) as journal:
-        places = await _aside(lambda: keys(journal.cache, clean, args.focus, sitting, backend))
+        places = await _aside(lambda: keys(journal.cache, clean, args.focus, sitting, backend, diffs))
         known = await _aside(lambda: recall(journal.cache, places))
-        reviews = await _aside(lambda: plan(clean, sitting, known))
+        reviews = await _aside(lambda: plan(clean, sitting, known, diffs))
         budget = Budget(max_cost_usd=args.max_cost_usd, max_tokens=MOST_TOKENS)
         await check_price(backend, await _aside(lambda: _wanted(reviews)), budget)
         asked = await _aside(lambda: ask(reviews, args.focus, backend.provider))
@@ -174,18 +260,16 @@ def _questions(asked: Sequence[Asked]) -> list[Question]:
     return [Question(one.job, one.fence) for one in asked]
 
 
-def _plan(gathered: Gathered, args: Args, receipt: Receipt) -> Json:
-    prompts = agent_prompts([source.path for source in gathered.files], args.focus)
+def _plan(gathered: Gathered, others: Mapping[str, Kind], args: Args, receipt: Receipt) -> Json:
+    paths = [source.path for source in gathered.files if source.path not in others]
+    prompts = agent_prompts(paths, args.focus)
     return planned([agent_call(*prompt) for prompt in prompts], args.cursor, receipt)
 
 
 TOOL = Tool(
     name="batch_review",
     title="Review files",
-    description=(
-        "Review many files at once. Every finding has a verbatim quote found at path:line. Works without a "
-        "model too. Give `base` to review a diff."
-    ),
+    description="Review files or the diff since `base`; quotes are checked. `with_findings`: to merge.",
     arguments=Args,
     call=call,
     search_hint="code review security audit findings diff SARIF",

@@ -39,6 +39,8 @@ SQL = re.compile(
 )
 _JOINS = re.compile(r"\+|\$\{|#\{|\.=|\s\.\s|\$\w|format|Sprintf|\bf\"|%s|\{\w*\}", re.IGNORECASE)
 """How text is put together from pieces, in any of the languages."""
+_FORMATS = re.compile(r"\b(?:fmt\.Sprintf|String\.[fF]ormat|string\.Format|sprintf|format!)\s*\(")
+"""Names that put text together and are no part of it."""
 _NUMBER = re.compile(
     r"\b(int|long|short|float|double|bool|boolean|number|[iu](8|16|32|64|size)|Integer|Long|Guid|UUID|Uuid|DateTime)\b"
 )
@@ -82,6 +84,9 @@ class Flow:
     def _take_parameters(self, node: Node, parameters: Node) -> None:
         head = _text(node)[: parameters.start_byte - node.start_byte]
         is_route = bool(self.grammar.route and self.grammar.route.search(head))
+        is_route = is_route or (
+            self.grammar.controller is not None and _is_action(node, head, self.grammar.controller)
+        )
         for parameter in parameters.named_children:
             text = _text(parameter)
             is_filled = self.grammar.parameter is not None and self.grammar.parameter.search(text)
@@ -158,8 +163,21 @@ class Flow:
 
     def varies(self, text: str) -> bool:
         """Tell whether more than constants stands in a text; CONSTANT_CASE names one in every language."""
-        words = _NAME.findall(without_lookups(self.bare(text), self.tables))
+        words = _NAME.findall(_FORMATS.sub("(", without_lookups(self.bare(text), self.tables)))
         return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words if word != "$")
+
+
+def _is_action(method: Node, head: str, controller: re.Pattern[str]) -> bool:
+    """Tell whether a method is public in a class that a framework calls by its methods' names."""
+    if not re.search(r"\bpublic\b", head) or re.search(r"\b(static|override|abstract)\b", head):
+        return False
+    owner = method.parent
+    while owner is not None and owner.type != "class_declaration":
+        owner = owner.parent
+    body = owner.child_by_field_name("body") if owner is not None else None
+    if owner is None or body is None:
+        return False
+    return controller.search(_text(owner)[: body.start_byte - owner.start_byte]) is not None
 
 
 def _text(node: Node) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Container, Iterator
 from typing import Final
 
@@ -23,6 +25,45 @@ _PLACEHOLDER: Final = re.compile(
     re.IGNORECASE,
 )
 """What documents write where a password would stand."""
+
+
+_NOT_A_PROVIDER: Final = DOUBTFUL | {"private-key", "jwt"}
+"""What tests and documents hold by the dozen, made for them."""
+_MADE_UP: Final = re.compile(
+    r"(?i)example|sample|dummy|fake|test|mock|x{4}|abcd|1234|0{4}|(.)\1{3}|your|placeholder|redacted|foobar"
+)
+LEAST_ENTROPY: Final = 3.3
+"""Bits a character: keys of providers are random, those that people type are not."""
+
+
+def review_keys(path: str, text: str) -> Iterator[Finding]:
+    """Yield the providers' keys that stand in a file and look issued: random, not typed for a test."""
+    clean, count = redact(text, path)
+    if not count:
+        return
+    lines = text.split("\n")
+    for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
+        mark = _MARK.search(scrubbed) if line != scrubbed else None
+        if mark is None or mark[1] in _NOT_A_PROVIDER:
+            continue
+        key = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
+        if not _MADE_UP.search(key) and _entropy(key) >= LEAST_ENTROPY:
+            why = f"It has the form of a key of {mark[1]}, and looks issued."
+            yield found(
+                path,
+                lines,
+                (number, number),
+                RULE,
+                severity="high",
+                confidence=SHAPED,
+                why=why,
+                reviewer="secrets",
+            )
+
+
+def _entropy(text: str) -> float:
+    counts = Counter(text)
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values()) if text else 0.0
 
 
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:

@@ -36,6 +36,8 @@ class Grammar:
     """Parameters that a framework fills from a request."""
     route: re.Pattern[str] | None = None
     """Heads of functions all of whose parameters are filled so."""
+    controller: re.Pattern[str] | None = None
+    """Heads of classes whose public methods are routes."""
     regexes: tuple[str, ...] = ()
     """Nodes that are regular expressions; none where the language's engine is linear."""
     compiles: re.Pattern[str] | None = None
@@ -182,6 +184,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         route=re.compile(
             r"\[Http(Get|Post|Put|Delete|Patch)\b|\b(I?ActionResult|ViewResult|JsonResult|ContentResult)\b"
         ),
+        controller=re.compile(r":[^{]*\b\w*(Controller|ControllerBase|ApiController|PageModel|Hub)\b"),
         compiles=re.compile(r"^Regex(\.(IsMatch|Match|Matches|Replace|Split))?$"),
     ),
     "ruby": Grammar(
@@ -220,7 +223,8 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         re.compile(
             _NUMBERS
             + r"\(int\)|htmlspecialchars|htmlentities|escapeshell(arg|cmd)|basename\(|real_escape_string|"
-            r"->quote\(|strip_tags|FILTER_VALIDATE|preg_quote|urlencode|is_numeric|password_hash"
+            r"->quote\(|\besc_(html|attr|url|js|textarea|xml)\w*\(|wp_kses\w*\(|sanitize_\w+\(|\b(isset|empty|count|"
+            r"strlen|is_\w+|ctype_\w+|in_array|array_key_exists)\(|strip_tags|FILTER_VALIDATE|preg_quote|urlencode|is_numeric|password_hash"
         ),
         r"\$\w|\{\$",
         compiles=re.compile(r"^preg_\w+$"),

@@ -6,6 +6,7 @@ halved until the culprit is alone; it is named as not analysed.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -33,6 +34,28 @@ def lint(files: Files, focus: Focus) -> Linted:
     with tempfile.TemporaryDirectory(prefix="fanout-lint-") as folder:
         copies = [_copied(Path(folder), number, path, text) for number, (path, text) in enumerate(files)]
         return _lint(list(zip(copies, files, strict=True)), focus, Path(folder))
+
+
+@functools.cache
+def count_rules(focus: Focus) -> int:
+    """Return how many of ruff's rules a focus selects; 0 when ruff can't say."""
+    selected, left_out = (tuple(names.split(",")) if names else () for names in SELECT[focus])
+    command = [find_ruff_bin(), "rule", "--all", "--output-format", "json"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)
+        codes = [str(row["code"]) for row in json.loads(done.stdout)]
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError):
+        return 0
+    return sum(_is_of(code, selected) and not _is_of(code, left_out) for code in codes)
+
+
+def _is_of(code: str, selectors: Sequence[str]) -> bool:
+    """Tell whether a code is one of the selectors', as ruff reads them: a linter's letters, then digits."""
+    return any(
+        (code.startswith(one) and (one[-1].isdigit() or code[len(one) :][:1].isdigit()))
+        or (one in {"PLE", "PLW"} and code.startswith(one))
+        for one in selectors
+    )
 
 
 def _copied(folder: Path, number: int, path: str, text: str) -> str:

@@ -126,18 +126,22 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
         and level < REMOTE
         and flow.has_query(text)
     ):
-        yield _place(where, node, rule.weakness, "medium", 45, "The query was put together before.")
+        yield _place(
+            where, node, rule.weakness, "medium" if level else "low", 45, "The query was put together before."
+        )
         return
-    if not rule.takes(text):
+    if not rule.takes(flow.bare(text) if rule.bare else text):
         return
     severity, confidence, why = rule.severity, 60, rule.why
     if rule.needs != "always":
+        if level and _is_harmless(rule.weakness, level, text):
+            return
         if level:
-            severity = _reached(rule.weakness, level, text) or severity
+            severity = _reached(rule.weakness, level) or severity
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
             is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
-            severity, confidence = ("medium", 45) if is_built else ("low", 30)
+            severity, confidence = "low", 45 if is_built else 30  # a parameter: its callers may be sound
             why = why or "What arrives here varies."
         else:
             return
@@ -146,7 +150,9 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
 
 _FIXED_START: dict[str, re.Pattern[str]] = {
     "ssrf": re.compile(r"""^\(\s*[$@]?["'`]https?://\w[\w.-]*(:\d+)?[/?]"""),
-    "open-redirect": re.compile(r"""^\(?\s*(\w+\s*,\s*){0,2}[$@]?["'`]/(?![/\\])"""),
+    "open-redirect": re.compile(
+        r"""^\(?\s*(\w+\s*,\s*){0,2}[$@]?["'`](/(?![/\\])|https?://\w[\w.-]*(:\d+)?[/?#])"""
+    ),
 }
 """The site is constant: what follows chooses a page of it."""
 _STARTED: dict[str, Severity] = {
@@ -167,11 +173,20 @@ _STARTED: dict[str, Severity] = {
 """Whoever starts a program may name its files and programs: told, but as less."""
 
 
-def _reached(weakness: str, level: int, text: str) -> Severity | None:
-    """Return how grave it is that input arrives, None for the weakness's own severity."""
+_OWN_OUTPUT: frozenset[str] = frozenset({"log-injection", "xss", "open-redirect", "header-injection"})
+"""What a program prints for the one who started it is no one else's."""
+
+
+def _is_harmless(weakness: str, level: int, text: str) -> bool:
+    """Tell whether input can do no harm there: the site is constant, or the reader is who wrote it."""
     fixed = _FIXED_START.get(weakness)
-    if fixed is not None and fixed.search(text):
-        return "low"
+    return (fixed is not None and fixed.search(text) is not None) or (
+        level < REMOTE and weakness in _OWN_OUTPUT
+    )
+
+
+def _reached(weakness: str, level: int) -> Severity | None:
+    """Return how severe it is that input arrives, None for the weakness's own severity."""
     return _STARTED.get(weakness) if level < REMOTE else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from fanout_mcp.review.analysers.places import found
 from fanout_mcp.review.analysers.python_lower import nodes_of, parse_python
@@ -22,20 +23,28 @@ _BY_LEVEL: dict[int, tuple[Severity | None, int]] = {
 }
 """Severity (None: the weakness's own) and confidence, by who sends the input; 0: no input is needed."""
 
-BUILT_IS_MEDIUM = frozenset({"sql-injection", "command-injection", "code-injection", "ldap-injection"})
-"""Text put together from a function's parameters: safe callers are possible, but the form is wrong."""
-
 
 class Unreadable(Exception):
     """Neither parser could read the file: it was not analysed."""
 
 
+class Read(NamedTuple):
+    findings: list[Finding]
+    settled: list[int]
+    """Lines of calls that are given constants alone: who sees the call but not the flow is wrong there."""
+
+
 def review_python(path: str, text: str) -> list[Finding]:
+    return read_python(path, text).findings
+
+
+def read_python(path: str, text: str) -> Read:
     tree = parse_python(text)
     if tree is None:
         raise Unreadable("not valid Python")
     nodes = nodes_of(tree)
-    hits: Iterable[Hit] = [*Reader(tree, *imported(nodes)).read(), *shapes(nodes)]
+    reader = Reader(tree, *imported(nodes))
+    hits: Iterable[Hit] = [*reader.read(), *shapes(nodes)]
     lines = text.split("\n")
     best: dict[tuple[str, int], Finding] = {}
     for hit in hits:
@@ -43,14 +52,12 @@ def review_python(path: str, text: str) -> list[Finding]:
         known = best.get((hit.weakness, hit.line))
         if known is None or finding.confidence > known.confidence:
             best[hit.weakness, hit.line] = finding
-    return list(best.values())
+    return Read(list(best.values()), sorted(reader.settled - {hit.line for hit in hits}))
 
 
 def _finding(path: str, lines: list[str], hit: Hit) -> Finding:
     weakness = WEAKNESSES[hit.weakness]
     severity, confidence = _BY_LEVEL[hit.level]
-    if hit.level == PARAM and hit.built and hit.weakness in BUILT_IS_MEDIUM:
-        severity, confidence = "medium", 45
     return found(
         path,
         lines,

@@ -58,7 +58,8 @@ CALLS: Final[dict[str, Sink]] = {
         "aiofiles.open file flask.send_file send_file django.http.FileResponse "
         "starlette.responses.FileResponse zipfile.ZipFile fastapi.responses.FileResponse tarfile.open "
         "gzip.open bz2.open lzma.open linecache.getline pandas.read_csv numpy.load numpy.loadtxt "
-        "bottle.static_file sqlite3.connect dbm.open os.stat os.path.getsize "
+        "bottle.static_file sqlite3.connect dbm.open os.stat os.path.getsize os.path.exists os.path.isfile "
+        "os.path.isdir os.path.getmtime os.access "
         "tornado.web.StaticFileHandler",
         Sink("path-traversal", (0,), ("file", "path", "filename", "name")),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -17,9 +17,47 @@ def joined(one: Env, other: Env) -> Env:
     result = dict(one)
     for name, value in other.items():
         mine = one.get(name)
-        if mine is not value:
+        if mine is not value and (mine is not None or "[" not in name):
             result[name] = value if mine is None else join(mine, value)
+    for name in [name for name in result if "[" in name and (name not in one or name not in other)]:
+        del result[name]  # an element that only one way has set
     return result
+
+
+REFUSED: Mapping[str, frozenset[str]] = {
+    "'": frozenset({"xpath-injection"}),
+    '"': frozenset({"xpath-injection"}),
+    "..": frozenset({"path-traversal"}),
+    "../": frozenset({"path-traversal"}),
+    "/": frozenset({"path-traversal"}),
+    "<": frozenset({"xss"}),
+    "\n": frozenset({"log-injection", "header-injection"}),
+    "\r\n": frozenset({"log-injection", "header-injection"}),
+    "(": frozenset({"ldap-injection"}),
+    "*": frozenset({"ldap-injection"}),
+}
+"""Text without which input does no harm there."""
+
+
+def refused(test: ast.expr) -> tuple[dict[str, frozenset[str]], bool]:
+    """Return what a test asks names not to hold (name -> harmless for), and whether it is true then."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        names, holds = refused(test.operand)
+        return names, not holds
+    if isinstance(test, ast.BoolOp):
+        parts = [refused(part) for part in test.values]
+        wanted = isinstance(test.op, ast.And)
+        found: dict[str, frozenset[str]] = {}
+        for names, holds in parts:
+            for each, clean in names.items() if holds is wanted else ():
+                found[each] = found.get(each, frozenset()) | clean
+        return found, wanted
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.In | ast.NotIn):
+        sought, name = test.left, test.comparators[0]
+        if isinstance(sought, ast.Constant) and isinstance(name, ast.Name):
+            clean = REFUSED.get(str(sought.value), frozenset())
+            return ({name.id: clean} if clean else {}), isinstance(test.ops[0], ast.NotIn)
+    return {}, False
 
 
 def cleaned(env: Env, names: AbstractSet[str]) -> Env:

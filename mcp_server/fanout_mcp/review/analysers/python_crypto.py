@@ -88,7 +88,11 @@ def _key_derivation(reader: Reader, call: Call) -> None:
         add(reader, "weak-password-hash", call.node)
 
 
-RANDOM = names("random randint randrange choice choices sample getrandbits uniform shuffle randbytes")
+RANDOM = names(
+    "random randint randrange choice choices sample getrandbits uniform shuffle randbytes "
+    "gauss normalvariate lognormvariate triangular betavariate expovariate gammavariate paretovariate "
+    "weibullvariate vonmisesvariate binomialvariate"
+)
 
 
 def check_random(reader: Reader, node: ast.Call) -> None:

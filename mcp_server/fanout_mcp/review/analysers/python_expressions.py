@@ -88,6 +88,8 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
         if node.attr in REQUEST_SAFE:
             return NOTHING
         level = base.level
+        if node.attr == "path" and reader.scope.is_fixed:
+            return Value(is_listed=True)
         return Value(
             Taint(level, f"request.{node.attr}", node.lineno), is_file=node.attr in {"files", "FILES"}
         )
@@ -100,6 +102,16 @@ def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
     base, key = value_of(reader, node.value), value_of(reader, node.slice)
     if reader.dotted(node.value) in {"globals()", "locals()"} and key.taint:
         sinks.report(reader, "unsafe-reflection", node, key)
+    if isinstance(node.value, ast.Name) and isinstance(key.const, str | int):
+        own = reader.scope.env.get(f"{node.value.id}[{key.const!r}]")
+        if own is not None:
+            return own
+    if (
+        base.items is not None
+        and isinstance(key.const, int)
+        and -len(base.items) <= key.const < len(base.items)
+    ):
+        return base.items[key.const]
     known = replace(NOTHING, text=base.text, is_listed=base.is_listed)
     return replace(base if base.taint else known, const=None, kind="")
 
@@ -109,6 +121,9 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     joined = join(left, right)
     if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
         return Value(const=left.const + right.const, text=left.const + right.const)
+    number = _computed(left.const, node.op, right.const)
+    if number is not None:
+        return Value(const=number)
     if isinstance(left.const, bytes) and isinstance(right.const, int) and isinstance(node.op, ast.Mult):
         return Value(const=left.const * min(right.const, 64))
     if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number and right.taint:
@@ -119,6 +134,41 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     varies = left.varies or right.varies
     kind = left.kind if isinstance(node.op, ast.Div) and "Path" in left.kind else _digest(left, right)
     return replace(joined, const=None, kind=kind, built=is_text and varies)
+
+
+def _computed(left: object, operator: ast.operator, right: object) -> int | None:
+    """Compute with small whole numbers."""
+    if not (type(left) is int and type(right) is int and max(abs(left), abs(right)) < 10**6):
+        return None
+    if isinstance(operator, ast.Add):
+        return left + right
+    if isinstance(operator, ast.Sub):
+        return left - right
+    if isinstance(operator, ast.Mult):
+        return left * right
+    if isinstance(operator, ast.FloorDiv | ast.Mod) and right:
+        return left // right if isinstance(operator, ast.FloorDiv) else left % right
+    return None
+
+
+def _compared(left: object, operator: ast.cmpop, right: object) -> bool | None:
+    if not (type(left) is int and type(right) is int):
+        return None
+    return {
+        ast.Eq: left == right,
+        ast.NotEq: left != right,
+        ast.Lt: left < right,
+        ast.LtE: left <= right,
+        ast.Gt: left > right,
+        ast.GtE: left >= right,
+    }.get(type(operator))
+
+
+def read_unary_op(reader: Reader, node: ast.UnaryOp) -> Value:
+    value = value_of(reader, node.operand)
+    if isinstance(node.op, ast.USub) and type(value.const) is int:
+        return Value(const=-value.const)
+    return replace(value, const=None, kind="", is_request=False, items=None)
 
 
 def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
@@ -144,10 +194,17 @@ def read_container(reader: Reader, node: ast.Dict | ast.List | ast.Tuple | ast.S
     """Read a display; one that holds constants alone is a table that the program wrote down."""
     elements = node.values if isinstance(node, ast.Dict) else node.elts
     value = _children(reader, node)
+    is_plain = isinstance(node, ast.List | ast.Tuple) and not any(
+        isinstance(e, ast.Starred) for e in elements
+    )
+    if is_plain and len(elements) <= MAX_ITEMS:
+        value = replace(value, items=tuple(value_of(reader, element) for element in elements))
     return replace(value, is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements))
 
 
 def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
+    if (known := reader.decided(node.test)) is not None:
+        return value_of(reader, node.body if known else node.orelse)
     value_of(reader, node.test)
     checked, is_negative = checked_names(node.test)
     before = dict(reader.scope.env)
@@ -165,7 +222,8 @@ def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
 def read_compare(reader: Reader, node: ast.Compare) -> Value:
     sides = [value_of(reader, side) for side in (node.left, *node.comparators)]
     sinks.check_compare(reader, node, sides)
-    return NOTHING
+    known = _compared(sides[0].const, node.ops[0], sides[1].const) if len(sides) == 2 else None
+    return NOTHING if known is None else Value(const=known)
 
 
 def read_named(reader: Reader, node: ast.NamedExpr) -> Value:
@@ -210,7 +268,39 @@ def read_call(reader: Reader, node: ast.Call) -> Value:
     if isinstance(node.func, ast.Attribute) and method in GROWS:
         for value in (*arguments, *keywords.values()):
             reader.grow(node.func.value, value)
+    if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        _mutate(reader, node.func.value.id, method, arguments)
     return _result(reader, call, method, receiver)
+
+
+def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) -> None:
+    """Follow a list through its own methods; what else may change a container is not followed."""
+    old = reader.scope.env.get(name)
+    if method in {"update", "clear", "pop", "popitem", "setdefault"}:
+        reader.forget_elements(name)
+    if old is None or old.items is None:
+        return
+    items: list[Value] | None = list(old.items)
+    first = arguments[0].const if arguments else None
+    if items is None or len(items) >= MAX_ITEMS:
+        items = None
+    elif method == "append" and arguments:
+        items.append(arguments[0])
+    elif method == "pop" and not arguments and items:
+        items.pop()
+    elif method == "pop" and type(first) is int and -len(items) <= first < len(items):
+        items.pop(first)
+    elif method == "insert" and type(first) is int and len(arguments) == 2:
+        items.insert(first, arguments[1])
+    elif method == "clear":
+        items = []
+    elif method in {"pop", "insert", "remove", "reverse", "sort", "extend", "append"}:
+        items = None
+    reader.scope.env[name] = replace(old, items=tuple(items) if items is not None else None)
+
+
+MAX_ITEMS = 40
+"""Elements of a list that are followed one by one."""
 
 
 def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
@@ -253,8 +343,16 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     keeps_file = receiver.is_file and method in {"get", "getlist"}
     # The pieces stay known through str methods only: "SELECT" in an unknown call's argument says nothing.
     text = joined.text if method in KEEPS_TEXT or name in KEEPS_CALLS else ""
+    is_constant = receiver.is_listed and method in KEEPS_TEXT and not any(one.varies for one in everything)
     is_built = built or (method in KEEPS_TEXT and receiver.built)
-    return Value(taint, text=text, kind=f"{name}()" if name else "", built=is_built, is_file=keeps_file)
+    return Value(
+        taint,
+        text=text,
+        kind=f"{name}()" if name else "",
+        built=is_built,
+        is_file=keeps_file,
+        is_listed=is_constant,
+    )
 
 
 def _pass(reader: Reader, name: str, node: ast.Call, arguments: Sequence[Value]) -> None:
@@ -286,6 +384,7 @@ _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Attribute: read_attribute,
     ast.Subscript: read_subscript,
     ast.BinOp: read_bin_op,
+    ast.UnaryOp: read_unary_op,
     ast.JoinedStr: read_joined_str,
     ast.IfExp: read_if_exp,
     ast.Compare: read_compare,

@@ -23,7 +23,7 @@ def check(reader: Reader, call: Call) -> None:
     rule = _BY_NAME.get(call.name) or _BY_LAST.get(last)
     if rule is not None:
         rule(reader, call)
-    if call.name.startswith("random.") and last in RANDOM:
+    if call.name.startswith("random.") and last in RANDOM and "SystemRandom" not in call.name:
         check_random(reader, call.node)
     if (
         has(call.keywords.get("verify"), False)

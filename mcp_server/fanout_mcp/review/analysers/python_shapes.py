@@ -111,6 +111,7 @@ def _call(node: ast.Call) -> Iterator[Hit]:
     if method == "get" and node.args and isinstance(node.func, ast.Attribute):
         yield from _subscript(ast.copy_location(ast.Subscript(node.func.value, node.args[0]), node))
     yield from _sudo(node)
+    yield from _empty_password(node)
 
 
 _WHO = re.compile(
@@ -137,10 +138,90 @@ def _sudo(node: ast.Call) -> Iterator[Hit]:
 
 
 def _dict(node: ast.Dict) -> Iterator[Hit]:
+    yield from _empty_password(node)
     for key, value in zip(node.keys, node.values, strict=True):
         name, constant = (_text(key) if key is not None else None), _text(value)
         if name and constant and is_secret(name, constant):
-            yield _hit("hardcoded-secret", value, "A secret stands in the code.", 0)
+            yield _hit("hardcoded-secret", value, "It is written out in the code.", 0)
+
+
+_DATABASES = re.compile(r"psycopg|mysql|MySQLdb|mariadb|pyodbc|oracledb|asyncpg|pymongo|pymssql")
+
+
+def _empty_password(node: ast.Dict | ast.Call) -> Iterator[Hit]:
+    """Find a database that is reached with an empty password; a file needs none."""
+    if isinstance(node, ast.Dict):
+        pairs = {_text(k): v for k, v in zip(node.keys, node.values, strict=True) if k is not None}
+        found = [value for key, value in pairs.items() if key == "PASSWORD" and _text(value) == ""]
+        is_database = bool(found) and "ENGINE" in pairs and "sqlite" not in ast.unparse(pairs["ENGINE"])
+    else:
+        given = (k.value for k in node.keywords if k.arg in {"password", "passwd"})
+        found = [value for value in given if _text(value) == ""]
+        is_database = bool(found) and _DATABASES.search(ast.unparse(node.func)) is not None
+    for value in found if is_database else ():
+        yield _hit("weak-password-rule", value, "The database's password is empty.", 0)
+
+
+def _unverified(node: ast.Module) -> Iterator[Hit]:
+    """Find contexts of pyOpenSSL that no one asks to verify certificates: they don't by themselves."""
+    words = {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
+    if "set_verify" in words or "Context" not in words:
+        return
+    names = {
+        alias.asname or alias.name
+        for item in ast.walk(node)
+        if isinstance(item, ast.ImportFrom) and item.module == "OpenSSL"
+        for alias in item.names
+        if alias.name == "SSL"
+    }
+    for inner in ast.walk(node):
+        is_context = isinstance(inner, ast.Call) and ast.unparse(inner.func) in {
+            *(f"{name}.Context" for name in names),
+            "OpenSSL.SSL.Context",
+        }
+        if is_context and isinstance(inner, ast.Call):
+            yield _hit(
+                "no-certificate-check", inner, "Nothing calls set_verify: no certificate is checked.", 0
+            )
+
+
+def _beyond(node: ast.While | ast.For) -> Iterator[Hit]:
+    """Find loops that take one element more than there are."""
+    if isinstance(node, ast.While):
+        head = ast.unparse(node.test) if isinstance(node.test, ast.Compare) else ""
+        found = re.search(r"^(\w+) <= len\((\w+)\)$", head)
+    else:
+        is_range = (
+            isinstance(node.iter, ast.Call) and _name(node.iter.func) == "range" and len(node.iter.args) == 2
+        )
+        head = f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}" if is_range else ""
+        found = re.search(r"^(\w+) in range\(\w+, len\((\w+)\) \+ 1\)$", head)
+    if found and re.search(rf"\b{found[2]}\[{found[1]}\]", "\n".join(map(ast.unparse, node.body))):
+        yield _hit("off-by-one", node, f"{found[2]} has no element len({found[2]}).", 0)
+
+
+_ENDS = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)
+
+
+def _endless(node: ast.While) -> Iterator[Hit]:
+    """Find loops whose condition compares names that nothing in the loop changes, and that nothing leaves."""
+    test = node.test
+    if not isinstance(test, ast.Compare) or not all(
+        isinstance(side, ast.Name | ast.Constant) for side in (test.left, *test.comparators)
+    ):
+        return
+    if not all(isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.NotEq) for op in test.ops):
+        return
+    names = {inner.id for inner in ast.walk(test) if isinstance(inner, ast.Name)}
+    inside = [inner for statement in node.body for inner in ast.walk(statement)]
+    changes = any(
+        (isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store | ast.Del) and inner.id in names)
+        or isinstance(inner, _ENDS)
+        or (isinstance(inner, ast.Call) and ast.unparse(inner.func).endswith(("exit", "abort")))
+        for inner in inside
+    )
+    if names and not changes:
+        yield _hit("endless-loop", node, f"Nothing in the loop changes {min(names)}.", 0)
 
 
 def _try(node: ast.Try) -> Iterator[Hit]:
@@ -152,6 +233,8 @@ def _try(node: ast.Try) -> Iterator[Hit]:
 
 
 def _while(node: ast.While) -> Iterator[Hit]:
+    yield from _beyond(node)
+    yield from _endless(node)
     if not (isinstance(node.test, ast.Constant) and node.test.value):
         return
     leaves = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
@@ -201,6 +284,7 @@ def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> I
 
 def _module(node: ast.Module) -> Iterator[Hit]:
     """Find functions that change a global in a module with threads, without a lock."""
+    yield from _unverified(node)
     if not any(isinstance(item, ast.Import) and "threading" in ast.unparse(item) for item in node.body):
         return
     for function in node.body:
@@ -253,6 +337,7 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.Dict: _dict,
     ast.Try: _try,
     ast.While: _while,
+    ast.For: _beyond,
     ast.If: _if,
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,

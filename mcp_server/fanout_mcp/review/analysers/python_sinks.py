@@ -89,6 +89,10 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
         for value in (*arguments, *keywords.values()):
             if value.taint is not None and value.taint.is_error:
                 report(reader, "error-leak", node, value)
+    if method in {"add", "set", "setdefault", "add_header", "extend"} and (
+        receiver.kind.endswith("Headers()") or name.endswith(f".headers.{method}")
+    ):
+        report_if_input(reader, "header-injection", node, arguments[-1] if arguments else NOTHING)
     sink = CALLS.get(name)
     if sink is not None:
         _arrive(reader, call, sink)
@@ -118,6 +122,10 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     node, name, arguments, keywords = call
     picked = [arguments[i] for i in sink.args if i < len(arguments)] if sink.args else list(arguments)
     picked += [value for key, value in keywords.items() if not sink.args or key in sink.keywords]
+    if sink.weakness == "xss" and node.args and isinstance(node.args[0], ast.Tuple) and picked:
+        picked[0] = reader.value(node.args[0].elts[0]) if node.args[0].elts else NOTHING  # status, headers
+    if picked and all(one.taint is None and not one.varies for one in picked):
+        reader.settled.add(node.lineno)
     value = NOTHING
     for one in picked:
         value = join(value, one)
@@ -249,6 +257,10 @@ def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
     if not reader.scope.is_route or value.taint is None:
         return
     given = node.value.elts[0] if isinstance(node.value, ast.Tuple) and node.value.elts else node.value
+    if given is not node.value:
+        value = reader.value(given)
+    if value.taint is None:
+        return
     if value.taint.is_error:
         report(reader, "error-leak", node, value)
         return

@@ -10,15 +10,21 @@ on. What a function's own parameters reach is told with low confidence: nobody k
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from fanout_mcp.review.analysers import python_sinks as sinks
-from fanout_mcp.review.analysers.python_branches import Env, checked_names, cleaned, joined, leaves
+from fanout_mcp.review.analysers.python_branches import Env, checked_names, cleaned, joined, leaves, refused
 from fanout_mcp.review.analysers.python_expressions import value_of
 from fanout_mcp.review.analysers.python_names import dotted
-from fanout_mcp.review.analysers.python_parameters import Function, arguments, is_route, parameter
+from fanout_mcp.review.analysers.python_parameters import (
+    Function,
+    arguments,
+    is_fixed_route,
+    is_route,
+    parameter,
+)
 from fanout_mcp.review.analysers.python_secrets import check_setting
 from fanout_mcp.review.analysers.python_tables import FRAMEWORKS, PARAM, REMOTE, REQUEST_HANDLERS, VIEW_BASES
 from fanout_mcp.review.analysers.python_values import NOTHING, Hit, Taint, Value, join
@@ -33,9 +39,13 @@ class Scope:
     is_route: bool = False
     owner: str = ""
     """The class that the function belongs to."""
+    is_fixed: bool = False
+    """The function is a route whose address has no part that varies."""
     is_handler: bool = False
     """The class answers requests of a server of the standard library."""
     returned: Value = NOTHING
+    assigned: set[str] = field(default_factory=set)
+    """The names that the function has assigned so far."""
 
 
 @dataclass(slots=True)
@@ -54,6 +64,8 @@ class Reader:
     passed: dict[str, dict[str, Value]] = field(default_factory=dict)
     """The strongest input passed to a function's parameter by calls in this file."""
     functions: dict[str, tuple[Function, str, Env]] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
+    """Lines of calls that could do harm, but are given constants alone."""
     scope: Scope = field(default_factory=lambda: Scope(None, {}))
     depth: int = 0
     statement: ast.stmt | None = None
@@ -104,6 +116,8 @@ class Reader:
     def bind(self, target: ast.expr, value: Value, source: ast.expr | None = None) -> None:
         if isinstance(target, ast.Name):
             self.scope.env[target.id] = value
+            self.scope.assigned.add(target.id)
+            self.forget_elements(target.id)
             check_setting(self, target, target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
             each = source.elts if isinstance(source, ast.Tuple | ast.List) else None
@@ -116,6 +130,13 @@ class Reader:
             key = self.value(target.slice)
             sinks.check_item(self, target, key, value)
             self.grow(target.value, join(key, value))
+            if isinstance(target.value, ast.Name):
+                if isinstance(key.const, str | int) and key.const is not None:
+                    self.scope.env[f"{target.value.id}[{key.const!r}]"] = value
+                else:
+                    self.forget_elements(target.value.id)
+                if (old := self.scope.env.get(target.value.id)) is not None and old.items is not None:
+                    self.scope.env[target.value.id] = replace(old, items=None)
         elif isinstance(target, ast.Attribute):
             sinks.check_attribute(self, target, value)
             self._set_attribute(target, value)
@@ -136,7 +157,9 @@ class Reader:
             return
         if isinstance(receiver, ast.Name):
             old = self.scope.env.get(receiver.id, NOTHING)
-            self.scope.env[receiver.id] = replace(join(old, value), kind=old.kind, const=None)
+            self.scope.env[receiver.id] = replace(
+                join(old, value), kind=old.kind, const=None, items=old.items
+            )
         elif isinstance(receiver, ast.Attribute):
             self._set_attribute(receiver, join(self.value(receiver), value))
 
@@ -152,15 +175,23 @@ class Reader:
             self._branches(node.body, node.orelse)
 
     def read_if(self, node: ast.If) -> None:
+        if (known := self.decided(node.test)) is not None:
+            self._block(node.body if known else node.orelse)
+            return
         self.value(node.test)
         checked, is_negative = checked_names(node.test)
+        without, holds = refused(node.test)
         before = dict(self.scope.env)
         if not is_negative:
             self.clean(checked)
+        if holds:
+            self.clean_for(without)
         self._block(node.body)
         after_body, self.scope.env = self.scope.env, before
         if is_negative:
             self.clean(checked)
+        if not holds:
+            self.clean_for(without)
         self._block(node.orelse)
         if leaves(node.body):
             return
@@ -171,6 +202,42 @@ class Reader:
 
     def clean(self, names: AbstractSet[str]) -> None:
         self.scope.env.update(cleaned(self.scope.env, names))
+
+    def clean_for(self, names: Mapping[str, frozenset[str]]) -> None:
+        """Note of names what their input is harmless for from here on."""
+        for name, weaknesses in names.items():
+            value = self.scope.env.get(name)
+            if value is not None and value.taint is not None:
+                taint = replace(value.taint, clean=value.taint.clean | weaknesses)
+                self.scope.env[name] = replace(value, taint=taint)
+
+    def decided(self, test: ast.expr) -> bool | None:
+        """Return how a comparison of numbers ends that a function computes from constants alone.
+
+        Only of names that the same function assigns: a module's switches are there to be changed.
+        """
+        if not isinstance(test, ast.Compare) or self.scope.function is None:
+            return None
+        for inner in ast.walk(test):
+            if isinstance(inner, ast.Name) and inner.id not in self.scope.assigned:
+                return None
+            if not isinstance(
+                inner,
+                ast.Compare
+                | ast.BinOp
+                | ast.Name
+                | ast.Constant
+                | ast.operator
+                | ast.cmpop
+                | ast.expr_context,
+            ):
+                return None
+        value = self.value(test)
+        return value.const if isinstance(value.const, bool) else None
+
+    def forget_elements(self, name: str) -> None:
+        for key in [key for key in self.scope.env if key.startswith(f"{name}[")]:
+            del self.scope.env[key]
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
         for body in bodies:
@@ -248,7 +315,8 @@ class Reader:
             return
         self.functions[node.name] = (node, owner, env)
         takes_requests = is_view or is_route(self, node)
-        outer, self.scope = self.scope, Scope(node, dict(env), takes_requests, owner, is_handler)
+        outer, self.scope = self.scope, Scope(node, dict(env), takes_requests, owner)
+        self.scope.is_handler, self.scope.is_fixed = is_handler, is_fixed_route(node)
         self.depth += 1
         for argument in arguments(node):
             self.scope.env[argument.arg] = given.get(argument.arg) or parameter(self, node, argument)

@@ -36,6 +36,8 @@ class Value:
     is_number: bool = False
     is_listed: bool = False
     """One of the constants of a container that the program itself wrote down."""
+    items: tuple[Value, ...] | None = None
+    """The elements of a list, in order, where each of them is known."""
 
     @property
     def varies(self) -> bool:
@@ -76,7 +78,14 @@ def join(one: Value, other: Value) -> Value:
         one.is_file or other.is_file,
         one.is_number and other.is_number if one.taint and other.taint else one.is_number or other.is_number,
         not one.varies and not other.varies,
+        _same_length(one.items, other.items),
     )
+
+
+def _same_length(one: tuple[Value, ...] | None, other: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
+    if one is None or other is None or len(one) != len(other):
+        return None
+    return tuple(join(mine, its) for mine, its in zip(one, other, strict=True))
 
 
 def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:

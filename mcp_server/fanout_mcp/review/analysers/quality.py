@@ -63,7 +63,9 @@ class Rule:
 
 def review_quality(path: str, text: str, language: str, focus: Focus) -> Reviewed:
     """Return what the rules of a focus find in a file."""
-    rules = [rule for rule in _rules(language, focus) if rule.file is None or rule.file.search(text)]
+    rules = [
+        rule for rule in quality_rules_of(language, focus) if rule.file is None or rule.file.search(text)
+    ]
     data = text.encode("utf-8", "replace")
     root = parser_of(language)[1].parse(data).root_node
     lines = text.split("\n")
@@ -144,7 +146,7 @@ def _finding(path: str, lines: list[str], first: int, last: int, rule: Rule) -> 
 
 
 @functools.cache
-def _rules(language: str, focus: str) -> tuple[Rule, ...]:
+def quality_rules_of(language: str, focus: str) -> tuple[Rule, ...]:
     return tuple(rule for rule in quality_rules() if language in rule.languages and rule.focus == focus)
 
 

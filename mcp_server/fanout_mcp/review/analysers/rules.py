@@ -4,7 +4,8 @@ A rule is one of
     call = regex of what is called, with `needs` = "input" | "varies" | "always"
     assign = regex of the left side, with `needs` and `match` on the right one
     line = regex of a line without its comments
-and may have `match` and `unless` (regexes of the arguments) and `file` (a regex that the file must hold).
+and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`) and `file`
+(a regex that the file must hold).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.analysers.languages import GRAMMARS
@@ -25,7 +26,7 @@ Kind = Literal["call", "assign", "line"]
 Needs = Literal["input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line")
 _NEEDS: tuple[Needs, ...] = ("input", "varies", "always")
-_FIELDS = frozenset({"weakness", "needs", "match", "unless", "file", "severity", "why", *_KINDS})
+_FIELDS = frozenset({"weakness", "needs", "match", "unless", "file", "severity", "why", "bare", *_KINDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Rule:
     file: re.Pattern[str] | None = None
     severity: Severity | None = None
     why: str = ""
+    bare: bool = False
+    """`match` and `unless` look at code alone: the constant text of strings is taken out."""
 
     def takes(self, text: str) -> bool:
         """Tell whether the text of the arguments, the right side or the line is what the rule means."""
@@ -58,7 +61,7 @@ def rules_of(language: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _rule(name: str, table: dict[str, str]) -> Rule:
+def _rule(name: str, table: dict[str, Any]) -> Rule:
     kind = next((kind for kind in _KINDS if kind in table), None)
     needs = next((need for need in _NEEDS if need == table.get("needs", "always")), None)
     if (
@@ -78,6 +81,7 @@ def _rule(name: str, table: dict[str, str]) -> Rule:
         file=_optional(table.get("file")),
         severity=next((level for level in SEVERITIES if level == table.get("severity")), None),
         why=table.get("why", ""),
+        bare=bool(table.get("bare")),
     )
 
 

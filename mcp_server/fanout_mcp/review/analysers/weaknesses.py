@@ -83,9 +83,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "static-salt": Weakness(
         760, "medium", "A salt that is the same for all", "Draw a salt for every password."
     ),
-    "hardcoded-secret": Weakness(
-        798, "high", "A secret stands in the code", "Read it from the environment; rotate."
-    ),
+    "hardcoded-secret": Weakness(798, "high", "Hard-coded secret", "Read it from the environment; rotate."),
     "weak-tls": Weakness(327, "medium", "An outdated TLS version", "TLS 1.2 or newer."),
     "no-certificate-check": Weakness(295, "high", "Certificates are not checked", "Leave the check on."),
     "unverified-token": Weakness(

@@ -19,19 +19,27 @@ LINT = "fanout_mcp.review.analysers.work:lint_batch"
 
 
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
-    """`{path, text, focus}` -> `{findings, imports, unread}`. Raises why it is not analysed."""
+    """`{path, text, focus}` -> `{findings, imports, unread, settled}`. Raises why it is not analysed.
+
+    The focus `keys` looks for providers' keys alone, in what a review leaves out otherwise.
+    """
     path, text, focus = item["path"], item["text"], item["focus"]
     why_not = problem(text.encode("utf-8", "surrogateescape"))
     if why_not:
         raise ValueError(why_not)
     language = language_of(path)
+    if focus == "keys":
+        from fanout_mcp.review.analysers.kept_secrets import review_keys
+
+        return {"findings": [asdict(one) for one in review_keys(path, text)], "imports": [], "unread": ""}
     findings: list[Finding] = []
     imports: list[tuple[str, int]] = []
     unread = ""
+    settled: list[int] = []
     if focus == "security" and language == "python":
-        from fanout_mcp.review.analysers.python import review_python
+        from fanout_mcp.review.analysers.python import read_python
 
-        findings = review_python(path, text)
+        findings, settled = read_python(path, text)
     elif focus == "security" and language:
         from fanout_mcp.review.analysers.patterns import review_patterns
 
@@ -53,7 +61,8 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
 
         known = {finding.line for finding in findings if finding.rule == RULE}
         findings += review_secrets(path, text, known)
-    return {"findings": [asdict(finding) for finding in findings], "imports": imports, "unread": unread}
+    found = [asdict(finding) for finding in findings]
+    return {"findings": found, "imports": imports, "unread": unread, "settled": settled}
 
 
 def lint_batch(item: dict[str, Json]) -> dict[str, Json]:

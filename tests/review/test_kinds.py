@@ -1,0 +1,150 @@
+# ruff: noqa: E501 - a program a line reads better than one that is broken up
+"""Kinds of programs that were judged wrongly: each with a sound one that must raise no alarm, or a bad one."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanout_mcp.review.analysers.patterns import review_patterns
+from fanout_mcp.review.analysers.plain import format_of, review_plain
+from fanout_mcp.review.analysers.python import read_python
+from fanout_mcp.review.merge import same_weakness
+
+VIEW = "import os, flask\nfrom flask import request\napp = flask.Flask(__name__)\n\n@app.route('/a')\ndef view():\n"
+
+
+def weaknesses(name: str, text: str) -> set[int]:
+    language = {"py": "python", "js": "javascript", "ts": "typescript", "rb": "ruby", "cs": "csharp"}.get(
+        name.rpartition(".")[2], name.rpartition(".")[2]
+    )
+    if language == "python":
+        found = read_python(name, text).findings
+    elif form := format_of(name):
+        found = list(review_plain(name, text, form))
+    else:
+        found = review_patterns(name, text, language).findings
+    return {finding.cwe for finding in found if finding.cwe}
+
+
+def view(*lines: str) -> str:
+    return VIEW + "".join(f"    {line}\n" for line in lines) + "    return 'ok'\n"
+
+
+CLEAN = {
+    "system random, kept in a name": ("a.py", "import random\nrng = random.SystemRandom()\ntoken = rng.choice('ab')\n"),
+    "a branch that constants decide": (
+        "a.py",
+        view("size = 4", "if size * 2 < 7:", "    name = request.args['n']", "else:", "    name = 'date'", "os.system(name)"),
+    ),
+    "another key of a mapping": ("a.py", view("row = {}", "row['a'] = 'ls'", "row['b'] = request.args['n']", "os.system(row['a'])")),
+    "another element of a list": ("a.py", view("row = ['ls', request.args['n']]", "os.system(row[0])")),
+    "an element taken from the end": (
+        "a.py",
+        view("row = [request.args['n']]", "row.append('ls')", "os.system(row[-1])"),
+    ),
+    "a quote is refused": (
+        "a.py",
+        view("import lxml.etree", "name = request.args['n']", "if '\"' in name:", "    flask.abort(400)", "tree = lxml.etree.parse('a')", "tree.xpath(f'/a[@b=\"{name}\"]')"),
+    ),
+    "folders above are refused": ("a.py", view("name = request.args['n']", "if '..' in name:", "    return 'no'", "open('/srv/' + name)")),
+    "one of two texts is refused": (
+        "a.py",
+        view("name = request.args['n']", "if not name or '..' in name:", "    return 'no'", "open('/srv/' + name)"),
+    ),
+    "a fixed address's own path": (
+        "a.py",
+        VIEW.replace("'/a'", "'/shop/list'") + "    os.system('log ' + request.path.split('/')[2])\n    return 'ok'\n",
+    ),
+    "a converter makes it a number": (
+        "a.py",
+        VIEW.replace("'/a'", "'/a/<int:number>'").replace("view()", "view(number)") + "    os.system('log ' + number)\n    return 'ok'\n",
+    ),
+    "a header beside a constant body": (
+        "a.py",
+        "from flask import Flask, request\napp = Flask('a')\n@app.get('/a')\ndef f():\n    return 'fine', 200, {'X-A': request.args['a'].replace('\\n', '')}\n",
+    ),
+    "a program prints its own arguments": ("a.js", "const name = process.argv[2];\nconsole.log(`Hello ${name}`);\n"),
+    "the word password in a message": ("a.js", 'console.log("Please give a password and a secret");\n'),
+    "a redirect to a page of one's own site": (
+        "a.js",
+        "app.get('/a', (req, res) => { res.redirect(`https://shop.example.org/${req.params.id}`); });\n",
+    ),
+    "a request to a constant host": (
+        "a.ts",
+        "app.get('/a', async (req, res) => { await fetch(`https://api.example.org/v1/${req.params.id}`); res.end(); });\n",
+    ),
+    "a query of constants alone": ("a.go", 'package a\nfunc f(db *sql.DB) {\n\tdb.Exec(fmt.Sprintf("DELETE FROM a WHERE b = 2"))\n}\n'),
+    "a query with a number": (
+        "a.go",
+        'package a\nfunc f(db *sql.DB, n int) {\n\tdb.QueryRow(fmt.Sprintf("SELECT a FROM b WHERE c = %d LIMIT %d", n, 5))\n}\n',
+    ),
+    "a key for a sound cipher": ("A.java", 'class A { void f() { KeyGenerator.getInstance("AES").init(256); } }\n'),
+    "a redirect that stays on the site": ("a.rb", "def go\n  redirect_to params[:to], allow_other_host: false\nend\n"),
+    "text that is escaped": ("a.php", "<?php\necho '<a title=\"' . esc_attr($_GET['t']) . '\">';\n"),
+    "a question about input": ("a.php", "<?php\necho count($_POST['rows']);\n"),
+    "a route out": ("a.tf", 'resource "azurerm_route" "out" {\n  address_prefix = "0.0.0.0/0"\n  destination_cidr_block = "0.0.0.0/0"\n}\n'),
+    "an action pinned by its commit": (
+        "ci.yml",
+        f"jobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: some/one@{'a1' * 20}\n      - uses: actions/checkout@v5\n",
+    ),
+}  # fmt: skip
+
+BAD = {
+    "a token from a distribution": ("a.py", "import random\ndef new_token():\n    return random.uniform(0, 1) + random.expovariate(2)\n", 330),
+    "a later element of a list": ("a.py", view("row = ['ls']", "row.append(request.args['n'])", "os.system(row[1])"), 78),
+    "a branch that may be taken": (
+        "a.py",
+        view("size = len(os.listdir('.'))", "name = 'date' if size > 7 else request.args['n']", "os.system(name)"),
+        78,
+    ),
+    "a key that is the asked one": ("a.py", view("row = {}", "row['a'] = request.args['n']", "os.system(row['a'])"), 78),
+    "a quote is refused, of another kind of text": (
+        "a.py",
+        view("name = request.args['n']", "if \"'\" in name:", "    return 'no'", "os.system('ls ' + name)"),
+        78,
+    ),
+    "a loop changes what decides": (
+        "a.py",
+        view("size = 1", "name = 'ls'", "for n in range(3):", "    if size > 2:", "        name = request.args['n']", "    size += 1", "os.system(name)"),
+        78,
+    ),
+    "whether a file is there": ("a.py", view("return str(os.path.isfile('/srv/' + request.args['n']))"), 22),
+    "a header that is added": (
+        "a.py",
+        "from flask import Flask, request, make_response\napp = Flask('a')\n@app.get('/a')\ndef f():\n    r = make_response('a')\n    r.headers.add('X-A', request.args['a'])\n    return r\n",
+        113,
+    ),
+    "one element too many": ("a.py", "def f(row):\n    for i in range(1, len(row) + 1):\n        row[i] = 0\n", 193),
+    "a loop that nothing ends": ("a.py", "def f(limit):\n    n = 1\n    while n <= limit:\n        print(n)\n", 835),
+    "a database without a password": ("a.py", "import psycopg2\nc = psycopg2.connect(host='a', user='b', password='')\n", 521),
+    "a context that verifies nothing": ("a.py", "import OpenSSL.SSL\nc = OpenSSL.SSL.Context(OpenSSL.SSL.TLS_CLIENT_METHOD)\n", 295),
+    "a browser sent anywhere": (
+        "a.ts",
+        "import { chromium } from 'playwright';\napp.get('/a', async (req, res) => { const p = await b.newPage(); await p.goto(`${req.query.u}`); });\n",
+        918,
+    ),
+    "a sandbox that is none": ("a.js", "const ivm = require('isolated-vm');\napp.post('/a', async (req) => { await isolate.compileScript(req.body.code); });\n", 94),
+    "a request in the clear": ("a.js", "const r = await fetch('http://prices.shop.net/v1/today');\n", 319),
+    "trust without a check": ("a.ts", "class A { f(u: string) { return this.san.bypassSecurityTrustUrl(u); } }\n", 79),
+    "a disk that is not encrypted": ("a.ts", "import * as rds from 'aws-cdk-lib/aws-rds';\nnew rds.DatabaseInstance(s, 'a', { storageEncrypted: false });\n", 311),
+    "a path from a parameter": ("a.go", 'package a\nimport "os"\nfunc Load(dir, name string) ([]byte, error) { return os.ReadFile(dir + "/" + name) }\n', 22),
+    "a script for a database": (
+        "A.java",
+        'import org.bson.Document; import com.mongodb.client.*;\nclass A { void f(HttpServletRequest r) { c.find(Document.parse("{a: \'" + r.getParameter("a") + "\'}")); } }\n',
+        943,
+    ),
+    "an action's own parameter": ("A.cs", "public class HomeController : Controller { public string Go(string to) { return client.GetStringAsync(to).Result; } }\n", 918),
+    "a login without a password": ("a.php", "<?php\n$ok = ldap_bind($c, 'cn=a', '');\n", 287),
+    "an action by its tag": ("ci.yml", "jobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: some/one@v1.2.3\n", 829),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CLEAN)
+def test_what_is_sound_raises_no_alarm(kind: str) -> None:
+    assert weaknesses(*CLEAN[kind]) == set()
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_bad_is_found_in_its_class(kind: str) -> None:
+    name, text, cwe = BAD[kind]
+    assert any(same_weakness(found, cwe) for found in weaknesses(name, text))
