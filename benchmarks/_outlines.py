@@ -14,7 +14,7 @@ from benchmarks import _packages as packages
 from benchmarks._shell import fanout
 from benchmarks.table import Row
 from fanout_mcp.source.discover import discover
-from fanout_mcp.source.outline import Symbol, outline_path
+from fanout_mcp.structure.outline import Symbol, outline_path
 
 LISTED = Path(__file__).parent / "corpus" / "source" / "definitions.txt"
 """A block a file: `== LANGUAGE REGISTRY PACKAGE VERSION PATH`, then `LINE NAME, LINE NAME, ...`."""

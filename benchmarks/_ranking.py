@@ -9,15 +9,15 @@ from pathlib import Path
 
 from benchmarks import _packages as packages
 from benchmarks.table import Row
-from fanout_mcp.source import rank
 from fanout_mcp.source.discover import discover
-from fanout_mcp.source.modules import all_modules, graph
-from fanout_mcp.source.outlines import outlines_now
 from fanout_mcp.source.read import Source, read
 from fanout_mcp.source.workers import Workers
+from fanout_mcp.structure import rank
+from fanout_mcp.structure.graph import all_modules, graph
+from fanout_mcp.structure.survey import outlines_now
 
 ISSUES = Path(__file__).parent / "corpus" / "source" / "issues.jsonl"
-MOST = 5
+MAX = 5
 
 
 def ranking() -> Iterator[Row]:
@@ -30,7 +30,7 @@ def ranking() -> Iterator[Row]:
                 hits.setdefault(task["half"], []).append(task["changed"] in ranked(task["text"]))
     for half, found in hits.items():
         share = sum(found) / len(found)
-        what = f"changed file among the top {MOST}, {half} ({len(found)} issues)"
+        what = f"changed file among the top {MAX}, {half} ({len(found)} issues)"
         bar = ">= 75 %" if half == "held out" else ""
         yield Row(what, f"{share:.1%}", bar=bar, met=share >= 0.75 if bar else None)
 
@@ -43,6 +43,6 @@ def _ranker(root: Path, workers: Workers) -> Callable[[str], list[str]]:
     bodies = {path: (sum(bag.values()), bag) for path, bag in bags.items()}
 
     def ranked(question: str) -> list[str]:
-        return [one.path for one in rank.rank(question, paths, known, bodies, most=MOST)]
+        return [one.path for one in rank.rank(question, paths, known, bodies, most=MAX)]
 
     return ranked

@@ -25,7 +25,7 @@ from benchmarks._stage import Provider, bare, in_turn, provider, server, stream
 from benchmarks.table import Row
 from fakes.upstream import Rule
 from fanout_mcp.backends.scripted import verdict
-from fanout_mcp.settings import DEFAULT_MAX_PARALLEL
+from fanout_mcp.state.settings import DEFAULT_MAX_PARALLEL
 from fanout_mcp.types import Json
 
 LEG_S = 1.0

@@ -21,8 +21,9 @@ from typing import Any
 from audit import seeded_races, seeded_sequences
 from audit.test_seeded import kinds_of, races_of, sequences_of
 from benchmarks.table import Row
-from fanout_hooks import depend, event, gate_state
-from fanout_mcp.hook_bridge import HookBridge, start_supervisor
+from fanout_hooks.client import hook_input
+from fanout_hooks.gate import dependence, state
+from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import play
@@ -59,7 +60,7 @@ def verdicts() -> Iterator[Row]:
         right == wanted,
     )
     known = pairs()
-    agreed = sum(bool(depend.why(own.second, own.first, own.prompt)) == own.depends for own in known)
+    agreed = sum(bool(dependence.why(own.second, own.first, own.prompt)) == own.depends for own in known)
     yield Row("pairs of calls judged as their author did", f"{agreed} of {len(known)}")
     strict = strict_table()
     yield Row("strict: the table of five", f"{sum(strict)} of {len(strict)}", "", "every one", all(strict))
@@ -142,7 +143,7 @@ class _Supervised:
 
     async def send(self, gated: str, session: str, name: str, **fields: Any) -> str:
         own = {"session_id": session, "cwd": str(self.folder), "hook_event_name": name, **fields}
-        given = {key: _as_sent(own.get(key, "")) for key in event.mcp_input(name, ())}
+        given = {key: _as_sent(own.get(key, "")) for key in hook_input.mcp_input(name, ())}
         return await self.bridge.handle(given | ({"fanout_gate": gated} if gated else {}))
 
 
@@ -178,7 +179,7 @@ async def _added(supervised: _Supervised) -> Row:
 async def _fourteen(supervised: _Supervised) -> list[Row]:
     """Send 14 calls of one message at once, after one that ran alone, in a session of its own each time."""
     denials = lost = 0
-    where = gate_state.folder({"FANOUT_STATE_DIR": str(supervised.folder / "state")})
+    where = state.folder({"FANOUT_STATE_DIR": str(supervised.folder / "state")})
     for number in range(TIMES):
         session = f"many {number}"
         await supervised.send("smart", session, "UserPromptSubmit", prompt="Explain the parts.")
@@ -192,7 +193,7 @@ async def _fourteen(supervised: _Supervised) -> list[Row]:
             *(supervised.send("smart", session, "PreToolUse", **call) for call in calls)
         )
         denials += sum("deny" in answer for answer in said)
-        seen = {call.id for call in gate_state.peek(where, session).scopes["main"].open}
+        seen = {call.id for call in state.peek(where, session).scopes["main"].open}
         lost += len({call["tool_use_id"] for call in calls} - seen)
     return [
         Row(f"{AGENTS} agents of one message, {TIMES} times: denials", str(denials), "", "0", denials == 0),

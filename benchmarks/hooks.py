@@ -211,7 +211,7 @@ def _cpu(running: Running, stage: Stage, hooks: list[Hook]) -> tuple[float, floa
 def _spent(running: Running) -> float:
     """Return the CPU seconds of this process, the zygotes with what they buried, and their live workers."""
     total = time.process_time()
-    for own in running.house._interpreters.values():  # noqa: SLF001 - what it costs is inside
+    for own in running.runtime._interpreters.values():  # noqa: SLF001 - what it costs is inside
         assert own._process is not None  # noqa: SLF001
         for pid in (own._process.pid, *own._seats):  # noqa: SLF001
             fields = _about(pid, "stat").rpartition(")")[2].split()

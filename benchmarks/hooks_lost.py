@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.table import Row
-from fanout_hooks import claims, config, entries
-from fanout_hooks import event as events
-from fanout_hooks.launch import Launch
-from fanout_mcp.hook_bridge import HookBridge
+from fanout_hooks.adoption import entries
+from fanout_hooks.adoption.entries import Launch
+from fanout_hooks.client import hook_input as events
+from fanout_hooks.run import claims, config
+from fanout_mcp.edge.hook_bridge import HookBridge
 from hooks.stage import PYTHON, Stage, pre_tool_use
 
 TIMES = 100
@@ -37,7 +38,7 @@ Event = dict[str, Any]
 Play = Callable[["Scene", int], Awaitable[bool]]
 
 
-class Scene(NamedTuple):
+class HookInput(NamedTuple):
     """A project whose hooks are adopted: the lines of its entries."""
 
     stage: Stage
@@ -47,7 +48,7 @@ class Scene(NamedTuple):
     seen: Path
 
     @classmethod
-    def make(cls, folder: Path) -> Scene:
+    def make(cls, folder: Path) -> HookInput:
         stage = Stage(folder)
         seen = folder / "seen"
         observer = stage.python("observer", OBSERVER)
@@ -87,8 +88,8 @@ def rows(top: Path) -> Iterator[Row]:
         ("other", "not approved, another session's is there", _other),
         ("before", "killed before the event", _killed_before),
     ):
-        scene = Scene.make(top / name)
-        yield _row(what, scene, _in_parallel(scene, play))
+        hook_input = HookInput.make(top / name)
+        yield _row(what, hook_input, _in_parallel(hook_input, play))
     yield asyncio.run(_row_of(top / "connecting", "still connecting", _connecting))
     yield asyncio.run(_row_of(top / "mid", "killed in mid-event", _killed_amid))
 
@@ -97,8 +98,8 @@ def _event(number: int) -> Event:
     return pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{number}")
 
 
-def _row(what: str, scene: Scene, denied: int, allowed_losses: int = 0) -> Row:
-    counts = {f"toolu_{number}": scene.counts().get(f"toolu_{number}", 0) for number in range(TIMES)}
+def _row(what: str, hook_input: HookInput, denied: int, allowed_losses: int = 0) -> Row:
+    counts = {f"toolu_{number}": hook_input.counts().get(f"toolu_{number}", 0) for number in range(TIMES)}
     counts = {name: count for name, count in counts.items() if count}
     once = sum(counts.get(f"toolu_{number}") == 1 for number in range(TIMES))
     figure = f"{denied} of {TIMES} denied, {once} observed once, {TIMES - len(counts)} not"
@@ -107,64 +108,64 @@ def _row(what: str, scene: Scene, denied: int, allowed_losses: int = 0) -> Row:
     return Row(f"server {what}", figure, "", bar, good)
 
 
-def _in_parallel(scene: Scene, play: Callable[[Scene], None]) -> int:
+def _in_parallel(hook_input: HookInput, play: Callable[[HookInput], None]) -> int:
     for number in range(3):  # known hooks are what a real project has
-        scene.start(scene.sentinel, _event(-number - 1))
-    scene.seen.unlink(missing_ok=True)
-    play(scene)
+        hook_input.start(hook_input.sentinel, _event(-number - 1))
+    hook_input.seen.unlink(missing_ok=True)
+    play(hook_input)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        ended = list(pool.map(lambda number: _both(scene, _event(number)), range(TIMES)))
+        ended = list(pool.map(lambda number: _both(hook_input, _event(number)), range(TIMES)))
     return sum(ended)
 
 
-def _both(scene: Scene, event: Event) -> bool:
+def _both(hook_input: HookInput, event: Event) -> bool:
     """Start the sentinel and the guard as the client does; say whether the guard denied."""
     guard = subprocess.Popen(
-        ["/bin/sh", "-c", scene.guard],
+        ["/bin/sh", "-c", hook_input.guard],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=scene.env,
-        cwd=scene.stage.project,
+        env=hook_input.env,
+        cwd=hook_input.stage.project,
     )
-    scene.start(scene.sentinel, event)
-    said, _ = guard.communicate(events.to_stdin(scene.stage.here(event)))
+    hook_input.start(hook_input.sentinel, event)
+    said, _ = guard.communicate(events.to_stdin(hook_input.stage.here(event)))
     return guard.returncode == 2 or b'"deny"' in said
 
 
-def _absent(_: Scene) -> None: ...
+def _absent(_: HookInput) -> None: ...
 
 
-def _other(scene: Scene) -> None:
-    claims.mark(scene.alive, ("pid-1",), os.getpid())
+def _other(hook_input: HookInput) -> None:
+    claims.mark(hook_input.alive, ("pid-1",), os.getpid())
 
 
-def _killed_before(scene: Scene) -> None:
+def _killed_before(hook_input: HookInput) -> None:
     """Leave the mark of a server that had no time to take it away."""
     dead = subprocess.Popen(["true"])
     dead.wait()
-    claims.mark(scene.alive, (f"pid-{os.getpid()}",), dead.pid)
+    claims.mark(hook_input.alive, (f"pid-{os.getpid()}",), dead.pid)
 
 
 # --- with a server's bridge ---------------------------------------------------------------------------------
 
 
 async def _row_of(folder: Path, what: str, play: Play) -> Row:
-    scene = Scene.make(folder)
+    hook_input = HookInput.make(folder)
     before = dict(os.environ)
     os.environ.clear()
-    os.environ.update(scene.env)  # as the client gives its own to the server
+    os.environ.update(hook_input.env)  # as the client gives its own to the server
     try:
         for number in range(3):
-            await asyncio.to_thread(scene.start, scene.sentinel, _event(-number - 1))
-        scene.seen.unlink(missing_ok=True)
+            await asyncio.to_thread(hook_input.start, hook_input.sentinel, _event(-number - 1))
+        hook_input.seen.unlink(missing_ok=True)
         denied = 0
         for number in range(TIMES):
-            denied += await play(scene, number)
+            denied += await play(hook_input, number)
     finally:
         os.environ.clear()
         os.environ.update(before)
-    return _row(what, scene, denied, TIMES if play is _killed_amid else 0)
+    return _row(what, hook_input, denied, TIMES if play is _killed_amid else 0)
 
 
 def arguments_of(event: Event) -> dict[str, Any]:
@@ -180,25 +181,25 @@ def _filled(value: str, event: Event) -> str:
     return found if isinstance(found, str) else json.dumps(found)
 
 
-async def _connecting(scene: Scene, number: int) -> bool:
+async def _connecting(hook_input: HookInput, number: int) -> bool:
     """The sentinel finds no server; the call waits for one that is just starting, and then comes too."""
     event = _event(number)
     bridge = HookBridge()
-    both = asyncio.create_task(asyncio.to_thread(_both, scene, event))
-    await bridge.handle(arguments_of(scene.stage.here(event)))
+    both = asyncio.create_task(asyncio.to_thread(_both, hook_input, event))
+    await bridge.handle(arguments_of(hook_input.stage.here(event)))
     denied = await both
     await bridge.close()
     return denied
 
 
-async def _killed_amid(scene: Scene, number: int) -> bool:
+async def _killed_amid(hook_input: HookInput, number: int) -> bool:
     """The process that runs the hooks dies with the event; the client gets no opinion, the guard denies."""
     event = _event(number)
     bridge = HookBridge()
     # An event before it: then the process is there, and sentinels leave events to it.
-    await bridge.handle(arguments_of(scene.stage.here(_event(-TIMES - number))))
-    both = asyncio.create_task(asyncio.to_thread(_both, scene, event))
-    call = asyncio.create_task(bridge.handle(arguments_of(scene.stage.here(event))))
+    await bridge.handle(arguments_of(hook_input.stage.here(_event(-TIMES - number))))
+    both = asyncio.create_task(asyncio.to_thread(_both, hook_input, event))
+    call = asyncio.create_task(bridge.handle(arguments_of(hook_input.stage.here(event))))
     await asyncio.sleep(0.001 * (number % 20))
     link = bridge._link  # noqa: SLF001 - whom to kill is inside
     if link is not None and link.process is not None:

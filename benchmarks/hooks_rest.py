@@ -21,7 +21,8 @@ from benchmarks._packages import from_pypi
 from benchmarks._stage import SERVE, environment, provider, stream
 from benchmarks.hooks_lost import arguments_of
 from benchmarks.table import Row
-from fanout_hooks import claims, perflog
+from fanout_hooks.log import append as log_append
+from fanout_hooks.run import claims
 from hooks.stage import PYTHON, Stage, pre_tool_use
 
 WRITERS, LINES = 8, 10_000
@@ -41,7 +42,7 @@ def rows(top: Path) -> Iterator[Row]:
 
 def _write(path: str, writer: int) -> None:
     for number in range(LINES):
-        perflog.append(path, {"writer": writer, "number": number, "fill": "x" * 300})
+        log_append.append(path, {"writer": writer, "number": number, "fill": "x" * 300})
 
 
 def log(folder: Path) -> Row:

@@ -23,12 +23,12 @@ from mcp import Client
 from benchmarks._stage import Provider, bare, in_turn, provider, server, stream
 from benchmarks.table import Row
 from fakes.upstream import Rule
-from fanout_mcp.backends.openai_http import open_http
+from fanout_mcp.backends.http import open_http
 from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.engine.run import run as run_jobs
-from fanout_mcp.settings import DEFAULT_MAX_PARALLEL, Settings
+from fanout_mcp.state.settings import DEFAULT_MAX_PARALLEL, Settings
 from fanout_mcp.types import Job, Json, Prompt
 
 TIMES = 5

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.table import Row
-from fanout_hooks import perflog, report, trend
-from fanout_hooks.digest import of
+from fanout_hooks.log import append as log_append
+from fanout_hooks.log import report, trend
+from fanout_hooks.log.tally import of
+from fanout_mcp.edge.guard import wire_json
 from fanout_mcp.reports import hooks, page
-from fanout_mcp.results import compact
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.hook_report import SHORT, short
 
 HOOKS = 21
@@ -71,7 +72,7 @@ class Log:
 def write(project: Path, events: int, copies: int = 1) -> Log:
     """Write a log of `events` events with HOOKS hooks each, `copies` times over."""
     chance, now = random.Random(7), time.time()
-    path = Path(perflog.path_of(str(project)))
+    path = Path(log_append.path_of(str(project)))
     path.parent.mkdir(parents=True)
     first = report.day_of(now, report_days() - 1)
     elapsed: dict[str, list[float]] = {}
@@ -110,7 +111,7 @@ def _record(chance: random.Random, event: str, at: float) -> dict[str, Any]:
         )
         waited += ms
     return {
-        "timestamp": perflog.stamp(at),
+        "timestamp": log_append.stamp(at),
         "phase": event,
         "total_hooks": HOOKS,
         "batches": 1,
@@ -188,7 +189,7 @@ def _percentiles(records: str, events: list[dict[str, Any]], exact: dict[str, li
 def result(log: Log) -> Iterator[Row]:
     item = hooks.item(Settings(log.project, log.project / "user"), 7, None)
     made = hooks.make({**item, "now": log.now, "home": str(log.project)})
-    size = len(compact(short(made.data)))
+    size = len(wire_json(short(made.data)))
     yield Row("tool result, 63 hooks", f"{size:,} characters", "", f"<= {SHORT:,}", size <= SHORT)
     began = time.perf_counter()
     html = page.render(made)

@@ -19,9 +19,9 @@ from benchmarks._packages import from_npm, from_pypi, texts
 from benchmarks.table import Row
 from fanout_mcp.review.finding import FOCUSES, Finding, is_at_least
 from fanout_mcp.review.merge import capped, ranked, same_weakness
-from fanout_mcp.review.model import ask, collect, plan, seats
 from fanout_mcp.review.result import PER_RULE
-from fanout_mcp.review.static import review_static
+from fanout_mcp.review.reviewers import ask, collect, plan, seats
+from fanout_mcp.review.static.analyse import review_static
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.types import Answer, Json, Outcome

@@ -19,7 +19,7 @@ from benchmarks._shell import fanout, watched
 from benchmarks._stage import Provider, bare, provider, seconds
 from benchmarks.table import Row
 from fakes.upstream import Rule
-from fanout_mcp.source.languages import language_of, parser
+from fanout_mcp.structure.languages import language_of, parser
 
 SUMMARY = json.dumps({"purpose": "It is there to be summarised.", "notes": []})
 KEY = "sk-ant-api03-" + "Zz9-" * 10

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fanout_mcp import cache as module
-from fanout_mcp.cache import Cache, open_cache
+from fanout_mcp.state import cache as module
+from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.types import Answer
 from fanout_mcp.usage import Usage
 

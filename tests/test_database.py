@@ -17,11 +17,21 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fanout_mcp import database, settings
-from fanout_mcp.cache import FORM, open_cache
 from fanout_mcp.cli import main
-from fanout_mcp.database import APPLICATION, MAX_VALUE, Form, opened, set_aside, trim, unpacked
-from fanout_mcp.source import outlines
+from fanout_mcp.state import cache as state_cache
+from fanout_mcp.state import settings
+from fanout_mcp.state.cache import (
+    APPLICATION,
+    FORM,
+    MAX_VALUE,
+    Form,
+    open_cache,
+    opened,
+    set_aside,
+    trim,
+    unpacked,
+)
+from fanout_mcp.structure import survey
 from fanout_mcp.types import Answer
 
 SMALL = Form(1, ("CREATE TABLE item (key TEXT PRIMARY KEY, value BLOB NOT NULL)",), 1 << 20)
@@ -145,7 +155,7 @@ def test_a_hot_journal_beside_an_empty_file_forges_nothing(tmp_path: Path) -> No
 
 def test_what_is_set_aside_takes_its_log_with_it(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    for end in ("", *database.BESIDE):
+    for end in ("", *state_cache.BESIDE):
         path.with_name(path.name + end).write_bytes(b"x")
     set_aside(path)
     assert [own.name for own in tmp_path.iterdir()] == ["x.broken"]
@@ -184,14 +194,14 @@ def test_every_file_stays_within_its_size_and_keeps_the_newest(
         kept = [int(key) for (key,) in file.execute("SELECT key FROM item ORDER BY rowid")]
         assert kept == list(range(len(sizes)))[-len(kept) :]
         assert len(kept) <= 40
-    assert path.stat().st_size <= database.SLACK * SMALL.max_bytes
+    assert path.stat().st_size <= state_cache.SLACK * SMALL.max_bytes
 
 
 def test_no_file_grows_beyond_twice_its_size(tmp_path: Path) -> None:
     rows = [(str(number),) for number in range(100)]
     with closing(opened(tmp_path / "x.sqlite", SMALL, 1)) as file, pytest.raises(sqlite3.Error, match="full"):
         file.executemany("INSERT INTO item VALUES (?, zeroblob(100000))", rows)
-    assert (tmp_path / "x.sqlite").stat().st_size <= database.SLACK * SMALL.max_bytes
+    assert (tmp_path / "x.sqlite").stat().st_size <= state_cache.SLACK * SMALL.max_bytes
 
 
 # --- Nothing of a project is opened ------------------------------------------------------------------------
@@ -277,10 +287,10 @@ def test_static_facts_are_not_forged(
         "",
     ]
     path = tmp_path / ".claude" / "fanout" / "cache" / "outlines.sqlite"
-    ours(path, tables=tuple(outlines.FORM.tables))
+    ours(path, tables=tuple(survey.FORM.tables))
     with closing(sqlite3.connect(path)) as file, file:
         value = zlib.compress(json.dumps(forged).encode())
-        file.execute("INSERT INTO outline VALUES (?, ?)", (outlines._key(tmp_path, "x.py"), value))
+        file.execute("INSERT INTO outline VALUES (?, ?)", (survey._key(tmp_path, "x.py"), value))
     monkeypatch.chdir(tmp_path)
     assert main(["summarize", "x.py", "--json"]) == 0
     out = capsys.readouterr().out

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fakes.upstream import Upstream, serving
-from fanout_mcp import catalog
-from fanout_mcp.demo import calls
+from fanout_mcp.commands import demo as commands_demo
+from fanout_mcp.edge import catalog
 
 pytestmark = pytest.mark.slow
 
@@ -83,9 +83,9 @@ def test_nothing_is_advised_that_the_demo_cannot_do(project: Path) -> None:
 
 @pytest.mark.parametrize("name", catalog.names())
 def test_the_demo_knows_what_to_ask_of_each_tool(name: str) -> None:
-    assert name in calls.ARGUMENTS
+    assert name in commands_demo.ARGUMENTS
 
 
 def test_a_tool_that_is_new_is_called_only_where_it_needs_nothing() -> None:
-    assert calls.arguments_for("new_tool", {"type": "object"}) == {}
-    assert calls.arguments_for("new_tool", {"required": ["path"]}) is None
+    assert commands_demo.arguments_for("new_tool", {"type": "object"}) == {}
+    assert commands_demo.arguments_for("new_tool", {"required": ["path"]}) is None

@@ -15,7 +15,7 @@ from fakes.wire_client import Wire
 from fanout_mcp.cli import main
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration.places import project_of
-from fanout_mcp.review.changes import Tree, old_texts, resolve, tree
+from fanout_mcp.review.changes import Tree, old_texts, resolve, tree_at
 from fanout_mcp.source.discover import discover
 from fanout_mcp.source.git import churn
 
@@ -74,7 +74,7 @@ def test_reading_a_repository_starts_nothing(vector: Vector, root: Path, trap: T
     project_of(root)
     for ref in ("HEAD~1", "other", "trunk"):
         try:
-            found = tree(root, resolve(root, ref))
+            found = tree_at(root, resolve(root, ref))
         except InvalidInput:
             continue
         if isinstance(found, Tree):

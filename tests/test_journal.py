@@ -21,7 +21,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import Rejected
 from fanout_mcp.journal import Journal, Question, open_journal
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Outcome, Progress, Prompt, no_progress
 
 pytestmark = pytest.mark.anyio
@@ -168,9 +168,9 @@ import anyio, sys
 from pathlib import Path
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
-from fanout_mcp.backends.openai_http import open_http
+from fanout_mcp.backends.http import open_http
 from fanout_mcp.journal import Question, open_journal
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Prompt, no_progress
 
 async def main(root, url):

@@ -42,7 +42,7 @@ def killed(work, chance, longest_s):
 CACHE = (
     KILLED
     + """
-from fanout_mcp.cache import open_cache
+from fanout_mcp.state.cache import open_cache
 from fanout_mcp.types import Answer
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
@@ -82,7 +82,7 @@ from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.journal import Question, open_journal
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Prompt, no_progress
 
 module.LEASE_S = 0.05  # who is killed lets go at once, else 200 kills take 200 leases

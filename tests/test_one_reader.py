@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from fanout_mcp import jsonish
 from fanout_mcp.panel import answer as panel_answer
-from fanout_mcp.panel import ideas, synthesis
+from fanout_mcp.panel import deliberation
+from fanout_mcp.panel import swarm as panel_swarm
 from fanout_mcp.panel.answer import Position
-from fanout_mcp.review import parse as review_parse
-from fanout_mcp.source import claims, summary
+from fanout_mcp.review import answers as review_parse
+from fanout_mcp.structure import model
 from fanout_mcp.types import Answer
 
 
@@ -26,12 +27,12 @@ def panel(text: str, *, truncated: bool = False) -> str | None:
 
 
 def of_summary(text: str, *, truncated: bool = False) -> str | None:
-    read = summary.parse(Answer(text, "m", truncated=truncated))
+    read = model.parse(Answer(text, "m", truncated=truncated))
     return read.purpose if read else None
 
 
 def of_module(text: str, *, truncated: bool = False) -> str | None:
-    read = claims.checked(Answer(text, "m", truncated=truncated), lambda path, quote, line: line)
+    read = model.checked(Answer(text, "m", truncated=truncated), lambda path, quote, line: line)
     return read.purpose if read else None
 
 
@@ -41,12 +42,12 @@ def review(text: str, *, truncated: bool = False) -> str | None:
 
 
 def swarm(text: str, *, truncated: bool = False) -> str | None:
-    read = ideas.read("m", Answer(text, "m", truncated=truncated))
+    read = panel_swarm.read_ideas("m", Answer(text, "m", truncated=truncated))
     return read[0].title if read else None
 
 
 def of_synthesis(text: str, *, truncated: bool = False) -> str | None:
-    read = synthesis.read(Answer(text, "m", truncated=truncated))
+    read = deliberation.read(Answer(text, "m", truncated=truncated))
     return read.agreement if read else None
 
 

@@ -27,8 +27,8 @@ import pytest
 import fanout_hooks
 import fanout_mcp
 from fanout_mcp.linear import Linear
-from fanout_mcp.review.analysers.languages import GRAMMARS
-from fanout_mcp.review.analysers.rules import rules_of
+from fanout_mcp.review.static.grammars import GRAMMARS
+from fanout_mcp.review.static.rules import rules_of
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.wire_client import Wire
-from fanout_hooks import regular
+from fanout_hooks.client import files
 
 END_S = 60.0
 """By far longer than any of it takes: a reader that waits for a FIFO waits for ever."""
@@ -75,13 +75,13 @@ def test_only_regular_files_within_the_bound_are_read(tmp_path: Path) -> None:
     (tmp_path / "real").write_bytes(b"12345")
     (tmp_path / "link").symlink_to("real")
     os.mkfifo(tmp_path / "pipe")
-    assert regular.read(tmp_path / "real") == b"12345"
-    assert regular.read(tmp_path / "link", follow=True) == b"12345"
+    assert files.read(tmp_path / "real") == b"12345"
+    assert files.read(tmp_path / "link", follow=True) == b"12345"
     for name, at_most in (("link", 9), ("pipe", 9), ("real", 4)):
         with pytest.raises(OSError, match=name):
-            regular.read(tmp_path / name, at_most)
+            files.read(tmp_path / name, at_most)
     with pytest.raises(OSError, match="not a regular file"):
-        regular.read("/dev/zero")
+        files.read("/dev/zero")
 
 
 # --- Programs, modules and settings that a repository ships -------------------------------------------------

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from fanout_mcp import catalog, cli
+from fanout_mcp import cli
+from fanout_mcp.edge import catalog
 from fanout_mcp.panel import personas
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fanout_mcp import settings
 from fanout_mcp.errors import SettingsError
+from fanout_mcp.state import settings
 from fanout_mcp.types import ModelPrice
 
 

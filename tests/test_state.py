@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import perflog
-from fanout_mcp import settings, state
+from fanout_hooks.log import append as log_append
 from fanout_mcp.cli import main
+from fanout_mcp.state import folder, settings
 
 OWN_DIR = [("FANOUT_STATE_DIR", "cache"), ("FANOUT_STATE_DIR", "records")]
 
@@ -30,8 +30,8 @@ def test_git_sees_nothing_of_what_fanout_keeps(project: Path) -> None:
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "x.py"], check=True)
     assert main(["summarize", "x.py"]) == 0
-    perflog.append(perflog.path_of(str(project)), {"phase": "Stop"})
-    state.new_report(project / ".claude" / "fanout", "oracle", "md")
+    log_append.append(log_append.path_of(str(project)), {"phase": "Stop"})
+    folder.new_report(project / ".claude" / "fanout", "oracle", "md")
     told = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True)
     assert told.stdout == "A  x.py\n"
 
@@ -98,14 +98,14 @@ def test_a_report_that_would_lead_outside_says_so(
 def test_the_newest_reports_are_kept_and_what_is_not_ours_stays(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state, "MOST_REPORTS", 3)
+    monkeypatch.setattr(folder, "MAX_REPORTS", 3)
     own = project / ".claude" / "fanout"
-    made = [state.new_report(own, "hooks", "html")]
+    made = [folder.new_report(own, "hooks", "html")]
     notes = made[0].with_name("notes.md")
     notes.write_text("mine")
     for number in range(1, 6):
-        made.append(state.new_report(own, "hooks", "html"))
+        made.append(folder.new_report(own, "hooks", "html"))
         os.utime(made[-1], (number, number))
     os.utime(made[0], (0, 0))
-    last = state.new_report(own, "oracle", "md")
+    last = folder.new_report(own, "oracle", "md")
     assert set(notes.parent.iterdir()) == {notes, *made[-2:], last}

@@ -21,7 +21,7 @@ if not __package__:
 def main(argv: list[str]) -> int:
     """Start the process that the first argument names."""
     if argv[:1] == ["supervisor"]:
-        from fanout_hooks.supervisor import main as supervise
+        from fanout_hooks.run.supervisor import main as supervise
 
         return supervise(int(argv[1]))
     if argv[:1] == ["cold"]:
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
 def _cold(argv: list[str]) -> int:
     """Run one event and end at once: taking the interpreter apart would be on the user's time."""
     gc.disable()  # what is made in these milliseconds is needed until their end
-    from fanout_hooks.cold import main as run_cold
+    from fanout_hooks.run.cold import main as run_cold
 
     code = run_cold(argv)
     sys.stdout.flush()

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
-from fanout_hooks.commands.common import wrapped
+from fanout_hooks.adoption.consent import wrapped
+from fanout_hooks.client.settings import Refused
 from fanout_hooks.printable import printable
-from fanout_hooks.settings import Refused
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

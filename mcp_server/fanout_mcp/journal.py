@@ -6,7 +6,7 @@
 Theory of operation: the answers are the journal. Before a run the cache is asked for all its questions; what
 it lacks goes through the engine, and each answer is stored before its place in the limiter is free. So a run
 that is killed and started again asks at most what was in flight once more, and equal questions that are asked
-at the same time, here or in another process, are one call (cache.py has the leases).
+at the same time, here or in another process, are one call (state/cache.py has the leases).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import anyio
 import anyio.to_thread
 
 from fanout_mcp.backends.base import Backend
-from fanout_mcp.cache import Cache, open_cache
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Background, Plan, Started, background
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.cache import Cache, open_cache
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, no_progress
 from fanout_mcp.usage import Usage
 

@@ -22,13 +22,13 @@ from typing import Final, NamedTuple
 
 from fanout_mcp.types import Json
 
-LONGEST: Final = 400_000
+MAX_LENGTH: Final = 400_000
 """Characters that are looked at; an answer at its token limit has a tenth of it."""
 
 PASSES: Final = 8
 """An object in a list that was cut is read twice, a few levels deep a few times more."""
 
-MOST_BRACES: Final = 5_000
+MAX_BRACES: Final = 5_000
 
 _START: Final = re.compile(r'\{\s{0,100}"')
 _DECODER: Final = json.JSONDecoder(strict=False)
@@ -52,10 +52,10 @@ class _Found(NamedTuple):
 
 
 def _spans(text: str, is_wanted: IsWanted) -> Iterator[_Found]:
-    text = text[:LONGEST]
+    text = text[:MAX_LENGTH]
     left = PASSES * len(text)
     position = 0
-    for _ in range(MOST_BRACES):
+    for _ in range(MAX_BRACES):
         start = _START.search(text, position)
         if start is None or left < 0:
             return
@@ -84,7 +84,7 @@ def answers(text: str, data: Json, is_wanted: IsWanted, *, is_cut: bool = False)
     `data` is what the backend has parsed itself; `is_cut`: the model stopped at its token limit.
     """
     yield from _unwrapped(data, is_wanted)
-    text = spoken(text)[:LONGEST].strip()
+    text = spoken(text)[:MAX_LENGTH].strip()
     value = whole(text)
     if value is not None:
         yield from _unwrapped(value, is_wanted)
@@ -192,7 +192,7 @@ def spoken(text: str) -> str:
     if not _MAYBE.search(text) or whole(text.strip()) is not None:
         return text
     marks = [
-        match for match in _TAG.finditer(text[:LONGEST]) if text[match.start() - 1 : match.start()] != "`"
+        match for match in _TAG.finditer(text[:MAX_LENGTH]) if text[match.start() - 1 : match.start()] != "`"
     ]
     if not marks:
         return text

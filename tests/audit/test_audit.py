@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from audit.corpus import Writer
-from fanout_hooks import audit_agents, audit_calls, audit_hooks, audit_races, audit_slow, transcript
-from fanout_hooks.audit import Observation
+from fanout_hooks.audit import agents as audit_agents
+from fanout_hooks.audit import agents as audit_calls
+from fanout_hooks.audit import hooks as audit_hooks
+from fanout_hooks.audit import hooks as audit_races
+from fanout_hooks.audit import hooks as audit_slow
+from fanout_hooks.audit.agents import Observation
+from fanout_hooks.client import transcripts
 from fanout_mcp.cli import main
 
 READS = [
@@ -20,10 +25,10 @@ READS = [
 
 
 def look(writer: Writer) -> list[Observation]:
-    return found_in(transcript.read(writer.write()))
+    return found_in(transcripts.read(writer.write()))
 
 
-def found_in(read: transcript.Transcript) -> list[Observation]:
+def found_in(read: transcripts.Transcript) -> list[Observation]:
     return [*audit_agents.sequential_agents(read), *audit_calls.sequential_calls(read)]
 
 
@@ -119,7 +124,7 @@ def test_an_edit_between_reads_ends_the_run(talk: Writer) -> None:
 def test_a_slow_hook_is_found_from_its_measured_runs(talk: Writer) -> None:
     for ms in (350.0, 400.0, 380.0):
         talk.hook("PreToolUse:Bash", "python3 slow.py", ms).hook("PreToolUse:Bash", "python3 fast.py", 20.0)
-    (found,) = audit_slow.of_transcripts([transcript.read(talk.write())], [])
+    (found,) = audit_slow.of_transcripts([transcripts.read(talk.write())], [])
     assert found.kind == "slow hook"
     assert "slow.py" in found.what
     assert found.seconds == pytest.approx(1.13)
@@ -130,7 +135,7 @@ def test_damaged_lines_are_counted_and_the_rest_is_read(talk: Writer) -> None:
     talk.lines.insert(2, '{"type": "assistant", "mess')
     talk.lines.append("[" * 100_000)
     talk.lines.append('"text"')
-    read = transcript.read(talk.write())
+    read = transcripts.read(talk.write())
     assert read.damaged == 2
     assert len(found_in(read)) == 1
 
@@ -211,7 +216,7 @@ def test_a_resumed_sessions_file_repeats_nothing(tmp_path: Path) -> None:
     first.agents(("Explore auth", "Sessions.")).agents(("Explore billing", "Invoices."))
     second = Writer(tmp_path / "2.jsonl")
     second.lines = list(first.lines)
-    read = transcript.distinct(map(transcript.read, (first.write(), second.write())))
+    read = transcripts.distinct(map(transcripts.read, (first.write(), second.write())))
     assert [len(found_in(one)) for one in read] == [1, 0]
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import audit_hooks, audit_races, memory, perflog
-from fanout_hooks.audit_hooks import Found
+from fanout_hooks.audit import hooks as audit_hooks
+from fanout_hooks.audit import hooks as audit_races
+from fanout_hooks.audit.hooks import Found
 from fanout_hooks.cli import main as hooks_main
-from fanout_hooks.memory import Memory
-from fanout_hooks.record import TRIALS
+from fanout_hooks.learn import memory
+from fanout_hooks.learn.memory import TRIALS, Memory
+from fanout_hooks.log import append as log_append
 from fanout_mcp.cli import main
 
 RACING = (
@@ -93,11 +95,11 @@ def test_a_hook_that_the_log_shows_to_be_slow_is_named_at_its_entry(
     for ms in (300.0, 310.0, 320.0):
         rows = [row("one", ms), row("two", 5.0)]
         record = {
-            "timestamp": perflog.stamp(), "phase": "PreToolUse", "total_hooks": 2, "batches": 1,
+            "timestamp": log_append.stamp(), "phase": "PreToolUse", "total_hooks": 2, "batches": 1,
             "elapsed_ms": ms, "failures": 0, "session_id": "s", "sequential_ms": ms, "path": "cold",
             "hooks": rows,
         }  # fmt: skip
-        perflog.append(perflog.path_of(str(project)), record)
+        log_append.append(log_append.path_of(str(project)), record)
     capsys.readouterr()
     assert main(["audit", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)

@@ -11,8 +11,11 @@ from audit import seeded_races, seeded_sequences
 from audit.corpus import Writer
 from audit.seeded_races import Hooks
 from audit.seeded_sequences import Talk
-from fanout_hooks import audit_agents, audit_calls, audit_hooks, audit_races, transcript
-from fanout_hooks.audit import Observation
+from fanout_hooks.audit import agents
+from fanout_hooks.audit import hooks as audit_hooks
+from fanout_hooks.audit import hooks as audit_races
+from fanout_hooks.audit.agents import Observation
+from fanout_hooks.client import transcripts
 
 
 def races_of(hooks: Hooks, project: Path) -> list[Observation]:
@@ -38,8 +41,8 @@ def races_of(hooks: Hooks, project: Path) -> list[Observation]:
 def sequences_of(talk: Talk, folder: Path) -> list[Observation]:
     writer = Writer(folder / "talk.jsonl").prompt(talk.prompt)
     talk.write(writer)
-    read = transcript.read(writer.write())
-    return [*audit_agents.sequential_agents(read), *audit_calls.sequential_calls(read)]
+    read = transcripts.read(writer.write())
+    return [*agents.sequential_agents(read), *agents.sequential_calls(read)]
 
 
 def kinds_of(found: list[Observation]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import transcript
+from fanout_hooks.client import transcripts
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def named(project: Path, since: float = 0.0) -> list[str]:
-    return [str(Path(path).relative_to(project)) for path in transcript.find(str(project), since)]
+    return [str(Path(path).relative_to(project)) for path in transcripts.find(str(project), since)]
 
 
 def test_transcripts_are_found_with_those_of_sub_agents_the_newest_first(project: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.upstream import Upstream
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Prompt
 
 KEY = "sk-or-v1-0123456789abcdef-very-secret"

@@ -21,7 +21,7 @@ from backends.test_http_tls import certificate
 from fakes.upstream import Upstream, serving
 from fanout_mcp.backends.choose import open_backend
 from fanout_mcp.errors import BackendError, BadAnswer, Rejected, Unreachable
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ from fanout_mcp.backends.providers import maker_of
 from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.errors import Overloaded, Rejected, SettingsError
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Prompt
 
 BARE = Settings(root=Path("project"), config_dir=Path("config"))

@@ -27,7 +27,7 @@ from fanout_mcp.errors import (
     TooLarge,
     Unreachable,
 )
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Json, Prompt
 from fanout_mcp.usage import Usage
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from fakes.upstream import ANSWER, Rule, Upstream, serving
-from fanout_mcp.backends import openai_http
+from fanout_mcp.backends import http
 from fanout_mcp.backends.choose import open_backend
 from fanout_mcp.errors import (
     AllThinking,
@@ -25,7 +25,7 @@ from fanout_mcp.errors import (
     TooLarge,
     Unreachable,
 )
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job
 from fanout_mcp.usage import Usage
 
@@ -222,7 +222,7 @@ async def test_a_body_of_one_byte_a_second_ends_with_its_caller(pointing_at: Poi
 async def test_a_call_ends_by_itself_when_no_caller_ends_it(
     pointing_at: Pointing, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openai_http, "CALL_S", 0.2)
+    monkeypatch.setattr(http, "CALL_S", 0.2)
     with serving(Rule(kind="hang")) as upstream:
         async with open_backend(pointing_at(upstream)) as backend:
             with pytest.raises(BackendError, match="not done after"):

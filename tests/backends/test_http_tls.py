@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from fakes.upstream import ANSWER, Rule, Upstream, serving, until
 from fanout_mcp.backends.choose import open_backend
 from fanout_mcp.errors import Unreachable
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job
 
 pytestmark = pytest.mark.anyio

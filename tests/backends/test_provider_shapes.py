@@ -36,7 +36,7 @@ from fanout_mcp.errors import (
     ServerFault,
     Unreachable,
 )
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Outcome, Prompt
 
 pytestmark = pytest.mark.anyio

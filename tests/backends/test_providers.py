@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.upstream import Rule, Upstream, serving
-from fanout_mcp import settings as reading
-from fanout_mcp.arguments import parse
 from fanout_mcp.backends.choose import choose, open_backend, providers_of
 from fanout_mcp.backends.providers import enabled_line, maker_of, read, thinking_tokens
 from fanout_mcp.backends.scripted import verdict
+from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import InvalidInput, Rejected, SettingsError
-from fanout_mcp.services import Services
-from fanout_mcp.settings import OPENROUTER_URL, Settings
+from fanout_mcp.state import settings as reading
+from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.tools.oracle_batch import TOOL
+from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Job, Json, Prompt, no_progress
 
 JOB = Job("judge", Prompt("You judge.", "Is it right?"))

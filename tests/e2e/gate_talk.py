@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from e2e.client import Client, write_json
 from fakes.model import Call, Model, Request, Text, Turn
-from fanout_hooks import perflog
-from fanout_hooks.registration import log_and_gate_entries
+from fanout_hooks.adoption.entries import log_and_gate_entries
+from fanout_hooks.log import append as log_append
 from gate.scenarios import Scenario, Sent, Step
 
 SAID = "fanout gate:"
@@ -162,6 +162,6 @@ def session(client: Client, model: Model, *arguments: str, timeout: float = 300)
 
 def gate_log(project: Path) -> list[dict[str, Any]]:
     """Return what the log says of the gate."""
-    path = Path(perflog.path_of(str(project)))
+    path = Path(log_append.path_of(str(project)))
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [record["gate"] for record in records if "gate" in record]

@@ -10,7 +10,7 @@ import sys
 
 import uvicorn
 
-from fanout_mcp.server import build
+from fanout_mcp.edge.server import build
 
 
 def main() -> None:

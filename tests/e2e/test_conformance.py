@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from fanout_mcp import catalog
+from fanout_mcp.edge import catalog
 
 pytestmark = pytest.mark.e2e
 

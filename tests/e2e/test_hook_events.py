@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from e2e.client import Client
-from fanout_hooks import event as inputs
 from fanout_hooks.client import events
+from fanout_hooks.client import hook_input as inputs
 
 pytestmark = pytest.mark.e2e
 

@@ -24,9 +24,9 @@ from e2e.hooked import (
     wait_until,
 )
 from fakes.model import Request, Text, ToolResult, serving, turns
-from fanout_hooks import registration
+from fanout_hooks.adoption import entries
+from fanout_hooks.adoption.entries import Launch
 from fanout_hooks.client import events
-from fanout_hooks.launch import Launch
 
 pytestmark = pytest.mark.e2e
 
@@ -351,9 +351,9 @@ def test_the_plugin_brings_log_and_gate_and_nothing_runs_twice_beside_any_settin
 
     with_plugin = ("--plugin-dir", str(plugin))
     assert waves(*with_plugin) == 1
-    client.settings({"hooks": registration.with_log_and_gate({})}, "user")
+    client.settings({"hooks": entries.with_log_and_gate({})}, "user")
     other = Launch(PYTHON, str(plugin / "hooks" / "run.py"))
-    client.settings({"hooks": registration.with_log_and_gate({}, mode="smart", launch=other)}, "local")
+    client.settings({"hooks": entries.with_log_and_gate({}, mode="smart", launch=other)}, "local")
     assert waves() == 1  # both cold, by different lines
     hooked.register_server()
     assert waves(*with_plugin) == 1  # both warm, by different calls

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fanout_mcp.reports import hooks, page
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from report.records import DAY, record, row, write
 
 pytestmark = pytest.mark.e2e

@@ -18,7 +18,7 @@ from fanout_mcp.source.workers import Workers
 pytestmark = pytest.mark.slow
 
 SERVE = [sys.executable, "-P", "-m", "fanout_mcp", "serve"]
-PROBE = "fanout_mcp.source.workers_probe:probe"
+PROBE = "fanout_mcp.source.workers_main:probe"
 MAX_RATIO = 4.0
 FOLDERS, FILES = 32, 12
 

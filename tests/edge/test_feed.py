@@ -10,7 +10,7 @@ import anyio.to_thread
 import pytest
 
 from fakes.virtual import virtually
-from fanout_mcp.feed import GAP_S, Feed, feeding
+from fanout_mcp.edge.guard import GAP_S, Feed, feeding
 
 Sent = list[tuple[float, float | None, str | None]]
 

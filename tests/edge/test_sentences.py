@@ -16,10 +16,11 @@ import pytest
 
 import fanout_hooks
 from fanout_hooks import cli as hooks_cli
-from fanout_hooks import cold, crash
+from fanout_hooks import crash
+from fanout_hooks.run import cold
 from fanout_mcp import cli
+from fanout_mcp.commands.shell import NO_VERDICT, OK
 from fanout_mcp.engine import limits, run
-from fanout_mcp.status import NO_VERDICT, OK
 from fanout_mcp.types import Job, Prompt
 
 ERRORS: dict[str, BaseException] = {
@@ -118,7 +119,7 @@ def test_work_that_no_one_waits_for_is_reported_the_same_way(state: Path) -> Non
     code = (
         "import sys, os; sys.path.insert(0, sys.argv[1])\n"
         "from fanout_hooks import crash, loop\n"
-        "from fanout_hooks.house import House\n"
+        "from fanout_hooks.run.state import House\n"
         "own = loop.Loop(); house = House(own, os.environ['FANOUT_STATE_DIR'] + '/hooks')\n"
         "async def bad(): raise KeyError('quote')\n"
         "async def all():\n"

@@ -10,8 +10,8 @@ import trio
 
 from engine.fakes_engine import Step, Upstream, job, jobs, perform, plan
 from fakes.virtual import virtually
-from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.errors import (
     AllThinking,

@@ -6,8 +6,7 @@ import anyio
 import pytest
 
 from engine.fakes_engine import job
-from fanout_mcp.engine.budget import Budget, Estimate
-from fanout_mcp.engine.purse import Purse
+from fanout_mcp.engine.budget import Budget, Estimate, Purse
 from fanout_mcp.errors import BackendError, BadAnswer, OverBudget, ServerFault
 from fanout_mcp.types import Answer, Ask, Job, ModelPrice
 from fanout_mcp.usage import Usage

@@ -15,14 +15,14 @@ from typing import Any, Literal, cast
 import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp import settings
 from fanout_mcp.backends.base import Backend
+from fanout_mcp.edge.process import main
+from fanout_mcp.edge.server import Seams
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import FanoutError, InvalidInput
-from fanout_mcp.process import main
-from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.settings import Settings
-from fanout_mcp.shared import Seams
+from fanout_mcp.state import settings
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Progress
 
 JOURNAL = Path(os.environ.get("HOSTILE_JOURNAL", os.devnull))

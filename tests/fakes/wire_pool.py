@@ -10,8 +10,8 @@ from typing import Any, Final
 import anyio
 import httpcore2
 
-from fanout_mcp.backends.openai_http import HttpBackend, endpoint_of
-from fanout_mcp.settings import Settings
+from fanout_mcp.backends.http import HttpBackend, endpoint_of
+from fanout_mcp.state.settings import Settings
 
 STREAM: Final = "text/event-stream"
 

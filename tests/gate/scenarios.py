@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fanout_hooks.depend_text import Earlier
+from fanout_hooks.gate.dependence import Earlier
 
 CORPUS = Path(__file__).parents[2] / "benchmarks" / "corpus" / "gate"
 

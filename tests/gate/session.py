@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanout_hooks import gate
-from fanout_hooks.gate import Mode, Verdict
-from fanout_hooks.gate_history import History
+from fanout_hooks.gate import gate
+from fanout_hooks.gate.gate import History, Mode, Verdict
 
 
 class Session:

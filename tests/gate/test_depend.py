@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_hooks import depend
-from fanout_hooks.depend_text import Earlier
+from fanout_hooks.gate import dependence
+from fanout_hooks.gate.dependence import Earlier
 
 EARLIER = "Explore the auth module\nExplore src/auth and report how sessions are kept."
 ANSWER = (
@@ -51,7 +51,7 @@ PROMPT = "Explain how auth, billing and search work in this repository, and find
     ],
 )
 def test_an_independent_task_does_not_depend(task: str) -> None:
-    assert depend.why(task, Earlier(EARLIER, ANSWER), PROMPT) == ""
+    assert dependence.why(task, Earlier(EARLIER, ANSWER), PROMPT) == ""
 
 
 @pytest.mark.parametrize(
@@ -86,27 +86,27 @@ def test_an_independent_task_does_not_depend(task: str) -> None:
     ],
 )
 def test_a_dependent_task_is_recognised(task: str) -> None:
-    assert depend.why(task, Earlier(EARLIER, ANSWER), PROMPT)
+    assert dependence.why(task, Earlier(EARLIER, ANSWER), PROMPT)
 
 
 def test_checking_what_an_agent_was_told_to_change_depends_on_it() -> None:
     made = Earlier("Implement caching\nImplement the cache in billing.", "Done.")
-    assert depend.why("Run tests\nRun the whole test suite.", made, PROMPT)
-    assert depend.why("Review\nReview billing for bugs.", made, PROMPT)
-    assert not depend.why("Search\nImplement paging in search.", made, PROMPT)
+    assert dependence.why("Run tests\nRun the whole test suite.", made, PROMPT)
+    assert dependence.why("Review\nReview billing for bugs.", made, PROMPT)
+    assert not dependence.why("Search\nImplement paging in search.", made, PROMPT)
 
 
 def test_checking_after_an_agent_that_only_reads_is_no_dependence() -> None:
     listed = Earlier("Fix list\nList what to fix.", "Nothing.", "Explore")
-    assert not depend.why("Review search\nReview search for bugs.", listed, PROMPT)
+    assert not dependence.why("Review search\nReview search for bugs.", listed, PROMPT)
 
 
 def test_what_the_human_named_before_is_no_news() -> None:
     prompt = "Look at src/auth/session_store.py and at src/billing/invoice.py."
     earlier = Earlier(EARLIER, "See src/billing/invoice.py too.")
-    assert not depend.why("Invoice\nExplain src/billing/invoice.py.", earlier, prompt)
+    assert not dependence.why("Invoice\nExplain src/billing/invoice.py.", earlier, prompt)
 
 
 def test_names_are_matched_as_whole_words() -> None:
     earlier = Earlier(EARLIER, "There are 1423 lines.")
-    assert not depend.why("Read\nExplain line 42 of billing.", earlier, PROMPT)
+    assert not dependence.why("Read\nExplain line 42 of billing.", earlier, PROMPT)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_hooks import depend
-from fanout_hooks.depend_text import Earlier
+from fanout_hooks.gate import dependence
+from fanout_hooks.gate.dependence import Earlier
 
 HUMAN = "How does our retry logic work and is it any good?"
 EARLIER = Earlier(
@@ -60,7 +60,7 @@ EARLIER = Earlier(
     ],
 )
 def test_what_can_not_be_read_alone_depends(task: str) -> None:
-    assert depend.why(f"{' '.join(task.split()[:4])}\n{task}", EARLIER, HUMAN)
+    assert dependence.why(f"{' '.join(task.split()[:4])}\n{task}", EARLIER, HUMAN)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,9 @@ def test_what_can_not_be_read_alone_depends(task: str) -> None:
     ],
 )
 def test_what_has_a_subject_of_its_own_does_not(task: str) -> None:
-    assert depend.why(f"{' '.join(task.split()[:4])}\n{task}", EARLIER, "give me the lay of the land") == ""
+    assert (
+        dependence.why(f"{' '.join(task.split()[:4])}\n{task}", EARLIER, "give me the lay of the land") == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_what_has_a_subject_of_its_own_does_not(task: str) -> None:
     ],
 )
 def test_tasks_of_one_form_can_depend_too(first: str, answer: str, second: str) -> None:
-    assert depend.why(second, Earlier(first, answer), "")
+    assert dependence.why(second, Earlier(first, answer), "")
 
 
 def test_whoever_looks_for_a_cause_follows_a_trail() -> None:
@@ -127,5 +129,5 @@ def test_whoever_looks_for_a_cause_follows_a_trail() -> None:
         "Find cause\nFind out why login fails on Safari.", "The cookie lacks an attribute.", "Explore"
     )
     task = "Explain tracking prevention\nHow does tracking prevention treat third parties?"
-    assert depend.why(task, cause, human)
-    assert not depend.why(task, cause, "Tell me about Safari's login and its tracking prevention.")
+    assert dependence.why(task, cause, human)
+    assert not dependence.why(task, cause, "Tell me about Safari's login and its tracking prevention.")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import gate
-from fanout_hooks.gate import Mode
+from fanout_hooks.gate import gate
+from fanout_hooks.gate.gate import Mode
 from gate.session import Session
 
 

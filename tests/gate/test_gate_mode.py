@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import gate_mode, gate_reminder
+from fanout_hooks.gate import watch
 
 
 class Places:
@@ -24,8 +24,8 @@ class Places:
     def shared(self, text: str) -> None:
         self._write(self.project / ".claude" / "fanout" / "config.json", text)
 
-    def choose(self, entry: str = "smart", **env: str) -> gate_mode.Chosen:
-        return gate_mode.choose({"cwd": str(self.project)}, self.env | env, entry)
+    def choose(self, entry: str = "smart", **env: str) -> watch.Chosen:
+        return watch.choose({"cwd": str(self.project)}, self.env | env, entry)
 
     def _write(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True)
@@ -47,7 +47,7 @@ def test_the_session_beats_the_project_beats_the_user_beats_the_entry(places: Pl
 
 
 def test_with_nothing_said_it_is_smart(places: Places) -> None:
-    assert places.choose("on") == gate_mode.Chosen("smart")
+    assert places.choose("on") == watch.Chosen("smart")
 
 
 def test_what_is_no_mode_is_passed_over_and_named(places: Places) -> None:
@@ -68,7 +68,7 @@ def test_a_broken_project_file_neither_blocks_nor_switches_off(places: Places, t
 @pytest.mark.parametrize("whose", ["project", "user"])
 def test_what_is_no_file_or_far_too_large_holds_nobody_up_and_is_named(places: Places, whose: str) -> None:
     write = places.shared if whose == "project" else places.user
-    write("x" * (gate_mode.MAX_BYTES + 1))
+    write("x" * (watch.MAX_BYTES + 1))
     (path,) = (one for one in places.home.parent.rglob("config.*"))
     assert f"can't read {path}: larger than" in places.choose().problem
     path.unlink()
@@ -81,7 +81,7 @@ def test_what_is_no_file_or_far_too_large_holds_nobody_up_and_is_named(places: P
 
 def test_a_project_can_set_nothing_but_the_mode(places: Places) -> None:
     places.shared('{"gate": "warn", "gate_reminder": true, "base_url": "https://example.invalid"}')
-    assert places.choose() == gate_mode.Chosen("warn")
+    assert places.choose() == watch.Chosen("warn")
 
 
 def test_keys_of_tables_are_not_the_gates(places: Places) -> None:
@@ -99,8 +99,8 @@ def test_keys_of_tables_are_not_the_gates(places: Places) -> None:
     ],
 )
 def test_the_reminder_comes_for_work_that_looks_like_several_agents(prompt: str) -> None:
-    assert gate_reminder.for_prompt(prompt) == gate_reminder.TEXT
-    assert len(gate_reminder.TEXT) <= 300
+    assert watch.for_prompt(prompt) == watch.TEXT
+    assert len(watch.TEXT) <= 300
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_reminder_comes_for_work_that_looks_like_several_agents(prompt: str)
     ],
 )
 def test_the_reminder_is_silent_for_everything_else(prompt: str) -> None:
-    assert gate_reminder.for_prompt(prompt) == ""
+    assert watch.for_prompt(prompt) == ""
 
 
 def test_the_reminder_is_off_unless_the_user_turns_it_on(places: Places) -> None:
@@ -132,7 +132,7 @@ def test_a_folder_in_its_place_is_passed_over_and_named(places: Places) -> None:
 
 def test_every_value_a_line_may_hold_is_read(places: Places) -> None:
     found: dict[str, Any] = {
-        text: gate_mode.toml_value(text, "gate")
+        text: watch.toml_value(text, "gate")
         for text in ('gate = "warn"', "gate='off'", 'gate="strict" # why', 'agate = "off"')
     }
     assert list(found.values()) == ["warn", "off", "strict", ""]

@@ -10,9 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanout_hooks import gate, gate_state
-from fanout_hooks.gate import Mode
-from fanout_hooks.gate_history import History
+from fanout_hooks.gate import gate, state
+from fanout_hooks.gate.gate import History, Mode
 from gate.session import Session
 
 TASKS = st.sampled_from([f"Explore {part}" for part in ("auth", "billing", "search", "mail", "the queue")])
@@ -86,9 +85,9 @@ def test_every_damage_of_the_state_lets_the_call_pass(damage: bytes) -> None:
         def start(history: History) -> tuple[History, gate.Verdict]:
             return gate.decide(history, {"hook_event_name": "UserPromptSubmit", "prompt": "x"}, "smart")
 
-        assert gate_state.attempt(where, "s", start) is not None
+        assert state.attempt(where, "s", start) is not None
         (file,) = Path(where).glob("*.json")
         file.write_bytes(damage)
-        done = gate_state.attempt(where, "s", lambda history: gate.decide(history, _call("s"), "strict"))
+        done = state.attempt(where, "s", lambda history: gate.decide(history, _call("s"), "strict"))
         assert done is not None
         assert done.verdict.kind == "pass"

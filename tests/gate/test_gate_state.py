@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import gate_state
-from fanout_hooks.gate import PASS, Verdict
-from fanout_hooks.gate_history import Agent, Call, History, Scope
+from fanout_hooks.gate import state
+from fanout_hooks.gate.gate import PASS, Agent, Call, History, Scope, Verdict
 
 
-def remember(agent: str) -> gate_state.Step:
+def remember(agent: str) -> state.Step:
     def step(history: History) -> tuple[History, Verdict]:
         return history._replace(
             agents={**history.agents, agent: Agent(finished=True, answer="ü\ud83d")}
@@ -24,9 +23,9 @@ def remember(agent: str) -> gate_state.Step:
     return step
 
 
-def update(where: str, session: str, step: gate_state.Step) -> gate_state.Done:
+def update(where: str, session: str, step: state.Step) -> state.Done:
     """Take a step, waiting for the lock as whoever else holds it is a process of this test."""
-    while (done := gate_state.attempt(where, session, step)) is None:
+    while (done := state.attempt(where, session, step)) is None:
         continue
     return done
 
@@ -40,7 +39,7 @@ def test_what_was_put_in_comes_out_again(tmp_path: Path) -> None:
         {"a": Agent(True, "x")},
     )
     update(str(tmp_path), "s", lambda _: (history, PASS))
-    assert gate_state.peek(str(tmp_path), "s") == history
+    assert state.peek(str(tmp_path), "s") == history
 
 
 def test_a_damaged_file_is_set_aside_and_the_session_starts_anew(tmp_path: Path) -> None:
@@ -48,7 +47,7 @@ def test_a_damaged_file_is_set_aside_and_the_session_starts_anew(tmp_path: Path)
     (file,) = tmp_path.glob("*.json")
     file.write_text('{"scopes": [', encoding="utf-8")
     assert "set aside" in update(str(tmp_path), "s", remember("b")).note
-    assert set(gate_state.peek(str(tmp_path), "s").agents) == {"b"}
+    assert set(state.peek(str(tmp_path), "s").agents) == {"b"}
     assert len(list(tmp_path.glob("*.damaged"))) == 1
 
 
@@ -56,7 +55,7 @@ def test_a_damaged_file_is_set_aside_and_the_session_starts_anew(tmp_path: Path)
 def test_every_shape_of_damage_is_survived(tmp_path: Path, content: str) -> None:
     update(str(tmp_path), "s", remember("a"))
     next(tmp_path.glob("*.json")).write_text(content, encoding="utf-8")
-    assert gate_state.peek(str(tmp_path), "s") == History()
+    assert state.peek(str(tmp_path), "s") == History()
 
 
 def test_a_planted_symlink_is_not_followed(tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_a_planted_symlink_is_not_followed(tmp_path: Path) -> None:
     victim.write_text("mine", encoding="utf-8")
     file.unlink()
     file.symlink_to(victim)
-    with pytest.raises(gate_state.Unusable):
+    with pytest.raises(state.Unusable):
         update(str(tmp_path), "s", remember("b"))
     assert victim.read_text(encoding="utf-8") == "mine"
 
@@ -75,13 +74,13 @@ def test_a_lock_that_somebody_holds_is_said_at_once_and_never_waited_for(tmp_pat
     update(str(tmp_path), "s", remember("a"))
     with next(tmp_path.glob("*.lock")).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert gate_state.attempt(str(tmp_path), "s", remember("b")) is None
-    assert gate_state.attempt(str(tmp_path), "s", remember("b")) is not None
+        assert state.attempt(str(tmp_path), "s", remember("b")) is None
+    assert state.attempt(str(tmp_path), "s", remember("b")) is not None
 
 
 def test_an_unwritable_folder_is_unusable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(gate_state.Unusable):
+    with pytest.raises(state.Unusable):
         update(str(tmp_path / "file" / "gate"), "s", remember("a"))
 
 
@@ -98,7 +97,7 @@ def test_many_processes_lose_no_record(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(30)
     assert [writer.exitcode for writer in writers] == [0] * 4
-    assert len(gate_state.peek(str(tmp_path), "s").agents) == 80
+    assert len(state.peek(str(tmp_path), "s").agents) == 80
 
 
 def test_a_new_session_sweeps_those_of_more_than_a_week_ago(tmp_path: Path) -> None:
@@ -110,9 +109,9 @@ def test_a_new_session_sweeps_those_of_more_than_a_week_ago(tmp_path: Path) -> N
         os.utime(file, (long_ago, long_ago))
     update(str(tmp_path), "in use", remember("b"))
     update(str(tmp_path), "new", remember("a"))
-    assert gate_state.peek(str(tmp_path), "old") == History()
+    assert state.peek(str(tmp_path), "old") == History()
     assert len(list(tmp_path.iterdir())) == 4, "two sessions, each with its lock, though one lock is old"
-    assert gate_state.peek(str(tmp_path), "in use").agents.keys() == {"a", "b"}
+    assert state.peek(str(tmp_path), "in use").agents.keys() == {"a", "b"}
 
 
 def test_the_file_is_the_users_alone(tmp_path: Path) -> None:

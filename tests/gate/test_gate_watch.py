@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fanout_hooks import gate, gate_state, gate_watch
-from fanout_hooks.decide import Opinion
-from fanout_hooks.loop import Loop
+from fanout_hooks.gate import gate, state, watch
+from fanout_hooks.run.decide import Opinion
+from fanout_hooks.run.loop import Loop
 
 Event = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Watched:
 
         async def one(event: Event) -> Opinion:
             own = {"session_id": "s", "cwd": str(self.folder), **event}
-            return await gate_watch.opinion(self.loop, own, self.env, self.mode)
+            return await watch.opinion(self.loop, own, self.env, self.mode)
 
         async def all_of_them() -> list[Opinion]:
             return [await waiting for waiting in [self.loop.spawn(one(event)) for event in events]]
@@ -76,7 +76,7 @@ def test_fourteen_calls_at_once_find_one_another_and_none_is_lost(tmp_path: Path
     watched.lone_wave()
     calls = [call(f"Explore part {number}", f"toolu_{number}") for number in range(14)]
     assert {said.decision for said in watched.see(*calls)} == {""}
-    open_calls = gate_state.peek(gate_state.folder(watched.env), "s").scopes["main"].open
+    open_calls = state.peek(state.folder(watched.env), "s").scopes["main"].open
     assert {own.id for own in open_calls} == {event["tool_use_id"] for event in calls}
 
 
@@ -108,11 +108,11 @@ def test_a_word_that_is_no_mode_is_said_once_a_session_and_again_when_it_changes
 
 
 def test_what_was_said_goes_with_the_session(tmp_path: Path) -> None:
-    assert gate_state.is_news(str(tmp_path), "s", "text")
-    assert not gate_state.is_news(str(tmp_path), "s", "text")
-    gate_state.sweep(str(tmp_path), time.time() + gate_state.KEEP_SESSIONS_S + 1)
+    assert state.is_news(str(tmp_path), "s", "text")
+    assert not state.is_news(str(tmp_path), "s", "text")
+    state.sweep(str(tmp_path), time.time() + state.KEEP_SESSIONS_S + 1)
     assert list(tmp_path.iterdir()) == []
-    assert gate_state.is_news(str(tmp_path), "s", "text")
+    assert state.is_news(str(tmp_path), "s", "text")
 
 
 def test_a_state_that_cannot_be_used_blocks_nothing_and_goes_to_the_log_alone(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_state_that_cannot_be_used_blocks_nothing_and_goes_to_the_log_alone(tm
 def test_a_lock_that_is_never_given_back_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_watch, "LOCK_WAIT_S", 0.01)
+    monkeypatch.setattr(watch, "LOCK_WAIT_S", 0.01)
     watched = Watched(tmp_path)
     watched.lone_wave()
     with next((tmp_path / "gate").glob("*.lock")).open() as held:

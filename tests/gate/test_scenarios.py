@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import depend
-from fanout_hooks.gate import Mode
+from fanout_hooks.gate import dependence
+from fanout_hooks.gate.gate import Mode
 from gate.scenarios import Pair, Scenario, Step, load, pairs
 from gate.session import Session
 
@@ -85,4 +85,4 @@ def test_warn_and_off_send_nothing_back(mode: Mode) -> None:
 
 @pytest.mark.parametrize("pair", pairs(), ids=lambda pair: f"{pair.first.task[:40]} - {pair.second[:40]}")
 def test_what_depends_on_what_is_seen_in_the_pairs_too(pair: Pair) -> None:
-    assert bool(depend.why(pair.second, pair.first, pair.prompt)) == pair.depends
+    assert bool(dependence.why(pair.second, pair.first, pair.prompt)) == pair.depends

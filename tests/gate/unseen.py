@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fanout_hooks.gate import Verdict
+from fanout_hooks.gate.gate import Verdict
 from gate.scenarios import CORPUS
 from gate.session import Session
 

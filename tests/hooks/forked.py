@@ -13,12 +13,11 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-from fanout_hooks import ahead  # found by the line above
-from fanout_hooks.command import Program
-from fanout_hooks.interpreter import Interpreter, Scene
-from fanout_hooks.loop import Loop, memory_file, write_all
-from fanout_hooks.memory import Memory
-from fanout_hooks.sitting import Ran, Task
+from fanout_hooks.learn.memory import Memory
+from fanout_hooks.run.loop import Loop, memory_file, write_all
+from fanout_hooks.warm import ahead  # found by the line above
+from fanout_hooks.warm.command import Program
+from fanout_hooks.warm.interpreter import HookInput, Interpreter, Ran, Task
 
 
 def main() -> None:
@@ -43,8 +42,8 @@ def main() -> None:
         texts = [data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr)]
         rows.append([ran.place, ran.exit, *texts, ran.timed_out])
 
-    scene = Scene(stdin, told["env"], told["cwd"])
-    served = loop.run(interpreter.run(tasks, scene, tell, alone=False))
+    hook_input = HookInput(stdin, told["env"], told["cwd"])
+    served = loop.run(interpreter.run(tasks, hook_input, tell, alone=False))
     json.dump(rows if served else None, sys.stdout)
     sys.stdout.flush()
     os._exit(0)

@@ -4,7 +4,7 @@ stage = Stage(tmp_path)
 stage.hooks("PreToolUse", stage.python("guard", "print('hi')"), "exit 2")
 with stage.running() as run:
     answer = run.event(pre_tool_use())
-native = stage.native("python3 guard.py", event)
+native = stage.native("python3 edge/guard.py", event)
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fanout_hooks import dispatch
-from fanout_hooks.dispatch import Answer, Handled, Request
-from fanout_hooks.event import to_stdin
-from fanout_hooks.house import House
-from fanout_hooks.loop import Loop, memory_file
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.run import dispatch
+from fanout_hooks.run.dispatch import Answer, Handled, Request
+from fanout_hooks.run.loop import Loop, memory_file
+from fanout_hooks.run.state import RuntimeState
 
 PYTHON = os.path.realpath(sys.executable)
 """Without the virtual environment: starts faster, and is what a hook's `python3` usually is."""
@@ -68,7 +68,7 @@ class Running:
 
     stage: Stage
     loop: Loop
-    house: House
+    runtime: RuntimeState
 
     def event(self, event: Event, **request: Any) -> Answer:
         return self.events([event], **request)[0]
@@ -77,7 +77,7 @@ class Running:
         """Run events at once; the log and what was learned are written when all answers are out."""
 
         async def one(event: Event) -> Handled:
-            handled = await dispatch.handle(self.house, self.stage.request(event, **request))
+            handled = await dispatch.handle(self.runtime, self.stage.request(event, **request))
             handled.afterwards()
             return handled
 
@@ -151,11 +151,11 @@ class Stage:
     @contextmanager
     def running(self) -> Iterator[Running]:
         loop = Loop()
-        house = House(loop, str(self.state))
+        runtime = RuntimeState(loop, str(self.state))
         try:
-            yield Running(self, loop, house)
+            yield Running(self, loop, runtime)
         finally:
-            house.close()
+            runtime.close()
 
     def native(
         self, command: str, event: Event, *, args: Sequence[str] | None = None, timeout: float = 60

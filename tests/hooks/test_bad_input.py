@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import fanout_hooks
-from fanout_hooks import cold, event, perflog
+from fanout_hooks.client import hook_input
+from fanout_hooks.log import append as log_append
+from fanout_hooks.run import cold
 from hooks.stage import Stage, pre_tool_use
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
@@ -28,7 +30,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_an_event_of_100_mb_reaches_the_hook_whole(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.hooks("PreToolUse", "wc -c > counted; echo no >&2; exit 2")
-    given = event.to_stdin(stage.here(pre_tool_use("x" * (100 << 20))))
+    given = hook_input.to_stdin(stage.here(pre_tool_use("x" * (100 << 20))))
     done = subprocess.run(
         [*COLD, "--scopes", "local"], input=given, env=stage.env, capture_output=True, check=False
     )
@@ -39,7 +41,7 @@ def test_an_event_of_100_mb_reaches_the_hook_whole(tmp_path: Path) -> None:
 def test_more_than_any_event_can_have_is_refused_before_it_fills_the_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(event, "MAX_BYTES", 1000)
+    monkeypatch.setattr(hook_input, "MAX_BYTES", 1000)
     path = tmp_path / "event"
     path.write_bytes(WHOLE + b" " * 1000)
     with path.open("rb") as file:
@@ -62,13 +64,13 @@ def test_a_stdin_that_is_never_closed_is_waited_for_only_so_long(sent: bytes, re
 def test_a_full_disk_costs_the_log_its_line_and_the_event_nothing(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.hooks("PreToolUse", "echo no >&2; exit 2")
-    log = Path(perflog.path_of(str(stage.project)))
+    log = Path(log_append.path_of(str(stage.project)))
     log.parent.mkdir(parents=True)
     log.write_bytes(b"x" * 8191 + b"\n")
     # A limit on the size of files stands in for a disk that has no more room for them.
     done = subprocess.run(
         ["/bin/sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *COLD, "--scopes", "local"],
-        input=event.to_stdin(stage.here(pre_tool_use())),
+        input=hook_input.to_stdin(stage.here(pre_tool_use())),
         env=stage.env,
         capture_output=True,
         text=False,
@@ -77,8 +79,8 @@ def test_a_full_disk_costs_the_log_its_line_and_the_event_nothing(tmp_path: Path
     assert json.loads(done.stdout)["hookSpecificOutput"]["permissionDecision"] == "deny"
     assert b"the hook log: " in done.stderr
     assert log.read_bytes() == b"x" * 8191 + b"\n"
-    with pytest.raises(perflog.Unwritable, match="not a regular file"):
-        perflog.append("/dev/full", {})
+    with pytest.raises(log_append.Unwritable, match="not a regular file"):
+        log_append.append("/dev/full", {})
 
 
 def test_an_older_python_says_so_in_one_line_and_only_a_guard_denies(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import claims
+from fanout_hooks.run import claims
 
 CLAIM = """
 import sys

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import command
+from fanout_hooks.warm import command
 from hooks.stage import PYTHON, Stage, pre_tool_use
 
 ENV = {"HOME": "/home/of me", "A": "one", "AB": "two", "SPACED": "x y", "EMPTY": ""}

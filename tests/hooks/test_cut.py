@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 import fanout_hooks
-from fanout_hooks import messages
-from fanout_hooks.event import to_stdin
-from fanout_hooks.memory import Memory, path_of
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.learn.memory import Memory, path_of
+from fanout_hooks.warm import messages
 from hooks.stage import Entry, Event, Stage, prompt
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))

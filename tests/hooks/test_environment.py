@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import environment
+from fanout_hooks.run import supervisor
 
 
 def test_a_warm_hooks_environment_is_the_sessions_not_the_servers() -> None:
     base = {"PATH": "/bin", "CLAUDE_CODE_SESSION_ID": "old", "CLAUDE_EFFORT": "low"}
-    env = environment.for_event(base, {"session_id": "new", "cwd": "/w", "effort": {"level": "high"}}, 42)
+    env = supervisor.for_event(base, {"session_id": "new", "cwd": "/w", "effort": {"level": "high"}}, 42)
     wanted = {"CLAUDE_CODE_SESSION_ID": "new", "CLAUDE_EFFORT": "high", "CLAUDE_PID": "42", "PWD": "/w"}
     assert wanted.items() <= env.items()
 
@@ -36,7 +36,7 @@ CLIENT = {"PATH": "/bin", "BOTH": "client"}
 def test_what_a_server_was_given_alone_is_the_clients_again_or_gone(
     block: dict[str, str], found: dict[str, str]
 ) -> None:
-    assert environment.restored(CLIENT | block, block, CLIENT) == found
+    assert supervisor.restored(CLIENT | block, block, CLIENT) == found
 
 
 SERVER = """
@@ -112,5 +112,5 @@ def test_what_the_user_set_reaches_hooks_and_what_a_plugins_server_was_given_doe
     line = [sys.executable, "-c", start, sys.executable, "-c", SERVER]
     done = subprocess.run(line, env=client, capture_output=True, text=True, check=True)
     _, env = json.loads(done.stdout.splitlines()[1])
-    for_hooks = environment.for_event(env, {"session_id": "s", "cwd": "/w"}, 42)
+    for_hooks = supervisor.for_event(env, {"session_id": "s", "cwd": "/w"}, 42)
     assert for_hooks.get(name) == wanted

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import decide
+from fanout_hooks.run import decide
 from hooks.stage import PYTHON, Event, Native, Running, Stage, pre_tool_use, prompt
 
 CORPUS = Path(__file__).parents[2] / "benchmarks" / "corpus"
@@ -161,7 +161,7 @@ def _spy(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Native]) -> None:
     """Note what each hook left, on its way to the decision."""
     understand = decide.understand
 
-    def noted(left: decide.Left, event: str) -> decide.Opinion:
+    def noted(left: decide.HookResult, event: str) -> decide.Opinion:
         seen[left.name] = Native(left.exit, left.stdout, left.stderr)
         return understand(left, event)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import event
+from fanout_hooks.client import hook_input
 
 BLOCKS = [{"type": "text", "text": '{"a": 1}'}, {"type": "image", "source": {"type": "base64", "data": ""}}]
 
@@ -18,7 +18,7 @@ def _rebuilt(tool: str, response: Any) -> Any:
     """Return what a hook reads after the client has written an event into the call's arguments."""
     sent = response if isinstance(response, str) else json.dumps(response, separators=(",", ":"))
     given_by = {"hook_event_name": "PostToolUse", "tool_name": tool, "tool_response": sent}
-    return event.from_input(given_by)["tool_response"]
+    return hook_input.from_input(given_by)["tool_response"]
 
 
 @pytest.mark.parametrize(

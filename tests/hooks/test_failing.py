@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import daily, report
-from fanout_hooks.dispatch import MAX_LOGGED, MAX_SHOWN, error_head
+from fanout_hooks.log import daily, report
+from fanout_hooks.run.dispatch import MAX_LOGGED, MAX_SHOWN, error_head
 from hooks.stage import Stage, pre_tool_use
 
 CRASH = "import sys; sys.stdin.read(); raise ValueError('no such rule')"

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fanout_hooks
-from fanout_hooks.command import Program
-from fanout_hooks.event import to_stdin
-from fanout_hooks.identity import key_of
-from fanout_hooks.interpreter import Interpreter
-from fanout_hooks.loop import Loop
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.run.loop import Loop
+from fanout_hooks.warm.command import Program
+from fanout_hooks.warm.interpreter import Interpreter, key_of
 from hooks.hostile import HOSTILE, PROBE
 from hooks.stage import PYTHON, Native, Stage, pre_tool_use
 from hooks.test_equivalence import forget, natives, programs

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import fanout_hooks
-from fanout_hooks import config, event
+from fanout_hooks.client import hook_input
+from fanout_hooks.run import config
 from hooks.stage import Stage, pre_tool_use
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
@@ -21,7 +22,7 @@ def _asked(stage: Stage, name: str) -> dict[str, Any]:
     """Ask one guard as its own entry does, and return what it says of the call."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", ENTRY, "cold", "--scopes", "local", "--only", name],
-        input=event.to_stdin(stage.here(pre_tool_use())),
+        input=hook_input.to_stdin(stage.here(pre_tool_use())),
         env=stage.env,
         capture_output=True,
         check=True,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import house
-from fanout_hooks.command import Program
-from fanout_hooks.house import MOST_INTERPRETERS, House
-from fanout_hooks.identity import key_of
-from fanout_hooks.loop import Loop
-from fanout_hooks.memory import Memory
+from fanout_hooks import runtime
+from fanout_hooks.learn.memory import Memory
+from fanout_hooks.run.loop import Loop
+from fanout_hooks.run.state import MAX_INTERPRETERS, RuntimeState
+from fanout_hooks.warm.command import Program
+from fanout_hooks.warm.interpreter import key_of
 
 PYENV = '#!/bin/sh\nexec "/home/me/.pyenv/libexec/pyenv" exec "$program" "$@"\n'
 
@@ -95,13 +95,13 @@ class Kept:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Kept]:
     Kept.made = []
-    monkeypatch.setattr(house, "Interpreter", Kept)
+    monkeypatch.setattr(runtime, "Interpreter", Kept)
     return Kept.made
 
 
 def test_the_interpreters_that_were_used_least_lately_are_ended(made: list[Kept], tmp_path: Path) -> None:
-    one, known = House(Loop(), str(tmp_path)), Memory("/nowhere")
-    exes = [tmp_path / f"python{number}" for number in range(MOST_INTERPRETERS + 2)]
+    one, known = RuntimeState(Loop(), str(tmp_path)), Memory("/nowhere")
+    exes = [tmp_path / f"python{number}" for number in range(MAX_INTERPRETERS + 2)]
     for exe in exes:
         exe.write_bytes(b"\x7fELF")
         one.interpreter(program(exe), {}, "/", known)
@@ -110,8 +110,8 @@ def test_the_interpreters_that_were_used_least_lately_are_ended(made: list[Kept]
 
 
 def test_an_interpreter_at_work_is_not_ended(made: list[Kept], tmp_path: Path) -> None:
-    one, known = House(Loop(), str(tmp_path)), Memory("/nowhere")
-    for number in range(MOST_INTERPRETERS + 2):
+    one, known = RuntimeState(Loop(), str(tmp_path)), Memory("/nowhere")
+    for number in range(MAX_INTERPRETERS + 2):
         exe = tmp_path / f"python{number}"
         exe.write_bytes(b"\x7fELF")
         one.interpreter(program(exe), {}, "/", known)

@@ -6,11 +6,10 @@ import json
 import re
 from pathlib import Path
 
-from fanout_hooks.command import Program, plain_python
-from fanout_hooks.event import to_stdin
-from fanout_hooks.interpreter import Interpreter, Scene
-from fanout_hooks.loop import Loop, memory_file, write_all
-from fanout_hooks.sitting import Ran, Task
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.run.loop import Loop, memory_file, write_all
+from fanout_hooks.warm.command import Program, plain_python
+from fanout_hooks.warm.interpreter import HookInput, Interpreter, Ran, Task
 from hooks.hostile import HOSTILE, PROBE, Hostile
 from hooks.stage import PYTHON, Native, Stage, pre_tool_use
 
@@ -30,13 +29,13 @@ def run_in_one_seat(stage: Stage, programs: list[tuple[Program, float]]) -> dict
     interpreter.open(programs[0][0], stage.env, str(stage.project))
     stdin = memory_file("stdin")
     write_all(stdin, to_stdin(stage.here(pre_tool_use())))
-    scene = Scene(stdin, stage.env, str(stage.project))
+    hook_input = HookInput(stdin, stage.env, str(stage.project))
     ran: dict[int, Ran] = {}
     tasks = [Task(place, program, limit) for place, (program, limit) in enumerate(programs)]
 
     async def all_of_them() -> None:
         ended = loop.spawn(
-            interpreter.run(tasks, scene, lambda one: ran.update({one.place: one}), alone=False)
+            interpreter.run(tasks, hook_input, lambda one: ran.update({one.place: one}), alone=False)
         )
         assert await loop.first(ended, 120.0) is not None, "the hooks did not end in 120 s"
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import daily, decide, overflow, perflog
+from fanout_hooks.log import append as log_append
+from fanout_hooks.log import daily
+from fanout_hooks.run import decide
+from fanout_hooks.run import decide as run_decide
 
 PLANTED = (".claude", ".claude/memory", ".claude/fanout", ".claude/fanout/cache")
 
@@ -23,8 +26,8 @@ def planted(project: Path, name: str, outside: Path) -> None:
 def test_the_log_goes_through_no_link(tmp_path: Path, name: str) -> None:
     project, outside = tmp_path / "project", tmp_path / "outside"
     planted(project, name, outside)
-    with pytest.raises(perflog.Unwritable, match="leads out of the project"):
-        perflog.append(perflog.path_of(str(project)), {"phase": "Stop"})
+    with pytest.raises(log_append.Unwritable, match="leads out of the project"):
+        log_append.append(log_append.path_of(str(project)), {"phase": "Stop"})
     assert list(outside.rglob("*")) == []
 
 
@@ -33,7 +36,7 @@ def test_a_long_context_goes_through_no_link(tmp_path: Path, name: str) -> None:
     project, outside = tmp_path / "project", tmp_path / "outside"
     planted(project, name, outside)
     decision = decide.Decision("{}", overflow="all of it")
-    assert overflow.kept_whole(decision, str(project)) == decision
+    assert run_decide.kept_whole(decision, str(project)) == decision
     assert list(outside.rglob("*")) == []
 
 
@@ -49,6 +52,6 @@ def test_the_daily_report_goes_through_no_link(tmp_path: Path, name: str) -> Non
 def test_a_project_that_is_reached_by_a_link_is_written_to(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    path = perflog.path_of(str(tmp_path / "link"))
-    perflog.append(path, {"phase": "Stop"})
+    path = log_append.path_of(str(tmp_path / "link"))
+    log_append.append(path, {"phase": "Stop"})
     assert Path(path).read_text() == '{"phase":"Stop"}\n'

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fanout_hooks
-from fanout_hooks import conflicts, plan
-from fanout_hooks.config import Hook
-from fanout_hooks.conflicts import Footprint, Writers
-from fanout_hooks.event import to_stdin
-from fanout_hooks.loop import Loop
-from fanout_hooks.memory import Memory
-from fanout_hooks.record import TRIALS
-from fanout_hooks.resources import Held, Locks
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.learn.memory import TRIALS, Memory
+from fanout_hooks.run import plan
+from fanout_hooks.run import plan as run_plan
+from fanout_hooks.run.config import Hook
+from fanout_hooks.run.loop import Loop
+from fanout_hooks.run.plan import Footprint, Writers
+from fanout_hooks.run.state import Held, Locks
 from hooks.stage import PYTHON, Stage, pre_tool_use
 
 PATHS = st.sampled_from(
@@ -42,7 +42,7 @@ def touches(*, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> Foo
 def exclude(one: Footprint, other: Footprint) -> bool:
     """Say whether the two can't hold their locks at once."""
     written = Writers.of(one.writes | other.writes)
-    keys, others = (conflicts.lock_keys(each, written) for each in (one, other))
+    keys, others = (run_plan.lock_keys(each, written) for each in (one, other))
     return any(keys[key] or others[key] for key in keys.keys() & others.keys())
 
 
@@ -50,7 +50,7 @@ def exclude(one: Footprint, other: Footprint) -> bool:
 def test_every_two_hooks_that_wait_in_one_event_exclude_each_other_across_events(
     one: Footprint, other: Footprint
 ) -> None:
-    if conflicts.clash(one, other):
+    if run_plan.clash(one, other):
         assert exclude(one, other)
 
 
@@ -74,8 +74,8 @@ def test_what_is_apart_stays_apart(one: Footprint, other: Footprint, *, expected
 
 
 def test_two_patterns_that_one_file_may_match_are_written_one_after_another() -> None:
-    assert conflicts.clash(touches(writes=("/p/a*",)), touches(writes=("/p/*b",)))
-    assert not conflicts.clash(touches(writes=("/p/a*",)), touches(writes=("/p/b*",)))
+    assert run_plan.clash(touches(writes=("/p/a*",)), touches(writes=("/p/*b",)))
+    assert not run_plan.clash(touches(writes=("/p/a*",)), touches(writes=("/p/b*",)))
 
 
 def test_a_reader_is_locked_against_a_writer_that_is_only_declared(tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_events_of_many_cold_processes_at_once_lose_no_update(tmp_path: Path) ->
 HOLD = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from fanout_hooks.loop import Loop
-from fanout_hooks.resources import Locks
+from fanout_hooks.run.loop import Loop
+from fanout_hooks.run.state import Locks
 loop = Loop()
 locks = Locks(loop, sys.argv[2])
 held = loop.run(locks.acquire({key: sys.argv[3] == "write" for key in sys.argv[4:]}))

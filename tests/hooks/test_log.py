@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import perflog, rollup
+from fanout_hooks.log import append as log_append
+from fanout_hooks.log import rollup
 
 WRITERS, LINES = 4, 300
 PAGE = 4096
 
 
 def _write(path: str, writer: int) -> None:
-    perflog.ROTATE_BYTES = 1000
+    log_append.ROTATE_BYTES = 1000
     for number in range(LINES):
-        perflog.append(path, {"writer": writer, "number": number})
+        log_append.append(path, {"writer": writer, "number": number})
 
 
 def kept(path: Path) -> list[dict[str, int]]:
@@ -34,7 +35,7 @@ def kept(path: Path) -> list[dict[str, int]]:
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the path of a log that is full with its first line."""
-    monkeypatch.setattr(perflog, "ROTATE_BYTES", 1)
+    monkeypatch.setattr(log_append, "ROTATE_BYTES", 1)
     return tmp_path / "hook_performance.jsonl"
 
 
@@ -61,7 +62,7 @@ def test_a_full_log_is_renamed_where_the_file_system_has_no_hard_links(
 
     monkeypatch.setattr(os, "link", refuse)
     for number in range(3):
-        perflog.append(str(log), {"number": number})
+        log_append.append(str(log), {"number": number})
     assert len(rollup.segments(str(log))) == 3
     assert [row["number"] for row in kept(log)] == [0, 1, 2]
 
@@ -70,9 +71,9 @@ def test_while_one_writer_renames_the_others_only_write(log: Path) -> None:
     log.touch()
     with log.open("rb") as renaming:
         fcntl.flock(renaming, fcntl.LOCK_EX)
-        perflog.append(str(log), {"number": 0})
+        log_append.append(str(log), {"number": 0})
         assert rollup.segments(str(log)) == []
-    perflog.append(str(log), {"number": 1})
+    log_append.append(str(log), {"number": 1})
     assert len(rollup.segments(str(log))) == 1
     assert [row["number"] for row in kept(log)] == [0, 1]
 
@@ -85,12 +86,12 @@ def test_a_writer_that_comes_late_leaves_the_log_alone_that_another_has_begun(
 
     def overtaken(fd: int, data: bytes) -> int:
         written = write(fd, data)
-        log.rename(perflog.segment_name(str(log), 0.0, 1))
+        log.rename(log_append.segment_name(str(log), 0.0, 1))
         log.write_text('{"number":1}\n')
         return written
 
     monkeypatch.setattr(os, "write", overtaken)
-    perflog.append(str(log), {"number": 0})
+    log_append.append(str(log), {"number": 0})
     assert log.read_text() == '{"number":1}\n'
     assert [row["number"] for row in kept(log)] == [0, 1]
 
@@ -98,14 +99,14 @@ def test_a_writer_that_comes_late_leaves_the_log_alone_that_another_has_begun(
 def test_the_half_line_of_a_killed_writer_is_taken_away_by_the_next_one(tmp_path: Path) -> None:
     log = tmp_path / "hook_performance.jsonl"
     log.write_text('{"number":0}\n{"number":1,"fill":"' + "x" * 3 * PAGE)
-    perflog.append(str(log), {"number": 2})
+    log_append.append(str(log), {"number": 2})
     assert [row["number"] for row in kept(log)] == [0, 2]
 
 
 def test_a_file_that_holds_nothing_but_half_a_line_begins_again(tmp_path: Path) -> None:
     log = tmp_path / "hook_performance.jsonl"
     log.write_text('{"number":0')
-    perflog.append(str(log), {"number": 1})
+    log_append.append(str(log), {"number": 1})
     assert [row["number"] for row in kept(log)] == [1]
 
 
@@ -118,13 +119,13 @@ def test_a_writer_that_waited_while_the_log_was_renamed_writes_to_the_new_one(
     def overtaken(fd: int, how: int) -> None:
         nonlocal renamed
         if not renamed:
-            log.rename(perflog.segment_name(str(log), 0.0, 1))
+            log.rename(log_append.segment_name(str(log), 0.0, 1))
             renamed = True
         flock(fd, how)
 
-    monkeypatch.setattr(perflog, "ROTATE_BYTES", 1000)
+    monkeypatch.setattr(log_append, "ROTATE_BYTES", 1000)
     monkeypatch.setattr(fcntl, "flock", overtaken)
-    perflog.append(str(log), {"number": 1})
+    log_append.append(str(log), {"number": 1})
     assert log.read_text() == '{"number":1}\n'
 
 
@@ -134,7 +135,7 @@ def test_a_writer_that_waited_while_the_log_was_renamed_writes_to_the_new_one(
 def test_kills_in_mid_write_and_mid_rotation_lose_no_acknowledged_line_and_damage_none(
     kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(perflog, "ROTATE_BYTES", 200 * PAGE)
+    monkeypatch.setattr(log_append, "ROTATE_BYTES", 200 * PAGE)
     chance = random.Random(332)
     log = tmp_path / "hook_performance.jsonl"
     at_work: dict[int, int] = {}
@@ -147,7 +148,7 @@ def test_kills_in_mid_write_and_mid_rotation_lose_no_acknowledged_line_and_damag
             del at_work[pid]
     for pid in at_work:
         _killed(pid)
-    perflog.append(str(log), {"writer": -1, "number": 0})
+    log_append.append(str(log), {"writer": -1, "number": 0})
     rows = [(row["writer"], row["number"]) for row in kept(log)]
     acknowledged = [
         (writer, number)
@@ -169,7 +170,7 @@ def _started(log: Path, acknowledged: Path, writer: int) -> int:
     chance = random.Random(writer)
     number = 0
     while True:
-        perflog.append(
+        log_append.append(
             str(log), {"writer": writer, "number": number, "fill": "x" * chance.randrange(30 * PAGE)}
         )
         os.write(fd, b".")

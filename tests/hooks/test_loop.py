@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import config
-from fanout_hooks.loop import Loop
+from fanout_hooks.run import config
+from fanout_hooks.run.loop import Loop
 from hooks.stage import Stage, pre_tool_use
 
 MILLISECONDS = 3_600_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks.observe import MAX_EFFECTS, Effects, covering
+from fanout_hooks.learn.observe import MAX_EFFECTS, Effects, covering
 
 NAMES = st.sampled_from(["a", "b", "c", "a*", "d"])
 PATHS = st.lists(NAMES, min_size=1, max_size=5).map(lambda names: "/" + "/".join(names))

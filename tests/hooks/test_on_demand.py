@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import fanout_hooks
-from fanout_hooks.decide import Left, Opinion, understand
-from fanout_hooks.event import to_stdin
-from fanout_hooks.loop import Future
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.run.decide import HookResult, Opinion, understand
+from fanout_hooks.run.loop import Future
 from hooks.stage import Entry, Running, Stage, prompt
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
@@ -143,7 +143,7 @@ def test_it_may_well_end_at_once_and_is_no_failure(tmp_path: Path) -> None:
 def test_it_has_no_verdict_but_what_it_had_printed_by_its_end_is_heard(
     printed: str, more: dict[str, Any], status: int
 ) -> None:
-    said = understand(Left("own", status, f"{LINE}\n{printed}\n", "err", on_failure="block"), "Stop")
+    said = understand(HookResult("own", status, f"{LINE}\n{printed}\n", "err", on_failure="block"), "Stop")
     assert said == Opinion("own", **more)
 
 
@@ -151,5 +151,5 @@ def test_it_has_no_verdict_but_what_it_had_printed_by_its_end_is_heard(
     "line", ['{"async": false}', '{"async": 1}', '{"asynchronous": true}', '{"a": {"async": true}}', "async"]
 )
 def test_any_other_first_line_asks_for_nothing(line: str) -> None:
-    blocked = understand(Left("own", 2, f"{line}\n", "no"), "Stop")
+    blocked = understand(HookResult("own", 2, f"{line}\n", "no"), "Stop")
     assert (blocked.decision, blocked.reason) == ("deny", "no")

@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import overflow
-from fanout_hooks.context import CONTEXT_UNITS
-from fanout_hooks.decide import Decision, Left, decide, understand
+from fanout_hooks.run import decide as run_decide
+from fanout_hooks.run.decide import CONTEXT_UNITS, Decision, HookResult, decide, understand
 from hooks.stage import Stage, prompt
 
 
-def _says(name: str, **specific: Any) -> Left:
-    return Left(name, 0, json.dumps({"hookSpecificOutput": {"hookEventName": "PreToolUse", **specific}}))
+def _says(name: str, **specific: Any) -> HookResult:
+    return HookResult(
+        name, 0, json.dumps({"hookSpecificOutput": {"hookEventName": "PreToolUse", **specific}})
+    )
 
 
-def _decided(*left: Left) -> Decision:
+def _decided(*left: HookResult) -> Decision:
     return decide({"hook_event_name": "PreToolUse"}, [understand(one, "PreToolUse") for one in left])
 
 
@@ -64,6 +65,6 @@ def test_context_is_kept_whole_although_what_is_old_cannot_be_swept(tmp_path: Pa
     (cache / "context-old.txt").mkdir(parents=True)
     os.utime(cache / "context-old.txt", (0, 0))
     cut = Decision('{"hookSpecificOutput": {"additionalContext": "cut"}}', overflow="all of it")
-    kept = json.loads(overflow.kept_whole(cut, str(tmp_path)).stdout)
+    kept = json.loads(run_decide.kept_whole(cut, str(tmp_path)).stdout)
     path = kept["hookSpecificOutput"]["additionalContext"].rpartition(" in ")[2].rstrip("]")
     assert Path(path).read_text() == "all of it"

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import plan
-from fanout_hooks.config import Hook
-from fanout_hooks.memory import Memory
-from fanout_hooks.plan import Plan
-from fanout_hooks.record import TRIALS
+from fanout_hooks.learn.memory import TRIALS, Memory
+from fanout_hooks.run import plan
+from fanout_hooks.run.config import Hook
+from fanout_hooks.run.plan import Plan
 from hooks.stage import PYTHON, Stage, prompt
 
 NAMES = "abcdefgh"

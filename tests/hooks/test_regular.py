@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import regular
+from fanout_hooks.client import files
 
 
 def test_a_file_is_written_anew_for_its_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     for data in (b"old, and longer", b"new"):
-        regular.replace(str(path), data)
+        files.replace(str(path), data)
         assert path.read_bytes() == data
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
@@ -24,7 +24,7 @@ def test_a_planted_link_is_replaced_and_not_followed(tmp_path: Path, place: str)
     target, path = tmp_path / "target", tmp_path / "state.json"
     target.write_bytes(b"precious")
     (tmp_path / place.format(pid=os.getpid())).symlink_to(target)
-    regular.replace(str(path), b"new")
+    files.replace(str(path), b"new")
     assert target.read_bytes() == b"precious"
     assert (path.read_bytes(), path.is_symlink()) == (b"new", False)
 
@@ -33,5 +33,5 @@ def test_what_cannot_be_replaced_stays_and_nothing_is_left_beside_it(tmp_path: P
     folder = tmp_path / "state.json"
     folder.mkdir()
     with pytest.raises(OSError, match="directory"):
-        regular.replace(str(folder), b"new")
+        files.replace(str(folder), b"new")
     assert list(tmp_path.iterdir()) == [folder]

@@ -15,23 +15,26 @@ from typing import Any
 import pytest
 
 import fanout_hooks
-from fanout_hooks import claims, event, perflog
-from fanout_hooks.client import events
-from fanout_hooks.decide import Left, decide, understand
-from fanout_hooks.loop import Loop
+from fanout_hooks.client import events, hook_input
+from fanout_hooks.log import append as log_append
+from fanout_hooks.run import claims
+from fanout_hooks.run.decide import HookResult, decide, understand
+from fanout_hooks.run.loop import Loop
 from hooks.stage import Stage, pre_tool_use, prompt
 
 COLD = [sys.executable, "-I", "-S", str(Path(fanout_hooks.__file__).with_name("__main__.py")), "cold"]
 
 
-def _answer(*left: Left, name: str = "PreToolUse", **fields: Any) -> dict[str, Any]:
+def _answer(*left: HookResult, name: str = "PreToolUse", **fields: Any) -> dict[str, Any]:
     given_event = {"hook_event_name": name, **fields}
     answer: dict[str, Any] = json.loads(decide(given_event, [understand(one, name) for one in left]).stdout)
     return answer
 
 
-def _says(name: str, **specific: Any) -> Left:
-    return Left(name, 0, json.dumps({"hookSpecificOutput": {"hookEventName": "PreToolUse", **specific}}))
+def _says(name: str, **specific: Any) -> HookResult:
+    return HookResult(
+        name, 0, json.dumps({"hookSpecificOutput": {"hookEventName": "PreToolUse", **specific}})
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,9 +54,9 @@ def test_the_strongest_decision_wins_whatever_the_order(said: list[str], wins: s
 
 def test_every_denying_hook_is_heard_by_name_exit_code_2_and_json_alike() -> None:
     answer = _answer(
-        Left("one", 2, "", "no tabs\n"),
+        HookResult("one", 2, "", "no tabs\n"),
         _says("two", permissionDecision="deny", permissionDecisionReason="no rm"),
-        Left("three", 0, '{"decision": "block", "reason": "no sudo"}'),
+        HookResult("three", 0, '{"decision": "block", "reason": "no sudo"}'),
     )
     reason = answer["hookSpecificOutput"]["permissionDecisionReason"]
     assert reason == "one: no tabs\ntwo: no rm\nthree: no sudo"
@@ -61,7 +64,9 @@ def test_every_denying_hook_is_heard_by_name_exit_code_2_and_json_alike() -> Non
 
 @pytest.mark.parametrize("garbage", ['{"a": ', "{not json}", '{"a": 1} {"b": 2}', "{" * 100_000])
 def test_garbage_costs_its_hook_alone_and_the_user_is_told(garbage: str) -> None:
-    answer = _answer(Left("bad", 0, garbage), _says("good", permissionDecision="deny", additionalContext="c"))
+    answer = _answer(
+        HookResult("bad", 0, garbage), _says("good", permissionDecision="deny", additionalContext="c")
+    )
     assert answer["hookSpecificOutput"]["permissionDecision"] == "deny"
     assert "the hook bad printed something that starts like JSON" in answer["systemMessage"]
 
@@ -161,12 +166,12 @@ VALUES = {
 @pytest.mark.parametrize("name", sorted(events.BY_NAME))
 @pytest.mark.parametrize("full", [True, False], ids=["all fields", "needed fields"])
 def test_the_servers_input_gives_a_hook_the_same_object_as_native_stdin(name: str, *, full: bool) -> None:
-    fields = [one for one in event.fields_of(name) if full or not one.optional]
+    fields = [one for one in hook_input.fields_of(name) if full or not one.optional]
     native = {one.name: VALUES[one.form] for one in fields} | {"hook_event_name": name}
     arguments = {
-        key: _as_the_client_fills(text, native) for key, text in event.mcp_input(name, ("user",)).items()
+        key: _as_the_client_fills(text, native) for key, text in hook_input.mcp_input(name, ("user",)).items()
     }
-    rebuilt = event.from_input(arguments)
+    rebuilt = hook_input.from_input(arguments)
     assert rebuilt == native
     assert list(rebuilt) == [one.name for one in fields]
 
@@ -232,7 +237,7 @@ def test_a_guard_whose_hooks_json_is_gone_or_broken_denies_and_says_why(
         (folder / "hooks.local.json").write_text(content)
     done = subprocess.run(
         [*COLD, "--scopes", "local", "--only", "guard"],
-        input=event.to_stdin(stage.here(pre_tool_use())),
+        input=hook_input.to_stdin(stage.here(pre_tool_use())),
         env=stage.env,
         capture_output=True,
         check=False,
@@ -248,7 +253,7 @@ def test_the_cold_path_answers_from_a_deleted_folder_beside_hostile_modules(tmp_
     given_event = stage.here(pre_tool_use()) | {"cwd": str(tmp_path / "gone")}
     done = subprocess.run(
         [*COLD, "--scopes", "local"],
-        input=event.to_stdin(given_event),
+        input=hook_input.to_stdin(given_event),
         env=stage.env,
         cwd=stage.project,
         capture_output=True,
@@ -262,7 +267,7 @@ def test_the_cold_path_answers_from_a_deleted_folder_beside_hostile_modules(tmp_
 
 def _write(path: str, writer: int, count: int) -> None:
     for number in range(count):
-        perflog.append(path, {"writer": writer, "number": number, "fill": "x" * 2000})
+        log_append.append(path, {"writer": writer, "number": number, "fill": "x" * 2000})
 
 
 def test_eight_writers_leave_every_line_whole(tmp_path: Path) -> None:
@@ -282,7 +287,7 @@ def test_eight_writers_leave_every_line_whole(tmp_path: Path) -> None:
 def test_a_log_that_is_no_file_of_ours_is_refused_and_the_answer_stands(tmp_path: Path, kind: str) -> None:
     stage = Stage(tmp_path)
     stage.hooks("UserPromptSubmit", "echo kept")
-    path = stage.project / perflog.NAME
+    path = stage.project / log_append.NAME
     path.parent.mkdir(parents=True)
     if kind == "symlink":
         path.symlink_to("/dev/null")
@@ -292,8 +297,8 @@ def test_a_log_that_is_no_file_of_ours_is_refused_and_the_answer_stands(tmp_path
         path.mkdir()
     with stage.running() as run:
         assert "kept" in run.event(prompt()).stdout
-    with pytest.raises(perflog.Unwritable):
-        perflog.append(str(path), {})
+    with pytest.raises(log_append.Unwritable):
+        log_append.append(str(path), {})
 
 
 # --- the price of our own code ----------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import fanout_hooks
-from fanout_hooks.dispatch import FORK_LOST
-from fanout_hooks.event import to_stdin
-from fanout_hooks.memory import path_of, state_folder
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.learn.memory import path_of, state_folder
+from fanout_hooks.run.dispatch import FORK_LOST
 from hooks.silencing import CALM, SHELL, Silencing, generated
 from hooks.stage import PYTHON, Stage, pre_tool_use
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fanout_hooks import dispatch
+from fanout_hooks.run import dispatch
 from hooks.stage import Stage, pre_tool_use
 
 
@@ -13,7 +13,7 @@ def told(stage: Stage, session: str) -> str:
     """Send an event as the cold path does: to a house that remembers nothing."""
     request = stage.request(pre_tool_use(session_id=session))
     with stage.running() as run:
-        answer = run.loop.run(dispatch.handle(run.house, request)).answer.stdout
+        answer = run.loop.run(dispatch.handle(run.runtime, request)).answer.stdout
     return str(json.loads(answer).get("systemMessage", ""))
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import dispatch
-from fanout_hooks.config import Config
+from fanout_hooks.run import dispatch
+from fanout_hooks.run.config import Config
 from hooks.stage import Event, Stage, pre_tool_use
 
 BOTH = "echo both >>ran.txt"
@@ -36,7 +36,7 @@ def come(stage: Stage, event: Event, *scopes: str, only: str = "") -> None:
     for scope in scopes:
         request = stage.request(event, only=only)._replace(scopes=(scope,), path="cold")
         with stage.running() as run:
-            run.loop.run(dispatch.handle(run.house, request)).afterwards()
+            run.loop.run(dispatch.handle(run.runtime, request)).afterwards()
 
 
 def ran(stage: Stage) -> Counter[str]:
@@ -101,7 +101,7 @@ def test_events_of_two_scopes_by_turns_read_each_file_once(stage: Stage) -> None
     with stage.running() as run:
 
         def held(scope: str) -> Config:
-            return run.house.config((scope,), str(stage.project), stage.env)
+            return run.runtime.config((scope,), str(stage.project), stage.env)
 
         user, local = held("user"), held("local")
         assert (held("user"), held("local")) == (user, local)

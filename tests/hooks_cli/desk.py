@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fanout_hooks import cli, place
-from fanout_hooks.place import Place
+from fanout_hooks import cli
+from fanout_hooks.client import places
+from fanout_hooks.client.places import Place
 
 Json = dict[str, Any]
 
@@ -52,7 +53,7 @@ class Desk:
         return Path(self.place(scope).settings)
 
     def place(self, scope: str) -> Place:
-        return place.find(scope, str(self.project), {"HOME": str(self.home)})
+        return places.find(scope, str(self.project), {"HOME": str(self.home)})
 
     def write(self, scope: str, content: Json | str) -> Path:
         path = self.path(scope)

@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import adopt, config, entries, hooks_object, native, restore
+from fanout_hooks.adoption import adopt, entries, native, restore
+from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.client import events
+from fanout_hooks.run import config
 from hooks_cli.desk import Desk, command, group
 
 GUARD = command("python3 guard.py", onFailure="block", timeout=5)
@@ -30,8 +32,8 @@ BY_HAND = """{
 def ours(settings: dict[str, Any], kind: str = "") -> list[tuple[str, dict[str, Any]]]:
     return [
         (event, entry)
-        for event, _, entry in hooks_object.each(settings["hooks"])
-        if hooks_object.is_ours(entry) and kind in ("", entry["type"])
+        for event, _, entry in adoption_entries.each(settings["hooks"])
+        if adoption_entries.is_ours(entry) and kind in ("", entry["type"])
     ]
 
 
@@ -94,12 +96,16 @@ def test_every_settings_file_is_adopted_validly_keeps_each_hook_once_and_comes_b
         return
     adopt.perform(plan, own)
     settings = desk.settings("local")
-    assert hooks_object.problems(settings["hooks"]) == []
-    left = [entry for _, _, entry in hooks_object.each(settings["hooks"]) if not hooks_object.is_ours(entry)]
-    held = [native.plain_entry(entry) for _, _, entry in hooks_object.each(desk.held("local")["hooks"])]
-    unique = {json.dumps(entry) for _, _, entry in hooks_object.each(hooks)}
+    assert adoption_entries.problems(settings["hooks"]) == []
+    left = [
+        entry
+        for _, _, entry in adoption_entries.each(settings["hooks"])
+        if not adoption_entries.is_ours(entry)
+    ]
+    held = [native.plain_entry(entry) for _, _, entry in adoption_entries.each(desk.held("local")["hooks"])]
+    unique = {json.dumps(entry) for _, _, entry in adoption_entries.each(hooks)}
     assert {json.dumps(entry) for entry in left + held} == unique
-    events = {event for event, _, _ in hooks_object.each(desk.held("local")["hooks"])}
+    events = {event for event, _, _ in adoption_entries.each(desk.held("local")["hooks"])}
     assert {event for event, _ in ours(settings)} == events
     assert not adopt.plan_adoption(own, server).is_change
     back = restore.plan_restoration(own)
@@ -187,7 +193,7 @@ def test_a_hook_added_later_runs_natively_is_named_by_check_and_taken_by_the_nex
     restored = desk.settings("local")["hooks"]
     assert restored["Stop"] == [group(command("python3 late.py"))]
     assert restored["SessionEnd"] == json.loads(BY_HAND)["hooks"]["SessionEnd"]
-    assert not any(hooks_object.is_ours(entry) for _, _, entry in hooks_object.each(restored))
+    assert not any(adoption_entries.is_ours(entry) for _, _, entry in adoption_entries.each(restored))
 
 
 def test_what_was_changed_in_hooks_json_comes_back_changed(desk: Desk) -> None:

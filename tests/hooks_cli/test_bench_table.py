@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_hooks.bench import Measured
-from fanout_hooks.check import PathInUse
-from fanout_hooks.commands.bench import compared, to_text
+from fanout_hooks.adoption.bench import Measured, compared, to_text
+from fanout_hooks.adoption.check import PathInUse
 
 WARM = PathInUse("warm", "by the server 'fanout', cold where it isn't running")
 COLD = PathInUse("cold", "no server `fanout` is registered for it; `fanout install` does")

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import bench, check, claims, event, perflog, report
+from fanout_hooks.adoption import bench, check
+from fanout_hooks.client import hook_input
+from fanout_hooks.log import append as log_append
+from fanout_hooks.log import report
+from fanout_hooks.run import claims
 from hooks_cli.desk import Desk, command, group
 
 PYTHON = os.path.realpath(sys.executable)
@@ -44,7 +48,7 @@ def send(desk: Desk, monkeypatch: pytest.MonkeyPatch, times: int = 1, **fields: 
     out = ""
     for number in range(times):
         sent = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": str(desk.project)} | fields
-        raw = event.to_stdin(sent | {"tool_use_id": f"toolu_{number}"})
+        raw = hook_input.to_stdin(sent | {"tool_use_id": f"toolu_{number}"})
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
         out = desk.run("dispatch").out
     return out
@@ -82,9 +86,9 @@ def test_entries_written_before_the_server_came_are_cold_until_adopted_again(des
 
 
 def test_the_log_is_evidence(adopted: Desk) -> None:
-    path = perflog.path_of(str(adopted.project))
+    path = log_append.path_of(str(adopted.project))
     for way, phase in (("warm", "Stop"), ("warm", "PreToolUse"), ("cold", "Stop"), ("cold", "SessionStart")):
-        perflog.append(path, {"phase": phase, "path": way})
+        log_append.append(path, {"phase": phase, "path": way})
     with Path(path).open("a") as file:
         file.write("torn {\n[]\n")
     assert "of the last 3 events that have a warm path 2 warm and 1 cold" in adopted.run("check").out
@@ -251,7 +255,7 @@ def test_what_real_runs_read_and_wrote_is_written_into_hooks_json(
 
 
 def test_learning_says_for_how_many_hooks_it_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fanout_hooks.commands.learn.LOOK_S", 0.0)
+    monkeypatch.setattr("fanout_hooks.adoption.learn.LOOK_S", 0.0)
     desk.script("reader.py", READER)
     desk.write("local", {"hooks": {"Stop": [group(command(f"{PYTHON} reader.py"))]}})
     desk.run("adopt", "--yes")
@@ -300,7 +304,7 @@ def test_bench_measures_each_event_three_ways_and_keeps_a_dated_baseline(adopted
     assert baseline["events"]["PreToolUse"]["native_ms"] == row["native_ms"]
     assert len(baseline["date"]) == len("2026-01-01")
     assert int((adopted.project / "count.txt").read_text()) == 3 * 4  # each way ran the hooks
-    assert not Path(perflog.path_of(str(adopted.project))).exists()
+    assert not Path(log_append.path_of(str(adopted.project))).exists()
 
 
 def test_bench_runs_nothing_without_consent(adopted: Desk) -> None:

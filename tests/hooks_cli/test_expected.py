@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks.expected import is_expected
+from fanout_hooks.client.places import is_expected
 
 WORDS = ["/venv/bin/python", "-I", "-m", "fanout_mcp", "serve"]
 OWN = {"command": "/other/python", "args": WORDS[1:]}

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import bench, cli, config, hooks_object, launch, native
+from fanout_hooks import cli
+from fanout_hooks.adoption import bench, native
+from fanout_hooks.adoption import entries as adoption_entries
+from fanout_hooks.run import config
 from hooks_cli.desk import Desk, command, group, sh
 
 WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
@@ -52,9 +55,11 @@ def in_force(desk: Desk, scope: str) -> list[str]:
     """Return the commands of a scope that run now: natively, or because an entry leads to its hooks.json."""
     hooks = desk.settings(scope)["hooks"]
     is_own = native.owned_by(scope)
-    leading = {event for event, _, entry in hooks_object.each(hooks) if is_own(entry)}
+    leading = {event for event, _, entry in adoption_entries.each(hooks) if is_own(entry)}
     native_now = [
-        entry["command"] for _, _, entry in hooks_object.each(hooks) if not hooks_object.is_ours(entry)
+        entry["command"]
+        for _, _, entry in adoption_entries.each(hooks)
+        if not adoption_entries.is_ours(entry)
     ]
     held = config.load((scope,), str(desk.project), str(desk.home / ".claude")).hooks if leading else ()
     return sorted(native_now + [hook.command for hook in held if hook.event in leading])
@@ -222,13 +227,13 @@ def test_a_project_that_was_copied_or_moved_keeps_its_hooks(
 def test_when_fanout_has_moved_check_names_what_is_gone_and_adopt_mends_it(
     desk: Desk, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = launch.Launch.own()
+    own = adoption_entries.Launch.own()
     is_python = gone == "the interpreter"
     old = own._replace(python="/gone/python") if is_python else own._replace(script="/gone/x.py")
     desk.write("local", TEXT)
     before = desk.path("local").read_bytes()
     with monkeypatch.context() as then:
-        then.setattr(launch.Launch, "own", lambda: old)
+        then.setattr(adoption_entries.Launch, "own", lambda: old)
         desk.run("adopt", "--yes")
     done = desk.run("check")
     assert done.status == 1
@@ -281,7 +286,7 @@ def test_where_fanout_is_gone_each_guard_that_was_adopted_still_denies(desk: Des
     desk.run("adopt", "--yes", "--shared")
     if state == "no such guard":
         desk.hold("shared", desk.held("shared") | {"hooks": {}})
-    lines = [entry["command"] for _, _, entry in hooks_object.each(desk.settings("shared")["hooks"])]
+    lines = [entry["command"] for _, _, entry in adoption_entries.each(desk.settings("shared")["hooks"])]
     env = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "CLAUDE_PROJECT_DIR": str(desk.project)}
     event = json.dumps({"hook_event_name": "PreToolUse", "tool_name": "Bash"})
     done = [sh(line, env, event) for line in lines]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.written import objects, written
-from fanout_hooks import json_edit
+from fanout_hooks.client import json_edit
 
 ADDED = {"command": 'say "ä"', "args": [1, []]}
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import entries, place, registered, registration, transcript
-from fanout_hooks.claude_folder import claude_folder
-from fanout_hooks.config import Hook
-from fanout_hooks.entries import Registration
-from fanout_hooks.launch import Launch
+from fanout_hooks.adoption import entries
+from fanout_hooks.adoption import entries as adoption_entries
+from fanout_hooks.adoption.entries import Launch, Registration
+from fanout_hooks.client import places as client_places
+from fanout_hooks.client import transcripts
+from fanout_hooks.client.places import claude_folder
+from fanout_hooks.run.config import Hook
 from fanout_mcp.registration.places import places
 from hooks_cli.desk import Desk, command, group, sh
 
@@ -44,7 +46,10 @@ def test_the_users_hooks_are_adopted_run_and_restored_there(desk: Desk, moved: P
 
 def test_a_server_that_is_registered_there_is_called(desk: Desk, moved: Path) -> None:
     (moved / ".claude.json").write_text(json.dumps({"mcpServers": {"fanout": {"command": "x"}}}))
-    assert place.server_of(place.find("user", str(desk.project), dict(os.environ))) == entries.SERVER
+    assert (
+        client_places.server_of(client_places.find("user", str(desk.project), dict(os.environ)))
+        == entries.SERVER
+    )
 
 
 def test_where_fanout_is_gone_the_originals_there_run_the_users_hooks(desk: Desk, moved: Path) -> None:
@@ -56,16 +61,16 @@ def test_where_fanout_is_gone_the_originals_there_run_the_users_hooks(desk: Desk
 
 
 def test_the_plugin_stands_down_beside_settings_there(desk: Desk, moved: Path) -> None:
-    assert not registered.by_settings(str(desk.project), dict(os.environ))
-    (moved / "settings.json").write_text(json.dumps({"hooks": registration.with_log_and_gate({})}))
-    assert registered.by_settings(str(desk.project), dict(os.environ))
+    assert not client_places.by_settings(str(desk.project), dict(os.environ))
+    (moved / "settings.json").write_text(json.dumps({"hooks": adoption_entries.with_log_and_gate({})}))
+    assert client_places.by_settings(str(desk.project), dict(os.environ))
 
 
 @pytest.mark.usefixtures("moved")
 def test_install_adopt_and_reports_mean_the_same_folder(desk: Desk) -> None:
     env = dict(os.environ)
-    ours = place.find("user", str(desk.project), env)
+    ours = client_places.find("user", str(desk.project), env)
     theirs = places("user", desk.project, env)
     assert (ours.settings, ours.servers) == (str(theirs.settings), str(theirs.servers))
-    folder = transcript.project_folder(str(desk.project), claude_folder(env))
+    folder = transcripts.project_folder(str(desk.project), claude_folder(env))
     assert Path(folder).parent == theirs.settings.parent / "projects"

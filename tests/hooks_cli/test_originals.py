@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fakes.webhook import serving
-from fanout_hooks import adopt, decide, originals
+from fanout_hooks.adoption import adopt, originals
+from fanout_hooks.run import decide
 from hooks_cli.desk import command, group
 
 SOURCE = adopt.standalone_originals()

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from fanout_hooks import outlook
-from fanout_hooks.entries import MARK
+from fanout_hooks.adoption import adopt
+from fanout_hooks.adoption.entries import MARK
 from hooks_cli.desk import Desk, command, group
 
-ENOUGH = outlook.WORTH_A_START
+ENOUGH = adopt.WORTH_A_START
 SLOWER = "cold, slower than natively"
 
 
@@ -38,7 +38,7 @@ def test_without_a_server_few_python_hooks_and_any_shell_hooks_are_slower_cold_t
     assert f"PreToolUse: {ENOUGH} hooks, cold: {names}" in said
     assert any(line.startswith(f"PostToolUse: {ENOUGH} hooks, {SLOWER}: echo") for line in said)
     assert f"Stop: 1 hook, {SLOWER}: h0" in said
-    assert outlook.PRICE in said
+    assert adopt.PRICE in said
 
 
 def test_with_a_server_only_what_is_always_cold_is_slower(desk: Desk) -> None:
@@ -64,7 +64,7 @@ def test_where_nothing_is_slower_nothing_is_said_of_a_price(desk: Desk) -> None:
     desk.write("local", {"hooks": {"Stop": [group(command("echo x"))]}})
     said = lines(desk)
     assert "Stop: 1 hook, warm: echo" in said
-    assert outlook.PRICE not in said
+    assert adopt.PRICE not in said
 
 
 def test_a_hook_that_is_new_is_named_beside_those_that_were_adopted_before(desk: Desk) -> None:

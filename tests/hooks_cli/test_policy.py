@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fanout_hooks.client import policy
-from fanout_hooks.config import Hook
+from fanout_hooks.run.config import Hook
 from hooks_cli.desk import Desk, command, group
 
 URL = "https://ok.example/hook/x"

@@ -10,29 +10,32 @@ from typing import Any
 import pytest
 
 from e2e.client import ROOT
-from fanout_hooks import cold, gate, hooks_object, registered, registration
-from fanout_hooks import event as events
+from fanout_hooks.adoption import entries
+from fanout_hooks.client import hook_input as events
+from fanout_hooks.client import places
+from fanout_hooks.gate import gate
+from fanout_hooks.run import cold
 from hooks_cli.desk import Desk, command, group
 
 
 def test_the_plugin_registers_exactly_what_the_committed_file_says() -> None:
-    assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == registration.plugin_hooks()
+    assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == entries.plugin_hooks()
 
 
 def test_the_gate_sees_all_that_it_needs_and_the_log_every_tool() -> None:
-    made = registration.log_and_gate_entries()
+    made = entries.log_and_gate_entries()
     assert {event: groups[0].get("matcher", "") for event, groups in made.items()} == {
         **gate.ENTRIES,
         "PostToolUse": "",
     }
-    for event, _, entry in hooks_object.each(made):
+    for event, _, entry in entries.each(made):
         if entry["type"] == "mcp_tool":
             assert entry["input"] == events.mcp_input(event, ()) | {"fanout_gate": "on"}
 
 
 def test_both_forms_are_what_the_client_accepts() -> None:
-    assert hooks_object.problems(registration.log_and_gate_entries()) == []
-    assert hooks_object.problems(registration.plugin_hooks()["hooks"]) == []
+    assert entries.problems(entries.log_and_gate_entries()) == []
+    assert entries.problems(entries.plugin_hooks()["hooks"]) == []
 
 
 def test_registering_again_changes_nothing_and_taking_out_leaves_the_users_hooks() -> None:
@@ -40,25 +43,25 @@ def test_registering_again_changes_nothing_and_taking_out_leaves_the_users_hooks
         "Stop": [group(command("x"))],
         "PreToolUse": [group(command("y"), matcher="Bash")],
     }
-    once = registration.with_log_and_gate(mine)
-    assert registration.with_log_and_gate(once) == once
-    assert registration.without_log_and_gate(once) == mine
+    once = entries.with_log_and_gate(mine)
+    assert entries.with_log_and_gate(once) == once
+    assert entries.without_log_and_gate(once) == mine
 
 
 def test_adopted_hooks_and_the_gate_come_and_go_without_each_other(desk: Desk) -> None:
     desk.register_server()
     mine = {"PreToolUse": [group(command("python3 a.py"))]}
-    desk.write("user", {"hooks": registration.with_log_and_gate(mine)})
+    desk.write("user", {"hooks": entries.with_log_and_gate(mine)})
     desk.run("adopt", "--yes")
-    assert registration.without_log_and_gate(desk.settings("user")["hooks"])["PreToolUse"] != []
+    assert entries.without_log_and_gate(desk.settings("user")["hooks"])["PreToolUse"] != []
     assert desk.held("user")["hooks"] == mine
     desk.run("restore", "--yes")
-    assert desk.settings("user") == {"hooks": registration.with_log_and_gate(mine)}
+    assert desk.settings("user") == {"hooks": entries.with_log_and_gate(mine)}
 
 
 def test_a_gate_in_two_files_is_reported(desk: Desk) -> None:
     for scope in ("user", "local"):
-        desk.write(scope, {"hooks": registration.with_log_and_gate({})})
+        desk.write(scope, {"hooks": entries.with_log_and_gate({})})
     done = desk.run("check")
     assert done.status == 0
     assert "the gate is registered here and in" in done.out
@@ -66,29 +69,29 @@ def test_a_gate_in_two_files_is_reported(desk: Desk) -> None:
 
 @pytest.mark.parametrize("scope", ["user", "local", "shared"])
 def test_the_plugin_stands_down_beside_settings_that_hold_the_same(desk: Desk, scope: str) -> None:
-    assert not registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
-    desk.write(scope, {"hooks": registration.with_log_and_gate({})})
-    assert registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
+    assert not places.by_settings(str(desk.project), {"HOME": str(desk.home)})
+    desk.write(scope, {"hooks": entries.with_log_and_gate({})})
+    assert places.by_settings(str(desk.project), {"HOME": str(desk.home)})
 
 
 def test_adopted_hooks_alone_are_no_reason_for_the_plugin_to_stand_down(desk: Desk) -> None:
     desk.register_server()
     desk.write("user", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
     desk.run("adopt", "--yes")
-    assert not registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
+    assert not places.by_settings(str(desk.project), {"HOME": str(desk.home)})
 
 
 def test_settings_that_cannot_be_read_hold_nothing(desk: Desk) -> None:
     desk.path("local").parent.mkdir(parents=True)
     os.mkfifo(desk.path("local"))
     desk.path("shared").mkdir()
-    assert not registered.by_settings(str(desk.project), {"HOME": str(desk.home)})
+    assert not places.by_settings(str(desk.project), {"HOME": str(desk.home)})
 
 
 def test_a_cold_event_of_the_plugin_is_left_to_the_settings(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    desk.write("user", {"hooks": registration.with_log_and_gate({})})
+    desk.write("user", {"hooks": entries.with_log_and_gate({})})
     event = tmp_path / "event"
     event.write_text(json.dumps({"hook_event_name": "PostToolBatch", "session_id": "s", "tool_calls": []}))
     monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(desk.project))

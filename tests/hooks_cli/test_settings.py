@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from fanout_hooks import json_text, settings
-from fanout_hooks.settings import Refused
+from fanout_hooks.client import json_edit, settings
+from fanout_hooks.client.settings import Refused
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -45,10 +45,10 @@ def test_of_every_file_everything_else_keeps_its_bytes_and_taking_out_gives_the_
     data: dict[str, Any], style: dict[str, Any], lead: str
 ) -> None:
     before = lead + json.dumps(data, **style)
-    after = json_text.with_value(before, "hooks", HOOKS)
+    after = json_edit.with_value(before, "hooks", HOOKS)
     assert json.loads(after) == data | {"hooks": HOOKS}
     assert list(json.loads(after)) == [*data, "hooks"]
-    assert json_text.with_value(after, "hooks", None) == before
+    assert json_edit.with_value(after, "hooks", None) == before
 
 
 @rules(deadline=None)
@@ -59,11 +59,11 @@ def test_of_every_file_a_value_is_replaced_where_it_stands(
     items = list(data.items())
     items.insert(at, ("hooks", old))
     before = lead + json.dumps(dict(items), **style)
-    written = json_text.value_text(before, "hooks")
+    written = json_edit.value_text(before, "hooks")
     assert written is not None
-    after = json_text.with_value(before, "hooks", HOOKS)
+    after = json_edit.with_value(before, "hooks", HOOKS)
     assert list(json.loads(after)) == [key for key, _ in items]
-    assert json_text.with_text(after, "hooks", written) == before
+    assert json_edit.with_text(after, "hooks", written) == before
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks.unquoted import split_variable
+from fanout_hooks.adoption.check import split_variable
 from hooks_cli.desk import Desk, command, group
 
 SPACED = {"CLAUDE_PROJECT_DIR": "/home/me/my project", "HOME": "/home/me"}

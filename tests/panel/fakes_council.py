@@ -12,18 +12,14 @@ import trio
 
 from fakes.virtual import virtually
 from fanout_mcp.backends.scripted import USAGE, verdict
-from fanout_mcp.engine.budget import Budget, Estimate
+from fanout_mcp.engine.budget import Budget, Estimate, Purse
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.purse import Purse
 from fanout_mcp.errors import Rejected
-from fanout_mcp.panel.consult import Terms
-from fanout_mcp.panel.consultation import Consultation
-from fanout_mcp.panel.council import Council, Deliberation
-from fanout_mcp.panel.events import Event
-from fanout_mcp.panel.material import Material
-from fanout_mcp.panel.members import Member
-from fanout_mcp.panel.personas import Persona
-from fanout_mcp.panel.rounds import deliberate
+from fanout_mcp.panel.asking import Material
+from fanout_mcp.panel.consult import Consultation, Terms
+from fanout_mcp.panel.council import Council, Deliberation, deliberate
+from fanout_mcp.panel.deliberation import Event
+from fanout_mcp.panel.personas import Member, Persona
 from fanout_mcp.panel.vote import Ballot, Stakes, default_quorum
 from fanout_mcp.types import Answer, Job, ModelPrice
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.panel import material
-from fanout_mcp.panel.material import gather
+from fanout_mcp.panel import asking
+from fanout_mcp.panel.asking import read_material
 
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
 
@@ -25,22 +25,22 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_fenced_as_data_under_its_name(root: Path) -> None:
-    found = gather(root, ["plan.md"])
+    found = read_material(root, ["plan.md"])
     assert found.files == ("plan.md",)
     assert "Do it in one night." in found.text
     fences = [line.split()[0] for line in found.text.splitlines() if "plan.md" in line]
     assert len(fences) == 2
     assert fences[0] == fences[1], "a file can't close its own fence: nobody knows its mark before"
-    assert fences[0] not in gather(root, ["plan.md"]).text
+    assert fences[0] not in read_material(root, ["plan.md"]).text
 
 
 def test_the_same_file_named_in_three_ways_is_attached_once(root: Path) -> None:
-    assert gather(root, ["plan.md", "./plan.md", str(root / "plan.md")]).files == ("plan.md",)
+    assert read_material(root, ["plan.md", "./plan.md", str(root / "plan.md")]).files == ("plan.md",)
 
 
 def test_a_key_in_a_file_is_scrubbed_and_counted(root: Path) -> None:
     (root / "notes.md").write_text(f"use {KEY} for it")
-    found = gather(root, ["notes.md"])
+    found = read_material(root, ["notes.md"])
     assert KEY not in found.text
     assert found.redacted == 1
 
@@ -125,7 +125,7 @@ def test_what_can_not_be_attached_is_refused_with_its_reason(
     root: Path, make: Callable[[Path], str], why: str
 ) -> None:
     with pytest.raises(InvalidInput, match=why) as caught:
-        gather(root, [make(root)])
+        read_material(root, [make(root)])
     assert KEY not in str(caught.value)
     assert "not yours" not in str(caught.value)
     assert (str(root) in str(caught.value)) == (why in {"not a path below the root", "not there"})
@@ -133,14 +133,14 @@ def test_what_can_not_be_attached_is_refused_with_its_reason(
 
 
 def test_too_many_files_and_too_much_text_are_refused_with_the_bound(root: Path) -> None:
-    names = [f"{number}.txt" for number in range(material.MOST_FILES + 1)]
+    names = [f"{number}.txt" for number in range(asking.MAX_FILES + 1)]
     with pytest.raises(InvalidInput, match="at most 20"):
-        gather(root, names)
+        read_material(root, names)
     for name in names[:3]:
         (root / name).write_text("word " * 20_000)
     with pytest.raises(InvalidInput, match="at most 200,000"):
-        gather(root, names[:3])
+        read_material(root, names[:3])
 
 
 def test_no_file_is_no_material(root: Path) -> None:
-    assert gather(root, []) == material.Material()
+    assert read_material(root, []) == asking.Material()

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.panel.members import Member, seat
-from fanout_mcp.panel.personas import Library, Persona, read
+from fanout_mcp.panel.personas import Library, Member, Persona, read, seat
 
 BUILT_IN = {"judge", "critic", "skeptic", "innovator", "advocate", "security", "performance", "oracle"}
 PRESETS = {

@@ -10,9 +10,9 @@ import trio
 
 from fakes.virtual import virtually
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.panel import minutes, synthesis
-from fanout_mcp.panel.events import Discarded, Event, Said, line
-from fanout_mcp.panel.rounds import deliberate
+from fanout_mcp.panel import deliberation, result
+from fanout_mcp.panel.council import deliberate
+from fanout_mcp.panel.deliberation import Discarded, Event, Said, line
 from fanout_mcp.types import Answer
 from panel.fakes_council import BOTTOMLESS, SYNTHESIS, Upstream, council, hold, never
 
@@ -69,7 +69,7 @@ def test_a_straggler_does_not_hold_up_the_rounds() -> None:
     assert elapsed == pytest.approx(1 + 1 / 3 + 3)
     assert elapsed < 1.25 * hold(Upstream(never(5)), rounds=3)[1]
     assert upstream.asked(2) == upstream.asked(3) == ["m0", "m1", "m2", "m3"], "it was asked while it was out"
-    assert minutes.verdict(held).cut == ["m4"]
+    assert result.final_ruling(held).cut == ["m4"]
     assert held.waste(1).calls == held.waste().calls == 1
 
 
@@ -120,8 +120,8 @@ def test_an_answer_to_a_lost_bet_never_reaches_the_result() -> None:
     plan = council(["a", "b", "c"], stakes="critical")
     held, _ = hold(upstream, plan)
     assert held.ended == "converged"
-    assert minutes.verdict(held).decision == YES
-    assert str(minutes.short(plan.asked, held)).count("said in round 2") == 0
+    assert result.final_ruling(held).decision == YES
+    assert str(result.short(plan.asked, held)).count("said in round 2") == 0
     assert held.waste(2).calls == 2, "the answer that came is wasted too"
 
 
@@ -130,7 +130,7 @@ def test_a_bet_that_is_won_goes_on_and_the_dissenter_joins_it() -> None:
     held, elapsed = hold(upstream, council(["a", "b", "c"], stakes="critical", rounds=2))
     assert held.discarded == ()
     assert held.rounds[1].closed.late == {"c": 1}
-    assert minutes.verdict(held).decision == NO
+    assert result.final_ruling(held).decision == NO
     assert elapsed == pytest.approx(1 + 1 / 3 + 1 + 1)
 
 
@@ -144,7 +144,7 @@ def test_a_member_that_fails_later_keeps_its_answer_marked_with_its_round() -> N
     upstream = Upstream(never(2) | {"x": [(1.0, YES), (0.5, "fail"), (0.5, "fail")]})
     plan = council(list(upstream.answers))
     held, _ = hold(upstream, plan)
-    data = minutes.short(plan.asked, held)
+    data = result.short(plan.asked, held)
     assert {vote["member"]: vote.get("round") for vote in data["votes"]} == {"m0": None, "m1": None, "x": 1}
     assert data["failed"] == [{"member": "x", "reason": "it was refused"}]
 
@@ -154,7 +154,7 @@ def test_a_round_without_quorum_ends_it_with_what_there_is_marked() -> None:
     upstream = Upstream({"a": [(1.0, YES)], "b": fails, "c": fails})
     plan = council(["a", "b", "c"])
     held, elapsed = hold(upstream, plan)
-    data = minutes.short(plan.asked, held)
+    data = result.short(plan.asked, held)
     assert (held.ended, data["decision"], data["converged"], elapsed) == ("no quorum", NO, False, 3.0)
     assert "no quorum" in data["note"]
     assert [vote.get("round") for vote in data["votes"]] == [None, 1, 1]
@@ -164,7 +164,7 @@ def test_a_first_round_without_quorum_has_no_verdict_and_no_synthesis() -> None:
     upstream = Upstream({"a": [(1.0, YES)], "b": [(0.5, "fail")], "c": [(0.5, "fail")]})
     plan = council(["a", "b", "c"])
     held, elapsed = hold(upstream, plan)
-    assert (minutes.short(plan.asked, held)["decision"], elapsed, len(upstream.log)) == ("NO_VERDICT", 1.0, 3)
+    assert (result.short(plan.asked, held)["decision"], elapsed, len(upstream.log)) == ("NO_VERDICT", 1.0, 3)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_first_round_without_quorum_has_no_verdict_and_no_synthesis() -> None:
 def test_when_the_synthesis_fails_the_vote_stands(synthesis: tuple[float, str], why: str) -> None:
     upstream = Upstream({"a": [(1.0, YES)], "b": [(1.0, YES)], "c": [(1.0, YES)]}, synthesis)
     plan = council(["a", "b", "c"])
-    data = minutes.short(plan.asked, hold(upstream, plan)[0])
+    data = result.short(plan.asked, hold(upstream, plan)[0])
     assert (data["decision"], data["synthesis"]) == (YES, f"no synthesis: {why}")
 
 
@@ -185,7 +185,7 @@ def test_a_council_of_one_round_asks_for_no_synthesis_and_cuts_by_the_stop_rule(
     upstream = Upstream({"a": [(1.0, YES)], "b": [(1.0, YES)], "c": [(9.0, NO)]})
     held, elapsed = hold(upstream, rounds=1)
     assert elapsed == pytest.approx(1.5)
-    assert minutes.verdict(held).cut == ["c"]
+    assert result.final_ruling(held).cut == ["c"]
     assert upstream.asked(1) == ["a", "b", "c"]
     assert held.rounds[0].written is None
     assert held.waste().calls == 1
@@ -193,7 +193,7 @@ def test_a_council_of_one_round_asks_for_no_synthesis_and_cuts_by_the_stop_rule(
 
 def test_a_council_of_one_round_waits_for_a_member_that_can_decide() -> None:
     held, elapsed = hold(Upstream({"a": [(1.0, YES)], "b": [(1.0, NO)], "c": [(9.0, YES)]}), rounds=1)
-    assert (minutes.verdict(held).decision, elapsed) == (YES, 9.0)
+    assert (result.final_ruling(held).decision, elapsed) == (YES, 9.0)
 
 
 def test_the_deadline_ends_it_before_a_round_that_it_would_cut() -> None:
@@ -207,7 +207,7 @@ def test_members_that_hang_cost_the_deadline_only_where_a_quorum_needs_them() ->
     upstream = Upstream({"a": [(1.0, YES)], "b": [(1e6, YES)], "c": [(1e6, YES)]})
     plan = council(["a", "b", "c"], deadline_s=30)
     held, elapsed = hold(upstream, plan)
-    assert (held.ended, elapsed, minutes.verdict(held).decision) == ("no quorum", 30.0, "NO_VERDICT")
+    assert (held.ended, elapsed, result.final_ruling(held).decision) == ("no quorum", 30.0, "NO_VERDICT")
     assert len(upstream.log) == 3
 
 
@@ -254,7 +254,7 @@ def test_a_synthesis_reads_who_changed_and_what_the_last_one_said() -> None:
 def test_a_key_in_a_synthesis_goes_no_further() -> None:
     key = "sk-or-v1-0123456789abcdef0123456789abcdef"
     fields = {"agreement": f"All saw {key}.", "dissent": "", "changed": "", "would_change": f"Hide {key}."}
-    found = synthesis.read(Answer(json.dumps(fields), "m"))
+    found = deliberation.read(Answer(json.dumps(fields), "m"))
     assert found is not None
     assert found.agreement.startswith("All saw ")
     assert "0123456789abcdef" not in str(found)

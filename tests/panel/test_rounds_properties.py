@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fanout_mcp.panel import minutes
+from fanout_mcp.panel import result
 from fanout_mcp.panel.council import Deliberation
 from fanout_mcp.panel.deliberation import Closed
 from fanout_mcp.panel.vote import Ballot, Stakes, decide
@@ -90,7 +90,7 @@ def test_the_verdict_is_the_plain_loops_for_the_answers_that_were_there(
     held, _ = hold(Upstream(answers, synthesis), plan)
     closed = [one.closed for one in held.rounds]
     decision, ended, number = plain_loop(closed, rounds, plan.asked.ballot)
-    assert (minutes.verdict(held).decision, held.ended, len(held.rounds)) == (decision, ended, number)
+    assert (result.final_ruling(held).decision, held.ended, len(held.rounds)) == (decision, ended, number)
 
 
 @many
@@ -186,12 +186,12 @@ def test_speculation_never_makes_it_slower_than_the_plain_loop_with_its_own_legs
 
 
 def _positions(held: Deliberation) -> set[str]:
-    return set(minutes.verdict(held).positions)
+    return set(result.final_ruling(held).positions)
 
 
 @many
 @given(MEMBERS, st.integers(1, 5))
 def test_every_member_is_accounted_for(answers: dict[str, list[Turn]], rounds: int) -> None:
     held, _ = hold(Upstream(answers), council(list(answers), rounds=rounds, deadline_s=1000))
-    said = minutes.verdict(held)
+    said = result.final_ruling(held)
     assert _positions(held) | set(said.failed) | set(said.cut) == set(answers)

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.panel import ideas, lenses, swarm
-from fanout_mcp.panel.alike import merge
-from fanout_mcp.panel.ideas import Idea
-from fanout_mcp.panel.lenses import Chosen, Lens
+from fanout_mcp.panel import swarm
+from fanout_mcp.panel import swarm as panel_swarm
+from fanout_mcp.panel.swarm import Chosen, Idea, Lens, merge
 from fanout_mcp.types import Answer, Job, Outcome, Prompt
 
 
@@ -29,20 +28,20 @@ from fanout_mcp.types import Answer, Job, Outcome, Prompt
     ],
 )
 def test_the_task_chooses_the_kind_of_lenses(task: str, kind: str) -> None:
-    assert lenses.choose(task, 3, None).kind == kind
+    assert panel_swarm.choose(task, 3, None).kind == kind
 
 
-@pytest.mark.parametrize("kind", lenses.kinds())
+@pytest.mark.parametrize("kind", panel_swarm.kinds())
 def test_each_kind_has_lenses_for_a_large_swarm_all_different(kind: str) -> None:
-    found = lenses.choose("x", 200, [kind]).lenses
+    found = panel_swarm.choose("x", 200, [kind]).lenses
     assert len({lens.name for lens in found}) == len({lens.look for lens in found}) == 200
 
 
 def test_given_lenses_come_first_alone_and_then_with_viewpoints() -> None:
-    chosen = lenses.choose("x", 3, ["money: what it costs", "law"])
+    chosen = panel_swarm.choose("x", 3, ["money: what it costs", "law"])
     assert [lens.name for lens in chosen.lenses] == ["money", "law", "money 2"]
     assert chosen.lenses[0].look == "what it costs"
-    assert chosen.lenses[2].look == f"what it costs; {lenses.viewpoints()[0]}"
+    assert chosen.lenses[2].look == f"what it costs; {panel_swarm.viewpoints()[0]}"
     assert (chosen.kind, chosen.ask) == ("given", "")
 
 
@@ -56,7 +55,7 @@ def test_given_lenses_come_first_alone_and_then_with_viewpoints() -> None:
 )
 def test_lenses_that_can_not_be_used_are_refused(count: int, given_lenses: list[str], sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
-        lenses.choose("x", count, given_lenses)
+        panel_swarm.choose("x", count, given_lenses)
 
 
 def said(*titles: str, detail: str = "") -> list[Idea]:
@@ -148,8 +147,8 @@ def test_a_large_swarm_s_answer_is_bounded_and_its_report_whole() -> None:
         for place in range(200)
     ]
     chosen = Chosen("tests", "", [Lens(one.key, "") for one in outcomes])
-    read = {one.key: ideas.read(one.key, one.answer) or [] for one in outcomes if one.answer}
-    found = swarm.gather(chosen, outcomes, read)
+    read = {one.key: panel_swarm.read_ideas(one.key, one.answer) or [] for one in outcomes if one.answer}
+    found = swarm.unite(chosen, outcomes, read)
     data = swarm.short(found)
     assert len(json.dumps(data)) < 12_000
     assert (len(data["answers"]), data["merged"], data["more"]) == (25, 400, "175 more in the report")
@@ -168,7 +167,7 @@ def test_a_large_swarm_s_answer_is_bounded_and_its_report_whole() -> None:
     ],
 )
 def test_answers_are_read_as_they_come(text: str, titles: list[str] | None) -> None:
-    found = ideas.read("a", Answer(text, "m"))
+    found = panel_swarm.read_ideas("a", Answer(text, "m"))
     assert titles == (None if found is None else [idea.title for idea in found])
 
 
@@ -183,7 +182,7 @@ KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
     ],
 )
 def test_a_key_in_an_idea_goes_no_further(text: str) -> None:
-    found = ideas.read("a", Answer(text, "m"))
+    found = panel_swarm.read_ideas("a", Answer(text, "m"))
     assert found
     assert "Hide" in found[0].title
     assert "0123456789abcdef" not in str(found)
@@ -192,7 +191,7 @@ def test_a_key_in_an_idea_goes_no_further(text: str) -> None:
 @pytest.mark.parametrize("text", ["\n" * 16_000 + "x", "- " + " " * 16_000, "1" * 16_000, " \n" * 16_000])
 def test_an_answer_that_degenerates_is_read_in_no_time(text: str) -> None:
     began = time.process_time()
-    assert ideas.read("a", Answer(text, "m")) is None
+    assert panel_swarm.read_ideas("a", Answer(text, "m")) is None
     assert time.process_time() - began < 1, "quadratic readers took several seconds"
 
 

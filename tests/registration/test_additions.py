@@ -11,7 +11,7 @@ from hypothesis import given
 
 from fakes.written import objects, written
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.registration.additions import Addition, Made, add, take_out
+from fanout_mcp.registration.places import Addition, Made, add, take_out
 
 KEYS = ("permissions", "allow", "hooks", "PreToolUse", "mcpServers", "fanout", "x")
 SERVER = Addition(keys=("mcpServers", "fanout"), value={"command": "ours"})

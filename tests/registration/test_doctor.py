@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fakes.upstream import Rule, serving
-from fanout_mcp import settings
 from fanout_mcp.cli import main
+from fanout_mcp.state import settings
 
 KEY = "sk-or-a-very-secret-key"
 

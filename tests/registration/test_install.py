@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import fanout_hooks.cli
-from fanout_mcp import settings
 from fanout_mcp.cli import main
-from fanout_mcp.registration import entries, plan
+from fanout_mcp.registration import plan
+from fanout_mcp.registration import plan as registration_plan
+from fanout_mcp.state import settings
 
 MINE = '{\n    "model": "opus",\n    "permissions": {"allow": ["Bash(ls)"], "deny": []},\n    "x": [1,2]\n}'
 """As somebody wrote it by hand: four spaces, lists on a line, no newline at the end."""
@@ -64,7 +65,7 @@ def test_server_skill_and_hooks_are_registered_for_the_user(home: Path) -> None:
     hooks = load(home / ".claude" / "settings.json")["hooks"]
     assert "PreToolUse" in hooks
     assert "PostToolBatch" in hooks
-    assert (home / ".claude" / "skills" / "fanout" / "SKILL.md").read_text() == entries.skill_text()
+    assert (home / ".claude" / "skills" / "fanout" / "SKILL.md").read_text() == registration_plan.skill_text()
 
 
 def test_yes_agrees_to_no_permission_and_to_no_spending(home: Path) -> None:

@@ -14,11 +14,14 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from fakes.written import objects, written
-from fanout_hooks import adopt, place, restore
-from fanout_mcp import settings
-from fanout_mcp.registration import adopted, plan, record
-from fanout_mcp.registration.entries import Choices
+from fanout_hooks.adoption import adopt, restore
+from fanout_hooks.client import places as client_places
+from fanout_mcp.registration import places as registration_places
+from fanout_mcp.registration import plan
+from fanout_mcp.registration import uninstall as registration_uninstall
 from fanout_mcp.registration.places import Scope, places
+from fanout_mcp.registration.plan import Choices
+from fanout_mcp.state import settings
 
 ENTRIES = st.sampled_from(
     [
@@ -67,13 +70,13 @@ class Machine:
         self.scope: Scope = scope
         self.project = os.path.realpath(".")
         self.places = places(scope, Path(self.project))
-        self.own = place.find(scope, self.project, dict(os.environ))
+        self.own = client_places.find(scope, self.project, dict(os.environ))
         self.shared = self.own._replace(scope="shared")
         self.config = settings.read().config_dir
 
     @property
-    def installed(self) -> record.Installed | None:
-        return record.read(self.config).scopes.get(self.places.name)
+    def installed(self) -> registration_places.Installed | None:
+        return registration_places.read(self.config).scopes.get(self.places.name)
 
     @property
     def is_bare(self) -> bool:
@@ -81,26 +84,26 @@ class Machine:
 
     def install(self) -> None:
         wanted = Choices(allow_tools=True, skill=False)
-        old = self.installed or record.Installed()
+        old = self.installed or registration_places.Installed()
         made = plan.installing(self.places, wanted, old, self.config / "config.toml")
-        kept = record.read(self.config)
+        kept = registration_places.read(self.config)
         if made.installed is not None:
             kept.scopes[self.places.name] = made.installed
-        record.write(self.config, kept)
+        registration_places.write(self.config, kept)
         plan.perform(made, self.config)
 
     def uninstall(self) -> None:
         old = self.installed
         if old is None:
             return
-        adopted.bring_back(adopted.returning(old, self.places, self.project))
+        registration_uninstall.bring_back(registration_uninstall.returning(old, self.places, self.project))
         plan.perform(plan.uninstalling(old, self.config / "config.toml"), self.config)
-        kept = record.read(self.config)
+        kept = registration_places.read(self.config)
         del kept.scopes[self.places.name]
-        record.write(self.config, kept)
+        registration_places.write(self.config, kept)
 
     def adopt(self) -> None:
-        planned = adopt.plan_adoption(self.own, place.server_of(self.own))
+        planned = adopt.plan_adoption(self.own, client_places.server_of(self.own))
         if planned.is_change:
             adopt.perform(planned, self.own)
 
@@ -110,7 +113,7 @@ class Machine:
             restore.perform(planned, self.own)
 
     def share(self) -> None:
-        planned = adopt.plan_adoption(self.shared, place.server_of(self.shared))
+        planned = adopt.plan_adoption(self.shared, client_places.server_of(self.shared))
         if planned.is_change:
             adopt.perform(planned, self.shared)
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fanout_hooks import perflog
+from fanout_hooks.log import append
 
 NOW = 1_795_000_000.0
 """2026-11-18, in the middle of the day (UTC)."""
@@ -24,7 +24,7 @@ def record(*hooks: dict[str, Any], phase: str = "PreToolUse", at: float = NOW, *
     """One event; its time is what its hooks take one after another, unless said otherwise."""
     total = round(sum(hook["ms"] for hook in hooks), 2)
     base = {
-        "timestamp": perflog.stamp(at),
+        "timestamp": append.stamp(at),
         "phase": phase,
         "total_hooks": len(hooks),
         "batches": 1,
@@ -44,7 +44,7 @@ def line(data: dict[str, Any]) -> bytes:
 
 def write(project: Path, *records: dict[str, Any]) -> Path:
     """Append records to a project's log."""
-    path = Path(perflog.path_of(str(project)))
+    path = Path(append.path_of(str(project)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         file.write(b"".join(line(data) + b"\n" for data in records))

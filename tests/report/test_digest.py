@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import digest
+from fanout_hooks.log import tally
 
 DURATIONS = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=200)
 
@@ -18,14 +18,14 @@ DURATIONS = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=200)
 @given(DURATIONS, st.sampled_from([0.0, 0.25, 0.5, 0.95, 0.99, 1.0]))
 def test_every_quantile_is_within_one_per_cent_of_an_exact_one(values: list[float], share: float) -> None:
     exact = sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
-    assert digest.of(values).quantile(share) == pytest.approx(exact, rel=0.0101)
+    assert tally.of(values).quantile(share) == pytest.approx(exact, rel=0.0101)
 
 
 @given(DURATIONS, DURATIONS)
 def test_merged_digests_equal_the_digest_of_all(one: list[float], two: list[float]) -> None:
-    merged = digest.of(one)
-    merged.merge(digest.of(two))
-    whole = digest.of(one + two)
+    merged = tally.of(one)
+    merged.merge(tally.of(two))
+    whole = tally.of(one + two)
     assert merged.buckets == whole.buckets
     assert (merged.count, merged.least, merged.greatest) == (whole.count, whole.least, whole.greatest)
     assert merged.mean == pytest.approx(whole.mean)
@@ -33,8 +33,8 @@ def test_merged_digests_equal_the_digest_of_all(one: list[float], two: list[floa
 
 @given(DURATIONS)
 def test_a_digest_comes_back_from_json_as_it_was(values: list[float]) -> None:
-    before = digest.of(values)
-    after = digest.Digest.from_json(json.loads(json.dumps(before.to_json())))
+    before = tally.of(values)
+    after = tally.Digest.from_json(json.loads(json.dumps(before.to_json())))
     assert after.buckets == before.buckets
     assert after.quantile(0.95) == before.quantile(0.95)
 
@@ -51,25 +51,25 @@ def test_a_digest_comes_back_from_json_as_it_was(values: list[float]) -> None:
 def test_the_high_percentiles_of_few_durations_are_the_greatest(
     values: list[float], median: float, p95: float, p99: float
 ) -> None:
-    got = digest.of(values)
+    got = tally.of(values)
     assert [got.quantile(share) for share in (0.5, 0.95, 0.99)] == pytest.approx([median, p95, p99], rel=0.01)
 
 
 def test_a_million_log_normal_values_keep_their_percentiles() -> None:
     source = random.Random(7)
     values = sorted(source.lognormvariate(1, 0.6) for _ in range(100_000))
-    got = digest.of(values)
+    got = tally.of(values)
     for share in (0.5, 0.95, 0.99):
         assert got.quantile(share) == pytest.approx(values[int(share * (len(values) - 1))], rel=0.01)
 
 
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf, -1.0])
 def test_what_is_no_duration_is_not_counted(nonsense: float) -> None:
-    assert digest.of([nonsense, 1.0]).count == 1
+    assert tally.of([nonsense, 1.0]).count == 1
 
 
 def test_nothing_counted_has_no_quantile_and_no_mean() -> None:
-    empty = digest.Digest.from_json(digest.Digest().to_json())
+    empty = tally.Digest.from_json(tally.Digest().to_json())
     assert (empty.quantile(0.5), empty.mean, empty.count) == (0.0, 0.0, 0)
 
 
@@ -78,4 +78,4 @@ def test_nothing_counted_has_no_quantile_and_no_mean() -> None:
 )
 def test_a_damaged_digest_is_refused(data: dict[str, object]) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
-        digest.Digest.from_json(data)
+        tally.Digest.from_json(data)

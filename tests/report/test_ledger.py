@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fanout_mcp import ledger
+from fanout_mcp.reports import ledger
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_ledger_that_cannot_be_written_costs_nothing_else(state: Path) -> None
 
 
 def test_a_full_ledger_begins_anew_and_is_still_read(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "MOST_BYTES", 100)
+    monkeypatch.setattr(ledger, "MAX_BYTES", 100)
     for _ in range(3):
         ledger.note(state, "council", {"receipt": {"calls": 1}})
     assert ledger.costs(state, "2000-01-01")[0]["uses"] >= 2

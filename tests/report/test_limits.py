@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import limits, report
-from fanout_hooks.report import Period
+from fanout_hooks.log import report
+from fanout_hooks.log import report as log_report
+from fanout_hooks.log.report import Period
 from report.records import NOW, record, row, write
 
 
@@ -25,26 +26,26 @@ def period(tmp_path: Path, median: float, count: int = 200, seed: int = 1) -> Pe
 @pytest.mark.parametrize("text", ["PreToolUse", "PreToolUse=", "=5", "PreToolUse=5,p42", "PreToolUse=-1", ""])
 def test_a_limit_in_another_form_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="PreToolUse=20,p95"):
-        limits.parse(text)
+        log_report.parse(text)
 
 
 def test_a_limit_reads_its_quantile() -> None:
-    assert limits.parse("Stop=2.5") == limits.Limit("Stop", 2.5, 0.95)
-    assert limits.parse("Stop=2.5,p50") == limits.Limit("Stop", 2.5, 0.5)
+    assert log_report.parse("Stop=2.5") == log_report.Limit("Stop", 2.5, 0.95)
+    assert log_report.parse("Stop=2.5,p50") == log_report.Limit("Stop", 2.5, 0.5)
 
 
 def test_a_limit_breaks_only_beyond_the_noise(tmp_path: Path) -> None:
     found = period(tmp_path, 10.0)
     p50 = found.events["PreToolUse"].elapsed.quantile(0.5)
-    assert limits.above(found, limits.Limit("PreToolUse", p50 * 0.98, 0.5)) == ""
-    assert "PreToolUse: p50 is" in limits.above(found, limits.Limit("PreToolUse", p50 * 0.8, 0.5))
-    assert limits.above(found, limits.Limit("NeverRan", 0.1)) == ""
+    assert log_report.above(found, log_report.Limit("PreToolUse", p50 * 0.98, 0.5)) == ""
+    assert "PreToolUse: p50 is" in log_report.above(found, log_report.Limit("PreToolUse", p50 * 0.8, 0.5))
+    assert log_report.above(found, log_report.Limit("NeverRan", 0.1)) == ""
 
 
 def test_a_regression_against_a_baseline_is_named_and_noise_is_not(tmp_path: Path) -> None:
-    saved: Any = json.loads(limits.save(period(tmp_path, 10.0)))
-    assert limits.regressions(period(tmp_path, 10.0, seed=2), saved) == []
-    slower = limits.regressions(period(tmp_path, 13.0, seed=3), saved)
+    saved: Any = json.loads(log_report.save(period(tmp_path, 10.0)))
+    assert log_report.regressions(period(tmp_path, 10.0, seed=2), saved) == []
+    slower = log_report.regressions(period(tmp_path, 13.0, seed=3), saved)
     assert [own.split(":")[0] for own in slower] == ["PreToolUse", "PreToolUse/a"]
 
 
@@ -53,4 +54,4 @@ def test_a_regression_against_a_baseline_is_named_and_noise_is_not(tmp_path: Pat
 )
 def test_something_else_is_no_baseline(tmp_path: Path, data: Any) -> None:
     with pytest.raises(ValueError, match="baseline"):
-        limits.regressions(period(tmp_path, 10.0), data)
+        log_report.regressions(period(tmp_path, 10.0), data)

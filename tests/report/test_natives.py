@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import entries, hooks_object, natives, registration
-from fanout_hooks.config import Hook
+from fanout_hooks.adoption import entries
+from fanout_hooks.adoption import entries as adoption_entries
+from fanout_hooks.log import daily
+from fanout_hooks.run.config import Hook
 
 HOOK = Hook("seen", "PreToolUse", "shared", command="sh seen.sh")
 GUARD = Hook("held", "PreToolUse", "shared", command="sh held.sh", guard=True)
@@ -34,8 +36,8 @@ OURS = (
     "plugin:fanout:fanout/run_hooks",
     *(
         str(entry["command"])
-        for made in (MADE, registration.plugin_hooks()["hooks"])
-        for _, _, entry in hooks_object.each(made)
+        for made in (MADE, adoption_entries.plugin_hooks()["hooks"])
+        for _, _, entry in adoption_entries.each(made)
         if entry["type"] == "command"
     ),
 )
@@ -53,7 +55,7 @@ def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
         *(json.dumps(attachment(command, 55)) for command in OURS),
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    rows = natives.rows(natives.read(str(tmp_path), since=0.0))
+    rows = daily.rows(daily.read(str(tmp_path), since=0.0))
     assert [(own["event"], own["name"], own["count"], own["failures"]) for own in rows] == [
         ("PreToolUse", "guard", 2, 1),
         ("Stop", "notify", 1, 0),
@@ -65,13 +67,13 @@ def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
 )
 def test_a_hook_of_the_users_is_told_whatever_its_file_is_called(tmp_path: Path, command: str) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(attachment(command, 4)))
-    assert len(natives.read(str(tmp_path), since=0.0)) == 1
+    assert len(daily.read(str(tmp_path), since=0.0)) == 1
 
 
 def test_runs_before_the_period_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(attachment("x.py", 4)))
-    assert natives.read(str(tmp_path), since=1_795_000_000.0 + 86_400) == []
+    assert daily.read(str(tmp_path), since=1_795_000_000.0 + 86_400) == []
 
 
 def test_a_project_without_transcripts_has_none(tmp_path: Path) -> None:
-    assert natives.read(str(tmp_path / "nowhere"), since=0.0) == []
+    assert daily.read(str(tmp_path / "nowhere"), since=0.0) == []

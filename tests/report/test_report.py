@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fanout_hooks import background, daily, perflog, report
-from fanout_hooks.tally import Tally
+from fanout_hooks.log import append, daily, report
+from fanout_hooks.log.tally import Tally
 from report.records import DAY, NOW, record, row, write
 
 
@@ -87,7 +87,7 @@ def test_gate_notes_and_damage_are_those_of_the_period(tmp_path: Path) -> None:
     old = record(at=NOW - 2000 * DAY, gate={"verdict": "deny"}, notes=["old note"])
     new = record(gate={"wave": 3}, notes=["new note"])
     write(tmp_path, old)
-    path = perflog.path_of(str(tmp_path))
+    path = append.path_of(str(tmp_path))
     with Path(path).open("ab") as file:
         file.write(b"{old damage\n")
     data = built(tmp_path, new)
@@ -102,7 +102,7 @@ def test_gate_notes_and_damage_are_those_of_the_period(tmp_path: Path) -> None:
 
 def test_a_log_of_nothing_but_damage_is_told(tmp_path: Path) -> None:
     write(tmp_path)
-    Path(perflog.path_of(str(tmp_path))).write_bytes(b"{\n" * 3)
+    Path(append.path_of(str(tmp_path))).write_bytes(b"{\n" * 3)
     assert built(tmp_path)["damaged_lines"] == 3
 
 
@@ -179,8 +179,8 @@ def test_the_daily_file_has_the_form_people_know(tmp_path: Path) -> None:
     for word in ("count", "mean", "median", "p95", "trend", "## Recommendations", "audit\\|log", "80"):
         assert word in text
     written = path.stat().st_mtime
-    assert not background.is_due(str(tmp_path), written)
-    assert background.is_due(str(tmp_path), written + background.EVERY_S)
+    assert not append.is_due(str(tmp_path), written)
+    assert append.is_due(str(tmp_path), written + append.EVERY_S)
 
 
 def test_a_name_or_note_of_several_lines_begins_no_line_of_the_report(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_name_or_note_of_several_lines_begins_no_line_of_the_report(tmp_path: 
 
 def test_a_daily_file_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path) -> None:
     write(tmp_path, *many(row("a", 1.0)))
-    (tmp_path / background.NAME).mkdir(parents=True)
+    (tmp_path / append.REPORT_NAME).mkdir(parents=True)
     with pytest.raises(OSError, match=r"."):
         daily.write_daily(str(tmp_path), now=NOW)
     assert [path.name for path in (tmp_path / ".claude" / "memory").iterdir() if "." in path.suffix[1:]] == []

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import counting, perflog, rollup
-from fanout_hooks.tally import Tally
+from fanout_hooks.log import append as log_append
+from fanout_hooks.log import rollup
+from fanout_hooks.log import rollup as log_rollup
+from fanout_hooks.log.tally import Tally
 from report.records import DAY, NOW, line, record, row, write
 
 
@@ -29,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_log_is_an_empty_tally(tmp_path: Path) -> None:
-    assert total(rollup.gather(perflog.path_of(str(tmp_path)))) == 0
+    assert total(rollup.gather(log_append.path_of(str(tmp_path)))) == 0
 
 
 @pytest.mark.usefixtures("small")
@@ -44,10 +46,10 @@ def test_a_second_report_reads_only_what_came_since(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_a_rotated_log_is_still_one_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perflog, "ROTATE_BYTES", 3000)
-    path = perflog.path_of(str(tmp_path))
+    monkeypatch.setattr(log_append, "ROTATE_BYTES", 3000)
+    path = log_append.path_of(str(tmp_path))
     for number in range(40):
-        perflog.append(path, record(row("a", number + 0.5)))
+        log_append.append(path, record(row("a", number + 0.5)))
     assert len(rollup.segments(path)) >= 2
     assert total(rollup.gather(path)) == 40
     for segment in rollup.segments(path):
@@ -63,7 +65,7 @@ def test_what_was_counted_of_the_log_is_not_counted_again_once_it_is_a_segment(t
     data = path.read_bytes()
     path.write_bytes(b" " * len(data))  # same file: whoever reads it again finds nothing
     write(tmp_path, record(row("a", 2.0)))
-    path.rename(perflog.segment_name(str(path), NOW, 1))
+    path.rename(log_append.segment_name(str(path), NOW, 1))
     write(tmp_path, record(row("a", 3.0)))
     for _ in range(2):
         assert total(rollup.gather(str(path))) == 42
@@ -72,7 +74,7 @@ def test_what_was_counted_of_the_log_is_not_counted_again_once_it_is_a_segment(t
 @pytest.mark.usefixtures("small")
 def test_segments_of_an_older_period_are_not_read(tmp_path: Path) -> None:
     path = write(tmp_path, record(row("a", 1.0)))
-    old = Path(perflog.segment_name(str(path), NOW - 30 * DAY, 1))
+    old = Path(log_append.segment_name(str(path), NOW - 30 * DAY, 1))
     old.write_bytes(line(record(row("a", 1.0), at=NOW - 30 * DAY)) + b"\n")
     assert total(rollup.gather(str(path))) == 2
     assert total(rollup.gather(str(path), since="2026-11-01")) == 1
@@ -156,9 +158,9 @@ def test_a_process_that_is_killed_costs_time_only(tmp_path: Path, monkeypatch: p
     def killed(lines: Iterable[bytes]) -> Tally:
         if os.getpid() != ours:
             os.kill(os.getpid(), signal.SIGKILL)
-        return counting.count(lines)
+        return log_rollup.count(lines)
 
-    monkeypatch.setattr("fanout_hooks.rollup.count", killed)
+    monkeypatch.setattr("fanout_hooks.log.rollup.count", killed)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert total(rollup.gather(str(path))) == 500
     assert multiprocessing.active_children() == []

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import counting, daily, report
-from fanout_hooks.tally import Tally
+from fanout_hooks.log import daily, report, rollup
+from fanout_hooks.log.tally import Tally
 from report.records import DAY, NOW, day, line, record, row
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
@@ -40,7 +40,7 @@ RECORDS = st.lists(
 
 
 def counted(*lines: bytes) -> Tally:
-    return counting.count(lines)
+    return rollup.count(lines)
 
 
 @given(RECORDS)
@@ -156,8 +156,8 @@ def test_the_gate_is_counted_by_session() -> None:
 
 
 def test_many_different_rows_are_folded_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "MOST_DIFFERENT", 3)
-    monkeypatch.setattr(counting, "SAMPLE_EVERY", 2)
+    monkeypatch.setattr(rollup, "MAX_DIFFERENT", 3)
+    monkeypatch.setattr(rollup, "SAMPLE_EVERY", 2)
     tally = counted(*(line(record(row("a", float(number)))) for number in range(50)))
     assert tally.days[day(NOW)]["PreToolUse"].hooks["a"].ms.count == 50
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks import trend
-from fanout_hooks.digest import Digest, of
+from fanout_hooks.log import trend
+from fanout_hooks.log.tally import Digest, of
 
 HOOKS = 21
 EVENTS = 200

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.changes import Old, Tree, blob_id, compare, old_texts, resolve, tree
+from fanout_mcp.review.changes import Old, Tree, blob_id, compare, old_texts, resolve, tree_at
 
 ENVIRONMENT = {
     **os.environ,
@@ -37,7 +37,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def listed(root: Path, ref: str) -> Tree:
-    found = tree(root, resolve(root, ref))
+    found = tree_at(root, resolve(root, ref))
     assert isinstance(found, Tree)
     return found
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.review.answers import localised, verify_in_tree
 from fanout_mcp.review.finding import Finding
 from fanout_mcp.review.foreign import read_findings
-from fanout_mcp.review.verify import localised, verify_in_tree
 from fanout_mcp.types import Json
 
 SEMGREP_SARIF: Json = {

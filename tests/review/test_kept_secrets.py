@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.cli import main
-from fanout_mcp.review.analysers.kept_secrets import review_secrets
+from fanout_mcp.review.static.patterns import review_secrets
 from fanout_mcp.source.secrets import redact
 
 LIVE = "sk_live_" + "4eC39HqLyjWDarjtT1zd"

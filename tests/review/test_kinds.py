@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.review.analysers.patterns import review_patterns
-from fanout_mcp.review.analysers.plain import format_of, review_plain
-from fanout_mcp.review.analysers.python import read_python
 from fanout_mcp.review.merge import same_weakness
+from fanout_mcp.review.static.patterns import format_of, review_patterns, review_plain
+from fanout_mcp.review.static.python.security import read_python
 
 VIEW = "import os, flask\nfrom flask import request\napp = flask.Flask(__name__)\n\n@app.route('/a')\ndef view():\n"
 

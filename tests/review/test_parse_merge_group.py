@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanout_mcp.review.answers import parse
 from fanout_mcp.review.finding import Finding, Severity
-from fanout_mcp.review.group import grouped
 from fanout_mcp.review.merge import capped, merge, ranked
-from fanout_mcp.review.parse import parse
-from fanout_mcp.source.testing import is_test
+from fanout_mcp.review.reviewers import grouped
+from fanout_mcp.source.kinds import is_test
 
 ITEM = {"path": "a.py", "line": 3, "quote": "eval(text)", "severity": "high", "rule": "eval", "title": "Eval"}
 WHOLE = json.dumps({"findings": [ITEM]})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.review.analysers.languages import GRAMMARS, language_of
-from fanout_mcp.review.analysers.patterns import review_patterns
-from fanout_mcp.review.analysers.rules import rules_of
+from fanout_mcp.review.static.grammars import GRAMMARS, language_of
+from fanout_mcp.review.static.patterns import review_patterns
+from fanout_mcp.review.static.rules import rules_of
 
 BAD = [
     (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.review.analysers.plain import format_of, review_plain
-from fanout_mcp.review.analysers.rules import rules_of
+from fanout_mcp.review.static.patterns import format_of, review_plain
+from fanout_mcp.review.static.rules import rules_of
 
 JOB = "on: issues\njobs:\n  a:\n    runs-on: x\n    steps:\n"
 BAD = [

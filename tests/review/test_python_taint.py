@@ -7,8 +7,7 @@ import textwrap
 
 import pytest
 
-from fanout_mcp.review.analysers.python import Unreadable, review_python
-from fanout_mcp.review.analysers.python_lower import lowered
+from fanout_mcp.review.static.python.security import Unreadable, lowered, review_python
 
 VIEW = """
 from flask import Flask, request, session, redirect, make_response

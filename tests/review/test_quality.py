@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.review.analysers.quality import quality_rules, review_quality
 from fanout_mcp.review.finding import FOCUSES
+from fanout_mcp.review.static.quality import quality_rules, review_quality
 
 CASES = [
     ("javascript", "loose-equality", "if (a == b) f();", "if (a === b || a == null) f();"),

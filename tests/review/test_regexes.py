@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.review.analysers.regexes import is_slow
+from fanout_mcp.review.static.regexes import is_slow
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fanout_mcp.review.finding import Focus
-from fanout_mcp.review.static import Analysed, review_static
+from fanout_mcp.review.static.analyse import Analysed, review_static
 from fanout_mcp.source.workers import Workers
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.review.analysers.patterns import review_patterns
+from fanout_mcp.review.static.patterns import review_patterns
 
 CHECKED = [
     ("javascript", "const U = { a: 'x' };\nfetch(U[req.query.u]);", "ssrf"),

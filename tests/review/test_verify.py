@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fanout_mcp.review.answers import verify
 from fanout_mcp.review.finding import Finding
-from fanout_mcp.review.verify import verify
-from fanout_mcp.source.quotes import Place, Text, locate
+from fanout_mcp.source.pack import Place, Text, locate
 
 SOURCE = "\n".join(
     [

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fakes.upstream import serving
-from fanout_mcp import settings
 from fanout_mcp.cli import main
+from fanout_mcp.state import settings
 
 KEY = "sk-a-very-secret-key-0123"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.source.docs import first_sentence
-from fanout_mcp.source.plain import _head
+from fanout_mcp.structure.documents import _head, first_sentence
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from fanout_mcp.source.modules import Graph, Module, facts, graph, mapped
-from fanout_mcp.source.outline import outline_text
+from fanout_mcp.structure.graph import Graph, Module, facts, graph, mapped
+from fanout_mcp.structure.outline import outline_text
 
 Files = Mapping[str, str]
 

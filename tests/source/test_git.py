@@ -10,7 +10,7 @@ import pytest
 
 from fakes.repositories import git as plain
 from fakes.repositories import partial, whole
-from fanout_mcp.review.changes import Tree, old_texts, resolve, tree
+from fanout_mcp.review.changes import Tree, old_texts, resolve, tree_at
 from fanout_mcp.source import git as module
 from fanout_mcp.source.discover import discover, listing
 from fanout_mcp.source.git import BARE, NO_GIT, NO_REPOSITORY, PARTIAL, Repository, churn, git, repository
@@ -32,7 +32,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def is_read_by_git(root: Path, commits: int = 3) -> bool:
-    found = tree(root, resolve(root, "HEAD"))
+    found = tree_at(root, resolve(root, "HEAD"))
     assert isinstance(found, Tree)
     return (
         listing(root) == (["a.py", "lib/b.py"], "git", {})
@@ -93,7 +93,7 @@ def test_a_submodule_is_read_from_above_and_on_its_own(source: Path, tmp_path: P
     plain(outer, "submodule", "--quiet", "add", str(source), "sub")
     plain(outer, "commit", "-q", "-m", "with sub")
     assert is_read_by_git(outer / "sub")
-    found = tree(outer, resolve(outer, "HEAD"))
+    found = tree_at(outer, resolve(outer, "HEAD"))
     assert isinstance(found, Tree)
     assert {"sub/a.py", "sub/lib/b.py"} < set(found.files)
     plain(outer, "submodule", "--quiet", "absorbgitdirs")
@@ -314,10 +314,10 @@ def test_where_there_is_no_repository_nothing_is_reported(tmp_path: Path) -> Non
 def test_a_partial_clone_says_what_it_lacks(source: Path, tmp_path: Path) -> None:
     treeless = partial(source, tmp_path / "treeless")
     assert churn(treeless).problem == PARTIAL
-    assert tree(treeless, resolve(treeless, "HEAD~1")) == PARTIAL
+    assert tree_at(treeless, resolve(treeless, "HEAD~1")) == PARTIAL
     blobless = partial(source, tmp_path / "blobless", "blob:none")
     assert is_read_by_git(blobless)
-    found = tree(blobless, resolve(blobless, "HEAD~1"))
+    found = tree_at(blobless, resolve(blobless, "HEAD~1"))
     assert isinstance(found, Tree)
     assert old_texts(list(found.files.values())) == [None, None]
 

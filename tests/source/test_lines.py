@@ -9,14 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fanout_mcp.review.analysers.work import analyse, lint_batch
 from fanout_mcp.review.changes import compare
 from fanout_mcp.review.finding import FOCUSES, as_json, from_json
 from fanout_mcp.review.sarif import to_sarif
-from fanout_mcp.source.outline import outline_path
-from fanout_mcp.source.pack import fenced, pack
-from fanout_mcp.source.quotes import Text, locate
+from fanout_mcp.review.static.analyse import analyse, lint_batch
+from fanout_mcp.source.pack import Text, fenced, locate, pack
 from fanout_mcp.source.read import Source, lines_of, read
+from fanout_mcp.structure.outline import outline_path
 
 ENDS = ("\n", "\r\n", "\r", "\r\r\n", "\n\r", "\n\n")
 LINES = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fanout_mcp.source.languages import LANGUAGES, language_of
-from fanout_mcp.source.outline import Outline, as_json, from_json, outline_path, outline_text
-from fanout_mcp.source.repair import rewritten
+from fanout_mcp.structure.languages import LANGUAGES, language_of
+from fanout_mcp.structure.outline import Outline, as_json, from_json, outline_path, outline_text
+from fanout_mcp.structure.repair import rewritten
 
 PYTHON = '''\
 """Carts. They hold things."""

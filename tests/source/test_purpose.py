@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from fanout_mcp.source.describe import module_purpose
-from fanout_mcp.source.modules import Module, facts, graph
-from fanout_mcp.source.outline import outline_text
-from fanout_mcp.source.purpose import purpose, symbols
+from fanout_mcp.structure.describe import module_purpose, purpose, symbol_rows
+from fanout_mcp.structure.graph import Module, facts, graph
+from fanout_mcp.structure.outline import outline_text
 
 APACHE = """\
 /*
@@ -138,7 +137,7 @@ def test_a_module_s_purpose_is_the_nearest_sentence(files: Mapping[str, str], wa
 
 def test_overloads_are_shown_once_and_the_one_with_a_doc() -> None:
     text = "interface Cart {\n  int total();\n  /** Adds. */\n  int total(int a);\n  int total(long a);\n}\n"
-    assert symbols(outline_text("Cart.java", text)) == [
+    assert symbol_rows(outline_text("Cart.java", text)) == [
         "1 interface Cart",
         " 4 int total(int a) - Adds.",
     ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.source.outline import outline_text
-from fanout_mcp.source.resolve import index, targets
+from fanout_mcp.structure.outline import outline_text
+from fanout_mcp.structure.resolve import index, targets
 
 OTHERS = (
     "shop/__init__.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.source.signals import SIGNALS, scan_text
+from fanout_mcp.structure.signals import SIGNALS, scan_text
 
 FOUND = [
     (

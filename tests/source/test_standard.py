@@ -12,9 +12,9 @@ import fanout_hooks
 import fanout_mcp
 from fanout_mcp.reports import hooks
 from fanout_mcp.review.finding import FOCUSES
-from fanout_mcp.review.static import review_static
-from fanout_mcp.settings import Settings
+from fanout_mcp.review.static.analyse import review_static
 from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.state.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -31,10 +31,10 @@ SAMPLES = {
     "e.c": "int main(void) { char b[2]; gets(b); return 0; }\n",
 }
 CALLS = (
-    ("fanout_mcp.source.outline:outline_file",),
+    ("fanout_mcp.structure.outline:outline_file",),
     ("fanout_mcp.source.pack:pack_file", 6_000),
-    ("fanout_mcp.source.signals:scan_file", "security"),
-    ("fanout_mcp.source.rank:count_file", ["hello"]),
+    ("fanout_mcp.structure.signals:scan_file", "security"),
+    ("fanout_mcp.structure.rank:count_file", ["hello"]),
 )
 """What is asked of a worker for a file, and with what besides its root and path."""
 IMPORT_ALL = """

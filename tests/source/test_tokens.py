@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_mcp.source import tokens
+from fanout_mcp.source import receipt
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ from fanout_mcp.source import tokens
     ],
 )
 def test_words_digits_marks_and_line_ends_count_by_the_piece(text: str, wanted: int) -> None:
-    assert tokens.count(text) == wanted
+    assert receipt.count(text) == wanted
 
 
 @given(st.text(st.characters(codec="ascii")))
 def test_every_plain_text_counts_the_same_beside_others(text: str) -> None:
-    assert tokens.count(text) + tokens.count("é") == tokens.count(f"{text}\vé")
+    assert receipt.count(text) + receipt.count("é") == receipt.count(f"{text}\vé")
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_every_plain_text_counts_the_same_beside_others(text: str) -> None:
     ],
 )
 def test_the_bound_for_prices_is_no_less_than_what_tokenizers_need(text: str, real: int) -> None:
-    assert tokens.at_most(text) >= real
+    assert receipt.at_most(text) >= real
 
 
 @given(st.text())
 def test_no_text_counts_more_than_its_bound(text: str) -> None:
-    assert tokens.at_most(text) > tokens.count(text) * tokens.MARGIN - 1
+    assert receipt.at_most(text) > receipt.count(text) * receipt.MARGIN - 1

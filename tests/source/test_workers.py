@@ -12,7 +12,7 @@ import pytest
 
 from fanout_mcp.source.workers import Failure, Workers
 
-PROBE = "fanout_mcp.source.workers_probe:probe"
+PROBE = "fanout_mcp.source.workers_main:probe"
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ import trio
 from fakes.upstream import Rule, serving
 from fakes.virtual import virtually
 from fanout_mcp import cli
-from fanout_mcp.arguments import parse
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.commands.shell import NO_VERDICT
+from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Rejected
-from fanout_mcp.services import Services, ToolResult
-from fanout_mcp.settings import Settings
-from fanout_mcp.status import NO_VERDICT
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.agent_swarm import TOOL, Args
+from fanout_mcp.tools.services import Services, ToolResult
 from fanout_mcp.types import Json, ModelPrice, no_progress
 
 

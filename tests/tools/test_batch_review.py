@@ -16,10 +16,10 @@ from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Overloaded
 from fanout_mcp.review import gather
-from fanout_mcp.services import Services
-from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.batch_review import TOOL, Args
+from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Json, ModelPrice, no_progress
 
 pytestmark = pytest.mark.anyio
@@ -289,7 +289,7 @@ async def test_more_bytes_than_are_held_at_once_are_refused_with_their_size(
     commit(root)
     for name in ("b.py", "c.py"):
         (root / "src" / name).write_text("value = 1\n" * 100)
-    monkeypatch.setattr(gather, "MOST_BYTES", 1_500)
+    monkeypatch.setattr(gather, "MAX_REVIEW_BYTES", 1_500)
     with pytest.raises(InvalidInput, match=r"2\.\d kB, about .* more than the 1\.5 kB of one review"):
         await review(root, workers, PlanBackend(), base=base)
 

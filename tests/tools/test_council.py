@@ -14,17 +14,17 @@ from rich.console import Console
 from fakes.upstream import Rule, serving
 from fakes.virtual import virtually
 from fanout_mcp import cli
-from fanout_mcp.arguments import parse
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
-from fanout_mcp.commands.board import Board
+from fanout_mcp.commands.council import Board
+from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Rejected
 from fanout_mcp.panel.answer import Position
-from fanout_mcp.panel.events import Discarded, Opened, RoundClosed, Said, Synthesised
-from fanout_mcp.services import Services, ToolResult
-from fanout_mcp.settings import Settings
+from fanout_mcp.panel.deliberation import Discarded, Opened, RoundClosed, Said, Synthesised
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools import council, oracle_batch
+from fanout_mcp.tools.services import Services, ToolResult
 from fanout_mcp.types import Json, ModelPrice, Progress, no_progress
 
 SYNTHESIS = json.dumps(

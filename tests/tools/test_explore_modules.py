@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from fanout_mcp.arguments import parse
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BadAnswer, BudgetExceeded, InvalidInput, NoVerdict, Rejected
-from fanout_mcp.services import Services
-from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.explore_modules import TOOL
+from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Answer, Job, Json, ModelPrice, no_progress
 
 pytestmark = pytest.mark.anyio

@@ -11,12 +11,12 @@ import pytest
 
 import fakes.upstream
 from fakes.upstream import until
-from fanout_mcp.arguments import parse
 from fanout_mcp.backends.claude_cli import open_claude
+from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.services import Services, ToolResult
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.oracle_batch import TOOL
+from fanout_mcp.tools.services import Services, ToolResult
 from fanout_mcp.types import no_progress
 
 pytestmark = pytest.mark.anyio

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fakes.virtual import virtually
-from fanout_mcp import settings
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.services import Services
+from fanout_mcp.state import settings
+from fanout_mcp.tools.services import Services
 from tools.consulting import Consulted, ask
 
 ASKED_BEFORE = 16

@@ -12,10 +12,10 @@ import pytest
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.services import Services
-from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.batch_review import TOOL, Args
+from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Json, no_progress
 
 pytestmark = pytest.mark.anyio

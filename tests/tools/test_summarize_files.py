@@ -10,15 +10,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fanout_mcp.arguments import parse
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import AuthRejected, BudgetExceeded, InvalidInput, NoVerdict, Rejected
-from fanout_mcp.services import Services
-from fanout_mcp.settings import Settings
 from fanout_mcp.source.workers import Workers
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.tools.services import Services
 from fanout_mcp.tools.summarize_files import TOOL
 from fanout_mcp.types import Json, ModelPrice, no_progress
 

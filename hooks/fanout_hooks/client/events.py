@@ -1,6 +1,6 @@
 """What Claude Code does at each hook event: ONE table, from which everything else about events is derived.
 
-A test reads the shipped client and fails when it knows an event or a field that the table lacks. originals.py
+A test reads the shipped client and fails when it knows an event or a field that the table lacks. adoption/originals.py
 is written with a copy of the table, so this module imports nothing but typing and stays readable for Python
 3.7.
 

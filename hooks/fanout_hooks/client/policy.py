@@ -17,9 +17,9 @@ import os
 import shlex
 from typing import Any, NamedTuple
 
-from fanout_hooks import regular
-from fanout_hooks.claude_folder import settings_file
-from fanout_hooks.config import Hook
+from fanout_hooks.client import files as client_files
+from fanout_hooks.client.places import settings_file
+from fanout_hooks.run.config import Hook
 
 MANAGED = "/etc/claude-code"
 URLS, VARIABLES = "allowedHttpHookUrls", "httpHookAllowedEnvVars"
@@ -113,7 +113,7 @@ def _covers(pattern: str, url: str) -> bool:
 
 def _json(path: str) -> dict[str, Any]:
     try:
-        data = json.loads(regular.read(path, follow=True))
+        data = json.loads(client_files.read(path, follow=True))
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

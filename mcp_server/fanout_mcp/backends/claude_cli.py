@@ -30,7 +30,6 @@ from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
 from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.refusals import redact, refusal
-from fanout_mcp.clean import clean_text, printable
 from fanout_mcp.errors import (
     AuthRejected,
     BackendError,
@@ -43,13 +42,14 @@ from fanout_mcp.errors import (
     Unreachable,
     why,
 )
-from fanout_mcp.settings import Settings
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
 from fanout_mcp.usage import UNTOLD, Usage
 
 MAX_BYTES: Final = 16_000_000
 MAX_STDERR: Final = 4_000
-LONGEST_ARGUMENT: Final = 100_000
+MAX_ARGUMENT: Final = 100_000
 """Bytes; Linux allows 128 kB for one argument. Longer system prompts go through a file."""
 MAX_PROMPT: Final = 9_500_000
 """`claude -p` refuses more than 10 MB on stdin, without JSON."""
@@ -172,7 +172,7 @@ def _head(file: IO[bytes], most: int) -> bytes:
 def arguments(job: Job, model: str, system_file: str) -> list[str]:
     """Return the arguments of one call; `system_file` already holds the system prompt."""
     system = clean_text(job.prompt.system)
-    is_long = len(system.encode()) > LONGEST_ARGUMENT
+    is_long = len(system.encode()) > MAX_ARGUMENT
     told = ["--system-prompt-file", system_file] if is_long else ["--system-prompt", system]
     tools = ["--tools", ""]
     if job.workspace is not None:

@@ -19,18 +19,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fanout_mcp.backends.refusals import error_in, redact, refusal
-from fanout_mcp.clean import clean_text, printable
 from fanout_mcp.errors import AllThinking, BackendError, BadAnswer, Filtered, Unreachable
 from fanout_mcp.jsonish import spoken, whole
+from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json
 from fanout_mcp.usage import Usage
 
 BYTES_A_TOKEN: Final = 4
 """For an estimate where the provider counts nothing: English text and code are near it."""
 
-MOST_TOKENS: Final = 100_000_000
+MAX_TOTAL_TOKENS: Final = 100_000_000
 """A count above it is a defect of the provider, not a bill."""
-MOST_DOLLARS: Final = 1_000_000
+MAX_DOLLARS: Final = 1_000_000
 
 _DECODER: Final = json.JSONDecoder(parse_constant=lambda _: None)
 """Made once: json.loads makes one a call when NaN is to be read otherwise."""
@@ -224,14 +224,14 @@ def read_usage(usage: Json) -> Usage | None:
 
 
 def tokens(count: Json) -> int | None:
-    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST_TOKENS
+    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MAX_TOTAL_TOKENS
     return int(count) if is_count else None
 
 
 def dollars(cost: Json) -> float | None:
     """Read a sum; None for what is no sum: a price that is not known is never 0."""
     is_number = isinstance(cost, (int, float)) and not isinstance(cost, bool)
-    value = float(cost or 0) if is_number and -1 < (cost or 0) < MOST_DOLLARS else -1.0
+    value = float(cost or 0) if is_number and -1 < (cost or 0) < MAX_DOLLARS else -1.0
     return value if value >= 0 else None
 
 

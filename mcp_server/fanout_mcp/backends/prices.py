@@ -21,8 +21,8 @@ from typing import Final
 
 import anyio
 
-from fanout_mcp.clean import clean_text
 from fanout_mcp.errors import BackendError
+from fanout_mcp.text import clean_text
 from fanout_mcp.types import Json, ModelPrice
 
 DAY_S: Final = 86_400

@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 
 from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
-from fanout_mcp.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.types import Effort, Json
 
 OPENROUTER: Final = "openrouter"

@@ -27,7 +27,6 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
-from fanout_mcp.clean import printable
 from fanout_mcp.errors import (
     AuthRejected,
     BackendError,
@@ -41,6 +40,7 @@ from fanout_mcp.errors import (
     Rejected,
     ServerFault,
 )
+from fanout_mcp.text import printable
 from fanout_mcp.types import Json
 
 SHOWN: Final = 300

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from fanout_mcp.clean import clean_text
 from fanout_mcp.errors import BackendError, BadAnswer, ContextTooSmall, Rejected, ServerFault
+from fanout_mcp.text import clean_text
 from fanout_mcp.types import Job, Json
 
 Body = dict[str, Json]

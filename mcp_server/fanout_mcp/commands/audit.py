@@ -9,27 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanout_hooks import (
-    audit,
-    audit_agents,
-    audit_calls,
-    audit_hooks,
-    audit_races,
-    audit_slow,
-    perflog,
-    rollup,
-    transcript,
-)
-from fanout_hooks.audit import Observation
-from fanout_hooks.audit_hooks import Found
-from fanout_hooks.claude_folder import claude_folder
+from fanout_hooks.audit import agents
+from fanout_hooks.audit import hooks as audit_hooks
+from fanout_hooks.audit import hooks as audit_races
+from fanout_hooks.audit import hooks as audit_slow
+from fanout_hooks.audit.agents import Observation
+from fanout_hooks.audit.hooks import Found
+from fanout_hooks.client import transcripts as client_transcripts
+from fanout_hooks.client.places import claude_folder
+from fanout_hooks.log import append as log_append
+from fanout_hooks.log import rollup
 from fanout_hooks.printable import json_printable
-from fanout_mcp import settings
-from fanout_mcp.clean import printable
-from fanout_mcp.commands.paragraphs import paragraph
-from fanout_mcp.commands.shell import put
+from fanout_mcp.commands.shell import OK, paragraph, put
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.status import OK
+from fanout_mcp.state import settings
+from fanout_mcp.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console  # for their names alone: rich starts slowly
@@ -61,14 +55,14 @@ def run(args: argparse.Namespace) -> int:
         found += _from_transcripts(args, root, hooks)
     found.sort(key=lambda one: (-one.seconds, one.place))
     if args.json:
-        sys.stdout.write(json_printable(audit.to_json(found)) + "\n")
+        sys.stdout.write(json_printable(agents.to_json(found)) + "\n")
     else:
         put(lambda console: _show(console, found, with_transcripts=args.transcripts is not None))
     return OK
 
 
 def _from_log(root: str, hooks: list[Found]) -> Iterator[Observation]:
-    log = perflog.path_of(root)
+    log = log_append.path_of(root)
     try:
         tally = rollup.gather(log)
     except OSError as error:
@@ -77,15 +71,15 @@ def _from_log(root: str, hooks: list[Found]) -> Iterator[Observation]:
 
 
 def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -> Iterator[Observation]:
-    folder = args.transcripts or transcript.project_folder(root, claude_folder(os.environ))
+    folder = args.transcripts or client_transcripts.project_folder(root, claude_folder(os.environ))
     if not Path(folder).is_dir():
         raise InvalidInput(f"{folder} holds no transcripts. Name their folder: --transcripts FOLDER.")
-    newest = transcript.find(folder)[: args.last]
+    newest = client_transcripts.find(folder)[: args.last]
     # The oldest first: what a later one repeats of it is left out there.
-    read = list(transcript.distinct(map(transcript.read, reversed(newest))))
+    read = list(client_transcripts.distinct(map(client_transcripts.read, reversed(newest))))
     for conversation in read:
-        yield from audit_agents.sequential_agents(conversation)
-        yield from audit_calls.sequential_calls(conversation)
+        yield from agents.sequential_agents(conversation)
+        yield from agents.sequential_calls(conversation)
     yield from audit_slow.of_transcripts(read, hooks)
 
 

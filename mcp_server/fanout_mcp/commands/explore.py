@@ -5,15 +5,35 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.clean import flat
-from fanout_mcp.commands import plans
-from fanout_mcp.commands.paragraphs import claims, paragraph
-from fanout_mcp.commands.shell import run_tool
-from fanout_mcp.commands.sources import add_paging, show_end
+from fanout_mcp.commands import shell as commands_shell
+from fanout_mcp.commands.shell import add_output, claims, paragraph, run_tool
+from fanout_mcp.text import flat
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+# --- What `explore` and `summarize` share: the arguments of an answer that comes in pages, and its end. -----
+
+
+def add_paging(parser: argparse.ArgumentParser, item: str) -> None:
+    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
+    commands_shell.add_max_cost(parser)
+    parser.add_argument("--cursor", type=int, help=f"go on from this {item}")
+    parser.add_argument("--detail", choices=("auto", "full", "line"), default="auto")
+    add_output(parser)
+
+
+def show_end(console: Console, data: Json) -> None:
+    if "report" in data:
+        paragraph(console, f"All of it: {data['report']}")
+    if "next_cursor" in data:
+        paragraph(console, f"{data['total']} in all, go on with --cursor {data['next_cursor']}")
+    commands_shell.show_receipt(console, data["receipt"], is_page="total" in data)
+
+
+# --- explore ------------------------------------------------------------------------------------------
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +57,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     if "plan" in data:
-        plans.show(console, data)
+        commands_shell.show(console, data)
         return
     for module in data["modules"]:
         if isinstance(module, str):

@@ -11,20 +11,19 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from fanout_mcp import settings
-from fanout_mcp.clean import clean
-from fanout_mcp.commands import sarif_file
-from fanout_mcp.counted import counted
+from fanout_mcp.commands import review as commands_review
+from fanout_mcp.commands.shell import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.agreement import rates
+from fanout_mcp.review.answers import verify_in_tree
 from fanout_mcp.review.finding import SEVERITIES, Finding, is_at_least
 from fanout_mcp.review.foreign import MAX_BYTES, read_findings, shifted
-from fanout_mcp.review.markdown import to_markdown
 from fanout_mcp.review.merge import rated
+from fanout_mcp.review.result import to_markdown
 from fanout_mcp.review.sarif import to_sarif
-from fanout_mcp.review.verify import verify_in_tree
 from fanout_mcp.source.secrets import masked, redact
-from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
+from fanout_mcp.state import settings
+from fanout_mcp.text import clean, counted
 from fanout_mcp.types import Json
 
 
@@ -43,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     target = Path(args.sarif) if args.sarif else None
     if target:
-        sarif_file.check(target)
+        commands_review.check(target)
     findings, dropped, count = _gathered(args.files, settings.read().root)
     data = _data(findings, dropped, count)
     problem = ""
     if target:
         log = to_sarif(findings, version("fanout-mcp"), {})
-        problem = sarif_file.write(clean(log), target)
+        problem = commands_review.write(clean(log), target)
         data |= {} if problem else {"sarif": str(target)}
     if args.json:
         sys.stdout.write(json.dumps(clean(data), ensure_ascii=False, separators=(",", ":")) + "\n")

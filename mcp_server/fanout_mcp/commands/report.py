@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from fanout_hooks import limits, report
-from fanout_mcp import settings
-from fanout_mcp.arguments import parse
-from fanout_mcp.clean import flat, printable
-from fanout_mcp.commands.shell import put_json
+from fanout_hooks.log import report
+from fanout_hooks.log import report as log_report
+from fanout_mcp.commands.shell import FINDINGS, OK, put_json
+from fanout_mcp.edge.catalog import parse
 from fanout_mcp.errors import FanoutError, InvalidInput, why
 from fanout_mcp.reports import hooks, page
-from fanout_mcp.status import FINDINGS, OK
+from fanout_mcp.state import settings
+from fanout_mcp.text import flat, printable
 from fanout_mcp.tools.hook_report import Args, check_event
 from fanout_mcp.types import Json
 
@@ -60,20 +60,20 @@ def run(args: argparse.Namespace) -> int:
         made.data["page"] = args.html
     period = report.periods(made.tally, args.days, made.now)[0]
     if args.save:
-        _write(args.save, limits.save(period), "the baseline")
+        _write(args.save, log_report.save(period), "the baseline")
     if STDOUT not in {args.html, args.save}:
         _print(made.data, made.now, as_json=args.json)
     return _judge(period, asked, baseline)
 
 
-def _judge(period: report.Period, asked: list[limits.Limit], baseline: Any) -> int:
+def _judge(period: report.Period, asked: list[log_report.Limit], baseline: Any) -> int:
     for limit in asked:
         if limit.event not in period.events:
             _tell(f"{limit.event} didn't run in this period, so its limit says nothing")
-    broken = [said for said in (limits.above(period, limit) for limit in asked) if said]
+    broken = [said for said in (log_report.above(period, limit) for limit in asked) if said]
     if baseline is not None:
         try:
-            broken += limits.regressions(period, baseline)
+            broken += log_report.regressions(period, baseline)
         except ValueError as error:
             raise InvalidInput(f"--compare: {error}.") from error
     for said in broken:
@@ -91,16 +91,16 @@ def _print(data: Json, now: float, *, as_json: bool) -> None:
     elif sys.stdout.isatty():
         from rich.markdown import Markdown
 
-        from fanout_mcp.commands.screen import Screen
+        from fanout_mcp.commands.shell import Screen
 
         Screen().print(Markdown(printable(hooks.text(data, now))))
     else:
         sys.stdout.write(printable(hooks.text(data, now)))
 
 
-def _limit(text: str) -> limits.Limit:
+def _limit(text: str) -> log_report.Limit:
     try:
-        limit = limits.parse(text)
+        limit = log_report.parse(text)
     except ValueError as error:
         raise InvalidInput(f"--fail-above: {error}.") from error
     check_event(limit.event, f"--fail-above: {limit.event}")

@@ -3,28 +3,77 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanout_mcp.clean import flat
-from fanout_mcp.commands import flags, plans, sarif_file, words
-from fanout_mcp.commands.paragraphs import paragraph
-from fanout_mcp.commands.shell import add_output, call_tool, emit
-from fanout_mcp.counted import counted
+from fanout_mcp.commands import shell as commands_shell
+from fanout_mcp.commands.shell import FINDINGS, NO_VERDICT, OK, add_output, call_tool, emit, paragraph
 from fanout_mcp.errors import InvalidInput, NoVerdict, why
 from fanout_mcp.review.finding import FOCUSES, ID_LENGTH, SEVERITIES, Finding, is_at_least
 from fanout_mcp.review.foreign import read_findings
-from fanout_mcp.review.markdown import to_markdown
+from fanout_mcp.review.result import to_markdown
 from fanout_mcp.review.scope import ACCEPTED, INCLUDES, accept, accepted
-from fanout_mcp.settings import read as read_settings
 from fanout_mcp.source.read import lines_of
-from fanout_mcp.status import FINDINGS, NO_VERDICT, OK
+from fanout_mcp.state.settings import read as read_settings
+from fanout_mcp.text import counted, flat
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+# --- The file that `fanout review --sarif FILE` writes: checked before the review, written after it. --------
+
+
+def check(target: Path) -> None:
+    """Raise InvalidInput where no log could be written, or where something else stands."""
+    if target.is_dir():
+        raise InvalidInput(f"--sarif: {target} is a folder; name a file.")
+    if not target.parent.is_dir():
+        raise InvalidInput(f"--sarif: there is no folder {target.parent}; make it, or name another.")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise InvalidInput(f"--sarif: {target} can't be written; name another file.")
+    if target.is_file() and target.stat().st_size and not _is_log(target):
+        raise InvalidInput(
+            f"--sarif: {target} is not a SARIF log, and is not overwritten; name another file."
+        )
+
+
+def _is_log(path: Path) -> bool:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and isinstance(value.get("runs"), list)
+
+
+def copy(written: str, target: Path) -> str:
+    """Copy the log out of the project's state, where the tool put it; return what went wrong, or ""."""
+    try:
+        log = Path(written).read_bytes()
+    except OSError:
+        return f"there is no SARIF log: it {written}." if written else "there is no SARIF log."
+    return _written(log, target)
+
+
+def write(log: Json, target: Path) -> str:
+    """Write a log; return what went wrong, or ""."""
+    return _written(json.dumps(log, ensure_ascii=False).encode("utf-8", "replace"), target)
+
+
+def _written(data: bytes, target: Path) -> str:
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        return f"{target} could not be written: {error.strerror}."
+    return ""
+
+
+# --- review ------------------------------------------------------------------------------------------
 
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
@@ -34,11 +83,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "patterns", nargs="*", default=["."], metavar="GLOB", help="paths, folders or globs below the project"
     )
     parser.add_argument(
-        "--focus", type=flags.names, metavar="F1,F2", help=f"of {', '.join(FOCUSES)} (default: security,bugs)"
+        "--focus",
+        type=commands_shell.names,
+        metavar="F1,F2",
+        help=f"of {', '.join(FOCUSES)} (default: security,bugs)",
     )
     parser.add_argument(
         "--include",
-        type=flags.names,
+        type=commands_shell.names,
         metavar="K1,K2",
         help=f"review too what is left out: {', '.join(INCLUDES)}",
     )
@@ -52,10 +104,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
     parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
     parser.add_argument(
-        "--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas"
+        "--models", type=commands_shell.names, metavar="M1,M2", help="models to ask, separated by commas"
     )
     parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
-    flags.add_max_cost(parser)
+    commands_shell.add_max_cost(parser)
     parser.add_argument(
         "--detail", choices=("auto", "full", "line"), default="auto", help="whole findings, or a line each"
     )
@@ -85,14 +137,14 @@ def run(args: argparse.Namespace) -> int:
     }
     target = Path(args.sarif) if args.sarif else None
     if target:
-        sarif_file.check(target)  # before a review that may take long, or cost money
+        check(target)  # before a review that may take long, or cost money
     if args.markdown and Path(args.markdown).is_dir():
         raise InvalidInput(f"--markdown: {args.markdown} is a folder; name a file.")
     result = call_tool(TOOL, arguments, quiet=args.json)
     log = str(result.data.pop("sarif", ""))
     if args.accept:
         return _accept(args.accept, log)
-    problem = sarif_file.copy(log, target) if target else ""
+    problem = copy(log, target) if target else ""
     if target and not problem:
         result.data["sarif"] = str(target)
     if args.markdown:
@@ -109,10 +161,10 @@ def run(args: argparse.Namespace) -> int:
 
 def show(console: Console, data: Json) -> None:
     if "plan" in data:
-        plans.show(console, data)
+        commands_shell.show(console, data)
     for item in data.get("findings", []):
         _show_finding(console, item)
-    for line in [*_lost(data), *words.lines("skipped", data["receipt"]["skipped"])]:
+    for line in [*_lost(data), *commands_shell.lines("skipped", data["receipt"]["skipped"])]:
         paragraph(console, line, "yellow", hanging=2)
     if "plan" in data:
         return
@@ -123,7 +175,7 @@ def show(console: Console, data: Json) -> None:
         paragraph(console, data["note"], "dim" if looked else "bold")
     for line in [*_scope(data), *_further(data)]:
         paragraph(console, line)
-    paragraph(console, words.took(data["receipt"]), "dim")
+    paragraph(console, commands_shell.took(data["receipt"]), "dim")
 
 
 def _all_findings(log: str) -> list[Finding]:
@@ -194,7 +246,7 @@ def _show_finding(console: Console, item: Json) -> None:
     paragraph(console, head.append(flat(f" {item['title']} [{', '.join(facts)}]")), hanging=2)
     below = [
         (flat(lines_of(item.get("quote") or " ")[0]), "dim"),
-        (words.sentences(item.get("why"), item.get("fix")), ""),
+        (commands_shell.sentences(item.get("why"), item.get("fix")), ""),
     ]
     for text, style in below:
         if text:
@@ -232,7 +284,7 @@ def _lost(data: Json) -> Iterator[str]:
             }
             for reason, count in some["by_reason"].items()
         }
-        yield from words.lines(what, by_reason, "review" if name == "failed_reviews" else "file")
+        yield from commands_shell.lines(what, by_reason, "review" if name == "failed_reviews" else "file")
     for reason, count in data.get("dropped", {}).items():
         yield f"dropped {counted(count, 'claim')}: {reason}"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.clean import flat
-from fanout_mcp.commands import plans
-from fanout_mcp.commands.paragraphs import paragraph
-from fanout_mcp.commands.shell import run_tool
-from fanout_mcp.commands.sources import add_paging, show_end
+from fanout_mcp.commands import shell as commands_shell
+from fanout_mcp.commands.explore import add_paging, show_end
+from fanout_mcp.commands.shell import paragraph, run_tool
+from fanout_mcp.text import flat
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     if "plan" in data:
-        plans.show(console, data)
+        commands_shell.show(console, data)
         return
     for file in data["files"]:
         if isinstance(file, str):

@@ -6,10 +6,11 @@ An unknown price is never 0: where no price is known, the token budget is what h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
-from fanout_mcp.errors import BudgetExceeded
-from fanout_mcp.types import Job, Json, ModelPrice, Prompt
+from fanout_mcp.errors import BackendError, BudgetExceeded, OverBudget
+from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Prompt
 from fanout_mcp.usage import Usage
 
 
@@ -116,3 +117,104 @@ def check(expected: Estimate, allowed: Budget) -> None:
             f"{allowed.max_tokens:,}. "
             "Nothing was started: ask for less."
         )
+
+
+# --- purse --------------------------------------------------------------------------------------------------
+# Money and tokens set aside before each call, so that what a plan may cost at most is what it costs at
+# most.
+# Rules:
+# 1. The first call of each job is planned: its price was in the plan that was checked, so it is never
+#    refused.
+# 2. Every other call of a job (a retry, a hedge's twin, a repair) asks first, and is refused where what is
+#    left might not do.
+# 3. What a call did not need of what was set aside for it goes back once its bill has come. The bill of a
+#    cancelled call never comes, so nothing goes back.
+# 4. Money spent beyond what was set aside is gone for all; tokens are not, since providers count their own
+#    frame around a question, which no other call can save.
+
+WORTH: Final = 1.5
+"""A second try with less than so many times the first output budget would end as the first did."""
+
+
+class _Amount(NamedTuple):
+    usd: float
+    """0 where the price is unknown: then the tokens are what holds."""
+    tokens: int
+
+
+class Purse:
+    """What one plan may still spend beyond its planned calls."""
+
+    def __init__(
+        self,
+        allowed: Budget,
+        planned: Estimate,
+        count: Callable[[Job], int],
+        price: Callable[[Job], ModelPrice | None],
+    ) -> None:
+        """`count`: the most tokens that a job's prompt may have."""
+        self.allowed = allowed
+        self._count, self._price = count, price
+        most_usd, most_tokens = allowed.max_cost_usd, allowed.max_tokens
+        self._usd = float("inf") if most_usd is None else most_usd - (planned.cost_usd or 0)
+        self._tokens = float("inf") if most_tokens is None else most_tokens - planned.tokens
+
+    def leg(self, ask: Ask) -> Ask:
+        """Return the way to the models for one run, whose jobs have keys of their own."""
+        began: dict[str, str] = {}
+        """Of each job that has begun, what its last call failed with."""
+        planned: dict[str, int] = {}
+        """Of each, the output budget of its first call."""
+
+        async def asked(job: Job, /) -> Answer:
+            if job.key in began:
+                job = self._affordable(job, planned[job.key])
+                aside = self._amount(job)
+                self._take(aside, began[job.key])
+            else:
+                aside = self._amount(job)
+            began.setdefault(job.key, "")
+            planned.setdefault(job.key, job.max_tokens)
+            try:
+                answer = await ask(job)
+            except BackendError as error:
+                began[job.key] = str(error)
+                self._give_back(aside, error.usage)
+                raise
+            self._give_back(aside, answer.usage)
+            return answer
+
+        return asked
+
+    def _affordable(self, job: Job, first: int) -> Job:
+        """Lower an output budget that was raised after the first call to what is left, if that is more."""
+        if job.max_tokens <= first:
+            return job
+        given, price = self._count(job), self._price(job)
+        most = max(0.0, self._tokens - given)
+        if price is not None and price.usd_per_mtok_out > 0:
+            left = max(0.0, self._usd) - price.of(given, 0)
+            most = min(most, left * 1e6 / price.usd_per_mtok_out)
+        is_worth_it = WORTH * first <= most < job.max_tokens
+        return replace(job, max_tokens=int(most)) if is_worth_it else job
+
+    def _amount(self, job: Job) -> _Amount:
+        given, price = self._count(job), self._price(job)
+        usd = 0.0 if price is None else price.of(given, job.max_tokens)
+        return _Amount(usd, given + job.max_tokens)
+
+    def _take(self, wanted: _Amount, before: str) -> None:
+        usd, tokens = max(0.0, self._usd), max(0, self._tokens)
+        if wanted.usd > usd:
+            why = f"it may cost {dollars(wanted.usd)}, and {dollars(usd)} of the budget are left"
+        elif wanted.tokens > tokens:
+            why = f"it may use {wanted.tokens:,} tokens, and {tokens:,} of the budget are left"
+        else:
+            self._usd, self._tokens = self._usd - wanted.usd, self._tokens - wanted.tokens
+            return
+        raise OverBudget(f"{before} (not asked again: {why})" if before else f"not asked again: {why}")
+
+    def _give_back(self, aside: _Amount, used: Usage) -> None:
+        is_unpriced = used.cost_usd is None and used != Usage()
+        self._usd += aside.usd - (aside.usd if is_unpriced else used.cost_usd or 0.0)
+        self._tokens += max(0, aside.tokens - used.total_tokens)

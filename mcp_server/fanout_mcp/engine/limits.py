@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 
 import anyio
 
-from fanout_mcp.engine.retry import LONGEST_WAIT_S
+from fanout_mcp.engine.retry import MAX_WAIT_S
 from fanout_mcp.errors import RateLimited
 
 CUT = 0.7
@@ -124,7 +124,7 @@ class Limiter:
                 theirs = max(one.cool_until for one in others) - now
                 self.whole.pushed_back(None if retry_after is None else max(0.0, min(retry_after, theirs)))
         if retry_after is not None:
-            self.cool_until = max(self.cool_until, now + min(retry_after, LONGEST_WAIT_S))
+            self.cool_until = max(self.cool_until, now + min(retry_after, MAX_WAIT_S))
         if self._cut_at is None or now - self._cut_at >= CUT_EVERY_S:
             self.limit = max(1.0, min(self.limit, self.in_flight) * CUT)
             self._cut_at = now

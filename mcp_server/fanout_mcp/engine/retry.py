@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from fanout_mcp.errors import (
@@ -27,11 +28,11 @@ from fanout_mcp.errors import (
     Unreachable,
 )
 
-LONGEST_WAIT_S = 60.0
+MAX_WAIT_S = 60.0
 THINKING_TOKENS = 8_000
 """The least output budget of a second try after one that was all thinking; four times the first where that is
-more. The money and tokens that are left bound it (purse.py)."""
-BUDGET_LEAST, BUDGET_SHARE = 3, 0.1
+more. The money and tokens that are left bound it (budget.py)."""
+BUDGET_MIN, BUDGET_SHARE = 3, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def decide(
         return GiveUp(f"given up after {tries} tries" if tries > 1 else "")
     asked = error.retry_after if isinstance(error, RateLimited | Overloaded) else None
     if asked is not None:
-        if asked > min(LONGEST_WAIT_S, remaining_s):
+        if asked > min(MAX_WAIT_S, remaining_s):
             return GiveUp(f"it asks to wait {asked:.0f} s, which is longer than this call can wait")
         return Again(max(0.0, asked), counted=False)
     if not rule.paced and budget_left <= 0:
@@ -111,4 +112,30 @@ def larger_budget(max_tokens: int) -> int:
 
 def budget(calls: int) -> int:
     """Return how many counted retries a run of so many first calls may make."""
-    return max(BUDGET_LEAST, int(calls * BUDGET_SHARE))
+    return max(BUDGET_MIN, int(calls * BUDGET_SHARE))
+
+
+# --- When a silent call gets a twin. Off by default: a hedge may double the cost of what it hedges. ---------
+# The delay is the provider's observed p95, with at least 20 samples, and at most 2 % of the latest calls to
+# it are twins ("The Tail at Scale", Dean and Barroso 2013: most of the gain for that little). They are
+# counted by provider, not by run: of a panel of three, one twin would be a third.
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """Switches hedging on."""
+
+    least_samples: int = 20
+    quantile: float = 0.95
+    share: float = 0.02
+
+    def delay(self, durations: Collection[float]) -> float | None:
+        """Return after how many seconds a call is late, None while too little is known."""
+        if len(durations) < self.least_samples:
+            return None
+        ordered = sorted(durations)
+        return ordered[min(len(ordered) - 1, int(self.quantile * len(ordered)))]
+
+    def allows(self, latest: Collection[bool]) -> bool:
+        """Whether one more twin is within the share; `latest`: of each call, whether it was a twin."""
+        return sum(latest) + 1 <= self.share * len(latest)

@@ -19,10 +19,10 @@ import asyncio
 import itertools
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
@@ -30,12 +30,32 @@ from anyio.abc import TaskGroup
 from fanout_hooks.crash import explain_alike
 from fanout_mcp.engine import retry
 from fanout_mcp.engine.budget import Budget
-from fanout_mcp.engine.hedge import Hedge
 from fanout_mcp.engine.limits import Limiter, Limits
-from fanout_mcp.engine.stop import StopRule, grace
+from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.errors import AllThinking, BackendError, Overloaded, RateLimited
 from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
 from fanout_mcp.usage import UNTOLD, Usage
+
+# --- stop ---------------------------------------------------------------------------------------------------
+# When the rest of a run no longer matters: a decided vote, and the grace that the stragglers then get.
+
+GRACE_SHARE = 0.5
+GRACE_MIN_S = 0.2
+
+
+class StopRule(Protocol):
+    """Pure: can what is still out change the result?"""
+
+    def __call__(self, outcomes: Sequence[Outcome], outstanding: Collection[str]) -> str:
+        """Return why the rest doesn't matter any more, "" while it does. `outstanding`: keys."""
+
+
+def grace(elapsed_s: float) -> float:
+    """Return how long stragglers are still waited for once the result is decided."""
+    return max(GRACE_MIN_S, GRACE_SHARE * elapsed_s)
+
+
+# --- run ------------------------------------------------------------------------------------------
 
 Take = Callable[[Outcome], None]
 
@@ -244,7 +264,7 @@ class _Attempts:
         return result
 
     async def _call_or_hedge(self, limiter: Limiter) -> Answer | BackendError:
-        hedge, hedged = self.run.plan.hedge, limiter.whole or limiter  # counted by provider: hedge.py
+        hedge, hedged = self.run.plan.hedge, limiter.whole or limiter  # counted by provider: retry.py
         delay = hedge.delay(hedged.durations) if hedge is not None else None
         if hedge is None or delay is None:
             return await self._call()

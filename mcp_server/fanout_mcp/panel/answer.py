@@ -42,7 +42,7 @@ FORM = """Answer with one JSON object and nothing else:
 PROCEED: go ahead, with the fixes you name. SIMPLIFY: the goal is right, the way is too much. STOP: it must
 not go ahead as it is. ABSTAIN: you can't judge from what you were given; say what is missing."""
 
-MOST_TEXT = 4_000
+MAX_TEXT = 4_000
 _UNFILLED = frozenset(quoted.lower() for quoted in re.findall(r'"([^"]*)"', FORM) if " " in quoted)
 """The phrases between quotes in the form. Only a field that is nothing else was not filled in: what a member
 quotes, code above all, may hold any of it."""
@@ -144,4 +144,4 @@ def words(value: Json) -> str:
     if value is None or isinstance(value, bool):
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return " ".join(redact(text[: 2 * MOST_TEXT])[0].split())[:MOST_TEXT]
+    return " ".join(redact(text[: 2 * MAX_TEXT])[0].split())[:MAX_TEXT]

@@ -2,16 +2,135 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from fanout_mcp.engine.retry import ONCE, larger_budget, rule_for
-from fanout_mcp.errors import BackendError, UnreadableAnswer
-from fanout_mcp.panel.answer import Position, Unreadable, parse
-from fanout_mcp.panel.prompts import repair
-from fanout_mcp.panel.vote import Ballot, is_decided
-from fanout_mcp.types import Answer, Ask, Job, Outcome
+from fanout_mcp.errors import BackendError, InvalidInput, UnreadableAnswer
+from fanout_mcp.panel.answer import FORM, Position, Unreadable, parse
+from fanout_mcp.panel.personas import Member
+from fanout_mcp.panel.vote import Ballot, Stakes, is_decided
+from fanout_mcp.source.pack import RULE, new_fence
+from fanout_mcp.source.read import Skipped, read
+from fanout_mcp.source.secrets import scrub
+from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.types import Answer, Ask, Job, Outcome, Prompt
 from fanout_mcp.usage import Usage
+
+# --- Files attached to a question: bounded, below the root, without secrets, fenced as data. ----------------
+
+MAX_FILES = 20
+MAX_FILE_BYTES = 400_000
+"""Of one file; a longer one says little to a panel, and summarize_files is the tool for it."""
+MAX_MATERIAL_CHARS = 200_000
+"""Of all files together: about 50,000 tokens, which every default model takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What goes behind the question; empty when no file was attached."""
+
+    text: str = ""
+    files: tuple[str, ...] = ()
+    redacted: int = 0
+
+
+def read_material(
+    root: Path, files: Sequence[str], workers: Workers | None = None, stop: threading.Event | None = None
+) -> Material:
+    """Read attached files, and take secrets out of them in `workers`, until `stop`.
+
+    Raises InvalidInput that names the file and why it can't be sent.
+    """
+    if not files:
+        return Material()
+    if len(files) > MAX_FILES:
+        raise InvalidInput(f"{len(files):,} files are too many; attach at most {MAX_FILES}.")
+    fence = new_fence()
+    parts, redacted = [RULE.format(fence=fence)], 0
+    texts: list[tuple[str, str]] = []
+    for name in dict.fromkeys(_relative(root, file) for file in files):
+        source = read(root, name, at_most=MAX_FILE_BYTES)
+        if isinstance(source, Skipped):
+            raise InvalidInput(
+                f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name, source.reason)}"
+            )
+        texts.append((name, source.text))
+    for (name, _), scrubbed in zip(texts, scrub(workers, texts, stop), strict=True):
+        if isinstance(scrubbed, Failure):
+            raise InvalidInput(f"{name[:200]!r} can't be attached: taking secrets out {scrubbed.reason}.")
+        text, found = scrubbed
+        redacted += found
+        parts.append(f"{fence} begin {name!r}\n{text}\n{fence} end {name!r}")
+    material = "\n\n".join(parts)
+    if len(material) > MAX_MATERIAL_CHARS:
+        raise InvalidInput(
+            f"The attached files have {len(material):,} characters; at most {MAX_MATERIAL_CHARS:,} can be sent. "
+            "Attach fewer, or ask summarize_files first."
+        )
+    return Material(material, tuple(name for name, _ in texts), redacted)
+
+
+def _advice(root: Path, name: str, reason: str) -> str:
+    """Which root is meant, where that may be the matter."""
+    is_inside = Path(os.path.normpath(root / name)).is_relative_to(root)
+    return "" if is_inside and reason != "not there" else f" Files must lie below {root}."
+
+
+def _relative(root: Path, file: str) -> str:
+    """An absolute path below the root is taken as relative to it; everything else is `read`'s to judge."""
+    path = Path(file)
+    if path.is_absolute() and path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return file.removeprefix("./")
+
+
+# --- What members are asked: the question, the stakes, the material, the form of the answer. ----------------
+
+STAKES: dict[Stakes, str] = {
+    "exploration": "The stakes are low: an exploration that can be thrown away. Lean towards trying it.",
+    "production": "This is for production: it will be used, and it can be changed later.",
+    "critical": "The stakes are critical: a mistake would be costly or could not be undone. Be sure.",
+}
+MAX_SHOWN = 6_000
+"""Characters of an answer that its author is shown again."""
+LANGUAGE = "Write in the language of the question. Be concrete and short."
+
+
+def system(member: Member) -> str:
+    return f"{member.persona.system}\n\n{LANGUAGE}\n\n{FORM}"
+
+
+def first(member: Member, question: str, material: Material, stakes: Stakes) -> Prompt:
+    """The question as a member gets it, alone and without any other member's opinion."""
+    parts = [f"Question:\n{question.strip()}", STAKES[stakes]]
+    if material.text:
+        parts.append(f"Attached files:\n{material.text}")
+    return Prompt(system(member), "\n\n".join(parts))
+
+
+def repair(prompt: Prompt, answer: str, why: str) -> Prompt:
+    """Ask once more for an answer in the form, with what was wrong."""
+    shown = answer.strip()[:MAX_SHOWN]
+    yours = f"Your answer was:\n{shown}\n\n" if shown else ""
+    return Prompt(
+        prompt.system,
+        f"{prompt.user}\n\nYou have answered this, but it could not be read: {why}.\n{yours}"
+        "Send the same judgement again as the one JSON object, and nothing else.",
+    )
+
+
+def for_agent(member: Member, question: str, material: Material, stakes: Stakes) -> str:
+    """The same for an agent of the host, which answers in words."""
+    asked = first(member, question, Material(), stakes)
+    files = f"\n\nRead first: {', '.join(material.files)}" if material.files else ""
+    return f"{asked.system}\n\n{asked.user}{files}"
+
+
+# --- asking ------------------------------------------------------------------------------------------
 
 DECIDED = "the vote was decided without it"
 

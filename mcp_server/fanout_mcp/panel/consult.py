@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
-from fanout_mcp.engine.budget import Budget, Estimate, check, estimate
-from fanout_mcp.engine.purse import Purse
+import anyio
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field
+
+from fanout_mcp.backends.base import Backend
+from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.backends.providers import thinking_tokens
+from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, estimate
 from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.engine.run import Plan
-from fanout_mcp.errors import BudgetExceeded
-from fanout_mcp.panel import prompts
+from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
+from fanout_mcp.panel import asking, personas
+from fanout_mcp.panel import asking as panel_asking
 from fanout_mcp.panel.answer import SCHEMA, Position
-from fanout_mcp.panel.asking import Asking
-from fanout_mcp.panel.members import Member
-from fanout_mcp.panel.vote import Ballot, Decision, decide
-from fanout_mcp.source import tokens
-from fanout_mcp.types import Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
+from fanout_mcp.panel.asking import Asking, Material
+from fanout_mcp.panel.personas import Member, seat
+from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum
+from fanout_mcp.source import receipt as source_receipt
+from fanout_mcp.source.secrets import in_thread
+from fanout_mcp.source.workers import Workers
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.types import Answer, Ask, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
+from fanout_mcp.usage import UNTOLD, Usage
 
 TOKENS_WITHOUT_PRICE = 600_000
 """What holds where no price is known: eight members with the largest attachments."""
@@ -106,7 +117,7 @@ def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Te
 
 def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     """Say what these jobs may cost, and refuse what is over the budget. Raises BudgetExceeded."""
-    count = cache(tokens.at_most)  # of panels whose members all read the same
+    count = cache(source_receipt.at_most)  # of panels whose members all read the same
 
     def of_prompt(prompt: Prompt) -> int:
         return count(prompt.system) + count(prompt.user)
@@ -114,7 +125,7 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     def of_repair(prompt: Prompt) -> int:
         return of_prompt(prompt) + repair
 
-    repair = of_prompt(prompts.repair(Prompt("", ""), "words " * prompts.MOST_SHOWN, "why " * 50))
+    repair = of_prompt(panel_asking.repair(Prompt("", ""), "words " * panel_asking.MAX_SHOWN, "why " * 50))
     planned = estimate(jobs, of_prompt, terms.price)
     check(planned, terms.budget)
     members = [replace(one, max_tokens=larger_budget(one.max_tokens)) for one in jobs if one.schema is SCHEMA]
@@ -147,3 +158,323 @@ def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Ruling
     cut = [one.key for one in outcomes if one.cause == "decided"]
     failed = {one.key: one.reason for one in outcomes if one.key not in {*positions, *cut}}
     return Ruling(result.decision, result.agreement, positions, failed, cut)
+
+
+# --- A consultation before its first call: its arguments, and what is gathered for them. --------------------
+
+MAX_CHARS = 60_000
+"""Of a question: longer ones are files, and files can be attached."""
+
+
+class PanelArguments(BaseModel):
+    """What every tool that asks a panel takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: Annotated[str, Field(min_length=1, description="All context: members see nothing else.")]
+    preset: Annotated[
+        str, Field(description="quick (3 members), comprehensive (5), security, technical (3), all (8)")
+    ] = "quick"
+    personas: Annotated[
+        list[str] | None,
+        Field(
+            description="Instead of a preset: judge, critic, skeptic, innovator, advocate, security, "
+            "performance, oracle."
+        ),
+    ] = None
+    models: Annotated[
+        list[str] | None, Field(description="provider:model: one for all, one per member, or persona=model.")
+    ] = None
+    files: Annotated[list[str] | None, Field(description="Project files to attach.")] = None
+    stakes: Stakes = "production"
+    quorum: Annotated[int | None, Field(ge=1)] = None
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 100
+    max_cost_usd: Annotated[float, Field(gt=0)] = 1.0
+    dry_run: Annotated[bool, Field(description="Only say who would be asked and the price.")] = False
+
+
+EFFORT: Final[dict[Stakes, Effort]] = {"exploration": "low", "production": "medium", "critical": "high"}
+"""How hard reasoning models think, by what is at stake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    """All that a consultation needs before its first call."""
+
+    question: str
+    members: Sequence[Member]
+    material: Material
+    ballot: Ballot
+    ignored: tuple[str, ...] = ()
+    """What is wrong with the user's own personas and presets; nobody here needed them."""
+
+
+async def gather(
+    settings: Settings, backend: Backend, args: PanelArguments, workers: Workers | None = None
+) -> Consultation:
+    """Read personas and files. Raises InvalidInput for whatever is wrong with the arguments."""
+    question = args.question.strip()
+    if not question:
+        raise InvalidInput("question is empty; ask something that a panel can judge.")
+    if len(question) > MAX_CHARS:
+        raise InvalidInput(
+            f"question has {len(question):,} characters; at most {MAX_CHARS:,}. Put long text into a file "
+            "of the project and attach it with files."
+        )
+    library = await anyio.to_thread.run_sync(personas.read, settings.config_dir)
+    members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
+    quorum = args.quorum or default_quorum(len(members))
+    if quorum > len(members):
+        raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
+    files = args.files or []
+    attached = await in_thread(lambda stop: asking.read_material(settings.root, files, workers, stop))
+    ballot = Ballot(len(members), quorum, args.stakes)
+    return Consultation(question, members, attached, ballot, tuple(library.broken.values()))
+
+
+async def terms_of(
+    backend: Backend,
+    models: Collection[str | None],
+    args: PanelArguments,
+    *,
+    max_tokens: int = TOKENS_WITHOUT_PRICE,
+) -> Terms:
+    """Look up what the models cost, and who stands in for whom. Raises InvalidInput for a wrong name.
+
+    Prices get a third of the time at most: without a price tokens are bounded.
+    """
+    fallbacks = {model: backend.route(model).fallbacks for model in models}
+    asked = {*models, *(one for following in fallbacks.values() for one in following)}
+    began = anyio.current_time()
+    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(asked)
+    with anyio.move_on_after(args.deadline_s / 3):
+        for model in asked:
+            prices[model] = await backend.price(model)
+    left_s = args.deadline_s - (anyio.current_time() - began)
+    effort = EFFORT[args.stakes]
+    thinking = {model: thinking_tokens(model, effort) for model in models}
+    return Terms(
+        backend.provider,
+        left_s,
+        args.max_cost_usd,
+        prices,
+        max_tokens,
+        fallbacks,
+        thinking,
+        effort,
+    )
+
+
+def agent_calls(asked: Consultation) -> list[dict[str, Json]]:
+    """Without a model: each member as an agent that the host runs itself."""
+    return [
+        agent_call(
+            f"{member.persona.title} on the question",
+            asking.for_agent(member, asked.question, asked.material, asked.ballot.stakes),
+        )
+        for member in asked.members
+    ]
+
+
+# --- ledger -------------------------------------------------------------------------------------------------
+# Every call upstream of one consultation, and which were in vain: calls, tokens and money thrown away.
+# Rules:
+# 1. One entry a call, retries and repairs included, so that the count equals the provider's own.
+# 2. A cancelled call sends no usage. Of what was wasted its prompt is counted (estimated) and priced, since
+#    it was sent; what the model had written by then is not known, so the sum is the least that it was.
+#    Whether the provider stops billing at a cancel is its matter.
+# 3. Where no price is known, the cost is None, never 0.
+
+State = Literal["open", "answered", "failed", "cut"]
+
+
+@dataclass(slots=True, eq=False)
+class Leg:
+    """One run of calls: a round's panel, or a synthesis."""
+
+    n: int
+    kind: Literal["panel", "synthesis"]
+    discarded: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """One call upstream."""
+
+    leg: Leg
+    job: Job
+    state: State = "open"
+    requests: int = 0
+    """More than one where the backend asked again in another form."""
+    reported: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """What was thrown away."""
+
+    calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+class Ledger:
+    """Wraps the way to the models; `of` gives each leg its own `ask`."""
+
+    def __init__(self, ask: Ask, prices: Mapping[str | None, ModelPrice | None]) -> None:
+        self._ask, self._prices = ask, prices
+        self.entries: list[Entry] = []
+
+    def of(self, leg: Leg) -> Ask:
+        async def ask(job: Job, /) -> Answer:
+            entry = Entry(leg, job)
+            self.entries.append(entry)
+            upper = job.on_request
+
+            def on_request() -> None:
+                entry.requests += 1
+                if upper is not None:
+                    upper()
+
+            try:
+                answer = await self._ask(replace(job, on_request=on_request))
+            except BackendError as error:
+                entry.state, entry.reported = "failed", error.usage
+                raise
+            except Exception:
+                entry.state = "failed"
+                raise
+            finally:
+                if entry.state == "open":
+                    entry.state, entry.reported = "cut", UNTOLD
+            entry.state, entry.reported = "answered", answer.usage
+            return answer
+
+        return ask
+
+    @property
+    def calls(self) -> int:
+        """Requests sent upstream; a backend that reports none sends one a call."""
+        return sum(max(1, entry.requests) for entry in self.entries)
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider reported, of wasted answers too."""
+        return sum((entry.reported for entry in self.entries), Usage())
+
+    def waste(self, is_used: Callable[[Entry], bool], n: int | None = None) -> Waste:
+        """Add up the entries that were not used, of one round or of all."""
+        unused = [one for one in self.entries if n in {None, one.leg.n} and not is_used(one)]
+        return Waste(
+            sum(max(1, one.requests) for one in unused), sum((self._spent(one) for one in unused), Usage())
+        )
+
+    def _spent(self, entry: Entry) -> Usage:
+        if entry.state != "cut":
+            return entry.reported
+        sent = source_receipt.count(entry.job.prompt.system) + source_receipt.count(entry.job.prompt.user)
+        price = self._prices.get(entry.job.model)
+        cost = None if price is None else sent * price.usd_per_mtok_in / 1e6
+        return Usage(sent, 0, cost, is_partial=True)
+
+
+# --- A consultation's result in short: what the model reads, bounded by the number of members. --------------
+
+WIDTHS: Final = ((3, 300), (8, 220), (24, 100))
+"""Up to so many members, so many characters for the texts of each: three in about 1 kB, eight under 4 kB."""
+
+
+MAX_IGNORED: Final = 3
+
+
+def width(members: int) -> int:
+    return next((wide for most, wide in WIDTHS if members <= most), WIDTHS[-1][1])
+
+
+def short_verdict(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> dict[str, Json]:
+    wide = width(len(asked.members))
+    members = {member.key: member for member in asked.members}
+    return {
+        "decision": closed.decision,
+        "rule": rule(asked, closed),
+        "agreement": closed.agreement,
+        "votes": [vote(members[key], closed, wide) for key in members if key in closed.positions],
+        "failed": [{"member": key, "reason": clip(why, wide)} for key, why in closed.failed.items()],
+        "cut": list(closed.cut),
+        "receipt": {**spent, **stand_ins(members, closed)},
+        **ignored(asked),
+    }
+
+
+def stand_ins(members: Mapping[str, Member], closed: Ruling) -> dict[str, Json]:
+    """Who answered for whom and why; nothing where each member's own model did."""
+    told = [
+        {"member": key, "asked": members[key].model, "answered": said.model, "why": clip(said.instead, 160)}
+        for key, said in closed.positions.items()
+        if said.model
+    ]
+    return {"fallbacks": told} if told else {}
+
+
+def ignored(asked: Consultation) -> dict[str, Json]:
+    """What was passed over of the user's own files; nothing where all is well."""
+    told = [clip(why, 300) for why in asked.ignored[:MAX_IGNORED]]
+    return {"ignored": told} if told else {}
+
+
+def rule(asked: Consultation, closed: Ruling) -> str:
+    return asked.ballot.applied(sum(bool(said.missing) for said in closed.positions.values()))
+
+
+def vote(member: Member, closed: Ruling, wide: int) -> dict[str, Json]:
+    said = closed.positions[member.key]
+    summary, blocker, change = fitted(
+        (f"{said.summary} ({said.note})" if said.note else said.summary, said.blocker, said.smallest_change),
+        wide,
+    )
+    return {
+        "member": member.key,
+        "persona": member.persona.name,
+        "model": said.model or member.model,
+        **({"instead_of": member.model} if said.model else {}),
+        "verdict": said.verdict,
+        "confidence": said.confidence,
+        "summary": summary,
+        "blocker": blocker or None,
+        "smallest_change": change or None,
+    }
+
+
+def receipt(calls: int, used: Usage, elapsed_s: float) -> dict[str, Json]:
+    return {"calls": calls, **used.fields(), "elapsed_s": round(elapsed_s, 2)}
+
+
+def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
+    """Who would be asked, and what it may cost at most."""
+    return {
+        "dry_run": True,
+        "members": [
+            {"member": one.key, "persona": one.persona.name, "model": one.model} for one in asked.members
+        ],
+        "rule": asked.ballot.rule,
+        "at_most": {
+            "calls": expected.calls,
+            "tokens_in": expected.tokens_in,
+            "tokens_out": expected.tokens_out,
+            "cost_usd": "unknown" if expected.cost_usd is None else round(expected.cost_usd, 6),
+        },
+        **ignored(asked),
+    }
+
+
+def fitted(texts: Sequence[str], wide: int) -> list[str]:
+    """Clip texts to so many characters together; what a short one leaves goes to the longer ones."""
+    shown, left = list(texts), wide
+    shortest_first = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    for taken, place in enumerate(shortest_first):
+        shown[place] = clip(texts[place], left // (len(texts) - taken))
+        left -= len(shown[place])
+    return shown
+
+
+def clip(words: str, wide: int) -> str:
+    return words if len(words) <= wide else words[: wide - 1].rstrip() + "…"

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,7 +28,7 @@ from fanout_mcp.errors import InvalidInput
 
 OURS = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-MOST_CHARS = 20_000
+MAX_CHARS = 20_000
 PRESETS = "presets.toml"
 
 
@@ -119,8 +120,8 @@ def _persona(path: Path) -> Persona:
     name, system = head.get("name", ""), match["system"].strip()
     if not NAME.fullmatch(name):
         raise Broken(f"The persona {path} needs a name of small letters, digits and dashes, not {name!r}.")
-    if not 1 <= len(system) <= MOST_CHARS:
-        raise Broken(f"The persona {path} needs 1 to {MOST_CHARS:,} characters of prompt.")
+    if not 1 <= len(system) <= MAX_CHARS:
+        raise Broken(f"The persona {path} needs 1 to {MAX_CHARS:,} characters of prompt.")
     return Persona(name, head.get("title") or name.capitalize(), system, head.get("model") or None)
 
 
@@ -157,3 +158,69 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     shown = name if len(name) <= 60 else name[:59] + "…"
     return f"There is no {what} {shown!r}.{hint} There are: {', '.join(names)}."
+
+
+# --- Who sits on a panel: personas, each with a model, under a key that is its identity throughout. ---------
+
+MAX_MEMBERS = 24
+"""Beyond that a panel tells nothing new, and costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One persona asked by one model; `model` None: the backend's default."""
+
+    key: str
+    persona: Persona
+    model: str | None
+
+
+def seat(
+    personas: Sequence[Persona], models: Sequence[str] | None, default: Callable[[str], str | None]
+) -> list[Member]:
+    """Give each persona a model. `models`: one for all, one each in order, or `persona=model` entries.
+
+    Raises InvalidInput for too many members, for models that don't fit, and for members that are equal.
+    """
+    if not personas:
+        raise InvalidInput("A panel needs at least one persona.")
+    if len(personas) > MAX_MEMBERS:
+        raise InvalidInput(f"{len(personas):,} personas are too many; a panel has at most {MAX_MEMBERS}.")
+    chosen = _models(personas, models, default)
+    pairs = list(zip(personas, chosen, strict=True))
+    often = Counter(persona.name for persona in personas)
+    twice = [pair for pair, times in Counter((one.name, model) for one, model in pairs).items() if times > 1]
+    if twice:
+        name, model = twice[0]
+        raise InvalidInput(
+            f"The member {name!r} with the model {model or 'default'!r} is named twice: equal members are "
+            "one voice. Name it once, or give the second another model."
+        )
+    return [Member(_key(one, model, often), one, model) for one, model in pairs]
+
+
+def _models(
+    personas: Sequence[Persona], models: Sequence[str] | None, default: Callable[[str], str | None]
+) -> list[str | None]:
+    given = [model.strip() for model in models or ()]
+    if any(not model or any(char.isspace() or not char.isprintable() for char in model) for model in given):
+        raise InvalidInput("A model's name has no spaces and is not empty; ask the provider for its list.")
+    named = dict(entry.split("=", 1) for entry in given if "=" in entry)
+    plain = [entry for entry in given if "=" not in entry]
+    unknown = sorted(named.keys() - {persona.name for persona in personas})
+    if unknown:
+        raise InvalidInput(f"models names {unknown[0]!r}, which is no persona of this panel.")
+    if len(plain) not in {0, 1, len(personas)}:
+        raise InvalidInput(
+            f"{len(plain)} models for {len(personas)} members: give one for all, one each in their order, "
+            "or persona=model."
+        )
+    in_order = plain if len(plain) == len(personas) else [*plain] * len(personas)
+    return [
+        named.get(persona.name) or (in_order[place] if in_order else persona.model or default(persona.name))
+        for place, persona in enumerate(personas)
+    ]
+
+
+def _key(persona: Persona, model: str | None, often: Counter[str]) -> str:
+    return persona.name if often[persona.name] == 1 else f"{persona.name}@{model or 'default'}"

@@ -8,25 +8,122 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks import json_text
-from fanout_hooks import place as where
-from fanout_hooks import settings as files
-from fanout_hooks.adopt import beside_original, hand_over, hooks_of, is_made_for_calls
+import fanout_mcp
+from fanout_hooks.adoption.adopt import beside_original, hand_over, hooks_of, is_made_for_calls
+from fanout_hooks.adoption.entries import log_and_gate_entries, without_log_and_gate
+from fanout_hooks.client import json_edit
+from fanout_hooks.client import places as where
+from fanout_hooks.client import settings as files
+from fanout_hooks.client.settings import Edited, with_hooks
 from fanout_hooks.crash import system_refusal
-from fanout_hooks.hooks_text import Edited, with_hooks
-from fanout_hooks.registration import without_log_and_gate
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.registration import agreement, entries
-from fanout_mcp.registration.additions import Addition, Keys, Made, add, take_out
-from fanout_mcp.registration.entries import Choices
-from fanout_mcp.registration.places import Places
-from fanout_mcp.registration.record import Installed, JsonFile
+from fanout_mcp.registration.places import (
+    SERVER,
+    Addition,
+    Installed,
+    JsonFile,
+    Keys,
+    Made,
+    Places,
+    add,
+    take_out,
+)
 from fanout_mcp.types import Json
+
+# --- The user's agreement that `claude` may spend their subscription: one line of config.toml. --------------
+
+LINE: Final = "claude_agreed = true"
+ANY: Final = re.compile(r"^[ \t]*claude_agreed[ \t]*=.*$", re.MULTILINE)
+TABLE: Final = re.compile(r"^[ \t]*\[", re.MULTILINE)
+
+
+def agreed(text: str) -> tuple[str, str]:
+    """Return config.toml with the agreement, and the line that stood there before ("" when none did)."""
+    table = TABLE.search(text)
+    found = ANY.search(text, 0, table.start() if table else len(text))
+    if found is not None:
+        return f"{text[: found.start()]}{LINE}{text[found.end() :]}", found.group()
+    return f"{LINE}\n{text}", ""  # first: below a [table] it would belong to that table
+
+
+def taken_back(text: str, line: str) -> str:
+    """Return config.toml as it was before `agreed`, whatever else changed since."""
+    if line:
+        return text.replace(LINE, line, 1)
+    return text.replace(f"{LINE}\n", "", 1)
+
+
+# --- What an installation consists of: the server's entry, the permission, the hooks, the skill. ------------
+
+ALLOW: Final = ("permissions", "allow")
+RULE: Final = "mcp__fanout"
+PLUGIN_RULE: Final = "mcp__plugin_fanout_fanout"
+"""All tools of the server; none of them changes the project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the user wants of it. Spending and permissions are never implied by anything else."""
+
+    server: bool = True
+    hooks: bool = True
+    skill: bool = True
+    allow_tools: bool = False
+    claude_backend: bool = False
+
+    @property
+    def beside_the_plugin(self) -> Choices:
+        """The plugin brings server, hooks and skill; a second set would be one too many."""
+        return replace(self, server=False, hooks=False, skill=False)
+
+
+def server_entry() -> Json:
+    """Return the server's entry: this very environment, by absolute path and isolated from the project."""
+    if any(part.startswith("archive-v") for part in Path(sys.prefix).parts):
+        raise InvalidInput(
+            f"fanout runs from uvx's cache ({sys.prefix}), which may vanish. Install it first, with "
+            "`uv tool install` or pip, and run `fanout install` again."
+        )
+    return {"type": "stdio", "command": sys.executable, "args": ["-I", "-m", "fanout_mcp", "serve"]}
+
+
+def is_server_entry(entry: Json) -> bool:
+    """Tell whether an entry starts our server, whoever wrote it: this command, or a clone's launcher."""
+    words = entry.get("args") if isinstance(entry, dict) else None
+    text = " ".join(map(str, words)) if isinstance(words, list) else ""
+    return "-m fanout_mcp serve" in text or "mcp_server/launch.py" in text
+
+
+def for_settings(choices: Choices) -> list[Addition]:
+    """Return what goes into the settings file."""
+    rule = RULE if choices.server else PLUGIN_RULE
+    wanted = [Addition(keys=ALLOW, value=rule, is_item=True)] if choices.allow_tools else []
+    if choices.hooks:
+        wanted += [
+            Addition(keys=("hooks", event), value=group, is_item=True)
+            for event, groups in log_and_gate_entries(SERVER).items()
+            for group in groups
+        ]
+    return wanted
+
+
+def skill_text() -> str:
+    """Return the skill: beside the package where it was installed, at the top of a checkout."""
+    package = Path(fanout_mcp.__file__).parent
+    for path in (package / "skill" / "SKILL.md", package.parents[1] / "skills" / "fanout" / "SKILL.md"):
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise InvalidInput("this installation has no skill in it; use --no-skill.")
+
+
+# --- plan ------------------------------------------------------------------------------------------
 
 STATE: Final = "state"
 """Below the user's own folder: locks, and the files as they were before."""
@@ -34,7 +131,7 @@ STATE: Final = "state"
 
 LOCAL: Final = "settings.local.json"
 """May hold the calls for committed hooks (`fanout-hooks adopt --shared`), too."""
-LONGEST_LINE: Final = 400
+MAX_LINE: Final = 400
 """Of a diff that somebody is to read before agreeing to it."""
 
 
@@ -61,9 +158,9 @@ class Change:
     def diff(self) -> str:
         """The change for a person: where a file stands on one line, its values are compared a line each."""
         before, after = self.before or "", self.after or ""
-        if self.is_json and max(map(len, f"{before}\n{after}".split("\n"))) > LONGEST_LINE:
-            before, after = (text and json_text.formatted_file(json.loads(text)) for text in (before, after))
-        return json_text.diff(str(self.path), before, after)
+        if self.is_json and max(map(len, f"{before}\n{after}".split("\n"))) > MAX_LINE:
+            before, after = (text and json_edit.formatted_file(json.loads(text)) for text in (before, after))
+        return json_edit.diff(str(self.path), before, after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +179,7 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
     server, notes = _server(places, old) if choices.server else ([], [])
     if _is_allowed(old):  # what was once agreed stays agreed until `uninstall`
         choices = replace(choices, allow_tools=True)
-    wanted = {places.servers: server, places.settings: entries.for_settings(choices)}
+    wanted = {places.servers: server, places.settings: for_settings(choices)}
     results = {
         str(path): _adding(path, additions, old)
         for path, additions in wanted.items()
@@ -92,7 +189,7 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
     json_files = {path: record for path, (_, record) in results.items() if record.made.additions}
     installed = old.model_copy(update={"json_files": json_files})
     if choices.skill:
-        change = _whole_file(places.skill, entries.skill_text(), old)
+        change = _whole_file(places.skill, skill_text(), old)
         changes.append(change)
         installed = installed.model_copy(update={"whole_files": {str(places.skill): change.after}})
     if choices.claude_backend and old.agreed_line is None:
@@ -104,14 +201,14 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
 
 def _is_allowed(old: Installed) -> bool:
     made = [one for record in old.json_files.values() for one in record.made.additions]
-    return any(one.keys == entries.ALLOW for one in made)
+    return any(one.keys == ALLOW for one in made)
 
 
 def _server(places: Places, old: Installed) -> tuple[list[Addition], list[str]]:
-    server = Addition(keys=places.server_keys, value=entries.server_entry())
+    server = Addition(keys=places.server_keys, value=server_entry())
     found = _at(files.read(str(places.servers)).data, places.server_keys)
     recorded = old.json_files.get(str(places.servers), JsonFile()).made.additions
-    if not entries.is_server_entry(found) or found in [one.value for one in recorded]:
+    if not is_server_entry(found) or found in [one.value for one in recorded]:
         return [server], []
     note = f"{places.servers} registers the server already; its entry stays as it is."
     return [server.model_copy(update={"value": found})], [note]
@@ -169,7 +266,7 @@ def _whole_file(path: Path, text: str, old: Installed) -> Change:
 
 def _agreeing(config: Path) -> tuple[Change, str]:
     before = files.read_text(str(config)).text
-    after, line = agreement.agreed(before)
+    after, line = agreed(before)
     return _text(config, after), line
 
 
@@ -197,7 +294,7 @@ def uninstalling(old: Installed, config: Path) -> Plan:
         else:
             changes.append(change)
     if old.agreed_line is not None and config.is_file():
-        after = agreement.taken_back(files.read_text(str(config)).text, old.agreed_line)
+        after = taken_back(files.read_text(str(config)).text, old.agreed_line)
         changes.append(_text(config, after or None))
     return Plan(tuple(change for change in changes if change.is_real), None, tuple(notes))
 
@@ -226,7 +323,7 @@ def _without_hooks(text: str, record: JsonFile) -> Edited:
     }
     if left or emptied:
         return with_hooks(text, left | emptied)
-    bare = json_text.with_text(text, "hooks", None if ("hooks",) in made else "{}")
+    bare = json_edit.with_text(text, "hooks", None if ("hooks",) in made else "{}")
     return Edited(bare, is_exact=True)
 
 

@@ -1,6 +1,6 @@
 """The hook report's data, put together in a worker process: log, transcripts, baseline, receipts.
 
-The arithmetic is fanout_hooks.report's; nothing is computed here. A million rows take a second of one core,
+The arithmetic is fanout_hooks.log.report's; nothing is computed here. A million rows take a second of one core,
 which the server's loop does not have to give.
 """
 
@@ -11,13 +11,15 @@ import time
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks import daily, natives, report, transcript
-from fanout_hooks.claude_folder import claude_folder
-from fanout_mcp import ledger, state
+from fanout_hooks.client import transcripts
+from fanout_hooks.client.places import claude_folder
+from fanout_hooks.log import daily, report
+from fanout_hooks.log import daily as log_daily
 from fanout_mcp.errors import why
-from fanout_mcp.ledger import money
-from fanout_mcp.reports import page
-from fanout_mcp.settings import Settings
+from fanout_mcp.reports import ledger, page
+from fanout_mcp.reports.ledger import money
+from fanout_mcp.state import folder as state_folder
+from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Json
 
 NATIVE_FIGURES: Final = ("name", "event", "count", "mean_ms", "median_ms", "p95_ms", "failures")
@@ -42,15 +44,15 @@ def make(item: Json) -> page.Drawn:
     baseline = report.read_baseline(report.baseline_path(root))
     data = report.build(tally, days, event, now, baseline)
     since = report.day_of(now, days - 1)
-    folder = transcript.project_folder(root, str(item["claude"]))
-    data["native"] = natives.rows(natives.read(folder, now - days * report.DAY_S))
+    folder = transcripts.project_folder(root, str(item["claude"]))
+    data["native"] = log_daily.rows(log_daily.read(folder, now - days * report.DAY_S))
     data["tools"] = ledger.costs(Path(item["records"]), since)
     return page.Drawn(data, tally, days, now)
 
 
 def _page(project_state: Path, html: str) -> str:
     try:
-        return str(state.write_report(project_state, "hooks", "html", html))
+        return str(state_folder.write_report(project_state, "hooks", "html", html))
     except OSError as error:
         return f"could not be written: {why(error)}"
 

@@ -6,21 +6,336 @@ them are escaped.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from fanout_hooks import report
-from fanout_hooks.report import Period
-from fanout_hooks.tally import EventTally, Tally
-from fanout_mcp.counted import counted
-from fanout_mcp.reports import charts, tables
+from fanout_hooks.log import report
+from fanout_hooks.log.daily import trend_words
+from fanout_hooks.log.report import Period
+from fanout_hooks.log.tally import EventTally, Tally
+from fanout_mcp.reports.ledger import money
+from fanout_mcp.text import counted
 from fanout_mcp.types import Json
 
+# --- The page's charts as plain SVG: smaller than any library that could be embedded, and they print. -------
+# Each takes values and returns one `<svg>` with a title and a description, for those who can't see it.
+# Colours are classes of page.css, so that light and dark are the style sheet's business.
+
+WIDTH: Final = 720
+ROW: Final = 22
+LABEL: Final = 230
+EDGE: Final = 44
+"""Room for half an axis label at the right."""
+MAX_NAME: Final = 34
+
+
+class Bar(NamedTuple):
+    """One bar of a timeline: its place, its value, and what a pointer is told."""
+
+    label: str
+    value: float
+    told: str
+
+
+class Box(NamedTuple):
+    """A distribution in milliseconds: 5th, 25th, 50th, 75th, 95th and 99th percentile."""
+
+    name: str
+    at: tuple[float, float, float, float, float, float]
+    told: str
+
+
+class Span(NamedTuple):
+    """A hook within one event: waited until `start`, then ran for `ms`. `kind` is a class of bars."""
+
+    name: str
+    start: float
+    ms: float
+    kind: str
+    told: str
+
+
+def timeline(bars: Sequence[Bar], title: str, unit: str) -> str:
+    """Draw values over time."""
+    height, floor, left = 150, 120, 46
+    top = _nice(max((bar.value for bar in bars), default=0.0))
+    step = (WIDTH - left) / max(len(bars), 1)
+    parts = [
+        _line(left, y, WIDTH, y) + _text(left - 6, y + 4, f"{value:g}", "soft", "end")
+        for value, y in ((0, floor), (top / 2, (floor + 16) / 2), (top, 16))
+    ]
+    every = max(1, math.ceil(len(bars) / 8))
+    for place, bar in enumerate(bars):
+        x, tall = left + place * step, (floor - 16) * bar.value / top if top else 0.0
+        parts.append(_rect(x + step * 0.12, floor - tall, max(step * 0.76, 1), tall, "bar", bar.told))
+        if place % every == 0:
+            parts.append(_text(x + step / 2, height - 12, bar.label, "soft", "middle"))
+    return _svg(parts, height, title, f"{len(bars)} bars in {unit}; the highest is {top:g} or less.")
+
+
+def boxes(rows: Sequence[Box], title: str) -> str:
+    """Draw distributions under one another, on a logarithmic axis."""
+    least = min((max(row.at[0], 0.01) for row in rows), default=0.1)
+    most = max((row.at[5] for row in rows), default=1.0)
+    low, high = math.floor(math.log10(least)), math.ceil(math.log10(max(most, least * 10)))
+
+    def x(ms: float) -> float:
+        share = (math.log10(max(ms, 10.0**low)) - low) / (high - low)
+        return LABEL + share * (WIDTH - LABEL - EDGE)
+
+    floor = len(rows) * ROW + 4
+    parts = []
+    for power in range(low, high + 1):
+        at = x(10.0**power)
+        parts.append(_line(at, 0, at, floor) + _text(at, floor + 16, f"{10.0**power:g} ms", "soft", "middle"))
+    for place, row in enumerate(rows):
+        y = place * ROW + ROW / 2
+        p5, p25, p50, p75, p95, p99 = map(x, row.at)
+        parts += [
+            _text(LABEL - 8, y + 4, shortened(row.name), "", "end"),
+            f"<g><title>{escape(row.told)}</title>",
+            _line(p5, y, p95, y, "whisker"),
+            _rect(p25, y - 6, max(p75 - p25, 1), 12, "box", ""),
+            _line(p50, y - 6, p50, y + 6, "median"),
+            f'<circle class="far" cx="{p99:.1f}" cy="{y:.1f}" r="2.5"/></g>',
+        ]
+    told = "; ".join(row.told for row in rows[:5])
+    return _svg(parts, floor + 24, title, f"{counted(len(rows), 'hook')}. {told}")
+
+
+def waterfall(spans: Sequence[Span], total: float, title: str) -> str:
+    """Draw what ran beside what within one event, and what waited."""
+    end = max([total, *(span.start + span.ms for span in spans)], default=1.0) or 1.0
+
+    def x(ms: float) -> float:
+        return LABEL + ms / end * (WIDTH - LABEL - EDGE)
+
+    floor = len(spans) * ROW + 4
+    parts = [
+        _line(x(end * share), 0, x(end * share), floor)
+        + _text(x(end * share), floor + 16, f"{end * share:.3g} ms", "soft", "middle")
+        for share in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    for place, span in enumerate(spans):
+        y = place * ROW + 5
+        parts.append(_text(LABEL - 8, y + 11, shortened(span.name), "", "end"))
+        if span.start > 0:
+            parts.append(_rect(x(0), y + 5, x(span.start) - x(0), 2, "wait", ""))
+        parts.append(
+            _rect(
+                x(span.start), y, max(x(span.start + span.ms) - x(span.start), 1.5), 12, span.kind, span.told
+            )
+        )
+    return _svg(parts, floor + 24, title, "; ".join(span.told for span in spans[:8]))
+
+
+def sparkline(values: Sequence[float], title: str) -> str:
+    """Draw a small line for a table's cell."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+    points = " ".join(
+        f"{2 + place * 92 / (len(values) - 1):.1f},{18 - (value - low) / spread * 16:.1f}"
+        for place, value in enumerate(values)
+    )
+    return (
+        f'<svg class="small" viewBox="0 0 96 20" role="img" aria-label="{escape(title)}">'
+        f'<polyline class="spark" points="{points}"/></svg>'
+    )
+
+
+def shortened(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}\u2026"
+
+
+def _nice(value: float) -> float:
+    """Round up to 1, 2 or 5 times a power of ten."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+
+
+def _svg(parts: Iterable[str], height: float, title: str, told: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f"<desc>{escape(told)}</desc>{''.join(parts)}</svg>"
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "axis") -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _rect(x: float, y: float, wide: float, tall: float, kind: str, told: str) -> str:  # noqa: PLR0917 - a place
+    title = f"<title>{escape(told)}</title>" if told else ""
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="1.5"'
+    return f'<rect class="{kind}" {place}>{title}</rect>'
+
+
+def _text(x: float, y: float, words: str, kind: str, anchor: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+# --- The page's tables: sorted by their heads, filtered by a field, hidden columns on a narrow screen. ------
+
+MAX_ROWS: Final = 1_000
+
+Days = Sequence[tuple[str, dict[str, EventTally]]]
+
+
+class Column(NamedTuple):
+    """A table's column. `value` is what is sorted by, `shown` what is printed."""
+
+    head: str
+    value: Callable[[Json], Any]
+    shown: Callable[[Json], str] | None = None
+    kind: str = ""
+
+
+def _field(name: str) -> Callable[[Json], Any]:
+    return lambda row: row[name]
+
+
+def _ms(head: str, name: str, kind: str = "") -> Column:
+    return Column(head, _field(name), lambda row: f"{row[name]:.2f}", kind)
+
+
+def _trend(row: Json) -> str:
+    words = trend_words(row["trend"])
+    return f'<span class="{escape(row["trend"]["direction"])}">{escape(words)}</span>'
+
+
+TREND: Final = Column("trend", lambda row: row["trend"]["change"], _trend, "word")
+FIGURES: Final = (
+    Column("count", _field("count"), lambda row: f"{row['count']:,}"),
+    _ms("mean", "mean_ms", "wide"),
+    _ms("median", "median_ms"),
+    _ms("p95", "p95_ms"),
+    _ms("p99", "p99_ms", "wide"),
+    Column("failures", _field("failures")),
+)
+
+NATIVE: Final = (Column("hook", _field("name")), Column("event", _field("event"), None, "word"), *FIGURES)
+COSTS: Final = (
+    Column("tool", _field("tool")),
+    Column("uses", _field("uses")),
+    Column("calls", _field("calls")),
+    Column("cached", _field("cached"), None, "wide"),
+    Column("tokens in", _field("tokens_in"), None, "wide"),
+    Column("tokens out", _field("tokens_out"), None, "wide"),
+    Column("cost", _field("cost_usd"), lambda row: escape(money(row))),
+    Column("tokens saved", _field("saved_tokens")),
+)
+
+
+def events(data: Json, days: Days) -> str:
+    """Return the table of events, with each one's median by day."""
+
+    def history(row: Json) -> str:
+        medians = [own[row["event"]].elapsed.quantile(0.5) for _, own in days if row["event"] in own]
+        return sparkline(medians, f"Median of {row['event']} by day")
+
+    columns = (
+        Column("event", _field("event")),
+        *FIGURES,
+        Column("median by day", lambda row: row["median_ms"], history, "wide word"),
+        TREND,
+    )
+    return "<h2>Events</h2>" + table("events", columns, data["events"])
+
+
+def hooks(data: Json) -> str:
+    """Return the table of hooks, with its filter."""
+    rows = data["hooks"][:MAX_ROWS]
+    columns = (
+        Column("hook", _field("name")),
+        Column("event", _field("event"), None, "word"),
+        *FIGURES,
+        Column("runs", _field("lane"), None, "word wide"),
+        Column("last error", _field("last_error"), None, "word wide"),
+        TREND,
+    )
+    told = f"{len(rows)} of {len(rows)}" if len(rows) == len(data["hooks"]) else f"the {len(rows)} slowest"
+    return (
+        '<h2>Hooks</h2><div class="filter"><label for="find">Filter</label>'
+        '<input id="find" type="search" data-filters="hooks" autocomplete="off">'
+        f'<output for="find">{told}</output></div>' + table("hooks", columns, rows)
+    )
+
+
+def others(data: Json) -> str:
+    """Return what is told beside events and hooks: native hooks, costs, gate, changes, notes."""
+    parts = []
+    if data["native"]:
+        parts.append(
+            "<h2>Hooks that Claude Code runs itself</h2>"
+            '<p class="soft">With output only: silent runs leave no trace in its transcripts.</p>'
+            + table("native", NATIVE, data["native"])
+        )
+    if data["tools"]:
+        parts.append("<h2>What fanout\u2019s own tools cost</h2>" + table("tools", COSTS, data["tools"]))
+    parts += [
+        _gate(data),
+        _list(
+            "Changed hooks", [f"{own['event']} / {own['name']}: {own['change']}" for own in data["changed"]]
+        ),
+    ]
+    notes = [f"{own['note']} ({own['count']} times)" for own in data["notes"]]
+    if data["damaged_lines"]:
+        notes.append(f"{data['damaged_lines']} damaged lines of the log were passed over")
+    return "\n".join([*parts, _list("Notes", notes)])
+
+
+def _gate(data: Json) -> str:
+    gate = data["gate"]
+    if not gate["verdicts"] and not gate["waves"]:
+        return ""
+    verdicts = ", ".join(f"{count} {what}" for what, count in sorted(gate["verdicts"].items())) or "none"
+    waves = ", ".join(f"{count} of {size}" for size, count in gate["waves"].items()) or "none"
+    return (
+        f"<h2>Sequential-agent gate</h2><p>Verdicts: {escape(verdicts)}. Waves by size: {escape(waves)}.</p>"
+    )
+
+
+def _list(title: str, lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<h2>{title}</h2><ul>{items}</ul>" if items else ""
+
+
+def table(name: str, columns: Sequence[Column], rows: Iterable[Json]) -> str:
+    """Return a table whose heads sort it."""
+    heads = "".join(
+        f'<th scope="col"{_class(column)}><button type="button">{escape(column.head)}</button></th>'
+        for column in columns
+    )
+    body = "".join("<tr>" + "".join(_cell(column, row) for column in columns) + "</tr>" for row in rows)
+    return (
+        f'<div class="panel scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
+        f'<table id="{name}" data-sorts><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _class(column: Column) -> str:
+    return f' class="{column.kind}"' if column.kind else ""
+
+
+def _cell(column: Column, row: Json) -> str:
+    value = column.value(row)
+    shown = column.shown(row) if column.shown else escape(str(value))
+    return f'<td{_class(column)} data-value="{escape(str(value))}">{shown}</td>'
+
+
+# --- page ------------------------------------------------------------------------------------------
+
 HERE: Final = Path(__file__).parent
-MOST_BOXES: Final = 30
-MOST_WATERFALLS: Final = 6
+MAX_BOXES: Final = 30
+MAX_WATERFALLS: Final = 6
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
@@ -59,11 +374,11 @@ def render(drawn: Drawn) -> str:
         _cards(data),
         _advice(data),
         _timeline(drawn),
-        tables.events(data, drawn.by_day()),
+        events(data, drawn.by_day()),
         _distribution(period),
         _waterfalls(period),
-        tables.hooks(data),
-        tables.others(data),
+        hooks(data),
+        others(data),
     ]
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     body = "\n".join(part for part in parts if part)
@@ -127,11 +442,11 @@ def _timeline(drawn: Drawn) -> str:
         slots = [(day[5:], _day(events)) for day, events in days]
         by, told = "day", [day for day, _ in days]
     counts = [
-        charts.Bar(label, count, f"{when}: {counted(count, 'event')}")
+        Bar(label, count, f"{when}: {counted(count, 'event')}")
         for (label, (count, _)), when in zip(slots, told, strict=True)
     ]
     means = [
-        charts.Bar(
+        Bar(
             label,
             us / count / 1000 if count else 0.0,
             f"{when}: {us / max(count, 1) / 1000:.1f} ms on average",
@@ -140,9 +455,9 @@ def _timeline(drawn: Drawn) -> str:
     ]
     return (
         f'<h2>Timeline</h2><p class="soft">Events by {by}</p>'
-        + _panel(charts.timeline(counts, f"Events by {by}", "events"))
+        + _panel(timeline(counts, f"Events by {by}", "events"))
         + f'<p class="soft">Mean time of an event by {by}, in milliseconds</p>'
-        + _panel(charts.timeline(means, f"Mean time of an event by {by}", "ms"))
+        + _panel(timeline(means, f"Mean time of an event by {by}", "ms"))
     )
 
 
@@ -165,7 +480,7 @@ def _day(events: dict[str, EventTally]) -> tuple[int, int]:
 
 
 def _distribution(period: Period) -> str:
-    hooks = sorted(period.hooks().items(), key=lambda pair: -pair[1].ms.total)[:MOST_BOXES]
+    hooks = sorted(period.hooks().items(), key=lambda pair: -pair[1].ms.total)[:MAX_BOXES]
     rows = []
     for key, hook in hooks:
         at = [hook.ms.quantile(share) for share in QUANTILES]
@@ -173,17 +488,17 @@ def _distribution(period: Period) -> str:
         told = f"{key}: median {at[2]:.2f} ms, 95 % within {at[4]:.2f} ms, {runs}"
         event, _, name = key.partition("/")
         shown = name if len(period.events) == 1 else f"{name} \u00b7 {event}"
-        rows.append(charts.Box(shown, (at[0], at[1], at[2], at[3], at[4], at[5]), told))
+        rows.append(Box(shown, (at[0], at[1], at[2], at[3], at[4], at[5]), told))
     if not rows:
         return ""
     legend = "Box: the middle half. Line: 5th to 95th percentile. Stroke: median. Dot: 99th percentile."
     return f'<h2>Distribution per hook</h2><p class="soft">{legend}</p>' + _panel(
-        charts.boxes(rows, "The times of each hook")
+        boxes(rows, "The times of each hook")
     )
 
 
 def _waterfalls(period: Period) -> str:
-    names = sorted(period.events, key=lambda name: -period.events[name].elapsed.total)[:MOST_WATERFALLS]
+    names = sorted(period.events, key=lambda name: -period.events[name].elapsed.total)[:MAX_WATERFALLS]
     parts = []
     for place, name in enumerate(names):
         sample = typical(period.events[name])
@@ -192,7 +507,7 @@ def _waterfalls(period: Period) -> str:
         spans = [_span(hook) for hook in sample["hooks"]]
         total = float(sample["elapsed_ms"])
         count = counted(len(spans), "hook")
-        chart = charts.waterfall(spans, total, f"A typical {name}")
+        chart = waterfall(spans, total, f"A typical {name}")
         is_open = " open" if place == 0 else ""
         parts.append(
             f"<details{is_open}><summary>{escape(name)}: {total:.1f} ms, {count}</summary>"
@@ -217,9 +532,9 @@ def typical(event: EventTally) -> Json:
     return min(with_hooks, key=lambda sample: abs(float(sample["elapsed_ms"]) - median), default=None)
 
 
-def _span(hook: Any) -> charts.Span:
+def _span(hook: Any) -> Span:
     failed = hook["exit"] not in (0, 2) or hook.get("timed_out")
     kind = "bar bad" if failed else "bar" if hook["lane"] == "warm" else "bar lane"
     start, ms = float(hook["wait_ms"]), float(hook["ms"])
     told = f"{hook['name']}: from {start:.1f} ms, {ms:.2f} ms long, {hook['lane']}"
-    return charts.Span(str(hook["name"]), start, ms, kind, told)
+    return Span(str(hook["name"]), start, ms, kind, told)

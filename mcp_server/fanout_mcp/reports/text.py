@@ -5,20 +5,19 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from fanout_mcp import state
-from fanout_mcp.clean import printable
 from fanout_mcp.errors import why
-from fanout_mcp.source.scrub import scrub
-from fanout_mcp.source.secrets import redact
+from fanout_mcp.source.secrets import redact, scrub
 from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.state import folder as state_folder
+from fanout_mcp.text import printable
 
-MOST_IN_A_PLAN = 4_000
+MAX_IN_A_PLAN = 4_000
 """Of words that every agent call of a plan would repeat."""
 
 
 def set_aside(folder: Path, stem: str, words: str) -> str:
     """Return the words, or where they stand when they are too long to be repeated."""
-    path = keep(folder, stem, words) if len(words) > MOST_IN_A_PLAN else None
+    path = keep(folder, stem, words) if len(words) > MAX_IN_A_PLAN else None
     return words if path is None else f"Read {path} first: it stands there, whole."
 
 
@@ -49,4 +48,4 @@ def keep(folder: Path, stem: str, text: str) -> str | None:
 
 def _written(folder: Path, stem: str, scrubbed: str) -> str:
     clean = "\n".join(printable(line) for line in scrubbed.split("\n"))
-    return str(state.write_report(folder, stem, "md", clean))
+    return str(state_folder.write_report(folder, stem, "md", clean))

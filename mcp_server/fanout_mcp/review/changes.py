@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import BARE, git
-from fanout_mcp.source.read import MOST_BYTES, decode, lines_of
+from fanout_mcp.source.read import MAX_BYTES, decode, lines_of
 from fanout_mcp.types import Json
 
 COMPARE = "fanout_mcp.review.changes:compare"
@@ -85,7 +85,7 @@ def resolve(root: Path, ref: str) -> str:
     return named if left.problem else left.output.decode("ascii").split()[0]
 
 
-def tree(root: Path, commit: str, depth: int = 0) -> Tree | str:
+def tree_at(root: Path, commit: str, depth: int = 0) -> Tree | str:
     """Return the files of a commit, those of its submodules too; a sentence when they can't be listed."""
     listed = git(root, "ls-tree", "-r", "-z", commit)
     if listed.problem:
@@ -103,7 +103,7 @@ def tree(root: Path, commit: str, depth: int = 0) -> Tree | str:
         elif fields[1] == b"commit":
             inner = root / path
             is_inside = inner.resolve() == root.resolve() / path
-            below = tree(inner, named, depth + 1) if is_inside and depth < DEEPEST else ""
+            below = tree_at(inner, named, depth + 1) if is_inside and depth < DEEPEST else ""
             if isinstance(below, str):
                 unknown.append(f"{path}/")
                 continue
@@ -128,8 +128,8 @@ def old_texts(files: Sequence[Old]) -> list[str | None]:
         here = dict.fromkeys(old.blob for old in files if old.folder == folder)
         sizes = git(folder, "cat-file", "--batch-check", stdin=_lines(here)).output
         heads = [head for line in sizes.splitlines() if (head := _Head.of(line))]
-        large = [head.blob for head in heads if head.size > MOST_BYTES]
-        wanted = [head.blob for head in heads if head.size <= MOST_BYTES]
+        large = [head.blob for head in heads if head.size > MAX_BYTES]
+        wanted = [head.blob for head in heads if head.size <= MAX_BYTES]
         given = git(folder, "cat-file", "--batch", stdin=_lines(wanted)).output
         texts |= {Old(blob, folder): "" for blob in large}
         texts |= {Old(blob, folder): decode(data)[0] for blob, data in _blobs(given)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from fanout_mcp.source import quotes
+from fanout_mcp.source import pack
 from fanout_mcp.types import Json
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
@@ -16,7 +16,7 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 Focus = Literal["security", "bugs", "performance", "style", "architecture"]
 FOCUSES: tuple[Focus, ...] = ("security", "bugs", "performance", "style", "architecture")
 
-Verified = quotes.Verified | Literal["place", "unverified"]
+Verified = pack.Verified | Literal["place", "unverified"]
 """Of what other tools found: `place`: quotes nothing, but file and line exist; `unverified`: names no such
 place."""
 

@@ -7,7 +7,7 @@ findings go by, and what a file is follows from what it holds. A new tool is a w
 Rules:
 1. Every finding has a number: its line of a file of JSON lines, else its place among the file's findings.
 2. An item without a text is not a finding: it is counted, never guessed at.
-3. What was read is a claim. Whether it is true of the files is verify.py's question.
+3. What was read is a claim. Whether it is true of the files is answers.py's question.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.types import Json
 
 MAX_BYTES: Final = 100_000_000
-LONGEST_TEXT: Final = 4_000
-LONGEST_QUOTE: Final = 2_000
+MAX_TEXT: Final = 4_000
+MAX_QUOTE: Final = 2_000
 DEEPEST: Final = 4
 """Levels of wrapping around a list of findings."""
 
@@ -420,7 +420,7 @@ def _text(value: Mapping[str, Json], field_name: str) -> str:
 
 def _clean(text: Json) -> str:
     # A lone surrogate would kill the JSON encoder at the edge.
-    return " ".join(str(text or "").encode("utf-8", "replace").decode("utf-8").split())[:LONGEST_TEXT]
+    return " ".join(str(text or "").encode("utf-8", "replace").decode("utf-8").split())[:MAX_TEXT]
 
 
 def _path(text: str) -> str:
@@ -435,7 +435,7 @@ def _path(text: str) -> str:
 def _quote(value: Json) -> str:
     if isinstance(value, list):
         value = "\n".join(map(str, value))
-    text = str(value or "").encode("utf-8", "replace").decode("utf-8").strip("\n")[:LONGEST_QUOTE]
+    text = str(value or "").encode("utf-8", "replace").decode("utf-8").strip("\n")[:MAX_QUOTE]
     return "" if text == "requires login" else text  # semgrep without an account
 
 

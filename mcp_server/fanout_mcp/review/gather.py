@@ -13,9 +13,9 @@ import anyio.to_thread
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review import changes
-from fanout_mcp.review.analysers.languages import language_of
-from fanout_mcp.review.analysers.plain import format_of
 from fanout_mcp.review.changes import Tree
+from fanout_mcp.review.static.grammars import language_of
+from fanout_mcp.review.static.patterns import format_of
 from fanout_mcp.source.discover import discover
 from fanout_mcp.source.read import Skipped, Source, lines_of, read, read_bytes
 from fanout_mcp.source.workers import Failure, Workers
@@ -32,7 +32,7 @@ PORTION: Final = 50
 
 NOT_COMPARED: Final = "read, but every line counts as changed: git lacks what it was at the base"
 
-MOST_BYTES: Final = 200_000_000
+MAX_REVIEW_BYTES: Final = 200_000_000
 """Of all files of a review: their texts are held until its result is drawn."""
 
 
@@ -100,7 +100,7 @@ def _against(
 
 
 def _tree(root: Path, commit: str) -> Tree:
-    tree = changes.tree(root, commit)
+    tree = changes.tree_at(root, commit)
     if isinstance(tree, str):
         raise InvalidInput(
             f"git can't list the files of the base ({commit[:12]}): {tree}. Fetch what is missing, or leave "
@@ -135,9 +135,9 @@ def _check(count: int, size: int, most_files: int) -> None:
     told = f"The patterns match {count:,} files ({_spoken(size)}, about {size // 4:,} tokens), more than "
     if count > most_files:
         raise InvalidInput(f"{told}max_files={most_files:,}. Narrow them, give a `base`, or raise max_files.")
-    if size > MOST_BYTES:
+    if size > MAX_REVIEW_BYTES:
         raise InvalidInput(
-            f"{told}the {_spoken(MOST_BYTES)} of one review. Narrow them, or review folder by folder."
+            f"{told}the {_spoken(MAX_REVIEW_BYTES)} of one review. Narrow them, or review folder by folder."
         )
 
 

@@ -29,7 +29,7 @@ BY_GAP: tuple[tuple[float, float], ...] = ((0, 1.4), (3, 1.15), (10, 1.0), (40, 
 OTHER_WEAKNESS = 0.4
 """The same for two that name different weaknesses."""
 MAX_BEFORE = 60
-LONGEST_SPAN = 400
+MAX_SPAN = 400
 """Findings before a static one that are compared with it, and lines that one may reach over."""
 
 _WORD = re.compile(r"[a-z]{3,}|\d+")
@@ -210,7 +210,7 @@ def _overlapping(findings: Sequence[Finding]) -> Iterator[tuple[int, int]]:
         for one in range(other - 1, max(-1, other - MAX_BEFORE), -1):
             if findings[one].end_line + STATIC_NEAR >= finding.line:
                 yield one, other
-            elif findings[one].line + LONGEST_SPAN < finding.line:
+            elif findings[one].line + MAX_SPAN < finding.line:
                 break
 
 

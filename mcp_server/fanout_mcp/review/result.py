@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,20 +10,73 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from fanout_mcp.errors import InvalidInput
+from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.agreement import rates
-from fanout_mcp.review.finding import Finding, Focus, as_json
+from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, as_json, one_line
 from fanout_mcp.review.gather import Gathered
 from fanout_mcp.review.merge import capped, ranked
-from fanout_mcp.review.pages import few, page, write
 from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.review.scope import NAMES, identity
-from fanout_mcp.source import tokens
-from fanout_mcp.source.bound import Detail
+from fanout_mcp.source import receipt as source_receipt
+from fanout_mcp.source.discover import reasons
 from fanout_mcp.source.kinds import Kind
-from fanout_mcp.source.receipt import Receipt
+from fanout_mcp.source.receipt import Detail, Receipt, compact
 from fanout_mcp.source.secrets import masked, redact
+from fanout_mcp.state import folder as state_folder
+from fanout_mcp.text import counted
 from fanout_mcp.types import Json, Outcome
+
+# --- pages --------------------------------------------------------------------------------------------------
+# Cut a review to what the client shows: a page of whole findings, or a line each; the rest in a report.
+
+MAX_CHARACTERS = 40_000
+"""Of findings in one result: the client takes 50,000 in all."""
+
+
+class Page(NamedTuple):
+    items: list[Json]
+    following: int | None
+    """Where the rest begins; None when there is none."""
+
+
+def page(findings: Sequence[Finding], start: int, end: int, detail: Detail = "auto") -> Page:
+    """Return what fits from `start` on; by itself a line each when they don't all fit whole."""
+    rest = findings[start:end]
+    full = [as_json(finding) for finding in rest]
+    is_full = detail == "full" or (detail == "auto" and size(full) <= MAX_CHARACTERS)
+    items: list[Json] = list(full) if is_full else [redact(one_line(finding))[0] for finding in rest]
+    used = 0
+    for number, item in enumerate(items):
+        used += size(item) + 1
+        if used > MAX_CHARACTERS and number:
+            return Page(items[:number], start + number)
+    return Page(items, end if end < len(findings) else None)
+
+
+def size(value: Json) -> int:
+    return len(compact(value))
+
+
+def few(reasons_by_name: Mapping[str, str]) -> dict[str, Json]:
+    """Count by reason and name the first few; a thousand names help nobody."""
+    first = dict(list(reasons_by_name.items())[:5])
+    return {
+        "count": len(reasons_by_name),
+        "by_reason": dict(list(reasons(reasons_by_name.values()).items())[:10]),
+        "first": first,
+    }
+
+
+def write(folder: Path, value: Json, ending: str = "json") -> str:
+    """Write a report into the project's state folder; return its path, or why there is none."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        return str(state_folder.write_report(folder, "review", ending, text))
+    except OSError as error:
+        return f"could not be written: {why(error)}"
+
+
+# --- result ------------------------------------------------------------------------------------------
 
 PER_RULE: Final[dict[Focus, int]] = {
     "security": 20,
@@ -164,6 +218,64 @@ def _receipt(gathered: Gathered, reviewed: Reviewed, receipt: Receipt, items: Js
         receipt.count(outcome)
     receipt.cached += reviewed.known
     receipt.cache = reviewed.problem
-    raw = sum(tokens.count(source.text) for source in gathered.files)
+    raw = sum(source_receipt.count(source.text) for source in gathered.files)
     base: dict[str, Json] = {} if gathered.base is None else {"base": gathered.base}
     return {"engine": reviewed.engine, **receipt.as_json(items, raw), **base}
+
+
+# --- Findings as Markdown that a pull request's comment can hold: the worst first, the rest counted. --------
+
+MARKDOWN_MAX_CHARACTERS: Final = 60_000
+"""GitHub takes 65,536 for a comment."""
+MAX_LISTED: Final = 100
+MAX_QUOTE: Final = 200
+MAX_TEXT: Final = 700
+
+
+def to_markdown(title: str, findings: Sequence[Finding], notes: Sequence[str] = ()) -> str:
+    """Return a heading, what was found in one line, a list of findings, and notes below it."""
+    counts = Counter(finding.severity for finding in findings)
+    said = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
+    head = f"### {title}\n\n{said or 'Nothing found'}.\n"
+    tail = "".join(f"\n{_plain(note)}\n" for note in notes)
+    items: list[str] = []
+    room = MARKDOWN_MAX_CHARACTERS - len(head) - len(tail) - 100
+    for finding in findings[:MAX_LISTED]:
+        item = _item(finding)
+        room -= len(item)
+        if room < 0:
+            break
+        items.append(item)
+    left = len(findings) - len(items)
+    more = f"\n… and {counted(left, 'more finding')}.\n" if left else ""
+    return "\n".join([head, *items]) + more + tail
+
+
+def _item(finding: Finding) -> str:
+    place = f"{finding.path}:{finding.line}" if finding.line else finding.path
+    head = f"- **{finding.severity}**" + (f" `{_code(place)}`" if place else "")
+    who = f" ({finding.change})" if finding.change else ""
+    text = _plain(finding.text)
+    text = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    lines = [f"{head}{who} {text}"]
+    facts = [f"`{_code(finding.rule)}`"] if finding.rule else []
+    facts += [f"CWE-{finding.cwe}"] if finding.cwe else []
+    facts += [f"named by {_plain(', '.join(finding.reviewers))}"] if finding.reviewers else []
+    if finding.probability is not None and len(finding.reviewers) > 1:
+        facts.append(f"about {finding.probability:.0%}")
+    facts += ["not verified"] if finding.verified == "unverified" else []
+    lines += [f"  <sub>{', '.join(facts)}</sub>"] if facts else []
+    quote = finding.quote.split("\n")[0].strip()[:MAX_QUOTE]
+    lines += [f"  `{_code(quote)}`"] if quote else []
+    return "  \n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Keep a reviewer's words from becoming markup, a mention or a link to another issue."""
+    for sign in ("\\", "`", "*", "_", "[", "]", "<", ">", "|", "~"):
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.replace("@", "@\u200b").replace("#", "#\u200b").split())
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())

@@ -24,7 +24,7 @@ from typing import Final
 
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.finding import Finding
-from fanout_mcp.source.globs import is_glob
+from fanout_mcp.source.discover import is_glob
 from fanout_mcp.source.kinds import HEAD, Kind, kind_of
 from fanout_mcp.source.read import Skipped, Source, read_bytes
 from fanout_mcp.types import Json

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from fanout_mcp.source.docs import first_sentence
-from fanout_mcp.source.languages import Language, language_of
+from fanout_mcp.structure.documents import first_sentence
+from fanout_mcp.structure.languages import Language, language_of
 
 _SCRIPT: Final = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
 _KINDS: Final = {".vue": "Vue", ".svelte": "Svelte", ".astro": "Astro"}

@@ -36,7 +36,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from fanout_hooks import regular
+from fanout_hooks.client import files
 
 TIMEOUT_S: Final = 30.0
 MAX_OUTPUT: Final = 512 << 20
@@ -213,7 +213,7 @@ def _checked(top: Path, entry: Path, status: os.stat_result) -> Repository | str
     """Return the repository that `.git` in `top` is or names, when rule 3 lets it count. Raises OSError."""
     folder = Path(os.path.realpath(entry))
     if stat.S_ISREG(status.st_mode):
-        line = regular.read(entry, 8192)
+        line = files.read(entry, 8192)
         if not line.startswith(b"gitdir: "):
             return f"{entry} is not a git directory and names none"
         folder = Path(os.path.realpath(top / _name(line[8:])))
@@ -249,7 +249,7 @@ def _checked(top: Path, entry: Path, status: os.stat_result) -> Repository | str
 
 
 def _line(path: Path) -> str:
-    return _name(regular.read(path, 8192))
+    return _name(files.read(path, 8192))
 
 
 def _name(line: bytes) -> str:
@@ -348,7 +348,7 @@ def _stand_in(found: Repository) -> Iterator[dict[str, str]]:
                 _link(Path(entry.path), own / entry.name)
             elif re.fullmatch(r"(?:[A-Z_]+_)?HEAD", entry.name):
                 with suppress(OSError):
-                    head = regular.read(entry.path, 1 << 20, follow=True)
+                    head = files.read(entry.path, 1 << 20, follow=True)
                     if HEAD.match(head):
                         (own / entry.name).write_bytes(head)
         (own / "config").write_text(_carried(found), encoding="utf-8", errors="surrogateescape")

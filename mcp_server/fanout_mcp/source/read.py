@@ -22,6 +22,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +30,10 @@ from fanout_mcp.errors import why
 from fanout_mcp.source.embedded import cells
 from fanout_mcp.source.secrets import is_secret_path
 
-MOST_BYTES: Final = 1_000_000
+MAX_BYTES: Final = 1_000_000
 """Larger files are data, generated or hostile; parsers need up to 200 times their size in memory."""
 
-MOST_NOTEBOOK_BYTES: Final = 16_000_000
+MAX_NOTEBOOK_BYTES: Final = 16_000_000
 """A notebook is read as its cells; plots in its outputs are most of its bytes."""
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOCTTY", 0)
@@ -79,12 +80,12 @@ class Skipped:
     reason: str
 
 
-def read(root: Path, path: str, *, at_most: int = MOST_BYTES) -> Source | Skipped:
+def read(root: Path, path: str, *, at_most: int = MAX_BYTES) -> Source | Skipped:
     """Read `path` (relative, with slashes) below `root`; never a secret file, never outside."""
     if is_secret_path(path):
         return Skipped(path, "secret file")
     is_notebook = path.endswith(".ipynb")
-    data = read_bytes(root, path, at_most=max(at_most, MOST_NOTEBOOK_BYTES) if is_notebook else at_most)
+    data = read_bytes(root, path, at_most=max(at_most, MAX_NOTEBOOK_BYTES) if is_notebook else at_most)
     if isinstance(data, Skipped):
         return data
     if is_binary(data):
@@ -95,7 +96,7 @@ def read(root: Path, path: str, *, at_most: int = MOST_BYTES) -> Source | Skippe
     return Source(path, text, len(data), hashlib.sha256(data).hexdigest(), encoding)
 
 
-def read_bytes(root: Path, path: str, *, at_most: int = MOST_BYTES) -> bytes | Skipped:
+def read_bytes(root: Path, path: str, *, at_most: int = MAX_BYTES) -> bytes | Skipped:
     """The same without the questions of secrets and text."""
     parts = path.split("/")
     if not path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
@@ -181,4 +182,37 @@ def _declared(data: bytes) -> str | None:
         match = _CODING.match(line)
         if match:
             return match[1].decode("ascii", "replace")
+    return None
+
+
+# --- shape --------------------------------------------------------------------------------------------------
+# What a parser should not even be given: files whose shape makes parsers explode (docs/security.md).
+# Minified, generated and hostile files cost minutes and gigabytes, or overflow the stack of native tools.
+# Their shape gives them away at a thousandth of that price.
+
+MAX_LINE: Final = 20_000
+DEEPEST: Final = 200
+MAX_CHAIN: Final = 3_000
+
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"()[]{}"))
+_STEP: Final = {ord(char): 1 for char in "([{"} | {ord(char): -1 for char in ")]}"}
+_NO_OPERATORS: Final = bytes(set(range(256)) - set(b"-+*/%&|^~!."))
+# Possessive, so that a long chain is read once and never backtracked into.
+_CHAIN: Final = re.compile(rb"(?:[-+*/%%&|^~!.]\s*+\w{0,30}+\s*+){%d}" % MAX_CHAIN)
+
+
+def problem(data: bytes) -> str | None:
+    """Return why this file should not be parsed, None when it may be."""
+    if len(data) > MAX_BYTES:
+        return f"larger than {MAX_BYTES:,} bytes"
+    if b"\0" in data:
+        return "holds NUL bytes"
+    if len(data) > MAX_LINE and max(map(len, data.splitlines()), default=0) > MAX_LINE:
+        return f"a line longer than {MAX_LINE:,} bytes (minified or generated)"
+    brackets = data.translate(None, _NO_BRACKETS)
+    if len(brackets) > DEEPEST and max(accumulate(map(_STEP.__getitem__, brackets))) > DEEPEST:
+        return f"brackets nested deeper than {DEEPEST}"
+    # Counting first is a twentieth of the search's price, and ends it for nearly every file.
+    if len(data.translate(None, _NO_OPERATORS)) >= MAX_CHAIN and _CHAIN.search(data):
+        return f"more than {MAX_CHAIN:,} operators in one expression"
     return None

@@ -1,7 +1,7 @@
 """What must never leave the machine: files that are secrets, and key-shaped strings in files that are not.
 
 `is_secret_path` decides before anything is read; `redact` scrubs what is about to leave and keeps every line
-where it is, so that citations still fit. A provider's key is known by its shape (secret_shapes.py). All else
+where it is, so that citations still fit. A provider's key is known by its shape (secret_values.py). All else
 is known by the name it is given to: `redact` looks for names that mean a secret, reads what stands behind
 them (`_FOLLOWS`, one row a notation), and secret_values.py judges the pair. Commands whose passwords have no
 name (`mysql -pX`, `curl -u bob:X`) are rows of `_COMMANDS`.
@@ -12,20 +12,26 @@ Takes linear time: all patterns are RE2's, and what follows one name is read for
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
-from typing import Final
+from typing import Final, TypeVar
+
+import anyio.to_thread
 
 from fanout_mcp.linear import Linear, Match
-from fanout_mcp.source.secret_shapes import SHAPES, SHORTEST
 from fanout_mcp.source.secret_values import (
     MAX_NAME,
     MAX_VALUE,
+    SHAPES,
+    SHORTEST,
     is_argument,
     is_random,
     is_secret,
     kind_of,
 )
+from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.types import Json
 
 SECRET_NAMES: Final = (
     ".env",
@@ -430,3 +436,44 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
+
+
+# --- Redaction of foreign text away from the server's loop: in a worker process once it is over SMALL. ------
+# A hostile file or answer then costs a worker its time limit. Cancels, deadlines and hook events are obeyed
+# meanwhile, which a thread that holds the interpreter's lock would not allow.
+
+SMALL: Final = 64_000
+"""Characters that are redacted where they are: the slowest text that is known takes 0.3 s a megabyte."""
+
+REDACT: Final = "fanout_mcp.source.secrets:redact_item"
+T = TypeVar("T")
+Scrubbed = tuple[str, int]
+"""The text, and how many secrets were taken out."""
+
+
+def redact_item(item: Json) -> Json:
+    """`[path, text]` -> `[text, count]`; the function that workers are asked for."""
+    path, text = item
+    return list(redact(text, path))
+
+
+def scrub(
+    workers: Workers | None, texts: Sequence[tuple[str, str]], stop: threading.Event | None = None
+) -> list[Scrubbed | Failure]:
+    """Redact texts given as (path, text), in their order, for a thread that may wait; `stop` ends it early.
+
+    A Failure's text must not leave. Without workers all is done where it is.
+    """
+    if workers is None or sum(len(text) for _, text in texts) <= SMALL:
+        return [redact(text, path) for path, text in texts]
+    results = workers.map_now(REDACT, [list(one) for one in texts], stop=stop)
+    return [result if isinstance(result, Failure) else (result[0], result[1]) for _, result in results]
+
+
+async def in_thread(work: Callable[[threading.Event], T]) -> T:
+    """Run in a thread that a cancel leaves behind at once, with the event that stops its workers."""
+    stop = threading.Event()
+    try:
+        return await anyio.to_thread.run_sync(lambda: work(stop), abandon_on_cancel=True)
+    finally:
+        stop.set()

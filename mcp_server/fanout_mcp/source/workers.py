@@ -1,7 +1,7 @@
 """Worker processes for everything that parses: a hostile file costs a worker, never the server.
 
     async with Workers() as workers:
-        for item, result in await workers.map("fanout_mcp.source.outline:outline_file", items):
+        for item, result in await workers.map("fanout_mcp.structure.outline:outline_file", items):
             ...                                  # result: what the function returned, or a Failure
 
 Theory of operation: hook events pass through the server's loop, so nothing slow may run there, and some files
@@ -22,18 +22,92 @@ import json
 import os
 import selectors
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
 import anyio.to_thread
 
-from fanout_mcp.source.worker import Worker, ending, start
 from fanout_mcp.types import Json
+
+# --- One worker process, as its owner sees it: two pipes, what it has not answered yet, and its end. --------
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    process: subprocess.Popen[bytes]
+    pending: deque[int] = field(default_factory=deque)
+    buffer: bytes = b""
+    outgoing: bytes = b""
+    last_answer: float = 0.0
+
+    @property
+    def output(self) -> int:
+        assert self.process.stdout is not None  # noqa: S101 - opened with a pipe; tells mypy so
+        return self.process.stdout.fileno()
+
+    @property
+    def input(self) -> int:
+        assert self.process.stdin is not None  # noqa: S101 - as above
+        return self.process.stdin.fileno()
+
+    def write_some(self) -> None:
+        """Write what the pipe takes; a worker that is gone is noticed at its output."""
+        try:
+            written = os.write(self.input, self.outgoing[: 1 << 16])
+        except BlockingIOError:
+            return
+        except OSError:
+            self.outgoing = b""
+            return
+        self.outgoing = self.outgoing[written:]
+
+    def end(self) -> int:
+        """Kill and reap; return how it ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what it still had to say is of no use
+                    pipe.close()
+        return self.process.wait()
+
+
+def start() -> Worker:
+    # A repository can set PYTHON* variables: through PYTHONPATH its sitecustomize.py would run here.
+    command = [sys.executable, "-E", "-P", "-m", "fanout_mcp.source.workers_main"]
+    environment = {k: v for k, v in os.environ.items() if not k.endswith(("_KEY", "_TOKEN"))}
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+        cwd="/",
+        bufsize=0,
+    )
+    worker = Worker(process)
+    # Both pipes may be full at once when items and results are large: neither side may block on the other.
+    os.set_blocking(worker.input, False)
+    return worker
+
+
+def ending(code: int) -> str:
+    try:
+        return signal.Signals(-code).name if code < 0 else f"exit {code}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+# --- workers ------------------------------------------------------------------------------------------
 
 ITEM_TIMEOUT_S: Final = 10.0
 BACKSTOP_S: Final = 5.0
@@ -283,11 +357,11 @@ class _Call:
             if chunk:
                 self._take(worker, chunk)
             else:
-                self._bury(worker)
+                self._reap(worker)
         now = time.monotonic()
         for worker in list(self.workers):
             if worker.pending and now - worker.last_answer > self.timeout_s + BACKSTOP_S:
-                self._bury(worker, timed_out=True)
+                self._reap(worker, timed_out=True)
 
     def _take(self, worker: Worker, chunk: bytes) -> None:
         *lines, worker.buffer = (worker.buffer + chunk).split(b"\n")
@@ -302,7 +376,7 @@ class _Call:
         if self.on_done is not None:
             self.on_done(len(self.results))
 
-    def _bury(self, worker: Worker, *, timed_out: bool = False) -> None:
+    def _reap(self, worker: Worker, *, timed_out: bool = False) -> None:
         """A worker died. What it died of is the first item that it did not answer."""
         pending = list(worker.pending)
         ended = self._let_go(worker, keep=False)

@@ -21,6 +21,7 @@ import resource
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
@@ -28,6 +29,7 @@ from typing import Any, Final
 from fanout_hooks.crash import explain_alike
 from fanout_mcp.errors import FanoutError
 from fanout_mcp.standard import keep_standard
+from fanout_mcp.types import Json
 
 MEMORY_BYTES: Final = 2 << 30
 IDLE_S: Final = 60.0
@@ -104,3 +106,23 @@ def _function(name: str) -> Function:
 if __name__ == "__main__":
     sys.setrecursionlimit(2000)
     main()
+
+
+# --- What a worker does when asked to misbehave: how tests see that its bounds hold. ------------------------
+
+
+def probe(what: Json) -> Json:
+    """Echo, or die in one of the ways that parsers of hostile files die."""
+    if what == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if what == "hang":
+        time.sleep(3600)
+    if what == "eat":
+        return len(bytearray(8 << 30))
+    if what == "nap":
+        time.sleep(0.01)
+    if what == "raise":
+        raise ValueError("no such thing")
+    if what == "print":
+        os.write(1, b"noise on stdout\n")
+    return {"echo": what, "pid": os.getpid()}

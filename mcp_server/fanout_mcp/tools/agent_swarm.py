@@ -12,22 +12,23 @@ from typing import Annotated, Final, Literal
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from fanout_mcp.backends.plan import AT_MOST, agent_call, messages
+from fanout_mcp.backends.plan import MAX, agent_call, messages
+from fanout_mcp.backends.plan import chosen as engine_for
 from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.panel import ideas, lenses, shown, swarm
-from fanout_mcp.panel.lenses import Chosen
+from fanout_mcp.panel import consult, swarm
+from fanout_mcp.panel import swarm as panel_swarm
+from fanout_mcp.panel.swarm import Chosen
 from fanout_mcp.reports import text
-from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.source.engines import chosen as engine_for
-from fanout_mcp.source.scrub import in_thread
+from fanout_mcp.source.secrets import in_thread
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 from fanout_mcp.usage import Usage
 
-MOST_AGENTS: Final = 200
-MOST_CHARS: Final = 30_000
+MAX_AGENTS: Final = 200
+MAX_CHARS: Final = 30_000
 """Of a task: every agent gets it whole."""
-MOST_PLANNED: Final = 100
+MAX_PLANNED: Final = 100
 """Agents of the host: it runs six a message, so a hundred are seventeen messages."""
 INLINE_CHARS: Final = 25_000
 """A plan longer than that, task repeated for each agent, sends the agents to read the task in a file."""
@@ -38,7 +39,7 @@ class Args(BaseModel):
 
     task: Annotated[str, Field(min_length=1)]
     count: Annotated[
-        int, Field(ge=1, le=MOST_AGENTS, description="Small 3-5, medium 10-20, large 50-100.")
+        int, Field(ge=1, le=MAX_AGENTS, description="Small 3-5, medium 10-20, large 50-100.")
     ] = 5
     lenses: Annotated[
         list[str] | None, Field(description="A kind (tests, hypotheses, approaches, angles) or your own.")
@@ -52,9 +53,9 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     task = args.task.strip()
     if not task:
         raise InvalidInput("task is empty; say what the agents are to do.")
-    if len(task) > MOST_CHARS:
-        raise InvalidInput(f"task has {len(task):,} characters; at most {MOST_CHARS:,}. Name files instead.")
-    chosen = lenses.choose(task, args.count, args.lenses)
+    if len(task) > MAX_CHARS:
+        raise InvalidInput(f"task has {len(task):,} characters; at most {MAX_CHARS:,}. Name files instead.")
+    chosen = panel_swarm.choose(task, args.count, args.lenses)
     if engine_for(args.engine, has_model=services.backend.has_model) != "model":
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, task, chosen))
     return await _perform(services, args, task, chosen, progress)
@@ -74,10 +75,10 @@ async def _perform(
     outcomes = await run(jobs, reading, plan, services.limits)
     elapsed_s = time.monotonic() - began
     # In a thread: hundreds of answers are compared, and hook events pass through this loop.
-    found = await anyio.to_thread.run_sync(swarm.gather, chosen, outcomes, reading.ideas)
+    found = await anyio.to_thread.run_sync(swarm.unite, chosen, outcomes, reading.ideas)
     data = swarm.short(found)
     calls, used = sum(one.calls for one in outcomes), sum((one.usage for one in outcomes), Usage())
-    data["receipt"] = shown.receipt(calls, used, elapsed_s)
+    data["receipt"] = consult.receipt(calls, used, elapsed_s)
     whole = swarm.report(task, found)
     data["report"] = await in_thread(
         lambda stop: text.write(services.settings.state, "swarm", whole, services.workers, stop)
@@ -87,22 +88,22 @@ async def _perform(
 
 def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     """Without a model: the agents as calls that the host sends itself, at most six a message."""
-    if len(chosen.lenses) > MOST_PLANNED:
-        raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MOST_PLANNED}.")
-    is_long = len(ideas.for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
-    told = ideas.brief(task, chosen)
+    if len(chosen.lenses) > MAX_PLANNED:
+        raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MAX_PLANNED}.")
+    is_long = len(panel_swarm.for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
+    told = panel_swarm.brief(task, chosen)
     path = text.keep(services.settings.state, "swarm-task", told) if is_long else None
     calls = [
         agent_call(
-            shown.clip(f"Look at: {lens.name}", 60),
-            ideas.for_reader(path, lens) if path else ideas.for_agent(task, chosen, lens),
+            consult.clip(f"Look at: {lens.name}", 60),
+            panel_swarm.for_reader(path, lens) if path else panel_swarm.for_agent(task, chosen, lens),
         )
         for lens in chosen.lenses
     ]
     why = getattr(services.backend, "why", "")
     return {
         "note": f"Nobody was asked. {why} Send the Agent calls of one message side by side (at most "
-        f"{AT_MOST}), then those of the next. Then merge what is the same, and rank by how many said it.",
+        f"{MAX}), then those of the next. Then merge what is the same, and rank by how many said it.",
         "lenses": chosen.kind,
         "plan": {"messages": messages(calls)},
     }

@@ -13,38 +13,54 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import anyio.to_thread
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.backends.plan import Engine, agent_call, chosen
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Question, open_journal
+from fanout_mcp.review.answers import verify_in_tree
 from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus
 from fanout_mcp.review.foreign import read_values
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import merge, rated
-from fanout_mcp.review.model import ANSWER_TOKENS, Answered, Asked, Review, ask, collect, is_good, plan, seats
-from fanout_mcp.review.prompts import agent_prompts
-from fanout_mcp.review.remember import keys, recall, remember
 from fanout_mcp.review.result import Reviewed, is_lost, render
 from fanout_mcp.review.result import Wanted as Shown
+from fanout_mcp.review.reviewers import (
+    ANSWER_TOKENS,
+    Answered,
+    Asked,
+    Review,
+    agent_prompts,
+    ask,
+    collect,
+    is_good,
+    keys,
+    plan,
+    recall,
+    remember,
+    seats,
+)
 from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, touches, unmarked
-from fanout_mcp.review.static import Analysed, coverage, review_all
-from fanout_mcp.review.verify import verify_in_tree
-from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.source.bound import Detail
-from fanout_mcp.source.engines import Engine, chosen
+from fanout_mcp.review.static.analyse import Analysed, coverage, review_all
 from fanout_mcp.source.kinds import Kind
-from fanout_mcp.source.receipt import Receipt
-from fanout_mcp.source.scrub import in_thread, scrub
+from fanout_mcp.source.receipt import Detail, Receipt
+from fanout_mcp.source.secrets import in_thread, scrub
 from fanout_mcp.source.workers import Failure
-from fanout_mcp.tools.affording import MOST_TOKENS, Wanted, check_price
-from fanout_mcp.tools.planned import planned
+from fanout_mcp.tools.services import (
+    MAX_TOTAL_TOKENS,
+    Services,
+    Tool,
+    ToolResult,
+    Wanted,
+    check_price,
+    planned,
+)
 from fanout_mcp.types import Json, Outcome, Progress
 
 T = TypeVar("T")
 
 DEADLINE_S = 600.0
-MOST_REVIEWERS = 8
+MAX_REVIEWERS = 8
 
 
 def _at_least(least: float) -> AfterValidator:
@@ -99,16 +115,16 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     check_include(args.include)
     taken = accepted(root)  # before anything is spent
     gathered = await gather(root, args.patterns, args.base, services.workers, args.max_files)
-    await _aside(lambda: receipt.skip_all(gathered.skipped))
-    others = await _aside(lambda: left_out(gathered.files, args.patterns, args.include))
+    await _in_thread(lambda: receipt.skip_all(gathered.skipped))
+    others = await _in_thread(lambda: left_out(gathered.files, args.patterns, args.include))
     if engine == "plan":
-        return ToolResult(await _aside(lambda: _plan(gathered, others, args, receipt)))
+        return ToolResult(await _in_thread(lambda: _plan(gathered, others, args, receipt)))
     receipt.read = len(gathered.files)
     reviewed = await _perform(services, args, engine, _Asked(gathered, others), progress)
-    reviewed = await _aside(lambda: _without(reviewed, gathered, taken))
+    reviewed = await _in_thread(lambda: _without(reviewed, gathered, taken))
     wanted = Shown(args.focus, args.cursor, args.detail, args.sarif)
     drawn = partial(render, services.settings.state, wanted, gathered, reviewed, receipt)
-    return ToolResult(await _aside(drawn), is_error=is_lost(gathered, reviewed))
+    return ToolResult(await _in_thread(drawn), is_error=is_lost(gathered, reviewed))
 
 
 class _Asked(NamedTuple):
@@ -127,7 +143,7 @@ def _without(reviewed: Reviewed, gathered: Gathered, taken: AbstractSet[str]) ->
     return replace(reviewed, findings=tuple(left), passed_over=passed)
 
 
-async def _aside(work: Callable[[], T]) -> T:
+async def _in_thread(work: Callable[[], T]) -> T:
     """Do in a thread what may take more than a moment: hook events pass through this loop."""
     return await anyio.to_thread.run_sync(work)
 
@@ -141,8 +157,8 @@ def _check(args: Args, *, has_model: bool) -> None:
         raise InvalidInput(
             "`with_findings` must be a list of findings: objects with a `text` and a `reviewer`."
         )
-    if args.reviewers > MOST_REVIEWERS:
-        raise InvalidInput(f"`reviewers` is {args.reviewers}; at most {MOST_REVIEWERS} read the same file.")
+    if args.reviewers > MAX_REVIEWERS:
+        raise InvalidInput(f"`reviewers` is {args.reviewers}; at most {MAX_REVIEWERS} read the same file.")
     if args.models == []:
         raise InvalidInput("`models` is empty; name one, or leave it out.")
     if args.models and not has_model and args.engine != "plan":
@@ -155,14 +171,14 @@ async def _perform(
     gathered, others = asked
     texts = {source.path: source.text for source in gathered.files if source.path not in others}
     with_static = args.engine != "model"
-    handed, dropped = await _aside(lambda: _handed(args.with_findings, services.settings.root))
+    handed, dropped = await _in_thread(lambda: _handed(args.with_findings, services.settings.root))
     analysed = Analysed((), {})
     if with_static:
         analysed = await _analyse(services, args, asked, texts, progress)
-    counts = await _aside(lambda: coverage(texts, args.focus)) if with_static else None
+    counts = await _in_thread(lambda: coverage(texts, args.focus)) if with_static else None
     reviewed = Reviewed(left_out=others, coverage=counts, not_analysed=analysed.not_analysed)
     if engine == "static":
-        both = await _aside(lambda: _united([*analysed.findings, *handed]))
+        both = await _in_thread(lambda: _united([*analysed.findings, *handed]))
         return replace(reviewed, findings=both, dropped=dropped, failed={})
     answered, outcomes, known, problem = await _ask(services, args, texts, gathered, progress)
     said = [one for one in answered.findings if gathered.changed is None or touches(one, gathered.near)]
@@ -171,7 +187,7 @@ async def _perform(
     }
     return replace(
         reviewed,
-        findings=await _aside(lambda: _united([*said, *analysed.findings, *handed])),
+        findings=await _in_thread(lambda: _united([*said, *analysed.findings, *handed])),
         dropped=Counter(answered.dropped) + Counter(dropped),
         failed=answered.failed,
         not_analysed=missing,
@@ -195,7 +211,7 @@ async def _analyse(
     if gathered.changed is None:
         return analysed
     before = await review_all(gathered.old, args.focus, services.workers, keys_in=gathered.old)
-    new = await _aside(lambda: tuple(only_new(analysed.findings, before.findings)))
+    new = await _in_thread(lambda: tuple(only_new(analysed.findings, before.findings)))
     return Analysed(new, analysed.not_analysed)
 
 
@@ -231,18 +247,18 @@ async def _ask(
     diffs, _ = await _scrubbed(
         services, {path: diff for path, diff in gathered.diffs.items() if path in clean}
     )
-    sitting = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
+    batch = seats(args.focus, args.reviewers, args.models or [backend.default_model("review")])
     async with open_journal(services.settings, backend, services.limits, progress, 0) as journal:
-        places = await _aside(lambda: keys(journal.cache, clean, args.focus, sitting, backend, diffs))
-        known = await _aside(lambda: recall(journal.cache, places))
-        reviews = await _aside(lambda: plan(clean, sitting, known, diffs))
-        budget = Budget(max_cost_usd=args.max_cost_usd, max_tokens=MOST_TOKENS)
-        await check_price(backend, await _aside(lambda: _wanted(reviews)), budget)
-        asked = await _aside(lambda: ask(reviews, args.focus, backend.provider))
+        places = await _in_thread(lambda: keys(journal.cache, clean, args.focus, batch, backend, diffs))
+        known = await _in_thread(lambda: recall(journal.cache, places))
+        reviews = await _in_thread(lambda: plan(clean, batch, known, diffs))
+        budget = Budget(max_cost_usd=args.max_cost_usd, max_tokens=MAX_TOTAL_TOKENS)
+        await check_price(backend, await _in_thread(lambda: _wanted(reviews)), budget)
+        asked = await _in_thread(lambda: ask(reviews, args.focus, backend.provider))
         journal.tally.total = len(asked)
         outcomes = await journal.ask(_questions(asked), Plan(DEADLINE_S, budget=budget), is_good)
-        answered = await _aside(lambda: collect(asked, outcomes, known))
-        await _aside(lambda: remember(journal.cache, places, answered.said))
+        answered = await _in_thread(lambda: collect(asked, outcomes, known))
+        await _in_thread(lambda: remember(journal.cache, places, answered.said))
         answered = replace(answered, not_analysed={**answered.not_analysed, **unread})
         return Asking(answered, outcomes, len(known), journal.problem)
 

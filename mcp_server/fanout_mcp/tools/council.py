@@ -12,18 +12,24 @@ import anyio.to_thread
 from pydantic import ConfigDict, Field
 
 from fanout_mcp.backends.plan import messages
-from fanout_mcp.panel import consult, minutes, shown
-from fanout_mcp.panel.consult import TOKENS_WITHOUT_PRICE
-from fanout_mcp.panel.consultation import Consultation, PanelArguments, agent_calls, gather, terms_of
-from fanout_mcp.panel.council import Council
-from fanout_mcp.panel.events import Event, Said, Synthesised, Tell, line
-from fanout_mcp.panel.rounds import deliberate
+from fanout_mcp.panel import consult, result
+from fanout_mcp.panel import consult as panel_consult
+from fanout_mcp.panel.consult import (
+    TOKENS_WITHOUT_PRICE,
+    Consultation,
+    PanelArguments,
+    agent_calls,
+    gather,
+    terms_of,
+)
+from fanout_mcp.panel.council import Council, deliberate
+from fanout_mcp.panel.deliberation import Event, Said, Synthesised, Tell, line
 from fanout_mcp.reports import text
-from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.source.scrub import in_thread
+from fanout_mcp.source.secrets import in_thread
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
-MOST_ROUNDS: Final = 5
+MAX_ROUNDS: Final = 5
 
 
 def _in_short(schema: dict[str, Json]) -> None:
@@ -37,7 +43,7 @@ def _in_short(schema: dict[str, Json]) -> None:
 class Args(PanelArguments):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_in_short)
 
-    rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = 3
+    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 3
     speculate: bool = True
     """Begin a round before the one before is through."""
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 300
@@ -63,10 +69,10 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
     terms, price = consult.affordable(terms, council.longest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
-        return ToolResult({**shown.dry(asked, price.at_most), "rounds": args.rounds})
+        return ToolResult({**panel_consult.dry(asked, price.at_most), "rounds": args.rounds})
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
-    data = minutes.short(asked, held)
-    whole = minutes.report(asked, held, data)
+    data = result.short(asked, held)
+    whole = result.report(asked, held, data)
     data["report"] = await in_thread(
         lambda stop: text.write(services.settings.state, "council", whole, services.workers, stop)
     )
@@ -94,7 +100,7 @@ def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str,
         f"side by side: round 1. For each further round, at most {rounds}, send them again with the others' "
         "answers of the round before added, without names; stop when round 1 is unanimous or no verdict "
         f"changed. Then apply the rule: {asked.ballot.rule}.",
-        **shown.ignored(asked),
+        **panel_consult.ignored(asked),
         "plan": {"messages": messages(agent_calls(asked))},
     }
 

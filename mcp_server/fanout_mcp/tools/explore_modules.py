@@ -15,27 +15,34 @@ from typing import Annotated, Final
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
+from fanout_mcp.edge.catalog import LINES
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
-from fanout_mcp.schema import LINES
-from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.source import claims, describe, material, pack
-from fanout_mcp.source.bound import LIMIT, Bounded, Detail
+from fanout_mcp.source import pack
 from fanout_mcp.source.discover import tree_name, tree_of
-from fanout_mcp.source.engines import Engine, chosen, portions, priced
-from fanout_mcp.source.modules import FEW, Module
-from fanout_mcp.source.quotes import Text
-from fanout_mcp.source.quotes import locate as locate_quote
-from fanout_mcp.source.receipt import Receipt
-from fanout_mcp.source.structure import Gathered, Gathering
-from fanout_mcp.tools.affording import MOST_TOKENS, MaxCost, Wanted, check_price
-from fanout_mcp.tools.planned import planned
+from fanout_mcp.source.pack import Text
+from fanout_mcp.source.pack import locate as locate_quote
+from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt
+from fanout_mcp.structure import describe
+from fanout_mcp.structure import model as structure_model
+from fanout_mcp.structure.graph import FEW, Module
+from fanout_mcp.structure.survey import Gathered, Gathering
+from fanout_mcp.tools.services import (
+    MAX_TOTAL_TOKENS,
+    MaxCost,
+    Services,
+    Tool,
+    ToolResult,
+    Wanted,
+    check_price,
+    planned,
+)
 from fanout_mcp.types import Answer, Job, Json, Progress, Prompt
 
-MOST_FOR_MODEL: Final = 40
+MAX_FOR_MODEL: Final = 40
 """More modules than that are a price to be told first, unless they were named one by one."""
 
 PORTION: Final = 40
@@ -92,10 +99,10 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     gathered = await gathering.gather(args.modules, args.question, receipt, progress)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))
-    answers: Mapping[str, claims.Exploration] = {}
+    answers: Mapping[str, structure_model.Exploration] = {}
     if engine == "model":
         await _check_price(services, args, gathered)
-        async with material.folder() as folder:
+        async with structure_model.folder() as folder:
             mirrors = folder if services.backend.name == "claude" else None
             answers = await _Asking(services, args, gathered, receipt, mirrors).ask_all(progress)
         if args.engine == "model":
@@ -116,17 +123,17 @@ async def _check_price(services: Services, args: Args, gathered: Gathered) -> No
     backend, known, count = services.backend, gathered.graph.outlines, len(gathered.modules)
     model = backend.default_model("explore")
     tokens = sum(
-        min(material.MODULE_BUDGET, sum(known[path].tokens for path in module.paths))
+        min(structure_model.MODULE_BUDGET, sum(known[path].tokens for path in module.paths))
         for module in gathered.modules
     )
-    if args.modules is None and count > MOST_FOR_MODEL:
+    if args.modules is None and count > MAX_FOR_MODEL:
         price = priced(count, tokens, await backend.price(model))
         raise InvalidInput(
             f"The project has {count} modules: {price}. Name the ones you mean, or use "
             'engine="static", which costs nothing.'
         )
     wanted = Wanted(model, count, tokens, ANSWER_TOKENS)
-    await check_price(backend, [wanted], Budget(args.max_cost_usd, MOST_TOKENS))
+    await check_price(backend, [wanted], Budget(args.max_cost_usd, MAX_TOTAL_TOKENS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +148,9 @@ class _Asking:
     """Where agents' folders go; None for backends that read nothing."""
     fence: str = field(default_factory=pack.new_fence)
 
-    async def ask_all(self, progress: Progress) -> dict[str, claims.Exploration]:
+    async def ask_all(self, progress: Progress) -> dict[str, structure_model.Exploration]:
         services, modules = self.services, self.gathered.modules
-        answers: dict[str, claims.Exploration] = {}
+        answers: dict[str, structure_model.Exploration] = {}
         begun: deque[Asked] = deque()
         async with open_journal(
             services.settings, services.backend, services.limits, progress, len(modules)
@@ -165,21 +172,21 @@ class _Asking:
     async def _files(self, module: Module) -> list[pack.Packed]:
         workers, root, known = self.services.workers, self.services.settings.root, self.gathered
         if self.mirrors is not None:
-            return await material.mirrored(workers, root, module, known.graph)
+            return await structure_model.mirrored(workers, root, module, known.graph)
         own = known.facts[module.name].central
         asked_for = [one.path for one in known.ranked if one.path in own]
-        return await material.packed(workers, root, list(dict.fromkeys([*asked_for, *own])))
+        return await structure_model.packed(workers, root, list(dict.fromkeys([*asked_for, *own])))
 
     def _question(self, module: Module, files: Sequence[pack.Packed]) -> Question:
         if self.mirrors is None:
             return Question(self._job(module, files, None), self.fence)
         mirror = Path(tempfile.mkdtemp(dir=self.mirrors))
-        material.write(files, mirror)
-        return Question(self._job(module, files, mirror), self.fence, material.digest(files))
+        structure_model.write(files, mirror)
+        return Question(self._job(module, files, mirror), self.fence, structure_model.digest(files))
 
     def _job(self, module: Module, files: Sequence[pack.Packed], mirror: Path | None) -> Job:
         backend, known = self.services.backend, self.gathered
-        user = claims.question(
+        user = structure_model.claims_question(
             pack.shown(module.name),
             "\n".join(describe.symbols(known.facts[module.name], known.graph)),
             files,
@@ -190,17 +197,17 @@ class _Asking:
         )
         return Job(
             key=module.name,
-            prompt=Prompt(f"{claims.SYSTEM} {pack.RULE.format(fence=self.fence)}", user),
+            prompt=Prompt(f"{structure_model.CLAIMS_SYSTEM} {pack.RULE.format(fence=self.fence)}", user),
             model=backend.default_model("explore"),
-            schema=claims.SCHEMA,
+            schema=structure_model.CLAIMS_SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
             fallbacks=backend.route(backend.default_model("explore")).fallbacks,
             workspace=mirror,
         )
 
-    async def _finish(self, asked: Asked) -> dict[str, claims.Exploration]:
-        answers: dict[str, claims.Exploration] = {}
+    async def _finish(self, asked: Asked) -> dict[str, structure_model.Exploration]:
+        answers: dict[str, structure_model.Exploration] = {}
         self.receipt.cut += sum(file.cut for files in asked.files.values() for file in files)
         for outcome in await asked.begun.outcomes():
             self.receipt.count(outcome)
@@ -215,15 +222,15 @@ class _Asking:
         return answers
 
 
-def _checked(answer: Answer, files: Sequence[pack.Packed]) -> claims.Exploration | None:
-    return claims.checked(answer, _locator(files))
+def _checked(answer: Answer, files: Sequence[pack.Packed]) -> structure_model.Exploration | None:
+    return structure_model.checked(answer, _locator(files))
 
 
 def _is_exploration(answer: Answer) -> bool:
-    return is_whole(answer) and claims.checked(answer, lambda _path, _quote, line: line) is not None
+    return is_whole(answer) and structure_model.checked(answer, lambda _path, _quote, line: line) is not None
 
 
-def _locator(files: Sequence[pack.Packed]) -> claims.Locate:
+def _locator(files: Sequence[pack.Packed]) -> structure_model.Locate:
     texts = {file.path: Text(file.text) for file in files}
 
     def locate(path: str, quote: str, line: int) -> int | str:
@@ -314,7 +321,7 @@ def _entry(
     gathered: Gathered,
     focus: str,
     signals: describe.Signals,
-    answer: claims.Exploration | None,
+    answer: structure_model.Exploration | None,
 ) -> dict[str, Json]:
     known, own = gathered.graph, gathered.facts[module.name]
     if answer is None or not answer.statements:

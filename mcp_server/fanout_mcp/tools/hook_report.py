@@ -11,11 +11,11 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_hooks.client import events
+from fanout_mcp.edge.guard import wire_json
 from fanout_mcp.errors import FanoutError, InvalidInput
 from fanout_mcp.reports import hooks
-from fanout_mcp.results import compact
-from fanout_mcp.services import Services, Tool, ToolResult
 from fanout_mcp.source.workers import Failure
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
 SHORT: Final = 4_000
@@ -24,8 +24,8 @@ SHORT: Final = 4_000
 SHOWN: Final = {"events": 8, "hooks": 8, "recommendations": 5, "native": 4, "tools": 7, "changed": 5}
 """Rows of each part in the short form, at most; the rest is counted."""
 
-MOST_COUNTED: Final = 8
-LONGEST: Final = 200
+MAX_COUNTED: Final = 8
+MAX_LENGTH: Final = 200
 """Characters of a note, and of a word of the log."""
 
 KNOWN: Final = tuple(sorted(events.BY_NAME))
@@ -81,14 +81,14 @@ def short(data: Json) -> dict[str, Json]:
         **data,
         **plain,
         "gate": {name: _few(value) for name, value in data["gate"].items() if name != "by_session"},
-        "notes": [own["note"][:LONGEST] for own in data["notes"][:3]],
+        "notes": [own["note"][:MAX_LENGTH] for own in data["notes"][:3]],
     }
     if not data["events"]:
         result["hint"] = HINT
     for name, most in SHOWN.items():
         _cut(result, name, most)
-    while len(compact(result)) > SHORT and any(result[name] for name in SHOWN):
-        longest = max(SHOWN, key=lambda name: len(compact(result[name])))
+    while len(wire_json(result)) > SHORT and any(result[name] for name in SHOWN):
+        longest = max(SHOWN, key=lambda name: len(wire_json(result[name])))
         _cut(result, longest, len(result[longest]) - 1)
     return result
 
@@ -105,8 +105,8 @@ def _few(value: Json) -> Json:
     """Return the most frequent of what is counted: the gate's words and sizes come from a file as well."""
     if not isinstance(value, dict):
         return value
-    frequent = sorted(value.items(), key=lambda item: -item[1])[:MOST_COUNTED]
-    return {name[:LONGEST]: count for name, count in frequent}
+    frequent = sorted(value.items(), key=lambda item: -item[1])[:MAX_COUNTED]
+    return {name[:MAX_LENGTH]: count for name, count in frequent}
 
 
 def _plain(row: Json) -> dict[str, Json]:

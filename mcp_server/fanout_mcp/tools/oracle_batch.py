@@ -12,16 +12,26 @@ import anyio
 import anyio.to_thread
 
 from fanout_mcp.backends.plan import messages
-from fanout_mcp.engine.hedge import Hedge
+from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
-from fanout_mcp.panel import consult, prompts, shown, transcript
+from fanout_mcp.panel import asking as panel_asking
+from fanout_mcp.panel import consult, result
+from fanout_mcp.panel import consult as panel_consult
 from fanout_mcp.panel.asking import Asking, Decided
-from fanout_mcp.panel.consult import Ruling, Terms
-from fanout_mcp.panel.consultation import Consultation, PanelArguments, agent_calls, gather, terms_of
-from fanout_mcp.panel.ledger import Ledger, Leg
+from fanout_mcp.panel.consult import (
+    Consultation,
+    Ledger,
+    Leg,
+    PanelArguments,
+    Ruling,
+    Terms,
+    agent_calls,
+    gather,
+    terms_of,
+)
 from fanout_mcp.reports import text
-from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.source.scrub import in_thread
+from fanout_mcp.source.secrets import in_thread
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Job, Json, Progress
 
 
@@ -39,7 +49,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         consult.affordable, terms, lambda shared: _jobs(asked, shared)
     )
     if args.dry_run:
-        return ToolResult(shown.dry(asked, price.at_most))
+        return ToolResult(panel_consult.dry(asked, price.at_most))
     ledger = Ledger(services.backend.ask, terms.prices)
     asking = Asking(price.purse.leg(ledger.of(Leg(1, "panel"))))
     began = anyio.current_time()
@@ -48,7 +58,9 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     outcomes = await run(_jobs(asked, terms), asking, plan, services.limits)
     closed = consult.close(outcomes, asking, asked.ballot)
     elapsed_s = anyio.current_time() - began
-    data = shown.verdict(asked, closed, shown.receipt(ledger.calls, ledger.usage, elapsed_s))
+    data = panel_consult.short_verdict(
+        asked, closed, panel_consult.receipt(ledger.calls, ledger.usage, elapsed_s)
+    )
     data["report"] = await in_thread(
         lambda stop: text.write(
             services.settings.state, "oracle", report(asked, closed, asking, data), services.workers, stop
@@ -59,7 +71,9 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 
 def _jobs(asked: Consultation, terms: Terms) -> list[Job]:
     return [
-        consult.job(member, prompts.first(member, asked.question, asked.material, asked.ballot.stakes), terms)
+        consult.job(
+            member, panel_asking.first(member, asked.question, asked.material, asked.ballot.stakes), terms
+        )
         for member in asked.members
     ]
 
@@ -72,18 +86,18 @@ def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
         "decision": "NOT_ASKED",
         "note": f"No model is set up, so nobody was asked. {why} Send the agent calls of each message below "
         f"side by side, then apply the rule: {asked.ballot.rule}.",
-        **shown.ignored(asked),
+        **panel_consult.ignored(asked),
         "plan": {"messages": messages(agent_calls(asked))},
     }
 
 
 def report(asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]) -> str:
     """The long form: everything that was said, as Markdown."""
-    parts = transcript.head(asked, closed, data["receipt"])
+    parts = result.head(asked, closed, data["receipt"])
     for member in asked.members:
         why = closed.failed.get(member.key) or "cut: the vote was decided without it"
         said, wrote = closed.positions.get(member.key), asking.answers.get(member.key)
-        parts.append(transcript.section(member, said, why, wrote))
+        parts.append(result.section(member, said, why, wrote))
     return "\n\n".join(parts) + "\n"
 
 

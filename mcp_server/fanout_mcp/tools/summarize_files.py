@@ -15,27 +15,31 @@ from typing import Annotated, Final, NamedTuple
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
+from fanout_mcp.edge.catalog import LINES
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
-from fanout_mcp.schema import LINES
-from fanout_mcp.services import Services, Tool, ToolResult
-from fanout_mcp.source import pack, purpose
-from fanout_mcp.source.bound import Bounded, Detail
+from fanout_mcp.source import pack
 from fanout_mcp.source.discover import Found, discover, tree_name, tree_of
-from fanout_mcp.source.engines import Engine, chosen, portions, priced
-from fanout_mcp.source.outline import Outline
-from fanout_mcp.source.outlines import CHUNK, outlines
-from fanout_mcp.source.receipt import Receipt
-from fanout_mcp.source.summary import ANSWER_TOKENS, SCHEMA, SYSTEM, Summary, parse, question
+from fanout_mcp.source.receipt import Bounded, Detail, Receipt
 from fanout_mcp.source.workers import Failure
-from fanout_mcp.tools.affording import MaxCost, Wanted, check_price
-from fanout_mcp.tools.planned import planned
+from fanout_mcp.structure import describe
+from fanout_mcp.structure.model import (
+    ANSWER_TOKENS,
+    SUMMARY_SCHEMA,
+    SUMMARY_SYSTEM,
+    Summary,
+    parse,
+    summary_question,
+)
+from fanout_mcp.structure.outline import Outline
+from fanout_mcp.structure.survey import CHUNK, outlines
+from fanout_mcp.tools.services import MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
 from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
-MOST_FOR_MODEL: Final = 500
+MAX_FOR_MODEL: Final = 500
 """More files than that are a price to be told first."""
 
 PORTION: Final = 32
@@ -148,7 +152,7 @@ async def _check_price(services: Services, args: Args, found: Found) -> None:
     """Raise InvalidInput for more files than anybody may have meant, BudgetExceeded for a price too high."""
     model = services.backend.default_model("summary")
     sizes = await anyio.to_thread.run_sync(_sizes, services.settings.root, found.paths)
-    if sizes.files > (args.max_files or MOST_FOR_MODEL):
+    if sizes.files > (args.max_files or MAX_FOR_MODEL):
         price = priced(sizes.files, sizes.usual, await services.backend.price(model))
         raise InvalidInput(
             f"{sizes.files:,} files with {sizes.size / 1e6:,.1f} MB match: {price}. Narrow the paths, pass "
@@ -236,12 +240,14 @@ class _Asking:
 
     def _job(self, outline: Outline, file: pack.Packed) -> Job:
         args, backend = self.args, self.services.backend
-        prompt = question(file, purpose.symbols(outline, 60), self.fence, args.focus, args.max_words)
+        prompt = summary_question(
+            file, describe.symbol_rows(outline, 60), self.fence, args.focus, args.max_words
+        )
         return Job(
             key=file.path,
-            prompt=replace(prompt, system=f"{SYSTEM} {pack.RULE.format(fence=self.fence)}"),
+            prompt=replace(prompt, system=f"{SUMMARY_SYSTEM} {pack.RULE.format(fence=self.fence)}"),
             model=backend.default_model("summary"),
-            schema=SCHEMA,
+            schema=SUMMARY_SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
             fallbacks=backend.route(backend.default_model("summary")).fallbacks,
@@ -256,9 +262,9 @@ def _entry(outline: Outline, summary: Summary | None, max_words: int) -> Json:
     """One file's fields; without an answer the purpose line is derived from the code, and says so."""
     entry = {
         "path": outline.path,
-        "purpose": summary.purpose if summary else purpose.purpose(outline),
-        "symbols": purpose.symbols(outline),
-        "dependencies": purpose.dependencies(outline),
+        "purpose": summary.purpose if summary else describe.purpose(outline),
+        "symbols": describe.symbol_rows(outline),
+        "dependencies": describe.dependencies(outline),
         "notes": [*(summary.within(max_words) if summary else ()), *outline.notes],
         "derived": summary is None,
     }

@@ -1,0 +1,473 @@
+"""Takes the hooks of a settings file over: into the hooks.json of its scope, our entries in their place.
+
+    plan = plan_adoption(place, server)       # pure but for reading: what would become of each file
+    perform(plan, place)                      # writes; hooks.json first, so that no entry leads to nothing
+
+What only the client can do stays where it is (native.py). hooks.json keeps the `hooks` of the settings as
+they were written, so that `restore` can put them back byte for byte, on any machine.
+
+Adopting again takes what was added since, and writes our entries anew: after a change of hooks.json (a new
+guard, another timeout), of the interpreter, or of the server's registration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from fanout_hooks.adoption import consent, entries, native
+from fanout_hooks.adoption import entries as adoption_entries
+from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
+from fanout_hooks.adoption.entries import SERVER, Registration
+from fanout_hooks.adoption.native import Hooks, StaysNative
+from fanout_hooks.client import events, files, json_edit, settings
+from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project, server_of
+from fanout_hooks.client.settings import File, Refused
+from fanout_hooks.run import config
+from fanout_hooks.warm.command import plain_python
+
+# --- The way back when a hooks.json is gone or broken: kept copies that still hold the adopted hooks. -------
+# Two kinds do: an earlier hooks.json of the scope, and the settings file as it was before it was adopted.
+# Which is the right one only its owner knows, so they are named and none is taken unasked.
+
+MAX_NAMED = 3
+
+
+def way_back(place: Place) -> str:
+    """Say how the hooks come back by a command, newest copy first."""
+    kept = sorted(usable(place), key=os.path.getmtime, reverse=True)
+    if not kept:
+        return f"No copy of its hooks is in {place.state}/backups"
+    lines = [
+        f"  fanout-hooks restore --scope {place.scope} --from {shlex.quote(path)}"
+        for path in kept[:MAX_NAMED]
+    ]
+    first = time.strftime("%Y-%m-%d %H:%M", time.localtime(os.path.getmtime(kept[0])))
+    return "\n".join([f"Its hooks, as they were kept (the first on {first}), come back by", *lines])
+
+
+def usable(place: Place) -> list[str]:
+    """Return the kept copies that hold a scope's hooks."""
+    found = []
+    for path in settings.copies(place.hooks, place.state) + settings.copies(place.settings, place.state):
+        try:
+            as_hooks_json(place, path)
+        except Refused:
+            continue
+        found.append(path)
+    return found
+
+
+def as_hooks_json(place: Place, path: str) -> File:
+    """Read a copy as if it were the scope's hooks.json. Raises Refused."""
+    copy = settings.read(path)
+    hooks: Any = copy.data.get("hooks")
+    wrong = ["is not there"] if copy.raw is None else entries.problems(hooks)
+    if wrong:
+        raise Refused(f"{path}: {wrong[0]}")
+    is_own = native.owned_by(place.scope)
+    if any(is_own(entry) for _, _, entry in entries.each(hooks)):
+        raise Refused(f"{path} only leads to {place.hooks}; take a copy from before it was adopted")
+    data = copy.data
+    if "version" not in data:
+        taken, _ = native.split(hooks)
+        original = json_edit.value_text(copy.text, "hooks")
+        data = {"version": config.VERSION, "hooks": taken, "adopted": {"hooks": original}}
+    target = os.path.realpath(place.hooks)
+    return File(place.hooks, target, _raw(target), copy.text, data)
+
+
+def _raw(target: str) -> bytes | None:
+    try:
+        return files.read(target)
+    except FileNotFoundError:
+        return None
+
+
+# --- adopt ------------------------------------------------------------------------------------------
+
+NO_FILE = "null"
+"""Stands in `warm` for `hooks` where there was no file of the user's own before fanout came."""
+
+
+class Adoption(NamedTuple):
+    """What would be written. `None` for a file that isn't touched."""
+
+    settings: settings.File
+    settings_text: str
+    hooks: settings.File
+    hooks_text: str
+    beside: settings.File | None
+    beside_text: str
+    taken: tuple[str, ...]
+    """Newly taken hooks, "event: name"."""
+    held: tuple[config.Hook, ...]
+    """The hooks that are in hooks.json afterwards."""
+    left: tuple[StaysNative, ...]
+    server: str
+
+    @property
+    def is_change(self) -> bool:
+        """Say whether a file would be written."""
+        is_anything = bool(self.held) or self.hooks.raw is not None
+        beside = self.beside.text if self.beside is not None else self.beside_text
+        return is_anything and (
+            self.settings_text != self.settings.text
+            or self.hooks_text != self.hooks.text
+            or self.beside_text != beside
+        )
+
+
+def plan_adoption(place: Place, server: str) -> Adoption:
+    """Read a scope's files and say what adopting would make of them. Raises settings.Refused."""
+    file, known = settings.read(place.settings), settings.read(place.hooks)
+    before = hooks_of(file)
+    is_own = native.owned_by(place.scope)
+    registered = any(is_own(entry) for _, _, entry in adoption_entries.each(before))
+    if registered:
+        must_be_there(known, place)
+    if known.data.get("version", config.VERSION) != config.VERSION:
+        raise settings.Refused(f"{known.path} was written by another version of fanout; use that one")
+    taken, stay = native.split(adoption_entries.without(before, is_own))
+    held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
+    held = native.with_new(held, taken)
+    parsed = _parsed(held, place)
+    held = native.with_guards_named(held, [hook.name for hook in parsed])
+    to = Registration(place.scope, None if place.scope == "shared" else adoption_entries.Launch.own(), server)
+    made = entries.adopted(parsed, to)
+    own = entries.sentinels_only(made) if place.beside else made
+    after = adoption_entries.joined(stay, own) if taken else adoption_entries.replaced(before, is_own, own)
+    _must_be_good(after, place)
+    original = _original(place, file, known, registered=registered, taken=bool(taken))
+    beside, beside_text = _beside(place, made)
+    plan = Adoption(
+        file,
+        json_edit.with_value(file.text, "hooks", after) if after != before else file.text,
+        known,
+        _hooks_text(known, held, original),
+        beside,
+        beside_text,
+        tuple(native.names(taken)),
+        parsed,
+        tuple(native.left(stay)),
+        server,
+    )
+    if plan.is_change:
+        must_stay_in_project(place)
+    return plan
+
+
+def perform(plan: Adoption, place: Place) -> str:
+    """Write what was planned; return where the old settings are kept. Raises settings.Refused, OSError."""
+    _ignore(place)
+    settings.replace(place.originals, standalone_originals().encode(), 0o644)
+    adoption_entries.write(place.state, adoption_entries.Launch.own())
+    if plan.hooks_text != plan.hooks.text:
+        settings.write(plan.hooks, plan.hooks_text, place.state)
+    if plan.beside is not None:
+        if plan.beside_text != plan.beside.text:
+            settings.write(plan.beside, plan.beside_text, place.state)
+        _tell_sentinels(plan, place)
+    if plan.settings_text == plan.settings.text:
+        return ""
+    return settings.write(plan.settings, plan.settings_text, place.state)
+
+
+# --- checking and reading ---------------------------------------------------------------------------------
+
+
+def hooks_of(file: settings.File) -> Hooks:
+    """Return the `hooks` of a settings file. Raises Refused where Claude Code would."""
+    hooks = file.data.get("hooks", {})
+    wrong = adoption_entries.problems(hooks)
+    if wrong:
+        raise settings.Refused(
+            f"{file.path}: {wrong[0]}. Claude Code reads nothing of such a file, so none of its hooks run. "
+            "Fix it first; nothing was changed"
+        )
+    return dict(hooks)
+
+
+def must_be_there(known: settings.File, place: Place) -> None:
+    """Refuse to write on when the adopted hooks are gone: what is left would go with the entries."""
+    what = "is gone" if known.raw is None else "" if "hooks" in known.data else 'has no "hooks"'
+    if what:
+        where = f"{known.path} {what}, and {place.settings} leads to it"
+        raise settings.Refused(f"{where}. {way_back(place)}")
+
+
+def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:
+    found = config.parse({"hooks": held}, place.scope)
+    found = config.named(list(found.hooks), list(found.problems))
+    if found.problems:
+        raise settings.Refused(f"{place.hooks}: {found.problems[0]}")
+    return found.hooks
+
+
+def _must_be_good(hooks: Hooks, place: Place) -> None:
+    wrong = adoption_entries.problems(hooks)
+    if wrong:
+        raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
+
+
+def standalone_originals() -> str:
+    """Return originals.py with the modules that it imports from here written into it."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    lines = []
+    for line in _source(here, "originals.py").splitlines(keepends=True):
+        own, _, rest = line.partition("from fanout_hooks.client.")
+        is_ours = not own and bool(rest)
+        source = _source(here, "client", f"{rest.split()[0]}.py") if is_ours else line
+        lines.append(source.replace("from __future__ import annotations\n", "") if is_ours else line)
+    return "".join(lines)
+
+
+def _source(*path: str) -> str:
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return file.read()
+
+
+# --- the other files ----------------------------------------------------------------------------------------
+
+
+def _original(
+    place: Place, file: settings.File, known: settings.File, *, registered: bool, taken: bool
+) -> str:
+    """Return the `hooks` as they were written before fanout came, to be put back."""
+    if not registered:
+        committed = place._replace(scope="shared")
+        written = beside_original(committed) if place.settings == committed.beside else None
+        bare = adoption_entries.without(hooks_of(file), native.owned_by("shared"))
+        if written and json.loads(written) == bare:
+            return written
+        return json_edit.value_text(file.text, "hooks") or "{}"
+    kept = original_in(known)
+    if kept and not taken:
+        return kept
+    # Hooks were added since: what is put back is no text that ever stood there.
+    rest = adoption_entries.without_ours(hooks_of(file))
+    return json_edit.formatted(file.text, adoption_entries.joined(native.plain(hooks_of(known)), rest))
+
+
+def original_in(known: settings.File) -> str:
+    """Return the `hooks` text that a hooks.json keeps for restoring, "" where there is none."""
+    adopted = known.data.get("adopted")
+    text = adopted.get("hooks") if isinstance(adopted, dict) else None
+    try:
+        return text if isinstance(text, str) and isinstance(json.loads(text), dict) else ""
+    except ValueError:
+        return ""
+
+
+def _hooks_text(known: settings.File, held: Hooks, original: str) -> str:
+    data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
+    return known.text if data == known.data else json_edit.formatted_file(data)
+
+
+def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[settings.File | None, str]:
+    if not place.beside:
+        return None, ""
+    file = settings.read(place.beside)
+    before = hooks_of(file)
+    after = adoption_entries.replaced(before, native.owned_by(place.scope), entries.calls_only(made))
+    if after == before:
+        return file, file.text
+    return file, json_edit.with_value(file.text, "hooks", after or None)
+
+
+def _tell_sentinels(plan: Adoption, place: Place) -> None:
+    written = beside_original(place)
+    if not plan.server:
+        forget_beside(place)
+    elif plan.beside is not None:
+        if written is None:
+            written = json_edit.value_text(plan.beside.text, "hooks") or ""
+            written = NO_FILE if plan.beside.raw is None else written
+        keep_beside(place, entries.kind_of(plan.server), written)
+
+
+def keep_beside(place: Place, kind: str, written: str) -> None:
+    settings.replace(place.warm, f"{kind}\n{written}".encode(), 0o600)
+    with suppress(FileNotFoundError):
+        os.unlink(place.was_warm)
+
+
+def forget_beside(place: Place) -> None:
+    for path in (place.warm, place.was_warm):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def beside_original(place: Place) -> str | None:
+    """Return what the user's own settings had as `hooks` before the calls came; None: no calls are there."""
+    for path in (place.warm, place.was_warm):
+        with suppress(OSError, UnicodeDecodeError):
+            return files.read(path).decode().partition("\n")[2]
+    return None
+
+
+def hand_over(place: Place) -> None:
+    """Have `restore` remove the user's own file with the calls: whoever made it has taken out all else."""
+    with suppress(OSError, UnicodeDecodeError):
+        kind = files.read(place.warm).decode().partition("\n")[0]
+        keep_beside(place, kind, NO_FILE)
+
+
+def is_made_for_calls(place: Place) -> bool:
+    """Say whether the user's own settings file beside a committed one is there for the calls alone."""
+    return beside_original(place) == NO_FILE
+
+
+def _ignore(place: Place) -> None:
+    """Keep what is one user's out of the project's repository."""
+    if place.scope == "user":
+        return
+    path = os.path.join(place.folder, ".gitignore")
+    try:
+        text = files.read(path).decode()
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise settings.Refused(f"{path} can't be read: {why}; mend or remove it") from None
+    missing = [line for line in IGNORED if line not in text.splitlines()]
+    if missing:
+        gap = "" if text.endswith("\n") or not text else "\n"
+        settings.replace(path, (text + gap + "\n".join(missing) + "\n").encode(), 0o644)
+
+
+# --- outlook ------------------------------------------------------------------------------------------------
+# How each event of a scope will run once its hooks are adopted, and where that is slower than natively.
+# The rule, as `fanout-hooks bench` measures it: a cold event waits for a process of ours, which takes about
+# as long as Claude Code needs to start this many Python hooks at once. With fewer, cold is slower; a warm
+# event never waits for a start. Hooks that aren't Python start in a millisecond or two and count for nothing
+# here.
+
+WORTH_A_START = 4
+"""Python hooks on two cores; with more cores natively starts more of them in the same time."""
+PRICE = (
+    f"Slower: a cold event waits for a process of ours, about as long as natively for {WORTH_A_START} Python "
+    "hooks. That buys order, isolation and the log. `fanout-hooks bench` measures it, `restore` undoes it."
+)
+
+
+class Outlook(NamedTuple):
+    """What becomes of one event."""
+
+    event: str
+    names: tuple[str, ...]
+    is_guard: bool
+    is_warm: bool
+    is_slower: bool
+    """Than natively, as far as the number of its Python hooks tells."""
+
+    @property
+    def line(self) -> str:
+        word = "guard" if self.is_guard else "hook"
+        counted = f"1 {word}" if len(self.names) == 1 else f"{len(self.names)} {word}s"
+        way = "warm" if self.is_warm else "cold, slower than natively" if self.is_slower else "cold"
+        return f"{self.event}: {counted}, {way}: {', '.join(self.names)}"
+
+
+def of(hooks: Sequence[config.Hook], server: str, env: dict[str, str], cwd: str) -> list[Outlook]:
+    """Return the outlook of each event, and of each guard: it is a cold entry of its own."""
+    own: dict[tuple[str, str], list[config.Hook]] = {}
+    for hook in hooks:
+        own.setdefault((hook.event, hook.name if hook.guard else ""), []).append(hook)
+    return [
+        _outlook(event, held, env, cwd, is_warm=bool(server) and event in events.WARM and not guard)
+        for (event, guard), held in own.items()
+    ]
+
+
+def _outlook(
+    event: str, hooks: Sequence[config.Hook], env: dict[str, str], cwd: str, *, is_warm: bool
+) -> Outlook:
+    starts = sum(
+        hook.type == "command" and plain_python(hook.command, hook.args, env, cwd) is not None
+        for hook in hooks
+    )
+    names = tuple(hook.name for hook in hooks)
+    return Outlook(event, names, hooks[0].guard, is_warm, not is_warm and starts < WORTH_A_START)
+
+
+# --- `fanout-hooks adopt`: show what would change, ask, do it. ----------------------------------------------
+
+OK = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_scopes(parser)
+    consent.add_flag(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--warm", action="store_true", help="call the server, although none is registered here")
+    how.add_argument("--cold", action="store_true", help="never call the server")
+
+
+def run(args: argparse.Namespace) -> int:
+    chosen = places(args)
+    plans = [(place, _planned(args, place)) for place in chosen]
+    changes = [place for place, plan in plans if plan.is_change]
+    for place, plan in plans:
+        _show(place, plan, args.diff)
+    if not any(place.scope == "shared" for place in chosen):
+        _mention_shared(chosen[0])
+    if not changes or not confirm(args):
+        return OK
+    for place in changes:
+        # Planned again: a committed scope and the user's own share a file.
+        kept = perform(_planned(args, place), place)
+        say_wrapped(f"{place.scope}: done." + (f" What was there is kept in {kept}" if kept else ""))
+    say_wrapped("Sessions that are running use it from the next event on. `fanout-hooks restore` undoes it.")
+    return OK
+
+
+def _planned(args: argparse.Namespace, place: Place) -> Adoption:
+    server = SERVER if args.warm else "" if args.cold else server_of(place)
+    return plan_adoption(place, server)
+
+
+def _show(place: Place, plan: Adoption, form: str) -> None:
+    say(f"{place.scope}: {place.settings}")
+    for left in plan.left:
+        say_wrapped(f"stays: {left.event}: {left.name}: {left.why}", 2)
+    if not plan.is_change:
+        say("  already adopted, nothing to change" if plan.held else "  no hooks that fanout could run")
+        return
+    env = {**os.environ, "CLAUDE_PROJECT_DIR": place.project}
+    foreseen = of(plan.held, plan.server, env, place.project)
+    for one in foreseen:
+        say_wrapped(one.line, 2)
+    if plan.taken:
+        new = "" if len(plan.taken) == len(plan.held) else f"{some(plan.taken)}: "
+        say_wrapped(f"{new}moves to {place.hooks}", 2)
+    say_wrapped(_path(plan), 2)
+    if any(one.is_slower for one in foreseen):
+        say_wrapped(PRICE, 2)
+    say_diff(place.settings, plan.settings.text, plan.settings_text, form)
+    if plan.beside is not None:
+        say_diff(place.beside, plan.beside.text, plan.beside_text, form)
+
+
+def _path(plan: Adoption) -> str:
+    if plan.server:
+        return f"warm by the server {plan.server!r}, cold where it isn't"
+    return (
+        "cold: no server `fanout` is registered for these sessions. `fanout install` registers it; "
+        "adopt again after that"
+    )
+
+
+def _mention_shared(place: Place) -> None:
+    shared = place._replace(scope="shared")
+    taken, _ = native.split(hooks_of(settings.read(shared.settings)))
+    names = native.names(taken)
+    if names:
+        say_wrapped(f"shared: {shared.settings} has hooks, too ({some(names)}).")
+        say_wrapped("It is the project's committed file; `fanout-hooks adopt --shared` takes them.", 2)

@@ -1,0 +1,331 @@
+"""This project's own events, native, cold and warm side by side: what adopting is worth on this machine.
+
+    native   all hooks of the event at once, a process each, as Claude Code starts them
+    cold     our process from its start to its answer
+    warm     the same in a process that keeps its interpreters
+
+The client's own part (a few milliseconds, the same for all three) is in none of them. The hooks are run for
+real, so what they do is done; only our log is left out. The median of rounds in which the three take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from fanout_hooks.adoption import check, entries
+from fanout_hooks.adoption.check import PathInUse
+from fanout_hooks.adoption.consent import (
+    NONE_ADOPTED,
+    add_project,
+    confirm,
+    must_have,
+    project_of,
+    say,
+    say_json,
+)
+from fanout_hooks.client import events, settings
+from fanout_hooks.client import hook_input as inputs
+from fanout_hooks.client.places import Place
+from fanout_hooks.log import report
+from fanout_hooks.run import choose as run_choose
+from fanout_hooks.run import config, lanes
+from fanout_hooks.run.dispatch import Request, handle
+from fanout_hooks.run.loop import Loop, kill_group
+from fanout_hooks.run.state import RuntimeState
+
+ROUNDS = 7
+WARM_UP = 3
+"""Rounds that don't count: a hook is known after two runs."""
+FAR_S = 60.0
+
+
+class Measured(NamedTuple):
+    """One event of one scope, in milliseconds."""
+
+    event: str
+    scope: str
+    hooks: int
+    native_ms: float
+    cold_ms: float
+    warm_ms: float | None
+    """None where the client has no warm path."""
+
+
+def held(own: Place) -> config.Config:
+    """Return the hooks that a scope has adopted."""
+    return config.load((own.scope,), own.project, own.claude)
+
+
+def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | None = None) -> list[Measured]:
+    """Measure every event that has adopted hooks. Raises settings.Refused."""
+    found = held(own)
+    env = env | {"CLAUDE_PROJECT_DIR": own.project, "CLAUDECODE": "1"}
+    loop = Loop()
+    runtime = RuntimeState(loop, own.state)
+    try:
+        return [
+            _measure(own, env, runtime, event, found, rounds)
+            for event in dict.fromkeys(hook.event for hook in found.hooks)
+            if only in (None, event)
+        ]
+    finally:
+        runtime.close()
+
+
+def _measure(
+    own: Place, env: dict[str, str], runtime: RuntimeState, event: str, found: config.Config, rounds: int
+) -> Measured:
+    sample = sample_event(event, own.project, found)
+    raw = inputs.to_stdin(sample)
+    hooks = [own.hook for own in run_choose.choose(found, sample)]
+    ways: dict[str, Callable[[], None]] = {
+        "native": lambda: _native(hooks, raw, env, own.project),
+        "cold": lambda: _cold(own, raw, env),
+    }
+    if event in events.WARM:
+        request = Request(sample, (own.scope,), env, path="warm")
+        ways["warm"] = lambda: _warm(runtime, request)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(WARM_UP + rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            _in_time(event, name, way)
+            if number >= WARM_UP:
+                times[name].append((time.perf_counter() - began) * 1000)
+    medians = {name: round(statistics.median(own_times), 1) for name, own_times in times.items()}
+    return Measured(event, own.scope, len(hooks), medians["native"], medians["cold"], medians.get("warm"))
+
+
+def _in_time(event: str, name: str, way: Callable[[], None]) -> None:
+    try:
+        way()
+    except subprocess.TimeoutExpired:
+        raise settings.Refused(
+            f"{event}: its hooks did not end in {FAR_S:g} s ({name}) and were killed; nothing was kept. "
+            "`--event` measures another event alone"
+        ) from None
+
+
+def _native(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
+    running = [
+        subprocess.Popen(
+            lanes.command_line(hook.command, hook.args),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        for hook in hooks
+        if hook.type == "command"
+    ]
+    until = time.monotonic() + FAR_S
+    try:
+        for process in running:
+            _feed(process, raw)
+        for process in running:
+            process.wait(max(0.0, until - time.monotonic()))
+    finally:
+        for process in running:
+            if process.poll() is None:
+                kill_group(process.pid)
+                process.wait()
+
+
+def _feed(process: subprocess.Popen[bytes], raw: bytes) -> None:
+    if process.stdin is None:
+        return
+    try:
+        process.stdin.write(raw)
+        process.stdin.close()
+    except BrokenPipeError:
+        return  # it doesn't read its event
+
+
+def _cold(own: Place, raw: bytes, env: dict[str, str]) -> None:
+    ours = entries.Launch.own()
+    subprocess.run(
+        [ours.python, "-I", "-S", ours.script, "cold", "--scopes", own.scope, "--log", "off"],
+        input=raw,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=env,
+        cwd=own.project,
+        timeout=FAR_S,
+        check=False,
+    )
+
+
+def _warm(runtime: RuntimeState, request: Request) -> None:
+    runtime.loop.run(handle(runtime, request))
+
+
+# --- a sample of each event ---------------------------------------------------------------------------------
+
+SAMPLES: dict[str, Any] = {
+    "tool_name": "Bash",
+    "tool_input": {"command": "ls -la", "description": "List the files"},
+    "tool_response": {"stdout": "", "stderr": "", "interrupted": False, "isImage": False},
+    "tool_use_id": "toolu_bench",
+    "session_id": "bench",
+    "permission_mode": "default",
+    "prompt": "Please look at this",
+    "source": "startup",
+    "reason": "other",
+    "trigger": "manual",
+    "agent_type": "general-purpose",
+}
+_BY_FORM: dict[str, Any] = {"s": "", "n": 1, "b": False, "j": {}, "v": ""}
+
+
+def sample_event(event: str, project: str, found: config.Config) -> dict[str, Any]:
+    """Return an event that as many of its hooks as can be told by their matchers run on."""
+    made = {field.name: SAMPLES.get(field.name, _BY_FORM[field.form]) for field in inputs.fields_of(event)}
+    made |= {"hook_event_name": event, "cwd": project}
+    field = events.of(event).matches
+    if field:
+        made[field] = _most_matched(event, str(SAMPLES.get(field, "")), found)
+    return made
+
+
+def _most_matched(event: str, usual: str, found: config.Config) -> str:
+    matchers = [hook.matcher for hook in found.hooks if hook.event == event]
+    words = [word.strip() for matcher in matchers for word in matcher.replace(",", "|").split("|")]
+    candidates = [usual, *(word for word in words if word.replace("_", "").isalnum())]
+    return max(
+        candidates, key=lambda value: sum(run_choose.is_match(matcher, event, value) for matcher in matchers)
+    )
+
+
+# --- what is kept -------------------------------------------------------------------------------------------
+
+
+def keep(project: str, measured: list[Measured], now: float | None = None) -> str:
+    """Write the baseline that reports compare with; return its path. Raises settings.Refused."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(now))
+    rows = {}
+    for event in dict.fromkeys(one.event for one in measured):
+        # The client starts all scopes' hooks of an event at once; the slowest scope is what it waits for.
+        mine = [one for one in measured if one.event == event]
+        slowest = max(mine, key=lambda one: one.native_ms)
+        rows[event] = {
+            "hooks": sum(one.hooks for one in mine),
+            "native_ms": slowest.native_ms,
+            "cold_ms": slowest.cold_ms,
+            "warm_ms": slowest.warm_ms,
+        }
+    data = {
+        "date": day,
+        "python": sys.version.split()[0],
+        "cores": os.cpu_count(),
+        "events": rows,
+    }
+    path = report.baseline_path(project)
+    settings.replace(path, (json.dumps(data, indent=2) + "\n").encode(), 0o600)
+    return path
+
+
+# --- `fanout-hooks bench`: native, cold and warm side by side, and the baseline for reports. ----------------
+
+OK, REFUSED = 0, 1
+NOISE = 0.05
+"""Closer than this two medians of some rounds are the same."""
+MIN_MS = 0.1
+WHOLE_FROM = 9.95
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_project(parser)
+    parser.add_argument("--yes", action="store_true", help="don't ask: the hooks are run for real")
+    parser.add_argument("--event", help="this event alone")
+    parser.add_argument(
+        "--rounds",
+        type=_rounds,
+        default=ROUNDS,
+        metavar="N",
+        help="how many count (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON, nothing else")
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds, which is 1 or more")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    env, project = dict(os.environ), project_of(args)
+    scopes = check.adopted_scopes(project, env)
+    if not scopes:
+        say(NONE_ADOPTED)
+        return REFUSED
+    must_have(args.event, [hook.event for own in scopes for hook in held(own).hooks])
+    if not args.json:
+        runs = 3 * (args.rounds + WARM_UP)
+        say(f"Each hook is run {runs} times, for real, with a made-up event: what it does is done.")
+    if not confirm(args, "Nothing was run."):
+        return OK
+    found = [one for own in scopes for one in measure(own, env, args.rounds, args.event)]
+    if args.json:
+        say_json([one._asdict() for one in found])
+    else:
+        say(to_text(found, args.rounds, check.path_in_use(project, env)))
+    if args.event is None:
+        path = keep(project, found)
+        if not args.json:
+            say(f"\nKept as the baseline of reports: {path}")
+    return OK
+
+
+def to_text(found: Sequence[Measured], rounds: int, path: PathInUse) -> str:
+    """Return the figures as a table, and what they say of the way in which events run here."""
+    counted = "1 round" if rounds == 1 else f"{rounds} rounds"
+    parts = [f"Milliseconds an event, the median of {counted}.", _table(found)]
+    if path.path == "cold":
+        parts.append(f"Here events run cold: {path.why}.")
+    slower = [(one.event, own - one.native_ms) for one in found if _is_slower(one, own := _here(one, path))]
+    if slower:
+        named = "\n".join(f"  {event} by {ms:.0f} ms" for event, ms in slower)
+        undo = "What that buys is order, isolation and the log. `fanout-hooks restore` undoes it."
+        parts.append(f"Slower here than natively:\n{named}\n{undo}")
+    return "\n\n".join(parts)
+
+
+def _table(found: Sequence[Measured]) -> str:
+    width = max(len("event"), *(len(one.event) for one in found))
+    lines = [f"{'event':<{width}} {'scope':<6}{'hooks':>6}{'native':>8}{'cold':>20}{'warm':>20}"]
+    for one in found:
+        begin = f"{one.event:<{width}} {one.scope:<6}{one.hooks:>6}{one.native_ms:>8.1f}"
+        lines.append(begin + _cell(one.native_ms, one.cold_ms) + _cell(one.native_ms, one.warm_ms))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(native_ms: float, own_ms: float | None) -> str:
+    return f"{'-':>8}" if own_ms is None else f"{own_ms:>8.1f}{compared(native_ms, own_ms):>12}"
+
+
+def compared(native_ms: float, own_ms: float) -> str:
+    """Say how much faster or slower than natively."""
+    ratio = max(native_ms, MIN_MS) / max(own_ms, MIN_MS)
+    if abs(ratio - 1) <= NOISE:
+        return "the same"
+    times, word = (ratio, "faster") if ratio > 1 else (1 / ratio, "slower")
+    return f"{times:.0f}x {word}" if times >= WHOLE_FROM else f"{times:.1f}x {word}"
+
+
+def _here(one: Measured, path: PathInUse) -> float:
+    return one.cold_ms if one.warm_ms is None or path.path != "warm" else one.warm_ms
+
+
+def _is_slower(one: Measured, own_ms: float) -> bool:
+    return compared(one.native_ms, own_ms).endswith("slower")

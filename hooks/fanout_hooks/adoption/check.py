@@ -1,0 +1,371 @@
+"""What is wrong with a project's hooks, what stays native, and which path its events take, and why.
+
+findings(project, env)         everything that `fanout-hooks check` says, in its order
+path_in_use(project, env)      the path alone, for `fanout doctor`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from fanout_hooks.adoption import adopt, entries, native
+from fanout_hooks.adoption.consent import add_project, project_of, say, say_json, say_wrapped
+from fanout_hooks.adoption.native import Hooks
+from fanout_hooks.client import events, files, places, policy
+from fanout_hooks.client.places import Place, claude_folder
+from fanout_hooks.client.settings import Refused, read
+from fanout_hooks.log import append as log_append
+from fanout_hooks.run import config
+from fanout_hooks.warm.command import plain_python, split, which
+from fanout_hooks.warm.interpreter import is_shim
+
+# --- Which path the last events of a project took, as its log says. -----------------------------------------
+
+TAIL_BYTES = 1 << 18
+LAST = 100
+
+
+def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
+    """Return the last records of the log, oldest first; what is no record is left out."""
+    try:
+        with files.opened(log_append.path_of(project)) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            lines = file.read().splitlines()[-last:]
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            found.append(record)
+    return found
+
+
+def paths(project: str) -> str:
+    """Return a clause about the last events that could be warm, "" when there were none."""
+    seen = [own for own in records(project) if own.get("phase") in events.WARM]
+    counts = Counter(str(own.get("path")) for own in seen)
+    if not counts:
+        return ""
+    words = " and ".join(f"{count} {path}" for path, count in counts.most_common())
+    return f" (of the last {len(seen)} events that have a warm path {words})"
+
+
+# --- unquoted -----------------------------------------------------------------------------------------------
+# Finds the variable of a hook's command that stands outside quotes and whose value the shell will split.
+# `python3 $CLAUDE_PROJECT_DIR/check.py` works until the project lies in "my project": then it starts
+# `/home/me/my`, ends with 2, and so blocks. Read as the runtime reads commands (warm/command.py): a command
+# that is simple with every variable's value a plain word, and is not with one's real value, holds that one
+# unquoted.
+
+_SPLIT = re.compile(r"[ \t\n]")
+_QUOTED_OR_END = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|[<>]&|(&&|\|\||[;|&\n])""", re.DOTALL)
+_REDIRECTION = re.compile(r"\d{0,9}(?:>>|>|<)\s{0,99}(?:&\d|&-|[^\s;|&<>]+)")
+"""The shell doesn't split where it redirects to."""
+_BEFORE = re.compile(
+    r"\s*(?:(?:if|then|elif|else|while|until|do|exec)\s+)*(?:[A-Za-z_]\w{0,99}=[^\s'\"\\]*(?:\s+|$))*"
+)
+"""Nor what it assigns before a command."""
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_LEFT_WHOLE = ("echo", "printf", "export", "readonly", "local", "case")
+"""To these the value is the same in one piece or several, or the shell doesn't split it there."""
+
+
+def split_variable(command: str, env: dict[str, str]) -> str:
+    """Return the name of a variable that breaks this command, "" where there is none or it can't be told."""
+    names = [name for name, value in env.items() if _SPLIT.search(value) and name in command]
+    if not names or "<<" in command:
+        return ""
+    plain = {name: "x" if value else "" for name, value in env.items()}
+    for part in _simple_commands(command):
+        words = split(part, plain)
+        if not words or _ASSIGNMENT.match(words[0]) or words[0] in _LEFT_WHOLE:
+            continue
+        for name in names:
+            if split(part, plain | {name: env[name]}) is None:
+                return name
+    return ""
+
+
+def _simple_commands(command: str) -> Iterator[str]:
+    began = 0
+    for match in _QUOTED_OR_END.finditer(command):
+        if match[1]:
+            yield _bare(command[began : match.start()])
+            began = match.end()
+    yield _bare(command[began:])
+
+
+def _bare(part: str) -> str:
+    return _BEFORE.sub("", _REDIRECTION.sub(" ", part), count=1)
+
+
+# --- check ------------------------------------------------------------------------------------------
+
+Level = Literal["wrong", "note", "good"]
+
+
+class Finding(NamedTuple):
+    """One line of the check. `wrong` makes it fail."""
+
+    level: Level
+    where: str
+    text: str
+
+
+class PathInUse(NamedTuple):
+    """How a project's events are run: warm, cold, or native where nothing is adopted."""
+
+    path: Literal["warm", "cold", "native", "off"]
+    why: str
+
+
+def findings(project: str, env: dict[str, str]) -> list[Finding]:
+    """Look at all scopes of a project."""
+    found: list[Finding] = []
+    registered: dict[str, Hooks] = {}
+    in_force = policy.read(project, claude_folder(env))
+    found += [Finding("note", path, sentence) for path, sentence in policy.sentences(in_force)]
+    for scope in config.SCOPES:
+        own = places.find(scope, project, env)
+        try:
+            file = read(own.settings)
+            hooks = adopt.hooks_of(file)
+        except Refused as refused:
+            found.append(Finding("wrong", own.settings, str(refused)))
+            continue
+        registered[own.settings] = hooks
+        found += [
+            Finding("note", own.settings, f"Claude Code ignores a part of it: {why}")
+            for why in entries.ignored(hooks)
+        ]
+        found += _scope(own, hooks, env)
+        if file.data.get("disableAllHooks"):
+            found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
+    twice = entries.registered_twice(registered)
+    if twice:
+        where = f"the gate is registered here and in {twice[0]}"
+        found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
+    path, why = path_in_use(project, env)
+    return [*found, Finding("good" if path == "warm" else "note", "path", f"{path}: {why}")]
+
+
+def adopted_scopes(project: str, env: dict[str, str]) -> list[Place]:
+    """Return the scopes whose settings lead to a hooks.json."""
+    found = []
+    for scope in config.SCOPES:
+        own = places.find(scope, project, env)
+        try:
+            hooks = adopt.hooks_of(read(own.settings))
+        except Refused:
+            continue
+        if any(native.owned_by(scope)(entry) for _, _, entry in entries.each(hooks)):
+            found.append(own)
+    return found
+
+
+def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
+    """Say which path events take, from the settings and from what the log says of the last ones."""
+    scopes = adopted_scopes(project, env)
+    if not scopes:
+        return PathInUse("native", "no hooks are adopted: Claude Code runs them itself")
+    if any(_switched_off(own) for own in scopes):
+        return PathInUse("off", "disableAllHooks is on")
+    seen = paths(project)
+    without_call = [own.scope for own in scopes if not _calls(own)]
+    without_server = [own.scope for own in scopes if not places.server_of(own)]
+    if without_server:
+        return PathInUse("cold", f"no server `fanout` is registered for it; `fanout install` does{seen}")
+    if without_call:
+        names = ", ".join(without_call)
+        return PathInUse(
+            "cold", f"the entries ({names}) don't call the server; `fanout-hooks adopt` again{seen}"
+        )
+    return PathInUse(
+        "warm", f"by the server {places.server_of(scopes[0])!r}, cold where it isn't running{seen}"
+    )
+
+
+def _calls(own: Place) -> bool:
+    """Say whether some entry of a scope asks the server. Scopes with cold events only need none."""
+    held = config.load((own.scope,), own.project, own.claude).hooks
+    if not any(hook.event in events.WARM for hook in held):
+        return True
+    hooks = adopt.hooks_of(read(own.beside or own.settings))
+    is_own = native.owned_by(own.scope)
+    return any(is_own(entry) and entry["type"] == "mcp_tool" for _, _, entry in entries.each(hooks))
+
+
+def _switched_off(own: Place) -> bool:
+    try:
+        return bool(read(own.settings).data.get("disableAllHooks"))
+    except Refused:
+        return False
+
+
+# --- one scope ----------------------------------------------------------------------------------------------
+
+
+def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
+    is_own = native.owned_by(own.scope)
+    is_adopted = any(is_own(entry) for _, _, entry in entries.each(hooks))
+    for left in native.left(entries.without_ours(hooks)):
+        if left.why:
+            yield Finding("note", own.settings, f"{left.event}: {left.name} stays native: {left.why}")
+        elif is_adopted:
+            yield Finding(
+                "note", own.settings, f"{left.event}: {left.name} is new and runs natively; `adopt` takes it"
+            )
+    if not is_adopted:
+        if os.path.exists(own.hooks):
+            yield Finding("note", own.hooks, f"no entry of {own.settings} leads to it: it is not in use")
+        return
+    yield from _adopted(own, hooks, env)
+
+
+def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
+    found = config.load((own.scope,), own.project, own.claude)
+    for problem in found.problems:
+        yield Finding("wrong", own.hooks, problem.removeprefix(f"{own.hooks}: "))
+    wrong = [(hook, why) for hook in found.hooks if (why := _why_it_fails(hook, own.project, env))]
+    for hook, why in wrong:
+        yield Finding("wrong", own.hooks, f"{hook.event}: {hook.name}: {why}")
+    yield from _shims(found.hooks, own, env)
+    yield from _launches(hooks, own)
+    try:
+        plan = adopt.plan_adoption(own, _server_now(own))
+    except Refused as refused:
+        yield Finding("wrong", own.settings, str(refused))
+        return
+    if plan.is_change and not plan.taken:
+        yield Finding(
+            "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them anew"
+        )
+    elif not found.problems:
+        run = f"{_hooks(len(found.hooks))} through fanout"
+        rest = f", {len(wrong)} of them can't do their work"
+        yield Finding("note", own.hooks, run + rest) if wrong else Finding("good", own.hooks, run)
+
+
+def _hooks(number: int) -> str:
+    return "1 hook runs" if number == 1 else f"{number} hooks run"
+
+
+def _server_now(own: Place) -> str:
+    """Return the server that the entries call now; whether they should is `path_in_use`'s business."""
+    hooks = adopt.hooks_of(read(own.beside or own.settings))
+    is_own = native.owned_by(own.scope)
+    return next(
+        (
+            str(entry["server"])
+            for _, _, entry in entries.each(hooks)
+            if is_own(entry) and entry["type"] == "mcp_tool"
+        ),
+        "",
+    )
+
+
+_SCRIPT_PATH = re.compile(rf".*\.(?:{config.SCRIPTS})")
+
+
+def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
+    """Return why a command hook can't start here, as far as its words tell."""
+    if hook.type != "command":
+        return ""
+    own = env | {"CLAUDE_PROJECT_DIR": project}
+    words = [hook.command, *hook.args] if hook.args is not None else split(hook.command, own)
+    if not words:  # the shell makes more of it than we can read
+        name = split_variable(hook.command, own)
+        return f'the shell splits ${name} at its space; put it in quotes: "${name}"' if name else ""
+    if hook.args is not None and which(words[0], own, project) is None:
+        return f"there is no program {words[0]}"
+    script = _script_of(words)
+    if script and "/" in script and not os.path.exists(os.path.join(project, script)):
+        return f"there is no {script}"
+    return ""
+
+
+_RUNNERS = re.compile(r"(?:python[0-9.]*|node|bun|deno|sh|bash|dash|zsh|ruby|perl|php)\Z")
+_PROGRAM_TEXT = re.compile(r"-[a-zA-Z]*[cempr]\Z|--(?:eval|print|require|import|check)\b|-\Z")
+"""Options after which a runner takes a program, a module or something to look up: no file of ours."""
+
+
+def _script_of(words: list[str]) -> str:
+    """Return the file that a command surely starts, "" where it may look it up by itself."""
+    runner, *rest = words
+    if not _RUNNERS.match(os.path.basename(runner)):
+        return runner if _SCRIPT_PATH.fullmatch(runner) else ""
+    for word in rest:
+        if _PROGRAM_TEXT.match(word):
+            return ""
+        if not word.startswith("-"):
+            return word if _SCRIPT_PATH.fullmatch(word) else ""
+    return ""
+
+
+def _shims(hooks: tuple[config.Hook, ...], own: Place, env: dict[str, str]) -> Iterator[Finding]:
+    """Name the interpreters that are a version manager's script: each cold event waits for it."""
+    found: dict[str, list[str]] = {}
+    for hook in hooks:
+        program = plain_python(
+            hook.command, hook.args, env | {"CLAUDE_PROJECT_DIR": own.project}, own.project
+        )
+        if hook.type == "command" and program is not None and is_shim(program.exe):
+            found.setdefault(program.exe, []).append(hook.name)
+    for exe, names in found.items():
+        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        yield Finding(
+            "note", own.hooks, f"{few}: {exe} is a version manager's script; cold events wait for it"
+        )
+
+
+_PATHS = re.compile(r"; p=(?P<python>.{1,400}?); m=(?P<script>.{1,400}?); \[ -x ")
+
+
+def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:
+    """Look whether what the entries would start is still there."""
+    is_own = native.owned_by(own.scope)
+    seen: dict[str, None] = {}
+    for _, _, entry in entries.each(hooks):
+        match = _PATHS.search(str(entry.get("command", ""))) if is_own(entry) else None
+        if match and match["python"]:
+            seen |= dict.fromkeys(shlex.split(f"{match['python']} {match['script']}"))
+    for path in seen:
+        if not os.path.exists(path):
+            yield Finding("wrong", own.settings, f"the entries start {path}, which is gone; `adopt` again")
+        elif is_shim(path) and not path.endswith(".py"):
+            yield Finding("wrong", own.settings, f"the entries start {path}, a version manager's script")
+
+
+# --- `fanout-hooks check`: a line for each finding; exit status 1 when something is wrong. ------------------
+
+OK, WRONG = 0, 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_project(parser)
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON, nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = findings(project_of(args), dict(os.environ))
+    if args.json:
+        say_json([finding._asdict() for finding in found])
+    else:
+        where = ""
+        for finding in found:
+            if finding.where != where:
+                where = finding.where
+                say(where)
+            say_wrapped(f"{finding.level:<5}  {finding.text}", 2)
+    return WRONG if any(finding.level == "wrong" for finding in found) else OK

@@ -1,0 +1,229 @@
+"""A diff that somebody can read before agreeing to it: what is long or many times the same is said in short.
+
+    short_diff.of(diff)          an event's fields in one line, blocks that come again counted, long lines cut
+    short_diff.add_flag(parser)  the flag by which a command's user asks for the whole, or for none
+
+What is left out is said where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TextIO
+
+from fanout_hooks.client import json_edit
+from fanout_hooks.client import places as client_places
+from fanout_hooks.client.places import Place
+from fanout_hooks.client.settings import Refused
+from fanout_hooks.printable import flat, json_printable, printable
+from fanout_hooks.run.config import SCOPES
+
+MAX_LENGTH = 120
+KEPT = 56
+"""Of a line that is longer than LONGEST."""
+MIN_REPEATED = 6
+"""Lines that must come again together to be counted instead."""
+MAX_OF_TEXT = 12
+"""Lines of one run in a file that isn't JSON: a text comes or goes as a whole."""
+FIELD = re.compile(r'^[+-] *"(\w+)": "\$\{\1\}",?$')
+"""A field of the event, handed on under its own name."""
+
+HOW_TO_SEE_ALL = "The diff is in short; --diff full shows all of it."
+
+
+def add_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--diff", choices=("short", "full", "none"), default="short", help="how much of the change to show"
+    )
+
+
+def of(diff: str, *, is_json: bool = True) -> str:
+    """Return a unified diff in short."""
+    lines = diff.splitlines()
+    short = _repeats_counted(list(_fields_joined(lines))) if is_json else _runs_cut(lines)
+    return "".join(f"{_cut(line)}\n" for line in short)
+
+
+def _cut(line: str) -> str:
+    if len(line) <= MAX_LENGTH:
+        return line
+    return f"{line[:KEPT]}… {len(line) - KEPT:,} characters more"
+
+
+def _fields_joined(lines: Iterable[str]) -> Iterator[str]:
+    """Say in one line that fields of the event are handed on, however many: which, its type decides."""
+    for is_field, run in groupby(lines, lambda line: FIELD.match(line) is not None and line[0]):
+        own = list(run)
+        if is_field and len(own) > 1:
+            space = own[0][1 : len(own[0]) - len(own[0][1:].lstrip())]
+            yield f"{own[0][0]}{space}… the event's fields, each under its own name"
+        else:
+            yield from own
+
+
+def _repeats_counted(lines: list[str]) -> Iterator[str]:
+    """Count lines that stand in the same order further up."""
+    seen: dict[tuple[str, ...], int] = {}
+    at = 0
+    while at < len(lines):
+        block = tuple(lines[at : at + MIN_REPEATED])
+        before = seen.get(block)
+        if before is None:
+            seen[block] = at
+            yield lines[at]
+            at += 1
+            continue
+        size = next(
+            (
+                size
+                for size in range(MIN_REPEATED, at - before)
+                if lines[before + size : before + size + 1] != lines[at + size : at + size + 1]
+            ),
+            at - before,
+        )
+        space = lines[at][1 : len(lines[at]) - len(lines[at][1:].lstrip())]
+        yield f"{lines[at][0]}{space}… {size} lines as above"
+        at += size
+
+
+def _runs_cut(lines: Iterable[str]) -> Iterator[str]:
+    """Cut runs of added or removed lines; a header (`+++ FILE`) is none."""
+    run: list[str] = []
+    for line in lines:
+        if run and line[:1] == run[0][0]:
+            run.append(line)
+            continue
+        yield from _run_cut(run)
+        is_part = line[:1] in {"+", "-"} and not line.startswith(("+++ ", "--- "))
+        run = [line] if is_part else []
+        if not is_part:
+            yield line
+    yield from _run_cut(run)
+
+
+def _run_cut(run: list[str]) -> list[str]:
+    if len(run) <= MAX_OF_TEXT:
+        return run
+    return [*run[: MAX_OF_TEXT // 2], f"{run[0][0]}… {len(run) - MAX_OF_TEXT // 2:,} lines more"]
+
+
+# --- What the commands share: which scopes are meant, and asking before anything is written. ----------------
+
+DEFAULT_SCOPES = ("user", "local")
+NONE_ADOPTED = "No hooks are adopted here; `fanout-hooks adopt` does it."
+
+
+def add_project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--project", metavar="DIR", help="the project (default: the one around this folder)")
+
+
+def add_scopes(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which settings files are meant."""
+    parser.add_argument(
+        "--scope",
+        choices=SCOPES,
+        action="append",
+        help="user: ~/.claude/settings.json; local: .claude/settings.local.json; shared: the committed"
+        " .claude/settings.json (default: user and local)",
+    )
+    parser.add_argument("--shared", action="store_true", help="the committed project file, too")
+    parser.add_argument("--yes", action="store_true", help="don't ask")
+    add_project(parser)
+
+
+def project_of(args: argparse.Namespace) -> str:
+    """Return the project's folder as an absolute path."""
+    named: str | None = args.project
+    if named is not None:
+        if not os.path.isdir(named):
+            raise Refused(f"{named} is not a folder")
+        return os.path.realpath(named)
+    return client_places.project_of(os.getcwd(), os.path.expanduser("~"))
+
+
+def places(args: argparse.Namespace, default: Sequence[str] = DEFAULT_SCOPES) -> list[Place]:
+    """Return the scopes that the arguments name."""
+    named = list(args.scope or (["shared"] if args.shared else default))
+    if args.shared and "shared" not in named:
+        named.append("shared")
+    project = project_of(args)
+    return [client_places.find(scope, project, dict(os.environ)) for scope in dict.fromkeys(named)]
+
+
+def confirm(args: argparse.Namespace, otherwise: str = "Nothing was written.") -> bool:
+    """Ask first; a no is answered with what was not done. Raises Refused where nobody can be asked."""
+    if args.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise Refused(f"nobody can be asked here. {otherwise} --yes goes ahead unasked")
+    is_agreed = _answer("Go ahead? [y/N] ") in {"y", "yes"}
+    if not is_agreed:
+        say(otherwise)
+    return is_agreed
+
+
+def _answer(question: str) -> str:
+    try:
+        return input(question).strip().lower()
+    except EOFError:  # Ctrl-D: whoever leaves has agreed to nothing
+        say()
+        return ""
+
+
+def must_have(event: str | None, those: Iterable[str]) -> None:
+    """Refuse an event that isn't among those with adopted hooks."""
+    there = list(dict.fromkeys(those))
+    if event is not None and event not in there:
+        raise Refused(f"no adopted hook is on {event!r}; there are some on {', '.join(there)}")
+
+
+def say(text: str = "") -> None:
+    """Print text that may have several lines, whatever is in it."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def say_json(value: object) -> None:
+    sys.stdout.write(json_printable(json.dumps(value, ensure_ascii=False)) + "\n")
+
+
+def say_diff(path: str, before: str, after: str, form: str) -> None:
+    """Print a change: in short unless `form` is full, not at all where it is none."""
+    whole = json_edit.diff(path, before, after)
+    if form == "none" or not whole:
+        return
+    shown = whole if form == "full" else of(whole)
+    say(f"\n{shown.rstrip()}\n")
+    if shown != whole:
+        say(HOW_TO_SEE_ALL)
+
+
+def say_wrapped(text: str, indent: int = 0) -> None:
+    """Print a paragraph (see `wrapped`); a name in it with line ends can't forge a line of ours."""
+    say(wrapped(" " * indent + flat(text), sys.stdout))
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Return a paragraph with its lines broken between words for a terminal, and not at all for a pipe."""
+    if not stream.isatty():
+        return text
+    space = text[: len(text) - len(text.lstrip())]
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=f"{space}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def some(names: Sequence[str], most: int = 30) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

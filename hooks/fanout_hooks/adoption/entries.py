@@ -1,0 +1,530 @@
+"""What fanout puts into a settings file for an event: a call to the server, and a line of `sh` beside it.
+
+Theory of operation. The client starts both entries of a group at once:
+
+    mcp_tool   asks the running server (warm). Every field of the event is listed, for the client has no
+               variable that holds them all.
+    sentinel   about 1 ms: looks whether this client's server is there (run/claims.py says how), and otherwise
+               becomes the cold path: no server, or one not approved, starting or dead, loses nothing.
+
+Events without mcp_tool (event.COLD_EVENTS) have the second only, without the look. A guard has an entry of
+its own with `onFailure: "block"`, always cold: it denies at worst, and no server is needed for it.
+
+How the line finds our own process:
+
+    own        interpreter and script by their real paths: a version manager's shim costs more than all the
+               rest. If the interpreter is gone, `python3` is tried.
+    committed  no path of one machine may stand in a committed file: both are read from the user's state
+               folder (launch.py).
+    plugin     the script by CLAUDE_PLUGIN_ROOT, the interpreter from the state folder, else `python3`.
+
+Where fanout isn't (a teammate's machine, or it was removed without `restore`), the hooks run all the same, by
+originals.py beside their hooks.json. Without even that, a guard denies, everything else goes on, and both say
+what to do: `python gone.py` would end with 2, and block every event.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from fanout_hooks.client import events, files
+from fanout_hooks.client import hook_input as inputs
+from fanout_hooks.gate import gate
+from fanout_hooks.run import config
+from fanout_hooks.run.choose import groups_of
+from fanout_hooks.run.config import is_timeout
+
+# --- launch -------------------------------------------------------------------------------------------------
+# How our own process is started for a cold event: a real interpreter on a real path, no name to look up.
+# `python3` on a PATH may be a version manager's shim, which costs 110 to 140 ms a start; so what runs now is
+# resolved once, when the entries are written. Committed entries can't hold a path of one machine: for them
+# the two paths lie in the user's state folder, a line each (`write`), where a line of `sh` reads them.
+
+NAME = "launch"
+
+
+class Launch(NamedTuple):
+    """`python -I -S script cold ...`."""
+
+    python: str
+    script: str
+
+    @classmethod
+    def own(cls) -> Launch:
+        """Return how this very package is started, by the interpreter that runs now."""
+        here = os.path.dirname(os.path.realpath(__file__))
+        return cls(os.path.realpath(sys.executable), os.path.join(here, "__main__.py"))
+
+
+def path_of(state_folder: str) -> str:
+    return os.path.join(state_folder, NAME)
+
+
+def write(state_folder: str, launch: Launch) -> None:
+    """Leave the two paths for committed entries. Raises OSError."""
+    os.makedirs(state_folder, mode=0o700, exist_ok=True)
+    files.replace(path_of(state_folder), os.fsencode(f"{launch.python}\n{launch.script}\n"))
+
+
+def keep(state_folder: str) -> None:
+    """Leave the two paths if there are none that still lead anywhere. Raises OSError."""
+    known = read(state_folder)
+    if known is None or not (os.access(known.python, os.X_OK) and os.access(known.script, os.R_OK)):
+        write(state_folder, Launch.own())
+
+
+def read(state_folder: str) -> Launch | None:
+    """Return what was left, None where fanout was never set up."""
+    try:
+        with open(path_of(state_folder)) as file:
+            python, script = file.read(8192).splitlines()[:2]
+    except (OSError, ValueError):
+        return None
+    return Launch(python, script)
+
+
+# --- entries ------------------------------------------------------------------------------------------
+
+TOOL = "run_hooks"
+SERVER = "fanout"
+PLUGIN_SERVER = "plugin:fanout:fanout"
+MARK = ": fanout "
+"""Our commands begin so (`:` does nothing): for people who read the file, and to tell them from others."""
+
+SHOWN = "fanout hooks"
+"""What Claude Code calls our line while it runs, in transcripts, and to Claude when it blocks a Stop."""
+
+STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"'
+"""memory.state_folder in the shell's words: the session's environment decides, not that of the install."""
+LOOK = (
+    'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '
+    'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then '
+    'z=; read -r _ _ z _ <"/proc/$p/stat"; [ "$z" = Z ] || exit 0; fi; done; fi 2>/dev/null'
+)
+"""A server that was killed can be signalled until the client has buried it: Z, where the system tells."""
+IS_CALLED = 'read -r w <"$CLAUDE_PROJECT_DIR/.claude/fanout/state/warm" && '
+"""In a committed file: whether this user's own settings hold the call, and to which server."""
+FROM_STATE = 'p=; m=; { read -r p && read -r m; } 2>/dev/null <"$s/launch"'
+FROM_PLUGIN = 'p=; read -r p 2>/dev/null <"$s/launch"; m="$CLAUDE_PLUGIN_ROOT/hooks/run.py"'
+START = '[ -x "$p" ] || p=python3; if [ -r "$m" ]; then exec "$p" -I -S "$m" cold %s; fi'
+ORIGINALS = 'o="%s/originals.py"; if [ -r "$o" ]; then exec python3 "$o" %s; fi'
+FOLDERS = {
+    "user": ("${CLAUDE_CONFIG_DIR:-$HOME/.claude}/fanout", "hooks.json"),
+    "local": ("$CLAUDE_PROJECT_DIR/.claude/fanout/state", "../hooks.local.json"),
+    "shared": ("$CLAUDE_PROJECT_DIR/.claude/fanout", "hooks.json"),
+}
+"""Where originals.py lies (client/places.py), and the hooks.json from there."""
+GONE = "echo \"fanout is not at '$m' any more; install it again, or take it out: %s\" >&2; exit %d"
+
+MARGIN_S = 1.0
+SESSION_END_MARGIN_S = 0.5
+MAX_SESSION_END_S = 60.0
+
+Group = dict[str, Any]
+
+
+class Registration(NamedTuple):
+    """Whose hooks an entry runs, and how it reaches us."""
+
+    scope: str
+    """One of config.SCOPES."""
+    launch: Launch | None
+    """None in a committed file."""
+    server: str = SERVER
+    """The server's name in Claude Code; "" for the cold path alone."""
+
+
+def adopted(hooks: Sequence[config.Hook], to: Registration) -> dict[str, list[Group]]:
+    """Return the groups that run these hooks, by event."""
+    made: dict[str, list[Group]] = {}
+    for event in dict.fromkeys(hook.event for hook in hooks):
+        own = [hook for hook in hooks if hook.event == event]
+        plain = [hook for hook in own if not hook.guard]
+        made[event] = _groups(event, plain, to) if plain else []
+        for hook in own:
+            made[event] += _guard(event, hook, to) if hook.guard else []
+    return made
+
+
+def calls_only(groups: dict[str, list[Group]]) -> dict[str, list[Group]]:
+    """Return the calls to the server alone, for a file beside the one that holds the sentinels."""
+    return _only(groups, "mcp_tool")
+
+
+def sentinels_only(groups: dict[str, list[Group]]) -> dict[str, list[Group]]:
+    """Return what needs no server: in a committed file a missing one would be an error at each event."""
+    return _only(groups, "command")
+
+
+def _only(groups: dict[str, list[Group]], kind: str) -> dict[str, list[Group]]:
+    found = {
+        event: [
+            {**group, "hooks": kept}
+            for group in own
+            if (kept := [entry for entry in group["hooks"] if entry["type"] == kind])
+        ]
+        for event, own in groups.items()
+    }
+    return {event: own for event, own in found.items() if own}
+
+
+def _groups(event: str, hooks: Sequence[config.Hook], to: Registration) -> list[Group]:
+    timeout = timeout_of(event, hooks)
+    entries = []
+    is_warm = event in events.WARM
+    if to.server and is_warm:
+        entries.append(call(to.server, inputs.mcp_input(event, (to.scope,)), timeout))
+    look = _look(to) if is_warm else ""
+    entries.append(command(_line(to, look), timeout) | {"statusMessage": shown(hooks)})
+    return matched(event, [hook.matcher for hook in hooks], entries)
+
+
+def _look(to: Registration) -> str:
+    if to.launch is None:
+        return LOOK % ("", IS_CALLED)
+    # Without a call there is no server that could answer, whatever runs.
+    return LOOK % (kind_of(to.server), "") if to.server else ""
+
+
+def _guard(event: str, hook: config.Hook, to: Registration) -> list[Group]:
+    entry = command(
+        _line(to, "", hook.name, is_heeded=events.of(event).heeds_on_failure), timeout_of(event, [hook])
+    )
+    entry |= {"statusMessage": shown([hook]), "onFailure": "block"}
+    return matched(event, [hook.matcher], [entry])
+
+
+def shown(hooks: Sequence[config.Hook]) -> str:
+    """Return what the client shows while our line runs: what the hooks themselves ask for, else our name."""
+    own = list(dict.fromkeys(hook.status for hook in hooks if hook.status))
+    return "; ".join(own) or SHOWN
+
+
+def _line(to: Registration, look: str, guard: str = "", *, is_heeded: bool = True) -> str:
+    found = FROM_STATE
+    if to.launch is not None:
+        found = f"p={shlex.quote(to.launch.python)}; m={shlex.quote(to.launch.script)}"
+    only = f" --only {shlex.quote(guard)}" if guard else ""
+    folder, file = FOLDERS[to.scope]
+    return shell(
+        f"{to.scope} guard" if guard else to.scope,
+        look,
+        found,
+        START % f"--scopes {to.scope}{only}",
+        ORIGINALS % (folder, f"{file} {shlex.quote(guard)}" if guard else file),
+        GONE % (f"fanout-hooks restore --scope {to.scope}", 2 if guard and is_heeded else 1),
+    )
+
+
+def call(server: str, given: dict[str, str], timeout: float) -> dict[str, Any]:
+    return {"type": "mcp_tool", "server": server, "tool": TOOL, "input": given, "timeout": timeout}
+
+
+def command(line: str, timeout: float) -> dict[str, Any]:
+    return {"type": "command", "command": line, "timeout": timeout}
+
+
+def shell(title: str, *steps: str) -> str:
+    """Return a line of `sh` that begins with our mark and the state folder."""
+    return "; ".join([MARK + title, STATE, *filter(None, steps)])
+
+
+def kind_of(server: str) -> str:
+    """Return how a server's mark ends: two of one client may run, and only its own will be asked."""
+    return "@plugin" if server == PLUGIN_SERVER else ""
+
+
+def timeout_of(event: str, hooks: Sequence[config.Hook]) -> float:
+    """Return what the client allows the entry: the hooks' own limits come first, even all in a row."""
+    limits = sum(hook.timeout_s for hook in hooks)
+    if event == "SessionEnd":
+        return min(limits + SESSION_END_MARGIN_S, MAX_SESSION_END_S)
+    return limits + MARGIN_S
+
+
+# --- matchers -----------------------------------------------------------------------------------------------
+
+
+def matched(event: str, matchers: Iterable[str], entries: list[dict[str, Any]]) -> list[Group]:
+    """Return groups that fire whenever one of the matchers does; the client runs equal entries once."""
+    return [
+        ({"matcher": matcher} if matcher else {}) | {"hooks": entries}
+        for matcher in groups_of(event, matchers)
+    ]
+
+
+# --- hooks object -------------------------------------------------------------------------------------------
+# The `hooks` of a settings file, as Claude Code reads it: which entries are ours, what would be refused.
+
+
+def is_ours(entry: Any) -> bool:
+    """Say whether an entry of a settings file was put there by fanout."""
+    if not isinstance(entry, dict):
+        return False
+    if entry.get("type") == "mcp_tool":
+        return entry.get("server") in (SERVER, PLUGIN_SERVER) and entry.get("tool") == TOOL
+    return str(entry.get("command", "")).startswith(MARK)
+
+
+def each(hooks: Any) -> Iterator[tuple[str, Group, dict[str, Any]]]:
+    """Yield (event, group, entry) of a settings file's `hooks`, leaving out what isn't of that form."""
+    for event, groups in hooks.items() if isinstance(hooks, dict) else ():
+        for group in groups if isinstance(groups, list) else ():
+            entries = group.get("hooks") if isinstance(group, dict) else None
+            for entry in entries if isinstance(entries, list) else ():
+                if isinstance(entry, dict):
+                    yield event, group, entry
+
+
+def without(hooks: dict[str, Any], is_out: Callable[[Any], bool]) -> dict[str, Any]:
+    """Return `hooks` less the entries for which `is_out(entry)`; groups and events left empty go too."""
+    kept: dict[str, Any] = {}
+    for event, groups in hooks.items():
+        left = []
+        for group in groups if isinstance(groups, list) else []:
+            own = group.get("hooks") if isinstance(group, dict) else None
+            if not isinstance(own, list) or not any(is_out(entry) for entry in own):
+                left.append(group)
+            elif rest := [entry for entry in own if not is_out(entry)]:
+                left.append({**group, "hooks": rest})
+        if left or not isinstance(groups, list) or not groups:
+            kept[event] = left if isinstance(groups, list) else groups
+    return kept
+
+
+def without_ours(hooks: dict[str, Any]) -> dict[str, Any]:
+    """Return `hooks` less everything that fanout ever put there."""
+    return without(hooks, is_ours)
+
+
+def only_ours(hooks: dict[str, Any]) -> dict[str, Any]:
+    """Return `hooks` less everything but ours; a group without entries is nobody's."""
+    found: dict[str, Any] = {}
+    for event, group, _ in each(hooks):
+        kept = {**group, "hooks": [entry for entry in group["hooks"] if is_ours(entry)]}
+        if kept["hooks"] and kept not in found.setdefault(event, []):
+            found[event].append(kept)
+    return {event: groups for event, groups in found.items() if groups}
+
+
+def joined(hooks: dict[str, Any], more: dict[str, list[Group]]) -> dict[str, Any]:
+    """Return `hooks` with our groups after those that are there."""
+    there = {event: groups for event in more if isinstance(groups := hooks.get(event), list)}
+    return hooks | {event: [*there.get(event, []), *groups] for event, groups in more.items() if groups}
+
+
+def replaced(
+    hooks: dict[str, Any], is_own: Callable[[Any], bool], made: dict[str, list[Group]]
+) -> dict[str, Any]:
+    """Return `hooks` with these groups for the owned ones; unchanged, their order too, if they are there."""
+    there = without(hooks, lambda entry: not is_own(entry))
+    if {event: groups for event, groups in there.items() if groups} == made:
+        return hooks
+    return joined(without(hooks, is_own), made)
+
+
+# --- checking -----------------------------------------------------------------------------------------------
+
+NEEDED = {
+    "command": ("command",),
+    "http": ("url",),
+    "mcp_tool": ("server", "tool"),
+    "prompt": ("prompt",),
+    "agent": ("prompt",),
+}
+TEXT, SWITCH, TEXTS = "a text", "true or false", "a list of texts"
+FORMS = {
+    "if": TEXT,
+    "statusMessage": TEXT,
+    "rewakeMessage": TEXT,
+    "rewakeSummary": TEXT,
+    "model": TEXT,
+    "once": SWITCH,
+    "async": SWITCH,
+    "asyncRewake": SWITCH,
+    "holdsTools": SWITCH,
+    "continueOnBlock": SWITCH,
+    "args": TEXTS,
+    "allowedEnvVars": TEXTS,
+}
+"""What the client wants of the keys that an entry may leave out; `null` is not leaving out."""
+_OF = {
+    TEXT: lambda value: isinstance(value, str),
+    SWITCH: lambda value: isinstance(value, bool),
+    TEXTS: lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+}
+_DEPTH = 3
+
+
+def problems(hooks: Any) -> list[str]:
+    """Return what makes Claude Code drop the whole settings file, each with its place.
+
+    That is how it treats a bad entry of the events whose hooks guard what the file permits.
+    """
+    if not isinstance(hooks, dict):
+        return ['"hooks" must be an object']
+    found = []
+    for event, groups in hooks.items():
+        if event in events.STRICT and groups is not None:
+            found += list(_bad(event, groups))
+        elif event not in events.BY_NAME and _holds_guards(groups):
+            found.append(f"{event} is not an event, and holds hooks that may guard something")
+    return found
+
+
+def ignored(hooks: dict[str, Any]) -> list[str]:
+    """Return what Claude Code leaves out of a `hooks` object while it reads the rest."""
+    found = [f"{event} is not an event" for event in hooks if event not in events.BY_NAME]
+    for event, groups in hooks.items():
+        if event in events.BY_NAME and event not in events.STRICT:
+            found += list(_bad(event, groups))
+    return found
+
+
+def _bad(event: str, groups: Any) -> Iterator[str]:
+    if not isinstance(groups, list):
+        yield f"{event} must be a list of groups"
+        return
+    for at, group in enumerate(groups):
+        where = f"{event}[{at}]"
+        entries = group.get("hooks") if isinstance(group, dict) else None
+        if not isinstance(entries, list):
+            yield f'{where} must be {{"matcher": text, "hooks": [...]}}'
+            continue
+        if why := group_problem(group):
+            yield f"{where}{why}"
+        for number, entry in enumerate(entries):
+            if why := entry_problem(entry):
+                yield f"{where}.hooks[{number}]: {why}"
+
+
+def group_problem(group: dict[str, Any]) -> str:
+    """Return why Claude Code doesn't take a group, or ""."""
+    return "" if isinstance(group.get("matcher", ""), str) else ".matcher must be a text"
+
+
+def entry_problem(entry: Any) -> str:
+    """Return why Claude Code doesn't take an entry, or ""."""
+    kind = entry.get("type") if isinstance(entry, dict) else None
+    if not isinstance(kind, str) or kind not in NEEDED:
+        return f"its type must be one of {', '.join(NEEDED)}, not {kind!r}"
+    missing = [key for key in NEEDED[kind] if not isinstance(entry.get(key), str)]
+    if missing:
+        return f"{missing[0]!r} is missing"
+    for key, form in FORMS.items():
+        if key in entry and not _OF[form](entry[key]):
+            return f"{key} must be {form}"
+    if "timeout" in entry and (entry["timeout"] is None or not is_timeout(entry["timeout"])):
+        return "timeout must be a number of seconds above 0"
+    if kind != "mcp_tool" and entry.get("onFailure", "continue") not in ("continue", "block"):
+        return 'onFailure must be "continue" or "block"'
+    if entry.get("shell", "bash") not in ("bash", "powershell"):
+        return 'shell must be "bash" or "powershell"'
+    headers = entry.get("headers", {})
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        return "headers must be an object of texts"
+    return ""
+
+
+def _holds_guards(value: Any, depth: int = _DEPTH) -> bool:
+    """Say whether something out of place holds hooks of an event whose bad entries drop the file."""
+    if isinstance(value, list):
+        return depth > 0 and any(_holds_guards(one, depth - 1) for one in value)
+    if not isinstance(value, dict):
+        return False
+    if any(value.get(event) for event in events.STRICT):
+        return True
+    return depth > 0 and any(_holds_guards(one, depth - 1) for one in value.values())
+
+
+# --- registration -------------------------------------------------------------------------------------------
+# The log and the gate, for users without hooks of their own: what `fanout install` and the plugin
+# register.
+#     with_log_and_gate(hooks, server="fanout", mode="on")  -> the `hooks` of a settings file with our groups
+#     without_log_and_gate(hooks)                              -> the same without them; adopted hooks stay
+#     log_and_gate_entries(server="fanout", mode="on")      -> {"PreToolUse": [group, ...], ...}
+#     plugin_hooks()                                           -> the content of hooks/hooks.json
+#
+# All pure. client/settings.py reads and writes the file, client/json_edit.py puts `hooks` into its text and
+# shows the change.
+#
+# Nothing runs twice where the plugin is on and the settings hold the same: the plugin's entries say where
+# they come from, and stand down (client/places.py). Where two settings files do, the first to come runs the
+# event.
+
+MODE = "on"
+"""Which mode counts is read at every event (gate/watch.py): a change of it needs no new entries."""
+EVENTS = gate.ENTRIES | {"PostToolUse": ""}
+"""Event -> matcher. PostToolUse sees every tool: the first one of a day writes the report."""
+TIMEOUT_S = 30.0
+"""For a server that is starting; the gate itself waits a quarter of a second."""
+
+
+def log_and_gate_entries(
+    server: str = SERVER, mode: str = MODE, launch: Launch | None = None
+) -> dict[str, list[Group]]:
+    """Return our groups by event; our own process is started as `launch` says, else as this one was."""
+    own = launch or Launch.own()
+    found = f"p={shlex.quote(own.python)}; m={shlex.quote(own.script)}"
+    given = {"fanout_gate": mode}
+    return _own_groups(server, given, found, f"--gate {shlex.quote(mode)}", "fanout uninstall")
+
+
+def plugin_hooks() -> dict[str, Any]:
+    """Return what the plugin registers: the same, with its own paths, standing down beside the settings'."""
+    given = {"fanout_gate": MODE, "fanout_from": "plugin"}
+    words = f"--gate {MODE} --from plugin"
+    groups = _own_groups(PLUGIN_SERVER, given, FROM_PLUGIN, words, "claude plugin uninstall fanout")
+    return {"description": "The hook log, its daily report, and the sequential-agent gate", "hooks": groups}
+
+
+def _own_groups(
+    server: str, given: dict[str, str], found: str, words: str, advice: str
+) -> dict[str, list[Group]]:
+    look, gone = LOOK % (kind_of(server), ""), GONE % (advice, 1)
+    line = shell("gate", look, found, START % words, gone)
+    return {
+        event: matched(
+            event,
+            [matcher],
+            [
+                call(server, inputs.mcp_input(event, ()) | given, TIMEOUT_S),
+                command(line, TIMEOUT_S),
+            ],
+        )
+        for event, matcher in EVENTS.items()
+    }
+
+
+def with_log_and_gate(
+    hooks: dict[str, Any], server: str = SERVER, mode: str = MODE, launch: Launch | None = None
+) -> dict[str, Any]:
+    """Return `hooks` with our groups, whatever version of them was there before."""
+    return joined(without_log_and_gate(hooks), log_and_gate_entries(server, mode, launch))
+
+
+def without_log_and_gate(hooks: dict[str, Any]) -> dict[str, Any]:
+    """Return `hooks` less the log and the gate."""
+    return without(hooks, lambda entry: is_ours(entry) and is_log_and_gate(entry))
+
+
+def is_log_and_gate(entry: dict[str, Any]) -> bool:
+    """Say whether one of our entries is the log's and the gate's, not a scope's hooks."""
+    given = entry.get("input")
+    if isinstance(given, dict):
+        return "fanout_gate" in given
+    return str(entry.get("command", "")).startswith(MARK + "gate")
+
+
+def registered_twice(files: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the settings files that register the gate when several do: one is enough (run/claims.py)."""
+    holders = [
+        path
+        for path, hooks in files.items()
+        if any(is_ours(entry) and is_log_and_gate(entry) for _, _, entry in each(hooks))
+    ]
+    return holders if len(holders) > 1 else []

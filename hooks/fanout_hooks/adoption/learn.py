@@ -1,0 +1,179 @@
+"""Writes what real runs were seen to read and write into hooks.json, where people can read and change it.
+
+The runs are watched anyway (learn/observe.py), and what was learned counts without this. Written down it also holds
+for a hook that was edited, is shown to whoever reads the file, and can be committed. Declared paths are never
+taken away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import NamedTuple
+
+from fanout_hooks.adoption import adopt, check
+from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, confirm, project_of, say
+from fanout_hooks.client import json_edit, settings
+from fanout_hooks.client.places import Place
+from fanout_hooks.learn import memory
+from fanout_hooks.learn.memory import Memory, Record
+from fanout_hooks.run import config, plan
+
+MAX_PATHS = 40
+"""A hook that touches more is better declared by hand, with patterns."""
+
+
+class Learned(NamedTuple):
+    """What is known of one hook. Paths as they are written: relative to the project where they lie in it."""
+
+    event: str
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    note: str
+    """Why it isn't known, or not all of it."""
+
+
+class Lesson(NamedTuple):
+    """What a scope's hooks.json would become."""
+
+    hooks: settings.File
+    text: str
+    learned: tuple[Learned, ...]
+
+
+def plan_lesson(place: Place, env: dict[str, str]) -> Lesson:
+    """Read what was learned of a scope's hooks. Raises settings.Refused."""
+    file = settings.read(place.hooks)
+    held = adopt.hooks_of(file)
+    learned = _learned(place, env | {"CLAUDE_PROJECT_DIR": place.project})
+    names = iter(learned)
+    changed = {
+        event: [
+            {**group, "hooks": [_declared(entry, next(names)) for entry in group["hooks"]]}
+            for group in groups
+        ]
+        for event, groups in held.items()
+    }
+    text = file.text if changed == held else json_edit.formatted_file({**file.data, "hooks": changed})
+    return Lesson(file, text, tuple(learned))
+
+
+def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
+    """Return what is known of each hook, in the file's order. Raises settings.Refused."""
+    found = []
+    held = config.load((place.scope,), place.project, place.claude)
+    if held.problems:
+        raise settings.Refused(f"{held.problems[0]}; mend it first, `fanout-hooks check` tells more")
+    known = Memory(memory.path_of(place.state, place.project))
+    for event in dict.fromkeys(hook.event for hook in held.hooks):
+        own = [hook for hook in held.hooks if hook.event == event]
+        for planned in plan.make(own, place.project, place.project, env, known).planned:
+            record = known.of(planned.file) if planned.file else None
+            found.append(_of(planned.hook, record, place))
+    return found
+
+
+def _of(hook: config.Hook, record: Record | None, place: Place) -> Learned:
+    if record is None:
+        note = "no plain Python, so it can't be watched: declare what it reads and writes"
+        return Learned(hook.event, hook.name, (), (), note)
+    if not record.is_learned:
+        return Learned(hook.event, hook.name, (), (), f"seen {record.runs} times; twice is needed")
+    note = (
+        "starts programs or uses libraries whose files can't be seen"
+        if record.spawns or record.opaque
+        else ""
+    )
+    if len(record.reads) + len(record.writes) > MAX_PATHS:
+        return Learned(
+            hook.event, hook.name, (), (), f"touches more than {MAX_PATHS} files: declare patterns"
+        )
+    reads, writes = (
+        tuple(sorted(_short(path, place) for path in some)) for some in (record.reads, record.writes)
+    )
+    return Learned(hook.event, hook.name, reads, writes, note)
+
+
+def _short(path: str, place: Place) -> str:
+    for root, prefix in ((place.project, ""), (place.home, "~/")):
+        if path.startswith(root + os.sep):
+            return prefix + path[len(root) + 1 :]
+    return path
+
+
+def _declared(entry: dict[str, object], learned: Learned) -> dict[str, object]:
+    more = {}
+    for key, paths in (("reads", learned.reads), ("writes", learned.writes)):
+        known = entry.get(key) or []
+        new = [path for path in paths if isinstance(known, list) and path not in known]
+        if new:
+            more[key] = [*(known if isinstance(known, list) else []), *new]
+    return {**entry, **more}
+
+
+# --- `fanout-hooks learn`: what was seen of each hook; with consent it is written into hooks.json. ----------
+
+OK = 0
+LOOK_S = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_project(parser)
+    parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.add_argument(
+        "--watch",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait so long for hooks that weren't seen twice yet, while you work in a session",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    env = dict(os.environ)
+    scopes = check.adopted_scopes(project_of(args), env)
+    if not scopes:
+        say(NONE_ADOPTED)
+        return OK
+    lessons = _watched(scopes, env, args.watch)
+    for own, lesson in lessons:
+        _show(own, lesson)
+    changes = [(own, lesson) for own, lesson in lessons if lesson.text != lesson.hooks.text]
+    if not changes:
+        say("Nothing new to write.")
+    elif confirm(args):
+        for own, lesson in changes:
+            settings.write(lesson.hooks, lesson.text, own.state)
+            say(f"{own.hooks}: written")
+    return OK
+
+
+def _watched(scopes: list[Place], env: dict[str, str], seconds: float) -> list[tuple[Place, Lesson]]:
+    until = time.monotonic() + seconds
+    waiting = -1
+    while True:
+        lessons = [(own, plan_lesson(own, env)) for own in scopes]
+        left = sum(_is_waited_for(one) for _, lesson in lessons for one in lesson.learned)
+        if left == 0 or time.monotonic() >= until:
+            return lessons
+        if left != waiting:
+            sys.stderr.write(f"waiting for {left} hook{'s' * (left != 1)} to be seen twice\n")
+            waiting = left
+        time.sleep(LOOK_S)
+
+
+def _is_waited_for(one: Learned) -> bool:
+    return one.note.startswith("seen ")
+
+
+def _show(own: Place, lesson: Lesson) -> None:
+    say(f"{own.scope}: {own.hooks}")
+    for one in lesson.learned:
+        say(f"  {one.event}: {one.name}" + (f": {one.note}" if one.note else ""))
+        for word, paths in (("reads", one.reads), ("writes", one.writes)):
+            if paths:
+                say(f"    {word} {', '.join(paths)}")
+    say(json_edit.diff(own.hooks, lesson.hooks.text, lesson.text))

@@ -1,0 +1,175 @@
+"""Which hooks fanout can run, which only the client can, and which of a settings file's entries are ours.
+
+Pure: `hooks` objects in, `hooks` objects out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from fanout_hooks.adoption import entries
+from fanout_hooks.adoption import entries as adoption_entries
+from fanout_hooks.client import events
+from fanout_hooks.run import config
+
+OUR_KEYS = ("name", "reads", "writes", "resources", "after", "isolate", "guard")
+"""What hooks.json may say of a hook beyond what settings.json does (run/config.py)."""
+BY_CLIENT = "Claude Code itself sends http hooks, faster than a process could, and by its policy"
+"""Its lists of addresses and variables, its proxies and its sandbox decide what leaves the machine."""
+
+Hooks = dict[str, Any]
+
+
+class StaysNative(NamedTuple):
+    """A hook that stays in the settings file, and why ("": it could be adopted)."""
+
+    event: str
+    name: str
+    why: str
+
+
+def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
+    """Return why a hook stays in settings.json, or ""."""
+    if why := events.why_native(event):
+        return why
+    if why := adoption_entries.group_problem(group).lstrip(".") or adoption_entries.entry_problem(entry):
+        return f"Claude Code ignores it: {why}"
+    if entry.get("type") in config.NATIVE_TYPES:
+        return f"only Claude Code itself runs {entry['type']} hooks"
+    asked = [key for key in config.NATIVE_KEYS if entry.get(key)]
+    if asked:
+        return f"only Claude Code itself can do what {' and '.join(asked)} ask{'s' * (len(asked) == 1)} for"
+    why = config.why_bad(entry)
+    if why:
+        return why
+    if entry.get("type") == "http":
+        return BY_CLIENT if events.of(event).runs_http else "Claude Code sends no http hooks at this event"
+    return config.why_unmatched(event, group.get("matcher") or "")
+
+
+def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
+    """Return what fanout can run, and what stays (entries of ours among it)."""
+    taken: Hooks = {}
+    for event, group, entry in adoption_entries.each(hooks):
+        if adoption_entries.is_ours(entry) or why_native(event, group, entry):
+            continue
+        groups = taken.setdefault(event, [])
+        own = {key: value for key, value in group.items() if key != "hooks"}
+        if groups and {key: value for key, value in groups[-1].items() if key != "hooks"} == own:
+            groups[-1]["hooks"].append(entry)
+        else:
+            groups.append({**own, "hooks": [entry]})
+    gone = {id(entry) for _, _, entry in adoption_entries.each(taken)}
+    return taken, adoption_entries.without(hooks, lambda entry: id(entry) in gone)
+
+
+def left(hooks: Hooks) -> Iterator[StaysNative]:
+    for event, group, entry in adoption_entries.each(hooks):
+        if not adoption_entries.is_ours(entry):
+            name = config.short_name(entry, group) if _has_words(entry) else str(entry.get("type"))
+            yield StaysNative(event, name, why_native(event, group, entry))
+
+
+def _has_words(entry: dict[str, Any]) -> bool:
+    return bool(entry.get("command") or entry.get("url"))
+
+
+def owned_by(scope: str) -> Callable[[Any], bool]:
+    """Return what says whether an entry is ours, for this scope's hooks."""
+    begins = (f"{entries.MARK}{scope};", f"{entries.MARK}{scope} guard;")
+
+    def is_owned(entry: Any) -> bool:
+        if not adoption_entries.is_ours(entry):
+            return False
+        given = entry.get("input")
+        if isinstance(given, dict):
+            return bool(given.get("fanout_scopes") == scope)
+        return str(entry.get("command", "")).startswith(begins)
+
+    return is_owned
+
+
+def plain_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a hook without what only hooks.json says of it."""
+    return {key: value for key, value in entry.items() if key not in OUR_KEYS}
+
+
+def plain(hooks: Hooks) -> Hooks:
+    return {
+        event: [{**group, "hooks": [plain_entry(entry) for entry in group["hooks"]]} for group in groups]
+        for event, groups in hooks.items()
+    }
+
+
+def still_there(known: Hooks, present: Hooks) -> Hooks:
+    """Return the hooks of a hooks.json that no entry leads to, as far as the settings have them, too."""
+    there = [(event, group.get("matcher"), entry) for event, group, entry in adoption_entries.each(present)]
+    gone = [
+        entry
+        for event, group, entry in adoption_entries.each(known)
+        if (event, group.get("matcher"), plain_entry(entry)) not in there
+    ]
+    return adoption_entries.without(known, lambda entry: any(entry is one for one in gone))
+
+
+def with_new(known: Hooks, taken: Hooks) -> Hooks:
+    there = [
+        (event, group.get("matcher"), plain_entry(entry))
+        for event, group, entry in adoption_entries.each(known)
+    ]
+    new = [
+        entry
+        for event, group, entry in adoption_entries.each(taken)
+        if (event, group.get("matcher"), entry) not in there
+    ]
+    more = adoption_entries.without(taken, lambda entry: not any(entry is one for one in new))
+    return adoption_entries.joined(known, _as_guards(more))
+
+
+def _as_guards(hooks: Hooks) -> Hooks:
+    """Mark as a guard what was to block when it fails."""
+    return {
+        event: [
+            {
+                **group,
+                "hooks": [
+                    {**entry, "guard": True} if _blocks(event, entry) else entry for entry in group["hooks"]
+                ],
+            }
+            for group in groups
+        ]
+        for event, groups in hooks.items()
+    }
+
+
+def _blocks(event: str, entry: dict[str, Any]) -> bool:
+    return entry.get("onFailure") == "block" and events.of(event).heeds_on_failure
+
+
+def with_guards_named(hooks: Hooks, called: Sequence[str]) -> Hooks:
+    """Return `hooks` with each guard's name written out: its entry asks for it, and originals.py by it."""
+    name_of = {
+        id(entry): name for (_, _, entry), name in zip(adoption_entries.each(hooks), called, strict=True)
+    }
+    return {
+        event: [
+            {
+                **group,
+                "hooks": [
+                    {**entry, "name": name_of[id(entry)]} if entry.get("guard") else entry
+                    for entry in group["hooks"]
+                ],
+            }
+            for group in groups
+        ]
+        for event, groups in hooks.items()
+    }
+
+
+def names(hooks: Hooks) -> list[str]:
+    """Return "event: name" of each hook."""
+    return [
+        f"{event}: {entry.get('name') or config.short_name(entry, group)}"
+        for event, group, entry in adoption_entries.each(hooks)
+    ]

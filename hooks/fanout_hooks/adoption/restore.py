@@ -1,0 +1,215 @@
+"""Undoes an adoption: the hooks are Claude Code's own again, and hooks.json is gone.
+
+If nothing but our entries changed since, the `hooks` of the settings are put back as they were written, byte
+for byte; entries of the log and the gate are put in or cut out as they came and went meanwhile. Else the
+adopted hooks, as they now stand in hooks.json, come back beside what was added meanwhile.
+Entries of other scopes, of the log and of the gate stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from contextlib import suppress
+from typing import NamedTuple
+
+from fanout_hooks.adoption import adopt as adoption_adopt
+from fanout_hooks.adoption import consent, entries, native
+from fanout_hooks.adoption.adopt import (
+    beside_original,
+    forget_beside,
+    hooks_of,
+    is_made_for_calls,
+    keep_beside,
+    must_be_there,
+    original_in,
+)
+from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
+from fanout_hooks.adoption.native import Hooks
+from fanout_hooks.client import files, json_edit, settings
+from fanout_hooks.client import settings as client_settings
+from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project
+from fanout_hooks.client.settings import Edited, Refused
+from fanout_hooks.run.config import SCOPES
+
+
+class Restoration(NamedTuple):
+    """What would be written."""
+
+    settings: settings.File
+    settings_text: str
+    hooks: settings.File
+    beside: settings.File | None
+    beside_text: str
+    is_exact: bool
+    """The old bytes, not only the old meaning."""
+    back: tuple[str, ...]
+    """The hooks that come back, "event: name"."""
+
+
+def plan_restoration(place: Place, copy: str = "") -> Restoration | None:
+    """Say what restoring would write; None when nothing is adopted. Raises settings.Refused.
+
+    `copy` is a file to take the hooks from where hooks.json is gone or broken (adopt.py).
+    """
+    file = settings.read(place.settings)
+    before = hooks_of(file)
+    is_own = native.owned_by(place.scope)
+    if not any(is_own(entry) for _, _, entry in entries.each(before)):
+        return None
+    must_stay_in_project(place)
+    known = adoption_adopt.as_hooks_json(place, copy) if copy else _known(place)
+    rest = entries.without(before, is_own)
+    text, is_exact = _restored(file, known, rest)
+    beside, beside_text = without_calls(place)
+    names = tuple(native.names(hooks_of(known)))
+    return Restoration(file, text, known, beside, beside_text, is_exact, names)
+
+
+def perform(plan: Restoration, place: Place) -> str:
+    """Write what was planned, settings first; return where the old ones are kept. Raises Refused, OSError."""
+    _tell_sentinels(place, original_in(plan.hooks))
+    kept = settings.write(plan.settings, plan.settings_text, place.state)
+    if plan.beside is not None:
+        take_out_calls(place, plan.beside, plan.beside_text)
+    settings.remove(plan.hooks, place.state)
+    _tidy(place)
+    return kept
+
+
+def take_out_calls(place: Place, file: settings.File, text: str) -> None:
+    """Write what `without_calls` returned: the committed sentinels run the hooks from then on."""
+    if text != file.text and (json.loads(text) or not is_made_for_calls(place)):
+        settings.write(file, text, place.state)
+    elif text != file.text:
+        settings.remove(file, place.state)
+    forget_beside(place)
+
+
+def _known(place: Place) -> settings.File:
+    try:
+        known = settings.read(place.hooks)
+    except settings.Refused as broken:
+        raise settings.Refused(f"{broken}. {adoption_adopt.way_back(place)}") from None
+    must_be_there(known, place)
+    return known
+
+
+def _restored(file: settings.File, known: settings.File, rest: Hooks) -> Edited:
+    """Return the settings' text with the hooks back in it, and whether those have their old bytes."""
+    held, original = native.plain(hooks_of(known)), original_in(known)
+    was: Hooks = json.loads(original) if original else {}
+    text = json_edit.with_text(file.text, "hooks", original) if original else file.text
+    taken, stay = native.split(was)
+    if not original or _others(rest) != _others(stay) or held != taken:
+        return client_settings.with_hooks(text, entries.joined(held, rest))._replace(is_exact=False)
+    if entries.only_ours(rest) == entries.only_ours(was):
+        return Edited(text, is_exact=True)
+    # Entries of another scope, or of the gate, came or went since.
+    merged = entries.joined(entries.without_ours(was), entries.only_ours(rest))
+    return client_settings.with_hooks(text, merged)
+
+
+def _others(hooks: Hooks) -> Hooks:
+    """Return what isn't ours; an event without hooks says nothing."""
+    return {event: groups for event, groups in entries.without_ours(hooks).items() if groups}
+
+
+def without_calls(place: Place) -> tuple[settings.File | None, str]:
+    """Return the user's own settings file and its text less the calls for a committed file's hooks."""
+    if not place.beside:
+        return None, ""
+    file = settings.read(place.beside)
+    before = hooks_of(file)
+    after = entries.without(before, native.owned_by(place.scope))
+    if after == before:
+        return file, file.text
+    written = "" if is_made_for_calls(place) else beside_original(place)
+    text = json_edit.with_text(file.text, "hooks", written) if written else file.text
+    if written and json.loads(written) == after:
+        return file, text
+    return file, client_settings.with_hooks(text, after).text
+
+
+def _tell_sentinels(place: Place, original: str) -> None:
+    """Have committed sentinels run their hooks themselves; or, restoring beside them, note the old bytes."""
+    committed = place._replace(scope="shared")
+    if place.scope == "shared":
+        with suppress(FileNotFoundError):
+            os.replace(place.warm, place.was_warm)
+    elif place.settings == committed.beside:
+        with suppress(FileNotFoundError):
+            kind = files.read(committed.warm).decode().partition("\n")[0]
+            keep_beside(committed, kind, original)
+
+
+def _tidy(place: Place) -> None:
+    """Remove what only the adopted hooks needed, and folders that are empty then."""
+    if os.path.exists(place.originals):
+        os.unlink(place.originals)
+    ignore = os.path.join(place.folder, ".gitignore")
+    if place.scope != "user" and sorted(os.listdir(place.folder)) in (
+        [".gitignore"],
+        [".gitignore", "state"],
+    ):
+        is_ours = sorted(files.read(ignore).decode().split()) == sorted(IGNORED)
+        if is_ours and not _entries(os.path.join(place.folder, "state")):
+            os.unlink(ignore)
+    for folder in (os.path.dirname(place.originals), place.folder):
+        if os.path.isdir(folder):
+            settings.sweep(folder)
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+
+
+def _entries(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+# --- `fanout-hooks restore`: show what would come back, ask, do it. -----------------------------------------
+
+OK = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_scopes(parser)
+    consent.add_flag(parser)
+    parser.add_argument(
+        "--from",
+        dest="copy",
+        metavar="FILE",
+        default="",
+        help="a kept copy to take one scope's hooks from, where its hooks.json is gone or broken",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    chosen = places(args, default=SCOPES)
+    if args.copy and len(chosen) != 1:
+        raise Refused("--from goes with one --scope: it is the copy of one scope's hooks")
+    plans = [(place, plan_restoration(place, args.copy)) for place in chosen]
+    found = [(place, plan) for place, plan in plans if plan is not None]
+    if not found:
+        say("Nothing is adopted in " + ", ".join(place.settings for place, _ in plans))
+        return OK
+    for place, plan in found:
+        _show(place, plan, args.diff)
+    if not confirm(args):
+        return OK
+    for place, _ in found:
+        again = plan_restoration(place, args.copy)  # a committed scope and the user's own share a file
+        if again is not None:
+            kept = perform(again, place)
+            say_wrapped(f"{place.scope}: restored. What was there with fanout is kept in {kept}")
+    return OK
+
+
+def _show(place: Place, plan: Restoration, form: str) -> None:
+    say(f"{place.scope}: {place.settings}")
+    say_wrapped(f"come back: {some(plan.back)}", 2)
+    if plan.is_exact:
+        say("  byte for byte as they were written")
+    else:
+        say_wrapped("as they now stand in hooks.json: hooks were added or changed since they were adopted", 2)
+    say_diff(place.settings, plan.settings.text, plan.settings_text, form)

@@ -1,0 +1,321 @@
+"""The hooks that an audit looks at: of the settings files, and of the hooks.json that they lead to.
+
+Each with its place, its script, and what it touches: as learned by watching where fanout ran it, else as its
+text tells, which is a guess and said to be one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from fanout_hooks.adoption import adopt, check, entries
+from fanout_hooks.audit import sources
+from fanout_hooks.audit.agents import Observation, shorten
+from fanout_hooks.audit.sources import Touches
+from fanout_hooks.client import files, places
+from fanout_hooks.client.settings import Refused, read
+from fanout_hooks.client.transcripts import HookRun, Transcript
+from fanout_hooks.learn import memory
+from fanout_hooks.learn.memory import Memory
+from fanout_hooks.log import daily
+from fanout_hooks.log.tally import Digest, Tally
+from fanout_hooks.run import config
+
+MAX_BYTES = 1 << 20
+ENDINGS = (".py", ".sh", ".bash", ".zsh", ".js", ".mjs", ".cjs", ".ts")
+
+
+class Found(NamedTuple):
+    """One command hook."""
+
+    name: str
+    """What the hook log calls it."""
+    event: str
+    matcher: str
+    command: str
+    place: str
+    """`file:line` of its entry."""
+    is_adopted: bool
+    """fanout runs it: in order, and never beside one that touches the same."""
+    script: str
+    touches: Touches
+    is_learned: bool
+
+    @property
+    def shown(self) -> str:
+        return os.path.basename(self.script) or self.name
+
+
+def find(project: str, env: dict[str, str]) -> tuple[list[Found], list[str]]:
+    """Return a project's hooks and what could not be read, in words."""
+    learned = Memory(memory.path_of(memory.state_folder(env), project))
+    hooks: list[Found] = []
+    problems: list[str] = []
+    for scope in config.SCOPES:
+        file = places.find(scope, project, env).settings
+        try:
+            native = adopt.hooks_of(read(file))
+        except Refused as refused:
+            problems.append(str(refused))
+            continue
+        hooks += _placed(file, native, project, learned, is_adopted=False)
+    for own in check.adopted_scopes(project, env):
+        try:
+            adopted = adopt.hooks_of(read(own.hooks))
+        except Refused as refused:
+            problems.append(str(refused))
+            continue
+        hooks += _placed(own.hooks, adopted, project, learned, is_adopted=True)
+    return hooks, problems
+
+
+def _placed(
+    file: str, hooks: dict[str, Any], project: str, learned: Memory, *, is_adopted: bool
+) -> Iterator[Found]:
+    lines = _lines(file)
+    at = 0
+    for event, group, entry in entries.each(hooks):
+        if entries.is_ours(entry) or entry.get("type", "command") != "command":
+            continue
+        command = " ".join([str(entry.get("command") or ""), *map(str, entry.get("args") or ())])
+        at = _line_of(lines, str(entry.get("command") or ""), at)
+        script = script_of(command, project)
+        touches, is_learned = _touches(command, script, project, learned)
+        name = str(entry.get("name") or config.short_name(entry))
+        matcher = str(group.get("matcher") or "")
+        yield Found(name, event, matcher, command, f"{file}:{at}", is_adopted, script, touches, is_learned)
+
+
+def script_of(command: str, project: str) -> str:
+    """Return the script that a command names, "" when there is none to read."""
+    for word in _split(command):
+        path = word.replace("${CLAUDE_PROJECT_DIR}", project).replace("$CLAUDE_PROJECT_DIR", project)
+        path = path.replace("${HOME}", "~").replace("$HOME", "~")
+        path = os.path.join(project, os.path.expanduser(path))
+        if path.endswith(ENDINGS) and os.path.isfile(path):
+            return path
+    return ""
+
+
+def _touches(command: str, script: str, project: str, learned: Memory) -> tuple[Touches, bool]:
+    words = _split(command)
+    inline = sources.of_text(command, "")
+    if "-c" in words[1:-1] and "python" in words[0]:
+        inline = sources.of_text(words[words.index("-c") + 1], ".py")
+    text = _text(script)
+    told = sources.of_text(text, os.path.splitext(script)[1]) if text else Touches()
+    record = learned.of(script) if script else None
+    if record is not None and record.is_learned and not record.opaque:
+        reads, writes = _below(record.reads, project), _below(record.writes, project)
+        only_appends = told.appends - told.replaces
+        told = Touches(reads, writes - only_appends, writes & only_appends, told.locks)
+        return _joined(inline, told), True
+    return _joined(inline, told), False
+
+
+def _joined(one: Touches, other: Touches) -> Touches:
+    return Touches(
+        one.reads | other.reads,
+        one.replaces | other.replaces,
+        one.appends | other.appends,
+        one.locks or other.locks,
+    )
+
+
+def _below(paths: frozenset[str], project: str) -> frozenset[str]:
+    """Name paths as a source does: relative to the project."""
+    start = project.rstrip("/") + "/"
+    return frozenset(path.removeprefix(start) for path in paths)
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command) or [""]
+    except ValueError:
+        return command.split() or [""]
+
+
+def _text(script: str) -> str:
+    try:
+        with files.opened(script, follow=True) as file:
+            return file.read(MAX_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _lines(path: str) -> list[str]:
+    return _text(path).splitlines()
+
+
+def _line_of(lines: list[str], command: str, after: int) -> int:
+    """Return the first line past `after` that holds a command as JSON writes it, else the first that does."""
+    written = command.replace("\\", "\\\\").replace('"', '\\"')
+    holding = [number for number, line in enumerate(lines, 1) if written and written in line]
+    return next((number for number in holding if number > after), holding[0] if holding else 1)
+
+
+# --- Hooks that race: natively all hooks of an event run at once, and events of parallel calls do too. ------
+# Two rules, and what is no race by them:
+#
+# 1. Two hooks of one event, whose matchers can both match, touch one file, and one of them replaces it: what
+#    the other reads or wrote is lost or half. Two that only append, or only read, spoil nothing.
+# 2. One hook reads a file and writes it back, on an event that comes several times at once (a message with
+#    several calls, sub-agents): of two updates one is lost. Tools that change files run one after another.
+#
+# Hooks that take a lock are left alone, and so are adopted ones among themselves: fanout keeps those apart.
+
+AT_ONCE = frozenset({"PreToolUse", "PostToolUse", "PostToolUseFailure", "SubagentStart", "SubagentStop"})
+ONE_AT_A_TIME = frozenset({"Edit", "MultiEdit", "NotebookEdit", "Write"})
+"""The client runs these one after another, their hooks included."""
+WORDS = re.compile(r"[\w|, -]*")
+RACE_ADVICE = (
+    "Adopt them (fanout-hooks adopt): hooks that touch one file then wait for one another. Or lock the file."
+)
+
+
+def races(hooks: Iterable[Found]) -> list[Observation]:
+    """Return every race of a project's hooks, each file of each event once."""
+    every = [hook for hook in hooks if not hook.touches.locks]
+    together = list(_of_one_event(every))
+    known = {(hook.event, file) for hooks_, file, _ in together for hook in hooks_}
+    found = [observation for _, _, observation in together]
+    return [*found, *_of_events_at_once(every, known)]
+
+
+def _of_one_event(hooks: list[Found]) -> Iterator[tuple[list[Found], str, Observation]]:
+    meeting: dict[tuple[str, str], list[Found]] = {}
+    for one, other in combinations(hooks, 2):
+        if one.event == other.event and not _is_kept_apart(one, other):
+            for file in _spoilt(one, other):
+                known = meeting.setdefault((one.event, file), [])
+                known += [hook for hook in (one, other) if hook not in known]
+    for (event, file), group in meeting.items():
+        writers = [hook.shown for hook in group if file in hook.touches.writes]
+        what = (
+            f"{event}: {_listed(group)} touch {file} at once ({', '.join(dict.fromkeys(writers))} writes it)"
+        )
+        yield group, file, _observation(what, group)
+
+
+def _is_kept_apart(one: Found, other: Found) -> bool:
+    same = (one.command, one.script) == (other.command, other.script)  # the client runs equal hooks once
+    return same or (one.is_adopted and other.is_adopted) or not can_meet(one.matcher, other.matcher)
+
+
+def _spoilt(one: Found, other: Found) -> list[str]:
+    mine, theirs = one.touches, other.touches
+    spoilt = mine.replaces & (theirs.reads | theirs.writes) | theirs.replaces & (mine.reads | mine.writes)
+    return sorted(spoilt)
+
+
+def _of_events_at_once(hooks: list[Found], known: set[tuple[str, str]]) -> Iterator[Observation]:
+    seen: set[tuple[str, str]] = set()
+    for hook in hooks:
+        if hook.is_adopted or hook.event not in AT_ONCE or not _comes_at_once(hook):
+            continue
+        for file in sorted(hook.touches.reads & hook.touches.replaces):
+            key = (hook.script or hook.command, file)
+            if key not in seen and (hook.event, file) not in known:
+                seen.add(key)
+                what = (
+                    f"{hook.event}: {hook.shown} reads {file} and writes it back; events at once lose updates"
+                )
+                yield _observation(what, [hook])
+
+
+def _comes_at_once(hook: Found) -> bool:
+    tools = _tools(hook.matcher)
+    return not hook.event.endswith("ToolUse") or tools is None or not tools <= ONE_AT_A_TIME
+
+
+def can_meet(one: str, other: str) -> bool:
+    """Say whether two matchers can match one event; patterns are taken to."""
+    mine, theirs = _tools(one), _tools(other)
+    return mine is None or theirs is None or bool(mine & theirs)
+
+
+def _tools(matcher: str) -> frozenset[str] | None:
+    """Return the names that a matcher lists, None when it is a pattern or matches everything."""
+    names = frozenset(name.strip() for name in re.split(r"[|,]", matcher))
+    return names if matcher and WORDS.fullmatch(matcher) and "" not in names else None
+
+
+def _observation(what: str, hooks: list[Found]) -> Observation:
+    is_known = all(hook.is_learned for hook in hooks)
+    return Observation(
+        "racing hooks",
+        hooks[0].place,
+        what,
+        0.0,
+        measured=False,
+        basis="seen while they ran" if is_known else "a guess from the hooks' source text",
+        advice=RACE_ADVICE,
+    )
+
+
+def _listed(hooks: list[Found]) -> str:
+    return ", ".join(dict.fromkeys(hook.shown for hook in hooks))
+
+
+# --- audit slow ---------------------------------------------------------------------------------------------
+# Hooks that are slow: by the hook log (all runs), and by transcripts (native runs with output only).
+
+SLOW_MS = 100.0
+"""A hook on every tool call that takes longer is felt."""
+MIN_RUNS = 3
+SLOW_ADVICE = {
+    "native": "Adopt it (fanout-hooks adopt: no interpreter start), split it, or make it async.",
+    "adopted": "Split it, do the slow part in the background, or narrow its matcher.",
+}
+
+
+def of_log(tally: Tally, log: str, hooks: Iterable[Found]) -> Iterator[Observation]:
+    """Look at what the hook log measured; the place is the hook's entry where it still has one."""
+    places = {(hook.event, hook.name): hook.place for hook in hooks if hook.is_adopted}
+    runs: dict[tuple[str, str], Digest] = {}
+    for day in tally.days.values():
+        for event, seen in day.items():
+            for name, own in seen.hooks.items():
+                runs.setdefault((event, name), Digest()).merge(own.ms)
+    for (event, name), digest in runs.items():
+        place = places.get((event, name), f"{log}:1")
+        yield from _slow(event, name, digest, place, "adopted", "the hook log, all runs")
+
+
+def of_transcripts(transcripts: Iterable[Transcript], hooks: Iterable[Found]) -> Iterator[Observation]:
+    """Look at native hooks that left a line; the place is the entry, else the line."""
+    places = {(hook.event, hook.command.strip()): hook.place for hook in hooks if not hook.is_adopted}
+    runs: dict[tuple[str, str], tuple[Digest, str]] = {}
+    for transcript in transcripts:
+        for run in transcript.hooks:
+            if not daily.is_ours(run.command):
+                key = (run.name.partition(":")[0], run.command)
+                runs.setdefault(key, (Digest(), _line(transcript, run)))[0].add(run.ms)
+    for (event, command), (digest, line) in runs.items():
+        place = places.get((event, command.strip()), line)
+        yield from _slow(
+            event, command, digest, place, "native", "durationMs in the transcript, with output only"
+        )
+
+
+def _slow(event: str, name: str, digest: Digest, place: str, way: str, basis: str) -> Iterator[Observation]:
+    median = digest.quantile(0.5)
+    if digest.count >= MIN_RUNS and median >= SLOW_MS:
+        yield Observation(
+            "slow hook",
+            place,
+            f"{event}: {shorten(name, 50)} takes {median:.0f} ms (median of {digest.count} runs)",
+            digest.total / 1000,
+            measured=True,
+            basis=basis,
+            advice=SLOW_ADVICE[way],
+        )
+
+
+def _line(transcript: Transcript, run: HookRun) -> str:
+    return f"{transcript.path}:{run.line}"

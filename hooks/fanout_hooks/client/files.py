@@ -1,0 +1,76 @@
+"""Read a file that a repository may have planted: without waiting, regular, bounded; and put one there.
+
+    read(path, at_most)                 OSError for a FIFO, a device, a link, what is larger
+    read(path, at_most, follow=True)    a link counts as what it leads to: settings files may be links
+    replace(path, data)                 readers find the old or the new; a link is replaced, not followed
+
+A FIFO opened without O_NONBLOCK holds its reader up for ever. What lies below a project's root and is read as
+source goes through fanout_mcp.source.read, which follows no link on the way either.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import BinaryIO
+
+FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+MAX_BYTES = 8 << 20
+
+
+def read(path: str | os.PathLike[str], at_most: int = MAX_BYTES, *, follow: bool = False) -> bytes:
+    """Return the whole of a file. Raises OSError."""
+    with opened(path, follow=follow) as file:
+        data = file.read(at_most + 1)
+    if len(data) > at_most:
+        raise OSError(errno.EFBIG, f"larger than {at_most:,} bytes", os.fspath(path))
+    return data
+
+
+def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
+    """Open a regular file for reading. Raises OSError."""
+    fd = os.open(path, FLAGS if follow else FLAGS | os.O_NOFOLLOW)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return os.fdopen(fd, "rb")
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
+def replace(path: str, data: bytes) -> None:
+    """Write a file anew, for this user's eyes. Raises OSError; the old one stays then, and nothing beside it.
+
+    Not synced: after a power cut it may be empty, which readers of such files have to take for none.
+    """
+    beside = f"{path}.{os.getpid()}.tmp"
+    try:
+        with os.fdopen(_begun(beside), "wb") as file:
+            file.write(data)
+        os.replace(beside, path)
+    except OSError:
+        _remove(beside)
+        raise
+
+
+def _begun(path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileExistsError:  # a process of the same number died over it, or it was planted
+        os.unlink(path)
+        return os.open(path, flags, 0o600)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def folder_in(project: str, *names: str) -> str:
+    """Return a folder of the project to write into. Raises OSError when a link on the way leads elsewhere."""
+    folder = os.path.join(project, *names)
+    if os.path.realpath(folder) != os.path.join(os.path.realpath(project), *names):
+        raise OSError(f"{folder} leads out of the project: a link stands on the way; remove it")
+    return folder

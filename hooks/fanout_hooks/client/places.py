@@ -1,0 +1,245 @@
+"""Where Claude Code's files are: the user's settings and transcripts, its memory of projects, their settings.
+
+CLAUDE_CONFIG_DIR moves all of the user's own into one folder. Without it that is ~/.claude, and
+`.claude.json` (servers, projects) lies beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fanout_hooks.adoption.entries import PLUGIN_SERVER, SERVER
+from fanout_hooks.client import files
+from fanout_hooks.client import files as client_files
+from fanout_hooks.learn.memory import state_folder
+from fanout_hooks.run import config
+
+FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "settings.json"}
+
+
+def claude_folder(env: Mapping[str, str]) -> str:
+    """Return the folder of `settings.json` and `projects/`."""
+    return env.get("CLAUDE_CONFIG_DIR") or os.path.join(_home(env), ".claude")
+
+
+def servers_file(env: Mapping[str, str]) -> str:
+    """Return the file in which the user's servers are registered."""
+    return os.path.join(env.get("CLAUDE_CONFIG_DIR") or _home(env), ".claude.json")
+
+
+def settings_file(scope: str, project: str, claude: str) -> str:
+    """Return the settings of a scope: user, local (a project's, not committed) or shared (committed)."""
+    return os.path.join(claude if scope == "user" else os.path.join(project, ".claude"), FILES[scope])
+
+
+def _home(env: Mapping[str, str]) -> str:
+    return env.get("HOME") or os.path.expanduser("~")
+
+
+# --- Do the settings hold what the plugin registers, too? Then the plugin's entries stand down. -------------
+# Looked at on every event of the plugin, so no JSON is read: our own word in the file is enough.
+#
+# calls(project, env)   whether some settings of the user or the project call a server, by the same look
+
+PLACES = ("settings.json", "settings.local.json")
+SIGN = b'"fanout_gate"'
+CALL = b'"run_hooks"'
+MAX_BYTES = 8 << 20
+
+
+def by_settings(project: str, env: Mapping[str, str]) -> bool:
+    """Say whether a settings file of the user or the project registers the log and the gate."""
+    return any(_holds(path, SIGN) for path in _files(project, env))
+
+
+def calls(project: str, env: Mapping[str, str]) -> bool:
+    """Say whether a settings file of the user or the project has hooks that call a server of ours."""
+    return any(_holds(path, CALL) for path in _files(project, env))
+
+
+def _files(project: str, env: Mapping[str, str]) -> list[str]:
+    return [os.path.join(claude_folder(env), PLACES[0])] + [
+        os.path.join(project, ".claude", name) for name in PLACES
+    ]
+
+
+def _holds(path: str, sign: bytes) -> bool:
+    try:
+        return sign in files.read(path, MAX_BYTES, follow=True)
+    except OSError:
+        return False
+
+
+# --- Where the files of one scope lie, and which server its entries can call. -------------------------------
+
+IGNORED = ("reports/", "state/", "cache/", ".gitignore", "hooks.local.json")
+"""In `.claude/fanout/.gitignore`, itself included: an adopted hooks.json beside them is committed."""
+
+
+class Place(NamedTuple):
+    """One scope's files."""
+
+    scope: str
+    project: str
+    home: str
+    claude: str
+    """The user's own folder of Claude Code."""
+    servers: str
+    """Where the user's servers are registered."""
+    state: str
+
+    @property
+    def settings(self) -> str:
+        return settings_file(self.scope, self.project, self.claude)
+
+    @property
+    def hooks(self) -> str:
+        return config.path_of(self.scope, self.project, self.claude)
+
+    @property
+    def folder(self) -> str:
+        return os.path.dirname(self.hooks)
+
+    @property
+    def originals(self) -> str:
+        """What runs the hooks where fanout isn't: committed with a committed hooks.json only."""
+        below = ("state",) if self.scope == "local" else ()
+        return os.path.join(self.folder, *below, "originals.py")
+
+    @property
+    def warm(self) -> str:
+        """Tells a committed file's sentinels that this user's settings hold the calls, and to which server.
+
+        Its first line is how the server's mark ends; after it, those settings' `hooks` as they were written.
+        """
+        return os.path.join(self.folder, "state", "warm")
+
+    @property
+    def was_warm(self) -> str:
+        """What `warm` was, while `restore` takes the calls out: sentinels run the hooks already."""
+        return self.warm + ".was"
+
+    @property
+    def beside(self) -> str:
+        """Where the calls to the server stand for a committed file: in the user's own settings."""
+        return settings_file("local", self.project, self.claude) if self.scope == "shared" else ""
+
+
+def find(scope: str, project: str, env: dict[str, str]) -> Place:
+    home = env.get("HOME") or os.path.expanduser("~")
+    return Place(scope, project, home, claude_folder(env), servers_file(env), state_folder(env))
+
+
+def must_stay_in_project(place: Place) -> None:
+    """Refuse to write where a link, which a repository may have planted, leads. Raises settings.Refused.
+
+    The user's own folder, and settings files, may be links: they are written where they lead.
+    """
+    if place.scope == "user":
+        return
+    from fanout_hooks.client.settings import (
+        Refused,  # a dear import, and this file is read where nothing is written
+    )
+
+    try:
+        client_files.folder_in(place.project, ".claude", "fanout", "state")
+    except OSError as error:
+        raise Refused(str(error)) from None
+    if os.path.islink(place.hooks):
+        raise Refused(f"{place.hooks} is a link, and the project's hooks are no place to follow one")
+
+
+def project_of(folder: str, home: str) -> str:
+    """Return the nearest folder from here upwards that has settings of its own, else this one."""
+    at = folder
+    while at not in (home, os.path.dirname(at)):
+        if any(os.path.exists(settings_file(scope, at, "")) for scope in ("shared", "local")):
+            return at
+        at = os.path.dirname(at)
+    return folder
+
+
+def server_of(place: Place) -> str:
+    """Return the name of the server that this scope's sessions have, "" where none is registered."""
+    if registered(place):
+        return SERVER
+    plugged = [_json(settings_file("user", place.project, place.claude))]
+    if place.scope != "user":
+        plugged += [_json(settings_file(scope, place.project, place.claude)) for scope in ("shared", "local")]
+    enabled: dict[str, Any] = {}
+    for file in plugged:
+        enabled |= _dict(file, "enabledPlugins")
+    return PLUGIN_SERVER if any(key.startswith("fanout@") and on for key, on in enabled.items()) else ""
+
+
+def registered(place: Place) -> list[dict[str, Any]]:
+    """Return what stands under our server's name wherever this scope's sessions look for servers."""
+    user = _json(place.servers)
+    files = [user]
+    if place.scope != "user":
+        files += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]
+    return [_dict(file, "mcpServers", SERVER) for file in files if SERVER in _dict(file, "mcpServers")]
+
+
+def settings_env(place: Place) -> dict[str, str]:
+    """Return the variables that the settings of this project's sessions set, the nearest file's last."""
+    found: dict[str, str] = {}
+    for scope in ("user", "shared", "local"):
+        own = _dict(_json(settings_file(scope, place.project, place.claude)), "env")
+        found |= {name: str(value) for name, value in own.items()}
+    return found
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(client_files.read(path, follow=True))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _dict(data: dict[str, Any], *keys: str) -> dict[str, Any]:
+    for key in keys:
+        found = data.get(key)
+        data = found if isinstance(found, dict) else {}
+    return data
+
+
+# --- Will this session's hooks call this very server? Then it can be ready, and say so, before they do. -----
+# Sentinels stand down for a server's mark, so it must be sure that the entries call this one: a second
+# server, registered under another name, is never called. So either the plugin started us, whose entries and
+# server have fixed names; or what is registered under the name that all other entries call is our own
+# command line. For whom neither holds (a launcher in between, `--mcp-config`), the first call is the proof.
+
+PLUGIN = "fanout"
+
+
+def is_expected(env: dict[str, str], words: Sequence[str]) -> bool:
+    """Say so for the server with this environment and this command line."""
+    root = env.get("CLAUDE_PLUGIN_ROOT")
+    if root:
+        return _is_our_plugin(root)
+    project = env.get("CLAUDE_PROJECT_DIR") or os.getcwd()
+    own = find("local", project, env)
+    return calls(project, env) and any(
+        _is_started_by(entry.get("command"), entry.get("args", []), words) for entry in registered(own)
+    )
+
+
+def _is_our_plugin(root: str) -> bool:
+    try:
+        with open(os.path.join(root, ".claude-plugin", "plugin.json"), "rb") as file:
+            about = json.load(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and about.get("name") == PLUGIN
+
+
+def _is_started_by(command: object, args: object, words: Sequence[str]) -> bool:
+    if not isinstance(command, str) or not isinstance(args, list):
+        return False
+    own = list(words[len(words) - len(args) - 1 :]) if len(words) > len(args) else []
+    return bool(own) and os.path.basename(own[0]) == os.path.basename(command) and own[1:] == args

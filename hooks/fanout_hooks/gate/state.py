@@ -1,0 +1,197 @@
+"""Where the gate's history lives: one small file a session, locked for each decision, replaced whole.
+
+A file and not memory, because warm and cold hooks of one session may alternate. Whatever is wrong with it
+(locked too long, damaged, not ours) the gate goes on without history, and without history nothing is denied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from fanout_hooks.client import files
+from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
+from fanout_hooks.learn.memory import state_folder
+
+KEEP_SESSIONS_S = 7 * 24 * 3600
+MAX_BYTES = 4 << 20
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What reading something else than our own JSON comes to."""
+Step = Callable[[History], tuple[History, Verdict]]
+
+
+class Unusable(Exception):
+    """The state can't be used now; the text says why. The gate then passes everything."""
+
+
+def folder(env: dict[str, str]) -> str:
+    """Return the user's own state folder for the gate."""
+    return os.path.join(os.path.dirname(state_folder(env)), "gate")
+
+
+class Done(NamedTuple):
+    """What a step came to, and what was wrong with the state before it."""
+
+    verdict: Verdict
+    note: str = ""
+
+
+def attempt(where: str, session: str, step: Step) -> Done | None:
+    """Run one pure step on a session's history, under its lock. None: somebody else holds it now.
+
+    It never waits, for it is called in a loop that serves other events too. Raises Unusable.
+    """
+    path = _path(where, session)
+    try:
+        with _locked(path + ".lock", where) as is_ours:
+            if not is_ours:
+                return None
+            before, note = _read(path)
+            after, verdict = step(before)
+            if after != before:
+                is_new = not os.path.exists(path)
+                _write(path, after)
+                if is_new:
+                    sweep(where, time.time())
+    except OSError as error:
+        raise Unusable(f"{where}: {error.strerror or error}") from error
+    return Done(verdict, note)
+
+
+def peek(where: str, session: str) -> History:
+    """Return a session's history as it stands (files are replaced whole, so no lock is needed)."""
+    try:
+        raw = _load(_path(where, session))
+        return History() if raw is None else _from_json(json.loads(raw))
+    except OSError as error:
+        raise Unusable(f"{where}: {error.strerror or error}") from error
+    except DAMAGE:
+        return History()  # whoever takes the next step, under the lock, sets it aside
+
+
+def is_news(where: str, session: str, text: str) -> bool:
+    """Say whether a session wasn't told this yet, and keep that it is. Where nothing can be kept: yes."""
+    path = f"{_path(where, session)}.{_name(text)}.said"
+    try:
+        os.close(_opened(path, where, os.O_WRONLY | os.O_EXCL))
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _path(where: str, session: str) -> str:
+    return os.path.join(where, _name(session) + ".json")
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def sweep(where: str, now: float) -> int:
+    """Remove what sessions of more than a week ago left; return how many files went.
+
+    A lock's own time says nothing (it is never written): it goes with its session.
+    """
+    gone = 0
+    try:
+        names = os.listdir(where)
+    except OSError:
+        return 0
+    for name in names:
+        path = os.path.join(where, name)
+        try:
+            if now - _last_used(path) > KEEP_SESSIONS_S:
+                os.unlink(path)
+                gone += 1
+        except OSError:
+            continue  # another session swept it first
+    return gone
+
+
+def _last_used(path: str) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return os.lstat(path.removesuffix(".lock")).st_mtime
+    return os.lstat(path).st_mtime
+
+
+@contextmanager
+def _locked(path: str, where: str) -> Iterator[bool]:
+    fd = _opened(path, where, os.O_RDWR)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
+
+
+def _opened(path: str, where: str, flags: int) -> int:
+    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        os.makedirs(where, mode=0o700, exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
+def _read(path: str) -> tuple[History, str]:
+    """Return the history and, when the file was damaged and set aside, a note that says so."""
+    raw = _load(path)
+    if raw is None:
+        return History(), ""
+    try:
+        return _from_json(json.loads(raw)), ""
+    except DAMAGE:
+        os.replace(path, path + ".damaged")  # kept for whoever wonders; the session starts anew
+        return History(), f"had a damaged history: it is set aside as {path}.damaged, and a new one begun"
+
+
+def _load(path: str) -> bytes | None:
+    try:
+        with files.opened(path) as file:
+            if os.fstat(file.fileno()).st_uid != os.getuid():
+                raise Unusable(f"{path} is not a file of ours")
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: str, history: History) -> None:
+    files.replace(path, json.dumps(_to_json(history), ensure_ascii=True, separators=(",", ":")).encode())
+
+
+def _to_json(history: History) -> dict[str, Any]:
+    def scope(own: Scope) -> dict[str, Any]:
+        return own._replace(open=(), last=())._asdict() | {
+            "open": [call._asdict() for call in own.open],
+            "last": [call._asdict() for call in own.last],
+        }
+
+    return {
+        "scopes": {key: scope(own) for key, own in history.scopes.items()},
+        "agents": {key: agent._asdict() for key, agent in history.agents.items()},
+    }
+
+
+def _from_json(data: dict[str, Any]) -> History:
+    def scope(own: dict[str, Any]) -> Scope:
+        calls = {name: tuple(Call(**call) for call in own[name]) for name in ("open", "last")}
+        lists = {name: tuple(own[name]) for name in ("sent_back", "split")}
+        return Scope(**(own | calls | lists))
+
+    return History(
+        {str(key): scope(own) for key, own in data["scopes"].items()},
+        {str(key): Agent(**agent) for key, agent in data["agents"].items()},
+    )

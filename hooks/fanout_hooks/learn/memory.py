@@ -1,0 +1,325 @@
+"""What was learned of hooks by watching them, per script and its version: an edited hook is a new hook.
+
+A session begins with what the file holds (memory.py) and looks at it again when another has saved. Who
+saves takes the file's lock, reads what others saved meanwhile, and writes both together: what a hook writes
+is locked in every session, so one must know what another has seen. Losing the file costs two slower events.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from typing import Any, NamedTuple
+
+from fanout_hooks.client import files
+from fanout_hooks.learn.observe import covering
+
+# --- record -------------------------------------------------------------------------------------------------
+# What is known of one version of a hook's script: how long it takes, what it touches, if it keeps clean.
+# Effects are united over runs and sessions, for one run shows a lower bound only; too many paths become
+# patterns of their folders, which say more than was seen and never less.
+
+TRIALS = 2
+"""Runs in a process of its own before a hook may share one."""
+SLOW_MS = 25.0
+"""Its own time beyond which a hook gets a lane: a trial's first imports count, other hooks wait meanwhile."""
+MAX_CRASHES = 2
+MAX_PATHS = 256
+
+
+class Record(NamedTuple):
+    """One version of one script."""
+
+    version: str
+    runs: int = 0
+    ms: float = 0.0
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    spawns: bool = False
+    opaque: bool = False
+    crashes: int = 0
+    taint: str = ""
+
+    @property
+    def is_learned(self) -> bool:
+        return self.runs >= TRIALS
+
+    @property
+    def is_warm(self) -> bool:
+        """Say whether it is known to be fast and to leave nothing behind."""
+        clean = not self.spawns and not self.taint and self.crashes < MAX_CRASHES
+        return self.is_learned and clean and self.ms < SLOW_MS
+
+
+def version_of(file: str) -> str:
+    """Return what tells one version of a script from the next, "" when it isn't there."""
+    try:
+        about = os.stat(file)
+    except OSError:
+        return ""
+    return f"{about.st_mtime_ns}:{about.st_size}:{about.st_ino}"
+
+
+def after_run(
+    before: Record, ms: float, effects: dict[str, Any] | None, taint: str, *, crashed: bool
+) -> Record:
+    """Return what is known after one more run."""
+    known = before._replace(
+        runs=min(before.runs + 1, TRIALS),
+        ms=round(min(before.ms, ms) if 0 < before.runs < TRIALS else _smoothed(before, ms), 2),
+        crashes=before.crashes + crashed,
+        taint=before.taint or ("" if crashed else taint),
+    )
+    if effects is None:
+        return known
+    return known._replace(
+        reads=bounded(before.reads | set(effects["reads"])),
+        writes=bounded(before.writes | set(effects["writes"])),
+        spawns=before.spawns or bool(effects["spawns"]),
+        opaque=before.opaque or bool(effects["opaque"]),
+    )
+
+
+def united(theirs: Record, ours: Record, base: Record) -> Record:
+    """Return what two sessions know together that began with `base`; all of one version."""
+    return ours._replace(
+        runs=min(theirs.runs + ours.runs - base.runs, TRIALS),
+        ms=min(theirs.ms, ours.ms) if theirs.runs and not base.is_learned else ours.ms,
+        crashes=theirs.crashes + ours.crashes - base.crashes,
+        reads=bounded(theirs.reads | ours.reads),
+        writes=bounded(theirs.writes | ours.writes),
+        spawns=theirs.spawns or ours.spawns,
+        opaque=theirs.opaque or ours.opaque,
+        taint=theirs.taint or ours.taint,
+    )
+
+
+def bounded(paths: frozenset[str]) -> frozenset[str]:
+    return frozenset(covering(paths, MAX_PATHS))
+
+
+def _smoothed(before: Record, ms: float) -> float:
+    return ms if before.runs == 0 else before.ms * 0.8 + ms * 0.2
+
+
+# --- memory file --------------------------------------------------------------------------------------------
+# The file of what was learned of a project's hooks: read, written within bounds, and locked meanwhile.
+# It lies in the user's own state folder, not in the project: a repository can't tell us that its hooks are
+# harmless. What can't be read is nothing learned.
+
+LOCK = "lock"
+"""Beside the files, one for all projects: it is held for a few milliseconds."""
+LOCK_LOOK_S = 0.002
+MAX_RECORDS = 2000
+MAX_STARTS = 8
+MAX_BYTES = 8 << 20
+
+Starts = dict[tuple[str, ...], dict[str, Any]]
+
+
+class Learned(NamedTuple):
+    """What a file holds: records by script, modules by interpreter, what starts decide by their keys."""
+
+    records: dict[str, Record]
+    modules: dict[str, list[str]]
+    starts: Starts
+
+
+def load(path: str) -> Learned:
+    try:
+        with files.opened(path) as file:
+            if os.fstat(file.fileno()).st_uid != os.getuid():
+                return Learned({}, {}, {})
+            data = json.loads(file.read(MAX_BYTES))
+        records = {
+            str(name): Record(
+                **(own | {"reads": frozenset(own["reads"]), "writes": frozenset(own["writes"])})
+            )
+            for name, own in data["scripts"].items()
+        }
+        modules = {str(exe): list(map(str, names)) for exe, names in data["modules"].items()}
+        return Learned(records, modules, {tuple(key): dict(facts) for key, facts in data.get("starts", ())})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Learned({}, {}, {})
+
+
+def dump(learned: Learned) -> bytes:
+    """Return the file's content; of more than it may hold, what was learned last."""
+    starts = list(learned.starts.items())[-MAX_STARTS:]
+    head = f'{{"version":1,"modules":{_compact(learned.modules)},"starts":{_compact(starts)},"scripts":{{'
+    room = MAX_BYTES - len(head) - len("}}")
+    kept: list[str] = []
+    for file, record in reversed(learned.records.items()):
+        own = f"{_compact(file)}:{_compact(_plain(record))}"
+        if len(own) < room and len(kept) < MAX_RECORDS:
+            room -= len(own) + 1
+            kept.append(own)
+    return f"{head}{','.join(reversed(kept))}}}}}".encode()
+
+
+def locked(path: str, looks: int) -> int | None:
+    """Return a descriptor that holds the lock until it is closed; None when it isn't to be had."""
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(os.path.join(folder, LOCK), flags, 0o600)
+    except OSError:
+        return None
+    for look in range(looks):
+        if look:
+            time.sleep(LOCK_LOOK_S)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        return fd
+    os.close(fd)
+    return None
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return record._asdict() | {"reads": sorted(record.reads), "writes": sorted(record.writes)}
+
+
+def _compact(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+# --- memory ------------------------------------------------------------------------------------------
+
+LOCK_LOOKS = 50
+"""A tenth of a second for others to save; then what was learned stays for the next save."""
+
+
+class Memory:
+    """The records of one project; `refresh` before an event, `save` after the answer is out."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._looks = LOCK_LOOKS
+        self._seen = version_of(path)
+        self._kept = load(path)
+        """As the file was when it was last read or written."""
+        self._records = dict(self._kept.records)
+        self.modules = dict(self._kept.modules)
+        self.starts = dict(self._kept.starts)
+        self._noted: dict[str, None] = {}
+        """Scripts of which something was learned that the file doesn't hold."""
+        self._started: Starts = {}
+        self._imported = False
+        self.revision = 0
+        """Goes up with everything that may change a plan."""
+
+    def of(self, file: str) -> Record:
+        version = version_of(file)
+        known = self._records.get(file)
+        return known if known is not None and known.version == version else Record(version)
+
+    @property
+    def written(self) -> frozenset[str]:
+        """Everything that some known hook writes."""
+        return frozenset(path for own in self._records.values() for path in own.writes)
+
+    def note(
+        self, file: str, ms: float, *, effects: dict[str, Any] | None, taint: str = "", crashed: bool = False
+    ) -> None:
+        """Take in one run."""
+        before = self.of(file)
+        after = after_run(before, ms, effects, taint, crashed=crashed)
+        self._records[file] = after
+        # Times drift with every run; the file only has to know what changes a decision.
+        if after._replace(ms=before.ms) != before or after.is_warm != before.is_warm:
+            self._noted[file] = None
+            self.revision += 1
+
+    def note_modules(self, exe: str, names: set[str]) -> None:
+        if not names <= set(self.modules.get(exe, ())):
+            self.modules[exe] = sorted(names | set(self.modules.get(exe, ())))
+            self._imported = True
+
+    def note_start(self, key: tuple[str, ...], facts: dict[str, Any]) -> None:
+        """Keep what an interpreter's start decides (warm/startup.py); no facts: forget it."""
+        if self.starts.get(key, {}) != facts:
+            self._started[key] = facts
+            self.starts = _with(self.starts, {key: facts})
+
+    def refresh(self) -> None:
+        """Take in what other sessions have saved; a look at the file when none has."""
+        seen = version_of(self._path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        theirs = load(self._path)
+        records = dict(theirs.records)
+        for file in self._noted:
+            records.pop(file, None)  # what was learned last stands last
+            records[file] = self._with_theirs(file, theirs.records.get(file))
+        modules = theirs.modules | {
+            exe: sorted({*names, *theirs.modules.get(exe, ())}) for exe, names in self.modules.items()
+        }
+        self.revision += records != self._records
+        self._kept, self._records, self.modules = theirs, records, modules
+        self.starts = _with(theirs.starts, self._started)
+
+    def save(self) -> None:
+        """Write the file anew when something changed that matters; what can't be written waits."""
+        if not (self._noted or self._started or self._imported):
+            return
+        lock = locked(self._path, self._looks)
+        self._looks = LOCK_LOOKS if lock is not None else 1  # who is held up once doesn't wait again
+        if lock is None:
+            return
+        try:
+            self.refresh()
+            learned = Learned(dict(self._records), dict(self.modules), dict(self.starts))
+            files.replace(self._path, dump(learned))
+        except OSError:
+            return
+        finally:
+            os.close(lock)
+        self._seen, self._kept = version_of(self._path), learned
+        self._noted, self._started, self._imported = {}, {}, False
+
+    def _with_theirs(self, file: str, theirs: Record | None) -> Record:
+        ours, base = self._records[file], self._kept.records.get(file)
+        if theirs is None:
+            return ours
+        if theirs.version != ours.version:
+            return theirs if theirs.version == version_of(file) else ours
+        same = base is not None and base.version == ours.version
+        return united(theirs, ours, base if base is not None and same else Record(ours.version))
+
+
+def state_folder(env: dict[str, str]) -> str:
+    """Return the user's own folder for what the hooks' processes keep."""
+    if env.get("FANOUT_STATE_DIR"):
+        return os.path.join(env["FANOUT_STATE_DIR"], "hooks")
+    base = env.get("XDG_STATE_HOME") or os.path.join(
+        env.get("HOME") or os.path.expanduser("~"), ".local", "state"
+    )
+    return os.path.join(base, "fanout", "hooks")
+
+
+def path_of(folder: str, project: str) -> str:
+    """Return where a project's records lie: never in the project, whatever FANOUT_STATE_DIR says.
+
+    A repository that sets it could ship records that call its hooks harmless.
+    """
+    if os.path.realpath(folder).startswith(os.path.realpath(project).rstrip("/") + "/"):
+        folder = os.path.join(os.path.expanduser("~"), ".local", "state", "fanout", "hooks")
+    return os.path.join(folder, "learned", name_of(project) + ".json")
+
+
+def name_of(project: str) -> str:
+    """Return a project's name in the state folder."""
+    return hashlib.sha256(project.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def _with(starts: Starts, changed: Starts) -> Starts:
+    """Return starts with the changed ones last, for those are in use; without facts they are left out."""
+    kept = {key: facts for key, facts in starts.items() if key not in changed}
+    return kept | {key: facts for key, facts in changed.items() if facts}

@@ -1,0 +1,244 @@
+"""The daily report file, `<project>/.claude/memory/hook_performance_report.md`: the form that people know.
+
+Written on the first PostToolUse after 24 hours, in the background, never on the user's time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from fanout_hooks.adoption import entries
+from fanout_hooks.client import files, transcripts
+from fanout_hooks.log import append as log_append
+from fanout_hooks.log import report
+from fanout_hooks.log.append import REPORT_NAME
+from fanout_hooks.log.report import figures
+from fanout_hooks.log.tally import Digest
+from fanout_hooks.run.config import short_name
+
+ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to tell"}
+MAX_HOOKS = 30
+
+
+def path_of(project: str) -> str:
+    return os.path.join(project, REPORT_NAME)
+
+
+def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
+    """Write the report of a project and return its path. Raises OSError; the old file stays then."""
+    now = time.time() if now is None else now
+    baseline = report.read_baseline(report.baseline_path(project))
+    data = report.build(report.read(project, days, now), days, now=now, baseline=baseline)
+    files.folder_in(project, *log_append.FOLDER)
+    path = path_of(project)
+    files.replace(path, markdown(data, now).encode())
+    return path
+
+
+def markdown(data: Mapping[str, Any], now: float) -> str:
+    """Render a report's data."""
+    period = data["period"]
+    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
+    parts = [
+        "# Hook performance report",
+        (
+            f"{period['from']} to {period['to']} ({period['days']} days), compared with as many days before. "
+            f"Made {made}. Times in milliseconds."
+        ),
+        *_events(data),
+        *_hooks(data),
+        *_errors(data),
+        *_saved(data),
+        *_advice(data),
+        *_changed(data),
+        *_gate(data),
+        *_notes(data),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def trend_words(found: Mapping[str, Any]) -> str:
+    """Return "12 % slower", "steady" or that it can't be told."""
+    direction = str(found["direction"])
+    if direction in {"slower", "faster"}:
+        return f"{abs(found['change']):.0%} {direction}".replace("%", " %")
+    return ARROWS[direction]
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table; what would break a cell is escaped, and a line's end is a space."""
+    lines = ["| " + " | ".join(heads) + " |"]
+    lines.append("|" + "---|" * lines[0].count(" | ") + "---|")
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).splitlines()).replace("|", "\\|")
+
+
+def _events(data: Mapping[str, Any]) -> list[str]:
+    if not data["events"]:
+        return ["No hook ran in this period."]
+    heads = ("event", "count", "mean", "median", "p95", "p99", "failures", "trend")
+    rows = [
+        (row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
+        for row in data["events"]
+    ]
+    return ["## Events", table(heads, rows)]
+
+
+def _hooks(data: Mapping[str, Any]) -> list[str]:
+    if not data["hooks"]:
+        return []
+    heads = ("hook", "event", "count", "mean", "median", "p95", "p99", "failures", "trend")
+    rows = [
+        (row["name"], row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
+        for row in data["hooks"][:MAX_HOOKS]
+    ]
+    more = len(data["hooks"]) - MAX_HOOKS
+    rest = [f"And {more} more that took less time."] if more > 0 else []
+    return ["## Hooks, those that took most time first", table(heads, rows), *rest]
+
+
+def _errors(data: Mapping[str, Any]) -> list[str]:
+    failed = [row for row in data["hooks"] if row["last_error"]]
+    lines = [f"- {row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
+    return ["## Last errors", "\n".join(lines[:MAX_HOOKS])] if lines else []
+
+
+def _times(row: Mapping[str, Any]) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("mean_ms", "median_ms", "p95_ms", "p99_ms"))
+
+
+def _seconds(ms: float) -> str:
+    """A hair less than nothing is nothing, not -0.0."""
+    return f"{round(ms / 1000, 1) + 0.0:.1f}"
+
+
+def _saved(data: Mapping[str, Any]) -> list[str]:
+    said = [f"Against the same hooks one after another: {_seconds(data['saved_ms'])} s saved."]
+    native = data["saved_against_native"]
+    if native:
+        said.append(
+            f"Against Claude Code running them itself, as measured on {native['date']}: "
+            f"{_seconds(native['saved_ms'])} s saved."
+        )
+    else:
+        said.append("Against Claude Code running them itself: not known; `fanout-hooks bench` measures it.")
+    return ["## Time saved", " ".join(said)]
+
+
+def _advice(data: Mapping[str, Any]) -> list[str]:
+    if not data["recommendations"]:
+        return ["## Recommendations", "None: nothing stands out."]
+    lines = [f"- {advice_words(own)}" for own in data["recommendations"]]
+    return ["## Recommendations", "\n".join(lines)]
+
+
+def advice_words(own: Mapping[str, Any]) -> str:
+    """Return a recommendation as one sentence."""
+    who = f"{own['event']}/{own['hook']}" if own["hook"] else own["event"]
+    gain = f" (about {own['gain_ms']:.0f} ms an event)" if own["gain_ms"] >= 1 else ""
+    return f"{who}: {own['reason']}{gain}"
+
+
+def _changed(data: Mapping[str, Any]) -> list[str]:
+    if not data["changed"]:
+        return []
+    return [
+        "## Changed",
+        "\n".join(f"- {own['event']}/{own['name']}: {own['change']}" for own in data["changed"]),
+    ]
+
+
+def _gate(data: Mapping[str, Any]) -> list[str]:
+    gate = data["gate"]
+    if not gate["verdicts"] and not gate["waves"]:
+        return []
+    verdicts = ", ".join(f"{count} {what}" for what, count in sorted(gate["verdicts"].items()))
+    waves = ", ".join(f"{count} of {size}" for size, count in gate["waves"].items())
+    return ["## Sequential-agent gate", f"Verdicts: {verdicts or 'none'}. Waves by size: {waves or 'none'}."]
+
+
+def _notes(data: Mapping[str, Any]) -> list[str]:
+    lines = [f"- {' '.join(own['note'].splitlines())} ({own['count']} times)" for own in data["notes"]]
+    if data["damaged_lines"]:
+        lines.append(f"- {data['damaged_lines']} damaged lines of the log were passed over")
+    return ["## Notes", "\n".join(lines)] if lines else []
+
+
+# --- Hooks that Claude Code runs itself, from its transcripts: what fanout's own log can't know. ------------
+# The client writes a line for a hook only when it had output or failed, so these figures are of such runs
+# alone; whoever shows them says "with output only".
+
+OURS = (
+    entries.SHOWN,
+    *(f"{server}/{entries.TOOL}" for server in (entries.SERVER, entries.PLUGIN_SERVER)),
+)
+"""What the client writes for our lines, and for our calls to the server."""
+MAX_FILES = 500
+MARK = b'"durationMs"'
+
+
+class Native(NamedTuple):
+    """One hook that ran natively."""
+
+    event: str
+    name: str
+    ms: Digest
+    failures: int
+
+
+def read(folder: str, since: float, most: int = MAX_FILES) -> list[Native]:
+    """Return the native hooks of a project's transcripts (see `transcript.project_folder`) since a time."""
+    found: dict[tuple[str, str], tuple[Digest, list[int]]] = {}
+    for path in transcripts.find(folder, since)[:most]:
+        for run in _runs(path, since):
+            event = run.name.partition(":")[0]
+            name = short_name({"command": run.command})
+            digest, failures = found.setdefault((event, name), (Digest(), []))
+            digest.add(run.ms)
+            if run.exit not in {0, 2, None}:
+                failures.append(run.exit or 1)
+    return [Native(event, name, ms, len(failed)) for (event, name), (ms, failed) in sorted(found.items())]
+
+
+def is_ours(command: str) -> bool:
+    """Say whether a run was one of our own entries: what they run is in our log already."""
+    return command.startswith(entries.MARK) or command in OURS
+
+
+def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
+    """Return them for a report, the ones that took most time in all first."""
+    return [
+        {"event": own.event, "name": own.name, **figures(own.ms), "failures": own.failures}
+        for own in sorted(natives, key=lambda own: -own.ms.total)
+    ]
+
+
+def _runs(path: str, since: float) -> Iterator[transcripts.HookRun]:
+    for run in transcripts.hook_runs(_records(path)):
+        if run.at >= since and not is_ours(run.command):
+            yield run
+
+
+def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the records that may tell a hook's time; the rest of a transcript is not even parsed."""
+    try:
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, 1):
+                if MARK not in raw or len(raw) > transcripts.MAX_LINE:
+                    continue
+                try:
+                    record = json.loads(raw)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(record, dict):
+                    yield number, record
+    except OSError:
+        return

@@ -1,0 +1,300 @@
+"""A hook log counted: per day and event, and per hook of each event, as digests that merge by adding.
+
+Kept by day (UTC), because periods are compared. rollup.py makes one from lines, rollup.py from files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+# --- digest -------------------------------------------------------------------------------------------------
+# Durations as a mergeable digest: counts in logarithmic buckets, so a report never needs the log again.
+# A bucket is 2 % wide and stands for its middle: by construction every quantile is within 1 % of the exact
+# one.
+# Digests of days, segments and machines merge by adding. Mean and total are exact.
+
+GROWTH = 1.02
+_LOG_GROWTH = math.log(GROWTH)
+ZERO = -(10**6)
+"""The bucket of everything below a microsecond (a log written with two decimals has zeros)."""
+SMALLEST_MS = 0.001
+ROUNDING = 1e-6
+"""0.07 of a hundred is a little more than seven in floating point."""
+
+
+class Digest:
+    """Counts by bucket, with total, least and greatest; milliseconds throughout."""
+
+    __slots__ = ("buckets", "count", "greatest", "least", "total")
+
+    def __init__(self) -> None:
+        self.buckets: dict[int, int] = {}
+        self.count = 0
+        self.total = 0.0
+        self.least = math.inf
+        self.greatest = 0.0
+
+    def add(self, ms: float, times: int = 1) -> None:
+        """Count a duration; what is negative or no number counts as nothing measured."""
+        if ms >= 0 and ms != math.inf:
+            self.add_to(bucket_of(ms), ms, times)
+
+    def add_to(self, bucket: int, ms: float, times: int) -> None:
+        """Count a duration whose bucket is known."""
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + times
+        self.count += times
+        self.total += ms * times
+        self.least = min(self.least, ms)
+        self.greatest = max(self.greatest, ms)
+
+    def merge(self, other: Digest) -> None:
+        for bucket, times in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + times
+        self.count += other.count
+        self.total += other.total
+        self.least = min(self.least, other.least)
+        self.greatest = max(self.greatest, other.greatest)
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count if self.count else 0.0
+
+    def quantile(self, share: float) -> float:
+        """Return the least duration that `share` (0 to 1) of all don't exceed; 0 when nothing was counted.
+
+        The nearest rank: of few durations the high percentiles are the greatest, so that no stall is hidden.
+        """
+        if not self.count:
+            return 0.0
+        rank, seen = max(1, math.ceil(share * self.count - ROUNDING)), 0
+        for bucket in sorted(self.buckets):
+            seen += self.buckets[bucket]
+            if seen >= rank:
+                return min(max(_middle(bucket), self.least), self.greatest)
+        return self.greatest
+
+    def above(self, ms: float) -> int:
+        """Count the durations above a limit (to the bucket)."""
+        return sum(times for bucket, times in self.buckets.items() if _middle(bucket) > ms)
+
+    def to_json(self) -> dict[str, Any]:
+        least = self.least if self.count else 0.0
+        buckets = {str(bucket): self.buckets[bucket] for bucket in sorted(self.buckets)}
+        return {
+            "n": self.count,
+            "total": round(self.total, 4),
+            "least": least,
+            "greatest": self.greatest,
+            "b": buckets,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Digest:
+        """Read what to_json wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        digest = cls()
+        digest.buckets = {int(bucket): int(times) for bucket, times in data["b"].items()}
+        digest.count = int(data["n"])
+        if digest.count != sum(digest.buckets.values()):
+            raise ValueError("a digest's counts don't add up")
+        digest.total = float(data["total"])
+        digest.least = float(data["least"]) if digest.count else math.inf
+        digest.greatest = float(data["greatest"])
+        return digest
+
+
+def bucket_of(ms: float) -> int:
+    """Return the bucket of a duration in milliseconds, 0 or more."""
+    return math.floor(math.log(ms) / _LOG_GROWTH) if ms >= SMALLEST_MS else ZERO
+
+
+def of(durations: Iterable[float]) -> Digest:
+    """Digest some durations in milliseconds."""
+    digest = Digest()
+    for ms in durations:
+        digest.add(ms)
+    return digest
+
+
+def _middle(bucket: int) -> float:
+    return 0.0 if bucket == ZERO else math.exp((bucket + 0.5) * _LOG_GROWTH)
+
+
+# --- tally ------------------------------------------------------------------------------------------
+
+FORM = 3
+"""Of what `to_json` writes; another form is counted anew from the log."""
+SAMPLES = 5
+"""Whole records kept of each event and day, so that a typical one can be drawn."""
+MAX_NOTES = 100
+"""Of a day; five times as many are kept apart while they are counted."""
+MAX_SESSIONS = 200
+PAID_LANES = ("lane", "alone")
+"""Where a hook has a process of its own."""
+
+
+class HookTally(NamedTuple):
+    """One hook of one event on one day."""
+
+    ms: Digest
+    wait_ms: Digest
+    """Of runs in a lane: a warm hook's waiting is the running of those before it."""
+    last: dict[str, str]
+    """`error`: the head of what it wrote on stderr when it failed last."""
+    counts: Counter[str]
+    """`failures`, `timeouts`, and `exit N`, `decision D`, `lane L` by what they were."""
+
+
+class EventTally(NamedTuple):
+    """One event on one day."""
+
+    elapsed: Digest
+    counts: Counter[str]
+    """`failures` (of hooks), `failed` (events with one), `sequential_us` (the hooks' times summed), `path P`
+    (events by path) and `us P` (their time)."""
+    hours: Counter[str]
+    """Events by hour, "00" to "23", and `us HH`, the time they took together."""
+    hooks: dict[str, HookTally]
+    samples: list[dict[str, Any]]
+
+
+def empty_hook() -> HookTally:
+    return HookTally(Digest(), Digest(), {}, Counter())
+
+
+def empty_event() -> EventTally:
+    return EventTally(Digest(), Counter(), Counter(), {}, [])
+
+
+class Tally:
+    """What a log holds, all of it by day: "2026-11-24", UTC."""
+
+    def __init__(self) -> None:
+        self.days: dict[str, dict[str, EventTally]] = {}
+        """By day and event."""
+        self.gates: dict[str, dict[str, Counter[str]]] = {}
+        """The gate's verdicts and waves, by day and session."""
+        self.notes: dict[str, Counter[str]] = {}
+        self.damaged: Counter[str] = Counter()
+        """Lines that are none; "" where no line around them tells a day."""
+
+    def event(self, day: str, phase: str) -> EventTally:
+        """Return the tally of an event on a day, empty when it is the first."""
+        events = self.days.setdefault(day, {})
+        if phase not in events:
+            events[phase] = empty_event()
+        return events[phase]
+
+    def note(self, day: str, notes: Mapping[str, int] | Iterable[str]) -> None:
+        """Count what was noted on a day; of very many different notes, the more frequent."""
+        counts = self.notes.setdefault(day, Counter())
+        counts.update(notes)
+        if len(counts) > 5 * MAX_NOTES:
+            self.notes[day] = Counter(dict(counts.most_common(MAX_NOTES)))
+
+    def gate(self, day: str, session: str, counts: Mapping[str, int]) -> None:
+        """Count what the gate did in a session on a day; beyond so many sessions, in all others together."""
+        sessions = self.gates.setdefault(day, {})
+        if session not in sessions and len(sessions) >= MAX_SESSIONS:
+            session = "others"
+        sessions.setdefault(session, Counter()).update(counts)
+
+    def merge(self, other: Tally) -> None:
+        """Add what another tally counted."""
+        self.damaged.update(other.damaged)
+        for day, notes in other.notes.items():
+            self.note(day, notes)
+        for day, sessions in other.gates.items():
+            for session, counts in sessions.items():
+                self.gate(day, session, counts)
+        for day, events in other.days.items():
+            for phase, event in events.items():
+                merge_event(self.event(day, phase), event)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "form": FORM,
+            "damaged": self.damaged,
+            "notes": {day: dict(notes.most_common(MAX_NOTES)) for day, notes in self.notes.items()},
+            "gates": self.gates,
+            "days": {
+                day: {phase: _event_json(event) for phase, event in events.items()}
+                for day, events in self.days.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Tally:
+        """Read what to_json wrote. Raises ValueError, KeyError, TypeError or AttributeError."""
+        if data["form"] != FORM:
+            raise ValueError("a tally of another form")
+        tally = cls()
+        tally.damaged = _counter(data["damaged"])
+        tally.notes = {day: _counter(notes) for day, notes in data["notes"].items()}
+        tally.gates = {
+            day: {session: _counter(counts) for session, counts in sessions.items()}
+            for day, sessions in data["gates"].items()
+        }
+        for day, events in data["days"].items():
+            tally.days[day] = {phase: _event_of(event) for phase, event in events.items()}
+        return tally
+
+
+def merge_event(into: EventTally, event: EventTally) -> None:
+    """Add one event's tally to another's."""
+    into.elapsed.merge(event.elapsed)
+    into.counts.update(event.counts)
+    into.hours.update(event.hours)
+    for name, hook in event.hooks.items():
+        merge_hook(hook_of(into.hooks, name), hook)
+    keep_samples(into, event.samples)
+
+
+def merge_hook(into: HookTally, hook: HookTally) -> None:
+    """Add one hook's tally to another's."""
+    into.ms.merge(hook.ms)
+    into.wait_ms.merge(hook.wait_ms)
+    into.last.update(hook.last)
+    into.counts.update(hook.counts)
+
+
+def keep_samples(event: EventTally, samples: list[dict[str, Any]]) -> None:
+    """Keep the newest few."""
+    event.samples.extend(samples)
+    del event.samples[:-SAMPLES]
+
+
+def hook_of(hooks: dict[str, HookTally], name: str) -> HookTally:
+    """Return the tally of a hook, empty when it is the first."""
+    hook = hooks.get(name)
+    if hook is None:
+        hook = hooks[name] = empty_hook()
+    return hook
+
+
+def _event_json(event: EventTally) -> dict[str, Any]:
+    hooks = {
+        name: [hook.ms.to_json(), hook.wait_ms.to_json(), hook.last, hook.counts]
+        for name, hook in event.hooks.items()
+    }
+    return {**event._asdict(), "elapsed": event.elapsed.to_json(), "hooks": hooks}
+
+
+def _counter(data: Any) -> Counter[str]:
+    return Counter({name: int(count) for name, count in data.items()})
+
+
+def _texts(data: Any) -> dict[str, str]:
+    return {name: str(text) for name, text in data.items()}
+
+
+def _event_of(data: Any) -> EventTally:
+    hooks = {
+        name: HookTally(Digest.from_json(ms), Digest.from_json(wait), _texts(last), _counter(counts))
+        for name, (ms, wait, last, counts) in data["hooks"].items()
+    }
+    samples = [sample for sample in data["samples"] if isinstance(sample, dict)]
+    counts, hours = _counter(data["counts"]), _counter(data["hours"])
+    return EventTally(Digest.from_json(data["elapsed"]), counts, hours, hooks, samples)

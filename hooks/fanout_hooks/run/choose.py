@@ -1,0 +1,136 @@
+"""Which hooks an event runs, by the client's own rules (client/matchers.py).
+
+choose(held, event)              the hooks of an event, each with the event as it is shown it
+groups_of(event, matchers)       the matchers of the groups that together fire whenever one of these does
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from fanout_hooks.client import events, matchers
+from fanout_hooks.client import hook_input as events
+from fanout_hooks.run import claims, config
+from fanout_hooks.run.config import Config, Hook
+
+
+class Chosen(NamedTuple):
+    """A hook that an event runs, and under which tool's name it is meant."""
+
+    hook: Hook
+    name: str
+
+
+def is_match(matcher: str, event: str, value: str) -> bool:
+    """Say whether a group of an event is meant when what its matcher meets is this value."""
+    row = events.of(event)
+    return not row.matches or bool(matchers.meets(matcher, event, value, lists_names=row.lists_names))
+
+
+def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
+    """Return the matchers of as many groups as it takes to fire on exactly the calls that one of these means.
+
+    The client runs equal entries of several groups once, so each pattern keeps a group of its own: the client
+    itself reads it, and what is wrong with one never touches another. Lists of names become one.
+    """
+    row = events.of(event)
+    own = list(dict.fromkeys(wanted)) if row.matches else [""]
+    if any(one in {"", "*"} for one in own):
+        return [""]
+    names: dict[str, None] = {}
+    patterns = []
+    for one in own:
+        words = matchers.words_of(one, lists_names=row.lists_names)
+        if words is None:
+            patterns.append(one)
+        else:
+            names |= dict.fromkeys(words)
+    return (["|".join(names)] if names else []) + patterns
+
+
+class NoSuchGuard(LookupError):
+    """The entry of a guard leads to none: it can't be run, so it denies."""
+
+
+def must_have(held: Config, event: dict[str, Any], name: str) -> None:
+    """Raise NoSuchGuard when an event has no hook of this name, whatever it matches."""
+    if not any(hook.name == name and hook.event == event.get("hook_event_name") for hook in held.hooks):
+        why = "; ".join(held.problems) or "hooks.json has none of that name"
+        raise NoSuchGuard(f"the guard {name!r} can't run: {why}. `fanout-hooks check` reports more")
+
+
+def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Chosen]:
+    """Return the hooks of an event in order; identical ones once, guards only where they are asked for."""
+    name = str(event.get("hook_event_name", ""))
+    row = events.of(name)
+    value = event.get(row.matches) if row.matches else None
+    met = None if value is None else str(value)
+    chosen: dict[tuple[object, ...], Chosen] = {}
+    for hook in held.hooks:
+        if hook.event != name or ((hook.name != only) if only else hook.guard):
+            continue
+        known = chosen.get(hook.identity)
+        if known is not None and known.name in {met, "*"}:
+            continue
+        seen = matchers.meets(
+            hook.matcher, name, met, lists_names=row.lists_names, given=event.get("tool_input")
+        )
+        # A hook that is meant both by its own name and as another's stand-in is shown the call as it is.
+        if seen and (known is None or seen in {met, "*"}):
+            chosen[hook.identity] = Chosen(hook if known is None else known.hook, seen)
+    return list(chosen.values())
+
+
+# --- twins --------------------------------------------------------------------------------------------------
+# A hook that several scopes hold runs once an event, as the client runs equal hooks of several files
+# once.
+# Each scope's settings file has an entry of its own, so each comes with the event for itself, and no one
+# knows which others will: a file may be left out (`--setting-sources`) or not be trusted. So nobody steps
+# back for what another could do. Whoever comes first with a hook that other scopes' hooks.json hold, too,
+# leaves a claim of it (claims.py), and those who find the claim leave that hook out. A hooks.json that
+# nothing registers never makes a claim, so it can't take a hook from anybody.
+#
+# Guards are run by each scope that has them: one that is run twice denies twice, one that is left out could
+# let something through.
+
+_Held = frozenset[tuple[object, ...]]
+_held: dict[tuple[str, str], tuple[tuple[int, ...], _Held]] = {}
+"""What the hooks.json of a project and scope was read to hold, and the state that the file was in."""
+
+
+def left_to_us(
+    hooks: Sequence[Hook], event: dict[str, Any], project: str, claude: str, where: str
+) -> list[Hook]:
+    """Return those of an event's hooks that no other scope has taken. `where`: the folder of claims."""
+    scopes = {hook.scope for hook in hooks if not hook.guard}
+    if not scopes:
+        return list(hooks)
+    others = [scope for scope in config.SCOPES if scope not in scopes]
+    elsewhere = frozenset[tuple[object, ...]]().union(*(_of(scope, project, claude) for scope in others))
+    return [hook for hook in hooks if _key(hook) not in elsewhere or _is_first(hook, event, where)]
+
+
+def _is_first(hook: Hook, event: dict[str, Any], where: str) -> bool:
+    name = events.claim_name(event, "twin", json.dumps(hook.identity))
+    return claims.claim(where, name, f"scope {hook.scope}")
+
+
+def _of(scope: str, project: str, claude: str) -> _Held:
+    path = config.path_of(scope, project, claude)
+    try:
+        about = os.stat(path)
+    except OSError:
+        return frozenset()
+    state = (about.st_mtime_ns, about.st_size, about.st_ino)
+    known = _held.get((path, project))
+    if known is None or known[0] != state:
+        found = config.load((scope,), project, claude).hooks
+        known = _held[path, project] = (state, frozenset(_key(hook) for hook in found if not hook.guard))
+    return known[1]
+
+
+def _key(hook: Hook) -> tuple[object, ...]:
+    return (hook.event, hook.guard, *hook.identity)

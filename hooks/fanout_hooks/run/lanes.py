@@ -1,0 +1,303 @@
+"""Lanes: hooks that run as their authors wrote them, a process each, side by side.
+
+Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has a process group of its own,
+its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that
+keeps stdout open (a daemon, a watcher) would otherwise hold the turn. At the deadline the whole group is
+killed, as it is when we go first (lanes.py).
+
+A hook may stop or kill its parent, so that isn't us: each command has a *holder*, a fork of ours that starts
+it, waits for it and ends as it did. A holder that was stopped is continued; one that was killed is the loss
+of that hook's answer alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from typing import NamedTuple, NoReturn
+
+from fanout_hooks.run.config import Hook
+from fanout_hooks.run.decide import HEAD, LOOK_S, asked_for
+from fanout_hooks.run.loop import Future, Loop, is_stopped, kill_group, memory_file
+from fanout_hooks.warm.ahead import close_from
+
+# --- lifeline -----------------------------------------------------------------------------------------------
+# Ends the processes that we run when we are gone, however we went: even killed with our whole group.
+# A line of `sh` in a session of its own reads which process groups are at work. Its pipe ends when nobody
+# holds the other end any more, and then it kills those of the last line. So a hook ends with its event, as
+# natively; what a hook that has ended left running on purpose goes on, as natively, for its group is named
+# no more.
+#
+# One gap is left: between a process's start and its naming, some 0.1 ms, in which only we know of it.
+
+WATCH = (
+    "groups=; while read -r line; do groups=$line; done; "
+    'for group in $groups; do kill -s KILL -- "-$group"; done'
+)
+ENDING_S = 1.0
+
+
+class Lifeline:
+    """Start it before the first process that it is for."""
+
+    def __init__(self) -> None:
+        read, self._pipe = os.pipe()
+        try:
+            self._watch = subprocess.Popen(
+                ["/bin/sh", "-c", WATCH],
+                stdin=read,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(read)
+
+    def tell(self, groups: Iterable[int]) -> None:
+        """Say which process groups are at work: these, and no others."""
+        with contextlib.suppress(OSError):  # somebody killed it
+            os.write(self._pipe, (" ".join(map(str, groups)) + "\n").encode())
+
+    def close(self) -> None:
+        os.close(self._pipe)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._watch.wait(ENDING_S)
+
+
+# --- lanes ------------------------------------------------------------------------------------------
+
+MAX_OUTPUT = 16 << 20
+POLL_S = 0.005
+"""Where the system has no pidfd (macOS), a child's end is looked for this often."""
+
+
+class Ended(NamedTuple):
+    """What a process left: `exit` is negative for a signal."""
+
+    exit: int
+    ms: float
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+
+
+def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
+    """Return what to execute: the exec form as it is, else a shell as the client uses it."""
+    return [command, *args] if args is not None else ["/bin/sh", "-c", command]
+
+
+def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return what to execute for a hook, and in which environment."""
+    if hook.type != "http":
+        return command_line(hook.command, hook.args), env
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
+    # What its headers don't use is none of that server's business. Where to, and the tokens in it, stand in
+    # the environment: a command line is for everybody on this machine to read.
+    allowed = {name: env.get(name, "") for name in hook.allowed_env}
+    return [sys.executable, "-I", "-S", script], allowed | {
+        "FANOUT_POST": json.dumps({"url": hook.url, "headers": hook.headers})
+    }
+
+
+class Holder:
+    """A command at work, as seen from here: the process that waits for it and ends as it does."""
+
+    __slots__ = ("pid", "returncode")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self, how: int = os.WNOHANG) -> int | None:
+        """Return the exit status, negative for a signal; None while it is at work."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, how)
+            except ChildProcessError:
+                pid, status = self.pid, 0
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
+class Lanes:
+    """The commands that are at work."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._running: dict[int, Holder] = {}
+        self._left: set[Holder] = set()
+        """They asked to be left alone, and may outlive us."""
+        self._lifeline: Lifeline | None = None
+
+    async def run(
+        self, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float
+    ) -> Ended:
+        """Run one command to its end or its deadline."""
+        out, err = memory_file("out"), memory_file("err")
+        began = time.perf_counter()
+        try:
+            source = reopened(stdin)
+            try:
+                process = self._start(line, (source, out, err), env, nearest(cwd))
+            except (OSError, ValueError) as error:
+                # What a shell says of a command it can't start; the client, too, goes on.
+                why = getattr(error, "strerror", None) or error
+                return Ended(127, _ms(began), b"", f"{line[0]}: {why}\n".encode())
+            finally:
+                os.close(source)
+            ended = _end_of(self._loop, process)
+            timed_out, alone_s = await self._wait(process, ended, out, timeout_s)
+            self._forget(process)
+            if alone_s is not None:
+                self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
+                return Ended(0, _ms(began), _content(out), b"")
+            if timed_out:
+                await self._cut(process, ended, 0.0)
+            return Ended(process.returncode or 0, _ms(began), _content(out), _content(err), timed_out)
+        finally:
+            os.close(out)
+            os.close(err)
+
+    async def _wait(
+        self, process: Holder, ended: Future[bool], out: int, timeout_s: float
+    ) -> tuple[bool, float | None]:
+        """Wait for a hook's end; return whether it overstayed, and for how long it asks to be left alone."""
+        until = time.monotonic() + timeout_s
+        while await self._loop.first(ended, min(LOOK_S, max(0.0, until - time.monotonic()))) is None:
+            if time.monotonic() >= until:
+                return True, None
+            if is_stopped(process.pid):
+                os.kill(process.pid, signal.SIGCONT)
+            alone_s = asked_for(os.pread(out, HEAD, 0))
+            if alone_s is not None:
+                return False, alone_s
+        return False, None
+
+    async def _leave(self, process: Holder, ended: Future[bool], limit_s: float) -> None:
+        self._left.add(process)
+        await self._cut(process, ended, limit_s)
+        self._left.discard(process)
+
+    async def _cut(self, process: Holder, ended: Future[bool], after_s: float) -> None:
+        if await self._loop.first(ended, after_s) is None:
+            kill_group(process.pid)
+            await ended
+
+    def _start(self, line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> Holder:
+        if self._lifeline is None:
+            self._lifeline = Lifeline()
+        pid = os.fork()
+        if pid == 0:
+            _hold(line, files, env, cwd)
+        process = Holder(pid)
+        self._running[pid] = process
+        self._lifeline.tell(self._running)
+        return process
+
+    def _forget(self, process: Holder) -> None:
+        del self._running[process.pid]
+        if self._lifeline is not None:
+            self._lifeline.tell(self._running)
+
+    def close(self) -> None:
+        """End everything that is still at work."""
+        for pid in self._running:
+            kill_group(pid)
+        until = time.monotonic() + ENDING_S
+        for process in self._running.values():
+            while process.poll() is None and time.monotonic() < until:  # it can't be killed: the disk has it
+                time.sleep(POLL_S)
+        if self._lifeline is not None:
+            self._lifeline.close()
+
+
+def _hold(line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> NoReturn:
+    """Be a command's holder: one process group with it, and no descriptor but its three."""
+    status = 127
+    try:
+        os.setsid()
+        for number, fd in enumerate(files):
+            os.dup2(fd, number)
+        close_from(3)
+        try:
+            status = subprocess.Popen(line, env=env, cwd=cwd).wait()
+        except (OSError, ValueError) as error:
+            # What a shell says of a command it can't start; the client, too, goes on.
+            os.write(2, f"{line[0]}: {error}\n".encode("utf-8", "replace"))
+        if status < 0:
+            import resource  # a core was written already, where one is wanted
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if -status not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(-status, signal.SIG_DFL)
+            os.kill(os.getpid(), -status)
+    finally:
+        os._exit(status & 0xFF)
+
+
+def _end_of(loop: Loop, process: Holder) -> Future[bool]:
+    ended: Future[bool] = Future()
+    if hasattr(os, "pidfd_open"):
+        try:
+            fd = os.pidfd_open(process.pid)
+        except OSError:
+            loop.leave(_poll(loop, process, ended))
+            return ended
+
+        def gone() -> None:
+            loop.unwatch(fd)
+            os.close(fd)
+            process.poll(0)
+            ended.set(True)
+
+        loop.watch(fd, gone)
+    else:
+        loop.leave(_poll(loop, process, ended))
+    return ended
+
+
+async def _poll(loop: Loop, process: Holder, ended: Future[bool]) -> None:
+    while process.poll() is None:
+        await loop.sleep(POLL_S)
+    ended.set(True)
+
+
+def reopened(fd: int) -> int:
+    """Return a descriptor of the same content with a position of its own, at the start."""
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        copy = memory_file("stdin")
+        os.write(copy, os.pread(fd, os.fstat(fd).st_size, 0))
+        os.lseek(copy, 0, os.SEEK_SET)
+        return copy
+
+
+def nearest(folder: str) -> str:
+    """Return the folder, or the nearest one above it that is still there."""
+    while not os.path.isdir(folder):
+        above = os.path.dirname(folder)
+        if above in ("", folder):
+            return "/"
+        folder = above
+    return folder
+
+
+def _content(fd: int) -> bytes:
+    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
+
+
+def _ms(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 3)

@@ -1,0 +1,391 @@
+"""How an event's hooks will run: each one's way, who waits for whom, what starts together, what is locked.
+
+Each hook has a way to run:
+  warm    plain Python, known to be fast and clean: one after another in one seat, in configuration order
+  trial   plain Python not known yet: the same chain, but a seat of its own
+  alone   plain Python that is slow, starts processes or leaves things behind: a seat of its own, side by side
+  lane    everything else: the command itself, side by side
+Warm and trial hooks form one chain, so among them configuration order holds by itself, but where `after`
+turns it around; the others wait only for hooks that they conflict with. What a hook is known to write is
+locked across events while it runs.
+
+Units never wait for one another in a circle: hooks are put in an order in which everybody comes after those
+it waits for, and one joins a unit only when it waits for nobody but its members and those before its first.
+So each unit waits for units that begin before it does.
+
+A plan stands until what it was made from changes: a script's file, what is known of it, the environment. So
+it is made once for many events, and only looked over for each (`is_still_good`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from fanout_hooks.learn.memory import Memory, version_of
+from fanout_hooks.run.config import Hook
+from fanout_hooks.warm.command import Program, plain_python
+
+# --- Which hooks must wait for which: two conflict when one writes what the other reads or writes. ----------
+# Rules:
+# 1. Order is configuration order: of two that conflict, the earlier runs first. `after` may add to it, and
+#    can turn it around for the two it names. The order is fixed before anything runs, so answers don't vary.
+# 2. Listing a folder reads it; writing below it conflicts with that.
+# 3. One resource, one hook at a time.
+# 4. A hook starts when its own predecessors have ended: no waves, nobody waits for a stranger.
+# 5. Across events there is no order, but no two run at once that would wait in one event: a path is locked
+#    with the folders above it shared, a pattern or a listing locks its folder.
+#
+# Pure: footprints in, predecessors and locks out.
+
+IN_TURN = "the same worker"
+"""Why a Python hook waits for the one before it when nothing else makes it."""
+
+
+class Footprint(NamedTuple):
+    """What a hook touches, as far as is known: real paths or patterns with `*`."""
+
+    name: str
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    resources: frozenset[str] = frozenset()
+    shares: frozenset[str] = frozenset()
+    """Resources of other events that it may use beside others who share them."""
+    after: tuple[str, ...] = ()
+    in_turn: bool = False
+    """Runs in the one chain of Python hooks, so it follows the one before it there."""
+
+
+class Wait(NamedTuple):
+    """Hook `later` waits for hook `earlier`, and why."""
+
+    earlier: int
+    later: int
+    why: str
+
+
+def waits_for(hooks: Sequence[Footprint]) -> list[Wait]:
+    """Return who waits for whom in an event, each pair once, with the reason."""
+    found: dict[tuple[int, int], str] = {}
+    turned = _after(hooks, found)
+    last_in_turn = -1
+    for later, hook in enumerate(hooks):
+        for earlier in range(later):
+            why = clash(hooks[earlier], hook)
+            pair = (later, earlier) if (later, earlier) in turned else (earlier, later)
+            if why and pair not in found:
+                found[pair] = why
+        if hook.in_turn:
+            if last_in_turn >= 0 and (later, last_in_turn) not in found:
+                found.setdefault((last_in_turn, later), IN_TURN)
+            last_in_turn = later
+    return [Wait(earlier, later, why) for (earlier, later), why in _acyclic(found).items()]
+
+
+def _after(hooks: Sequence[Footprint], found: dict[tuple[int, int], str]) -> set[tuple[int, int]]:
+    """Note the declared order; return the pairs in which it goes against configuration order."""
+    places = {hook.name: place for place, hook in enumerate(hooks)}
+    for later, hook in enumerate(hooks):
+        for name in hook.after:
+            earlier = places.get(name)
+            if earlier is not None and earlier != later:
+                found[earlier, later] = f'"{hook.name}" says after "{name}"'
+    return {pair for pair in found if pair[0] > pair[1]}
+
+
+def _acyclic(found: dict[tuple[int, int], str]) -> dict[tuple[int, int], str]:
+    """Leave out what would close a circle: declared order first, then configuration order.
+
+    Circles in `after` itself are a mistake that config.py reports by name; nothing may hang on one.
+    """
+    kept: dict[tuple[int, int], str] = {}
+    successors: dict[int, set[int]] = {}
+
+    def leads(start: int, goal: int) -> bool:
+        todo, seen = [start], set()
+        while todo:
+            at = todo.pop()
+            if at == goal:
+                return True
+            if at not in seen:
+                seen.add(at)
+                todo.extend(successors.get(at, ()))
+        return False
+
+    backwards = any(earlier > later for earlier, later in found)
+    for (earlier, later), why in found.items():
+        if backwards and leads(later, earlier):
+            continue
+        kept[earlier, later] = why
+        successors.setdefault(earlier, set()).add(later)
+    return kept
+
+
+def clash(one: Footprint, other: Footprint) -> str:
+    """Return why two hooks can't run at once, or ""."""
+    shared = one.resources & other.resources
+    if shared:
+        return f"both use {min(shared)}"
+    for path in _common(one.writes, other.writes):
+        return f"both write {path}"
+    for path in _common(one.writes, other.reads):
+        return f'"{one.name}" writes {path}, "{other.name}" reads it'
+    for path in _common(one.reads, other.writes):
+        return f'"{one.name}" reads {path}, "{other.name}" writes it'
+    return ""
+
+
+def _common(some: frozenset[str], others: frozenset[str]) -> Iterable[str]:
+    exact = some & others
+    if exact:
+        return [min(exact)]
+    return sorted(
+        written
+        for written in some
+        for other in others
+        if _same_place(written, other) or _same_place(other, written)
+    )[:1]
+
+
+def _same_place(one: str, other: str) -> bool:
+    if "*" in other and (fnmatch.fnmatchcase(one, other) or ("*" in one and _may_meet(one, other))):
+        return True
+    return os.path.dirname(one) == other
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Say whether one file may match both patterns: `*` crosses folders, so only the beginnings tell."""
+    begin, other_begin = one.partition("*")[0], other.partition("*")[0]
+    return begin.startswith(other_begin) or other_begin.startswith(begin)
+
+
+def batch_levels(count: int, found: Iterable[Wait]) -> list[int]:
+    """Return how many hooks each one has to wait for in a row, plus one: the longest chain is the maximum."""
+    before: dict[int, list[int]] = {}
+    for wait in found:
+        before.setdefault(wait.later, []).append(wait.earlier)
+    known: dict[int, int] = {}
+
+    def level(at: int) -> int:
+        if at not in known:
+            known[at] = 1
+            known[at] = 1 + max((level(one) for one in before.get(at, ())), default=0)
+        return known[at]
+
+    return [level(at) for at in range(count)]
+
+
+class Writers(NamedTuple):
+    """Everything that some hook of any event writes: reading it has to be locked."""
+
+    paths: frozenset[str]
+    patterns: tuple[str, ...]
+    folders: frozenset[str]
+    """Whose listing changes."""
+
+    @classmethod
+    def of(cls, written: frozenset[str]) -> Writers:
+        patterns = tuple(path for path in written if "*" in path)
+        return cls(written, patterns, frozenset(map(os.path.dirname, written)))
+
+    def touch(self, read: str) -> bool:
+        """Say whether somebody writes what is read."""
+        if read in self.paths or read in self.folders or os.path.dirname(read) in self.paths:
+            return True
+        if any(_same_place(read, pattern) for pattern in self.patterns):
+            return True
+        return "*" in read and any(_same_place(path, read) for path in self.paths)
+
+
+def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
+    """Return what to lock across events, and whether for writing; reading counts where somebody writes."""
+    keys = {_folder_of(path) if "*" in path else path: True for path in hook.writes}
+    for path in filter(written.touch, hook.reads):
+        if "*" in path:
+            keys[_folder_of(path)] = True
+        elif path in written.folders:
+            keys[path] = True
+        else:
+            keys.setdefault(path, False)
+    for path in list(keys):
+        for folder in _above(path):
+            keys.setdefault(folder, False)
+    keys |= {f"resource {name}": False for name in hook.shares}
+    return keys | {f"resource {name}": True for name in hook.resources}
+
+
+def _folder_of(pattern: str) -> str:
+    return os.path.dirname(pattern.partition("*")[0])
+
+
+def _above(path: str) -> Iterable[str]:
+    while (folder := os.path.dirname(path)) != path:
+        yield folder
+        path = folder
+
+
+# --- plan ------------------------------------------------------------------------------------------
+
+
+class Planned(NamedTuple):
+    """A hook and how it will run."""
+
+    hook: Hook
+    way: str
+    program: Program | None
+    file: str
+    """The script's path, by which it is remembered."""
+
+
+class Unit(NamedTuple):
+    """Hooks that are started together, by their places in configuration order, in the order they run."""
+
+    places: tuple[int, ...]
+    before: tuple[int, ...]
+    """Places of other units' hooks that must have ended."""
+    locks: dict[str, bool]
+    """What is locked across events; True: for writing."""
+
+
+class Plan(NamedTuple):
+    """The hooks of an event, ready to run."""
+
+    planned: tuple[Planned, ...]
+    footprints: tuple[Footprint, ...]
+    waits: tuple[Wait, ...]
+    levels: tuple[int, ...]
+    """Per hook the length of the longest chain of conflicts that it ends."""
+    units: tuple[Unit, ...]
+    memory: Memory
+    revision: int
+    versions: tuple[tuple[str, str], ...]
+
+    @property
+    def is_still_good(self) -> bool:
+        return self.memory.revision == self.revision and all(
+            version_of(file) == version for file, version in self.versions
+        )
+
+
+def declared(hooks: Sequence[Hook], project: str) -> frozenset[str]:
+    """Return what hooks of any event say that they write."""
+    return frozenset(path for hook in hooks for path in _absolute(hook.writes, project))
+
+
+def make(
+    hooks: Sequence[Hook],
+    project: str,
+    cwd: str,
+    env: dict[str, str],
+    memory: Memory,
+    declared: frozenset[str] = frozenset(),
+) -> Plan:
+    """Plan the hooks of one event; `declared` is what hooks of any event say that they write."""
+    planned = tuple(_planned(hook, cwd, env, memory) for hook in hooks)
+    footprints = tuple(_footprint(one, project, memory) for one in planned)
+    waits = tuple(waits_for(footprints))
+    levels = batch_levels(len(hooks), [wait for wait in waits if wait.why != IN_TURN])
+    files = dict.fromkeys(one.file for one in planned if one.file)
+    written = memory.written.union(declared, *(one.writes for one in footprints))
+    return Plan(
+        planned,
+        footprints,
+        waits,
+        tuple(levels),
+        tuple(_units(planned, footprints, waits, Writers.of(written))),
+        memory,
+        memory.revision,
+        tuple((file, version_of(file)) for file in files),
+    )
+
+
+def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory) -> Planned:
+    if hook.type != "command" or hook.isolate:
+        return Planned(hook, "lane", None, "")
+    program = plain_python(hook.command, hook.args, env, cwd)
+    if program is None:
+        return Planned(hook, "lane", None, "")
+    file = os.path.join(cwd, program.script)
+    record = memory.of(file)
+    if not record.is_learned:
+        return Planned(hook, "trial", program, file)
+    return Planned(hook, "warm" if record.is_warm else "alone", program, file)
+
+
+def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
+    hook = planned.hook
+    reads, writes = (_absolute(paths, project) for paths in (hook.reads, hook.writes))
+    resources = frozenset(hook.resources)
+    if planned.file:
+        record = memory.of(planned.file)
+        reads, writes = reads | record.reads, writes | record.writes
+    itself = frozenset({f"hook {planned.file or hook.command or hook.url}"})
+    shares: frozenset[str] = frozenset()
+    if planned.way == "trial" or (planned.way == "lane" and not (reads or writes or resources)):
+        resources |= itself  # not known: at least never beside itself
+    elif planned.file and writes:
+        shares = itself  # a session that planned it before it was known may still have it on trial
+    in_turn = planned.way in ("warm", "trial")
+    return Footprint(hook.name, reads, writes, resources, shares, hook.after, in_turn)
+
+
+def _absolute(paths: Sequence[str], project: str) -> frozenset[str]:
+    return frozenset(os.path.realpath(os.path.join(project, os.path.expanduser(path))) for path in paths)
+
+
+def _units(
+    planned: Sequence[Planned],
+    footprints: Sequence[Footprint],
+    waits: Sequence[Wait],
+    written: Writers,
+) -> list[Unit]:
+    """Join warm hooks that follow one another; every other hook is a unit."""
+    direct: list[set[int]] = [set() for _ in planned]
+    for wait in waits:
+        direct[wait.later].add(wait.earlier)
+    groups: list[list[int]] = []
+    chain: list[int] | None = None
+    before: list[set[int]] = [set() for _ in planned]
+    """Per hook everybody who ends before it starts."""
+    for place in _in_order(direct):
+        before[place] = direct[place].union(*(before[earlier] for earlier in direct[place]))
+        if planned[place].way != "warm":
+            groups.append([place])
+        elif (
+            chain is not None
+            and direct[place] <= before[chain[0]].union(chain)
+            and _fits(planned[place], planned[chain[0]])
+        ):
+            chain.append(place)
+        else:
+            chain = [place]
+            groups.append(chain)
+    return [_unit(group, footprints, waits, written) for group in groups]
+
+
+def _in_order(direct: Sequence[set[int]]) -> list[int]:
+    """Return all places, each after those it waits for, else in configuration order."""
+    ordered: list[int] = []
+    done: set[int] = set()
+    while len(ordered) < len(direct):
+        place = next(one for one, earlier in enumerate(direct) if one not in done and earlier <= done)
+        ordered.append(place)
+        done.add(place)
+    return ordered
+
+
+def _fits(one: Planned, first: Planned) -> bool:
+    """Say whether two programs run in the same interpreter."""
+    ours, theirs = one.program, first.program
+    return ours is not None and theirs is not None and (ours.exe, ours.flags) == (theirs.exe, theirs.flags)
+
+
+def _unit(group: list[int], footprints: Sequence[Footprint], waits: Sequence[Wait], written: Writers) -> Unit:
+    before = {wait.earlier for wait in waits if wait.later in group} - set(group)
+    locks: dict[str, bool] = {}
+    for place in group:
+        for key, writes in lock_keys(footprints[place], written).items():
+            locks[key] = locks.get(key, False) or writes
+    return Unit(tuple(group), tuple(sorted(before)), locks)

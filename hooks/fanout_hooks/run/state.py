@@ -1,0 +1,291 @@
+"""What outlives one event: interpreters, locks, what was learned, what was already said.
+
+The supervisor keeps one for its whole life; the cold path has one for an event.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fanout_hooks.client.places import claude_folder
+from fanout_hooks.learn import memory
+from fanout_hooks.learn.memory import Memory
+from fanout_hooks.run import config
+from fanout_hooks.run import plan as plans
+from fanout_hooks.run.config import Hook
+from fanout_hooks.run.decide import Opinion
+from fanout_hooks.run.loop import Future, Loop, on_stderr
+from fanout_hooks.run.plan import Plan
+from fanout_hooks.warm.ahead import ForkedZygote
+from fanout_hooks.warm.command import Program
+from fanout_hooks.warm.interpreter import Interpreter, key_of
+
+if TYPE_CHECKING:
+    from fanout_hooks.run.lanes import Lanes
+
+
+# --- Locks on what hooks write, across events, sub-agents and sessions. -------------------------------------
+# The race that costs users their state is between events: 20 parallel runs of one read-modify-write hook kept
+# 1 to 4 of 20 updates. So before a hook runs, everything it is known to write is locked. Within this process
+# a table does it, all at once or none. Between processes each key is a byte, by its hash, of one file in the
+# user's own state folder: any number of locks costs one descriptor, leaves nothing to sweep, and ends with
+# its process. Bytes are taken in their order, so that nobody can hold what another one needs first.
+#
+# The holders in this process end at their own limits. A lock that another process keeps for too long (it was
+# stopped, say) is passed over, and that is noted.
+
+POLL_S = 0.004
+MAX_WAIT_S = 10.0
+NAME = "held"
+
+
+class Held(NamedTuple):
+    """What one run holds; give it back with `release`."""
+
+    keys: dict[str, bool]
+    note: str = ""
+    """What a reader of the log should know: which lock was not to be had, and why."""
+
+
+class Locks:
+    def __init__(self, loop: Loop, folder: str) -> None:
+        self._loop = loop
+        self._path = os.path.join(folder, NAME)
+        self._fd = -1
+        self._held: dict[str, int] = {}
+        """Per key the number of readers, or -1 for a writer."""
+        self._waiting: list[Future[bool]] = []
+
+    async def acquire(self, keys: dict[str, bool], max_wait_s: float = MAX_WAIT_S) -> Held:
+        """Lock all keys (True: for writing). Returns in any case."""
+        if not keys:
+            return Held({})
+        while not all(self._free(key, writes=writes) for key, writes in keys.items()):
+            freed: Future[bool] = Future()
+            self._waiting.append(freed)
+            await freed
+        try:
+            self._open()  # before the table says that something is held
+        except OSError as error:
+            note = f"went on without locks: {self._path}: {error.strerror or error}"
+        else:
+            note = ""
+        for key, writes in keys.items():
+            self._held[key] = -1 if writes else self._held.get(key, 0) + 1
+        return Held(keys, note or await self._between_processes(keys, max_wait_s))
+
+    def release(self, held: Held) -> None:
+        for key, writes in held.keys.items():
+            left = 0 if writes else self._held[key] - 1
+            if left:
+                self._held[key] = left
+            else:
+                self._held.pop(key, None)
+                self._unlock(_byte(key))
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            future.set(True)
+
+    def _free(self, key: str, *, writes: bool) -> bool:
+        count = self._held.get(key, 0)
+        return count == 0 or (count > 0 and not writes)
+
+    async def _between_processes(self, keys: dict[str, bool], max_wait_s: float) -> str:
+        """Return what is to be noted. Who has a byte in this process has it for all readers in it."""
+        note, waited = "", 0.0
+        for byte, key in sorted((_byte(key), key) for key in keys):
+            kind = fcntl.LOCK_EX if keys[key] else fcntl.LOCK_SH
+            while True:
+                try:
+                    fcntl.lockf(self._fd, kind | fcntl.LOCK_NB, 1, byte)
+                    break
+                except (BlockingIOError, PermissionError):
+                    if waited >= max_wait_s:
+                        note = note or f"went on without the lock of {key}: another process keeps it"
+                        break
+                except OSError as error:
+                    return f"went on without the lock of {key}: {error.strerror or error}"
+                await self._loop.sleep(POLL_S)
+                waited += POLL_S
+        return note
+
+    def _unlock(self, byte: int) -> None:
+        if self._fd < 0:
+            return
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
+        except OSError:
+            return  # the process's end gives it back
+
+    def _open(self) -> None:
+        """Have the file open. Closing it gives back every lock, so it stays until somebody has removed it."""
+        if self._fd >= 0 and (self._held or os.fstat(self._fd).st_nlink):
+            return
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._fd = os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            self._fd = os.open(self._path, flags, 0o600)
+
+
+def _byte(key: str) -> int:
+    """Return a key's place in the file, below 2^62: what all systems can lock."""
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2
+
+
+# --- state ------------------------------------------------------------------------------------------
+
+AT_ONCE = 50
+"""Processes of hooks at work at one time; more wait their turn."""
+
+MAX_PLANS = 64
+MAX_INTERPRETERS = 4
+"""At rest: each is a zygote and a worker. A project's hooks rarely name two."""
+
+
+class Places:
+    """A bound on what runs at once."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: list[Future[bool]] = []
+
+    async def take(self) -> None:
+        while self._free == 0:
+            place: Future[bool] = Future()
+            self._waiting.append(place)
+            await place
+        self._free -= 1
+
+    def give_back(self) -> None:
+        self._free += 1
+        if self._waiting:
+            self._waiting.pop(0).set(True)
+
+
+class RuntimeState:
+    def __init__(self, loop: Loop, state_folder: str) -> None:
+        self.loop = loop
+        loop.complain = self.complain
+        self.places = Places(AT_ONCE)
+        self.locks = Locks(loop, os.path.join(state_folder, "locks"))
+        self._state = state_folder
+        self._configs: dict[tuple[tuple[str, ...], str, str], tuple[tuple[Any, ...], config.Config]] = {}
+        """By scopes, project and the user's folder: what the files' state was, and what they said."""
+        self._memories: dict[str, Memory] = {}
+        self._interpreters: dict[tuple[str, ...], Interpreter] = {}
+        self._declared: frozenset[str] = frozenset()
+        self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
+        self._said: set[str] = set()
+        self._ahead: ForkedZygote | None = None
+        self._lanes: Lanes | None = None
+
+    def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
+        """Return the hooks of the registered scopes, read again when a file has changed."""
+        claude = claude_folder(env)
+        state = tuple(
+            _state_of(config.path_of(scope, project, claude)) for scope in scopes if scope in config.SCOPES
+        )
+        key = (tuple(scopes), project, claude)
+        known = self._configs.get(key)
+        if known is None or known[0] != state:
+            known = self._configs[key] = (state, config.load(scopes, project, claude))
+            held = [plans.declared(own.hooks, at) for (_, at, _), (_, own) in self._configs.items()]
+            self._declared = frozenset[str]().union(*held)
+        return known[1]
+
+    def expect(self, project: str, known: Memory, ahead: ForkedZygote | None) -> None:
+        """Take over what the cold path began before there was a house."""
+        self._memories[project] = known
+        self._ahead = ahead
+
+    def memory(self, project: str) -> Memory:
+        if project not in self._memories:
+            self._memories[project] = Memory(memory.path_of(self._state, project))
+        known = self._memories[project]
+        known.refresh()
+        return known
+
+    def plan(self, hooks: Sequence[Hook], project: str, cwd: str, env: dict[str, str]) -> Plan:
+        """Return how these hooks run, made anew only when something has changed."""
+        memory = self.memory(project)
+        key = (tuple(hooks), project, cwd, self._declared)
+        known = self._plans.get(key)
+        if known is not None and known[0] is env and known[1].is_still_good:
+            return known[1]
+        if len(self._plans) > MAX_PLANS:
+            self._plans.clear()
+        made = plans.make(hooks, project, cwd, env, memory, self._declared)
+        self._plans[key] = (env, made)
+        return made
+
+    def interpreter(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> Interpreter:
+        """Return the interpreter that a program's command names, started at its first use."""
+        key = key_of(program, env, cwd)
+        interpreter = self._interpreters.pop(key, None)
+        if interpreter is None or (interpreter.broken and interpreter.start):  # it served, and is gone
+            lost = interpreter
+            if lost is not None:
+                lost.close()
+            interpreter = Interpreter(self.loop, lost)
+            if self._ahead is not None and self._ahead.key == key:
+                interpreter.take_over(self._ahead, known.modules.get(program.exe, ()))
+            else:
+                interpreter.open(program, env, cwd)
+                interpreter.preload(known.modules.get(program.exe, ()))
+            interpreter.key = key
+        self._interpreters[key] = interpreter  # the one used last stands last
+        for old in list(self._interpreters)[:-MAX_INTERPRETERS]:
+            if self._interpreters[old].is_at_rest:
+                self._interpreters.pop(old).close()
+        return interpreter
+
+    @property
+    def lanes(self) -> Lanes:
+        """Return the commands at work; with subprocess 4 ms, which an event of Python hooks does without."""
+        if self._lanes is None:
+            from fanout_hooks.run.lanes import Lanes
+
+            self._lanes = Lanes(self.loop)
+        return self._lanes
+
+    async def gate(self, event: dict[str, Any], env: dict[str, str], mode: str) -> Opinion:
+        """Return what the sequential-agent gate says of an event."""
+        from fanout_hooks.gate.watch import opinion
+
+        return await opinion(self.loop, event, env, mode)
+
+    def news(self, problems: Iterable[str]) -> list[str]:
+        """Return what the user wasn't told yet."""
+        new = [problem for problem in problems if problem not in self._said]
+        self._said.update(new)
+        return new
+
+    def complain(self, text: str) -> None:
+        """Say something on stderr, once."""
+        if self.news([text]):
+            on_stderr(text)
+
+    def close(self) -> None:
+        """End every process that is at work or waits for some."""
+        if self._lanes is not None:
+            self._lanes.close()
+        for interpreter in self._interpreters.values():
+            interpreter.close()
+
+
+def _state_of(path: str) -> tuple[int, int, int]:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (about.st_mtime_ns, about.st_size, about.st_ino)

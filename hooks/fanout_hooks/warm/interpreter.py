@@ -1,0 +1,741 @@
+"""One interpreter that hooks name in their commands: its zygote, its workers, and one event's run in them.
+
+Theory of operation. `open` starts the hooks' own interpreter on zygote.py. A *seat* is a worker forked from
+it. A batch (one event's fast hooks, in order) takes an idle seat, else a new one; a few may work side by
+side, so that a hook that hangs doesn't hold up other events. Results come back one by one; the hook without a
+result when its worker dies is the one that killed it. After a crash, a deadline, a taint or an answer that
+can't be read the next hook gets the next seat.
+
+A hook may stop or kill the process that it was forked from. Workers go on without their zygote: what they run
+ends as it would have; what is left runs a process each. A stopped zygote is continued, when it is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Self, TypeVar
+
+from fanout_hooks.learn.memory import version_of
+from fanout_hooks.run.decide import HEAD, LOOK_S, asked_for
+from fanout_hooks.run.loop import Channel, Future, Loop, is_stopped, kill_group, memory_file
+from fanout_hooks.warm.ahead import ForkedZygote
+from fanout_hooks.warm.command import Program
+
+# --- sitting ------------------------------------------------------------------------------------------------
+# One batch of hooks in one worker: what it was asked, the files it writes into, what it has reported so
+# far.
+# The worker sends a row before each hook and one after it, over a socket that only we read. What has been
+# sent can't be taken back, but a hook may send bytes too: what doesn't begin with the worker's stamp, or
+# isn't the row that has to come next, is *unreadable*. It is the loss of the hook that had begun, and of no
+# other: the rows before it were written before it ran, and nothing after it is believed.
+#
+# A row: the stamp, three lengths of four bytes, then JSON, stdout and stderr. JSON is one of
+#
+#     {"begin": place, "last": whether the process may not be used after this hook, "at": monotonic seconds}
+#     {"i": place, "exit", "ms", "taint", "spoilt", "at", "effects", "kept": true where it printed much}
+
+MAX_OUTPUT = 16 << 20
+MAX_ROW = 8 << 20
+_LENGTHS = struct.Struct(">III")
+UNREADABLE = "wrote into fanout's own channel"
+SILENT = "kept fanout's own code from answering"
+EFFECTS = {"reads": list, "writes": list, "spawns": bool, "opaque": bool}
+
+
+class Task(NamedTuple):
+    """A hook to be run in a worker."""
+
+    place: int
+    program: Program
+    timeout_s: float
+
+
+class Ran(NamedTuple):
+    """What became of it. `exit` is negative for a signal, as in subprocess."""
+
+    place: int
+    exit: int
+    ms: float
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+    taint: str = ""
+    effects: dict[str, Any] | None = None
+    lost: str = ""
+    """Why what it answered is not known."""
+
+
+class Batch:
+    """Use it as a context: its files are closed at the end."""
+
+    def __init__(self, tasks: list[Task], stamp: bytes) -> None:
+        self.left = list(tasks)
+        self.out, self.err = (memory_file(name) for name in ("out", "err"))
+        self._ours, self.results = socket.socketpair()
+        self._ours.setblocking(False)
+        self.timed_out = False
+        self.spoilt = False
+        """The process can't be used for what is left."""
+        self.is_last = False
+        """The hook that has begun could make the process say anything."""
+        self.unreadable = False
+        self._stamp = stamp
+        self._received = bytearray()
+        self._begun = False
+        self._since = time.monotonic()
+        self._ran: list[Ran] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sent()
+        self._ours.close()
+        for fd in (self.out, self.err):
+            os.close(fd)
+
+    def sent(self) -> None:
+        """Close the worker's end here: it has its own."""
+        self.results.close()
+
+    def is_over(self) -> bool:
+        """Say whether this process has run what it will."""
+        return self.spoilt or not self.left
+
+    def time_left(self) -> float:
+        """Return the seconds that the hook which runs now may still take."""
+        self._take_in()
+        if not self.left or self.unreadable:
+            return 1.0
+        return self._since + self.left[0].timeout_s - time.monotonic()
+
+    def news(self) -> list[Ran]:
+        """Take in the results that were not reported yet."""
+        self._take_in()
+        found, self._ran = self._ran, []
+        return found
+
+    def asked_for(self) -> float | None:
+        """Return for how long the hook that runs asks to be left alone."""
+        return asked_for(os.pread(self.out, HEAD, 0))
+
+    def detach(self) -> Ran:
+        """Return the result of the hook that runs: no one waits for it any more."""
+        stdout = _content(self.out)
+        return Ran(self.left.pop(0).place, 0, self._ms(), stdout, b"", taint="worked on after its answer")
+
+    def died(self, status: int) -> Ran | None:
+        """Return the result of the hook that was running when the process ended; None when none was."""
+        self._take_in()
+        if self.unreadable:
+            return self.lost(UNREADABLE)
+        if not self._begun:
+            return None
+        stdout, stderr = _content(self.out), _content(self.err)
+        place = self.left.pop(0).place
+        return Ran(place, status, self._ms(), stdout, stderr, self.timed_out, "ended the process")
+
+    def lost(self, why: str) -> Ran | None:
+        """Return the result of the hook whose answer can't be known; None when none had begun.
+
+        What one that has ended left running may write, too: its own answer is here, the next one is innocent.
+        """
+        if not self._begun:
+            return None
+        place = self.left.pop(0).place
+        return Ran(place, 1, self._ms(), b"", _content(self.err), taint=why, lost=why)
+
+    def _ms(self) -> float:
+        return round((time.monotonic() - self._since) * 1000, 3)
+
+    # --- rows ------------------------------------------------------------------------------------------
+
+    def _take_in(self) -> None:
+        """Read what has come. After the last row that counts nothing does."""
+        while not (self.unreadable or self.spoilt):
+            try:
+                data = self._ours.recv(1 << 18)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                return
+            self._received += data
+            while self._row():
+                pass
+
+    def _row(self) -> bool:
+        """Take in the next row if it is whole and counts; say whether there may be another."""
+        head = len(self._stamp)
+        if not self._stamp.startswith(self._received[:head]):
+            self.unreadable = True
+            return False
+        begin = head + _LENGTHS.size
+        if len(self._received) < begin:
+            return False
+        body, out, err = _LENGTHS.unpack_from(self._received, head)
+        end = begin + body + out + err
+        if end > MAX_ROW:
+            self.unreadable = True
+            return False
+        if len(self._received) < end:
+            return False
+        row = self._received[begin : begin + body]
+        stdout = bytes(self._received[begin + body : end - err]) if out else b""
+        stderr = bytes(self._received[end - err : end]) if err else b""
+        del self._received[:end]
+        try:
+            self._believe(json.loads(row), stdout, stderr)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            self.unreadable = True
+        return not (self.unreadable or self.spoilt)
+
+    def _believe(self, row: dict[str, Any], stdout: bytes, stderr: bytes) -> None:
+        """Take in a row that has to come now. Raises what shows that it is none."""
+        if "begin" in row:
+            if self._begun or row["begin"] != self.left[0].place:
+                raise ValueError("another hook than the next has begun")
+            self._begun, self.is_last, self._since = True, bool(row["last"]), _number(row["at"])
+            return
+        if not self._begun or row["i"] != self.left[0].place:
+            raise ValueError("a result of another hook than the one that has begun")
+        if row.get("kept"):
+            stdout, stderr = _content(self.out), _content(self.err)
+        taint = str(row["taint"])
+        effects = row["effects"]
+        if effects is not None and not all(isinstance(effects[name], kind) for name, kind in EFFECTS.items()):
+            raise ValueError("effects of another form")
+        place = self.left[0].place
+        self._ran.append(
+            Ran(place, int(row["exit"]), _number(row["ms"]), stdout, stderr, False, taint, effects)
+        )
+        del self.left[0]
+        self._begun, self._since = False, _number(row["at"])
+        self.spoilt = bool(taint or row["spoilt"] or self.is_last)
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+def _content(fd: int) -> bytes:
+    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
+
+
+# --- interpreter ------------------------------------------------------------------------------------------
+
+T = TypeVar("T")
+STARTING_S = 10.0
+PATIENCE_S = 0.1
+"""How long a batch waits for a busy seat before it gets another one."""
+SEATS_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
+MAX_SEATS = 50
+IDLE_SEATS = 1
+DEEP_LOOK_S = 5.0
+FORK_S = 10.0
+WATCH_S = 0.05
+MAX_STOPS = 20
+"""How often a process that we wait for is looked at: a stopped one answers never."""
+STOPPED_S = 0.5
+STAMP_BYTES = 8
+MAX_DEATHS = 2
+"""Workers that end before their hook has begun: then something else is wrong, a process each is better."""
+
+
+class HookInput(NamedTuple):
+    """What all hooks of an event share."""
+
+    stdin: int
+    env: dict[str, str]
+    cwd: str
+
+
+class Seat:
+    """One worker process, as seen from here."""
+
+    __slots__ = ("channel", "died", "pid", "stamp")
+
+    def __init__(self, channel: Channel, pid: int, stamp: bytes) -> None:
+        self.channel = channel
+        self.pid = pid
+        self.stamp = stamp
+        self.died: Future[int] = Future()
+
+
+class Interpreter:
+    """Start it with `open`; when `broken` is set, its hooks run a process each instead."""
+
+    def __init__(self, loop: Loop, before: Interpreter | None = None) -> None:
+        self.loop = loop
+        self._lost = before
+        """One that served and was ended, whose loss is not reported yet."""
+        self.broken = ""
+        self.start: dict[str, Any] | None = None
+        """What its start decided; nothing: a fork of ours that is not like a real start."""
+        self.key: tuple[str, ...] = ()
+        self.pid = 0
+        """The zygote's process, 0 as long as it isn't known."""
+        self.has_served = False
+        self._is_reported = False
+        self._stops = 0
+        self.is_fork = False
+        """Don't wait for it to be ready: fewer turns, and it answers when it is."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: Channel | None = None
+        self._ready: Future[bool] = Future()
+        self._forking: list[tuple[Channel, Future[Seat | None], bytes]] = []
+        self._seats: dict[int, Seat] = {}
+        self._idle: list[Seat] = []
+        self._waiting: list[Future[bool]] = []
+        self._runs = 0
+        self._suspects: set[str] = set()
+        """Scripts of an event that left something behind, and nobody knows which of them it was."""
+        self.modules: set[str] = set()
+        """Standard modules that hooks were seen to import: new workers have them from the start."""
+
+    # --- the zygote ------------------------------------------------------------------------------------
+
+    def open(self, program: Program, env: dict[str, str], cwd: str) -> None:
+        """Start the zygote; `ready` tells when it serves."""
+        try:
+            self._process, ours = start_zygote(program, env, cwd)
+        except CannotStart as error:
+            self._break(str(error))
+            return
+        self._control = Channel(self.loop, ours)
+        self.loop.leave(self._listen(self._control, program.exe))
+
+    def take_over(self, ahead: ForkedZygote, modules: Iterable[str]) -> None:
+        """Use the zygote that our own process forked."""
+        self._control = Channel(self.loop, ahead.control)
+        self.modules.update(modules)
+        self.is_fork = True
+        self.pid = ahead.pid
+        self.loop.leave(self._listen(self._control, ahead.key[0]))
+
+    async def ready(self) -> bool:
+        """Wait until the zygote serves; False when it never will."""
+        return await self._watched(self._ready, STARTING_S) is True
+
+    async def _watched(self, future: Future[T], limit_s: float) -> T | None:
+        """Wait for what the zygote has to do. Stopped, it is continued, and killed when that is in vain."""
+        until = time.monotonic() + limit_s
+        while await self.loop.first(future, WATCH_S) is None and not future.done:
+            if self.pid and is_stopped(self.pid):
+                self._stops += 1
+                os.kill(self.pid, signal.SIGCONT)
+            is_late = time.monotonic() >= until
+            if self.pid and (is_late or self._stops > MAX_STOPS):
+                kill_group(self.pid)
+                self._break("the process that hooks are forked from was stopped")
+            if is_late:
+                return None
+        return future.result()
+
+    async def _listen(self, control: Channel, exe: str) -> None:
+        try:
+            while (message := await control.get()) is not None:
+                self._on_message(message)
+        finally:
+            self._break(f"{exe} can't be kept warm")
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.start = message["ready"]
+            self.pid = message["pid"]
+            self._ready.set(True)
+        elif "unlike" in message:
+            self.start = {}
+        elif "forked" in message:
+            channel, future, stamp = self._forking.pop(0)
+            seat = Seat(channel, message["forked"], stamp)
+            self._seats[seat.pid] = seat
+            self.has_served = True
+            future.set(seat)
+        elif "died" in message:
+            gone = self._seats.pop(message["died"], None)
+            if gone is not None:
+                self._forget(gone)
+                gone.died.set(message["status"])
+
+    def _break(self, why: str) -> None:
+        """Go on without a zygote: hooks at work end by themselves, no worker begins another event."""
+        if self.broken:
+            return
+        self.broken = why
+        self._ready.set(False)
+        for channel, future, _ in self._forking:
+            channel.close()
+            future.set(None)
+        self._forking.clear()
+        for seat in self._idle:
+            seat.channel.close()
+        self._seats.clear()
+        self._idle.clear()
+        self._free_one()
+        if self._process is not None:
+            self._process.poll()
+
+    def close(self) -> None:
+        """End the zygote; it takes its workers along."""
+        for channel in [seat.channel for seat in self._seats.values()] + [one for one, _, _ in self._forking]:
+            channel.close()
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            end(self._process)
+
+    def takes_notice_of_loss(self) -> bool:
+        """Say whether a zygote that had served was lost, once."""
+        before, self._lost = self._lost, None
+        is_lost = before is not None and before.takes_notice_of_loss()
+        if self.broken and self.has_served and not self._is_reported:
+            self._is_reported = is_lost = True
+        return is_lost
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether nothing is lost by closing it."""
+        return self._runs == 0 and len(self._idle) == len(self._seats)
+
+    # --- seats -----------------------------------------------------------------------------------------
+
+    async def _fork(self) -> Seat | None:
+        if self._control is None or self._control.closed:
+            return None
+        if not self.is_fork and not await self.ready():
+            return None
+        ours, theirs = socket.socketpair()
+        future: Future[Seat | None] = Future()
+        stamp = os.urandom(STAMP_BYTES)
+        self._forking.append((Channel(self.loop, ours, stamp), future, stamp))
+        with theirs:
+            self._control.send({"do": "fork", "stamp": stamp.hex()}, (theirs.fileno(),))
+        return await self._watched(future, FORK_S)
+
+    async def _take(self) -> Seat | None:
+        """Return a seat: an idle one, a new one, or after a while yet another one."""
+        while True:
+            if self._idle:
+                return self._idle.pop()
+            if len(self._seats) + len(self._forking) < SEATS_AT_ONCE or self.broken:
+                return await self._fork()
+            free: Future[bool] = Future()
+            self._waiting.append(free)
+            if await self.loop.first(free, PATIENCE_S) is None and len(self._seats) < MAX_SEATS:
+                return await self._fork()
+
+    def _give_back(self, seat: Seat) -> None:
+        if seat.died.done:
+            return
+        if self.broken:
+            seat.channel.close()
+            return
+        if len(self._idle) >= IDLE_SEATS and not self._waiting:
+            seat.channel.close()  # it ends by itself; nothing at rest but one worker
+            return
+        self._idle.append(seat)
+        self._free_one()
+
+    def _free_one(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            future.set(True)
+
+    def _forget(self, seat: Seat) -> None:
+        if seat in self._idle:
+            self._idle.remove(seat)
+        seat.channel.close()
+        self._free_one()
+
+    def _kill(self, seat: Seat) -> None:
+        """End a worker through the zygote, which knows whether it is still there; without one ourselves."""
+        if seat.died.done:
+            return
+        if self.broken or self._control is None or is_stopped(self.pid):
+            kill_group(seat.pid)
+        else:
+            self._control.send({"do": "kill", "pid": seat.pid})
+
+    def preload(self, names: Iterable[str]) -> None:
+        """Have the zygote import standard modules."""
+        new = set(names) - self.modules
+        if new and self._control is not None:
+            self.modules |= new
+            self._control.send({"do": "import", "names": sorted(new)})
+
+    async def warm_up(self) -> None:
+        """Have a seat ready before it is needed."""
+        if not self._idle:
+            seat = await self._fork()
+            if seat is not None:
+                self._give_back(seat)
+
+    # --- running ---------------------------------------------------------------------------------------
+
+    async def run(
+        self, tasks: list[Task], hook_input: HookInput, tell: Callable[[Ran], None], *, alone: bool
+    ) -> bool:
+        """Run hooks in order and tell each result as it comes; False when the interpreter doesn't serve.
+
+        `alone`: the first (only) hook gets a process that nobody had before or has after.
+        """
+        left, deaths = list(tasks), 0
+        self._runs += 1
+        try:
+            while left:
+                seat = await (self._fork() if alone else self._take())
+                if seat is None or deaths > MAX_DEATHS:
+                    return False
+                before = len(left)
+                left = await self._run_in(seat, left, hook_input, tell, alone=alone)
+                deaths += len(left) == before
+            return True
+        finally:
+            self._runs -= 1
+
+    async def _run_in(
+        self,
+        seat: Seat,
+        tasks: list[Task],
+        hook_input: HookInput,
+        tell: Callable[[Ran], None],
+        *,
+        alone: bool,
+    ) -> list[Task]:
+        """Run tasks in one seat until it is done or spoilt; return what is left."""
+        with Batch(tasks, seat.stamp) as batch:
+            hooks = [
+                {
+                    "i": task.place,
+                    "script": task.program.script,
+                    "argv": task.program.argv,
+                    "exe": task.program.exe,
+                    "deep": alone or task.program.script in self._suspects,
+                }
+                for task in tasks
+            ]
+            job = {"hooks": hooks, "cwd": hook_input.cwd, "env": hook_input.env}
+            seat.channel.send(job, (hook_input.stdin, batch.out, batch.err, batch.results.fileno()))
+            batch.sent()
+            while not batch.is_over():
+                message, alone_s = await self._word_from(seat, batch, looks=alone)
+                for ran in batch.news():
+                    tell(ran)
+                if batch.left and alone_s is not None:
+                    self._let_go(seat, alone_s or batch.left[0].timeout_s)
+                    tell(batch.detach())
+                    return batch.left
+                if batch.is_over():
+                    break
+                guilty = None
+                if message is None:
+                    guilty = batch.died(await self._end_of(seat))
+                elif batch.unreadable or "done" in message:  # nothing more will come
+                    self._kill(seat)
+                    guilty = batch.lost(UNREADABLE if batch.unreadable else SILENT)
+                else:
+                    continue
+                seat.channel.close()
+                if guilty is not None:
+                    tell(guilty)
+                return batch.left
+            self.loop.leave(self._look_back(seat, tasks, alone=alone, is_last=batch.is_last))
+            return batch.left
+
+    async def _word_from(
+        self, seat: Seat, batch: Batch, *, looks: bool
+    ) -> tuple[dict[str, Any] | None, float | None]:
+        """Wait until the seat says that there are results; None when it has died (or was killed).
+
+        `looks`: its hook may ask to be left alone; then return for how long.
+        """
+        word = self.loop.spawn(seat.channel.get())
+        stopped_since = 0.0
+        while await self.loop.first(word, _patience(batch, looks=looks)) is None and not word.done:
+            if batch.time_left() <= 0:  # else another hook runs by now, with its own time
+                batch.timed_out = True
+                self._kill(seat)
+                await self.loop.first(word, STOPPED_S)
+                if not word.done:
+                    seat.channel.close()
+                break
+            if batch.unreadable:
+                self._kill(seat)
+                seat.channel.close()
+                break
+            alone_s = batch.asked_for() if looks else None
+            if alone_s is not None:
+                return {}, alone_s
+            if not is_stopped(seat.pid):
+                stopped_since = 0.0
+            elif not stopped_since:
+                stopped_since = time.monotonic()
+            elif time.monotonic() - stopped_since > STOPPED_S:
+                self._kill(seat)  # it stopped itself, and nothing here would continue it
+                seat.channel.close()
+                break
+        return await word, None
+
+    async def _end_of(self, seat: Seat) -> int:
+        """Return the exit status of a seat that speaks no more: its socket is closed, or full of nonsense."""
+        if await self.loop.first(seat.died, 0.2) is None and not seat.died.done:
+            self._kill(seat)
+            if not self.broken:
+                await self._watched(seat.died, 2.0)
+        return seat.died.result() if seat.died.done else -signal.SIGKILL
+
+    def _let_go(self, seat: Seat, alone_s: float) -> None:
+        """Leave a seat to its hook, which may outlive us; as long as we live it may overstay no more."""
+        if self._control is not None:
+            self._control.send({"do": "spare", "pid": seat.pid})
+        seat.channel.close()
+        self.loop.leave(self._cut(seat, alone_s))
+
+    async def _cut(self, seat: Seat, after_s: float) -> None:
+        if await self.loop.first(seat.died, after_s) is None:
+            self._kill(seat)
+
+    async def _look_back(self, seat: Seat, tasks: list[Task], *, alone: bool, is_last: bool) -> None:
+        """Wait for the deep look; a clean seat serves again, any other is ended."""
+        message = await self.loop.first(self.loop.spawn(_last_word(seat.channel)), DEEP_LOOK_S)
+        self.preload(message.get("modules", ()) if message is not None else ())
+        scripts = {task.program.script for task in tasks}
+        if message is not None and not message.get("taint") and not is_last:
+            self._suspects -= scripts
+            if not alone:
+                self._give_back(seat)
+                return
+        elif not alone:
+            self._suspects |= scripts  # one of them did it: from now on each is looked at right away
+        seat.channel.close()  # ends the worker, not what its hooks left running on purpose
+        if await self.loop.first(seat.died, 1.0) is None and not self.broken:
+            self._kill(seat)
+        if not alone and not self._idle and not self.broken:
+            await self.warm_up()
+
+
+def _patience(batch: Batch, *, looks: bool) -> float:
+    return min(max(0.0, batch.time_left()), LOOK_S if looks else STOPPED_S)
+
+
+async def _last_word(channel: Channel) -> dict[str, Any] | None:
+    """Return what a seat says after its deep look; a message about results may come before."""
+    while True:
+        message = await channel.get()
+        if message is None or "done" in message:
+            return message
+
+
+# --- Starts a zygote by the very command that starts the hooks, and ends it. --------------------------------
+
+ENDING_S = 0.2
+"""It ends by itself when it sees our end of the socket closing."""
+
+
+class CannotStart(Exception):
+    """The text names the program, and what the system says of it."""
+
+
+def start_zygote(
+    program: Program, env: dict[str, str], cwd: str
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Return the process and our end of its socket. Raises CannotStart."""
+    ours, theirs = socket.socketpair()
+    zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+    flags = [f"-{program.flags}"] if program.flags else []
+    command = [program.exe, *flags, zygote, str(theirs.fileno()), program.flags]
+    os.set_inheritable(theirs.fileno(), True)
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                command,
+                env=env,
+                cwd=cwd,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+    except OSError as error:
+        ours.close()
+        raise CannotStart(f"{program.exe}: {error.strerror or error}") from error
+    return process, ours
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a zygote whose socket was closed; not for ever."""
+    try:
+        process.wait(ENDING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# --- identity -----------------------------------------------------------------------------------------------
+# What tells one interpreter from another: the command that names it, and what a shim would choose by.
+
+VERSION_FILES = (
+    *(".python-version", ".tool-versions"),
+    *(".mise.toml", "mise.toml", ".mise.local.toml", "mise.local.toml"),
+    *(".config/mise.toml", ".config/mise/config.toml", ".mise/config.toml", "mise/config.toml"),
+)
+"""What a version manager's shim decides by in the folder or above it."""
+VARIABLES = ("PYENV_VERSION", "ASDF_PYTHON_VERSION", "MISE_PYTHON_VERSION")
+MANAGERS = (b"pyenv", b"asdf", b"mise")
+"""In the scripts of those that decide by nothing else."""
+
+
+def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
+    """Return what tells interpreters apart: the command, its flags, and what a shim would choose by."""
+    about = os.stat(program.exe)
+    choice = _chosen_by(program.exe, env, cwd) if is_shim(program.exe) else ()
+    python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))
+    return (program.exe, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
+
+
+def is_shim(path: str) -> bool:
+    """Say whether an interpreter is a version manager's script."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:
+    yield from (f"{name}={env[name]}" for name in VARIABLES if name in env)
+    folder = cwd
+    while True:
+        yield from _those_there(folder, VERSION_FILES)
+        if os.path.dirname(folder) == folder:
+            break
+        folder = os.path.dirname(folder)
+    # The global choice: pyenv's, two above its shims, and asdf's.
+    yield from _those_there(os.path.dirname(os.path.dirname(exe)), ("version",))
+    yield from _those_there(env.get("HOME", ""), (".tool-versions", ".config/mise/config.toml"))
+    if not _is_known(exe):
+        yield cwd
+
+
+def _those_there(folder: str, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        path = os.path.join(folder, name)
+        version = version_of(path)
+        if version:
+            yield f"{path}:{version}"
+
+
+def _is_known(exe: str) -> bool:
+    with open(exe, "rb") as file:
+        head = file.read(4096)
+    return any(manager in head for manager in MANAGERS)

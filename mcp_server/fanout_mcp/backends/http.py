@@ -1,0 +1,577 @@
+"""Any OpenAI-compatible endpoint, always streamed: an aborted stream is what stops the provider's bill.
+
+Rules:
+1. Every foreign error becomes the most specific leaf of errors.py (http.py); no text of ours has the key.
+2. No redirect is followed, no proxy and no certificate is taken from the environment: a repository can set
+   that, and the key would go with it. A proxy stands in the user's config.toml (`proxy = "http://..."`).
+3. Whatever the server does, a call ends: by bytes (MAX_BYTES) and by time (CALL_S), not only by its caller.
+4. What an endpoint does not know (request.py) is asked for once, then left out for that model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import ssl
+import zlib
+from codecs import BOM_UTF8 as BOM
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import anyio
+import httpcore2
+import httpx2
+
+from fanout_mcp.backends.base import Route
+from fanout_mcp.backends.completion import Completion, parse
+from fanout_mcp.backends.pool import KEEP_S, FastPool
+from fanout_mcp.backends.prices import Prices, kept_at
+from fanout_mcp.backends.refusals import error_in, refusal
+from fanout_mcp.backends.request import (
+    MARGIN,
+    MIN_OUTPUT,
+    QUIRKS,
+    Body,
+    find_quirk,
+    request_body,
+    smaller_budget,
+)
+from fanout_mcp.errors import (
+    AuthRejected,
+    BackendError,
+    BadAnswer,
+    ContextTooSmall,
+    DeadlineExceeded,
+    Rejected,
+    SettingsError,
+    TooLarge,
+    Unreachable,
+)
+from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.text import printable
+from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.usage import UNTOLD, Usage
+
+# --- sse ----------------------------------------------------------------------------------------------------
+# Server-sent events, cut out of bytes that arrive in any pieces. Pure: bytes in, the events' data out.
+# Lines end in LF, CRLF or CR; an empty line ends an event; comments (keep-alives) and other fields are
+# skipped, and so are events whose data is empty (keep-alives of some gateways). One field more than the HTML
+# standard (section 9.2.6) knows is read: llama.cpp sends `error: {...}` and nothing else when a stream fails.
+
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
+"""A CR at the very end waits: the LF that belongs to it may come with the next bytes."""
+
+
+@dataclass(slots=True)
+class EventStream:
+    _rest: bytearray = field(default_factory=bytearray)
+    _data: list[bytes] = field(default_factory=list)
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """Take the next bytes; return the data of every event that they complete."""
+        has_held_cr = self._rest.endswith(b"\r")
+        self._rest += chunk
+        if not has_held_cr and b"\n" not in chunk and b"\r" not in chunk:
+            return []  # a long line in many small pieces must not be searched again for each of them
+        *lines, rest = _LINE_END.split(bytes(self._rest))
+        self._rest = bytearray(rest)
+        return [event for line in lines if (event := self._line(line)) is not None]
+
+    def end(self) -> list[str]:
+        """Return what a last event without its empty line holds; some servers forget it."""
+        return self.feed(b"\n\n")
+
+    def _line(self, line: bytes) -> str | None:
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].removeprefix(b" "))
+            return None
+        if line.startswith(b"error:"):
+            said = line[6:].strip().decode("utf-8", "replace")
+            return f'{{"error": {said if said[:1] == "{" else json.dumps(said)}}}'
+        if line or not self._data:
+            return None
+        event = b"\n".join(self._data).decode("utf-8", "replace")
+        self._data.clear()
+        return event if event.strip() else None
+
+
+# --- foreign ------------------------------------------------------------------------------------------------
+# What errors of the HTTP library mean: each becomes the most specific of ours, with no request in it.
+
+FOREIGN: Final[Mapping[str, type[BackendError]]] = {
+    "ConnectError": Unreachable,
+    "ConnectTimeout": Unreachable,
+    "ReadError": Unreachable,
+    "WriteError": Unreachable,
+    "WriteTimeout": Unreachable,
+    "ProxyError": Unreachable,
+    "ReadTimeout": DeadlineExceeded,
+    "RemoteProtocolError": BadAnswer,
+    "DecodingError": BadAnswer,
+    "LocalProtocolError": Rejected,
+}
+"""By name: httpcore2 nests its classes otherwise than we do."""
+
+CORE_ERRORS: Final = (
+    httpcore2.ProtocolError,
+    httpcore2.NetworkError,
+    httpcore2.TimeoutException,
+    httpcore2.ProxyError,
+    httpcore2.UnsupportedProtocol,
+)
+
+SAID: Final[Mapping[type[BackendError], str]] = {
+    Unreachable: "no connection, or it broke before the answer was whole",
+    DeadlineExceeded: "nothing came for too long",
+    BadAnswer: "what came is no HTTP answer",
+    Rejected: "the request could not be written",
+}
+
+
+class Mapped:
+    """Turns errors of the HTTP client into ours. `from None`: theirs carry the request, and it the key."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if not isinstance(error, CORE_ERRORS):
+            return
+        name = type(error).__name__
+        leaf = FOREIGN.get(name, Unreachable)
+        if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
+            leaf = Unreachable
+        cause = cause_of(error)
+        raise leaf(
+            f"{self.host}: {SAID.get(leaf, 'the connection failed')}{f' ({cause})' if cause else ''}."
+        ) from None
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what the system or TLS gave as the reason, in words that name what to look at; else ""."""
+    for inner in _chain(error):
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return f"TLS: its certificate is not trusted: {inner.verify_message}"
+        if isinstance(inner, ssl.SSLError):
+            what = inner.reason or "the handshake failed"
+            return f"TLS: {what.replace('_', ' ').lower()}; does it serve https on this port?"
+        if isinstance(inner, socket.gaierror):
+            return "its name can't be resolved"
+        if isinstance(inner, TimeoutError) or "ConnectTimeout" in type(inner).__name__:
+            return "connecting took too long"
+        if isinstance(inner, anyio.EndOfStream):
+            return "TLS: the connection was closed in the handshake; does it serve https on this port?"
+        if isinstance(inner, OSError) and inner.errno:
+            return os.strerror(inner.errno).lower()
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the root causes first: what is raised around them says less."""
+    below = error.__cause__ or error.__context__
+    if below is not None:
+        yield from _chain(below)
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _chain(inner)
+    yield error
+
+
+# --- http ------------------------------------------------------------------------------------------
+
+MAX_BYTES: Final = 4_000_000
+"""Of one answer, framing included. An answer of 100,000 tokens in small chunks is about half of it."""
+MAX_LIST_BYTES: Final = 16_000_000
+"""Of /models; OpenRouter's list is about 1 MB."""
+MAX_ERROR_BYTES: Final = 16_000
+CALL_S: Final = 600.0
+"""The end of a call that nobody else ends; callers bring a shorter deadline."""
+LIST_S: Final = 5.0
+END_S: Final = 0.25
+"""From [DONE] to the end of the stream; some servers leave it open."""
+
+CONNECT: Final = {"timeout": {"connect": 10.0}}
+"""Only connecting has a time of its own: models think long before the first byte, and a local one loads."""
+
+JSON_BODY: Final = (b"Content-Type", b"application/json")
+Headers = Sequence[tuple[bytes, bytes]]
+_NO_PATH: Final = re.compile(
+    r"^$|page not found|^not found\.?$|cannot post|resource not found|no such (?:path|route)|"
+    r"unexpected endpoint|"
+    r"(?:unknown|invalid) (?:url|endpoint|path|request url)|method not allowed|no route",
+    re.IGNORECASE,
+)
+"""What servers say of a path that they don't have; of a model they say more."""
+Pool = FastPool | httpcore2.AsyncConnectionPool
+"""Of a base URL, or of a proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one provider is reached, and what is known of it."""
+
+    base_url: str
+    key: str | None = field(default=None, repr=False)
+    key_header: str = "Authorization"
+    path: str = "/chat/completions"
+    """Below the base URL; `{model}` stands for the model's name (Azure's deployments)."""
+    query: str = ""
+    lacks: frozenset[str] = frozenset()
+    """Names of QUIRKS that hold from the start."""
+    effort: str = ""
+    """The field that takes the reasoning effort, "" where none does."""
+    default: str | None = None
+    """The model to ask where a job names none; None: the first that the endpoint lists."""
+
+    @property
+    def is_openrouter(self) -> bool:
+        return self.base_url == OPENROUTER_URL
+
+
+def endpoint_of(base_url: str, key: str | None, default: str | None = None) -> Endpoint:
+    """Return the endpoint of a plain base URL; its query (`?api-version=`) goes with every request."""
+    url = urlsplit(base_url)
+    path = url.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+    base = urlunsplit((url.scheme, url.netloc, path, "", ""))
+    effort = "reasoning" if base == OPENROUTER_URL else ""
+    return Endpoint(base, key, query=url.query, effort=effort, default=default)
+
+
+@dataclass(slots=True)
+class HttpBackend:
+    """One pool for one base URL and key; calls share nothing but its idle connections."""
+
+    settings: Settings
+    pool: Pool = field(repr=False)
+    headers: Headers = field(repr=False)
+    endpoint: Endpoint
+    name: str = "http"
+    has_model: bool = True
+    max_parallel: int | None = None
+    prices: Prices = field(init=False, repr=False)
+    _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
+    _contexts: dict[str, int] = field(default_factory=dict)
+    """Tokens that a model's context was found to have."""
+    provider: str = field(init=False)
+    _completions: httpcore2.URL = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.provider = urlsplit(self.endpoint.base_url).netloc
+        self._completions = self._url(self.endpoint.path)
+        kept = kept_at(self.settings.config_dir, self.endpoint.base_url)
+        self.prices = Prices(self._fetch_models, kept, self.settings.prices)
+
+    def _url(self, path: str) -> httpcore2.URL:
+        query = f"?{self.endpoint.query}" if self.endpoint.query else ""
+        return core_url(f"{self.endpoint.base_url}{path}{query}")
+
+    def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
+        """Return None where only the endpoint knows its models: `ask` then takes the first it lists."""
+        return self.endpoint.default
+
+    def seating(self) -> Callable[[str], str | None]:
+        return self.default_model
+
+    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
+        return Route(self.provider)
+
+    async def price(self, model: str | None) -> ModelPrice | None:
+        """Price the model that will be asked; where none is named, that is the first of the list."""
+        return await self.prices.of(model or self.default_model("default") or await self.prices.first_chat())
+
+    async def ask(self, job: Job) -> Answer:
+        model = job.model or self.default_model("default") or await self._first_model()
+        body = request_body(self._fitting(job, model), model, is_openrouter=self.endpoint.is_openrouter)
+        if job.effort and self.endpoint.effort:
+            effort = self.endpoint.effort
+            body[effort] = {"effort": job.effort} if effort == "reasoning" else job.effort
+        try:
+            with anyio.fail_after(CALL_S):
+                return await self._ask_as_it_can(job, model, body)
+        except TimeoutError:
+            late = DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
+            raise late.billed(UNTOLD) from None
+
+    def _fitting(self, job: Job, model: str) -> Job:
+        """Ask for no more output than the model's context has room for, where its size is known."""
+        listed = self.prices.known(model)
+        context = self._contexts.get(model) or (listed.context if listed else None)
+        if context is None:
+            return job
+        room = context - prompt_tokens(job) - MARGIN
+        return replace(job, max_tokens=room) if MIN_OUTPUT <= room < job.max_tokens else job
+
+    async def _ask_as_it_can(self, job: Job, model: str, body: Body) -> Answer:
+        """Ask; when the endpoint says what it does not know, ask without it, once for each quirk.
+
+        What an answer came without is left out from then on; a refusal that stays proves nothing. A context
+        or an output limit that is too small for the budget is asked once with what it leaves room for.
+        """
+        unknown = self._quirks.get(model, self.endpoint.lacks)
+        room: int | None = None
+        spent = Usage()
+        while True:
+            sent = body if room is None else {**body, "max_tokens": room}
+            for quirk in unknown:
+                sent = QUIRKS[quirk].change(sent)
+            try:
+                answer = await self._send(job, sent, model)
+            except BackendError as error:
+                if isinstance(error, ContextTooSmall) and error.limit:
+                    self._contexts[model] = error.limit
+                found = find_quirk(error, sent)
+                smaller = (
+                    smaller_budget(error, prompt_tokens(job), body["max_tokens"]) if room is None else None
+                )
+                if found is None and smaller is None:
+                    raise error.billed(spent) from None
+                spent += error.usage
+                room = smaller if found is None else room
+                unknown |= frozenset({found} if found else ())
+            else:
+                self._quirks[model] = self._quirks.get(model, self.endpoint.lacks) | unknown
+                return replace(answer, usage=spent + answer.usage) if spent != Usage() else answer
+
+    async def _send(self, job: Job, body: Body, model: str) -> Answer:
+        completion = Completion(self.provider, self.endpoint.key)
+        url = self._completions
+        if "{model}" in self.endpoint.path:
+            url = self._url(self.endpoint.path.replace("{model}", quote(model, safe="")))
+        if job.on_request is not None:
+            job.on_request()
+        try:
+            with Mapped(self.provider):
+                response = await self._open("POST", url, body)
+                try:
+                    return await self._receive(job, completion, response)
+                finally:
+                    await response.aclose()
+        except BackendError as error:
+            error.billed(completion.spent(job))
+            raise
+
+    async def _receive(self, job: Job, completion: Completion, response: httpcore2.Response) -> Answer:
+        if response.status != 200:
+            raise await self._refusal(response)
+        is_stream = await self._read_answer(completion, response)
+        return completion.answer(job, streamed=is_stream)
+
+    async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
+        # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
+        # when an answer is left in its middle, and its objects, which cost more than all else of a call.
+        content = b"" if body is None else json.dumps(body).encode()
+        sized = [] if body is None else [JSON_BODY, (b"Content-Length", b"%d" % len(content))]
+        request = httpcore2.Request(
+            method, url, headers=[*self.headers, *sized], content=content, extensions=CONNECT
+        )
+        return await self.pool.handle_async_request(request)
+
+    async def _read_answer(self, completion: Completion, response: httpcore2.Response) -> bool:
+        """Read to the end, which makes the connection fit for the next call; after [DONE] not for long.
+
+        Returns whether it was a stream. Its first byte decides that, not its content type: providers and
+        proxies label streams as text or JSON, and whole answers as streams.
+        """
+        kind = headers_of(response).get("content-type", "").partition(";")[0].strip().lower()
+        events = EventStream()
+        whole = bytearray()
+        size = 0
+        is_stream: bool | None = None
+        with anyio.CancelScope() as reading:
+            async for part in self._parts_of(response):
+                size += len(part)
+                if size > MAX_BYTES:
+                    raise self._too_large(MAX_BYTES)
+                if not size - len(part):
+                    part = part.removeprefix(BOM)  # noqa: PLW2901 - the same part, without its mark
+                if is_stream is None and (begin := part.lstrip()[:1]):
+                    is_stream = begin not in b"{[<" if kind == "text/event-stream" else begin in b"de:i"
+                if not is_stream:
+                    whole += part
+                    continue
+                for data in events.feed(part):
+                    completion.add_event(data)
+                if completion.is_done:
+                    reading.deadline = min(reading.deadline, anyio.current_time() + END_S)
+        for data in events.end():
+            completion.add_event(data)
+        if not is_stream:
+            self._read_whole(completion, kind, bytes(whole))
+        return bool(is_stream)
+
+    def _read_whole(self, completion: Completion, kind: str, body: bytes) -> None:
+        """Read an answer that came in one piece, from a server that does not stream."""
+        if not body.strip():
+            if kind == "text/event-stream":
+                return  # a stream that was cut before its first event
+            raise BadAnswer(f"{self.provider} sent an empty answer.")
+        if kind == "text/html" or body.lstrip()[:1] == b"<":
+            raise BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
+        try:
+            completion.add(parse(body))
+        except BadAnswer:
+            lines = body.splitlines()
+            if len(lines) < 2 or not lines[0].strip().endswith(b"}"):
+                raise
+            for line in filter(None, map(bytes.strip, lines)):  # one object a line, without `data:`
+                completion.add(parse(line))
+
+    async def _refusal(self, response: httpcore2.Response) -> BackendError:
+        status, key = response.status, self.endpoint.key
+        text = await self._read(response, MAX_ERROR_BYTES, cut=True)
+        is_page = text.lstrip()[:1] == b"<"
+        plain = "" if is_page else text.decode("utf-8", "replace")
+        try:
+            found = error_in(parse(text), is_refusal=True)
+        except BadAnswer:
+            found = None
+        error = refusal(status, found or plain, self.provider, key, headers_of(response))
+        if status in {404, 405} and type(error) is Rejected and (is_page or _NO_PATH.search(error.words)):
+            return Rejected(
+                f"{self.provider} answered {status}: it has no {self.endpoint.path}. {self._hint()}"
+            )
+        return error
+
+    def _hint(self) -> str:
+        """Say what a base URL must look like, where this one leads nowhere."""
+        base = self.endpoint.base_url
+        if re.search(r"/v\d+[a-z]*(?:/|$)", urlsplit(base).path):
+            return f"Check the base URL {base}: it is the part before /chat/completions."
+        return f"The base URL is {base}; most servers want {base}/v1."
+
+    async def _read(self, response: httpcore2.Response, most: int, *, cut: bool = False) -> bytes:
+        body = bytearray()
+        async for part in self._parts_of(response):
+            body += part
+            if len(body) > most:
+                if cut:
+                    break
+                raise self._too_large(most)
+        return bytes(body[:most])
+
+    async def _unpacked(self, response: httpcore2.Response, encoding: str) -> AsyncIterator[bytes]:
+        """Yield what a server has packed although it was asked not to."""
+        if encoding not in {"gzip", "x-gzip", "deflate"}:
+            raise BadAnswer(
+                f"{self.provider} sent an answer compressed with {printable(encoding)[:20]}, which was not "
+                "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
+            )
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        async for part in parts_of(response):
+            try:
+                yield unpack.decompress(part, MAX_BYTES)
+            except zlib.error:
+                raise BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
+
+    def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
+        encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
+        return parts_of(response) if encoding in {"", "identity"} else self._unpacked(response, encoding)
+
+    def _too_large(self, most: int) -> TooLarge:
+        return TooLarge(f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off.")
+
+    async def _first_model(self) -> str:
+        model = await self.prices.first_chat()
+        if model is not None:
+            return model
+        problem = self.prices.problem
+        if isinstance(problem, Unreachable):
+            raise Unreachable(
+                f"{self.provider} can't be reached: does the server run, and is the base URL right?"
+            )
+        if isinstance(problem, AuthRejected):
+            raise AuthRejected(str(problem))
+        if await self.prices.models():
+            raise Rejected(f"{self.provider} lists no model that answers questions: set FANOUT_MODEL.")
+        why = f" ({str(problem).rstrip('.')})" if problem else ""
+        raise Rejected(f"{self.provider} lists no model{why}: set FANOUT_MODEL.")
+
+    async def _fetch_models(self) -> Json:
+        try:
+            with anyio.fail_after(LIST_S), Mapped(self.provider):
+                response = await self._open("GET", self._url("/models"))
+                try:
+                    if response.status != 200:
+                        raise await self._refusal(response)
+                    return parse(await self._read(response, MAX_LIST_BYTES))
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise DeadlineExceeded(f"{self.provider} did not list its models in {LIST_S:g} s.") from None
+
+
+def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:
+    if not isinstance(response.stream, AsyncIterable):
+        raise BadAnswer("The connection gave no stream.")
+    return response.stream
+
+
+def headers_of(response: httpcore2.Response) -> dict[str, str]:
+    """Return its headers by lower-case name; of one sent twice, the last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+def core_url(text: str) -> httpcore2.URL:
+    url = httpx2.URL(text)  # it knows international names, and what must be escaped
+    return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def prompt_tokens(job: Job) -> int:
+    """Count a prompt's tokens, rather too many than too few: code has three bytes a token."""
+    return len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
+
+
+@asynccontextmanager
+async def open_http(settings: Settings, endpoint: Endpoint | None = None) -> AsyncIterator[HttpBackend]:
+    """Yield the backend of an endpoint (the settings' own unless given), with its client.
+
+    Raises SettingsError for a key that no header can carry.
+    """
+    if endpoint is None:
+        endpoint = endpoint_of(settings.base_url or "", settings.api_key, settings.model)
+    base = endpoint.base_url
+    headers = [
+        (b"Host", httpx2.URL(base).netloc),
+        (b"Accept-Encoding", b"identity"),
+        (b"User-Agent", b"fanout"),
+        (b"X-Title", b"fanout"),
+    ]
+    if endpoint.key:
+        key = _checked(endpoint.key).encode("ascii")
+        is_bearer = endpoint.key_header == "Authorization"
+        headers.append((endpoint.key_header.encode(), b"Bearer " + key if is_bearer else key))
+    context = httpx2.create_ssl_context(trust_env=False)
+    proxy = _proxy(settings, base)
+    pool: Pool = (
+        FastPool(core_url(base).origin, context, max(1024, settings.max_parallel))
+        if proxy is None
+        else httpcore2.AsyncConnectionPool(ssl_context=context, proxy=proxy, keepalive_expiry=KEEP_S)
+    )
+    async with pool:
+        yield HttpBackend(settings, pool, headers, endpoint)
+
+
+def _checked(key: str) -> str:
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError(
+            "The API key holds characters that no key has (a line break, a space?). Set it anew."
+        )
+    return key
+
+
+def _proxy(settings: Settings, base_url: str) -> httpcore2.Proxy | None:
+    proxy = settings.proxy
+    if proxy is None or urlsplit(base_url).hostname in LOOPBACK_HOSTS:
+        return None
+    try:
+        return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)
+    except (ValueError, httpx2.InvalidURL):
+        raise SettingsError("config.toml: proxy must look like http://host:port.") from None

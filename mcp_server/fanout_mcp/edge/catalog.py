@@ -1,0 +1,316 @@
+"""The tools: which there are, what the client is told of them, and how one is loaded when it is called.
+
+Theory of operation: importing every tool takes longer than a client should wait for its handshake. So what
+`tools/list` says is generated once into `tools.json`, a committed file that a test compares with the live
+tools; the server answers from it, and so does the launcher while it builds an environment. A tool's own
+module (named as the tool) is imported at its first call.
+
+    python -P -m fanout_mcp.edge.catalog      writes tools.json again
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import pkgutil
+import re
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.text import clean_text
+from fanout_mcp.tools.services import Tool
+from fanout_mcp.types import Json
+
+SNAPSHOT: Final = Path(__file__).with_name("tools.json")
+
+ORDER: Final = (
+    "oracle_batch",
+    "council",
+    "explore_modules",
+    "summarize_files",
+    "batch_review",
+    "agent_swarm",
+    "hook_report",
+)
+"""As they are listed: the same at every start, so that the client's prompt cache holds."""
+
+WHEN: Final = {
+    "oracle_batch": "before a decision that is costly to undo (design, plan, risky change): N experts answer "
+    "at once, one honest verdict.",
+    "council": "when experts should read each other and answer again: contested or high-stakes questions.",
+    "explore_modules": "to understand modules or an unknown codebase without reading the files yourself.",
+    "summarize_files": "to learn what many files are for, in a line each.",
+    "batch_review": "to review many files or a diff; every finding comes with a verified citation.",
+    "agent_swarm": "to split one task over many agents; returns Agent calls to send in ONE message.",
+    "hook_report": "when hooks seem slow or the user asks where hook time goes.",
+}
+"""The instructions name each tool and when to use it: the only prose a model sees before it loads a tool."""
+
+HEAD: Final = (
+    "fanout does many things at once, outside your context. Fan out inside ONE call: pass all paths, modules "
+    "or personas together instead of calling again and again."
+)
+TAIL: Final = (
+    "Without a model these tools still answer: from static analysis, or with a plan of agents; launch those "
+    "Agent calls together in one message. Large results end with the path of a report to read from.\n"
+    "Agents of your own: all independent ones in ONE message, 3 to 6, each with 4 to 5 files of its own and "
+    "50 to 200 words back. Not for one file, one search, or work that needs an answer still out; an agent "
+    "that does need an earlier answer says so in its prompt: `depends on: <that agent's description>`."
+)
+
+
+LOCAL: Final = frozenset({"hook_report"})
+"""Answer from this machine alone, and the same when asked twice; the others may call models."""
+
+
+def instructions(names: list[str]) -> str:
+    lines = [f"- {name}: {WHEN[name]}" for name in names if name in WHEN]
+    return "\n".join([HEAD, *lines, TAIL])
+
+
+def load(name: str) -> Tool[Any]:
+    """Import the tool's module and return it; ModuleNotFoundError when there is none."""
+    tool: Tool[Any] = importlib.import_module(f"fanout_mcp.tools.{name}").TOOL
+    return tool
+
+
+def live() -> dict[str, Json]:
+    """Build what the snapshot holds from the tools themselves."""
+    from fanout_mcp import tools
+
+    found = [load(module.name) for module in pkgutil.iter_modules(tools.__path__) if module.name in ORDER]
+    found.sort(key=lambda tool: ORDER.index(tool.name))
+    return {
+        "version": version("fanout-mcp"),
+        "instructions": instructions([tool.name for tool in found]),
+        "tools": [describe(tool) for tool in found],
+    }
+
+
+def describe(tool: Tool[Any]) -> dict[str, Json]:
+    """One entry of tools/list, as it goes over the wire."""
+    meta = {
+        key: value
+        for key, value in {
+            "anthropic/alwaysLoad": tool.always_load,
+            "anthropic/searchHint": tool.search_hint,
+        }.items()
+        if value
+    }
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": input_schema(tool.arguments),
+        **({"outputSchema": output_schema(tool.output)} if tool.output else {}),
+        "annotations": {
+            "readOnlyHint": True,
+            "destructiveHint": False,
+            "idempotentHint": tool.name in LOCAL,
+            "openWorldHint": tool.name not in LOCAL,
+        },
+        **({"_meta": meta} if meta else {}),
+    }
+
+
+@cache
+def snapshot() -> dict[str, Json]:
+    """Read what the client is told. The file ships with the package."""
+    content: dict[str, Json] = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    return content
+
+
+def names() -> list[str]:
+    return [tool["name"] for tool in snapshot()["tools"]]
+
+
+def write() -> None:
+    SNAPSHOT.write_text(json.dumps(live(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
+    sys.stdout.write(f"{SNAPSHOT.name}: {len(snapshot()['tools'])} tools\n")
+
+
+# --- schema -------------------------------------------------------------------------------------------------
+# What the model is shown of a tool's arguments: pydantic's schema without the bytes that say nothing.
+
+NOISE = frozenset({"title", "$defs"})
+"""`title` repeats the property's name; definitions are put where they are used."""
+LIMITS = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum"}
+)
+"""Every conversation would pay for them, and a refusal says them to the one that needs them."""
+
+
+def input_schema(model: type[BaseModel]) -> dict[str, Json]:
+    """Return the compact JSON schema of a tool's arguments; the client refuses one without type object."""
+    full = model.model_json_schema()
+    schema = _compact(full, full.get("$defs", {}))
+    return {"type": "object", "properties": {}, **schema}
+
+
+LINES: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
+"""Of fields that are lists of lines."""
+
+
+def output_schema(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the schema of a result: `headline` is always there, and first.
+
+    The other fields are there when they say something. Open on purpose: what a client was shown at its
+    start must not refuse a result of a newer server.
+    """
+    headline = {"type": "string", "description": "The result in one line."}
+    return {"type": "object", "properties": {"headline": headline, **fields}, "required": ["headline"]}
+
+
+def _compact(node: Json, definitions: Mapping[str, Json]) -> Json:
+    if isinstance(node, list):
+        return [_compact(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        return _compact({**definitions[node["$ref"].rsplit("/", 1)[-1]], **rest}, definitions)
+    node = _without_null(node)
+    small = {key: _value(key, value, definitions) for key, value in node.items() if not _is_noise(key, value)}
+    if small.get("type") == "object" and "description" in small and "properties" in small:
+        del small["description"]  # the docstring of the model: the tool's description says it
+    return small
+
+
+def _value(key: str, value: Json, definitions: Mapping[str, Json]) -> Json:
+    if key == "properties":  # its keys are argument names: `title` may be one
+        return {name: _compact(item, definitions) for name, item in value.items()}
+    return _compact(value, definitions)
+
+
+def _is_noise(key: str, value: Json) -> bool:
+    return key in NOISE | LIMITS or (key == "default" and value in (None, [], {}, ""))
+
+
+def _without_null(node: dict[str, Json]) -> dict[str, Json]:
+    """`X | None` is shown as X: an argument that may be left out needs no null (one that comes is taken)."""
+    branches = [item for item in node.get("anyOf", []) if item != {"type": "null"}]
+    if "anyOf" not in node or len(branches) == len(node["anyOf"]):
+        return node
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    return {**branches[0], **rest} if len(branches) == 1 else {**rest, "anyOf": branches}
+
+
+# --- Check a tool's arguments, and say what is wrong in sentences that the caller can act on. ---------------
+# Rules:
+# 1. An unknown argument is refused by name with the nearest valid one: dropped silently, an option that
+#    a model misspelt would be ignored unnoticed.
+# 2. Types are strict: the client itself turns "5" into 5 where the schema says so; what still arrives
+#    mistyped is a mistake. NaN and infinity are no numbers.
+# 3. Values are never echoed: an argument may hold a secret.
+
+A = TypeVar("A", bound=BaseModel)
+
+MAX_SENTENCES = 8
+"""More mistakes than that are counted, not listed."""
+
+_INPUT_SHOULD = re.compile(r"^(Input|String|List|Tuple|Set|Dictionary|Value) should")
+
+
+def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
+    """Return the arguments as `model`. Raises InvalidInput with a sentence for each mistake."""
+    problems = _unknown(model, arguments) + _not_numbers(arguments)
+    if not problems:
+        try:
+            # As JSON, where strict mode still lets an array become a tuple or a set.
+            return model.model_validate_json(json.dumps(_cleaned(arguments)), strict=True)
+        except ValidationError as error:
+            problems = [_sentence(detail, arguments) for detail in error.errors(include_url=False)]
+        except RecursionError:
+            problems = ["The arguments are nested too deeply."]
+    raise InvalidInput(" ".join(_first(list(dict.fromkeys(problems)))))
+
+
+def _first(problems: list[str]) -> list[str]:
+    more = len(problems) - MAX_SENTENCES
+    return [*problems[:MAX_SENTENCES], f"And {more} more."] if more > 0 else problems
+
+
+def _unknown(model: type[BaseModel], arguments: Mapping[str, Json]) -> list[str]:
+    known = list(model.model_fields)
+    return [_unknown_argument(name, known) for name in arguments if name not in known]
+
+
+def _unknown_argument(name: str, known: list[str]) -> str:
+    shown = clean_text(name)[:60]
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"There is no argument `{shown}`; did you mean `{near[0]}`?"
+    return f"There is no argument `{shown}`; there are {', '.join(known) or 'none'}."
+
+
+def _not_numbers(value: Json, where: str = "") -> list[str]:
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"`{where}` must be a finite number."]
+    if isinstance(value, Mapping):
+        return [s for key, item in value.items() for s in _not_numbers(item, _join(where, key))]
+    if isinstance(value, list):
+        return [s for item in value for s in _not_numbers(item, where)]
+    return []
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _cleaned(value: Json) -> Json:
+    """Replace lone surrogates, which no JSON parser downstream accepts."""
+    if isinstance(value, str):
+        return clean_text(value, keep_nul=True)
+    if isinstance(value, Mapping):
+        return {clean_text(key): _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return value
+
+
+def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:
+    # Pydantic appends the branch of a union ("list[str]", "literal['a']") to the place: not a name of ours.
+    steps = [step for step in detail["loc"] if not isinstance(step, str) or step.isidentifier()]
+    where = ".".join(map(str, steps)) or "arguments"
+    kind = detail["type"]
+    if kind == "missing":
+        return f"`{where}` is required."
+    if kind == "literal_error":
+        return f"`{where}` must be {_choices(detail, arguments)}"
+    if kind == "extra_forbidden":
+        return f"There is no argument `{where}`."
+    if kind == "value_error":
+        return f"`{where}`: {str(detail.get('ctx', {}).get('error', 'is not valid'))[:300]}"
+    said = _INPUT_SHOULD.sub("must", detail["msg"]).replace("a valid array", "a list")
+    return f"`{where}` {said[:200]}."
+
+
+def _choices(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:
+    expected = str(detail.get("ctx", {}).get("expected", "one of the listed values"))
+    given = _at(arguments, detail["loc"])
+    options = [option.strip("'") for option in expected.replace(" or ", ", ").split(", ")]
+    near = get_close_matches(given, options, n=1) if isinstance(given, str) else []
+    return f"{expected}; did you mean '{near[0]}'?" if near else f"{expected}."
+
+
+def _at(value: Json, loc: tuple[int | str, ...]) -> Json:
+    for step in loc:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return value
+    return value

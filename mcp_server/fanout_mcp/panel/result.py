@@ -1,0 +1,195 @@
+"""A council's result: the short form that the model reads, and the minutes of all rounds as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fanout_mcp.engine.budget import cost
+from fanout_mcp.panel import consult as panel_consult
+from fanout_mcp.panel.answer import Position
+from fanout_mcp.panel.consult import Consultation, Ruling, Waste
+from fanout_mcp.panel.council import Deliberation, Round, Written
+from fanout_mcp.panel.deliberation import standing
+from fanout_mcp.panel.personas import Member
+from fanout_mcp.text import quoted
+from fanout_mcp.types import Json
+from fanout_mcp.usage import Usage
+
+# --- A consultation as Markdown: everything that was asked and said, for a person to read. ------------------
+
+
+def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list[str]:
+    """The verdict, its rule, what it cost, and the question."""
+    parts = [
+        f"# {closed.decision}",
+        (
+            f"Rule: {panel_consult.rule(asked, closed)}. Agreement {100 * closed.agreement:.0f} %. "
+            "Confidence is self-reported and not weighed."
+        ),
+        (
+            f"{spent['calls']} calls, {spent['tokens_in']} tokens in, {spent['tokens_out']} out, "
+            f"cost {cost(spent)}, {spent['elapsed_s']} s."
+        ),
+        f"## Question\n\n{quoted(asked.question)}",
+    ]
+    if asked.material.files:
+        hidden = f" ({asked.material.redacted} secrets scrubbed)" if asked.material.redacted else ""
+        parts.append("Attached: " + ", ".join(asked.material.files) + hidden)
+    return parts
+
+
+def section(member: Member, said: Position | None, why: str, wrote: str | None, level: str = "##") -> str:
+    """What one member said, or `why` it said nothing; `wrote`: its answer word for word."""
+    model = member.model or "default model"
+    if said is not None and said.model:
+        model = f"{said.model} instead of {model}: {said.instead}"
+    title = f"{level} {member.persona.title} ({member.key}, {model})"
+    if said is None:
+        return f"{title}\n\nNo position: {why}" + (f"\n\n{quoted(wrote)}" if wrote else "")
+    return f"{title}\n\n{position(said)}"
+
+
+def position(said: Position) -> str:
+    lines = [
+        f"**{said.verdict}** ({said.confidence if said.confidence is not None else '?'} %): {said.summary}"
+    ]
+    lines += [f"- {reason}" for reason in said.reasons]
+    lines += [f"- Blocker: {said.blocker}"] if said.blocker else []
+    lines += (
+        [f"- Smallest change that would clear it: {said.smallest_change}"] if said.smallest_change else []
+    )
+    lines += [f"- Note: {said.note}"] if said.note else []
+    return "\n".join(lines)
+
+
+# --- result ------------------------------------------------------------------------------------------
+
+SYNTHESIS_WIDTH: Final = 300
+
+WHY: Final = {
+    "converged": "",
+    "rounds": "",
+    "no quorum": "The last round had no quorum; answers of earlier rounds, marked, stand beside its own.",
+    "deadline": "The deadline left no time for another round.",
+    "budget": "The budget was used up before another round.",
+}
+
+
+def final_ruling(held: Deliberation) -> Ruling:
+    """What stands at the end: each member's latest answer, decided by the panel's rule."""
+    last = held.rounds[-1]
+    latest = standing([one.closed for one in held.rounds])
+    cut = last.closed.cut
+    failed = {key: why for key, why in last.closed.failed.items() if key not in cut}
+    return Ruling(
+        last.judged.decision,
+        last.judged.agreement,
+        {key: one.position for key, one in latest.items()},
+        failed,
+        [*(key for key in last.closed.failed if key in cut), *sorted(last.closed.out)],
+    )
+
+
+def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
+    """The result as the model reads it."""
+    data = panel_consult.short_verdict(
+        asked, final_ruling(held), panel_consult.receipt(held.ledger.calls, held.ledger.usage, held.elapsed_s)
+    )
+    _mark_votes(data["votes"], held)
+    written = held.rounds[-1].written
+    said = written.synthesis.fields(SYNTHESIS_WIDTH) if written and written.synthesis else None
+    data["converged"] = held.ended == "converged"
+    data["rounds"] = [*(_round(held, one) for one in held.rounds), *(_gone(held, n) for n in held.discarded)]
+    if WHY[held.ended] and not (held.ended == "no quorum" and len(held.rounds) == 1):
+        data["note"] = WHY[held.ended]
+    if len(held.rounds) > 1 or written:
+        data["synthesis"] = said or f"no synthesis: {written.reason if written else 'nothing was decided'}"
+        data["saved_s"] = round(max(0.0, held.plain_s - held.elapsed_s), 2)
+    data["wasted"] = _waste(held.waste())
+    return data
+
+
+def report(asked: Consultation, held: Deliberation, data: Mapping[str, Json]) -> str:
+    """Everything that was said, round by round."""
+    parts = head(asked, final_ruling(held), data["receipt"])
+    parts.append(_course(held))
+    for one in held.rounds:
+        parts += _section(asked, one)
+    gone = "thrown away\n\nIt was begun before it was certain, and was not needed."
+    parts += [f"## Round {n}: {gone}" for n in held.discarded]
+    return "\n\n".join(parts) + "\n"
+
+
+def _mark_votes(votes: list[dict[str, Json]], held: Deliberation) -> None:
+    """Name the round of an answer that is older than the last, and the verdict that it began with."""
+    rounds = [one.closed for one in held.rounds]
+    latest = standing(rounds)
+    firsts = [(key, said.verdict) for one in reversed(rounds) for key, said in one.answers.items()]
+    first = dict(firsts)  # the earliest round's comes last
+    for vote in votes:
+        key = vote["member"]
+        if latest[key].n != rounds[-1].n:
+            vote["round"] = latest[key].n
+        if first[key] != vote["verdict"]:
+            vote["was"] = first[key]
+
+
+def _round(held: Deliberation, one: Round) -> dict[str, Json]:
+    return {
+        "n": one.closed.n,
+        "decision": one.judged.decision,
+        "agreement": one.judged.agreement,
+        "speculative": one.speculative,
+        "wasted": held.waste(one.closed.n).calls,
+    }
+
+
+def _gone(held: Deliberation, n: int) -> dict[str, Json]:
+    return {
+        "n": n,
+        "decision": None,
+        "agreement": None,
+        "speculative": True,
+        "wasted": held.waste(n).calls,
+    }
+
+
+def _waste(waste: Waste) -> dict[str, Json]:
+    used = waste.usage if waste.calls else Usage(cost_usd=0.0)
+    return {"calls": waste.calls, "tokens": used.total_tokens, **used.cost_fields()}
+
+
+def _course(held: Deliberation) -> str:
+    waste, ended = _waste(held.waste()), held.ended
+    how = "Converged." if ended == "converged" else WHY[ended] or "All rounds were held without converging."
+    return (
+        f"{how} The rounds one after another, each with its synthesis, would have taken {held.plain_s:.2f} s "
+        f"with the same answers; it took {held.elapsed_s:.2f} s. Thrown away: {waste['calls']} calls, "
+        f"{waste['tokens']} tokens (what a cancelled call had written is not known), cost {cost(waste)}."
+    )
+
+
+def _section(asked: Consultation, one: Round) -> list[str]:
+    closed, judged = one.closed, one.judged
+    early = ", begun before the round before was through" if one.speculative else ""
+    parts = [
+        f"## Round {closed.n}: {judged.decision}",
+        f"Agreement {100 * judged.agreement:.0f} %, {one.leg_s:.2f} s{early}.",
+    ]
+    for member in asked.members:
+        key, said = member.key, closed.answers.get(member.key)
+        if said is None and key not in closed.failed and key not in closed.out:
+            continue
+        why = closed.failed.get(key) or "it had not answered when the round closed"
+        parts.append(section(member, said, why, one.texts.get(key), "###"))
+        if key in closed.late:
+            parts.append(f"This answer to round {closed.late[key]} came late.")
+    return parts if one.written is None else [*parts, "### Synthesis", _synthesis(one.written)]
+
+
+def _synthesis(written: Written) -> str:
+    if written.synthesis is None:
+        return f"None: {written.reason}"
+    fields = written.synthesis.fields()
+    return "\n".join(f"- {name.replace('_', ' ')}: {said}" for name, said in fields.items() if said)

@@ -1,0 +1,130 @@
+"""`fanout providers [enable|disable NAME]`: who can be asked, who is, and what a call costs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fanout_mcp.commands.shell import OK, put, run_async
+from fanout_mcp.errors import SettingsError
+from fanout_mcp.state import settings
+
+if TYPE_CHECKING:
+    from fanout_mcp.backends.providers import Providers, Row
+
+CALL_TOKENS: Final = (2_000, 600)
+"""Of one member's question and answer in a usual consultation: what a call costs is shown for that."""
+
+
+class Listed(NamedTuple):
+    """One provider as it is shown."""
+
+    name: str
+    title: str
+    state: str
+    """`in use`, `found` (it could be enabled) or `missing`."""
+    to_do: str
+    models: tuple[str, ...]
+    cost_usd: float | None
+    """Of one call to the first of its models; None where its price is not known."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("list", "enable", "disable"), default="list")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the provider to enable or disable")
+    parser.add_argument("--prices", action="store_true", help="also ask those in use for their price lists")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON, nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    from fanout_mcp.backends.choose import providers_of
+
+    had = settings.read()
+    found = providers_of(had)
+    if args.action != "list":
+        sys.stdout.write(f"{switch(found, args.action, args.name)}\n")
+        return OK
+    listed = look(found, costs(found) if args.prices else {})
+    if args.json:
+        sys.stdout.write(json.dumps([one._asdict() for one in listed], ensure_ascii=False) + "\n")
+    else:
+        show(listed)
+    return OK
+
+
+def switch(found: Providers, action: str, name: str | None) -> str:
+    """Enable or disable a provider in the user's own config.toml; return what was done."""
+    from difflib import get_close_matches
+
+    from fanout_mcp.backends.providers import enabled_line
+
+    if name is None or name not in found.rows:
+        near = get_close_matches(name or "", found.rows, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found.rows)}."
+        raise SettingsError(f"There is no provider {name!r}; {hint}" if name else f"Name a provider; {hint}")
+    now = list(found.settings.enabled)
+    wanted = [one for one in now if one != name] + ([name] if action == "enable" else [])
+    path = found.settings.config_dir / "config.toml"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if wanted != now:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        changed = path.with_suffix(".toml.new")
+        changed.write_text(enabled_line(text, wanted), encoding="utf-8")
+        with suppress(FileNotFoundError):
+            changed.chmod(path.stat().st_mode)
+        changed.replace(path)
+    row = found.rows[name]
+    if action == "disable":
+        return f"{row.title} is not asked any more ({path})."
+    missing = found.missing(row)
+    left = "" if not missing or missing.startswith("fanout providers") else f" Still to do: {missing}."
+    return f"{row.title} may be asked from now on, as {name}:MODEL and in default panels ({path}).{left}"
+
+
+def look(found: Providers, cost: dict[str, float | None]) -> list[Listed]:
+    """List every provider: those in use first, then what is found and not enabled, then the rest."""
+    listed = [_listed(found, row, cost.get(row.name)) for row in found.rows.values()]
+    order = ("in use", "found", "missing")
+    return sorted(listed, key=lambda one: order.index(one.state))
+
+
+def _listed(found: Providers, row: Row, cost: float | None) -> Listed:
+    to_do = found.missing(row)
+    state = "in use" if not to_do else "found" if found.is_there(row) else "missing"
+    return Listed(row.name, row.title, state, to_do, row.models_for("default")[:3], cost)
+
+
+def costs(found: Providers) -> dict[str, float | None]:
+    """Ask the providers in use what a usual call to the first of their models costs."""
+    from fanout_mcp.backends.choose import open_backend
+
+    async def ask() -> dict[str, float | None]:
+        priced: dict[str, float | None] = {}
+        async with open_backend(found.settings, found.env) as backend:
+            for name, row in found.usable.items():
+                model = next(iter(row.models_for("default")), "")
+                price = await backend.price(f"{name}:{model}" if model else name)
+                priced[name] = price.of(*CALL_TOKENS) if price else None
+        return priced
+
+    return run_async(ask)
+
+
+def show(listed: list[Listed]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from fanout_mcp.engine.budget import dollars
+
+    marks = {"in use": ("green", "✓"), "found": ("yellow", "·"), "missing": ("dim", " ")}
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for one in listed:
+        colour, mark = marks[one.state]
+        models = ", ".join(one.models) or "its server's own models"
+        told = models if one.state == "in use" else one.to_do
+        cost = "" if one.cost_usd is None else f"about {dollars(round(one.cost_usd, 4))} a call"
+        table.add_row(Text(mark, colour), Text(one.name, "bold"), one.title, Text(told, "dim"), cost)
+    put(lambda console: console.print(table))

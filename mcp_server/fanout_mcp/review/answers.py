@@ -1,0 +1,286 @@
+"""Read findings out of whatever a model sent: JSON, fenced JSON, JSON in prose, JSON that was cut.
+
+An item that lacks a path, a line, a quote or a title is dropped and counted, never guessed at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from fanout_mcp import jsonish
+from fanout_mcp.review.finding import Finding, Severity
+from fanout_mcp.source.pack import NEAR_LINES, SHORTEST_QUOTE, Text, locate
+from fanout_mcp.source.read import Source, read
+from fanout_mcp.types import Json
+
+MAX_FIELD = 2_000
+
+SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["findings"],
+    "properties": {
+        "findings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": [
+                    "path",
+                    "line",
+                    "quote",
+                    "severity",
+                    "rule",
+                    "title",
+                    "why",
+                    "fix",
+                    "confidence",
+                    "cwe",
+                ],
+                "properties": {
+                    "path": {"type": "string"},
+                    "line": {"type": "integer"},
+                    "quote": {"type": "string"},
+                    "severity": {"enum": ["critical", "high", "medium", "low", "info"]},
+                    "rule": {"type": "string"},
+                    "cwe": {"type": ["integer", "null"]},
+                    "title": {"type": "string"},
+                    "why": {"type": "string"},
+                    "fix": {"type": "string"},
+                    "confidence": {"type": "integer"},
+                },
+            },
+        },
+    },
+}
+"""Every property is required and closed: strict structured output wants it so."""
+
+_SEVERITY: dict[str, Severity] = {
+    "critical": "critical",
+    "blocker": "critical",
+    "severe": "critical",
+    "high": "high",
+    "error": "high",
+    "major": "high",
+    "medium": "medium",
+    "moderate": "medium",
+    "warning": "medium",
+    "low": "low",
+    "minor": "low",
+    "info": "info",
+    "note": "info",
+    "informational": "info",
+    "nit": "info",
+}
+_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
+_CUT = re.compile(r'"findings"\s{0,100}:\s{0,100}\[')
+_LINE_NUMBER = re.compile(r"^[ \t]*\d+(?:\| ?|\t)", re.MULTILINE)
+_FIRST_NUMBER = re.compile(r"\d{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    findings: tuple[Finding, ...]
+    bad: int
+    """Items that were no findings."""
+    is_readable: bool
+    """False when the answer held no JSON at all: the reviewer's job is lost, not clean."""
+
+
+def parse(text: str, reviewer: str, data: Json = None) -> Parsed:
+    """Read an answer; `data` is the structured answer where the backend enforced the schema itself."""
+    items = _items(text, data)
+    if items is None:
+        return Parsed((), 0, is_readable=False)
+    findings = [_finding(item, reviewer) for item in items]
+    good = tuple(finding for finding in findings if finding)
+    return Parsed(good, len(findings) - len(good), is_readable=True)
+
+
+def _is_list(value: Json) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("findings", value.get("issues")), list)
+
+
+def _items(text: str, data: Json) -> list[Json] | None:
+    """Return what may be findings: a named list, a bare one, one item a line, the head of a cut list."""
+    found = jsonish.best(text, data, _is_list)
+    if found is not None:
+        items: list[Json] = found.get("findings", found.get("issues"))
+        return items
+    said = jsonish.spoken(text)[: jsonish.MAX_LENGTH]
+    for value in (data, *map(jsonish.whole, (said, *_FENCE.findall(said)))):
+        if isinstance(value, list):
+            return value
+    one_by_one = list(jsonish.objects(said, jsonish.has("quote")))
+    return one_by_one if one_by_one or _CUT.search(said) else None
+
+
+def _finding(item: Json, reviewer: str) -> Finding | None:
+    if not isinstance(item, dict):
+        return None
+    path, quote = _text(item, "path", "file"), _text(item, "quote", "code", "snippet")
+    title = _text(item, "title", "summary", "why", "message")
+    line = _number(item.get("line", item.get("start_line")))
+    if not (path and quote and title and line):
+        return None
+    return Finding(
+        path=path.removeprefix("./"),
+        line=line,
+        end_line=line,
+        quote=_LINE_NUMBER.sub("", quote).strip("\n"),
+        severity=_SEVERITY.get(_text(item, "severity").lower(), "medium"),
+        rule=re.sub(r"[^\w.-]+", "-", _text(item, "rule", "category") or "review")[:60].strip("-").lower(),
+        title=" ".join(title.split())[:200],
+        why=_text(item, "why", "explanation", "description"),
+        fix=_text(item, "fix", "suggestion", "recommendation"),
+        cwe=_number(item.get("cwe")),
+        confidence=min(100, _number(item.get("confidence")) or 50),
+        reviewers=(reviewer,),
+        source="model",
+    )
+
+
+def _text(item: dict[str, Json], *names: str) -> str:
+    for name in names:
+        value = item.get(name)
+        if isinstance(value, str) and value.strip():
+            # A lone surrogate would kill the JSON encoder at the edge.
+            return value.encode("utf-8", "replace").decode("utf-8")[:MAX_FIELD]
+    return ""
+
+
+def _number(value: Json) -> int | None:
+    """Return the first whole number in 12, "12", "12-14" or "CWE-89"; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    match = _FIRST_NUMBER.search(str(value))
+    return int(match.group()) if match else None
+
+
+# --- verify -------------------------------------------------------------------------------------------------
+# Check a reviewer's citations against the very texts that it was shown (source/pack.py has the rules).
+# The path is one of those supplied; nothing is matched by a similar name. What proves nothing is dropped, and
+# counted by its reason.
+
+MAX_QUOTE: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is left of a reviewer's findings, and why the others are gone."""
+
+    kept: tuple[Finding, ...]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+def verify(findings: Iterable[Finding], supplied: Mapping[str, Text]) -> Checked:
+    """Keep what can be found again, at its true line; count the rest by reason."""
+    kept: list[Finding] = []
+    dropped: Counter[str] = Counter()
+    for finding in findings:
+        text = supplied.get(finding.path)
+        place = locate(text, finding.quote, finding.line) if text else "file was not supplied"
+        if isinstance(place, str):
+            dropped[place] += 1
+        else:
+            kept.append(
+                replace(finding, line=place.line, end_line=place.end_line, verified=place.verified),
+            )
+    return Checked(tuple(kept), dict(sorted(dropped.items())))
+
+
+def verify_in_tree(findings: Iterable[Finding], root: Path) -> Checked:
+    """Check what other tools found against the files below `root`, each read once.
+
+    A quote that is not in its file disproves the finding. What quotes nothing is kept: with the words of
+    its line where that exists.
+    """
+    kept: list[Finding] = []
+    dropped: Counter[str] = Counter()
+    places: dict[str, str] = {}
+    texts: dict[str, _Lines | None] = {}
+    for finding in findings:
+        if not finding.path:
+            kept.append(finding)
+            continue
+        if finding.path not in places:
+            places[finding.path] = localised(root, finding.path)
+        path = places[finding.path]
+        if path not in texts:
+            source = read(root, path)
+            texts[path] = _Lines(source.text) if isinstance(source, Source) else None
+        checked = _checked(replace(finding, path=path), texts[path])
+        if isinstance(checked, str):
+            dropped[checked] += 1
+        else:
+            kept.append(checked)
+    return Checked(tuple(kept), dict(sorted(dropped.items())))
+
+
+class _Lines:
+    """A file's lines, and its text for quotes: made only where one is looked for."""
+
+    __slots__ = ("_text", "lines", "whole")
+
+    def __init__(self, text: str) -> None:
+        self.whole = text
+        self.lines = text.replace("\r\n", "\n").split("\n")
+        self._text: Text | None = None
+
+    @property
+    def text(self) -> Text:
+        if self._text is None:
+            self._text = Text(self.whole)
+        return self._text
+
+
+def _checked(finding: Finding, file: _Lines | None) -> Finding | str:
+    """Return the finding at its true place, or why it is none."""
+    if file is None:
+        return "quote of a file that can't be read" if finding.quote else finding
+    if not finding.quote:
+        if finding.line > len(file.lines):
+            return "line is beyond the end of the file"
+        if not finding.line:
+            return finding
+        end = min(finding.end_line, len(file.lines))
+        words = file.lines[finding.line - 1].strip()[:MAX_QUOTE]
+        return replace(finding, end_line=end, quote=words, verified="place")
+    if len(" ".join(finding.quote.split())) < SHORTEST_QUOTE:
+        return _near(finding, file)
+    place = locate(file.text, finding.quote, finding.line)
+    if isinstance(place, str):
+        found = file.text.places(finding.quote)
+        if finding.line or not found:
+            return place
+        return replace(finding, line=found[0][0], end_line=found[0][1], verified="exact")
+    verified = place.verified if finding.line else "exact"
+    return replace(finding, line=place.line, end_line=place.end_line, verified=verified)
+
+
+def _near(finding: Finding, file: _Lines) -> Finding | str:
+    """Look for a quote that is too short to prove a place by itself at the cited lines alone."""
+    words = " ".join(finding.quote.split())
+    first = max(1, finding.line - NEAR_LINES)
+    for number in sorted(range(first, finding.line + NEAR_LINES + 1), key=lambda n: abs(n - finding.line)):
+        if number <= len(file.lines) and words in " ".join(file.lines[number - 1].split()):
+            return replace(finding, line=number, end_line=number, verified="exact")
+    return "quote not in the file"
+
+
+def localised(root: Path, path: str) -> str:
+    """Return a path as it is below the root: an absolute one by its longest end that exists there."""
+    top = str(root).rstrip("/") + "/"
+    if path.startswith(top):
+        path = path.removeprefix(top)
+    if not path.startswith("/"):
+        return os.path.normpath(path)
+    parts = path.strip("/").split("/")
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if os.path.lexists(root / end)), path)

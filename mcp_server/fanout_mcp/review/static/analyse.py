@@ -1,0 +1,262 @@
+"""Review without a model: every analyser of a focus, in worker processes, their findings united."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import anyio.to_thread
+
+from fanout_mcp.review.finding import Finding, Focus, from_json
+from fanout_mcp.review.merge import merge
+from fanout_mcp.review.static import patterns
+from fanout_mcp.review.static.grammars import GRAMMARS, language_of
+from fanout_mcp.review.static.lint import count_rules
+from fanout_mcp.review.static.patterns import format_of, review_plain
+from fanout_mcp.review.static.python.sinks import CALLS, METHODS
+from fanout_mcp.review.static.quality import quality_rules_of
+from fanout_mcp.review.static.rules import rules_of
+from fanout_mcp.source.kinds import is_test
+from fanout_mcp.source.read import problem
+from fanout_mcp.source.workers import Failure, OnDone, Workers
+from fanout_mcp.types import Json
+
+# --- What a worker process does for a review: for a file, for ruff's batch, for all files together. ---------
+# Items and results are JSON values, since they pass between processes.
+
+ANALYSE = "fanout_mcp.review.static.analyse:analyse"
+RELATE = "fanout_mcp.review.static.analyse:relate"
+LINT = "fanout_mcp.review.static.analyse:lint_batch"
+
+
+def analyse(item: dict[str, Json]) -> dict[str, Json]:
+    """`{path, text, focus}` -> `{findings, imports, unread, settled}`. Raises why it is not analysed.
+
+    The focus `keys` looks for providers' keys alone, in what a review leaves out otherwise.
+    """
+    path, text, focus = item["path"], item["text"], item["focus"]
+    why_not = problem(text.encode("utf-8", "surrogateescape"))
+    if why_not:
+        raise ValueError(why_not)
+    language = language_of(path)
+    if focus == "keys":
+        from fanout_mcp.review.static.patterns import review_keys
+
+        return {"findings": [asdict(one) for one in review_keys(path, text)], "imports": [], "unread": ""}
+    findings: list[Finding] = []
+    imports: list[tuple[str, int]] = []
+    unread = ""
+    settled: list[int] = []
+    if focus == "security" and language == "python":
+        from fanout_mcp.review.static.python.security import read_python
+
+        findings, settled = read_python(path, text)
+    elif focus == "security" and language:
+        from fanout_mcp.review.static.patterns import review_patterns
+
+        findings, unread = review_patterns(path, text, language)
+    elif focus == "security" and (form := format_of(path)):
+        findings = list(review_plain(path, text, form))
+    elif focus == "architecture" and language:
+        from fanout_mcp.review.static.tangles import imports_of, review_structure, understood
+
+        findings = review_structure(path, text)
+        imports = imports_of(path, text) if language == "python" else []
+        unread = understood(text, language)
+    elif language and language != "python":
+        from fanout_mcp.review.static.quality import review_quality
+
+        findings, unread = review_quality(path, text, language, focus)
+    if focus == "security":
+        from fanout_mcp.review.static.patterns import RULE, review_secrets
+
+        known = {finding.line for finding in findings if finding.rule == RULE}
+        findings += review_secrets(path, text, known)
+    found = [asdict(finding) for finding in findings]
+    return {"findings": found, "imports": imports, "unread": unread, "settled": settled}
+
+
+def lint_batch(item: dict[str, Json]) -> dict[str, Json]:
+    """`{files: [[path, text]], focus}` -> `{findings, problems}`."""
+    from fanout_mcp.review.static.lint import lint
+
+    focus: Focus = item["focus"]
+    good: list[tuple[str, str]] = []
+    problems: dict[str, str] = {}
+    for path, text in item["files"]:
+        why_not = problem(text.encode("utf-8", "surrogateescape"))
+        if why_not:
+            problems[path] = why_not
+        else:
+            good.append((path, text))
+    findings, crashed = lint(good, focus) if good else ([], {})
+    return {"findings": [asdict(finding) for finding in findings], "problems": problems | crashed}
+
+
+def relate(item: dict[str, Json]) -> list[Json]:
+    """`{imports, texts}` -> findings about how files hang together."""
+    from fanout_mcp.review.static.tangles import review_doubles, review_imports
+
+    findings = [*review_imports(item["imports"], item["texts"]), *review_doubles(item["texts"])]
+    return [asdict(finding) for finding in findings]
+
+
+# --- analyse ------------------------------------------------------------------------------------------
+
+BATCH_FILES = 400
+"""Files to one run of ruff: its start (10 ms) no longer counts, and a worker is not held for long."""
+LINT_TIMEOUT_S = 120.0
+
+FLOWS = frozenset({"command-injection", "sql-injection", "code-injection", "ssrf", "xss"})
+"""What ruff sees the call of, and not what flows into it."""
+
+Results = list[tuple[Json, Json | Failure]]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    findings: tuple[Finding, ...]
+    not_analysed: Mapping[str, str]
+    """Path to reason; never counted as clean."""
+
+
+async def review_static(
+    texts: Mapping[str, str], focus: Focus, workers: Workers, on_done: OnDone | None = None
+) -> Analysed:
+    """Review files given as path -> text."""
+    paths = sorted(texts)
+    known = [path for path in paths if language_of(path)]
+    python = [path for path in known if language_of(path) == "python"]
+    read = {path for path in paths if language_of(path) or (focus == "security" and format_of(path))}
+    not_analysed = {path: "no analyser for this kind of file" for path in paths if path not in read}
+    if focus == "security":
+        own = paths  # secrets stand in files of any kind; these stay not analysed for all else
+    elif focus == "architecture":
+        own = known
+    else:
+        own = [path for path in known if path not in set(python)]
+    items: list[Json] = [{"path": path, "text": texts[path], "focus": focus} for path in own]
+    analysed = await workers.map(ANALYSE, items, on_done=on_done)
+    batches: list[Json] = [
+        {"files": [(path, texts[path]) for path in python[start : start + BATCH_FILES]], "focus": focus}
+        for start in range(0, len(python), BATCH_FILES)
+    ]
+    linted = await workers.map(LINT, batches, timeout_s=LINT_TIMEOUT_S)
+    not_analysed |= _problems(analysed, linted)
+    related: Results = []
+    if focus == "architecture":
+        whole = {path: texts[path] for path in known if path not in not_analysed}
+        pairs: list[Json] = [{"imports": _imports(analysed), "texts": whole}]
+        related = await workers.map(RELATE, pairs, timeout_s=LINT_TIMEOUT_S)
+    found = await anyio.to_thread.run_sync(_united, analysed, linted, related)
+    return Analysed(found, dict(sorted(not_analysed.items())))
+
+
+async def review_all(
+    texts: Mapping[str, str],
+    focuses: Sequence[Focus],
+    workers: Workers,
+    on_done: OnDone | None = None,
+    keys_in: Mapping[str, str] | None = None,
+) -> Analysed:
+    """Review files for several focuses, and look for providers' keys in others (`keys_in`).
+
+    A file counts as not analysed where no focus could read it.
+    """
+    done = shown = 0
+
+    def each(count: int) -> None:
+        nonlocal shown
+        through = (done + count) // len(focuses)  # a file is through when every focus is
+        if on_done and through > shown:
+            shown = through
+            on_done(through)
+
+    results = []
+    for focus in focuses:
+        results.append(await review_static(texts, focus, workers, each))
+        done += len(texts)
+    found = [finding for result in results for finding in result.findings]
+    if keys_in and "security" in focuses:
+        items: list[Json] = [
+            {"path": path, "text": text, "focus": "keys"} for path, text in sorted(keys_in.items())
+        ]
+        rows = await workers.map(ANALYSE, items)
+        found += [from_json(table) for _, row in rows for table in _findings(row)]
+    unread = {
+        path: reason
+        for path, reason in results[0].not_analysed.items()
+        if all(path in result.not_analysed for result in results)
+    }
+    united = await anyio.to_thread.run_sync(merge, found) if len(results) > 1 or keys_in else found
+    return Analysed(tuple(united), unread)
+
+
+def coverage(paths: Iterable[str], focuses: Sequence[Focus]) -> dict[str, dict[str, int]]:
+    """Return, by focus and language or format, how many rules look at such a file; 0: nothing does."""
+    kinds = {language_of(path) or (format_of(path) or "") for path in paths} - {""}
+    return {focus: {kind: _rules_for(kind, focus) for kind in sorted(kinds)} for focus in focuses}
+
+
+def _rules_for(kind: str, focus: Focus) -> int:
+    if kind == "python":
+        groups = [(sink,) for sink in CALLS.values()] + list(METHODS.values()) if focus == "security" else []
+        sinks = {sink.weakness for group in groups for sink in group}
+        return len(sinks) + count_rules(focus)
+    if kind not in GRAMMARS:
+        return len(rules_of(kind)) if focus == "security" else 0
+    if focus == "security":
+        return len(rules_of(kind))
+    return len(quality_rules_of(kind, focus))
+
+
+def _problems(analysed: Results, linted: Results) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    for item, result in analysed:
+        reason = result.reason if isinstance(result, Failure) else result["unread"]
+        problems |= {item["path"]: reason} if reason else {}
+    for item, result in linted:
+        if isinstance(result, Failure):
+            problems |= {path: result.reason for path, _ in item["files"]}
+        else:
+            problems |= result["problems"]
+    return problems
+
+
+def _imports(analysed: Results) -> dict[str, Sequence[tuple[str, int]]]:
+    return {
+        item["path"]: result["imports"]
+        for item, result in analysed
+        if not isinstance(result, Failure) and result["imports"]
+    }
+
+
+def _united(analysed: Results, linted: Results, related: Results) -> tuple[Finding, ...]:
+    """Merge what the workers found: of many thousand findings that is too much for the loop."""
+    settled = {
+        (item["path"], line)
+        for item, result in analysed
+        if not isinstance(result, Failure)
+        for line in result.get("settled", ())
+    }
+    tables = [table for _, result in (*analysed, *related) for table in _findings(result)]
+    tables += [
+        table
+        for _, result in linted
+        for table in _findings(result)
+        if table["rule"] not in FLOWS or (table["path"], table["line"]) not in settled
+    ]
+    return tuple(merge(_weighed(from_json(table)) for table in tables))
+
+
+def _findings(result: Json | Failure) -> Sequence[Json]:
+    if isinstance(result, Failure):
+        return ()
+    found: Sequence[Json] = result["findings"] if isinstance(result, dict) else result
+    return found
+
+
+def _weighed(finding: Finding) -> Finding:
+    """Take a password in test code for the test's own, unless its shape is a provider's."""
+    is_doubtful = finding.rule == patterns.RULE and finding.confidence < patterns.SHAPED
+    return replace(finding, severity="low") if is_doubtful and is_test(finding.path) else finding

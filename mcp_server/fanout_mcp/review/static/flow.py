@@ -1,0 +1,430 @@
+"""Which names hold outside input, at a point of a file in a language other than Python.
+
+A name takes input in when it is assigned an expression that names a source or a name that holds input, when
+it is a parameter that a framework fills from a request, or when a buffer or container is filled with input;
+it loses it when it is assigned anything else or what cleans it, or when a condition has checked it. Names
+count within one outermost function.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from tree_sitter import Node
+
+from fanout_mcp.linear import bounded
+from fanout_mcp.review.static.grammars import Grammar
+from fanout_mcp.review.static.python.values import LOCAL, REMOTE
+
+# --- tables -------------------------------------------------------------------------------------------------
+# Tables that a file in a language other than Python wrote down itself: what is looked up there is no
+# input.
+# Neither is a name that a condition found in one, below a folder, or to match a pattern. A condition is taken
+# to hold for the rest of the function: whoever asks, asks before use.
+
+CONSTANT: Final = re.compile(r"(?!(ENV|ARGV|STDIN)$)[A-Z][A-Z0-9_]+")
+_TABLE: Final = re.compile(
+    r"^(Object\.freeze\(\s*)?(new\s+\w*(Map|Set|Dictionary|List)\b[^;]*[{(\[]\s*[^\s})\]]|"
+    r"(Immutable)?(Map|Set|List)\.(of|ofEntries)\(|Arrays\.asList\(|[{\[]\s*[^\s}\]]|map\[|\[\]\w+\{|array\(|%w)"
+)
+_PAIRED: Final = r"[^()]*(?:\([^()]*\)[^()]*)*"
+_LOOKUP: Final = re.compile(
+    r"(?<![\w$])(?P<table>[\w$]+)(?:\?\.)?(?:\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]|"
+    rf"\.(?:get|getOrDefault|GetValueOrDefault|fetch|find|dig)(?:\({_PAIRED}\)|\s*\{{[^}}]*\}}))"
+)
+_CHECKS: Final = (
+    re.compile(
+        bounded(
+            r"(?P<owner>[\w$]+)\.(?:has|includes|contains|Contains|containsKey|ContainsKey|indexOf|include\?|key\?|"
+            r"member\?)\(\s*(?P<name>[\w$]+)"
+        )
+    ),
+    re.compile(bounded(r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]")),
+    re.compile(bounded(r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)")),
+    re.compile(bounded(r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)")),
+    re.compile(bounded(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+)")),
+    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])")),
+    re.compile(
+        bounded(
+            r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])"
+        )
+    ),
+    re.compile(bounded(r"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*(?P<name>[\w$]+)")),
+    re.compile(bounded(r"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*(?P<name>[\w$]+)")),
+)
+
+
+def is_table(text: str) -> bool:
+    """Tell whether an assigned expression writes down a container that is not empty."""
+    return bool(_TABLE.match(text.strip()))
+
+
+def without_lookups(text: str, tables: Collection[str]) -> str:
+    """Return the text with what is looked up in tables replaced by the table's name."""
+
+    def named(found: re.Match[str]) -> str:
+        return found["table"] if _is_known(found["table"], tables) else found[0]
+
+    return _LOOKUP.sub(named, text)
+
+
+def checked_names(condition: str, tables: Collection[str], inputs: Collection[str]) -> Iterator[str]:
+    """Yield the names in a condition (without its strings) that it compares with what is allowed."""
+    tables = {*tables, ""}
+    for check in _CHECKS:
+        for found in check.finditer(condition):
+            groups = found.groupdict()
+            if groups.get("owner") not in inputs and _is_known(groups.get("table", ""), tables):
+                yield found["name"]
+
+
+def _is_known(name: str, tables: Collection[str]) -> bool:
+    return name in tables or CONSTANT.fullmatch(name) is not None
+
+
+# --- flow ------------------------------------------------------------------------------------------
+
+_NAME = re.compile(r"[A-Za-z_$][\w$]*")
+_STRING = re.compile(
+    r'"(?:[^"\\\n]|\\.){0,2000}"|\'(?:[^\'\\\n]|\\.){0,2000}\'|`(?:[^`\\]|\\.){0,2000}`', re.DOTALL
+)
+_VARIABLE = re.compile(
+    r"(?<!\{)[#$]?\{(?!\{)[^{}]{0,200}(?:\{[^{}]{0,200}\}[^{}]{0,200}){0,9}\}"
+    r"|\$\w{1,99}(?:(?:->|\[)[\w'\"]{1,99}\]?){0,30}|\$[@*#?]|\$\([^)]{0,200}\)"
+)
+_WORDS = frozenset(
+    {"new", "true", "false", "null", "nil", "None", "this", "self", "return", "await", "const", "undefined"}
+)
+_FILLS = re.compile(
+    r"(^|\.)(append|add|push|put|set|insert|unshift|strcpy|strncpy|strcat|sprintf|snprintf|fgets|scanf|recv|read|"
+    r"getline|Fscanf|concat|addAll)$"
+)
+_READS = frozenset({"scanf", "recv", "read"})
+SQL = re.compile(
+    r"\b(select\b.*\bfrom|insert\s+into|update\b.+\bset|delete\s+from|drop\s+table)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_JOINS = re.compile(r"\+|\$\{|#\{|\.=|\s\.\s|\$\w|format|Sprintf|\bf\"|%s|\{\w*\}", re.IGNORECASE)
+"""How text is put together from pieces, in any of the languages."""
+_FORMATS = re.compile(r"\b(?:fmt\.Sprintf|String\.[fF]ormat|string\.Format|sprintf|format!)\s*\(")
+"""Names that put text together and are no part of it."""
+_NUMBER = re.compile(
+    r"\b(int|long|short|float|double|bool|boolean|number|[iu](8|16|32|64|size)|Integer|Long|Guid|UUID|Uuid|DateTime)\b"
+)
+
+
+_LOCAL = re.compile(
+    r"process\.(argv|env)|os\.(Args|Getenv)|flag\.\w+|env::(args|var)|stdin\(\)|System\.(getenv|getProperty)|"
+    r"args\[|\.nextLine|\.readLine|Console\.ReadLine|Environment\.Get|ARGV|ENV\[|gets|STDIN|\$argv|getenv|argv|std::cin"
+)
+"""Sources that whoever starts the program fills."""
+_PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
+
+
+@dataclass(slots=True)
+class Flow:
+    grammar: Grammar
+    names: dict[str, int] = field(default_factory=dict)
+    """Name -> who sends the input in it."""
+    queries: set[str] = field(default_factory=set)
+    """Names that hold SQL put together from pieces that vary."""
+    tables: set[str] = field(default_factory=set)
+    """Names of containers that the file itself wrote down."""
+    parsed: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a parsed address -> the names that it was parsed from."""
+    until: int = 0
+    """The byte where the outermost function ends."""
+    branch: int = 0
+    """The byte where the outermost condition's branches end; what is assigned there may not be."""
+
+    def enter(self, node: Node) -> None:
+        """Begin a function: an outermost one forgets what came before."""
+        if node.start_byte >= self.until:
+            self.until = node.end_byte
+            self.names.clear()
+            self.queries.clear()
+            self.parsed.clear()
+        parameters = node.child_by_field_name("parameters")
+        if parameters is not None and (self.grammar.parameter or self.grammar.route):
+            self._take_parameters(node, parameters)
+
+    def _take_parameters(self, node: Node, parameters: Node) -> None:
+        head = _text(node)[: parameters.start_byte - node.start_byte]
+        is_route = bool(self.grammar.route and self.grammar.route.search(head))
+        is_route = is_route or (
+            self.grammar.controller is not None and _is_action(node, head, self.grammar.controller)
+        )
+        for parameter in parameters.named_children:
+            text = _text(parameter)
+            is_filled = self.grammar.parameter is not None and self.grammar.parameter.search(text)
+            if (is_route or is_filled) and not _NUMBER.search(text):
+                named = parameter.child_by_field_name("name") or parameter.child_by_field_name("pattern")
+                words = re.findall(r"\b[a-z_]\w*", _text(named or parameter))
+                self.names.update(dict.fromkeys(words, REMOTE))
+
+    def assign(self, left: str, right: str, start: int) -> None:
+        name = _NAME.search(left)
+        if name is None:
+            return
+        if SQL.search(right) and _JOINS.search(right) and self.varies(right):
+            self.queries.add(name[0])
+        level = self.level(right)
+        if level:
+            words = {word for word in _NAME.findall(left) if word not in _WORDS}
+            self.names.update(dict.fromkeys(words, level))
+            self.tables -= words
+            if _PARSES.search(right):
+                self.parsed[name[0]] = [
+                    word for word in _NAME.findall(self.bare(right)) if word in self.names
+                ]
+        elif re.fullmatch(r"[\w$]+", left.strip()):
+            if start >= self.branch:
+                self.names.pop(left.strip(), None)
+            if is_table(right):
+                self.tables.add(left.strip())
+
+    def test(self, node: Node) -> None:
+        """Forget the input in names that a condition compares with what is allowed."""
+        self.branch = max(self.branch, node.end_byte)
+        asked = node.child_by_field_name("condition")
+        condition = _text(asked) if asked is not None else ""
+        for name in checked_names(self.bare(condition), self.tables, self.names):
+            for each in (name, *self.parsed.get(name, ())):
+                self.names.pop(each, None)
+
+    def receive(self, name: str, arguments: str) -> None:
+        """Let a container or a buffer take what is put into it."""
+        if not _FILLS.search(name):
+            return
+        owner = name.rpartition(".")[0]
+        if self.grammar.fills_arguments:
+            target = re.match(r"\(\s*&?\s*(\w+)", arguments)
+            if target and (name in {"fgets", *_READS} or self.level(arguments)):
+                words = re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else []
+                self.names.update(dict.fromkeys((target.group(1), *words), REMOTE))
+        elif owner and re.fullmatch(r"[\w$]+", owner) and self.level(arguments):
+            self.names[owner] = self.level(arguments)
+
+    def has_query(self, text: str) -> bool:
+        return not self.queries.isdisjoint(_NAME.findall(self.bare(text)))
+
+    def level(self, text: str) -> int:
+        """Return who sends the input in a text (python_tables.REMOTE, LOCAL), 0 when there is none."""
+        bare = without_lookups(self.bare(text), self.tables)
+        if self.grammar.clean.search(bare):
+            return 0
+        levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
+        levels += [
+            LOCAL if _LOCAL.search(found[0]) else REMOTE for found in self.grammar.source.finditer(bare)
+        ]
+        return max(levels, default=0)
+
+    def bare(self, text: str) -> str:
+        """Take out the constant text of strings; what stands in them as a variable stays."""
+        holds = re.compile(self.grammar.interpolation)
+
+        def variables(found: re.Match[str]) -> str:
+            return " ".join(_VARIABLE.findall(found[0])) if holds.search(found[0]) else " "
+
+        return _STRING.sub(variables, text)
+
+    def varies(self, text: str) -> bool:
+        """Tell whether more than constants stands in a text; CONSTANT_CASE names one in every language."""
+        words = _NAME.findall(_FORMATS.sub("(", without_lookups(self.bare(text), self.tables)))
+        return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words if word != "$")
+
+
+def _is_action(method: Node, head: str, controller: re.Pattern[str]) -> bool:
+    """Tell whether a method is public in a class that a framework calls by its methods' names."""
+    if not re.search(r"\bpublic\b", head) or re.search(r"\b(static|override|abstract)\b", head):
+        return False
+    owner = method.parent
+    while owner is not None and owner.type != "class_declaration":
+        owner = owner.parent
+    body = owner.child_by_field_name("body") if owner is not None else None
+    if owner is None or body is None:
+        return False
+    return controller.search(_text(owner)[: body.start_byte - owner.start_byte]) is not None
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")
+
+
+# --- c memory -----------------------------------------------------------------------------------------------
+# Read C and C++ functions for memory that is used after free, freed twice, lost, or indexed beyond its
+# end.
+# Statements are read in order. What a branch frees counts after it only when the branch goes on to there; an
+# assignment gives a name new memory. Loops are read once: what is freed in one round and used in the next by
+# the same name goes unseen.
+
+MAX_LENGTH = 20_000
+"""Bytes of a function; in longer ones (generated, as a rule) each name would be looked for too often."""
+_FREES = frozenset({"free", "kfree", "g_free", "av_free", "OPENSSL_free"})
+_MAKES = re.compile(r"^\(?[^()]{0,200}\)?\s{0,99}(?:\w{1,99}::)?(malloc|calloc|realloc|strdup|fopen)\s*\(")
+_LEAVES = frozenset(
+    {"return_statement", "goto_statement", "break_statement", "continue_statement", "throw_statement"}
+)
+_SIMPLE = frozenset({"expression_statement", "declaration", "return_statement"})
+_ARRAY = re.compile(r"^(\w+)\[\s*(\w+)\s*\]$")
+_LOOP = re.compile(r"for\s*\([^;]*;\s*(\w+)\s*<=\s*(\w+)\s*;")
+
+
+class Hit(NamedTuple):
+    weakness: str
+    node: Node
+    why: str
+
+
+def memory_hits(root: Node) -> Iterator[Hit]:
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.type == "function_definition" and not node.has_error:
+            body = node.child_by_field_name("body")
+            if body is not None:
+                yield from _read(body, {})
+                yield from _beyond(body)
+                if body.end_byte - body.start_byte <= MAX_LENGTH:
+                    yield from _unchecked(body)
+                    yield from _leaked(body)
+        else:
+            stack += node.children
+
+
+def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
+    """Read a statement; `freed`: name -> the line that freed it, changed in place."""
+    if node.type in _SIMPLE:
+        yield from _read_simple(node, freed)
+    elif node.type == "if_statement":
+        branches = [node.child_by_field_name(name) for name in ("consequence", "alternative")]
+        yield from _read_branches([branch for branch in branches if branch is not None], freed)
+    elif node.type == "switch_statement":
+        body = node.child_by_field_name("body")
+        yield from _read_branches(body.named_children if body is not None else [], freed)
+    else:
+        for child in node.named_children:
+            yield from _read(child, freed)
+
+
+def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[Hit]:
+    """Read what happens instead of one another; each begins with what held before."""
+    before = dict(freed)
+    for branch in branches:
+        inner = dict(before)
+        yield from _read(branch, inner)
+        if not _ends(branch):
+            freed.update(inner)
+
+
+def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
+    text = _source_of(node)
+    call = re.match(
+        r"(?:std::)?(\w+)\s{0,99}\(\s{0,99}(?:\(\w{1,99}\s{0,99}\*{0,9}\)\s{0,99})?(\w{1,99})\s{0,99}\)\s{0,99};|delete\s{0,99}(?:\[\])?\s{0,99}(\w{1,99})\s{0,99};",
+        text,
+    )
+    name = (call[3] or (call[2] if call[1] in _FREES else None)) if call else None
+    if name is not None:
+        if name in freed:
+            yield Hit("double-free", node, f"{name} was freed in line {freed[name]} already.")
+        freed[name] = node.start_point[0] + 1
+        return
+    assigned = re.match(r"(?:[\w\s*]*?[\s*])?(\w+)\s*=[^=]", text)
+    for known, line in list(freed.items()):
+        used = text[assigned.end(1) :] if assigned and assigned[1] == known else text
+        if re.search(rf"(?<![\w.>&]){known}\s*(->|\[)|\*\s*{known}\b|[(,]\s*{known}\s*[,)]", used):
+            yield Hit("use-after-free", node, f"{known} was freed in line {line}.")
+            del freed[known]
+    if assigned:
+        freed.pop(assigned[1], None)
+
+
+def _ends(node: Node) -> bool:
+    """Tell whether a branch leaves instead of going on to what follows it."""
+    if node.type in _LEAVES:
+        return True
+    last = next((child for child in reversed(node.named_children) if child.type != "comment"), None)
+    if last is None:
+        return False
+    if last.type == "expression_statement":
+        return re.match(r"(exit|abort|_exit|die|fatal|longjmp)\s*\(", _source_of(last)) is not None
+    return last.type in _LEAVES or (last.type in {"compound_statement", "else_clause"} and _ends(last))
+
+
+def _beyond(body: Node) -> Iterator[Hit]:
+    """Find loops that run to an array's size where they must stop before it."""
+    sizes = {
+        match[1]: match[2]
+        for node in _all(body, "array_declarator")
+        if (match := _ARRAY.match(_source_of(node)))
+    }
+    for loop in _all(body, "for_statement"):
+        text = _source_of(loop)
+        head = _LOOP.match(text)
+        for name, size in sizes.items():
+            if head and head[2] == size and re.search(rf"\b{name}\s*\[\s*{head[1]}\s*\]", text):
+                yield Hit("off-by-one", loop, f"{name} has {size} elements; the last round takes one more.")
+
+
+_ASKED = (
+    r"!\s*{0}\b|\b{0}\s*[!=]=|[!=]=\s*{0}\b|\(\s*{0}\s*\)\s*[{{&|?\w]|assert\w*\s*\(\s*{0}|"
+    r"\b{0}\s*(&&|\|\||\?)"
+)
+_USED = (
+    r"\b{0}\s*(\[|->)|\*\s*{0}\s*=|"
+    r"\b(str\w+|w?mem\w+|sprintf|fread|fgets|fprintf)\s*\([^;]*\b{0}\b"
+)
+
+
+def _unchecked(body: Node) -> Iterator[Hit]:
+    """Find memory that is used without a look at whether there was any."""
+    whole = _source_of(body)
+    for node, name in _made(body):
+        used = re.search(_USED.format(name), whole[node.end_byte - body.start_byte :])
+        if used and not re.search(_ASKED.format(name), whole):
+            yield Hit("null-pointer", node, f"{name} may be NULL and is used without a check.")
+
+
+_KEEPS = re.compile(
+    r"^(str\w*|w?mem\w+|s?n?printf|fprintf|fread|fwrite|fgets|fputs|puts|read|write|sizeof|if|while)$"
+)
+"""What reads or fills memory and leaves it to its owner."""
+
+
+def _leaked(body: Node) -> Iterator[Hit]:
+    """Find memory that a function neither frees nor hands on."""
+    whole = _source_of(body)
+    for node, name in _made(body):
+        if node.type != "init_declarator" or re.search(
+            rf"return[^;]*\b{name}\b|[^=!<>]=\s*[^=;]*\b{name}\s*;", whole
+        ):
+            continue
+        takers = re.findall(rf"(\w+)\s*\((?:[^();]|\([^()]*\))*\b{name}\b", whole)
+        if all(_KEEPS.match(taker) for taker in takers) and not re.search(rf"[{{,]\s*{name}\s*[,}}]", whole):
+            yield Hit("leak", node, f"{name} is neither freed nor handed on.")
+
+
+def _made(body: Node) -> Iterator[tuple[Node, str]]:
+    """Yield where names are given new memory."""
+    for node in (*_all(body, "init_declarator"), *_all(body, "assignment_expression")):
+        left = node.child_by_field_name("declarator") or node.child_by_field_name("left")
+        right = node.child_by_field_name("value") or node.child_by_field_name("right")
+        name = re.sub(r"^[*\s]+", "", _source_of(left)) if left is not None else ""
+        if right is not None and re.fullmatch(r"\w+", name) and _MAKES.match(_source_of(right)):
+            yield node, name
+
+
+def _all(node: Node, kind: str) -> Iterator[Node]:
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        if here.type == kind:
+            yield here
+        stack += here.children
+
+
+def _source_of(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")

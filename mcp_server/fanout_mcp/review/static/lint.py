@@ -1,0 +1,242 @@
+"""Run ruff over copies of vetted files: never over the project's folder, never with its configuration.
+
+One hostile file overflows ruff's stack and the whole batch's output is lost, so after a crash the batch is
+halved until the culprit is alone; it is named as not analysed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from ruff import find_ruff_bin  # type: ignore[import-untyped] # ships no types
+
+from fanout_mcp.review.finding import Finding, Focus, Severity
+from fanout_mcp.review.static.rules import WEAKNESSES, quote
+from fanout_mcp.types import Json
+
+# --- Which of ruff's rules each focus takes, and what they mean in our words. -------------------------------
+# Chosen by what is left on well-kept code: 0.1 to 1.0 finding per thousand lines for security, 1 to 6 for
+# bugs.
+
+SELECT: Final[dict[Focus, tuple[str, str]]] = {
+    "security": ("S", "S101,S311,S404,S413,S603,S607"),
+    "bugs": (
+        "F,B,PLE,PLW,PLR0124,E9,ASYNC,BLE,RUF006,SIM115",
+        "B028,PLW1641,RUF012,B904,PLW2901,PLW0603,F401,F403,F405,B905,PLW0717,PLW1514,B007,PLE0704",
+    ),
+    "performance": (
+        "PERF,C4,ASYNC2,B019,B023,RUF015,RUF017,FURB105,FURB129,FURB136,FURB168,FURB181",
+        "PERF203",
+    ),
+    "style": ("E,W,N,UP,SIM,RET", "E501,UP007,UP040,UP045,UP046,UP047"),
+    "architecture": ("PLR0913,PLR0904", ""),
+}
+"""Focus -> what is selected, what is left out of it.
+
+The order of imports is told by the project's own folders, which ruff is not shown; and which newer forms a
+project may use, by the oldest Python that it serves, which nobody knows here.
+"""
+
+SECURITY: Final[dict[str, tuple[Severity, str]]] = {
+    "S102": ("low", "code-injection"),
+    "S103": ("medium", "permissions"),
+    "S104": ("low", "bind-all"),
+    "S105": ("low", "hardcoded-secret"),
+    "S106": ("low", "hardcoded-secret"),
+    "S107": ("low", "hardcoded-secret"),
+    "S108": ("low", "temp-file"),
+    "S110": ("low", "swallowed-error"),
+    "S112": ("low", "swallowed-error"),
+    "S113": ("low", "no-timeout"),
+    "S201": ("medium", "debug-mode"),
+    "S202": ("low", "archive-slip"),
+    "S301": ("low", "deserialization"),
+    "S302": ("low", "deserialization"),
+    "S303": ("low", "weak-hash"),
+    "S304": ("medium", "weak-cipher"),
+    "S305": ("medium", "weak-cipher"),
+    "S306": ("medium", "temp-file"),
+    "S307": ("low", "code-injection"),
+    "S308": ("low", "xss"),
+    "S310": ("low", "ssrf"),
+    "S312": ("low", "cleartext"),
+    **dict.fromkeys(("S313", "S314", "S315", "S316", "S317", "S318", "S319", "S320"), ("low", "xml-bomb")),
+    "S321": ("low", "cleartext"),
+    "S323": ("high", "no-certificate-check"),
+    "S324": ("low", "weak-hash"),
+    "S401": ("low", "cleartext"),
+    "S402": ("low", "cleartext"),
+    "S403": ("info", "deserialization"),
+    "S405": ("info", "xml-bomb"),
+    "S501": ("high", "no-certificate-check"),
+    "S502": ("medium", "weak-tls"),
+    "S503": ("medium", "weak-tls"),
+    "S504": ("low", "weak-tls"),
+    "S505": ("medium", "weak-key"),
+    "S506": ("medium", "deserialization"),
+    "S507": ("high", "no-certificate-check"),
+    "S508": ("low", "cleartext"),
+    "S509": ("low", "cleartext"),
+    "S601": ("low", "command-injection"),
+    "S602": ("low", "command-injection"),
+    "S604": ("low", "command-injection"),
+    "S605": ("low", "command-injection"),
+    "S606": ("info", "command-injection"),
+    "S608": ("low", "sql-injection"),
+    "S609": ("medium", "command-injection"),
+    "S610": ("low", "sql-injection"),
+    "S611": ("low", "sql-injection"),
+    "S612": ("medium", "code-injection"),
+    "S701": ("low", "xss"),
+    "S702": ("low", "xss"),
+    "S704": ("low", "xss"),
+}
+"""What ruff sees is a call, not what flows into it, so most of it is low until our own reading agrees."""
+
+_MEDIUM_CODES = """
+    F821 F822 F823 F811 F502 F601 F631 F632 F702 F706 PLE E9 B006 B012 B015 B020 B909 PLW0129 ASYNC105
+    ASYNC210 ASYNC212 ASYNC220 ASYNC221 ASYNC222 ASYNC251 RUF006
+"""
+_MEDIUM = tuple(_MEDIUM_CODES.split())
+
+_BY_FOCUS: dict[Focus, Severity] = {
+    "security": "low",
+    "bugs": "low",
+    "performance": "low",
+    "style": "info",
+    "architecture": "low",
+}
+
+
+def severity_of(code: str, focus: Focus) -> Severity:
+    if code in SECURITY:
+        return SECURITY[code][0]
+    return "medium" if code.startswith(_MEDIUM) and focus != "style" else _BY_FOCUS[focus]
+
+
+# --- lint ------------------------------------------------------------------------------------------
+
+TIMEOUT_S = 40
+Files = Sequence[tuple[str, str]]
+Linted = tuple[list[Finding], dict[str, str]]
+Copied = tuple[str, tuple[str, str]]
+"""The copy's name, and the path and text that it stands for."""
+
+
+def lint(files: Files, focus: Focus) -> Linted:
+    """Return findings, and why files have none: path to reason."""
+    with tempfile.TemporaryDirectory(prefix="fanout-lint-") as folder:
+        copies = [_copied(Path(folder), number, path, text) for number, (path, text) in enumerate(files)]
+        return _lint(list(zip(copies, files, strict=True)), focus, Path(folder))
+
+
+@functools.cache
+def count_rules(focus: Focus) -> int:
+    """Return how many of ruff's rules a focus selects; 0 when ruff can't say."""
+    selected, left_out = (tuple(names.split(",")) if names else () for names in SELECT[focus])
+    command = [find_ruff_bin(), "rule", "--all", "--output-format", "json"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)
+        codes = [str(row["code"]) for row in json.loads(done.stdout)]
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError):
+        return 0
+    return sum(_is_of(code, selected) and not _is_of(code, left_out) for code in codes)
+
+
+def _is_of(code: str, selectors: Sequence[str]) -> bool:
+    """Tell whether a code is one of the selectors', as ruff reads them: a linter's letters, then digits."""
+    return any(
+        (code.startswith(one) and (one[-1].isdigit() or code[len(one) :][:1].isdigit()))
+        or (one in {"PLE", "PLW"} and code.startswith(one))
+        for one in selectors
+    )
+
+
+def _copied(folder: Path, number: int, path: str, text: str) -> str:
+    """Write a copy under a name of ours; `__init__` and `.pyi` mean something to rules, so they stay."""
+    original = PurePosixPath(path)
+    name = original.name if original.name == "__init__.py" else f"module{original.suffix}"
+    target = folder / f"f{number}" / name
+    target.parent.mkdir()
+    target.write_bytes(text.encode("utf-8", "replace"))
+    return f"f{number}/{name}"
+
+
+def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
+    rows = _run([copy for copy, _ in files], focus, folder)
+    if rows is not None:
+        originals = dict(files)
+        lines = {copy: text.split("\n") for copy, (_, text) in files}
+        found: list[Finding] = []
+        unread: dict[str, str] = {}
+        for row in rows:
+            copy = Path(row["filename"]).relative_to(folder.resolve()).as_posix()
+            path = originals[copy][0]
+            if row["code"] in {None, "invalid-syntax"}:
+                unread.setdefault(path, f"not valid Python from line {row['location']['row']} on")
+                continue
+            finding = _finding(path, lines[copy], row, focus)
+            found += [finding] if finding else []
+        return found, unread
+    if len(files) == 1:
+        return [], {files[0][1][0]: "ruff crashed on it"}
+    half = len(files) // 2
+    one, other = _lint(files[:half], focus, folder), _lint(files[half:], focus, folder)
+    return one[0] + other[0], one[1] | other[1]
+
+
+def _run(copies: list[str], focus: Focus, folder: Path) -> list[dict[str, Json]] | None:
+    """Return ruff's rows, None when it crashed or took too long."""
+    selected, left_out = SELECT[focus]
+    command = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--ignore-noqa", "--preview", "--quiet"]
+    command += ["--target-version", "py314", "--output-format", "json", "--exit-zero", "--select", selected]
+    command += ["--ignore", left_out] if left_out else []
+    command += ["--config", "lint.mccabe.max-complexity=15"] if focus == "architecture" else []
+    # A repository can set variables, and through RUFF_OUTPUT_FILE ruff would write where it says.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RUFF_")}
+    try:
+        done = subprocess.run(
+            [*command, "--", *copies],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        rows: list[dict[str, Json]] = json.loads(done.stdout) if done.returncode == 0 else []
+    except (subprocess.TimeoutExpired, ValueError):
+        return None
+    return rows if done.returncode == 0 else None
+
+
+def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) -> Finding | None:
+    code = row["code"]
+    first = min(row["location"]["row"], len(lines))
+    last = max(first, min(row["end_location"]["row"], first + 4, len(lines)))
+    words = quote(lines, first, last)
+    if not words:
+        return None
+    known = SECURITY.get(code) if focus == "security" else None
+    weakness = WEAKNESSES[known[1]] if known else None
+    is_safe = "seems safe" in row["message"]
+    return Finding(
+        path=path,
+        line=first,
+        end_line=last,
+        quote=words,
+        severity="info" if is_safe else severity_of(code, focus),
+        rule=known[1] if known else code,
+        title=weakness.title if weakness else row["message"].split("\n")[0][:160],
+        why=f"{code}: {row['message']}"[:300] if known else "",
+        fix=weakness.fix if weakness else ((row.get("fix") or {}).get("message") or ""),
+        cwe=weakness.cwe if weakness else None,
+        confidence=40 if known else 60,
+        reviewers=("ruff",),
+    )

@@ -1,0 +1,393 @@
+"""Review files in the languages other than Python by rules (rules.py), over tree-sitter's tree.
+
+How: the calls and assignments of a file are read in order, and flow.py says which names hold input at each.
+That is coarse, so what only varies is told with low confidence. C and C++ have a reading of memory beside it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple
+
+from tree_sitter import Node, Query, QueryCursor
+
+from fanout_mcp.review.finding import Finding, Severity
+from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
+from fanout_mcp.review.static.grammars import GRAMMARS, Grammar, language_of, parser_of
+from fanout_mcp.review.static.python.values import REMOTE
+from fanout_mcp.review.static.regexes import is_slow
+from fanout_mcp.review.static.rules import WEAKNESSES, Rule, found, line_findings, rules_of
+from fanout_mcp.source.secrets import redact
+
+_FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
+_SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|cookie", re.IGNORECASE)
+"""What makes a broken hash grave: it stands beside what must stay secret or be vouched for."""
+MAX_UNREAD = 0.2
+"""Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
+CONFIDENCE = 55
+Where = tuple[str, list[str]]
+"""A file's path and lines."""
+
+
+class Reviewed(NamedTuple):
+    findings: list[Finding]
+    unread: str
+    """Why parts of the file were not understood; empty when it was read."""
+
+
+def review_patterns(path: str, text: str, language: str) -> Reviewed:
+    """Return what the language's rules find in a file."""
+    rules = [rule for rule in rules_of(language) if rule.file is None or rule.file.search(text)]
+    _, parser = parser_of(language)
+    grammar = GRAMMARS[language]
+    data = text.encode("utf-8", "replace")
+    root = parser.parse(data).root_node
+    nodes = QueryCursor(_query(language)).captures(root).get("n", [])
+    nodes.sort(key=lambda node: (node.start_byte, -node.end_byte))
+    where = (path, text.split("\n"))
+    results = [*_tree_findings(where, nodes, rules, Flow(grammar))]
+    kept = list(enumerate(_blanked(data, nodes, grammar), 1))
+    results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
+    not_read = unread(root)
+    if language in {"c", "cpp"} and not not_read:
+        results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
+    best: dict[tuple[str, int], Finding] = {}
+    for finding in results:
+        known = best.get((finding.rule, finding.line))
+        if known is None or finding.confidence > known.confidence:
+            best[finding.rule, finding.line] = finding
+    return Reviewed(list(best.values()), not_read)
+
+
+def unread(root: Node) -> str:
+    """Say how much of a file the parser did not understand, where that is more than macros and dialects."""
+    if not root.has_error:
+        return ""
+    size, first = 0, 0
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.is_error:
+            size += node.end_byte - node.start_byte
+            first = min(first or node.start_point[0] + 1, node.start_point[0] + 1)
+        elif node.has_error:
+            stack += node.children
+    share = size / max(1, root.end_byte)
+    told = f"{100 * share:.0f} % of it is no syntax that was understood, from line {first} on"
+    return told * (share > MAX_UNREAD)
+
+
+def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flow) -> Iterator[Finding]:
+    grammar = flow.grammar
+    calls = [rule for rule in rules if rule.kind == "call"]
+    assigns = [rule for rule in rules if rule.kind == "assign"]
+    for node in nodes:
+        if node.type in grammar.functions:
+            flow.enter(node)
+        elif node.type in grammar.calls:
+            name, arguments = _call(node, grammar)
+            flow.receive(name, arguments)
+            for rule in calls:
+                if rule.pattern.search(name):
+                    yield from _judged(where, node, rule, arguments, flow)
+            if grammar.compiles and grammar.compiles.search(name):
+                yield from _slow(where, node, arguments)
+        elif node.type in grammar.assigns:
+            left, right = _sides(node, grammar)
+            for rule in assigns:
+                if rule.pattern.search(left):
+                    yield from _judged(where, node, rule, right, flow)
+            flow.assign(left, right, node.start_byte)
+        elif node.type in grammar.regexes:
+            yield from _slow(where, node, _text(node))
+        elif node.type in grammar.conditions:
+            flow.test(node)
+
+
+def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
+    """Look at a regular expression: a literal of the language, or the first string of a call."""
+    string = _FIRST_STRING.match(text)
+    literal = re.match(r"/(.*)/\w*$", string[2] if string else text, re.DOTALL)
+    pattern = literal[1] if literal else string[2] if string else ""
+    if is_slow(pattern if literal else pattern.replace("\\\\", "\\")):
+        yield _place(where, node, "slow-regex", None, 55, "")
+
+
+def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
+    level = flow.level(text) if rule.needs != "always" else 0
+    if (
+        rule.weakness == "sql-injection"
+        and rule.needs != "always"
+        and level < REMOTE
+        and flow.has_query(text)
+    ):
+        yield _place(
+            where, node, rule.weakness, "medium" if level else "low", 45, "The query was put together before."
+        )
+        return
+    if not rule.takes(flow.bare(text) if rule.bare else text):
+        return
+    severity, confidence, why = rule.severity, 60, rule.why
+    if rule.needs != "always":
+        if level and _is_harmless(rule.weakness, level, text):
+            return
+        if level:
+            severity = _reached(rule.weakness, level) or severity
+            confidence, why = 65, why or "Outside input arrives here."
+        elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
+            is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
+            severity, confidence = "low", 45 if is_built else 30  # a parameter: its callers may be sound
+            why = why or "What arrives here varies."
+        else:
+            return
+    yield _place(where, node, rule.weakness, severity, confidence, why)
+
+
+_FIXED_START: dict[str, re.Pattern[str]] = {
+    "ssrf": re.compile(r"""^\(\s*[$@]?["'`]https?://\w[\w.-]*(:\d+)?[/?]"""),
+    "open-redirect": re.compile(
+        r"""^\(?\s*(\w+\s*,\s*){0,2}[$@]?["'`](/(?![/\\])|https?://\w[\w.-]*(:\d+)?[/?#])"""
+    ),
+}
+"""The site is constant: what follows chooses a page of it."""
+_STARTED: dict[str, Severity] = {
+    **dict.fromkeys(("command-injection", "code-injection", "sql-injection"), "medium"),
+    **dict.fromkeys(
+        (
+            "path-traversal",
+            "ssrf",
+            "log-injection",
+            "open-redirect",
+            "regex-injection",
+            "xss",
+            "unsafe-reflection",
+        ),
+        "low",
+    ),
+}
+"""Whoever starts a program may name its files and programs: told, but as less."""
+
+
+_OWN_OUTPUT: frozenset[str] = frozenset({"log-injection", "xss", "open-redirect", "header-injection"})
+"""What a program prints for the one who started it is no one else's."""
+
+
+def _is_harmless(weakness: str, level: int, text: str) -> bool:
+    """Tell whether input can do no harm there: the site is constant, or the reader is who wrote it."""
+    fixed = _FIXED_START.get(weakness)
+    return (fixed is not None and fixed.search(text) is not None) or (
+        level < REMOTE and weakness in _OWN_OUTPUT
+    )
+
+
+def _reached(weakness: str, level: int) -> Severity | None:
+    """Return how severe it is that input arrives, None for the weakness's own severity."""
+    return _STARTED.get(weakness) if level < REMOTE else None
+
+
+def _place(  # noqa: PLR0917 the order of Finding itself
+    where: Where, node: Node, weakness: str, severity: Severity | None, confidence: int, why: str
+) -> Finding:
+    path, lines = where
+    first = node.start_point[0] + 1
+    if weakness == "weak-hash" and not _SECRET.search("\n".join(lines[max(0, first - 4) : first + 2])):
+        severity = "low"
+    return found(
+        path,
+        lines,
+        (first, min(node.end_point[0] + 1, first + 4)),
+        weakness,
+        severity=severity or WEAKNESSES[weakness].severity,
+        confidence=confidence,
+        why=why,
+        reviewer="rules",
+    )
+
+
+def uncommented(data: bytes, root: Node, language: str) -> list[str]:
+    """Return a file's lines with comments blanked out."""
+    return _blanked(data, QueryCursor(_query(language)).captures(root).get("n", []), GRAMMARS[language])
+
+
+def _blanked(data: bytes, nodes: Iterable[Node], grammar: Grammar) -> list[str]:
+    blank = bytearray(data)
+    for node in nodes:
+        if node.type in grammar.comments:
+            part = data[node.start_byte : node.end_byte]
+            blank[node.start_byte : node.end_byte] = re.sub(rb"[^\n]", b" ", part)
+    return blank.decode("utf-8", "replace").split("\n")
+
+
+def _call(node: Node, grammar: Grammar) -> tuple[str, str]:
+    fields, argument_field = grammar.calls[node.type]
+    parts = [_text(node.child_by_field_name(name)) for name in fields]
+    name = ".".join(part for part in parts if part) or node.type
+    if argument_field:
+        return name, _text(node.child_by_field_name(argument_field))
+    whole = _text(node)
+    return (name, whole.removeprefix(name)) if fields else (node.type, whole)
+
+
+def _sides(node: Node, grammar: Grammar) -> tuple[str, str]:
+    left_field, right_field = grammar.assigns[node.type]
+    left = _text(node.child_by_field_name(left_field))
+    if right_field:
+        return left, _text(node.child_by_field_name(right_field))
+    return left, _text(node).removeprefix(left).lstrip(" =")
+
+
+def _text(node: Node | None) -> str:
+    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+
+
+@functools.cache
+def _query(language: str) -> Query:
+    grammar = GRAMMARS[language]
+    types = [*grammar.calls, *grammar.assigns, *grammar.functions, *grammar.comments, *grammar.regexes]
+    types += grammar.conditions
+    return Query(parser_of(language)[0], "[" + " ".join(f"({name})" for name in types) + "] @n")
+
+
+# --- plain --------------------------------------------------------------------------------------------------
+# Review files that are no programs, line by line: container recipes, workflows, settings, templates.
+
+PLAIN_CONFIDENCE: Final = 50
+
+_BY_SUFFIX: Final = {
+    **dict.fromkeys(("yml", "yaml"), "yaml"),
+    "dockerfile": "dockerfile",
+    **dict.fromkeys(
+        ("properties", "ini", "cfg", "conf", "config", "cnf", "tf", "xml", "htaccess", "toml"), "settings"
+    ),
+    **dict.fromkeys(
+        (
+            "html",
+            "htm",
+            "xhtml",
+            "jinja",
+            "jinja2",
+            "j2",
+            "erb",
+            "ejs",
+            "hbs",
+            "mustache",
+            "handlebars",
+            "vue",
+        ),
+        "markup",
+    ),
+    **dict.fromkeys(
+        ("svelte", "jsp", "jspx", "cshtml", "twig", "tmpl", "gohtml", "ftl", "tpl"),
+        "markup",
+    ),
+}
+_BY_NAME: Final = re.compile(
+    r"(?i)^(?P<dockerfile>(docker|container)file(\..+)?)$|^(?P<settings>sshd_config|nginx\.conf)$"
+)
+_COMMENT: Final = {
+    "yaml": re.compile(r"^\s*#"),
+    "dockerfile": re.compile(r"^\s*#"),
+    "settings": re.compile(r"^\s*([#;]|<!--)"),
+    "markup": re.compile(r"^\s*(<!--|\{#)"),
+}
+
+
+def format_of(path: str) -> str | None:
+    """Return what kind of file it is by its name, None when there are no rules for it."""
+    name = PurePosixPath(path).name
+    named = _BY_NAME.match(name)
+    return named.lastgroup if named else _BY_SUFFIX.get(name.rpartition(".")[2].lower())
+
+
+def review_plain(path: str, text: str, form: str) -> Iterator[Finding]:
+    lines = text.split("\n")
+    kept = [(number, line) for number, line in enumerate(lines, 1) if not _COMMENT[form].match(line)]
+    rules = [rule for rule in rules_of(form) if rule.file is None or rule.file.search(text)]
+    yield from line_findings((path, lines), kept, rules, PLAIN_CONFIDENCE)
+
+
+# --- Secrets that stand in a file, by the recogniser that scrubs them from whatever leaves. -----------------
+
+RULE: Final = "hardcoded-secret"
+SHAPED: Final = 85
+"""Confidence in what has the shape of a provider's key."""
+DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
+"""Marks of what is a secret by the words around it alone."""
+_MARK: Final = re.compile(r"<redacted:([\w-]+)>")
+_PLACEHOLDER: Final = re.compile(
+    r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
+    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
+    re.IGNORECASE,
+)
+"""What documents write where a password would stand."""
+
+
+_NOT_A_PROVIDER: Final = DOUBTFUL | {"private-key", "jwt"}
+"""What tests and documents hold by the dozen, made for them."""
+_MADE_UP: Final = re.compile(
+    r"(?i)example|sample|dummy|fake|test|mock|x{4}|abcd|1234|0{4}|(.)\1{3}|your|placeholder|redacted|foobar"
+)
+MIN_ENTROPY: Final = 3.3
+"""Bits a character: keys of providers are random, those that people type are not."""
+
+
+def review_keys(path: str, text: str) -> Iterator[Finding]:
+    """Yield the providers' keys that stand in a file and look issued: random, not typed for a test."""
+    clean, count = redact(text, path)
+    if not count:
+        return
+    lines = text.split("\n")
+    for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
+        mark = _MARK.search(scrubbed) if line != scrubbed else None
+        if mark is None or mark[1] in _NOT_A_PROVIDER:
+            continue
+        key = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
+        if not _MADE_UP.search(key) and _entropy(key) >= MIN_ENTROPY:
+            why = f"It has the form of a key of {mark[1]}, and looks issued."
+            yield found(
+                path,
+                lines,
+                (number, number),
+                RULE,
+                severity="high",
+                confidence=SHAPED,
+                why=why,
+                reviewer="secrets",
+            )
+
+
+def _entropy(text: str) -> float:
+    counts = Counter(text)
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values()) if text else 0.0
+
+
+def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
+    """Yield a finding for each line with a secret that is not `known`, however the file is written."""
+    clean, count = redact(text, path)
+    if not count:
+        return
+    lines = text.split("\n")
+    is_program = language_of(path) is not None
+    for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
+        mark = _MARK.search(scrubbed) if line != scrubbed else None
+        # A shape tells a provider's key; a word beside a value tells less, and no more than a rule did.
+        if mark and (mark[1] not in DOUBTFUL or number not in known):
+            taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
+            is_placeholder = _PLACEHOLDER.fullmatch(taken)
+            is_shown = mark[1] == "value" and not is_program
+            doubtful: Severity = "low" if is_placeholder else "medium"
+            yield found(
+                path,
+                lines,
+                (number, number),
+                RULE,
+                severity=doubtful if is_placeholder or is_shown else "high",
+                confidence=55 if mark[1] in DOUBTFUL else SHAPED,
+                why=f"It is scrubbed from whatever leaves, as {mark[1]}.",
+                reviewer="secrets",
+            )

@@ -1,0 +1,402 @@
+"""What is known of the value of an expression: of its pieces, and of what is called with them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fanout_mcp.review.static.python import sinks
+from fanout_mcp.review.static.python.taint import checked_names
+from fanout_mcp.review.static.python.values import (
+    ARCHIVE_METHODS,
+    ARCHIVED,
+    ARCHIVES,
+    CLEANS,
+    CLEANS_ALL,
+    ERROR_CALLS,
+    FRAMEWORKS,
+    GROWS,
+    HANDLED,
+    HARMLESS_AS_NUMBER,
+    KEEPS_CALLS,
+    KEEPS_TEXT,
+    LOCAL,
+    NOTHING,
+    REMOTE,
+    REQUEST_NAMES,
+    REQUEST_SAFE,
+    SOURCE_CALLS,
+    SOURCE_METHODS,
+    SOURCE_NAMES,
+    STILL_NUMBERS,
+    Call,
+    Taint,
+    Value,
+    has,
+    join,
+)
+
+if TYPE_CHECKING:
+    from fanout_mcp.review.static.python.taint import Reader
+
+
+def value_of(reader: Reader, node: ast.expr | None) -> Value:
+    if node is None:
+        return NOTHING
+    method = _EXPRESSIONS.get(type(node))
+    return method(reader, node) if method is not None else _children(reader, node)
+
+
+def _children(reader: Reader, node: ast.AST) -> Value:
+    result = NOTHING
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            result = join(result, value_of(reader, child))
+    return replace(result, const=None, kind="", is_request=False)
+
+
+def read_constant(_: Reader, node: ast.Constant) -> Value:
+    return Value(const=node.value, text=node.value if isinstance(node.value, str) else "")
+
+
+def read_name(reader: Reader, node: ast.Name) -> Value:
+    value = reader.scope.env.get(node.id)
+    if value is not None:
+        return value
+    full = reader.names.get(node.id, "")
+    if node.id in REQUEST_NAMES and full and full.split(".")[0] in FRAMEWORKS:
+        return Value(Taint(REMOTE, "the request", node.lineno), is_request=True)
+    level = SOURCE_NAMES.get(full)
+    return Value(Taint(level, full, node.lineno) if level else None, kind=full)
+
+
+def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
+    name = reader.dotted(node)
+    level = SOURCE_NAMES.get(name)
+    if level is not None:
+        return Value(Taint(level, name, node.lineno))
+    if isinstance(node.value, ast.Name):
+        own = reader.scope.env.get(f"{node.value.id}.{node.attr}")
+        if own is not None:
+            return own
+        if node.value.id == "self":
+            if reader.scope.is_handler and node.attr in HANDLED:
+                return Value(Taint(REMOTE, f"self.{node.attr}", node.lineno))
+            if node.attr == "request" and reader.is_web:
+                return Value(Taint(REMOTE, "self.request", node.lineno), is_request=True)
+            return reader.attributes.get(f"{reader.scope.owner}.{node.attr}", NOTHING)
+    base = value_of(reader, node.value)
+    if base.is_request:
+        if node.attr in REQUEST_SAFE:
+            return NOTHING
+        level = base.level
+        if node.attr == "path" and reader.scope.is_fixed:
+            return Value(is_listed=True)
+        return Value(
+            Taint(level, f"request.{node.attr}", node.lineno), is_file=node.attr in {"files", "FILES"}
+        )
+    if node.attr == "filename" and base.is_file:
+        return replace(base, is_file=False)
+    return replace(base, const=None, kind=name if name and not base.taint else "", built=False)
+
+
+def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
+    base, key = value_of(reader, node.value), value_of(reader, node.slice)
+    if reader.dotted(node.value) in {"globals()", "locals()"} and key.taint:
+        sinks.report(reader, "unsafe-reflection", node, key)
+    if isinstance(node.value, ast.Name) and isinstance(key.const, str | int):
+        own = reader.scope.env.get(f"{node.value.id}[{key.const!r}]")
+        if own is not None:
+            return own
+    if (
+        base.items is not None
+        and isinstance(key.const, int)
+        and -len(base.items) <= key.const < len(base.items)
+    ):
+        return base.items[key.const]
+    known = replace(NOTHING, text=base.text, is_listed=base.is_listed)
+    return replace(base if base.taint else known, const=None, kind="")
+
+
+def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
+    left, right = value_of(reader, node.left), value_of(reader, node.right)
+    joined = join(left, right)
+    if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
+        return Value(const=left.const + right.const, text=left.const + right.const)
+    number = _computed(left.const, node.op, right.const)
+    if number is not None:
+        return Value(const=number)
+    if isinstance(left.const, bytes) and isinstance(right.const, int) and isinstance(node.op, ast.Mult):
+        return Value(const=left.const * min(right.const, 64))
+    if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number and right.taint:
+        sinks.report(reader, "zero-division", node, right)
+    if isinstance(node.op, ast.Mult) and (left.is_number or right.is_number) and (left.text or right.text):
+        sinks.report(reader, "resource-exhaustion", node, left if left.is_number else right)
+    is_text = isinstance(node.op, ast.Add | ast.Mod)
+    varies = left.varies or right.varies
+    kind = left.kind if isinstance(node.op, ast.Div) and "Path" in left.kind else _digest(left, right)
+    return replace(joined, const=None, kind=kind, built=is_text and varies)
+
+
+def _computed(left: object, operator: ast.operator, right: object) -> int | None:
+    """Compute with small whole numbers."""
+    if not (type(left) is int and type(right) is int and max(abs(left), abs(right)) < 10**6):
+        return None
+    if isinstance(operator, ast.Add):
+        return left + right
+    if isinstance(operator, ast.Sub):
+        return left - right
+    if isinstance(operator, ast.Mult):
+        return left * right
+    if isinstance(operator, ast.FloorDiv | ast.Mod) and right:
+        return left // right if isinstance(operator, ast.FloorDiv) else left % right
+    return None
+
+
+def _compared(left: object, operator: ast.cmpop, right: object) -> bool | None:
+    if not (type(left) is int and type(right) is int):
+        return None
+    return {
+        ast.Eq: left == right,
+        ast.NotEq: left != right,
+        ast.Lt: left < right,
+        ast.LtE: left <= right,
+        ast.Gt: left > right,
+        ast.GtE: left >= right,
+    }.get(type(operator))
+
+
+def read_unary_op(reader: Reader, node: ast.UnaryOp) -> Value:
+    value = value_of(reader, node.operand)
+    if isinstance(node.op, ast.USub) and type(value.const) is int:
+        return Value(const=-value.const)
+    return replace(value, const=None, kind="", is_request=False, items=None)
+
+
+def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
+    result, varies = NOTHING, False
+    for piece in node.values:
+        inner = piece.value if isinstance(piece, ast.FormattedValue) else piece
+        value = value_of(reader, inner)
+        if isinstance(piece, ast.FormattedValue) and piece.conversion == ord("r") and value.taint:
+            clean = value.taint.clean | {"log-injection", "header-injection"}
+            value = replace(value, taint=replace(value.taint, clean=clean))
+        result = join(result, value)
+        varies = varies or value.varies
+    return replace(result, const=None, kind="", built=varies)
+
+
+def _digest(left: Value, right: Value) -> str:
+    """Return the kind of a digest that a constant is put before or behind."""
+    kinds = [one.kind for one, other in ((left, right), (right, left)) if isinstance(other.const, str)]
+    return next((kind for kind in kinds if kind.endswith(sinks.DIGESTS)), "")
+
+
+def read_container(reader: Reader, node: ast.Dict | ast.List | ast.Tuple | ast.Set) -> Value:
+    """Read a display; one that holds constants alone is a table that the program wrote down."""
+    elements = node.values if isinstance(node, ast.Dict) else node.elts
+    value = _children(reader, node)
+    is_plain = isinstance(node, ast.List | ast.Tuple) and not any(
+        isinstance(e, ast.Starred) for e in elements
+    )
+    if is_plain and len(elements) <= MAX_ITEMS:
+        value = replace(value, items=tuple(value_of(reader, element) for element in elements))
+    return replace(value, is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements))
+
+
+def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
+    if (known := reader.decided(node.test)) is not None:
+        return value_of(reader, node.body if known else node.orelse)
+    value_of(reader, node.test)
+    checked, is_negative = checked_names(node.test)
+    before = dict(reader.scope.env)
+    if not is_negative:
+        reader.clean(checked)
+    body = value_of(reader, node.body)
+    reader.scope.env = dict(before)
+    if is_negative:
+        reader.clean(checked)
+    result = join(body, value_of(reader, node.orelse))
+    reader.scope.env = before
+    return result
+
+
+def read_compare(reader: Reader, node: ast.Compare) -> Value:
+    sides = [value_of(reader, side) for side in (node.left, *node.comparators)]
+    sinks.check_compare(reader, node, sides)
+    known = _compared(sides[0].const, node.ops[0], sides[1].const) if len(sides) == 2 else None
+    return NOTHING if known is None else Value(const=known)
+
+
+def read_named(reader: Reader, node: ast.NamedExpr) -> Value:
+    value = value_of(reader, node.value)
+    reader.bind(node.target, value)
+    return value
+
+
+def read_lambda(reader: Reader, node: ast.Lambda) -> Value:
+    before = dict(reader.scope.env)
+    for argument in node.args.args:
+        reader.scope.env[argument.arg] = Value()
+    value = value_of(reader, node.body)
+    reader.scope.env = before
+    return value
+
+
+def read_comprehension(
+    reader: Reader, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+) -> Value:
+    before = dict(reader.scope.env)
+    for generator in node.generators:
+        reader.bind(generator.target, replace(value_of(reader, generator.iter), const=None, kind=""))
+        for test in generator.ifs:
+            value_of(reader, test)
+    if isinstance(node, ast.DictComp):
+        value = join(value_of(reader, node.key), value_of(reader, node.value))
+    else:
+        value = value_of(reader, node.elt)
+    reader.scope.env = before
+    return replace(value, const=None, kind="")
+
+
+def read_call(reader: Reader, node: ast.Call) -> Value:
+    receiver = value_of(reader, node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
+    arguments = [value_of(reader, argument) for argument in node.args]
+    keywords = {keyword.arg or "**": value_of(reader, keyword.value) for keyword in node.keywords}
+    name = reader.dotted(node.func)
+    call = Call(node, name, arguments, keywords)
+    sinks.check_call(reader, call, receiver)
+    method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if isinstance(node.func, ast.Attribute) and method in GROWS:
+        for value in (*arguments, *keywords.values()):
+            reader.grow(node.func.value, value)
+    if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        _mutate(reader, node.func.value.id, method, arguments)
+    return _result(reader, call, method, receiver)
+
+
+def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) -> None:
+    """Follow a list through its own methods; what else may change a container is not followed."""
+    old = reader.scope.env.get(name)
+    if method in {"update", "clear", "pop", "popitem", "setdefault"}:
+        reader.forget_elements(name)
+    if old is None or old.items is None:
+        return
+    items: list[Value] | None = list(old.items)
+    first = arguments[0].const if arguments else None
+    if items is None or len(items) >= MAX_ITEMS:
+        items = None
+    elif method == "append" and arguments:
+        items.append(arguments[0])
+    elif method == "pop" and not arguments and items:
+        items.pop()
+    elif method == "pop" and type(first) is int and -len(items) <= first < len(items):
+        items.pop(first)
+    elif method == "insert" and type(first) is int and len(arguments) == 2:
+        items.insert(first, arguments[1])
+    elif method == "clear":
+        items = []
+    elif method in {"pop", "insert", "remove", "reverse", "sort", "extend", "append"}:
+        items = None
+    reader.scope.env[name] = replace(old, items=tuple(items) if items is not None else None)
+
+
+MAX_ITEMS = 40
+"""Elements of a list that are followed one by one."""
+
+
+def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
+    node, name, arguments, _ = call
+    if name == "lxml.etree.XMLParser" and has(call.keywords.get("resolve_entities"), False):
+        return Value(kind=sinks.SAFE_PARSER)
+    everything = call.everything
+    level = SOURCE_CALLS.get(name)
+    if level is not None:
+        return Value(Taint(level, f"{name}()", node.lineno))
+    if name in ERROR_CALLS:
+        return Value(Taint(REMOTE, "the error", node.lineno, is_error=True))
+    if method in ARCHIVE_METHODS and reader.roots & ARCHIVES:
+        return Value(Taint(LOCAL, ARCHIVED, node.lineno))
+    if method in SOURCE_METHODS and "socket" in reader.roots | {"websocket"} & reader.roots:
+        return Value(Taint(REMOTE, f"{method}()", node.lineno))
+    joined = receiver
+    for value in everything:
+        joined = join(joined, value)
+    if name in CLEANS_ALL and joined.taint is not None:
+        number = replace(joined.taint, clean=HARMLESS_AS_NUMBER)
+        return Value(number, is_number=True) if name in STILL_NUMBERS else NOTHING
+    if method in {"get", "setdefault", "pop"} and receiver.is_listed and receiver.taint is None:
+        default = arguments[1] if len(arguments) > 1 else Value(is_listed=True)
+        return replace(default, is_listed=not default.varies, const=None, kind="")
+    local = name.rsplit(".", 1)[-1]
+    if local in reader.functions and (name == local or name.startswith("self.")):
+        _pass(reader, local, node, arguments)
+        joined = join(joined, reader.returns.get(local, NOTHING))
+    taint = joined.taint
+    if taint is not None:
+        cleaned = CLEANS.get(name, frozenset())
+        if method == "replace" and node.args and isinstance(node.args[0], ast.Constant):
+            cleaned = _replaced(node.args[0].value)
+        keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(cleaned)
+        if name in sinks.ENDS or method in sinks.ENDING_METHODS:
+            return Value(kind=f"{name}()")
+        taint = replace(taint, clean=taint.clean | cleaned, is_direct=taint.is_direct and keeps)
+    built = method in {"format", "join", "format_map"} and any(value.const is None for value in everything)
+    keeps_file = receiver.is_file and method in {"get", "getlist"}
+    # The pieces stay known through str methods only: "SELECT" in an unknown call's argument says nothing.
+    text = joined.text if method in KEEPS_TEXT or name in KEEPS_CALLS else ""
+    is_constant = receiver.is_listed and method in KEEPS_TEXT and not any(one.varies for one in everything)
+    is_built = built or (method in KEEPS_TEXT and receiver.built)
+    return Value(
+        taint,
+        text=text,
+        kind=f"{name}()" if name else "",
+        built=is_built,
+        is_file=keeps_file,
+        is_listed=is_constant,
+    )
+
+
+def _pass(reader: Reader, name: str, node: ast.Call, arguments: Sequence[Value]) -> None:
+    """Remember the strongest input that a function of this file is called with."""
+    function = reader.functions[name][0]
+    names = [a.arg for a in function.args.args if a.arg not in {"self", "cls"}]
+    given = dict(zip(names, arguments, strict=False))
+    given |= {k.arg: value_of(reader, k.value) for k in node.keywords if k.arg}
+    known = reader.passed.setdefault(name, {})
+    for parameter, value in given.items():
+        if value.taint is not None and value.level > known.get(parameter, NOTHING).level:
+            known[parameter] = replace(value, const=None)
+
+
+def _replaced(old: object) -> frozenset[str]:
+    table: dict[object, frozenset[str]] = {
+        "\n": frozenset({"log-injection", "header-injection"}),
+        "\r\n": frozenset({"log-injection", "header-injection"}),
+        "<": frozenset({"xss"}),
+        "..": frozenset({"path-traversal"}),
+    }
+    return table.get(old, frozenset())
+
+
+_EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
+    ast.Constant: read_constant,
+    **dict.fromkeys((ast.Dict, ast.List, ast.Tuple, ast.Set), read_container),
+    ast.Name: read_name,
+    ast.Attribute: read_attribute,
+    ast.Subscript: read_subscript,
+    ast.BinOp: read_bin_op,
+    ast.UnaryOp: read_unary_op,
+    ast.JoinedStr: read_joined_str,
+    ast.IfExp: read_if_exp,
+    ast.Compare: read_compare,
+    ast.NamedExpr: read_named,
+    ast.Lambda: read_lambda,
+    ast.ListComp: read_comprehension,
+    ast.SetComp: read_comprehension,
+    ast.GeneratorExp: read_comprehension,
+    ast.DictComp: read_comprehension,
+    ast.Call: read_call,
+}

@@ -1,0 +1,428 @@
+"""Calls that are weak whatever they are given: cookies, templates, modes, checks switched off."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from fanout_mcp.review.static.python.values import (
+    NOTHING,
+    REMOTE,
+    Call,
+    CallRule,
+    Value,
+    add,
+    always,
+    has,
+    names,
+)
+from fanout_mcp.review.static.regexes import is_slow
+from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
+
+if TYPE_CHECKING:
+    from fanout_mcp.review.static.python.taint import Reader
+
+
+# --- Names that are given a constant: switches that weaken, secrets that stand in the code. -----------------
+
+PASSWORD_NAME = re.compile(r"passw(or)?d|pwd|passphrase", re.IGNORECASE)
+
+
+def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> None:
+    """Look at a name that is given a constant: switches that weaken, secrets that stand in the code."""
+    switch = _SWITCHES.get(name)
+    if switch is not None and value.const is switch[1]:
+        add(reader, switch[0], node)
+    if name.lower() == "access-control-allow-origin" and value.const == "*":
+        add(reader, "cors", node, 1)
+    if name == "verify_mode" and value.kind.endswith("CERT_NONE"):
+        add(reader, "no-certificate-check", node)
+    if name in {"check_hostname", "verify"} and value.const is False and isinstance(node, ast.Attribute):
+        add(reader, "no-certificate-check", node)
+    check_secret(reader, node, name, value)
+
+
+def check_secret(reader: Reader, node: ast.AST, name: str, value: Value) -> None:
+    """Report a constant that secret_values.py takes for a secret; a plain word for a password, in doubt."""
+    const = value.const
+    if isinstance(const, bytes):
+        const = const.decode("latin-1")
+    if not isinstance(const, str) or len(const) > MAX_VALUE:
+        return
+    if is_secret(name, const):
+        add(reader, "hardcoded-secret", node, 0)
+    elif is_word(name, const):
+        add(reader, "hardcoded-secret", node, 1)
+
+
+_SWITCHES: dict[str, tuple[str, bool]] = {
+    "SESSION_COOKIE_SECURE": ("insecure-cookie", False),
+    "CSRF_COOKIE_SECURE": ("insecure-cookie", False),
+    "SESSION_COOKIE_HTTPONLY": ("script-cookie", False),
+    "WTF_CSRF_ENABLED": ("csrf", False),
+    "WTF_CSRF_CHECK_DEFAULT": ("csrf", False),
+    "DEBUG": ("debug-mode", True),
+    "CORS_ORIGIN_ALLOW_ALL": ("cors", True),
+    "CORS_ALLOW_ALL_ORIGINS": ("cors", True),
+    "SECURE_SSL_REDIRECT": ("cleartext", False),
+}
+
+
+# --- Cryptography that is weak whatever it is given: hashes, ciphers, keys, random numbers, TLS. ------------
+
+_SECRET_NAME = re.compile(
+    r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|nonce|salt|otp|session_?id|csrf|pin\b|"
+    r"captcha|cookie|remember",
+    re.IGNORECASE,
+)
+
+
+_WEAK_HASHES = {"md5", "sha1", "md4", "md2", "sha", "ripemd160"}
+
+
+def _hash(reader: Reader, call: Call) -> None:
+    if has(call.keywords.get("usedforsecurity"), False):
+        return
+    chosen = (
+        call.arguments[0].const
+        if call.arguments and call.name.endswith(".new")
+        else call.name.rsplit(".", 1)[-1]
+    )
+    if not isinstance(chosen, str):
+        return
+    data = call.arguments[1:] if call.name.endswith(".new") else call.arguments
+    words = " ".join(ast.unparse(argument) for argument in call.node.args)
+    holder = _around(reader)
+    is_password = bool(PASSWORD_NAME.search(words) or PASSWORD_NAME.search(holder))
+    if chosen.lower().replace("-", "") in _WEAK_HASHES:
+        grave = (
+            is_password or any(v.level == REMOTE for v in data) or bool(_SECRET_NAME.search(words + holder))
+        )
+        add(reader, "weak-hash", call.node, 0 if grave else 1)
+    elif is_password and "name" not in words:
+        add(reader, "weak-password-hash", call.node, 0 if PASSWORD_NAME.search(words) else 1)
+
+
+def _cipher(reader: Reader, call: Call) -> None:
+    words = (
+        call.name
+        + " "
+        + " ".join(ast.unparse(a) for a in [*call.node.args, *(k.value for k in call.node.keywords)])
+    )
+    if re.search(r"\b(DES3?|ARC2|ARC4|Blowfish|CAST|RC4|TripleDES|IDEA|SEED|XOR)\b|MODE_ECB|\bECB\b", words):
+        add(reader, "weak-cipher", call.node)
+        return
+    vector = call.keywords.get("iv") or call.keywords.get("IV") or call.keywords.get("nonce")
+    vector = vector or (call.arguments[2] if len(call.arguments) > 2 else None)
+    if vector is not None and isinstance(vector.const, bytes | str):
+        add(reader, "static-iv", call.node)
+    if call.arguments and isinstance(call.arguments[0].const, bytes) and call.arguments[0].const:
+        add(reader, "hardcoded-secret", call.node, 0, "The key is a constant.")
+
+
+def _vector(reader: Reader, call: Call) -> None:
+    if call.arguments and isinstance(call.arguments[0].const, bytes):
+        add(reader, "static-iv", call.node)
+
+
+def _ecb(reader: Reader, call: Call) -> None:
+    add(reader, "weak-cipher", call.node)
+
+
+def _key_size(reader: Reader, call: Call) -> None:
+    sizes = [v.const for v in [*call.arguments, *call.keywords.values()] if isinstance(v.const, int)]
+    if any(128 <= size < 2048 for size in sizes) and "ec." not in call.name:
+        add(reader, "weak-key", call.node)
+
+
+def _key_derivation(reader: Reader, call: Call) -> None:
+    salt = call.keywords.get("salt") or (call.arguments[2] if len(call.arguments) > 2 else None)
+    if salt is not None and isinstance(salt.const, bytes | str):
+        add(reader, "static-salt", call.node)
+    rounds = call.keywords.get("iterations") or (call.arguments[3] if len(call.arguments) > 3 else None)
+    if rounds is not None and isinstance(rounds.const, int) and rounds.const < 10_000:
+        add(reader, "weak-password-hash", call.node)
+
+
+RANDOM = names(
+    "random randint randrange choice choices sample getrandbits uniform shuffle randbytes "
+    "gauss normalvariate lognormvariate triangular betavariate expovariate gammavariate paretovariate "
+    "weibullvariate vonmisesvariate binomialvariate"
+)
+
+
+def check_random(reader: Reader, node: ast.Call) -> None:
+    is_secret = bool(_SECRET_NAME.search(_around(reader)) or _SECRET_NAME.search(_assigned(reader)))
+    add(reader, "weak-random", node, REMOTE if is_secret else 1)
+
+
+def _around(reader: Reader) -> str:
+    function = reader.scope.function
+    return function.name if function else ""
+
+
+def _assigned(reader: Reader) -> str:
+    """Return the names that the statement being read assigns to."""
+    statement = reader.statement
+    if isinstance(statement, ast.Assign):
+        return " ".join(ast.unparse(target) for target in statement.targets)
+    if isinstance(statement, ast.AnnAssign | ast.AugAssign):
+        return ast.unparse(statement.target)
+    return ""
+
+
+def _tls(reader: Reader, call: Call) -> None:
+    words = " ".join(ast.unparse(a) for a in [*call.node.args, *(k.value for k in call.node.keywords)])
+    if re.search(r"PROTOCOL_(SSLv2|SSLv3|TLSv1(_1)?)\b|SSLv[23]_METHOD|TLSv1_METHOD", words):
+        add(reader, "weak-tls", call.node)
+    if "CERT_NONE" in words or (call.name == "ssl.wrap_socket" and "cert_reqs" not in call.keywords):
+        add(reader, "no-certificate-check", call.node)
+
+
+CRYPTO: Final[dict[str, CallRule]] = {
+    **dict.fromkeys(
+        ("hashlib.md5", "hashlib.sha1", "hashlib.new", "md5.new", "sha.new", "hashlib.sha256"), _hash
+    ),
+    **dict.fromkeys(("hashlib.sha512", "hashlib.sha224", "hashlib.sha384"), _hash),
+    **dict.fromkeys(
+        [f"{p}.Hash.{h}.new" for p in ("Crypto", "Cryptodome") for h in ("MD5", "SHA1", "MD4", "MD2")],
+        always("weak-hash"),
+    ),
+    "cryptography.hazmat.primitives.hashes.MD5": always("weak-hash", 1),
+    "cryptography.hazmat.primitives.hashes.SHA1": always("weak-hash", 1),
+    "cryptography.hazmat.primitives.ciphers.Cipher": _cipher,
+    "cryptography.hazmat.primitives.ciphers.modes.ECB": _ecb,
+    "cryptography.hazmat.primitives.ciphers.modes.CBC": _vector,
+    "cryptography.hazmat.primitives.ciphers.modes.CTR": _vector,
+    "cryptography.hazmat.primitives.ciphers.modes.GCM": _vector,
+    **{
+        f"{p}.Cipher.{c}.new": _cipher
+        for p in ("Crypto", "Cryptodome")
+        for c in ("AES", "DES", "DES3", "ARC2", "ARC4", "Blowfish", "CAST", "ChaCha20", "XOR")
+    },
+    **dict.fromkeys(
+        [f"{p}.PublicKey.{k}.generate" for p in ("Crypto", "Cryptodome") for k in ("RSA", "DSA")], _key_size
+    ),
+    "cryptography.hazmat.primitives.asymmetric.rsa.generate_private_key": _key_size,
+    "cryptography.hazmat.primitives.asymmetric.dsa.generate_private_key": _key_size,
+    "rsa.newkeys": _key_size,
+    "hashlib.pbkdf2_hmac": _key_derivation,
+    "hashlib.scrypt": _key_derivation,
+    "crypt.crypt": always("weak-password-hash"),
+    "cryptography.hazmat.primitives.kdf.pbkdf2.PBKDF2HMAC": _key_derivation,
+    "ssl.wrap_socket": _tls,
+    "ssl.SSLContext": _tls,
+    "OpenSSL.SSL.Context": _tls,
+    "ssl._create_unverified_context": always("no-certificate-check"),
+    "ssl.get_server_certificate": _tls,
+    "paramiko.AutoAddPolicy": always("no-certificate-check"),
+    "paramiko.client.AutoAddPolicy": always("no-certificate-check"),
+    "paramiko.WarningPolicy": always("no-certificate-check"),
+}
+
+
+# --- settings ------------------------------------------------------------------------------------------
+
+
+def check(reader: Reader, call: Call) -> None:
+    last = call.name.rsplit(".", 1)[-1] or (
+        call.node.func.attr if isinstance(call.node.func, ast.Attribute) else ""
+    )
+    rule = _BY_NAME.get(call.name) or _BY_LAST.get(last)
+    if rule is not None:
+        rule(reader, call)
+    if call.name.startswith("random.") and last in RANDOM and "SystemRandom" not in call.name:
+        check_random(reader, call.node)
+    if (
+        has(call.keywords.get("verify"), False)
+        or has(call.keywords.get("verify_ssl"), False)
+        or has(call.keywords.get("check_hostname"), False)
+        or (has(call.keywords.get("ssl"), False) and "aiohttp" in reader.roots)
+    ):
+        add(reader, "no-certificate-check", call.node)
+    for keyword, value in call.keywords.items():
+        if PASSWORD_NAME.search(keyword) or keyword in {"secret_key", "api_key", "token", "auth_token"}:
+            check_secret(reader, call.node, keyword, value)
+
+
+# --- the web --------------------------------------------------------------------------------------
+
+
+def _cookie(reader: Reader, call: Call) -> None:
+    if "**" in call.keywords or not isinstance(call.node.func, ast.Attribute):
+        return
+    secure, scripts = call.keywords.get("secure"), call.keywords.get("httponly")
+    if has(secure, False):
+        add(reader, "insecure-cookie", call.node)
+    elif secure is None:
+        add(reader, "insecure-cookie", call.node, 1)
+    if has(scripts, False) or scripts is None:
+        add(reader, "script-cookie", call.node, 1)
+
+
+def _jwt(reader: Reader, call: Call) -> None:
+    words = ast.unparse(call.node)
+    if re.search(r"verify_exp['\"]?\s*[:=]\s*False", words):
+        add(reader, "session-expiry", call.node)
+    if has(call.keywords.get("verify"), False) or re.search(
+        r"verify_signature['\"]?\s*[:=]\s*False|['\"]none['\"]", words
+    ):
+        add(reader, "unverified-token", call.node)
+
+
+def _run(reader: Reader, call: Call) -> None:
+    if has(call.keywords.get("debug"), True) and reader.is_web:
+        add(reader, "debug-mode", call.node)
+    host = call.keywords.get("host", NOTHING).const
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 what is looked for
+        add(reader, "bind-all", call.node)
+
+
+def _bind(reader: Reader, call: Call) -> None:
+    if call.node.args and isinstance(call.node.args[0], ast.Tuple) and call.node.args[0].elts:
+        host = reader.value(call.node.args[0].elts[0]).const
+        if host in {"", "0.0.0.0", "::"}:  # noqa: S104 what is looked for
+            add(reader, "bind-all", call.node)
+
+
+def _cors(reader: Reader, call: Call) -> None:
+    words = ast.unparse(call.node)
+    if "'*'" in words and re.search(r"(supports_credentials|allow_credentials)=True", words):
+        add(reader, "cors", call.node)
+
+
+# --- files and processes --------------------------------------------------------------------------
+
+
+def _mode(reader: Reader, call: Call) -> None:
+    mode = next(
+        (v.const for v in [*call.arguments, *call.keywords.values()] if isinstance(v.const, int)), None
+    )
+    if call.name == "os.umask":
+        if mode == 0 and isinstance(reader.statement, ast.Expr):
+            add(reader, "permissions", call.node)
+    elif (isinstance(mode, int) and mode & 0o002) or re.search(r"S_IRWXO|S_IWOTH", ast.unparse(call.node)):
+        add(reader, "permissions", call.node)
+
+
+def _extract(reader: Reader, call: Call) -> None:
+    if (
+        "filter" not in call.keywords
+        and "members" not in call.keywords
+        and {"tarfile", "zipfile"} & reader.roots
+    ):
+        is_zip = call.name.startswith("zipfile.") or "tarfile" not in reader.roots
+        add(reader, "archive-slip", call.node, 1 if is_zip else 0)
+
+
+def _no_timeout(reader: Reader, call: Call) -> None:
+    if "timeout" not in call.keywords and "**" not in call.keywords:
+        add(reader, "no-timeout", call.node, 1)
+    first = call.arguments[0].text if call.arguments else ""
+    if first.startswith("http://") and not re.match(r"http://(localhost|127\.)", first):
+        add(reader, "cleartext", call.node, 1)
+
+
+def _template(reader: Reader, call: Call) -> None:
+    escaping = call.keywords.get("autoescape")
+    if escaping is None or escaping.const is False:
+        add(reader, "xss", call.node, 0 if escaping is not None else 1, "The templates escape nothing.")
+
+
+def _xml_parser(reader: Reader, call: Call) -> None:
+    if has(call.keywords.get("resolve_entities"), True) or has(call.keywords.get("no_network"), False):
+        add(reader, "xxe", call.node)
+
+
+def _feature(reader: Reader, call: Call) -> None:
+    if (
+        "feature_external_ges" in ast.unparse(call.node)
+        and len(call.arguments) > 1
+        and bool(call.arguments[1].const)
+    ):
+        add(reader, "xxe", call.node)
+
+
+def _compiled(reader: Reader, call: Call) -> None:
+    pattern = call.arguments[0].const if call.arguments else None
+    if isinstance(pattern, str) and is_slow(pattern):
+        add(reader, "slow-regex", call.node, 1)
+    if isinstance(pattern, str) and re.search(r"(https?:.*|\w)(?<!\\)\.(com|org|net)\b", pattern):
+        add(reader, "input-validation", call.node, 1, "The dot before the domain matches any character.")
+
+
+def _logged(reader: Reader, call: Call) -> None:
+    if "log" not in call.name.lower():
+        return
+    for argument in call.node.args:
+        for inner in ast.walk(argument):
+            called = (
+                inner.id
+                if isinstance(inner, ast.Name)
+                else inner.attr
+                if isinstance(inner, ast.Attribute)
+                else ""
+            )
+            if re.fullmatch(
+                r"\w*(password|passwd|secret|api_?key|private_key|credit_card|ssn)", called, re.IGNORECASE
+            ):
+                add(reader, "secret-in-log", call.node)
+                return
+            if re.fullmatch(r"(\w+_)?token|session_?id|cookies?", called, re.IGNORECASE):
+                add(reader, "secret-in-log", call.node, 1)
+                return
+
+
+_KEPT = re.compile(r"['\"]?\bpass(word|wd)['\"]?\s*[:=]\s*\w*pass(word|wd)\b|\{\w*password\}", re.IGNORECASE)
+
+
+def _written(reader: Reader, call: Call) -> None:
+    words = " ".join(ast.unparse(argument) for argument in call.node.args)
+    if _KEPT.search(words) and not re.search(r"hash|crypt|encrypt", words, re.IGNORECASE):
+        add(reader, "plain-password", call.node, 1)
+
+
+_BY_NAME: dict[str, CallRule] = {
+    **CRYPTO,
+    "jwt.decode": _jwt,
+    "jwt.encode": _jwt,
+    "jwt.process_jwt": always("unverified-token"),
+    "python_jwt.process_jwt": always("unverified-token"),
+    "tempfile.mktemp": always("temp-file"),
+    "os.tempnam": always("temp-file"),
+    "os.tmpnam": always("temp-file"),
+    "os.chmod": _mode,
+    "os.umask": _mode,
+    "os.mkdir": _mode,
+    "telnetlib.Telnet": always("cleartext"),
+    "ftplib.FTP": always("cleartext"),
+    "smtplib.SMTP": always("cleartext", 1),
+    "imaplib.IMAP4": always("cleartext", 1),
+    "poplib.POP3": always("cleartext", 1),
+    "os.setuid": always("privileges", 1),
+    "os.chroot": always("privileges", 1),
+    "jinja2.Environment": _template,
+    "mako.template.Template": always("xss", 1),
+    "lxml.etree.XMLParser": _xml_parser,
+    "shelve.open": always("deserialization", 1),
+    **dict.fromkeys(
+        ("pickle.loads", "pickle.load", "marshal.loads", "dill.loads"), always("deserialization", 1)
+    ),
+    **{f"requests.{m}": _no_timeout for m in ("get", "post", "put", "delete", "patch", "head", "request")},
+    **{f"re.{m}": _compiled for m in ("compile", "match", "search", "fullmatch", "findall", "sub")},
+    "flask_cors.CORS": _cors,
+}
+_BY_LAST: dict[str, CallRule] = {
+    "get_unverified_claims": always("unverified-token"),
+    "set_cookie": _cookie,
+    "set_secure_cookie": _cookie,
+    "extractall": _extract,
+    "set_missing_host_key_policy": lambda *_: None,
+    "run": _run,
+    "bind": _bind,
+    **dict.fromkeys(("write", "write_text", "dump", "insert_one"), _written),
+    "add_middleware": _cors,
+    "setFeature": _feature,
+    **dict.fromkeys(("debug", "info", "warning", "error", "critical", "exception"), _logged),
+}

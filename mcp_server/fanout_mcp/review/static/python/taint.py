@@ -1,0 +1,591 @@
+"""Follow outside input through a Python file to where it does harm.
+
+How: every function is read once, statement by statement, with an environment that says for each name what
+is known of its value: where input in it came from, what it was cleaned for, and its constant text.
+Branches are joined, loops read twice, containers count as a whole. Calls of functions of the same file
+are followed by a second reading with the strongest input that any call passed; unknown calls pass input
+on. What a function's own parameters reach is told with low confidence: nobody knows who calls it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+from fanout_mcp.review.static.python import sinks
+from fanout_mcp.review.static.python.expressions import value_of
+from fanout_mcp.review.static.python.settings import check_setting
+from fanout_mcp.review.static.python.values import (
+    CLEANING_TESTS,
+    FRAMEWORKS,
+    NOTHING,
+    PARAM,
+    REMOTE,
+    REQUEST_HANDLERS,
+    REQUEST_NAMES,
+    ROUTE_DECORATORS,
+    VIEW_BASES,
+    Hit,
+    Taint,
+    Value,
+    join,
+)
+
+# --- python parameters --------------------------------------------------------------------------------------
+# What a function of a Python program is given: by a framework from a request, or by nobody knows whom.
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def arguments(node: Function) -> list[ast.arg]:
+    a = node.args
+    return [*a.posonlyargs, *a.args, *a.kwonlyargs, *(x for x in (a.vararg, a.kwarg) if x is not None)]
+
+
+def is_route(reader: Reader, node: Function) -> bool:
+    """Tell whether a web framework calls the function for a request."""
+    if not reader.is_web:
+        return False
+    for decorator in node.decorator_list:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        name = reader.dotted(target).rsplit(".", 1)[-1]
+        if name in ROUTE_DECORATORS:
+            return True
+    first = [a.arg for a in node.args.args][:1]
+    return bool(first) and first[0] in REQUEST_NAMES
+
+
+def is_fixed_route(node: Function) -> bool:
+    """Tell whether all addresses that lead to a view are constant: "/a/b", and not "/a/<name>"."""
+    addresses = [
+        one.args[0].value
+        for one in node.decorator_list
+        if isinstance(one, ast.Call) and one.args and isinstance(one.args[0], ast.Constant)
+    ]
+    return bool(addresses) and all(
+        isinstance(one, str) and one.startswith("/") and not set(one) & set("<{:*(") for one in addresses
+    )
+
+
+_CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^)]*\))?:(\w+)>|\{(\w+):(?:int|float|uuid)\}")
+
+
+def _converted(node: Function) -> set[str]:
+    """Return the parameters that a route's own converter has made numbers: <int:number>, {number:int}."""
+    texts = [
+        one.args[0].value
+        for one in node.decorator_list
+        if isinstance(one, ast.Call) and one.args and isinstance(one.args[0], ast.Constant)
+    ]
+    found = [pair for text in texts if isinstance(text, str) for pair in _CONVERTED.findall(text)]
+    return {name for pair in found for name in pair if name}
+
+
+def parameter(reader: Reader, node: Function, argument: ast.arg) -> Value:
+    """Return what is known of a parameter of the function that the reader has entered."""
+    name = argument.arg
+    if name in {"self", "cls"}:
+        return Value()
+    if name == "event" and node.name.endswith("handler") and len(node.args.args) == 2:
+        return Value(Taint(REMOTE, "the event", node.lineno))
+    if name in REQUEST_NAMES:
+        return Value(Taint(REMOTE if reader.is_web else PARAM, name, node.lineno), is_request=True)
+    note = ast.unparse(argument.annotation) if argument.annotation is not None else ""
+    if name in _converted(node):
+        return Value()
+    if note in {"int", "float", "bool", "int | None", "Optional[int]"} or "Depends" in note:
+        return Value()
+    level = REMOTE if reader.scope.is_route else PARAM
+    return Value(Taint(level, f"the parameter {name}", node.lineno))
+
+
+# --- What a branch of a Python program says of names: which it checks, and what holds after it. -------------
+
+Env = dict[str, Value]
+
+
+def joined(one: Env, other: Env) -> Env:
+    result = dict(one)
+    for name, value in other.items():
+        mine = one.get(name)
+        if mine is not value and (mine is not None or "[" not in name):
+            result[name] = value if mine is None else join(mine, value)
+    for name in [name for name in result if "[" in name and (name not in one or name not in other)]:
+        del result[name]  # an element that only one way has set
+    return result
+
+
+REFUSED: Mapping[str, frozenset[str]] = {
+    "'": frozenset({"xpath-injection"}),
+    '"': frozenset({"xpath-injection"}),
+    "..": frozenset({"path-traversal"}),
+    "../": frozenset({"path-traversal"}),
+    "/": frozenset({"path-traversal"}),
+    "<": frozenset({"xss"}),
+    "\n": frozenset({"log-injection", "header-injection"}),
+    "\r\n": frozenset({"log-injection", "header-injection"}),
+    "(": frozenset({"ldap-injection"}),
+    "*": frozenset({"ldap-injection"}),
+}
+"""Text without which input does no harm there."""
+
+
+def refused(test: ast.expr) -> tuple[dict[str, frozenset[str]], bool]:
+    """Return what a test asks names not to hold (name -> harmless for), and whether it is true then."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        names, holds = refused(test.operand)
+        return names, not holds
+    if isinstance(test, ast.BoolOp):
+        parts = [refused(part) for part in test.values]
+        wanted = isinstance(test.op, ast.And)
+        found: dict[str, frozenset[str]] = {}
+        for names, holds in parts:
+            for each, clean in names.items() if holds is wanted else ():
+                found[each] = found.get(each, frozenset()) | clean
+        return found, wanted
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.In | ast.NotIn):
+        sought, name = test.left, test.comparators[0]
+        if isinstance(sought, ast.Constant) and isinstance(name, ast.Name):
+            clean = REFUSED.get(str(sought.value), frozenset())
+            return ({name.id: clean} if clean else {}), isinstance(test.ops[0], ast.NotIn)
+    return {}, False
+
+
+def cleaned(env: Env, names: AbstractSet[str]) -> Env:
+    """Return what is known anew once these names were checked: of them, and of what they were taken from."""
+    result: Env = {}
+    for name in names & env.keys():
+        value = env[name]
+        if value.taint is None:
+            continue
+        result[name] = replace(value, taint=None)
+        is_parsed = value.kind.endswith(("urlparse()", "urlsplit()"))
+        for other, known in env.items():
+            if known.taint is None or known.taint.origin != value.taint.origin:
+                continue
+            if is_parsed and known.taint.line == value.taint.line:
+                result[other] = replace(known, taint=None)
+            elif known.is_file:
+                result[other] = replace(known, is_file=False)
+    return result
+
+
+def leaves(body: Sequence[ast.stmt]) -> bool:
+    if not body:
+        return False
+    last = body[-1]
+    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
+        call = last.value.func
+        name = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
+        return name in {"abort", "exit", "_exit", "fail"}
+    return isinstance(last, ast.Return | ast.Raise | ast.Continue | ast.Break)
+
+
+def _named(tested: ast.expr) -> set[str]:
+    """Return the name whose value is tested, or whose host is: urlparse(name).hostname."""
+    if isinstance(tested, ast.Name):
+        return {tested.id}
+    if isinstance(tested, ast.Attribute) and tested.attr in {"hostname", "netloc"}:
+        inner = tested.value
+        return _named(inner.args[0] if isinstance(inner, ast.Call) and inner.args else inner)
+    return set()
+
+
+def _below(tested: ast.expr) -> set[str]:
+    """Return the path that is asked for the folders above it: commonpath([root, path]), path.parents."""
+    if isinstance(tested, ast.Attribute) and tested.attr == "parents":
+        return _named(tested.value)
+    is_call = isinstance(tested, ast.Call) and ast.unparse(tested.func).endswith(
+        ("commonpath", "commonprefix")
+    )
+    return {inner.id for inner in ast.walk(tested) if isinstance(inner, ast.Name)} if is_call else set()
+
+
+def checked_names(test: ast.expr) -> tuple[set[str], bool]:
+    """Return the names that a test compares with what is allowed, and whether it holds when they are not."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        names, is_negative = checked_names(test.operand)
+        return names, not is_negative
+    if isinstance(test, ast.BoolOp):
+        parts = [checked_names(part) for part in test.values]
+        wanted = isinstance(test.op, ast.Or)
+        return {name for names, negative in parts if negative is wanted for name in names}, wanted
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        allowed = test.comparators[0]
+        is_list = not (isinstance(allowed, ast.Constant) and isinstance(allowed.value, str))
+        if is_list and isinstance(test.ops[0], ast.In | ast.NotIn):
+            return _named(test.left) | _below(allowed), isinstance(test.ops[0], ast.NotIn)
+        if isinstance(test.ops[0], ast.Eq | ast.NotEq):
+            return _below(test.left), isinstance(test.ops[0], ast.NotEq)
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
+        name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
+        if name in CLEANING_TESTS:
+            owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
+            return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
+    return set(), False
+
+
+# --- What the names of a Python program stand for: what it imports, and what was made by which call. --------
+
+
+def imported(nodes: Iterable[ast.AST]) -> tuple[dict[str, str], set[str]]:
+    """Return imported name -> what it stands for, and the packages that are imported from."""
+    names: dict[str, str] = {}
+    roots: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                root = alias.name.split(".")[0]
+                names[alias.asname or root] = alias.name if alias.asname else root
+                roots.add(root)
+        elif isinstance(node, ast.ImportFrom):
+            roots.add((node.module or "").split(".")[0])
+            for alias in node.names:
+                names[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
+    return names, roots
+
+
+def dotted(node: ast.expr, env: Mapping[str, Value], names: Mapping[str, str]) -> str:
+    """Return the full name of what is called or read, "" when it has none."""
+    if isinstance(node, ast.Name):
+        value = env.get(node.id)
+        if value is not None:
+            return value.kind or node.id
+        return names.get(node.id, node.id)
+    if isinstance(node, ast.Attribute):
+        base = dotted(node.value, env, names)
+        return f"{base}.{node.attr}" if base else ""
+    if isinstance(node, ast.Call):
+        base = dotted(node.func, env, names)
+        return f"{base}()" if base else ""
+    return ""
+
+
+# --- taint ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Scope:
+    """One function (or the module) being read."""
+
+    function: Function | None
+    env: Env
+    is_route: bool = False
+    owner: str = ""
+    """The class that the function belongs to."""
+    is_fixed: bool = False
+    """The function is a route whose address has no part that varies."""
+    is_handler: bool = False
+    """The class answers requests of a server of the standard library."""
+    returned: Value = NOTHING
+    assigned: set[str] = field(default_factory=set)
+    """The names that the function has assigned so far."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads one module; `hits` is what it found."""
+
+    tree: ast.Module
+    names: dict[str, str]
+    """What an imported name stands for."""
+    roots: set[str]
+    """The packages that are imported from."""
+    hits: list[Hit] = field(default_factory=list)
+    attributes: dict[str, Value] = field(default_factory=dict)
+    """`Class.name`: what any method put into self.name."""
+    returns: dict[str, Value] = field(default_factory=dict)
+    passed: dict[str, dict[str, Value]] = field(default_factory=dict)
+    """The strongest input passed to a function's parameter by calls in this file."""
+    functions: dict[str, tuple[Function, str, Env]] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
+    """Lines of calls that could do harm, but are given constants alone."""
+    scope: Scope = field(default_factory=lambda: Scope(None, {}))
+    depth: int = 0
+    statement: ast.stmt | None = None
+    """The one being read."""
+
+    def read(self) -> list[Hit]:
+        self._block(self.tree.body)
+        for name, given in list(self.passed.items()):
+            if name in self.functions and any(v.level > PARAM for v in given.values()):
+                function, owner, env = self.functions[name]
+                self._function(function, owner, env, given)
+        return list(dict.fromkeys(self.hits))
+
+    @property
+    def is_web(self) -> bool:
+        return bool(self.roots & FRAMEWORKS)
+
+    def dotted(self, node: ast.expr) -> str:
+        """Return the full name of what is called or read, "" when it has none."""
+        return dotted(node, self.scope.env, self.names)
+
+    # --- statements --------------------------------------------------------------------------------------
+
+    def _block(self, body: Sequence[ast.stmt]) -> None:
+        for statement in body:
+            method = _STATEMENTS.get(type(statement))
+            if method is not None:
+                self.statement = statement
+                method(self, statement)
+
+    def read_expr(self, node: ast.Expr) -> None:
+        self.value(node.value)
+
+    def read_assign(self, node: ast.Assign) -> None:
+        value = self.value(node.value)
+        for target in node.targets:
+            self.bind(target, value, node.value)
+
+    def read_ann_assign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.bind(node.target, self.value(node.value), node.value)
+
+    def read_aug_assign(self, node: ast.AugAssign) -> None:
+        value = join(self.value(node.target), self.value(node.value))
+        built = isinstance(node.op, ast.Add) and (value.taint is not None or value.built)
+        self.bind(node.target, replace(value, built=built, const=None))
+
+    def bind(self, target: ast.expr, value: Value, source: ast.expr | None = None) -> None:
+        if isinstance(target, ast.Name):
+            self.scope.env[target.id] = value
+            self.scope.assigned.add(target.id)
+            self.forget_elements(target.id)
+            check_setting(self, target, target.id, value)
+        elif isinstance(target, ast.Tuple | ast.List):
+            each = source.elts if isinstance(source, ast.Tuple | ast.List) else None
+            for index, element in enumerate(target.elts):
+                own = self.value(each[index]) if each and len(each) == len(target.elts) else None
+                self.bind(element, own or replace(value, const=None, kind=""))
+        elif isinstance(target, ast.Starred):
+            self.bind(target.value, value)
+        elif isinstance(target, ast.Subscript):
+            key = self.value(target.slice)
+            sinks.check_item(self, target, key, value)
+            self.grow(target.value, join(key, value))
+            if isinstance(target.value, ast.Name):
+                if isinstance(key.const, str | int) and key.const is not None:
+                    self.scope.env[f"{target.value.id}[{key.const!r}]"] = value
+                else:
+                    self.forget_elements(target.value.id)
+                if (old := self.scope.env.get(target.value.id)) is not None and old.items is not None:
+                    self.scope.env[target.value.id] = replace(old, items=None)
+        elif isinstance(target, ast.Attribute):
+            sinks.check_attribute(self, target, value)
+            self._set_attribute(target, value)
+
+    def _set_attribute(self, target: ast.Attribute, value: Value) -> None:
+        if isinstance(target.value, ast.Name):
+            key = f"{target.value.id}.{target.attr}"
+            self.scope.env[key] = value
+            if target.value.id == "self":
+                name = f"{self.scope.owner}.{target.attr}"
+                self.attributes[name] = join(self.attributes.get(name, NOTHING), value)
+
+    def grow(self, receiver: ast.expr, value: Value) -> None:
+        """Let a container take what is put into it."""
+        while isinstance(receiver, ast.Subscript):
+            receiver = receiver.value
+        if value.taint is None:
+            return
+        if isinstance(receiver, ast.Name):
+            old = self.scope.env.get(receiver.id, NOTHING)
+            self.scope.env[receiver.id] = replace(
+                join(old, value), kind=old.kind, const=None, items=old.items
+            )
+        elif isinstance(receiver, ast.Attribute):
+            self._set_attribute(receiver, join(self.value(receiver), value))
+
+    def read_for(self, node: ast.For | ast.AsyncFor) -> None:
+        items = self.value(node.iter)
+        for _ in range(2):
+            self.bind(node.target, replace(items, const=None, kind=""))
+            self._branches(node.body, node.orelse)
+
+    def read_while(self, node: ast.While) -> None:
+        self.value(node.test)
+        for _ in range(2):
+            self._branches(node.body, node.orelse)
+
+    def read_if(self, node: ast.If) -> None:
+        if (known := self.decided(node.test)) is not None:
+            self._block(node.body if known else node.orelse)
+            return
+        self.value(node.test)
+        checked, is_negative = checked_names(node.test)
+        without, holds = refused(node.test)
+        before = dict(self.scope.env)
+        if not is_negative:
+            self.clean(checked)
+        if holds:
+            self.clean_for(without)
+        self._block(node.body)
+        after_body, self.scope.env = self.scope.env, before
+        if is_negative:
+            self.clean(checked)
+        if not holds:
+            self.clean_for(without)
+        self._block(node.orelse)
+        if leaves(node.body):
+            return
+        if node.orelse and leaves(node.orelse):
+            self.scope.env = after_body
+            return
+        self.scope.env = joined(after_body, self.scope.env)
+
+    def clean(self, names: AbstractSet[str]) -> None:
+        self.scope.env.update(cleaned(self.scope.env, names))
+
+    def clean_for(self, names: Mapping[str, frozenset[str]]) -> None:
+        """Note of names what their input is harmless for from here on."""
+        for name, weaknesses in names.items():
+            value = self.scope.env.get(name)
+            if value is not None and value.taint is not None:
+                taint = replace(value.taint, clean=value.taint.clean | weaknesses)
+                self.scope.env[name] = replace(value, taint=taint)
+
+    def decided(self, test: ast.expr) -> bool | None:
+        """Return how a comparison of numbers ends that a function computes from constants alone.
+
+        Only of names that the same function assigns: a module's switches are there to be changed.
+        """
+        if not isinstance(test, ast.Compare) or self.scope.function is None:
+            return None
+        for inner in ast.walk(test):
+            if isinstance(inner, ast.Name) and inner.id not in self.scope.assigned:
+                return None
+            if not isinstance(
+                inner,
+                ast.Compare
+                | ast.BinOp
+                | ast.Name
+                | ast.Constant
+                | ast.operator
+                | ast.cmpop
+                | ast.expr_context,
+            ):
+                return None
+        value = self.value(test)
+        return value.const if isinstance(value.const, bool) else None
+
+    def forget_elements(self, name: str) -> None:
+        for key in [key for key in self.scope.env if key.startswith(f"{name}[")]:
+            del self.scope.env[key]
+
+    def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
+        for body in bodies:
+            before = dict(self.scope.env)
+            self._block(body)
+            self.scope.env = joined(before, self.scope.env)
+
+    def read_try(self, node: ast.Try) -> None:
+        self._block(node.body)
+        for handler in node.handlers:
+            before = dict(self.scope.env)
+            if handler.name:
+                taint = Taint(REMOTE, "the error", handler.lineno, is_error=True)
+                self.scope.env[handler.name] = Value(taint)
+            self._block(handler.body)
+            self.scope.env = joined(before, self.scope.env)
+        self._block(node.orelse)
+        self._block(node.finalbody)
+
+    def read_with(self, node: ast.With | ast.AsyncWith) -> None:
+        for item in node.items:
+            value = self.value(item.context_expr)
+            if item.optional_vars is not None:
+                self.bind(item.optional_vars, value)
+        self._block(node.body)
+
+    def read_match(self, node: ast.Match) -> None:
+        subject = self.value(node.subject)
+        for case in node.cases:
+            before = dict(self.scope.env)
+            for inner in ast.walk(case.pattern):
+                if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name:
+                    self.scope.env[inner.name] = replace(subject, const=None, kind="")
+            self._block(case.body)
+            self.scope.env = joined(before, self.scope.env)
+
+    def read_return(self, node: ast.Return) -> None:
+        if node.value is not None:
+            value = self.value(node.value)
+            sinks.check_return(self, node, value)
+            self.scope.returned = join(self.scope.returned, value)
+
+    def read_raise(self, node: ast.Raise) -> None:
+        if node.exc is not None:
+            self.value(node.exc)
+
+    def read_class(self, node: ast.ClassDef) -> None:
+        bases = [self.dotted(base) for base in node.bases]
+        is_view = self.is_web and any(base.endswith(VIEW_BASES) for base in bases)
+        is_handler = any(base.endswith(REQUEST_HANDLERS) for base in bases)
+        outer = self.scope
+        self.scope = Scope(outer.function, dict(outer.env), owner=node.name)
+        plain = [item for item in node.body if not isinstance(item, Function)]
+        self._block(plain)
+        methods = [item for item in node.body if isinstance(item, Function)]
+        env = self.scope.env
+        self.scope = outer
+        for method in sorted(methods, key=lambda item: item.name != "__init__"):
+            self._function(method, node.name, env, {}, is_view=is_view, is_handler=is_handler)
+
+    def read_define(self, node: Function) -> None:
+        self._function(node, self.scope.owner, self.scope.env, {})
+
+    def _function(
+        self,
+        node: Function,
+        owner: str,
+        env: Env,
+        given: dict[str, Value],
+        *,
+        is_view: bool = False,
+        is_handler: bool = False,
+    ) -> None:
+        if self.depth > 20:
+            return
+        self.functions[node.name] = (node, owner, env)
+        takes_requests = is_view or is_route(self, node)
+        outer, self.scope = self.scope, Scope(node, dict(env), takes_requests, owner)
+        self.scope.is_handler, self.scope.is_fixed = is_handler, is_fixed_route(node)
+        self.depth += 1
+        for argument in arguments(node):
+            self.scope.env[argument.arg] = given.get(argument.arg) or parameter(self, node, argument)
+        self._block(node.body)
+        returned = self.scope.returned
+        self.depth -= 1
+        self.scope = outer
+        if returned.taint is not None and returned.level == PARAM:
+            returned = replace(returned, taint=None)  # the caller's own arguments tell more
+        self.returns[node.name] = returned
+        self.scope.env.pop(node.name, None)
+
+    def value(self, node: ast.expr | None) -> Value:
+        return value_of(self, node)
+
+
+_STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
+    ast.Expr: Reader.read_expr,
+    ast.Assign: Reader.read_assign,
+    ast.AnnAssign: Reader.read_ann_assign,
+    ast.AugAssign: Reader.read_aug_assign,
+    ast.For: Reader.read_for,
+    ast.AsyncFor: Reader.read_for,
+    ast.While: Reader.read_while,
+    ast.If: Reader.read_if,
+    ast.Try: Reader.read_try,
+    ast.With: Reader.read_with,
+    ast.AsyncWith: Reader.read_with,
+    ast.Match: Reader.read_match,
+    ast.Return: Reader.read_return,
+    ast.Raise: Reader.read_raise,
+    ast.ClassDef: Reader.read_class,
+    ast.FunctionDef: Reader.read_define,
+    ast.AsyncFunctionDef: Reader.read_define,
+}

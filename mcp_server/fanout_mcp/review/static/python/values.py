@@ -1,0 +1,287 @@
+"""What is known of a value in a Python program: the input in it, its constant text, what made it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fanout_mcp.review.static.rules import WEAKNESSES
+
+if TYPE_CHECKING:
+    from fanout_mcp.review.static.python.taint import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """Outside input: how far away its sender is, where it came in, what it is harmless for by now."""
+
+    level: int
+    origin: str
+    line: int
+    clean: frozenset[str] = frozenset()
+    is_direct: bool = True
+    """It passed no function that we don't know."""
+    is_error: bool = False
+    """The text of an exception: it tells too much rather than does harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    taint: Taint | None = None
+    const: object = None
+    """The constant, where it is one."""
+    text: str = ""
+    """The constant pieces that it was put together from."""
+    kind: str = ""
+    """Its dotted name, or the call that made it with "()"."""
+    built: bool = False
+    """Put together from pieces that vary."""
+    is_request: bool = False
+    is_file: bool = False
+    is_number: bool = False
+    is_listed: bool = False
+    """One of the constants of a container that the program itself wrote down."""
+    items: tuple[Value, ...] | None = None
+    """The elements of a list, in order, where each of them is known."""
+
+    @property
+    def varies(self) -> bool:
+        return self.const is None and not self.is_listed
+
+    @property
+    def level(self) -> int:
+        return self.taint.level if self.taint else 0
+
+
+NOTHING = Value()
+
+
+class Hit(NamedTuple):
+    """A weakness at a place: lines from 1; level 0 when it needs no input."""
+
+    weakness: str
+    line: int
+    end_line: int
+    level: int
+    why: str
+    built: bool = False
+
+
+def join(one: Value, other: Value) -> Value:
+    """Return what is known when it may be either, or both put together."""
+    if one is other or other is NOTHING:
+        return one
+    if one is NOTHING:
+        return other
+    return Value(
+        _stronger(one.taint, other.taint),
+        one.const if one.const == other.const else None,
+        (one.text + other.text)[:400] if one.text != other.text else one.text,
+        one.kind or other.kind,
+        one.built or other.built,
+        one.is_request or other.is_request,
+        one.is_file or other.is_file,
+        one.is_number and other.is_number if one.taint and other.taint else one.is_number or other.is_number,
+        not one.varies and not other.varies,
+        _same_length(one.items, other.items),
+    )
+
+
+def _same_length(one: tuple[Value, ...] | None, other: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
+    if one is None or other is None or len(one) != len(other):
+        return None
+    return tuple(join(mine, its) for mine, its in zip(one, other, strict=True))
+
+
+def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:
+    if one is None or other is None or one is other:
+        return one or other
+    best = one if (one.level, -len(one.clean)) >= (other.level, -len(other.clean)) else other
+    clean = one.clean & other.clean if one.level == other.level else best.clean
+    if clean is best.clean:
+        return best
+    return Taint(best.level, best.origin, best.line, clean, best.is_direct, best.is_error)
+
+
+# --- A call in a Python program as rules see it, and how a rule speaks up. ----------------------------------
+
+
+class Call(NamedTuple):
+    """A call, its full name, and what is known of what it is given."""
+
+    node: ast.Call
+    name: str
+    arguments: Sequence[Value]
+    keywords: Mapping[str, Value]
+
+    @property
+    def everything(self) -> list[Value]:
+        return [*self.arguments, *self.keywords.values()]
+
+
+def has(value: Value | None, wanted: object) -> bool:
+    return value is not None and value.const is wanted
+
+
+def add(reader: Reader, weakness: str, node: ast.AST, level: int = 0, why: str = "") -> None:
+    line = getattr(node, "lineno", 1)
+    end = min(getattr(node, "end_lineno", line) or line, line + 4)
+    reader.hits.append(Hit(weakness, line, end, level, why))
+
+
+def always(weakness: str, level: int = 0) -> Callable[[Reader, Call], None]:
+    def rule(reader: Reader, call: Call) -> None:
+        add(reader, weakness, call.node, level)
+
+    return rule
+
+
+CallRule = Callable[["Reader", Call], None]
+
+
+# --- Where outside input enters a Python program, where it must not arrive, and what makes it harmless. -----
+# Names are dotted as imported (`sp.run` of `import subprocess as sp` is `subprocess.run`); a value made by
+# a call is that call's name with "()": `requests.Session().get`.
+
+
+def names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+REMOTE, LOCAL, PARAM = 3, 2, 1
+"""Who sends the input: somebody beyond this machine, who starts the program, who calls the function."""
+
+FRAMEWORKS: Final = names(
+    "flask django starlette fastapi bottle tornado aiohttp sanic falcon pyramid quart cherrypy webob "
+    "werkzeug web webapp2 rest_framework flask_restful litestar"
+)
+REQUEST_NAMES: Final = frozenset({"request", "req"})
+REQUEST_SAFE: Final = names(
+    "method user app endpoint blueprint scope session state is_secure is_ajax is_json resolver_match "
+    "content_length max_content_length environ_base auth id start_time loop transport version"
+)
+ROUTE_DECORATORS: Final = names(
+    "route get post put delete patch head options websocket api_route view_config api_view expose "
+    "errorhandler view add_url_rule require_http_methods csrf_exempt login_required require_POST "
+    "require_GET"
+)
+REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
+"""Bases from the standard library's servers; what they put into `self` of a request:"""
+HANDLED: Final = frozenset({"path", "headers", "rfile", "requestline", "request"})
+VIEW_BASES: Final = ("View", "Resource", "RequestHandler", "APIView", "ViewSet", "Handler", "Endpoint")
+SOURCE_CALLS: Final[dict[str, int]] = {
+    "input": LOCAL,
+    "raw_input": LOCAL,
+    "sys.stdin.read": LOCAL,
+    "sys.stdin.readline": LOCAL,
+    "sys.stdin.readlines": LOCAL,
+    "os.getenv": PARAM,
+    "os.environ.get": PARAM,
+    "cgi.FieldStorage": REMOTE,
+    "cgi.parse": REMOTE,
+    "web.input": REMOTE,
+    "bottle.request.query.get": REMOTE,
+    "self.get_argument": REMOTE,
+    "self.get_arguments": REMOTE,
+    "self.get_query_argument": REMOTE,
+    "self.get_body_argument": REMOTE,
+    "self.get_cookie": REMOTE,
+    "argparse.ArgumentParser().parse_args": LOCAL,
+    "getpass.getpass": LOCAL,
+}
+ERROR_CALLS: Final = frozenset({"traceback.format_exc", "traceback.format_exception", "sys.exc_info"})
+ARCHIVED: Final = "a name in the archive"
+ARCHIVES: Final = frozenset({"zipfile", "tarfile", "rarfile", "py7zr"})
+ARCHIVE_METHODS: Final = frozenset({"infolist", "namelist", "getmembers", "getnames"})
+NETWORK: Final = (
+    "urllib.request.urlopen()",
+    "urllib2.urlopen()",
+    "requests.get()",
+    "requests.post()",
+    "requests.Session().get()",
+    "httpx.get()",
+    "httpx.post()",
+)
+"""Values that came over the network begin so."""
+JSON_ANSWERS: Final = names(
+    "flask.jsonify jsonify django.http.JsonResponse starlette.responses.JSONResponse "
+    "fastapi.responses.JSONResponse aiohttp.web.json_response rest_framework.response.Response "
+    "fastapi.HTTPException flask.abort"
+)
+SOURCE_METHODS: Final = frozenset({"recv", "recvfrom", "receive_text", "receive_json", "receive_bytes"})
+SOURCE_NAMES: Final[dict[str, int]] = {"sys.argv": LOCAL, "os.environ": PARAM, "sys.stdin": LOCAL}
+
+
+LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
+RECEIVER_PATHS: Final = names(
+    "read_text read_bytes write_text write_bytes unlink rmdir mkdir rename iterdir open touch"
+)
+
+CLEANS_ALL: Final = names(
+    "int float bool len ord hash isinstance hasattr callable id type complex uuid.UUID decimal.Decimal "
+    "round abs min max sum range any all hashlib.md5 hashlib.sha1 hashlib.sha256 hashlib.sha512 hmac.new "
+    "hmac.compare_digest datetime.datetime.strptime datetime.date.fromisoformat ipaddress.ip_address "
+    "ast.literal_eval flask.jsonify jsonify django.http.JsonResponse flask.render_template "
+    "render_template django.shortcuts.render django.shortcuts.get_object_or_404 json.dumps "
+    "secrets.token_hex werkzeug.security.generate_password_hash werkzeug.security.check_password_hash "
+    "os.path.exists os.path.isfile os.path.isdir re.escape print flask.url_for url_for "
+    "django.urls.reverse"
+)
+STILL_NUMBERS: Final = frozenset({"int", "float", "complex", "decimal.Decimal"})
+"""Their results are harmless as text, but still decide sizes and divisions."""
+HARMLESS_AS_NUMBER: Final = frozenset(WEAKNESSES) - {"resource-exhaustion", "zero-division"}
+CLEANS: Final[dict[str, frozenset[str]]] = {
+    **dict.fromkeys(
+        names(
+            "html.escape markupsafe.escape flask.escape cgi.escape bleach.clean django.utils.html.escape "
+            "escape django.utils.html.conditional_escape xml.sax.saxutils.escape nh3.clean "
+            "markupsafe.Markup.escape tornado.escape.xhtml_escape helpers.utils.escape_for_html "
+            "django.utils.html.format_html"
+        ),
+        frozenset({"xss"}),
+    ),
+    **dict.fromkeys(("shlex.quote", "pipes.quote"), frozenset({"command-injection"})),
+    **dict.fromkeys(
+        names(
+            "os.path.basename werkzeug.utils.secure_filename secure_filename werkzeug.utils.safe_join "
+            "werkzeug.security.safe_join flask.safe_join django.utils._os.safe_join"
+        ),
+        frozenset({"path-traversal", "command-injection"}),
+    ),
+    **dict.fromkeys(
+        names("ldap.filter.escape_filter_chars ldap3.utils.conv.escape_filter_chars ldap.dn.escape_dn_chars"),
+        frozenset({"ldap-injection"}),
+    ),
+    **dict.fromkeys(
+        names("urllib.parse.quote urllib.parse.quote_plus urllib.parse.urlencode"),
+        frozenset({"xss", "ssrf", "open-redirect", "header-injection", "log-injection", "path-traversal"}),
+    ),
+    "str": frozenset({"nosql-injection"}),
+    "repr": frozenset({"log-injection", "header-injection"}),
+    "ascii": frozenset({"log-injection", "header-injection"}),
+}
+CLEANING_TESTS: Final = names(
+    "isdigit isalnum isalpha isnumeric isdecimal isidentifier is_relative_to match fullmatch "
+    "url_has_allowed_host_and_scheme is_safe_url allowed_file startswith"
+)
+GROWS: Final = names(
+    "append add insert extend update set setdefault put put_nowait appendleft write writelines push send "
+    "__setitem__ read_string read_dict"
+)
+"""Methods that put what they are given into their receiver."""
+KEEPS_TEXT: Final = names(
+    "format join strip lstrip rstrip replace lower upper title capitalize encode decode split rsplit "
+    "splitlines partition rpartition get getlist get_all pop copy read readline items values keys zfill "
+    "ljust center swapcase expandtabs format_map to_dict first getvalue setdefault translate removeprefix "
+    "removesuffix"
+)
+KEEPS_CALLS: Final = names(
+    "str bytes repr format urllib.parse.unquote urllib.parse.unquote_plus base64.b64decode "
+    "base64.b64encode os.path.join os.path.normpath os.path.abspath os.path.realpath os.path.expanduser "
+    "pathlib.Path list tuple dict set sorted reversed iter next copy.copy copy.deepcopy json.loads "
+    "codecs.decode codecs.encode textwrap.dedent bytearray io.StringIO io.BytesIO urllib.parse.urljoin "
+    "html.unescape string.Template map filter zip enumerate posixpath.join base64.urlsafe_b64decode "
+    "binascii.unhexlify"
+)

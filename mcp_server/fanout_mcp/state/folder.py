@@ -1,0 +1,64 @@
+"""The project's state folder: reports for people, state and cache for us, none of it for version control."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+IGNORED = "reports/\nstate/\ncache/\n.gitignore\n"
+"""Itself too, but not the whole folder: an adopted hooks.json beside them is committed."""
+MAX_REPORTS: Final = 500
+OURS: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.[a-z]+$")
+CREATED = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""New files only: what a repository has planted there is neither followed nor overwritten."""
+
+
+def folder(state: Path, name: str) -> Path:
+    """Return the sub-folder `name` of a state folder, made when it is not there. Raises OSError."""
+    made = state / name
+    # A repository can ship .claude/fanout as a link to anywhere: nothing is written out of the project.
+    if not made.resolve().is_relative_to(state.parent.parent.resolve()):
+        raise OSError(f"{made} leads out of the project, so nothing is written there; remove the link")
+    made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        descriptor = os.open(state / ".gitignore", CREATED, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(IGNORED)
+    return made
+
+
+def new_report(state: Path, stem: str, ending: str) -> Path:
+    """Create an empty report that only its user can read, named so that reports sort by time."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    reports = folder(state, "reports")
+    _sweep(reports)
+    path = reports / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
+    os.close(os.open(path, CREATED, 0o600))
+    return path
+
+
+def write_report(state: Path, stem: str, ending: str, text: str) -> Path:
+    """Write a whole report; return its path. Raises OSError, and then nothing half-written stays."""
+    path = new_report(state, stem, ending)
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _sweep(reports: Path) -> None:
+    """Make room for one more: of our own files the newest stay, whatever else lies there stays too."""
+    own = [entry for entry in os.scandir(reports) if OURS.search(entry.name)]
+    if len(own) < MAX_REPORTS:
+        return
+    with suppress(OSError):  # somebody else is sweeping
+        own.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns)
+        for entry in own[: len(own) - MAX_REPORTS + 1]:
+            Path(entry.path).unlink()

@@ -1,0 +1,299 @@
+"""Settings: one frozen object, read once, from the user's own files and the environment.
+
+Rules:
+1. Nothing is read from files of the project being worked on: a repository is not its user.
+2. A key goes only to its own host: OPENROUTER_API_KEY to OpenRouter alone, those of fanout to the base URL in
+   the user's own file, and FANOUT_API_KEY to FANOUT_BASE_URL where that file names none.
+3. The environment can be set by a repository's tooling (.envrc), so a base URL beyond loopback counts only
+   when the user's own file (`config.toml` in the configuration folder) names it too.
+4. What is kept to be opened again (cache, receipts) lies in the user's own folders, one a project; a folder
+   of the project is never taken for one of them, whatever the environment says.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from fanout_hooks.learn.memory import name_of
+from fanout_mcp.errors import SettingsError, why
+from fanout_mcp.types import ModelPrice
+
+BackendName = Literal["auto", "http", "claude", "plan"]
+BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
+
+KEYS: Mapping[str, type] = {
+    **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate"), str),
+    **dict.fromkeys(("claude_agreed", "claude_api_key", "hedge", "gate_reminder"), bool),
+    "prices": dict,
+    "enabled": list,
+}
+"""What config.toml may say. Another key is a slip of the pen: passed over, it would be believed."""
+
+KINDS = {str: "text in quotes", bool: "true or false", dict: "a table", list: "a list"}
+
+OPENROUTER_URL = "https://openrouter.ai/api/v1"
+DEFAULT_MAX_PARALLEL = 50
+"""Calls in flight to one provider. Above it the provider's limit decides, not ours; 100 and more work."""
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user decided. Build it with `read`, or by hand in tests."""
+
+    root: Path
+    """Files are read below it, and named relative to it."""
+    config_dir: Path
+    """The user's own folder: config.toml, personas/*.md, presets.toml."""
+    backend: BackendName = "auto"
+    backend_from: str = "FANOUT_BACKEND"
+    """What set it: that variable, or config.toml."""
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    """The key for `base_url`, already matched to its host; never shown."""
+    model: str | None = None
+    max_parallel: int = DEFAULT_MAX_PARALLEL
+    claude_agreed: bool = False
+    """The user agreed once that the `claude` backend may spend their subscription."""
+    claude_api_key: bool = False
+    """Leave ANTHROPIC_API_KEY in the child's environment (it beats the login)."""
+    is_child: bool = False
+    """We run below our own `claude` backend: it must not be used again (recursion guard)."""
+    hedge: bool = False
+    """Send a late call twice (engine/retry.py): shorter waits for up to 2 % more calls."""
+    proxy: str | None = None
+    """The way out to hosts beyond this machine."""
+    prices: Mapping[str, ModelPrice] = field(default_factory=dict)
+    """Of models whose provider tells none."""
+    enabled: tuple[str, ...] = ()
+    """Providers that the user agreed to, by name (backends/providers.toml and the user's own rows)."""
+    state_dir: Path | None = None
+    """Where reports go instead of `<project>/.claude/fanout`."""
+    cache_home: Path | None = None
+    """The user's own folder for what can be made again; None: beside the settings."""
+    state_home: Path | None = None
+    """The user's own folder for what can't; None: beside the settings."""
+    top: Path | None = None
+    """The project's own folder, where `root` is one inside of it."""
+
+    @property
+    def project(self) -> Path:
+        """The folder whose .claude/ counts: settings, hooks, their log, and what we keep."""
+        return self.top or self.root
+
+    @property
+    def state(self) -> Path:
+        """Where this project's reports are."""
+        return self.state_dir or self.project / ".claude" / "fanout"
+
+    @property
+    def cache(self) -> Path:
+        """The user's own folder for what was answered and outlined of this project."""
+        return (self.cache_home or self.config_dir / "cache") / "projects" / name_of(str(self.project))
+
+    @property
+    def records(self) -> Path:
+        """The user's own folder for the receipts of this project."""
+        return (self.state_home or self.config_dir / "state") / "projects" / name_of(str(self.project))
+
+
+def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
+    """Read the environment and the user's config.toml. Raises SettingsError that names what is wrong."""
+    env = os.environ if env is None else env
+    told = root or (Path(env["CLAUDE_PROJECT_DIR"]) if env.get("CLAUDE_PROJECT_DIR") else None)
+    root = (told or Path.cwd()).resolve()
+    top = None if told else _top(root, _home(env))
+    config_dir = _config_dir(env, top or root)
+    table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
+    base_url, key = _endpoint(env, table, config_dir / "config.toml")
+    return Settings(
+        root=root,
+        top=top,
+        config_dir=config_dir,
+        backend=_backend(env, table),
+        backend_from="FANOUT_BACKEND" if env.get("FANOUT_BACKEND") else "config.toml",
+        base_url=base_url,
+        api_key=key,
+        model=env.get("FANOUT_MODEL") or _optional_text(table, "model"),
+        max_parallel=_positive("FANOUT_MAX_PARALLEL", env.get("FANOUT_MAX_PARALLEL"), DEFAULT_MAX_PARALLEL),
+        claude_agreed=bool(table.get("claude_agreed")) or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
+        claude_api_key=bool(table.get("claude_api_key")),
+        hedge=bool(table.get("hedge")),
+        is_child="FANOUT_CHILD" in env,
+        proxy=_optional_text(table, "proxy"),
+        prices=_prices(table, config_dir / "config.toml"),
+        enabled=_names(table, "enabled", config_dir / "config.toml"),
+        state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
+        cache_home=_kept_in(env, "cache", "XDG_CACHE_HOME", ".cache", root),
+        state_home=_kept_in(env, "state", "XDG_STATE_HOME", ".local/state", root),
+    )
+
+
+def _kept_in(env: Mapping[str, str], kind: str, variable: str, usual: str, root: Path) -> Path:
+    """Return the user's own folder of a kind: the first that does not lie in the project (rule 4)."""
+    project = _top(root, _home(env)) or root
+    own, base = env.get("FANOUT_STATE_DIR"), Path(env.get(variable, ""))
+    chosen = [Path(own) / kind] if own else []
+    chosen += [base / "fanout"] if base.is_absolute() else []
+    for folder in chosen:
+        if not folder.resolve().is_relative_to(project):
+            return folder.resolve()
+    return (_home(env) / usual / "fanout").resolve()
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+
+
+def _config_dir(env: Mapping[str, str], project: Path) -> Path:
+    """Return the user's own folder. A project can set variables, and ship what they name (rule 3)."""
+    base, usual = Path(env.get("XDG_CONFIG_HOME", "")), _home(env) / ".config"
+    if not base.is_absolute():  # also what the XDG specification says of relative ones
+        return usual / "fanout"
+    if base.resolve().is_relative_to(project) and not usual.resolve().is_relative_to(project):
+        raise SettingsError(
+            f"XDG_CONFIG_HOME is {base}, which lies in the project, and settings are the user's own. "
+            "Unset it, or name a folder outside the project."
+        )
+    return base / "fanout"
+
+
+def _top(folder: Path, home: Path) -> Path | None:
+    """Return the nearest folder upwards that is a project: it has a .claude, or is a repository's top.
+
+    Home is none (its .claude is the user's), nor is a folder that everybody may write to, such as /tmp.
+    """
+    for at in (folder, *folder.parents):
+        if at == home.resolve() or at.stat().st_mode & stat.S_IWOTH:
+            return None
+        if any(_is_own(at / name) for name in (".claude", ".git")):
+            return at
+    return None
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
+def _read_table(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} can't be read: {why(error)}. Mend or remove it.") from error
+
+
+def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
+    """Return the table when it holds nothing but what it may. Raises SettingsError."""
+    for name, value in table.items():
+        if name not in KEYS:
+            near = get_close_matches(name, KEYS, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}."
+            raise SettingsError(f"{path}: there is no setting {name}; {hint}")
+        if not isinstance(value, KEYS[name]):
+            raise SettingsError(f"{path}: {name} must be {KINDS[KEYS[name]]}, not {type(value).__name__}.")
+    return table
+
+
+def _backend(env: Mapping[str, str], table: Mapping[str, object]) -> BackendName:
+    said = env.get("FANOUT_BACKEND")
+    name = said or table.get("backend") or "auto"
+    for known in BACKEND_NAMES:
+        if name == known:
+            return known
+    where = "FANOUT_BACKEND" if said else "backend in config.toml"
+    raise SettingsError(f"{where} is {name!r}; it must be one of {', '.join(BACKEND_NAMES)}.")
+
+
+def _endpoint(
+    env: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> tuple[str | None, str | None]:
+    """Return base URL and the key that belongs to it (rules 2 and 3)."""
+    told, trusted = env.get("FANOUT_BASE_URL"), _optional_text(table, "base_url")
+    own_key = _optional_text(table, "api_key")
+    if own_key and not trusted:
+        raise SettingsError(f'{path}: api_key stands alone; say whose it is: base_url = "https://...".')
+    wanted = _url(told, "FANOUT_BASE_URL") if told else _url(trusted, "base_url in config.toml")
+    if wanted is None:
+        openrouter = env.get("OPENROUTER_API_KEY")
+        return (OPENROUTER_URL, openrouter) if openrouter else (None, None)
+    is_trusted = trusted is not None and wanted == trusted.rstrip("/")
+    host = urlsplit(wanted).hostname
+    if host not in LOOPBACK_HOSTS and wanted != OPENROUTER_URL and not is_trusted:
+        raise SettingsError(
+            f"FANOUT_BASE_URL names {host}, which is beyond this machine. A repository can set "
+            f'environment variables, so confirm it in your own config.toml: base_url = "{told}".'
+        )
+    key = env.get("FANOUT_API_KEY") or own_key if is_trusted or trusted is None else None
+    if key is None and wanted == OPENROUTER_URL:
+        key = env.get("OPENROUTER_API_KEY")
+    return wanted, key
+
+
+def _url(text: str | None, where: str) -> str | None:
+    """Return a base URL without its last slash. Raises SettingsError where it is none."""
+    if text is None:
+        return None
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise SettingsError(f"{where} is {text!r}; it must look like https://host/v1.")
+    if url.username or url.password:
+        raise SettingsError(f"{where} carries a user or password; put the key into FANOUT_API_KEY.")
+    return text.rstrip("/")
+
+
+def _prices(table: Mapping[str, object], path: Path) -> dict[str, ModelPrice]:
+    """Read [prices."model"] in = 3.0, out = 15.0 (dollars per million tokens)."""
+    given = table.get("prices")
+    prices = {}
+    for model, entry in given.items() if isinstance(given, dict) else ():
+        usd_in, usd_out = (_usd(entry, name) for name in ("in", "out"))
+        if usd_in is None or usd_out is None:
+            raise SettingsError(f'{path}: prices."{model}" must hold in and out, dollars per million tokens.')
+        prices[str(model)] = ModelPrice(usd_in, usd_out)
+    return prices
+
+
+def _usd(entry: object, name: str) -> float | None:
+    value = entry.get(name) if isinstance(entry, dict) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        return None
+    return float(value)
+
+
+def _names(table: Mapping[str, object], name: str, path: Path) -> tuple[str, ...]:
+    given = table.get(name, [])
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise SettingsError(f'{path}: {name} must be a list of names, such as ["openai", "ollama"].')
+    return tuple(dict.fromkeys(given))
+
+
+def _optional_text(table: Mapping[str, object], name: str) -> str | None:
+    value = table.get(name)
+    return str(value) if value else None
+
+
+def _positive(name: str, text: str | None, default: int) -> int:
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number from 1 on.")
+    return value

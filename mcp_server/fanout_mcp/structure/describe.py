@@ -1,0 +1,553 @@
+"""The structural report of a module: what its structure proves, each statement with its place."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fanout_mcp.source.kinds import is_test
+from fanout_mcp.structure.documents import plain_text
+from fanout_mcp.structure.graph import Facts, Graph, Module, shortened
+from fanout_mcp.structure.outline import Outline, Symbol
+from fanout_mcp.types import Json
+
+# --- What a file is for, in one line: its own first sentence, else derived from what it defines. ------------
+
+MAX_LENGTH: Final = 160
+MAX_SIGNATURE: Final = 120
+MAX_DOC: Final = 80
+MAX_BARE: Final = 40
+MAX_FILE_SYMBOLS: Final = 800
+MAX_SYMBOL_CHARS: Final = 36_000
+"""Characters of all rows of a file: one file's answer stays below what a client shows."""
+
+_FUNCTIONS: Final = frozenset({"function", "method", "constructor", "macro", "rpc"})
+_PLAIN: Final = frozenset({"constant", "variable", "export", "property", "component"})
+_HOLDERS: Final = frozenset({"namespace", "module", "impl", "package"})
+"""What holds definitions and is none by itself."""
+
+SEVERAL: Final = 2
+"""Definitions of a file from which on the doc of one is told with its name."""
+
+_NOT_CODE: Final = frozenset({"key", "heading", "package"})
+_NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
+
+
+def purpose(outline: Outline) -> str:
+    """Return one line of at most 160 characters: what its author wrote, else what it defines, labelled."""
+    if outline.skipped:
+        return f"not read: {outline.skipped}"
+    return _cut(written(outline) or outline.doc or derived(outline), MAX_LENGTH)
+
+
+def written(outline: Outline) -> str:
+    """Return the first sentence that a human wrote: of the file, else of its main public definition."""
+    own = "" if outline.doc.startswith("begins: ") else outline.doc  # a text's first words are no description
+    return own or _main_doc(outline)
+
+
+def main_symbol(outline: Outline) -> Symbol | None:
+    """Return the public definition that a file is about: the one it is named after, else the longest."""
+    own = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
+    top = [
+        symbol for symbol in own if symbol.kind not in _HOLDERS | _NOT_CODE and not _parents(symbol, holders)
+    ]
+    if not top:
+        return next((symbol for symbol in own if symbol.kind == "module"), None)
+    stem = _letters(posixpath.basename(outline.path).partition(".")[0])
+    named = [symbol for symbol in top if _letters(symbol.name) == stem]
+    return max(
+        named or top,
+        key=lambda symbol: (
+            symbol.kind not in _PLAIN,
+            symbol.kind not in _FUNCTIONS,
+            symbol.end_line - symbol.line,
+        ),
+    )
+
+
+def _main_doc(outline: Outline) -> str:
+    main = main_symbol(outline)
+    if main is None:
+        return ""
+    if main.doc:
+        others = sum(
+            symbol.public and not symbol.parent and symbol.kind not in _PLAIN | _HOLDERS
+            for symbol in outline.symbols
+        )
+        is_named = _letters(main.name) == _letters(posixpath.basename(outline.path).partition(".")[0])
+        return (
+            main.doc if is_named or others <= SEVERAL or main.name in main.doc else f"{main.name}: {main.doc}"
+        )
+    documented = [
+        symbol
+        for symbol in outline.symbols
+        if symbol.doc
+        and symbol.public
+        and not symbol.in_function
+        and not symbol.parent
+        and symbol.kind not in _PLAIN
+    ]
+    best = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
+    return f"{best.name}: {best.doc}" if best else ""
+
+
+def _parents(symbol: Symbol, holders: set[str]) -> bool:
+    """Tell a member of a type; what is in a namespace alone is at the top."""
+    return bool(symbol.parent) and symbol.parent not in holders
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def derived(outline: Outline, users: Sequence[str] = ()) -> str:
+    """Say what its names say: what it defines, and who uses it; imports are no purpose."""
+    top = [symbol for symbol in outline.symbols if not symbol.parent]
+    if outline.symbols and outline.symbols[0].kind in {"key", "heading"}:
+        return f"{outline.language}: {_some([symbol.name for symbol in top], 6)}"
+    shown = [symbol for symbol in top if symbol.public] or top
+    inside = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    shown = [symbol for symbol in shown if symbol.kind not in _HOLDERS] or inside or shown
+    types = [_headline(symbol) for symbol in shown if symbol.kind not in _FUNCTIONS | _PLAIN | _HOLDERS]
+    functions = [symbol.name for symbol in shown if symbol.kind in _FUNCTIONS]
+    rest = [symbol.name for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
+    exports = [symbol.name for symbol in top if symbol.kind == "export"]
+    names = [name for name in dict.fromkeys([*types, *functions] or rest) if name != "default"]
+    if names:
+        what = f"defines {_some(names, 4)}"
+    elif exports:
+        what = f"passes on {_some(exports, 4)}"
+    else:
+        lines = "1 line" if outline.lines == 1 else f"{outline.lines:,} lines"
+        what = f"{outline.language or 'text'} without definitions, {lines}"
+    start = "; starts a program" if outline.entry else ""
+    used = f" for {_some(list(users), 3)}" if users else ""
+    return f"no description; {what}{used}{start} (derived)"
+
+
+def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
+    """Return every public symbol as `line signature - doc`, members indented below what holds them.
+
+    A file with very many gets shorter rows, so that all names still fit an answer.
+    """
+    shown = _once([symbol for symbol in outline.symbols if symbol.public and not symbol.in_function])
+    holders = {_full(symbol) for symbol in shown}
+    shown = [symbol for symbol in shown if not symbol.parent or symbol.parent in holders]
+    passed_on = [symbol for symbol in shown if symbol.kind == "export"]
+    shown = [symbol for symbol in shown if symbol.kind != "export"]
+    for form in (_row, _signed, _bare):
+        rows = [form(symbol) for symbol in shown[:most]]
+        if sum(map(len, rows)) <= MAX_SYMBOL_CHARS:
+            break
+    rows += [f"and {len(shown) - most} more"] * (len(shown) > most)
+    return (
+        rows + _passed_on(passed_on[:most]) + [f"and {len(passed_on) - most} more"] * (len(passed_on) > most)
+    )
+
+
+def _once(found: Sequence[Symbol]) -> list[Symbol]:
+    """Leave of overloads the first that has a doc, else the first: at most one of a name and holder."""
+    chosen: dict[tuple[str, str], Symbol] = {}
+    for symbol in found:
+        known = chosen.get((symbol.parent, symbol.name))
+        if known is None or (symbol.doc and not known.doc):
+            chosen[symbol.parent, symbol.name] = symbol
+    return [
+        symbol
+        for symbol in found
+        if symbol.kind not in _FUNCTIONS or chosen[symbol.parent, symbol.name] is symbol
+    ]
+
+
+def _passed_on(exports: Sequence[Symbol]) -> list[str]:
+    """Name what a file only passes on: many to a row, which begins with the line of the first."""
+    rows: list[str] = []
+    for symbol in exports:
+        if rows and len(rows[-1]) + len(symbol.name) < MAX_SIGNATURE:
+            rows[-1] += f", {symbol.name}"
+        else:
+            rows.append(f"{symbol.line} exports {symbol.name}")
+    return rows
+
+
+def dependencies(outline: Outline, most: int = 20) -> list[str]:
+    """Return what it imports: `from a.b import x, y` is a.b once."""
+    names: dict[str, None] = {}
+    for name in outline.imports:
+        names[name.rpartition(".")[0] or name if outline.language == "Python" else name] = None
+    found = [name for name in names if name]
+    return found[:most] + [f"and {len(found) - most} more"] * (len(found) > most)
+
+
+def _row(symbol: Symbol) -> str:
+    doc = f" - {_cut(symbol.doc, MAX_DOC)}" if symbol.doc else ""
+    return _signed(symbol) + doc
+
+
+def _signed(symbol: Symbol) -> str:
+    text = symbol.signature
+    for noise in _NOISE:
+        text = text.removeprefix(noise)
+    if symbol.name.rpartition(".")[2] not in text:
+        text = symbol.name
+    return f"{_indent(symbol)}{symbol.line} {_cut(text, MAX_SIGNATURE)}"
+
+
+def _bare(symbol: Symbol) -> str:
+    return f"{_indent(symbol)}{symbol.line} {_cut(symbol.name, MAX_BARE)}"
+
+
+def _indent(symbol: Symbol) -> str:
+    return " " * (symbol.parent.count(".") + bool(symbol.parent))
+
+
+def _full(symbol: Symbol) -> str:
+    return f"{symbol.parent}.{symbol.name}" if symbol.parent else symbol.name
+
+
+def _headline(symbol: Symbol) -> str:
+    for word in ("class ", "struct ", "interface "):
+        _, found, rest = symbol.signature.partition(word)
+        if found and rest.startswith(symbol.name):
+            return _cut(rest, 50)
+    return symbol.name
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+# --- describe ------------------------------------------------------------------------------------------
+
+MAX_SYMBOLS: Final = 40
+MAX_COMPONENTS: Final = 8
+MAX_INTERACTIONS: Final = 4
+MAX_CYCLES: Final = 10
+MAX_IN_CYCLE: Final = 8
+MAX_RISKY_CYCLES: Final = 3
+_COMMON_NAMES: Final = frozenset({"__init__.py", "mod.rs", "lib.rs", "index.js", "index.ts", "main.go"})
+"""Names that say nothing without their folder."""
+
+STANDARD_NAMED: Final = 12
+GOD_LINES: Final = 800
+GOD_SYMBOLS: Final = 20
+"""A long file with fewer definitions is a table, and none the better for being split."""
+
+HUB_USERS: Final = 10
+
+Signals = Mapping[str, Sequence[Any]]
+"""Path to `[what, count, [lines]]`, as signals.scan_file returns."""
+
+
+def described(module: Module, known: Graph, facts: Facts, focus: str, signals: Signals) -> dict[str, Json]:
+    """Return a module's fields as the static engine knows them."""
+    statements = [
+        *_components(facts, known),
+        *_interactions(module, facts, known),
+        *_observations(module, facts, focus, signals),
+        *_risks(module, known, facts),
+    ]
+    report = [overview(module, known), *statements]
+    return fields(module, known, facts, module_purpose(module, known, facts), report)
+
+
+def fields(module: Module, known: Graph, facts: Facts, line: str, report: Sequence[str]) -> dict[str, Json]:
+    """Put a module's result together; every statement ends with its place in brackets."""
+    entry = {
+        "module": module.name,
+        "purpose": line,
+        "report": " ".join(report),
+        "symbols": symbols(facts, known),
+        "imports": [
+            *facts.imports,
+            *(f"{name} (external)" for name in facts.external),
+            *(f"{name} (standard library)" for name in facts.standard[:STANDARD_NAMED]),
+        ],
+        "imported_by": list(facts.imported_by),
+        "cycles": [" <-> ".join(shortened(cycle, MAX_IN_CYCLE)) for cycle in facts.cycles[:MAX_CYCLES]],
+        "entry_points": list(facts.entry_points),
+        "tests": list(facts.tests),
+        "hot_spots": list(facts.hot_spots),
+        "citations": sorted({place for text in report if (place := citation(text))}),
+    }
+    return {name: value for name, value in entry.items() if value or name != "cycles"}
+
+
+def citation(statement: str) -> str:
+    """Return the place that a statement ends with, "" when it has none."""
+    before, opened, place = statement.rstrip(".").rpartition("[")
+    return place.rstrip("]") if before and opened else ""
+
+
+_PACKAGE_DOCS: Final = frozenset(
+    {"__init__.py", "__init__.pyi", "mod.rs", "lib.rs", "doc.go", "package-info.java", "package.scala"}
+)
+_ENTRIES: Final = ("index", "main", "mod", "init", "package")
+
+
+def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
+    """Return the first sentence that a human wrote of a module, from the nearest place; else a derived one.
+
+    The package's own docstring, the README and the manifest of its folder, the doc of what it is named after
+    or of its central file.
+    """
+    own = [known.outlines[path] for path in facts.central]
+    if not own:
+        return "holds no code"
+    product = [outline for outline in own if outline.kind == "product"] or own
+    if len(own) == 1 and module.name == own[0].path:
+        return purpose(own[0])
+    folder = "" if module.name == "." else f"{module.name}/"
+    for outline in _package_files(product, folder):
+        if outline.doc:
+            return outline.doc
+    beside = _beside(folder, known)
+    if beside:
+        return beside
+    name = module.name.rpartition("/")[2].lower()
+    stems = {name, *_ENTRIES}
+    ordered = sorted(
+        product,
+        key=lambda one: (
+            one.path.rpartition("/")[2].partition(".")[0].lower() not in stems,
+            one.path != facts.central[0],
+        ),
+    )
+    for outline in [*ordered[:1], own[0]]:
+        sentence = written(outline)
+        if sentence:
+            return sentence
+    for outline in product:
+        sentence = written(outline)
+        if sentence:
+            return f"{outline.path.rpartition('/')[2]}: {sentence}"
+    ends = (user.rpartition("/")[2] for user in facts.imported_by if not user.startswith("and "))
+    users = list(dict.fromkeys(ends))
+    if len(own) == 1:
+        return derived(own[0], users)
+    mains = [symbol for outline in product[:8] if (symbol := main_symbol(outline))]
+    names = [symbol.name for symbol in mains if symbol.name != "default"]
+    if not names:
+        return f"no description; {files(len(own))} of {own[0].language or 'text'} (derived)"
+    used = f" for {', '.join(users[:3])}" if users else ""
+    return (
+        f"no description; defines {', '.join(dict.fromkeys(names[:4]))} in {files(len(own))}{used} (derived)"
+    )
+
+
+def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
+    """Return the files whose words are the package's: by their names, and for Go all of the folder."""
+    found = [
+        outline
+        for outline in product
+        if outline.path.rpartition("/")[2] in _PACKAGE_DOCS or (outline.language == "Go" and outline.package)
+    ]
+    # Of a package of several folders the outermost; a file of Go only by words about the package.
+    found = [
+        one for one in found if one.language != "Go" or one.doc.lower().startswith(("package ", "command "))
+    ]
+    return sorted(found, key=lambda one: (one.path.count("/"), one.path.startswith(folder) is False))
+
+
+def _beside(folder: str, known: Graph) -> str:
+    """Return what the manifest or else the README of a folder says."""
+    inside = [
+        outline
+        for path, outline in known.outlines.items()
+        if path.startswith(folder) and "/" not in path[len(folder) :]
+    ]
+    for outline in inside:
+        for what, _, value, _ in outline.declares:
+            if what == "description":
+                return plain_text(value if len(value) <= MAX_SENTENCE else value[: MAX_SENTENCE - 1] + "…")
+    for outline in inside:
+        if outline.path[len(folder) :].lower().partition(".")[0] == "readme":
+            title = next((plain_text(one.name.lstrip("# ")) for one in outline.symbols[:1]), "")
+            prose = outline.doc.removeprefix(title).removeprefix(": ")
+            if prose and not prose.startswith("begins: "):
+                return prose
+    return ""
+
+
+MAX_SENTENCE: Final = 200
+
+
+def files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _times(count: int, one: str) -> str:
+    return f"1 {one}" if count == 1 else f"{count:,} {one}s"
+
+
+def overview(module: Module, known: Graph) -> str:
+    outlines = [known.outlines[path] for path in module.paths]
+    lines = sum(outline.lines for outline in outlines)
+    languages: dict[str, int] = {}
+    for outline in outlines:
+        languages[outline.language] = languages.get(outline.language, 0) + outline.lines
+    most = sorted(languages, key=lambda name: (-languages[name], name))
+    public = sum(
+        symbol.public
+        and not symbol.in_function
+        and symbol.kind not in {"key", "heading", "package", "namespace"}
+        for outline in outlines
+        if outline.kind == "product"
+        for symbol in outline.symbols
+    )
+    tests = sum(outline.kind in {"test", "fixture"} for outline in outlines)
+    beside = f", {files(tests)} of tests among them" if 0 < tests < len(outlines) else ""
+    by_name = sum(outline.how == "name" for outline in outlines)
+    unread = f"; {files(by_name)} by name only" if by_name else ""
+    size = f"{files(len(outlines))} with {_times(lines, 'line')} ({', '.join(most[:4])})"
+    return f"{module.name} has {size}{beside} and {_times(public, 'public symbol')}{unread}."
+
+
+def _components(facts: Facts, known: Graph) -> list[str]:
+    found = []
+    shown = [path for path in facts.central if known.outlines[path].kind == "product"] or list(facts.central)
+    for path in shown[:MAX_COMPONENTS]:
+        outline = known.outlines[path]
+        main = main_symbol(outline)
+        users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
+        used = f"; used by {files(len(users))}" if users else ""
+        text = purpose(outline).rstrip(".")
+        found.append(f"{_name(path)}: {text}{used} [{path}:{main.line if main else 1}].")
+    return found
+
+
+def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
+    """Which of the module's files lean on which, the busiest first; the line is that of the first import."""
+    own = set(module.paths)
+    uses = {
+        path: [
+            other for other in known.imports.get(path, ()) if other in own and (path, other) in known.lines
+        ]
+        for path in facts.central
+        if known.outlines[path].kind == "product"
+    }
+    busiest = sorted((path for path in uses if uses[path]), key=lambda path: (-len(uses[path]), path))
+    return [
+        f"Interaction: {_name(path)} uses {', '.join(map(_name, uses[path][:5]))}"
+        f"{f' and {len(uses[path]) - 5} more' if len(uses[path]) > 5 else ''} "
+        f"[{path}:{known.lines[path, uses[path][0]]}]."
+        for path in busiest[:MAX_INTERACTIONS]
+    ]
+
+
+def _name(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder.rpartition('/')[2]}/{name}" if name in _COMMON_NAMES else name
+
+
+_NOUNS: Final = {"asserts": "assertion", "has unsafe code": "block", "reads input": "place"}
+
+
+def _observations(module: Module, facts: Facts, focus: str, signals: Signals) -> list[str]:
+    """State what the focus found: how many calls of which kind, and the first of the file with most."""
+    gathered: dict[str, list[tuple[int, str, int, str]]] = {}
+    for path in dict.fromkeys((*facts.central, *facts.tests)):
+        if focus != "testing" and is_test(path) and not all(map(is_test, module.paths)):
+            continue
+        for what, count, lines, name in signals.get(path, ()):
+            gathered.setdefault(what, []).append((count, path, lines[0], name))
+    found = []
+    for what, places in gathered.items():
+        total = sum(count for count, *_ in places)
+        _, path, line, name = max(places, key=lambda place: place[0])
+        if what.startswith("names with "):
+            told = f"{_times(total, 'name')} with {what.removeprefix('names with ')}, such as {name}"
+        else:
+            noun = _NOUNS.get(what, "place" if name.startswith(("an ", "the ")) else "call")
+            told = f"{what} in {_times(total, noun)}, such as {name}"
+        spread = f", in {files(len(places))}" if len(places) > 1 else ""
+        found.append(f"{focus.capitalize()}: {told}{spread} [{path}:{line}].")
+    return found
+
+
+def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
+    found = [
+        f"Risk: {files(len(cycle))} import each other in a cycle as they are loaded ({', '.join(cycle[:3])}) "
+        f"[{cycle[0]}:{_cycle_line(cycle, known)}]."
+        for cycle in facts.cycles[:MAX_RISKY_CYCLES]
+    ]
+    outlines = [
+        outline
+        for path in module.paths
+        if (outline := known.outlines[path]).kind == "product" and outline.how == "grammar"
+    ]
+    large = [
+        outline for outline in outlines if outline.lines >= GOD_LINES and len(outline.symbols) >= GOD_SYMBOLS
+    ]
+    found += [
+        f"Risk: {one.path} has {one.lines:,} lines; split it by concern [{one.path}:{one.lines}]."
+        for one in sorted(large, key=lambda one: -one.lines)[:2]
+    ]
+    functions = [
+        (symbol.end_line - symbol.line + 1, outline.path, symbol)
+        for outline in outlines
+        for symbol in outline.symbols
+        if symbol.kind in {"function", "method"}
+    ]
+    if functions:
+        length, path, symbol = max(functions, key=lambda item: item[0])
+        if length >= 80:
+            found.append(
+                f"Improve: {symbol.name} is {length} lines long; name its steps [{path}:{symbol.line}]."
+            )
+    users = {
+        outline.path: len([user for user in known.imported_by.get(outline.path, ()) if not is_test(user)])
+        for outline in outlines
+    }
+    hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
+    found += [
+        f"Hub: {files(users[path])} use {path}; changes there reach far [{path}:1]." for path in hubs[:2]
+    ]
+    if outlines and not facts.tests and not all(map(is_test, module.paths)):
+        found.append(f"Risk: no test file imports it or is named after it [{outlines[0].path}:1].")
+    return found[:8]
+
+
+def _use(path: str, known: Graph) -> str:
+    """Return a place where product code imports a file; "" where none has a line."""
+    users = sorted(user for user in known.imported_by.get(path, ()) if not is_test(user))
+    return next((f"{user}:{line}" for user in users if (line := known.lines.get((user, path)))), "")
+
+
+def _cycle_line(cycle: Sequence[str], known: Graph) -> int:
+    """Return the line where the first of a cycle imports another of it."""
+    lines = [line for other in cycle if (line := known.lines.get((cycle[0], other)))]
+    return min(lines, default=1)
+
+
+def symbols(facts: Facts, known: Graph) -> list[str]:
+    rows: dict[tuple[str, str], str] = {}
+    for path in facts.central:
+        outline = known.outlines[path]
+        if outline.kind in {"test", "fixture", "generated"} and not all(map(is_test, facts.central)):
+            continue
+        holders = {
+            one.name for one in outline.symbols if one.kind in {"namespace", "module"} and not one.parent
+        }
+        for symbol in outline.symbols:
+            if symbol.parent and symbol.parent not in holders:
+                continue
+            if symbol.public and not symbol.in_function and symbol.kind not in _NO_SYMBOLS:
+                rows.setdefault((path, symbol.name), f"{symbol.signature[:110]} ({path}:{symbol.line})")
+    return _cut_rows(list(rows.values()))
+
+
+_NO_SYMBOLS: Final = frozenset({"key", "heading", "package", "namespace", "impl"})
+
+
+def _cut_rows(rows: list[str]) -> list[str]:
+    return rows[:MAX_SYMBOLS] + [f"and {len(rows) - MAX_SYMBOLS} more"] * (len(rows) > MAX_SYMBOLS)

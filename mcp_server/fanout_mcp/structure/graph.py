@@ -1,0 +1,543 @@
+"""Modules and how they hang together: the import graph, its cycles, what starts, what tests, what burns.
+
+A module is a folder that holds source files itself, or whatever folder or file the caller names, with all
+below it. Everything here is computed from outlines; no file is read.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final
+
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.source.git import MAX_COMMITS
+from fanout_mcp.source.kinds import Kind, is_test, kind_of
+from fanout_mcp.structure.manifests import PACKAGE_FILES
+from fanout_mcp.structure.outline import Outline
+from fanout_mcp.structure.resolve import SCRIPTS, index, is_standard, resolved
+
+_STARTING: Final = frozenset({"__main__.py", "manage.py", "main.rs"})
+_LOADS: Final = SCRIPTS | {"Python", "Ruby", "PHP", "Lua", "Bash", "R", "Perl", "Julia"}
+"""Languages that load files when they import them: there a cycle can fail as the program runs."""
+
+_TYPES_ALONE: Final = frozenset({"interface", "type", "namespace"})
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    name: str
+    paths: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Graph:
+    """`imports` and `imported_by`: file to files, by path."""
+
+    outlines: dict[str, Outline]
+    imports: dict[str, list[str]] = field(default_factory=dict)
+    imported_by: dict[str, list[str]] = field(default_factory=dict)
+    external: dict[str, list[str]] = field(default_factory=dict)
+    """File to the names it imports that lead to no file of the repository."""
+
+    own: frozenset[str] = frozenset()
+    """First parts of the repository's own names: what they begin is not external."""
+    cycles: list[list[str]] = field(default_factory=list)
+    """Files that load each other as the program runs, directly or around; largest first."""
+
+    lines: dict[tuple[str, str], int] = field(default_factory=dict)
+    """A file and one that it imports, to the line that does; none where no line is needed."""
+
+    late: set[tuple[str, str]] = field(default_factory=set)
+    """Those of them that are imported for type checkers, or when a function runs."""
+
+
+def graph(outlines: Iterable[Outline]) -> Graph:
+    known = {outline.path: outline for outline in outlines if outline.language}
+    packages = {
+        path: value
+        for path, outline in known.items()
+        for what, _, value, _ in outline.declares
+        if what == "name"
+    }
+    names = index(known, packages, known)
+    own = {dotted.split(".")[0] for dotted in names.dotted.values()}
+    found = Graph(known, own=frozenset(own.union(*names.packages.values())))
+    for path, outline in known.items():
+        edges, found.external[path] = resolved(outline, names)
+        found.imports[path] = list(edges)
+        late = {name for name, _ in outline.late}
+        lines = dict(zip(outline.imports, outline.import_lines, strict=False))
+        for target, by in edges.items():
+            found.imported_by.setdefault(target, []).append(path)
+            if by:
+                found.lines[path, target] = min(lines.get(name, 1) for name in by)
+            if by and late.issuperset(by):
+                found.late.add((path, target))
+    found.cycles = sorted(components(_loading(found)), key=lambda cycle: (-len(cycle), cycle))
+    return found
+
+
+def _loading(known: Graph) -> dict[str, list[str]]:
+    """Return the edges that loading a file follows: none to files that hold nothing but types."""
+    return {
+        path: [
+            target
+            for target in targets
+            if (path, target) not in known.late and not _is_types(known.outlines[target])
+        ]
+        for path, targets in known.imports.items()
+        if known.outlines[path].language in _LOADS
+    }
+
+
+def _is_types(outline: Outline) -> bool:
+    own = [symbol for symbol in outline.symbols if not symbol.parent]
+    return outline.language in SCRIPTS and bool(own) and all(symbol.kind in _TYPES_ALONE for symbol in own)
+
+
+def components(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Return the strongly connected components of two or more (Tarjan's, without recursion)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    on_stack: set[str] = set()
+    found: list[list[str]] = []
+    for start in edges:
+        if start in order:
+            continue
+        work = [(start, iter(edges[start]))]
+        order[start] = low[start] = len(order)
+        stack.append(start)
+        on_stack.add(start)
+        while work:
+            node, following = work[-1]
+            for target in following:
+                if target not in order:
+                    order[target] = low[target] = len(order)
+                    stack.append(target)
+                    on_stack.add(target)
+                    work.append((target, iter(edges.get(target, ()))))
+                    break
+                if target in on_stack:
+                    low[node] = min(low[node], order[target])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == order[node]:
+                    component: list[str] = []
+                    while not component or component[-1] != node:
+                        component.append(stack.pop())
+                        on_stack.discard(component[-1])
+                    if len(component) > 1:
+                        found.append(sorted(component))
+    return found
+
+
+MAX_MODULES: Final = 48
+"""Of a map: folders that are more are told by the one that holds them, packages by what others use most."""
+
+MIN_MODULES: Final = 6
+"""Fewer folders than these say too little of a project: then those below them are shown, most used first."""
+
+FEW: Final = 12
+"""Folders with code up to which every one is a module, whatever it holds."""
+
+MAX_TREES: Final = 4
+"""Folders of a kind that get a line each."""
+
+_DATA: Final = frozenset(
+    """.txt .csv .tsv .xml .html .htm .css .scss .sass .less .svg .json .jsonc .json5 .jsonl .yaml .yml .toml
+    .ini .cfg
+    .conf .properties .md .rst .log .lock .plist .xcconfig .pbxproj .strings .xib .storyboard .po .pot .diff
+    .patch
+    .env .in .tmpl .tpl .template .j2 .jinja .ejs .hbs .mustache .erb .haml .pug .snap .map .sum .mod .work
+    .bib
+    .pro .editorconfig .gitignore .gitattributes .dockerignore .npmignore .prettierrc .eslintrc .iml .bazelrc
+    .resx .xsd .xsl .dtd .pem .crt .asc .sig .dat .bat .cmd .podspec .resolved .modulemap
+    .entitlements .api .golden""".split()  # noqa: SIM905 - words read better as text
+)
+"""What is read but holds no code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """`folded`: a line for every tree and folder whose files are in no module."""
+
+    modules: list[Module]
+    folded: list[str]
+
+
+def mapped(known: Graph, skipped: Iterable[str] = ()) -> Map:
+    """Divide a project: by workspace package where it has several, else by folder; the rest in a line a tree.
+
+    More than MAX_MODULES come in the order of how many files use them.
+    """
+    modules = all_modules(known)
+    if len(modules) > FEW:
+        code = [path for module in modules for path in module.paths]
+        product = [path for path in code if known.outlines[path].kind == "product"]
+        shown = product or [path for path in code if known.outlines[path].kind != "generated"] or code
+        modules = [Module(name, tuple(paths)) for name, paths in sorted(_units(shown, known).items())]
+    if len(modules) > MAX_MODULES:
+        users = {module.name: _users(module, known) for module in modules}
+        lines = {one.name: sum(known.outlines[path].lines for path in one.paths) for one in modules}
+        modules.sort(key=lambda one: (-users[one.name], -lines[one.name], one.name))
+    inside = {path for module in modules for path in module.paths}
+    return Map(modules, _folded((path for path in (*known.outlines, *skipped) if path not in inside), known))
+
+
+def all_modules(known: Graph) -> list[Module]:
+    """Return every folder with code of its own, tests last."""
+    folders: dict[str, list[str]] = {}
+    for path in sorted(known.outlines):
+        if known.outlines[path].lines and is_code(known.outlines[path]):
+            folders.setdefault(posixpath.dirname(path) or ".", []).append(path)
+    ordered = sorted(folders, key=lambda folder: (is_test(folder + "/x"), folder))
+    return [Module(folder, tuple(folders[folder])) for folder in ordered]
+
+
+def is_code(outline: Outline) -> bool:
+    """Tell code, outlined or known by its name alone, from documents and data."""
+    if outline.how in {"grammar", "patterns"}:
+        return True
+    ending = posixpath.splitext(outline.path)[1].lower()
+    return outline.how == "name" and bool(ending) and ending not in _DATA and outline.kind != "docs"
+
+
+def _units(paths: Sequence[str], known: Graph) -> dict[str, list[str]]:
+    """Group files by package, else by folder; folders that are too many by the ones that hold them."""
+    roots = {
+        posixpath.dirname(path)
+        for path in known.outlines
+        if posixpath.basename(path) in PACKAGE_FILES
+        or path.endswith((".csproj", ".fsproj", ".gemspec", ".cabal"))
+    }
+    homes = {path: _home(path, roots) for path in paths}
+    if len({home for home in homes.values() if home is not None}) >= 3:
+        units: dict[str, list[str]] = {}
+        for path in sorted(paths):
+            home = homes[path]
+            units.setdefault(posixpath.dirname(path) if home is None else home, []).append(path)
+        if len(units) > 1:
+            return {name or ".": found for name, found in units.items()}
+    deeper: dict[str, list[str]] = {}
+    for depth in range(max((path.count("/") for path in paths), default=1) or 1, 0, -1):
+        units = {}
+        for path in sorted(paths):
+            folder = "/".join(posixpath.dirname(path).split("/")[:depth]) or "."
+            units.setdefault(folder, []).append(path)
+        if len(units) <= MAX_MODULES:
+            break
+        deeper = units
+    return deeper if deeper and len(units) < MIN_MODULES else units
+
+
+def _home(path: str, roots: set[str]) -> str | None:
+    folder = posixpath.dirname(path)
+    while folder not in roots:
+        if not folder:
+            return None
+        folder = posixpath.dirname(folder)
+    return folder
+
+
+def _users(module: Module, known: Graph) -> int:
+    own = set(module.paths)
+    return len({user for path in own for user in known.imported_by.get(path, ()) if user not in own})
+
+
+def _folded(paths: Iterable[str], known: Graph) -> list[str]:
+    """Return a line for each tree of what is in no module, the largest of a kind first."""
+    trees: dict[Kind | str, dict[str, list[str]]] = {}
+    for path in paths:
+        outline = known.outlines.get(path)
+        kind: Kind | str = outline.kind if outline else kind_of(path)
+        kind = "other files" if kind == "product" else kind
+        root = _tree(path, kind)
+        trees.setdefault(kind, {}).setdefault(root, []).append(path)
+    lines = []
+    for kind in sorted(trees):
+        by_size = sorted(trees[kind].items(), key=lambda item: (-len(item[1]), item[0]))
+        lines += [f"{kind}: {root} ({_counted(found)})" for root, found in by_size[:MAX_TREES]]
+        rest = [path for _, found in by_size[MAX_TREES:] for path in found]
+        if rest:
+            folders = sorted({root.split("/")[0] for root, _ in by_size[MAX_TREES:]})
+            below = ", ".join(folders[:4]) + ("…" if len(folders) > 4 else "")
+            lines.append(f"{kind}: {len(by_size) - MAX_TREES} more folders below {below} ({_counted(rest)})")
+    return lines
+
+
+def _tree(path: str, kind: Kind | str) -> str:
+    """Return the outermost folder that is of this kind as a whole; of other files the first folder."""
+    folders = path.split("/")[:-1]
+    if kind == "other files":
+        return folders[0] if folders else "."
+    for end in range(1, len(folders) + 1):
+        if kind_of("/".join([*folders[:end], "x.py"])) == kind:
+            return "/".join(folders[:end])
+    return "/".join(folders) or "."
+
+
+def _counted(paths: Sequence[str]) -> str:
+    endings: dict[str, int] = {}
+    for path in paths:
+        name = posixpath.basename(path)
+        ending = posixpath.splitext(name)[1] or name
+        endings[ending] = endings.get(ending, 0) + 1
+    most = sorted(endings, key=lambda one: (-endings[one], one))
+    shown = ", ".join(f"{endings[one]} {one[:30]}" for one in most[:3])
+    files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
+    return f"{files}: {shown}" + (", …" if len(most) > 3 else "")
+
+
+def named(name: str, known: Graph) -> Module:
+    """Find a module by path, by dotted name, or by its last part. Raises InvalidInput, nearest named."""
+    wanted = name.strip().removeprefix("./").rstrip("/") or "."
+    for form in dict.fromkeys((wanted, wanted.replace(".", "/"), wanted.replace("::", "/"))):
+        paths = _below(form, known)
+        if paths:
+            return Module(form, paths)
+        files = [path for path in known.outlines if posixpath.splitext(path)[0] == form]
+        if files:
+            return Module(files[0], tuple(files))
+        tails = sorted(
+            {_upto(path, form) for path in known.outlines if f"/{form}/" in f"/{path}"}, key=_plain
+        )
+        if tails:
+            return Module(tails[0], _below(tails[0], known))
+        files = [path for path in known.outlines if posixpath.splitext("/" + path)[0].endswith("/" + form)]
+        if files:
+            return Module(files[0], tuple(files[:1]))
+    folders = {part for path in known.outlines for part in _ancestors(path)}
+    near = get_close_matches(wanted, sorted(folders), 3, 0.4)
+    hint = f" Nearest: {', '.join(near)}." if near else ""
+    raise InvalidInput(f"There is no module {name[:100]!r}.{hint}")
+
+
+def _plain(folder: str) -> tuple[bool, int, str]:
+    """Code before its tests, the shallowest first."""
+    return is_test(f"{folder}/x"), len(folder), folder
+
+
+def _below(folder: str, known: Graph) -> tuple[str, ...]:
+    if folder == ".":
+        return tuple(sorted(known.outlines))
+    return tuple(sorted(p for p in known.outlines if p == folder or p.startswith(folder + "/")))
+
+
+def _upto(path: str, form: str) -> str:
+    """Return the folder of `path` that ends with `form`."""
+    whole = f"/{path}"
+    return whole[1 : whole.index(f"/{form}/") + len(form) + 1]
+
+
+def _ancestors(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the structure says of a module; paths with lines where there is a line."""
+
+    imports: tuple[str, ...]
+    imported_by: tuple[str, ...]
+    external: tuple[str, ...]
+    standard: tuple[str, ...]
+    cycles: tuple[tuple[str, ...], ...]
+    entry_points: tuple[str, ...]
+    tests: tuple[str, ...]
+    hot_spots: tuple[str, ...]
+    central: tuple[str, ...]
+    """Its files, the most imported from outside first, then the largest."""
+
+
+def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40) -> Facts:
+    own = set(module.paths)
+    out = _folders(
+        target for path in module.paths for target in known.imports.get(path, ()) if target not in own
+    )
+    installed, standard = _external(module, known)
+    users = [user for path in module.paths for user in known.imported_by.get(path, ()) if user not in own]
+    return Facts(
+        shortened(out, most),
+        shortened(_folders(user for user in users if not is_test(user)), most),
+        shortened(installed, most),
+        shortened(standard, most),
+        tuple(tuple(cycle) for cycle in known.cycles if not own.isdisjoint(cycle)),
+        tuple(_entries(module, known)[:most]),
+        tuple(tests_of(module, known)[:5]),
+        tuple(_hot(module, known, churn)[:5]),
+        tuple(sorted(module.paths, key=lambda path: _centrality(path, own, known))),
+    )
+
+
+def shortened(names: Sequence[str], most: int) -> tuple[str, ...]:
+    rest = len(names) - most
+    return (*names[:most], *([f"and {rest} more"] * (rest > 0)))
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    counts: dict[str, int] = {}
+    for path in paths:
+        folder = posixpath.dirname(path) or "."
+        counts[folder] = counts.get(folder, 0) + 1
+    return sorted(
+        counts, key=lambda folder: (kind_of(f"{folder}/x.py") != "product", -counts[folder], folder)
+    )
+
+
+def _external(module: Module, known: Graph) -> tuple[list[str], list[str]]:
+    """Return packages that someone installs, and parts of the standard library, the most used first."""
+    installed: dict[str, int] = {}
+    standard: dict[str, int] = {}
+    for path in module.paths:
+        language = known.outlines[path].language
+        for name in known.external[path]:
+            top = _package(name, language)
+            if top and top not in known.own:
+                counts = standard if is_standard(name, language) else installed
+                counts[top] = counts.get(top, 0) + 1
+    return _most(installed), _most(standard)
+
+
+def _most(counts: Mapping[str, int]) -> list[str]:
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+_HOSTS: Final = frozenset({"com", "org", "net", "io", "dev", "edu", "gov", "ch", "de", "me", "app"})
+
+
+def _package(name: str, language: str) -> str:
+    """Return what an import would be installed as; "" for paths and for aliases that a build file gives."""
+    if name.startswith((".", "/", "#", "~", "@/")):
+        return ""
+    parts = name.split("/")
+    if language == "Go":
+        is_host = "." in parts[0]
+        return "/".join(parts[: 2 if parts[0] == "gopkg.in" else 3]) if is_host else name
+    if language in SCRIPTS:
+        return "/".join(parts[: 1 + name.startswith("@")])
+    if language in {"Java", "Kotlin", "Scala", "C#", "Groovy"}:
+        dotted = name.removesuffix(".*").split(".")
+        return ".".join(dotted[: 3 if dotted[0] in _HOSTS else 2 if dotted[0][:1].islower() else 1])
+    if language == "Dart":
+        return parts[0].removeprefix("package:")
+    if language in {"HCL", "Make", "Docker"}:
+        return name
+    if language in {"C", "C++", "Objective-C"}:
+        return parts[0] if len(parts) > 1 else name
+    if language == "Solidity":
+        return "/".join(parts[: 1 + name.startswith("@")])
+    top = re.split(
+        r"\." if language in {"Python", "Notebook", "Haskell", "Elixir", "Lua", "Swift"} else r"/|::|\\",
+        name,
+        maxsplit=1,
+    )[0]
+    # A name in capitals is a type's: `use Colour::*` brings an enum's own variants.
+    is_own = top in {"crate", "self", "super"} or (language == "Rust" and top[:1].isupper())
+    return "" if is_own else top
+
+
+def _entries(module: Module, known: Graph) -> list[str]:
+    """Return where programs start: what manifests name first, then what the code says."""
+    own = set(module.paths)
+    found: dict[str, str] = {}
+    for manifest, outline in known.outlines.items():
+        for what, key, value, _ in outline.declares:
+            place = _started(manifest, value, known) if what == "script" else None
+            if place and place.rpartition(":")[0] in own:
+                found.setdefault(place, f"{place} ({key})" if key else place)
+    for path in module.paths:
+        outline = known.outlines[path]
+        if outline.kind in {"test", "fixture"}:
+            continue
+        line = outline.entry or (1 if posixpath.basename(path) in _STARTING else 0)
+        if line and not any(place.startswith(f"{path}:") for place in found):
+            found[f"{path}:{line}"] = f"{path}:{line}"
+    return list(found.values())
+
+
+def _started(manifest: str, value: str, known: Graph) -> str | None:
+    """Return the place of what a manifest's script runs: `package.module:function`, or a file."""
+    module, _, function = value.partition(":")
+    function = function.partition(" ")[0].partition("[")[0].strip()
+    folder = posixpath.dirname(manifest)
+    if value.endswith((".js", ".mjs", ".cjs", ".ts", ".rs", ".php", ".rb", ".sh")) or "/" in value:
+        stem = posixpath.normpath(posixpath.join(folder, value))
+        built = re.sub(r"(^|/)(?:dist|build|lib|out)/(?:(?:esm|cjs)/)?", r"\1src/", stem, count=1)
+        names = (one for base in (stem, built) for one in (base, re.sub(r"\.[mc]?js$", ".ts", base)))
+        return next(
+            (f"{name}:{known.outlines[name].entry or 1}" for name in names if name in known.outlines), None
+        )
+    tail = module.strip().replace(".", "/")
+    for path in (f"{tail}.py", f"{tail}/__init__.py", f"{tail}/__main__.py"):
+        for root in (folder, posixpath.join(folder, "src"), ""):
+            file = posixpath.normpath(posixpath.join(root, path))
+            if file in known.outlines:
+                lines = [s.line for s in known.outlines[file].symbols if s.name == function and not s.parent]
+                return f"{file}:{lines[0] if lines else 1}"
+        hits = [file for file in known.outlines if file.endswith("/" + path)]
+        if len(hits) == 1:
+            lines = [s.line for s in known.outlines[hits[0]].symbols if s.name == function and not s.parent]
+            return f"{hits[0]}:{lines[0] if lines else 1}"
+    return None
+
+
+def tests_of(module: Module, known: Graph) -> list[str]:
+    """Return the test files that touch a module: they import it, or are named after it or its files."""
+    own = {path for path in module.paths if not is_test(path)} or set(module.paths)
+    tests = [path for path in known.outlines if is_test(path) and path not in own]
+    names = {posixpath.splitext(posixpath.basename(path))[0].lower() for path in own} - {
+        "__init__",
+        "index",
+    }
+    names.add(posixpath.basename(module.name).lower())
+    folders = {posixpath.dirname(path) for path in own if path.endswith(".go")}
+    scores: dict[str, float] = {}
+    for path in tests:
+        hits = sum(target in own for target in known.imports.get(path, ()))
+        words = re.sub(r"\b(?:tests?|spec)\b|[^a-z0-9]+", " ", path.lower().replace("_", " ")).split()
+        stem = re.sub(
+            r"^test_?|[_.-]?(?:test|spec)s?$", "", posixpath.splitext(posixpath.basename(path))[0].lower()
+        )
+        # A Go test is of its folder's package: it needs no import.
+        hits += path.endswith("_test.go") and posixpath.dirname(path) in folders
+        score = min(hits, 3) + 2.0 * (stem in names) + 0.5 * bool(names.intersection(words))
+        if score >= 1:
+            scores[path] = score
+    return sorted(scores, key=lambda path: (-scores[path], path))
+
+
+def _hot(module: Module, known: Graph, churn: Mapping[str, int]) -> list[str]:
+    heat = {path: churn.get(path, 0) * known.outlines[path].branches for path in module.paths}
+    hot = sorted((path for path in heat if heat[path]), key=lambda path: (-heat[path], path))
+    return [
+        f"{path} ({churn[path]} of the last {MAX_COMMITS} commits, {known.outlines[path].branches} branches)"
+        for path in hot
+    ]
+
+
+_RANK: Final[Mapping[str, int]] = {
+    "product": 0,
+    "example": 2,
+    "docs": 2,
+    "test": 3,
+    "fixture": 4,
+    "generated": 4,
+}
+
+
+def _centrality(path: str, own: set[str], known: Graph) -> tuple[int, bool, bool, int, int]:
+    """Product code before the rest, then what is used most, from outside twice; then what is longest."""
+    outline = known.outlines[path]
+    using = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
+    users = sum(user not in own for user in using)
+    inside = len(using) - users
+    unread = outline.how == "name"
+    return _RANK.get(outline.kind, 5), not is_code(outline), unread, -(2 * users + inside), -outline.lines

@@ -1,0 +1,542 @@
+"""The outline of a file: what it defines and imports, its own words on what it is for, and what stands out.
+
+Runs in worker processes only (workers.py). Definitions come from tree-sitter with our own queries, a file per
+language in queries/; documents and configuration by headings and keys; anything else by its head.
+Not `ast`: it knows the running interpreter's grammar alone, and rejects what a newer Python writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from fanout_mcp.source import read as source_read
+from fanout_mcp.source.embedded import cells, script_of
+from fanout_mcp.source.kinds import HEAD, Kind, kind_of
+from fanout_mcp.source.read import MAX_BYTES, MAX_NOTEBOOK_BYTES, Skipped, read_bytes
+from fanout_mcp.source.receipt import count
+from fanout_mcp.source.secrets import is_secret_path, redact
+from fanout_mcp.structure import documents, manifests, patterns
+from fanout_mcp.structure.documents import (
+    block_doc,
+    doc_above,
+    elixir_doc,
+    first_child,
+    first_sentence,
+    opening,
+)
+from fanout_mcp.structure.languages import Captured, Found, Language, captured, language_of, ordered, text_of
+from fanout_mcp.types import Json
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+
+# --- visible ------------------------------------------------------------------------------------------------
+# Which definitions others may name: by keyword, by the form of the name, by what a file says it exports.
+
+_HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
+
+
+_HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
+    "Lua": "local ",
+    "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp "),
+}
+"""How a definition begins that its file keeps to itself."""
+
+
+def given(found: Sequence[Found], exported: set[str], data: bytes) -> list[Found]:
+    """Tell a script's variables that others may name; keep an export where nothing else has its name.
+
+    A script that exports nothing gives all that it defines at the top: it shares its page's names.
+    """
+    own = {one.name.rpartition(".")[2] for one in found if one.kind not in {"export", "method"}}
+    exported = exported | {one.name for one in found if one.kind == "export"}
+    is_open = b"export" not in data
+    kept = []
+    for one in found:
+        if one.kind == "export":
+            if one.name in own:
+                continue
+            own.add(one.name)
+        elif one.kind == "variable":
+            if b"require(" in data[one.node.start_byte : one.node.end_byte]:
+                continue
+            if is_open or one.name in exported:
+                kept.append(one._replace(kind="constant"))
+                continue
+        kept.append(one)
+    return kept
+
+
+def is_public(name: str, signature: str, kind: str, language: str) -> bool:
+    if language == "Go":
+        return name[:1].isupper()
+    if language == "Rust":
+        return signature.startswith("pub") or (
+            kind in {"impl", "method", "macro"} and not name.startswith("_")
+        )
+    if language == "Zig":
+        return signature.startswith(("pub ", "export ")) or kind == "impl"
+    if language in _HIDING:
+        return not signature.startswith(_HIDING[language]) and not name.startswith("_")
+    if language == "HCL":
+        return True
+    if language == "Solidity":
+        return not re.search(r"\b(?:private|internal)\b", signature)
+    if language == "C":
+        return not signature.startswith("static ")
+    if name.startswith("__") and name.endswith("__"):
+        return name in {"__init__", "__call__", "__enter__", "__aenter__", "__iter__"}
+    if language == "Python":
+        return not name.startswith("_")
+    # Before the parameters: one of them may be called private.
+    return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(signature.partition("(")[0])
+
+
+# --- What stands out in a file: where a program starts, how much it branches, what to know first. -----------
+
+LONG_FUNCTION: Final = 100
+CALLABLE: Final = frozenset({"function", "method", "constructor"})
+
+
+def _any_of(words: str) -> str:
+    """Match whole words, each by its first letter: behind a leading word boundary no place is skipped."""
+    return "|".join(rf"{word}\b(?<!\w{word})" for word in words.split())
+
+
+_BRANCH: Final = re.compile(_any_of("if for while case catch when unless") + r"|&&|\|\|")
+_PYTHON_BRANCH: Final = re.compile(_any_of("if elif for while case except"))
+_MARKS: Final = ("TODO", "FIXME", "XXX", "HACK")
+_NOTES: Final = re.compile(rf"\b(?:{'|'.join(_MARKS)})\b")
+_MAIN: Final = {
+    "Python": ("__main__", re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)),
+    "Go": ("func main()", re.compile(r"^func main\(\)", re.MULTILINE)),
+    "Rust": ("fn main()", re.compile(r"^(?:pub )?(?:async )?fn main\(\)", re.MULTILINE)),
+    "Java": ("void main(", re.compile(r"\bpublic static void main\(")),
+    "C": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
+    "C++": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
+    "C#": (" Main(", re.compile(r"\bstatic (?:async )?(?:void|int|Task)\s+Main\(")),
+}
+"""Where a program starts: what a file without it can't hold, found by plain search, and the pattern."""
+
+
+def entry(text: str, language: Language, symbols: Sequence[Symbol]) -> int:
+    """Return the line where a program starts; 0 when none does, or only in a text that the file quotes."""
+    sign, pattern = _MAIN.get(language.name, ("", None))
+    if pattern is None or sign not in text:
+        return 0
+    mains = {symbol.line for symbol in symbols if symbol.name in {"main", "Main"}}
+    lines = (text.count("\n", 0, match.start()) + 1 for match in pattern.finditer(text))
+    return next((line for line in lines if line in mains or language.name == "Python"), 0)
+
+
+def branches(text: str, language: Language) -> int:
+    return len((_PYTHON_BRANCH if language.name == "Python" else _BRANCH).findall(text))
+
+
+def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[str]:
+    if not is_whole:
+        yield "has syntax that the parser did not understand; the outline may miss something"
+    marks = len(_NOTES.findall(text)) if any(mark in text for mark in _MARKS) else 0
+    if marks:
+        yield f"{marks} TODO or FIXME"
+    functions = (symbol for symbol in symbols if symbol.kind in CALLABLE)
+    longest = max(functions, key=lambda symbol: symbol.end_line - symbol.line, default=None)
+    if longest and longest.end_line - longest.line >= LONG_FUNCTION:
+        yield f"{longest.name} is {longest.end_line - longest.line + 1} lines long (line {longest.line})"
+
+
+# --- outline ------------------------------------------------------------------------------------------
+
+VERSION: Final = 15
+"""Part of every cache key: raise it when an outline changes."""
+
+MAX_SIGNATURE: Final = 200
+MAX_SYMBOLS: Final = 4_000
+
+How = Literal["grammar", "patterns", "keys", "name"]
+
+_TYPE_NAME: Final = re.compile(r"\b[A-Z]\w+")
+_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+MAX_USES: Final = 400
+
+_ATTRIBUTES: Final = frozenset({"annotation", "marker_annotation", "attribute_list", "decorator"})
+_VALUE: Final = re.compile(rb"\s{0,99}=(?![>=])")
+_RIGHT_SIDE: Final = re.compile(rb"\s+(?:=|where)(?=\s)|\s*\|(?=\s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """One definition; lines count from 1, the line is the one where its name stands."""
+
+    kind: str
+    name: str
+    line: int
+    end_line: int
+    signature: str
+    doc: str = ""
+    parent: str = ""
+    """Dotted names of what it stands in; empty at the top level."""
+    public: bool = True
+    in_function: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of one file. `skipped`: why it was not analysed; then the rest is empty."""
+
+    path: str
+    language: str = ""
+    size: int = 0
+    lines: int = 0
+    tokens: int = 0
+    doc: str = ""
+    symbols: tuple[Symbol, ...] = ()
+    imports: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    entry: int = 0
+    """The line where a program starts; 0 when none does."""
+    skipped: str = ""
+    branches: int = 0
+    """Where the code may go one way or the other: with churn, what makes a file a hot spot."""
+    kind: Kind = "product"
+    how: How = "grammar"
+    """What the symbols come from; `name`: nothing is known but the name and its first words."""
+    package: str = ""
+    """What the file says it belongs to: a Go or Java package, a namespace, a Haskell module."""
+    import_lines: tuple[int, ...] = ()
+    """The line of each import."""
+    late: tuple[tuple[str, str], ...] = ()
+    """Imports that loading the file does not run: with `types` or `local`."""
+    uses: tuple[str, ...] = ()
+    """Names that the file takes from its imports, where an import names no file: `path/to/package.Name`."""
+    declares: tuple[tuple[str, str, str, int], ...] = ()
+    """What a manifest declares (manifests.py): what, a name, a value, the line."""
+
+
+def outline_file(item: Json) -> Json:
+    """Outline `[root, path]`: the function that workers are asked for."""
+    root, path = item
+    return as_json(outline_path(Path(root), path))
+
+
+def outline_path(root: Path, path: str) -> Outline:
+    if is_secret_path(path):
+        return Outline(path, skipped="secret file")
+    from fanout_mcp.source.read import decode, is_binary
+
+    is_notebook = path.endswith(".ipynb")
+    data = read_bytes(root, path, at_most=MAX_NOTEBOOK_BYTES if is_notebook else MAX_BYTES)
+    if isinstance(data, Skipped):
+        return Outline(path, skipped=data.reason)
+    if is_binary(data):
+        return Outline(path, skipped="binary")
+    text, encoding = decode(data)
+    if is_notebook:
+        text, encoding = cells(text), ""
+    problem = source_read.problem(data if encoding == "utf-8" else text.encode("utf-8", "replace"))
+    if problem:
+        return Outline(path, size=len(data), skipped=problem, kind=kind_of(path))
+    return replace(outline_text(path, text), size=len(data))
+
+
+def outline_text(path: str, text: str) -> Outline:
+    """Outline a text that passed the prefilter; of a notebook the text of its cells."""
+    lines = text.count("\n") + (not text.endswith("\n") and bool(text))
+    kind = kind_of(path, text[:HEAD])
+    language = language_of(path, text[:200])
+    if language is not None:
+        return replace(_outline_code(path, text, lines, language), kind=kind)
+    inner = script_of(path, text)
+    if inner is not None:
+        outline = replace(_outline_code(path, inner.text, lines, inner.language), tokens=count(text))
+        own = Symbol("component", inner.name, 1, max(1, lines), inner.name)
+        symbols = (own, *outline.symbols) if inner.name else outline.symbols
+        return replace(
+            outline,
+            language=inner.kind,
+            symbols=symbols,
+            doc=outline.doc or inner.doc,
+            kind=kind,
+            size=len(text),
+        )
+    if patterns.form_of(path):
+        return replace(_outline_patterns(path, text, lines), kind=kind)
+    return replace(_outline_plain(path, text, lines), kind=kind)
+
+
+def _outline_patterns(path: str, text: str, lines: int) -> Outline:
+    read = patterns.read(path, text)
+    symbols = [
+        Symbol(what, name, line, line, signature, doc)
+        for what, name, line, signature, doc in read.definitions
+    ]
+    doc, scrubbed = _scrubbed(read.doc, symbols)
+    return Outline(
+        path,
+        read.language,
+        len(text),
+        lines,
+        count(text),
+        doc,
+        scrubbed,
+        tuple(name for name, _ in read.imports),
+        (f"{read.language} is outlined by patterns, not by a grammar",),
+        how="patterns",
+        import_lines=tuple(line for _, line in read.imports),
+    )
+
+
+def _outline_plain(path: str, text: str, lines: int) -> Outline:
+    language, doc, places = documents.describe(path, text)
+    what = "heading" if language == "Markdown" else "key"
+    names = [(redact(name)[0], line) for name, line in places]
+    symbols = tuple(Symbol(what, name, line, line, name) for name, line in names)
+    declares = manifests.declared(path, text)
+    own = next((one for one in declares if one[0] == "name"), None)
+    if own:
+        symbols += (Symbol("package", own[2], own[3], own[3], f"name {own[2]}"),)
+    how: How = "name" if language == "text" else "keys"
+    return Outline(
+        path,
+        language,
+        len(text),
+        lines,
+        count(text),
+        redact(doc)[0],
+        symbols,
+        how=how,
+        declares=tuple(declares),
+    )
+
+
+def _outline_code(path: str, text: str, lines: int, language: Language) -> Outline:
+    data = text.encode("utf-8", "replace")
+    read = captured(data, language)
+    definitions = read.found
+    if language.queries[0] == "script":
+        definitions = given(definitions, read.exported, data)
+    own = opening(text, read.root, language, path.rpartition("/")[2])
+    doc, symbols = _scrubbed(own, _nested(definitions, data, language, read.exported))
+    return Outline(
+        path,
+        language.name,
+        len(text),
+        lines,
+        count(text),
+        doc,
+        symbols,
+        tuple(read.imports),
+        tuple(notes(text, symbols, is_whole=not read.root.has_error)),
+        entry(text, language, symbols),
+        branches=branches(text, language),
+        package=read.package,
+        import_lines=tuple(line for line, _ in read.imports.values()),
+        late=tuple((name, when) for name, (_, when) in read.imports.items() if when),
+        uses=_uses(text, read, language),
+        declares=tuple(manifests.declared(path, text)),
+    )
+
+
+def _uses(text: str, read: Captured, language: Language) -> tuple[str, ...]:
+    """Return what is taken from imports that name a package or a namespace, each once."""
+    found: dict[str, None] = {}
+    if language.name == "Go" and read.aliases:
+        names = "|".join(re.escape(alias) for alias in read.aliases if alias.isidentifier())
+        for alias, name in re.findall(rf"(?<![\w.])({names})\.([A-Z]\w*)", _COMMENTS.sub(" ", text)):
+            found[f"{read.aliases[alias]}.{name}"] = None
+    elif language.name in {"C#", "Swift"} or any(name.endswith(".*") for name in read.imports):
+        found = dict.fromkeys(_TYPE_NAME.findall(_COMMENTS.sub(" ", text)))
+    return tuple(found)[:MAX_USES]
+
+
+def _nested(definitions: list[Found], data: bytes, language: Language, exported: set[str]) -> list[Symbol]:
+    """Order by place, drop what two patterns found, and give each its parents."""
+    source = data.split(b"\n")
+    open_ones: list[tuple[int, str, bool]] = []
+    symbols: list[Symbol] = []
+    seen: set[tuple[int, str]] = set()
+    started = -1
+    is_module = language.queries[0] == "script" and b"export" in data
+    for start, end, found in ordered(definitions):
+        kind, name = found.kind, found.name
+        if (start, name) in seen:
+            continue
+        seen.add((start, name))
+        if kind == "variable" and language.name == "Zig":
+            if b"@import(" in data[start : found.node.end_byte]:
+                continue
+            found = found._replace(kind="constant")  # noqa: PLW2901 - the same definition, by its better name
+            kind = "constant"
+        while open_ones and (open_ones[-1][0] <= start or (open_ones[-1][0] == end and _is_beside(found))):
+            open_ones.pop()
+        if symbols and found.node.type == "signature" and started == start:
+            open_ones.pop()  # `one, other :: Int` defines two beside each other
+        started = start
+        symbol = _symbol(found, open_ones, data, source, language)
+        if language.name == "Haskell" and exported and not symbol.parent:
+            symbol = replace(symbol, public=symbol.kind == "impl" or name in exported)
+        if symbol.public and not open_ones and is_module and not _is_exported(found, exported):
+            symbol = replace(symbol, public=False)
+        if language.name in _CLAUSES and _is_clause(symbol, symbols):
+            symbols[-1] = replace(symbols[-1], end_line=symbol.end_line, doc=symbols[-1].doc or symbol.doc)
+            continue
+        symbols.append(symbol)
+        open_ones.append((end, name, kind in CALLABLE or bool(open_ones and open_ones[-1][2])))
+    return symbols[:MAX_SYMBOLS]
+
+
+def _is_exported(found: Found, exported: set[str]) -> bool:
+    """Tell whether a script gives a definition at its top level to others."""
+    if found.kind == "export" or found.name.startswith(("exports.", "module.exports")) or "." in found.name:
+        return True
+    if found.name in exported or found.name == "default" or found.kind == "namespace":
+        return True
+    above: Node | None = found.node
+    for _ in range(4):
+        above = above.parent if above is not None else None
+        if above is not None and above.type in {"export_statement", "ambient_declaration"}:
+            return True
+    return False
+
+
+_CLAUSES: Final = frozenset({"Haskell", "Elixir"})
+"""Languages in which one function is written as several clauses, a signature among them."""
+
+
+def _is_clause(symbol: Symbol, before: list[Symbol]) -> bool:
+    last = before[-1] if before else None
+    return (
+        last is not None
+        and (last.name, last.parent) == (symbol.name, symbol.parent)
+        and ({last.kind, symbol.kind} <= CALLABLE or last.kind == symbol.kind)
+    )
+
+
+def _is_beside(found: Found) -> bool:
+    """Tell what ends with its neighbour and stands in none: `const A, B = 1, 2`, `a.b = a.c = () => 1`."""
+    return found.kind == "constant" or found.node.type == "assignment_expression"
+
+
+def _scrubbed(doc: str, symbols: list[Symbol]) -> tuple[str, tuple[Symbol, ...]]:
+    """Take secrets out of all at once: signatures and docs hold no line ends, and redaction keeps lines."""
+    texts = [doc, *(text for symbol in symbols for text in (symbol.signature, symbol.doc))]
+    scrubbed, count = redact("\n".join(texts))
+    if not count:
+        return doc, tuple(symbols)
+    doc, *rest = scrubbed.split("\n")
+    lines = iter(rest)
+    return doc, tuple(replace(symbol, signature=next(lines), doc=next(lines)) for symbol in symbols)
+
+
+def _symbol(
+    found: Found,
+    open_ones: list[tuple[int, str, bool]],
+    data: bytes,
+    source: list[bytes],
+    language: Language,
+) -> Symbol:
+    node, kind, name, row = found[:4]
+    in_function = bool(open_ones and open_ones[-1][2])
+    if kind == "function" and open_ones and not in_function and language.nests:
+        kind = "method"
+    body = None if kind == "constant" else _body(node, language)
+    signature = _signature(found, body, data, source, language)
+    doc = "" if in_function else _doc(body, source, node, language)
+    return Symbol(
+        kind,
+        name,
+        row + 1,
+        found.last.end_point[0] + 1,
+        signature,
+        doc,
+        ".".join(name for _, name, _ in open_ones),
+        is_public(name, signature, kind, language.name),
+        in_function,
+    )
+
+
+def _body(node: Node, language: Language) -> Node | None:
+    if language.bodies:
+        return next((child for child in reversed(node.children) if child.type in language.bodies), None)
+    for holder in (node, node.child_by_field_name("value"), node.child_by_field_name("right")):
+        body = holder.child_by_field_name("body") if holder else None
+        if body is not None:
+            return body
+    return None
+
+
+def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes], language: Language) -> str:
+    # Cut from the file's bytes: node.text copies a whole class for its first line.
+    node = found.node
+    start = node.start_byte if found.row == node.start_point[0] else _past_attributes(node)
+    longest = start + 4 * MAX_SIGNATURE
+    if body is not None:
+        raw = data[start : min(_head_end(body), longest)]
+    elif found.body is not None or language.name == "Dart":
+        raw = data[start : min(node.end_byte, longest)]
+        raw = raw if found.body is not None or node.type.endswith("_signature") else raw.split(b"{", 1)[0]
+    elif node.is_named:
+        raw = data[start : min(node.end_byte, longest)].split(b"{", 1)[0]
+    else:  # a keyword among a macro's tokens: its line has the rest
+        raw = source[found.row].split(b"{", 1)[0]
+    if language.name == "Haskell" and node.type != "signature":
+        raw = _RIGHT_SIDE.split(raw, 1)[0]
+    if found.kind in {"constant", "property"}:  # its name and type: a value may be long, or a secret
+        raw = _VALUE.split(raw, 1)[0]
+    text = " ".join(raw.decode("utf-8", "replace").split())
+    text = text.rstrip("{:;= ").removesuffix("=>").rstrip()
+    return text if len(text) <= MAX_SIGNATURE else text[: MAX_SIGNATURE - 1] + "…"
+
+
+def _past_attributes(node: Node) -> int:
+    """Return where the definition begins behind what is written above it in brackets or with an @."""
+    first: Node | None = node.child(0) if node.child_count else None
+    if first is not None and first.type == "modifiers":
+        first = first.child(0) if first.child_count else None
+    while first is not None and first.type in _ATTRIBUTES:
+        holder = first.parent
+        first = first.next_sibling or (holder and holder.next_sibling)
+    return first.start_byte if first is not None else node.start_byte
+
+
+def _head_end(body: Node) -> int:
+    """Return where the body begins, or the comments between it and the colon of a Python definition."""
+    last = body.prev_sibling
+    while last is not None and last.type == "comment":
+        body, last = last, last.prev_sibling
+    return body.start_byte
+
+
+def _doc(body: Node | None, source: list[bytes], node: Node, language: Language) -> str:
+    if language.name == "Elixir":
+        return elixir_doc(node, source, language)
+    if language.name == "HCL":
+        return block_doc(node, source, language)
+    if language.name != "Python":
+        return doc_above(source, node.start_point[0], language)
+    first = first_child(body)
+    string = first_child(first) if first is not None and first.type == "expression_statement" else first
+    return first_sentence(text_of(string)) if string is not None and string.type == "string" else ""
+
+
+def as_json(outline: Outline) -> Json:
+    fields = [getattr(outline, name) for name in outline.__slots__]
+    fields[6] = [[getattr(symbol, name) for name in symbol.__slots__] for symbol in outline.symbols]
+    return fields
+
+
+def from_json(fields: Json) -> Outline:
+    """Read what `as_json` wrote; raises ValueError for another number of fields."""
+    if len(fields) != len(Outline.__slots__):
+        raise ValueError(f"an outline has {len(Outline.__slots__)} fields, got {len(fields)}")
+    named = dict(zip(Outline.__slots__, fields, strict=True))
+    for name in ("imports", "notes", "import_lines", "uses"):
+        named[name] = tuple(named[name])
+    for name in ("late", "declares"):
+        named[name] = tuple(map(tuple, named[name]))
+    return Outline(**{**named, "symbols": tuple(Symbol(*symbol) for symbol in named["symbols"])})

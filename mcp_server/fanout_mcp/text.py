@@ -1,0 +1,58 @@
+"""Make any value safe to put on a JSON wire: text from models and file names is not always text.
+
+A lone surrogate kills an SDK server when it encodes its answer, NaN is no JSON, NUL cuts strings in C code,
+escape sequences and bidirectional marks rewrite what a terminal shows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from fanout_hooks.printable import flat, printable
+from fanout_mcp.types import Json
+
+__all__ = ["clean", "clean_text", "flat", "printable", "quoted"]
+
+MAX_DEPTH = 60
+"""Deeper values are cut: serialisers recurse, and no result of ours is nested like that."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean_text(text: str, *, keep_nul: bool = False) -> str:
+    """Replace lone surrogates, and NUL unless it must be seen to be refused."""
+    if "\x00" in text and not keep_nul:
+        text = text.replace("\x00", "\ufffd")
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def quoted(text: str) -> str:
+    """Set somebody's words apart in Markdown, whatever Markdown they hold."""
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines()) or "> (nothing)"
+
+
+def clean(value: Json, depth: int = 0) -> Json:
+    """Return `value` as JSON that every parser accepts: NaN and infinity are null, keys are text."""
+    if isinstance(value, str):
+        return printable(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth >= MAX_DEPTH:
+        return "\u2026"
+    if isinstance(value, Mapping):
+        return {printable(str(key)): clean(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [clean(item, depth + 1) for item in value]
+    return printable(str(value))
+
+
+# --- How many of a thing, in words. -------------------------------------------------------------------------
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,107 @@
+"""What a tool is handed by the edge: settings, a backend, shared limits. No tool opens any of it itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, Field
+
+from fanout_mcp.backends.base import Backend
+from fanout_mcp.backends.plan import messages
+from fanout_mcp.engine.budget import Budget, Estimate, check
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.source.receipt import MARGIN, Receipt, page
+from fanout_mcp.source.workers import Workers
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.types import Json, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One per server process or shell command; shared by all its calls, so it holds no call's state."""
+
+    settings: Settings
+    backend: Backend
+    limits: Limits
+    workers: Workers = field(default_factory=Workers)
+    """Processes for everything that parses; none is started before it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool answers: `data` is what the model sees (as compact JSON), never over 50,000 characters."""
+
+    data: Json
+    is_error: bool = False
+
+
+A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[A]):
+    """A tool's words for the model, its arguments, and what it does; each tool file defines one, `TOOL`."""
+
+    name: str
+    title: str
+    description: str
+    arguments: type[A]
+    """A pydantic model with extra="forbid": unknown arguments are refused by name."""
+    call: Callable[[Services, A, Progress], Awaitable[ToolResult]]
+    """Raises errors.FanoutError with a sentence for the model; anything else is a defect."""
+    output: Mapping[str, Json] = field(default_factory=dict)
+    """The result's fields and their JSON schemas, beside `headline`: one line for a person, the "
+    "first field."""
+    always_load: bool = False
+    search_hint: str = ""
+
+
+# --- affording ----------------------------------------------------------------------------------------------
+# What asking about sources may cost at most: checked before the first call, whatever is known already.
+
+MAX_TOTAL_TOKENS: Final = 5_000_000
+"""Holds where no price is known."""
+
+FRAME_TOKENS: Final = 1_500
+"""A prompt's rules and its list of symbols, beside the sources themselves."""
+
+MaxCost = Annotated[float, Field(ge=0)]
+"""Dollars that a call may cost."""
+
+
+class Wanted(NamedTuple):
+    """Calls of one model, the tokens of source that go into all of them, and the most that each answers."""
+
+    model: str | None
+    calls: int
+    tokens: int
+    answer_tokens: int
+
+
+async def check_price(backend: Backend, wanted: Sequence[Wanted], budget: Budget) -> None:
+    """Raise BudgetExceeded when what is wanted may cost more than the budget."""
+    expected = Estimate(0, 0, 0, 0.0)
+    for one in wanted:
+        given = int(one.tokens * MARGIN) + one.calls * FRAME_TOKENS
+        said = one.calls * one.answer_tokens
+        price = await backend.price(one.model)
+        expected += Estimate(one.calls, given, said, price.of(given, said) if price else None)
+    check(expected, budget)
+
+
+# --- The answer of engine="plan": agent calls for the host, as many as fit, and where the rest begins. ------
+
+
+def planned(calls: Sequence[dict[str, Json]], cursor: int, receipt: Receipt) -> Json:
+    shown, following = page(calls, cursor)
+    many = "1 Agent call" if len(calls) == 1 else f"{len(calls):,} Agent calls"
+    data: dict[str, Json] = {
+        "headline": f"No model was asked: a plan of {many} for you to send",
+        "plan": {"messages": messages(shown)},
+        "how": "Send each list as the Agent calls of ONE message.",
+    }
+    if following is not None:
+        data |= {"total": len(calls), "next_cursor": following}
+    return {**data, "receipt": receipt.as_json(data, 0)}
