@@ -35,7 +35,7 @@ os.write(fd, (json.load(sys.stdin)["tool_use_id"] + "\\n").encode())
 GUARD = "import sys\nsys.stderr.write('no')\nsys.exit(2)\n"
 
 Event = dict[str, Any]
-Play = Callable[["Scene", int], Awaitable[bool]]
+Play = Callable[["HookInput", int], Awaitable[bool]]
 
 
 class HookInput(NamedTuple):

@@ -24,9 +24,9 @@ from benchmarks.table import Row
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report, trend
 from fanout_hooks.log.tally import of
-from fanout_mcp.edge.guard import wire_json
 from fanout_mcp.reports import hooks, page
 from fanout_mcp.state.settings import Settings
+from fanout_mcp.text import compact
 from fanout_mcp.tools.hook_report import SHORT, short
 
 HOOKS = 21
@@ -189,7 +189,7 @@ def _percentiles(records: str, events: list[dict[str, Any]], exact: dict[str, li
 def result(log: Log) -> Iterator[Row]:
     item = hooks.item(Settings(log.project, log.project / "user"), 7, None)
     made = hooks.make({**item, "now": log.now, "home": str(log.project)})
-    size = len(wire_json(short(made.data)))
+    size = len(compact(short(made.data)))
     yield Row("tool result, 63 hooks", f"{size:,} characters", "", f"<= {SHORT:,}", size <= SHORT)
     began = time.perf_counter()
     html = page.render(made)

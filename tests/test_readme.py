@@ -48,7 +48,7 @@ def test_every_command_is_listed() -> None:
     listed = [name.split()[1] for name in table(README, "command")]
     assert sorted(listed) == sorted(cli.COMMANDS)
     for name in listed:
-        assert import_module(f"fanout_mcp.commands.{cli.COMMANDS[name][0]}").run
+        assert import_module(f"fanout_mcp.{cli.COMMANDS[name][0]}").run
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 COMMANDS = {
-    "adopt": "run a settings file's hooks through fanout: faster, and in a safe order",
-    "restore": "undo that, byte for byte",
-    "check": "what is wrong, what stays native, which path is in use and why",
-    "graph": "who waits for whom, and why",
-    "learn": "write into hooks.json what real runs were seen to read and write",
-    "bench": "this project's own events: native, cold and warm side by side",
-    "dispatch": "run the hooks of one event that comes on stdin, and print the answer",
+    "adopt": ("adoption.adopt", "run a settings file's hooks through fanout: faster, and in a safe order"),
+    "restore": ("adoption.restore", "undo that, byte for byte"),
+    "check": ("adoption.check", "what is wrong, what stays native, which path is in use and why"),
+    "graph": ("adoption.graph", "who waits for whom, and why"),
+    "learn": ("adoption.learn", "write into hooks.json what real runs were seen to read and write"),
+    "bench": ("adoption.bench", "this project's own events: native, cold and warm side by side"),
+    "dispatch": ("run.cold", "run the hooks of one event that comes on stdin, and print the answer"),
 }
-"""Command (a module in commands/) -> its line in the help."""
+"""Command -> the module that defines it, and its line in the help."""
 OK, REFUSED, USAGE = 0, 1, 2
 
 
@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         complain(unknown(words[0]))
         return USAGE
-    line = COMMANDS[words[0]]
-    command: Command = importlib.import_module(f"fanout_hooks.commands.{words[0]}")
+    module, line = COMMANDS[words[0]]
+    command: Command = importlib.import_module(f"fanout_hooks.{module}")
     parser = Parser(prog=f"fanout-hooks {words[0]}", description=f"{line[0].upper()}{line[1:]}.")
     command.add_arguments(parser)
     try:
@@ -92,7 +92,7 @@ def unknown(word: str) -> str:
 
 
 def usage() -> str:
-    lines = [f"  {name:<9} {line}" for name, line in COMMANDS.items()]
+    lines = [f"  {name:<9} {line}" for name, (_, line) in COMMANDS.items()]
     return "\n".join(
         ["usage: fanout-hooks COMMAND ...", "", *lines, "", "`fanout-hooks COMMAND --help` tells more.", ""]
     )

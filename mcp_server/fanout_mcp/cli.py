@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "serve": ("serve", "run the MCP server over stdin and stdout"),
-    "demo": ("demo", "show the server at work on this folder, without a key"),
-    "oracle": ("oracle", "ask a panel of experts at once"),
-    "council": ("council", "let a panel read each other and answer again"),
-    "explore": ("explore", "understand modules without reading them"),
-    "summarize": ("summarize", "what files are for, in a line each"),
-    "review": ("review", "review files, every finding with a citation"),
-    "merge": ("merge", "unite the findings of any reviewers, without duplicates, ranked"),
-    "swarm": ("swarm", "plan many agents on one task"),
-    "report": ("report", "where the time of your hooks goes"),
-    "audit": ("audit", "what ran one after another and needn't have; slow or racing hooks"),
-    "cache": ("cache", "where answers and outlines are kept, how much it is, and `clear`"),
-    "providers": ("providers", "whose models can be asked, and agree to one"),
-    "doctor": ("doctor", "which backend would be used and why, and what is missing"),
-    "install": ("install", "register server, skill and hooks with Claude Code"),
-    "uninstall": ("uninstall", "take exactly that out again"),
+    "serve": ("edge.process", "run the MCP server over stdin and stdout"),
+    "demo": ("commands.demo", "show the server at work on this folder, without a key"),
+    "oracle": ("commands.oracle", "ask a panel of experts at once"),
+    "council": ("commands.council", "let a panel read each other and answer again"),
+    "explore": ("commands.explore", "understand modules without reading them"),
+    "summarize": ("commands.summarize", "what files are for, in a line each"),
+    "review": ("commands.review", "review files, every finding with a citation"),
+    "merge": ("commands.merge", "unite the findings of any reviewers, without duplicates, ranked"),
+    "swarm": ("commands.swarm", "plan many agents on one task"),
+    "report": ("commands.report", "where the time of your hooks goes"),
+    "audit": ("commands.audit", "what ran one after another and needn't have; slow or racing hooks"),
+    "cache": ("registration.cache", "where answers and outlines are kept, how much it is, and `clear`"),
+    "providers": ("registration.providers", "whose models can be asked, and agree to one"),
+    "doctor": ("registration.doctor", "which backend would be used and why, and what is missing"),
+    "install": ("registration.install", "register server, skill and hooks with Claude Code"),
+    "uninstall": ("registration.uninstall", "take exactly that out again"),
 }
-"""Command -> module in `fanout_mcp.commands`, and its line in the help."""
+"""Command -> the module that defines it, and its line in the help."""
 
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -115,9 +115,9 @@ def run(name: str, words: Sequence[str]) -> int:
     """Import the command, parse its arguments, and turn its errors into one line and an exit status."""
     module, help_line = COMMANDS[name]
     try:
-        command: Command = importlib.import_module(f"fanout_mcp.commands.{module}")
+        command: Command = importlib.import_module(f"fanout_mcp.{module}")
     except ModuleNotFoundError as error:
-        if error.name != f"fanout_mcp.commands.{module}":
+        if error.name != f"fanout_mcp.{module}":
             raise
         return complain(f"`fanout {name}` is not part of this version.", USAGE)
     parser = Parser(prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}.")

@@ -6,6 +6,7 @@ escape sequences and bidirectional marks rewrite what a terminal shows.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -51,6 +52,11 @@ def clean(value: Json, depth: int = 0) -> Json:
 
 
 # --- How many of a thing, in words. -------------------------------------------------------------------------
+
+
+def compact(value: Json) -> str:
+    """Return JSON without spaces, as it goes over the wire. Raises ValueError for NaN and infinity."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def counted(count: int, noun: str) -> str:

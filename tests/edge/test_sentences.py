@@ -80,7 +80,7 @@ def test_every_command_ends_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    module = importlib.import_module(f"fanout_mcp.commands.{cli.COMMANDS[name][0]}")
+    module = importlib.import_module(f"fanout_mcp.{cli.COMMANDS[name][0]}")
     monkeypatch.setattr(module, "run", raising(error))
     words = {"oracle": ["x"], "council": ["x"], "swarm": ["x"], "summarize": ["x"], "review": ["x"]}
     assert cli.main([name, *words.get(name, [])]) == NO_VERDICT

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks import runtime
 from fanout_hooks.learn.memory import Memory
+from fanout_hooks.run import state
 from fanout_hooks.run.loop import Loop
 from fanout_hooks.run.state import MAX_INTERPRETERS, RuntimeState
 from fanout_hooks.warm.command import Program
@@ -95,7 +95,7 @@ class Kept:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Kept]:
     Kept.made = []
-    monkeypatch.setattr(runtime, "Interpreter", Kept)
+    monkeypatch.setattr(state, "Interpreter", Kept)
     return Kept.made
 
 

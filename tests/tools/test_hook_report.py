@@ -14,11 +14,11 @@ import pytest
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.cli import main
 from fanout_mcp.edge.catalog import parse
-from fanout_mcp.edge.guard import wire_json
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
+from fanout_mcp.text import compact
 from fanout_mcp.tools.hook_report import SHORT, TOOL
 from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Json, no_progress
@@ -49,7 +49,7 @@ def many(count: int, now: float) -> list[dict[str, Any]]:
 async def test_a_log_of_many_hooks_fits_into_4_kb_and_says_what_is_left_out(tmp_path: Path) -> None:
     write(tmp_path, *many(200, time.time()))
     data = await reported(tmp_path)
-    assert len(wire_json(data)) <= SHORT
+    assert len(compact(data)) <= SHORT
     assert data["left_out"]["hooks"] > 200
     assert len(data["events"]) >= 1
     assert "<svg" in Path(data["page"]).read_text()  # noqa: ASYNC240 - a small file of this test
@@ -61,7 +61,7 @@ async def test_a_log_written_to_be_long_does_not_hold_the_report_up(tmp_path: Pa
     write(tmp_path, *(record(at=now, gate=said, notes=[said * 2]) for said in odd))
     with anyio.fail_after(30):
         data = await reported(tmp_path)
-    assert len(wire_json(data)) <= SHORT
+    assert len(compact(data)) <= SHORT
 
 
 async def test_a_hook_whose_name_is_no_text_has_a_page_all_the_same(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from fakes.virtual import virtually
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
-from fanout_mcp.edge.guard import wire_json
 from fanout_mcp.errors import (
     AuthRejected,
     InvalidInput,
@@ -22,6 +21,7 @@ from fanout_mcp.errors import (
     Rejected,
     ServerFault,
 )
+from fanout_mcp.text import compact
 from tools.consulting import UNREADABLE, ask, consult, panel, says, services
 
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
@@ -260,7 +260,7 @@ def test_every_result_stays_small_whatever_the_members_write(
     root = tmp_path_factory.mktemp("project")
     data = consult(root, Scripted(default=says(said, **words)), preset=preset).data
     data["report"] = "/home/somebody/project/.claude/fanout/reports/oracle-20260101-000000-abcd.md"
-    assert len(wire_json(data).encode()) <= most
+    assert len(compact(data).encode()) <= most
 
 
 # --- several at once ---
@@ -329,7 +329,7 @@ def test_without_a_model_the_host_gets_agent_calls_to_send_in_one_message(tmp_pa
 def test_a_long_question_is_written_once_and_not_into_every_agents_call(tmp_path: Path) -> None:
     question = "Why? " * 8_000
     got = consult(tmp_path, PlanBackend(), question=question, preset="all")
-    assert len(wire_json(got.data)) < 30_000
+    assert len(compact(got.data)) < 30_000
     prompt = got.data["plan"]["messages"][0][0]["prompt"]
     path = Path(prompt.split("Read ")[1].split(" first")[0])
     assert path.read_text() == question.strip()

@@ -56,8 +56,8 @@ class Launch(NamedTuple):
     @classmethod
     def own(cls) -> Launch:
         """Return how this very package is started, by the interpreter that runs now."""
-        here = os.path.dirname(os.path.realpath(__file__))
-        return cls(os.path.realpath(sys.executable), os.path.join(here, "__main__.py"))
+        package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+        return cls(os.path.realpath(sys.executable), os.path.join(package, "__main__.py"))
 
 
 def path_of(state_folder: str) -> str:

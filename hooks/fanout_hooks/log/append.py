@@ -233,7 +233,7 @@ def write_report_when_due(
         return None
     import subprocess  # 3 ms that only one event a day needs
 
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", WRITE, ours, project],

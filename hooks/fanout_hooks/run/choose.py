@@ -11,8 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import events, matchers
-from fanout_hooks.client import hook_input as events
+from fanout_hooks.client import events, hook_input, matchers
 from fanout_hooks.run import claims, config
 from fanout_hooks.run.config import Config, Hook
 
@@ -114,7 +113,7 @@ def left_to_us(
 
 
 def _is_first(hook: Hook, event: dict[str, Any], where: str) -> bool:
-    name = events.claim_name(event, "twin", json.dumps(hook.identity))
+    name = hook_input.claim_name(event, "twin", json.dumps(hook.identity))
     return claims.claim(where, name, f"scope {hook.scope}")
 
 

@@ -68,7 +68,7 @@ def _serve(control: int, key: Key, facts: dict[str, Any], modules: Iterable[str]
         os.dup2(null, number)
     os.dup2(control, 3, inheritable=False)
     close_from(4)
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     differs = startup.become(facts, here)
     gc.enable()
     zygote.serve_once(socket.socket(fileno=3), key[1], differs, modules)

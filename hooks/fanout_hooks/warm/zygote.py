@@ -31,7 +31,7 @@ from collections.abc import Iterable
 from os import _exit
 from typing import Any
 
-_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def _borrow() -> tuple[Any, Any]:

@@ -18,7 +18,6 @@ A plain SDK server dies of the second half of this table.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from collections import deque
@@ -30,7 +29,7 @@ import anyio
 
 from fanout_hooks.crash import explain
 from fanout_mcp.errors import FanoutError
-from fanout_mcp.text import clean, printable
+from fanout_mcp.text import clean, compact, printable
 from fanout_mcp.tools.services import ToolResult
 from fanout_mcp.types import Json
 
@@ -181,10 +180,6 @@ MAX_CHARACTERS: Final = 50_000
 PREVIEW: Final = 2_000
 
 
-def wire_json(data: Json) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
 def wire(name: str, result: ToolResult, state: Path | None) -> CallToolResult:
     """Build the SDK's result: one compact JSON, as text and as structure, so that either may be shown.
 
@@ -197,10 +192,10 @@ def wire(name: str, result: ToolResult, state: Path | None) -> CallToolResult:
         return CallToolResult(content=[TextContent(type="text", text=str(data["error"]))], is_error=True)
     if isinstance(data, dict) and "headline" in data:
         data = {"headline": data["headline"], **data}  # the client folds a call to its first line
-    text = wire_json(data)
+    text = compact(data)
     if len(text) > MAX_CHARACTERS:
         data = _refused(name, text, state)
-        text = wire_json(data)
+        text = compact(data)
     structured = data if isinstance(data, dict) else {"result": data}
     return CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content=structured, is_error=result.is_error

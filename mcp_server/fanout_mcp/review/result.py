@@ -20,10 +20,10 @@ from fanout_mcp.review.scope import NAMES, identity
 from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.discover import reasons
 from fanout_mcp.source.kinds import Kind
-from fanout_mcp.source.receipt import Detail, Receipt, compact
+from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.source.secrets import masked, redact
 from fanout_mcp.state import folder as state_folder
-from fanout_mcp.text import counted
+from fanout_mcp.text import compact, counted
 from fanout_mcp.types import Json, Outcome
 
 # --- pages --------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import time
@@ -15,6 +14,7 @@ from typing import IO, Final, Literal, TypeVar
 
 from fanout_mcp.errors import InvalidInput, NoVerdict, why
 from fanout_mcp.state import folder
+from fanout_mcp.text import compact
 from fanout_mcp.types import Json, Outcome
 from fanout_mcp.usage import Usage
 
@@ -96,10 +96,6 @@ LIMIT: Final = 44_000
 SHORTEST_LINE: Final = 60
 LONG_LINE: Final = 200
 """Where fewer items are shown rather than short ones."""
-
-
-def compact(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(slots=True)

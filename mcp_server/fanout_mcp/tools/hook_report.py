@@ -11,10 +11,10 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_hooks.client import events
-from fanout_mcp.edge.guard import wire_json
 from fanout_mcp.errors import FanoutError, InvalidInput
 from fanout_mcp.reports import hooks
 from fanout_mcp.source.workers import Failure
+from fanout_mcp.text import compact
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
@@ -87,8 +87,8 @@ def short(data: Json) -> dict[str, Json]:
         result["hint"] = HINT
     for name, most in SHOWN.items():
         _cut(result, name, most)
-    while len(wire_json(result)) > SHORT and any(result[name] for name in SHOWN):
-        longest = max(SHOWN, key=lambda name: len(wire_json(result[name])))
+    while len(compact(result)) > SHORT and any(result[name] for name in SHOWN):
+        longest = max(SHOWN, key=lambda name: len(compact(result[name])))
         _cut(result, longest, len(result[longest]) - 1)
     return result
 

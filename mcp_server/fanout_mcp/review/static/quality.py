@@ -152,7 +152,7 @@ def quality_rules_of(language: str, focus: str) -> tuple[Rule, ...]:
 @functools.cache
 def quality_rules() -> tuple[Rule, ...]:
     """Read the data file; raises ValueError naming a rule that is wrong."""
-    data = files("fanout_mcp.review.analysers").joinpath("rules", "quality.toml").read_text("utf-8")
+    data = files("fanout_mcp.review.static").joinpath("rules", "quality.toml").read_text("utf-8")
     return tuple(_rule(table) for table in tomllib.loads(data)["rule"])
 
 

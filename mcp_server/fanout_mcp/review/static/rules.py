@@ -218,7 +218,7 @@ def rules_of(language: str) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     own = GRAMMARS[language].rules if language in GRAMMARS else ()
     for name in own or (language,):
-        data = files("fanout_mcp.review.analysers").joinpath("rules", f"{name}.toml").read_text("utf-8")
+        data = files("fanout_mcp.review.static").joinpath("rules", f"{name}.toml").read_text("utf-8")
         rules += [_rule(name, table) for table in tomllib.loads(data)["rule"]]
     return tuple(rules)
 
