@@ -63,9 +63,6 @@ from fanout_mcp.usage import UNTOLD, Usage
 # skipped, and so are events whose data is empty (keep-alives of some gateways). One field more than the HTML
 # standard (section 9.2.6) knows is read: llama.cpp sends `error: {...}` and nothing else when a stream fails.
 
-_LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
-"""A CR at the very end waits: the LF that belongs to it may come with the next bytes."""
-
 
 @dataclass(slots=True)
 class EventStream:
@@ -78,9 +75,11 @@ class EventStream:
         self._rest += chunk
         if not has_held_cr and b"\n" not in chunk and b"\r" not in chunk:
             return []  # a long line in many small pieces must not be searched again for each of them
-        *lines, rest = _LINE_END.split(bytes(self._rest))
-        self._rest = bytearray(rest)
-        return [event for line in lines if (event := self._line(line)) is not None]
+        lines = self._rest.splitlines(keepends=True)
+        # A CR at the very end waits: the LF that belongs to it may come with the next bytes.
+        is_whole = lines[-1].endswith(b"\n")
+        self._rest = bytearray() if is_whole else lines.pop()
+        return [event for line in lines if (event := self._line(line.rstrip(b"\r\n"))) is not None]
 
     def end(self) -> list[str]:
         """Return what a last event without its empty line holds; some servers forget it."""
