@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from fanout_mcp.backends.plan import Engine, chosen
-from fanout_mcp.edge.catalog import LINES
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review.finding import SEVERITIES, Focus
 from fanout_mcp.review.review import Calls, Means, Request, review
 from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.tools.services import (
+    LINES,
     MAX_TOTAL_TOKENS,
     Services,
     Tool,
