@@ -35,7 +35,7 @@ MAX_MARKS: Final = 2_000
 """Thinking tags that are looked at."""
 
 PAGE: Final = 4_000
-"""Characters that are kept before a brace: an error of the decoder counts the lines of all that is before it."""
+"""Characters that are kept before a brace: an error of the decoder counts the lines before it."""
 
 _START: Final = re.compile(r'\{\s{0,100}"')
 _DECODER: Final = json.JSONDecoder(strict=False)
