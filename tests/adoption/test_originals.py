@@ -212,6 +212,7 @@ def test_a_fifo_in_the_place_of_the_hooks_is_refused_at_once(tmp_path: Path) -> 
         capture_output=True,
         text=True,
         timeout=10,
+        check=False,
     )
     assert done.returncode != 0
     assert "not a regular file" in done.stderr

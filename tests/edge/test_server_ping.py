@@ -120,7 +120,7 @@ def test_a_ping_is_answered_at_once(hostile: Wire, tool: str, arguments: dict[st
 
 
 def processor_s(server: Wire) -> float:
-    """Return the processor time of a process, all threads: in hundredths; the clock, where no /proc tells it."""
+    """Return the seconds of processor time of a process, all threads; the clock, where there is no /proc."""
     try:
         fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

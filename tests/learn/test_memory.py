@@ -218,7 +218,7 @@ PLACES: list[tuple[dict[str, str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "folder"), PLACES, ids=lambda one: str(one))
+@pytest.mark.parametrize(("given", "folder"), PLACES, ids=str)
 def test_no_folder_of_a_project_is_taken_for_the_users_own(given: dict[str, str], folder: str) -> None:
     env = {"HOME": "/home/u", "CLAUDE_PROJECT_DIR": "/work/project", **given}
     done = subprocess.run(
