@@ -64,7 +64,7 @@ def test_no_degenerate_answer_takes_long_to_read(text: str) -> None:
     assert time.process_time() - before < 3  # reading on from every brace to the end takes minutes
 
 
-# --- degenerate answers --------------------------------------------------------------------------------------
+# --- degenerate answers -------------------------------------------------------------------------------------
 
 
 def filled(piece: str) -> str:
