@@ -11,6 +11,7 @@ from fanout_hooks.audit import hooks as audit_hooks
 from fanout_hooks.audit import hooks as audit_races
 from fanout_hooks.audit.hooks import Found
 from fanout_hooks.cli import main as hooks_main
+from fanout_hooks.client import places
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.log import append as log_append
@@ -76,7 +77,7 @@ def test_a_native_hook_races_with_an_adopted_one(project: Path) -> None:
 
 def test_what_hooks_were_seen_to_do_counts_instead_of_their_text(project: Path) -> None:
     env = {"FANOUT_STATE_DIR": str(project.parent / "state")}
-    learned = Memory(memory.path_of(memory.state_folder(env), str(project)))
+    learned = Memory(memory.path_of(places.state_folder(env), str(project)))
     for name in ("one", "two"):
         (project / f"{name}.py").write_text("exec(open('hidden').read())\n", encoding="utf-8")
         effects = {"reads": [], "writes": [str(project / "seen.json")], "spawns": False, "opaque": False}

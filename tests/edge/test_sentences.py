@@ -118,7 +118,7 @@ def test_work_that_no_one_waits_for_is_reported_the_same_way(state: Path) -> Non
     entry = Path(fanout_hooks.__file__).parents[1]
     code = (
         "import sys, os; sys.path.insert(0, sys.argv[1])\n"
-        "from fanout_hooks import crash, loop\n"
+        "from fanout_hooks import crash; from fanout_hooks.warm import loop\n"
         "from fanout_hooks.run.state import House\n"
         "own = loop.Loop(); house = House(own, os.environ['FANOUT_STATE_DIR'] + '/hooks')\n"
         "async def bad(): raise KeyError('quote')\n"

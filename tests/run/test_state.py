@@ -8,10 +8,10 @@ import pytest
 
 from fanout_hooks.learn.memory import Memory
 from fanout_hooks.run import state
-from fanout_hooks.run.loop import Loop
 from fanout_hooks.run.state import MAX_INTERPRETERS, RuntimeState
 from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import key_of
+from fanout_hooks.warm.loop import Loop
 
 PYENV = '#!/bin/sh\nexec "/home/me/.pyenv/libexec/pyenv" exec "$program" "$@"\n'
 

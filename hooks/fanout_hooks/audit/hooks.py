@@ -17,14 +17,13 @@ from fanout_hooks.adoption import adopt, check, entries
 from fanout_hooks.audit import sources
 from fanout_hooks.audit.agents import Observation, shorten
 from fanout_hooks.audit.sources import Touches
-from fanout_hooks.client import files, places
+from fanout_hooks.client import config, files, places
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.client.transcripts import HookRun, Transcript
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
 from fanout_hooks.log import daily
 from fanout_hooks.log.tally import Digest, Tally
-from fanout_hooks.run import config
 
 MAX_BYTES = 1 << 20
 ENDINGS = (".py", ".sh", ".bash", ".zsh", ".js", ".mjs", ".cjs", ".ts")
@@ -53,7 +52,7 @@ class Found(NamedTuple):
 
 def find(project: str, env: dict[str, str]) -> tuple[list[Found], list[str]]:
     """Return a project's hooks and what could not be read, in words."""
-    learned = Memory(memory.path_of(memory.state_folder(env), project))
+    learned = Memory(memory.path_of(places.state_folder(env), project))
     hooks: list[Found] = []
     problems: list[str] = []
     for scope in config.SCOPES:
