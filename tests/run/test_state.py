@@ -79,8 +79,8 @@ class Kept:
 
     made: list[Kept]
 
-    def __init__(self, _: Loop) -> None:
-        self.broken, self.start, self.key = "", {"executable": "it"}, ()
+    def __init__(self, *_: object) -> None:
+        self.broken, self.has_served = "", True
         self.is_at_rest, self.closed = True, False
         self.made.append(self)
 

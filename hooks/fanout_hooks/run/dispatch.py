@@ -114,8 +114,8 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     if request.gate and runtime.ask_gate is not None:
         gate = runtime.loop.spawn(runtime.ask_gate(runtime.loop, event, env, request.gate))
 
-    # Run them. A hook that is meant by another tool's name is shown the call under that name, so the hooks of
-    # each such name run on an input, and so by a plan, of their own.
+    # Run them. A hook that is meant by another tool's name is shown the call under that name: the hooks of
+    # each such name have an input, and a plan, of their own.
     (first, own), *stand_ins = _by_input(request, hooks, names)
     plan = runtime.plan(own, project, _cwd_of(request), env)
     outcomes, notes = await _run(runtime, first, plan)
