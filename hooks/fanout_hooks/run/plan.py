@@ -24,8 +24,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from fanout_hooks.client.config import Hook
 from fanout_hooks.learn.memory import Memory, version_of
-from fanout_hooks.run.config import Hook
 from fanout_hooks.warm.command import Program, plain_python
 
 # --- Which hooks must wait for which: two conflict when one writes what the other reads or writes. ----------
