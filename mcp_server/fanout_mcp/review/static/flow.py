@@ -17,7 +17,7 @@ from tree_sitter import Node
 
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.static.grammars import Grammar
-from fanout_mcp.review.static.python.values import LOCAL, REMOTE
+from fanout_mcp.review.static.rules import LOCAL, REMOTE
 
 # --- tables -------------------------------------------------------------------------------------------------
 # Tables that a file in a language other than Python wrote down itself: what is looked up there is no

@@ -19,9 +19,8 @@ from tree_sitter import Node, Query, QueryCursor
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
 from fanout_mcp.review.static.grammars import GRAMMARS, Grammar, language_of, parser_of
-from fanout_mcp.review.static.python.values import REMOTE
 from fanout_mcp.review.static.regexes import is_slow
-from fanout_mcp.review.static.rules import WEAKNESSES, Rule, found, line_findings, rules_of
+from fanout_mcp.review.static.rules import REMOTE, WEAKNESSES, Rule, found, line_findings, rules_of
 from fanout_mcp.source.secrets import redact
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
