@@ -1,8 +1,8 @@
 """Writes what real runs were seen to read and write into hooks.json, where people can read and change it.
 
 The runs are watched anyway (learn/observe.py), and what was learned counts without this. Written down it also
-holds for a hook that was edited, every reader of the file sees it, and it can be committed. Declared paths are
-never taken away.
+holds for a hook that was edited, every reader of the file sees it, and it can be committed. Declared paths
+are never taken away.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
 def _by_input(
     request: Request, hooks: Sequence[Hook], names: dict[Hook, str]
 ) -> list[tuple[Request, list[Hook]]]:
-    """Return an event's hooks by the input they get: first the event as it is, then as another tool's call."""
+    """Return an event's hooks by the input they get: the event as it is, then as another tool's call."""
     found = {"": (request, list[Hook]())}
     for hook in hooks:
         event = matchers.seen_as(request.event, names[hook])

@@ -1,8 +1,8 @@
 """The warm path's process: takes events from the server, runs their hooks, answers. Many at once, one thread.
 
-The server (edge/hook_bridge.py) starts it with one end of a socket; it ends when the server's end closes. Then,
-or when it is killed, every hook's process that is still at work ends too (lanes.py, warm/zygote.py). It never
-imports or runs hook code: interpreters do.
+The server (edge/hook_bridge.py) starts it with one end of a socket; it ends when the server's end closes.
+Then, or when it is killed, every hook's process that is still at work ends too (lanes.py, warm/zygote.py). It
+never imports or runs hook code: interpreters do.
 """
 
 from __future__ import annotations

@@ -107,19 +107,6 @@ def reaches_in(code: types.CodeType) -> bool:
     )
 
 
-def brings_modules(code: types.CodeType) -> bool:
-    """Say whether code imports what is not the standard library's."""
-    standard = getattr(sys, "stdlib_module_names", ())
-    high = 0
-    for at in range(0, len(code.co_code), 2):
-        operation, number, high = code.co_code[at], high | code.co_code[at + 1], 0
-        if operation == EXTENDED:
-            high = number << 8
-        elif operation == IMPORT and code.co_names[number].partition(".")[0] not in standard:
-            return True
-    return any(brings_modules(one) for one in code.co_consts if isinstance(one, types.CodeType))
-
-
 class Programs:
     """Compiled scripts, by file and what the file system says of it: an edited hook is the new code."""
 
@@ -148,14 +135,6 @@ class Programs:
     def may_patch(self, file: str) -> bool:
         known = self._compiled.get(file)
         return known is not None and known[2]
-
-    def needs_look(self, file: str, script: str) -> bool:
-        """Say whether a program could change what programs after it stand on, before it has run."""
-        try:
-            code = self.load(file, script)
-        except (OSError, SyntaxError, ValueError):
-            return False  # it will not run
-        return self.may_patch(file) or brings_modules(code)
 
     def reaches_in(self, file: str, script: str) -> bool:
         """Say whether a program could change what runs it, before it has run."""
