@@ -44,14 +44,14 @@ class Session(NamedTuple):
     """The client that started a server, and what its hooks find around them."""
 
     client: int
-    """Its process, 0 where nobody can tell."""
+    """Its process id, 0 where it isn't known."""
     env: dict[str, str]
 
 
 def of_session(env: dict[str, str], server: int) -> Session:
     """Look from a server with this environment at the client that started it."""
     chain = [server, *_ancestors(server)]
-    # The client's socket bears its process in its name; without one, nobody stands in between.
+    # The client's socket bears its process in its name; without one, nothing is in between.
     named = os.path.basename(env.get("CLAUDE_CODE_MESSAGING_SOCKET", "")).removesuffix(".sock")
     at = next((at for at, pid in enumerate(chain) if str(pid) == named), 1)
     client = chain[at] if at < len(chain) else int(named) if named.isdecimal() else 0
@@ -121,7 +121,7 @@ def _environ(pid: int) -> dict[str, str]:
     return {name: value for name, is_pair, value in pairs if is_pair}
 
 
-# --- supervisor ------------------------------------------------------------------------------------------
+# --- The process that answers events ------------------------------------------------------------------------
 
 SWEEP_S = 300.0
 

@@ -87,7 +87,7 @@ IMPORT, EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.EXTENDED_ARG
 
 
 def may_patch(code: types.CodeType) -> bool:
-    """Say whether code could change a class or a limit: those are dear to look at after every hook."""
+    """Say whether code could change a class or a limit: those are expensive to look at after every hook."""
     if not PATCHING.isdisjoint(code.co_names):
         return True
     its_own = code.co_argcount and code.co_varnames[0] == "self"
@@ -128,7 +128,7 @@ class Programs:
         return code
 
     def version(self, file: str) -> tuple[int, ...]:
-        """Return what tells the code that ran last from the next."""
+        """Return what distinguishes the code that ran last from the next."""
         known = self._compiled.get(file)
         return known[0] if known is not None else ()
 
@@ -209,7 +209,7 @@ def _guarded(call: Any) -> int:
     except KeyboardInterrupt:
         _show(sys.exc_info())
         return -int(signal.SIGINT)  # what the interpreter does to itself then
-    except BaseException:  # noqa: BLE001 - this is the top level of somebody else's program
+    except BaseException:  # noqa: BLE001 - this is the top level of another person's program
         _show(sys.exc_info())
         return 1
     return 0
