@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fakes.records import record, row, write
 from fanout_mcp.cli import main
 from fanout_mcp.commands.flags import FINDINGS, OK
-from report.records import record, row, write
 
 
 @pytest.fixture(autouse=True)

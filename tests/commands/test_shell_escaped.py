@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.records import line, record, row
 from fakes.upstream import Rule, serving
 from fanout_hooks.printable import flat, json_printable, printable
-from report.records import line, record, row
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from fakes.records import DAY, NOW, record, row, write
 from fanout_hooks.log import report
 from fanout_mcp.reports import hooks, page
 from fanout_mcp.state.settings import Settings
-from report.records import DAY, NOW, record, row, write
 
 VOID = frozenset({"meta", "input", "br", "rect", "line", "circle", "polyline"})
 
