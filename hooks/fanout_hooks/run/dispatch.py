@@ -231,11 +231,15 @@ class Run:
                 from fanout_hooks.client import policy  # hardly ever: `adopt` leaves them to the client
 
                 hook = policy.bounded(hook, policy.read(self.project, claude_folder(self.env)))
-            line, env = work_of(hook, hook_input.env)
-            ended = await lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
-            self._end(
-                place, Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), waited
-            )
+            own = self.plan.planned[place]
+            if own.node is not None:
+                ended, way = await self.runtime.in_spare(own.node, hook, self.stdin, hook_input)
+                own = own._replace(way=way)
+            else:
+                line, env = work_of(hook, hook_input.env)
+                ended = await lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
+            ran = Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out)
+            self._end(own, ran, waited)
 
     async def _in_seats(
         self, unit: Sequence[int], program: Program, hook_input: HookInput, waited: float
@@ -262,12 +266,11 @@ class Run:
         if planned.way == "trial":
             # Trials run one after another. Should the client cut the event, the next one begins further on.
             self.plan.memory.save()
-        self._end(ran.place, ran, waited)
+        self._end(planned, ran, waited)
 
-    def _end(self, place: int, ran: Ran, waited: float) -> None:
+    def _end(self, planned: Planned, ran: Ran, waited: float) -> None:
         stdout, stderr = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
-        planned = self.plan.planned[place]
-        self.ended[place].set(
+        self.ended[ran.place].set(
             Outcome(planned, ran.exit, stdout, stderr, ran.ms, waited, ran.timed_out, ran.taint, ran.lost)
         )
 

@@ -2,11 +2,12 @@
 
 Each hook has a way to run:
   warm    plain Python, known to be fast and clean: one after another in one seat, in configuration order
-  trial   plain Python not known yet: the same chain, but a seat of its own
+  trial   plain Python not known yet: a seat of its own, side by side as natively, watched
   alone   plain Python that is slow, starts processes or leaves things behind: a seat of its own, side by side
+  spare   Node: a process started ahead where there is one, else a lane
   lane    everything else: the command itself, side by side
-Warm and trial hooks form one chain, so among them configuration order holds by itself, but where `after`
-turns it around; the others wait only for hooks that they conflict with. What a hook is known to write is
+Warm hooks form one chain, so among them configuration order holds by itself, but where `after` turns it
+around; the others wait only for hooks that they conflict with. What a hook is known to write is
 locked across events while it runs.
 
 Units never wait for one another in a circle: hooks are put in an order in which everybody comes after those
@@ -22,11 +23,14 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fanout_hooks.learn.memory import Memory, version_of
 from fanout_hooks.run.config import Hook
-from fanout_hooks.warm.command import Program, plain_python
+from fanout_hooks.warm.command import Program, launcher, python_of, words_of
+
+if TYPE_CHECKING:
+    from fanout_hooks.warm.node import NodeProgram
 
 # --- Which hooks must wait for which: two conflict when one writes what the other reads or writes. ----------
 # Rules:
@@ -237,6 +241,7 @@ class Planned(NamedTuple):
     program: Program | None
     file: str
     """The script's path, by which it is remembered."""
+    node: NodeProgram | None = None
 
 
 class Unit(NamedTuple):
@@ -304,7 +309,14 @@ def make(
 def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory) -> Planned:
     if hook.type != "command" or hook.isolate:
         return Planned(hook, "lane", None, "")
-    program = plain_python(hook.command, hook.args, env, cwd)
+    words = words_of(hook.command, hook.args, env, cwd)
+    kind = launcher(words)
+    if kind == "node":
+        from fanout_hooks.warm.node import node_of  # what other hooks don't need costs them nothing
+
+        node = node_of(words, env, cwd)
+        return Planned(hook, "lane" if node is None else "spare", None, "", node)
+    program = python_of(words, env, cwd) if kind == "python" else None
     if program is None:
         return Planned(hook, "lane", None, "")
     file = os.path.join(cwd, program.script)
@@ -323,12 +335,11 @@ def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
         reads, writes = reads | record.reads, writes | record.writes
     itself = frozenset({f"hook {planned.file or hook.command or hook.url}"})
     shares: frozenset[str] = frozenset()
-    if planned.way == "trial" or (planned.way == "lane" and not (reads or writes or resources)):
+    if planned.way == "trial" or (planned.program is None and not (reads or writes or resources)):
         resources |= itself  # not known: at least never beside itself
     elif planned.file and writes:
         shares = itself  # a session that planned it before it was known may still have it on trial
-    in_turn = planned.way in ("warm", "trial")
-    return Footprint(hook.name, reads, writes, resources, shares, hook.after, in_turn)
+    return Footprint(hook.name, reads, writes, resources, shares, hook.after, planned.way == "warm")
 
 
 def _absolute(paths: Sequence[str], project: str) -> frozenset[str]:

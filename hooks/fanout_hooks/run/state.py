@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,10 +23,11 @@ from fanout_hooks.run.loop import Future, Loop, on_stderr
 from fanout_hooks.run.plan import Plan
 from fanout_hooks.warm.ahead import ForkedZygote
 from fanout_hooks.warm.command import Program
-from fanout_hooks.warm.interpreter import Interpreter, key_of
+from fanout_hooks.warm.interpreter import HookInput, Interpreter, key_of
 
 if TYPE_CHECKING:
-    from fanout_hooks.run.lanes import Lanes
+    from fanout_hooks.run.lanes import Ended, Holder, Lanes
+    from fanout_hooks.warm.node import NodeProgram, Spares
 
 
 # --- Locks on what hooks write, across events, sub-agents and sessions. -------------------------------------
@@ -188,6 +190,7 @@ class RuntimeState:
         self._said: set[str] = set()
         self._ahead: ForkedZygote | None = None
         self._lanes: Lanes | None = None
+        self._spares: Spares[Holder] | None = None
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
         """Return the hooks of the registered scopes, read again when a file has changed."""
@@ -249,6 +252,41 @@ class RuntimeState:
                 self._interpreters.pop(old).close()
         return interpreter
 
+    async def in_spare(
+        self, program: NodeProgram, hook: Hook, stdin: bytes, hook_input: HookInput
+    ) -> tuple[Ended, str]:
+        """Run a Node hook in the process that waits for it, else as written; return also which it was."""
+        from fanout_hooks.run.lanes import work_of
+
+        began = time.perf_counter()
+        env, cwd = hook_input.env, hook_input.cwd
+        spare = self.spares.take(program, stdin, env, cwd)
+        try:
+            if spare is None:
+                line, env = work_of(hook, env)
+                return await self.lanes.run(line, hook_input.stdin, env, cwd, hook.timeout_s), "lane"
+            try:
+                ended = self.lanes.finish(spare.process, spare.out, spare.err, hook.timeout_s, began)
+                return await ended, "spare"
+            finally:
+                spare.close()
+        finally:
+            self.spares.done()
+
+    @property
+    def spares(self) -> Spares[Holder]:
+        """Return the Node processes that were started ahead."""
+        if self._spares is None:
+            from fanout_hooks.warm.node import Spares
+
+            self._spares = Spares(self.loop, self.lanes)
+        return self._spares
+
+    def settle(self) -> None:
+        """Get ready for the next event, now that one's answer is out; only a process that stays calls it."""
+        if self._spares is not None:
+            self._spares.refill()
+
     @property
     def lanes(self) -> Lanes:
         """Return the commands at work; with subprocess 4 ms, which an event of Python hooks does without."""
@@ -277,6 +315,8 @@ class RuntimeState:
 
     def close(self) -> None:
         """End every process that is at work or waits for some."""
+        if self._spares is not None:
+            self._spares.close()
         if self._lanes is not None:
             self._lanes.close()
         for interpreter in self._interpreters.values():

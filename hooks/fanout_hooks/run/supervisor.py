@@ -168,6 +168,7 @@ class Supervisor:
             self.runtime.complain(explain("answering an event", error, self.env))
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
         handled.afterwards()
+        self.runtime.settle()
         if name:
             await self.loop.sleep(claims.WARM_CLAIM_S)
             claims.drop(self.alive, name)
