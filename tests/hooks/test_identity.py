@@ -79,7 +79,7 @@ class Kept:
 
     made: list[Kept]
 
-    def __init__(self, _: Loop) -> None:
+    def __init__(self, _: Loop, __: object) -> None:
         self.broken, self.start, self.key = "", {"executable": "it"}, ()
         self.is_at_rest, self.closed = True, False
         self.made.append(self)

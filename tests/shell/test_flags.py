@@ -12,7 +12,7 @@ import pytest
 from fanout_hooks.client.settings import Refused
 from fanout_mcp.cli import main
 from fanout_mcp.commands import council, explore, oracle, review, summarize, swarm
-from fanout_mcp.commands.shell import USAGE, in_flags, names
+from fanout_mcp.commands.flags import USAGE, in_flags, names
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.registration.install import refusing

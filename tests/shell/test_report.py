@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.cli import main
-from fanout_mcp.commands.shell import FINDINGS, OK
+from fanout_mcp.commands.flags import FINDINGS, OK
 from report.records import record, row, write
 
 
