@@ -217,7 +217,8 @@ class Run:
         first = self.plan.planned[unit[0]]
         left: Sequence[int] = unit
         if first.program is not None:
-            left = await self._in_seats(unit, first.program, hook_input, waited)
+            given = hook_input if first.env is None else hook_input._replace(env=first.env)
+            left = await self._in_seats(unit, first.program, given, waited)
         if left:
             await self._in_lanes(left, hook_input, waited)
 

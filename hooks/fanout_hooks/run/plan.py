@@ -31,6 +31,7 @@ from fanout_hooks.warm.command import Program, launcher, python_of, words_of
 
 if TYPE_CHECKING:
     from fanout_hooks.warm.node import NodeProgram
+    from fanout_hooks.warm.uv import Answers
 
 # --- Which hooks must wait for which: two conflict when one writes what the other reads or writes. ----------
 # Rules:
@@ -242,6 +243,10 @@ class Planned(NamedTuple):
     file: str
     """The script's path, by which it is remembered."""
     node: NodeProgram | None = None
+    env: dict[str, str] | None = None
+    """The environment that a launcher gives it, where that is another than the event's."""
+    watched: tuple[str, ...] = ()
+    """Files that its way depends on beside its script."""
 
 
 class Unit(NamedTuple):
@@ -286,13 +291,14 @@ def make(
     env: dict[str, str],
     memory: Memory,
     declared: frozenset[str] = frozenset(),
+    uv: Answers | None = None,
 ) -> Plan:
     """Plan the hooks of one event; `declared` is what hooks of any event say that they write."""
-    planned = tuple(_planned(hook, cwd, env, memory) for hook in hooks)
+    planned = tuple(_planned(hook, cwd, env, memory, uv) for hook in hooks)
     footprints = tuple(_footprint(one, project, memory) for one in planned)
     waits = tuple(waits_for(footprints))
     levels = batch_levels(len(hooks), [wait for wait in waits if wait.why != IN_TURN])
-    files = dict.fromkeys(one.file for one in planned if one.file)
+    files = dict.fromkeys(file for one in planned for file in (one.file, *one.watched) if file)
     written = memory.written.union(declared, *(one.writes for one in footprints))
     return Plan(
         planned,
@@ -306,7 +312,7 @@ def make(
     )
 
 
-def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory) -> Planned:
+def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None = None) -> Planned:
     if hook.type != "command" or hook.isolate:
         return Planned(hook, "lane", None, "")
     words = words_of(hook.command, hook.args, env, cwd)
@@ -316,9 +322,30 @@ def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory) -> Plann
 
         node = node_of(words, env, cwd)
         return Planned(hook, "lane" if node is None else "spare", None, "", node)
+    if kind == "uv":
+        return _planned_uv(hook, words, cwd, env, memory, uv)
     program = python_of(words, env, cwd) if kind == "python" else None
     if program is None:
         return Planned(hook, "lane", None, "")
+    return _planned_python(hook, program, cwd, memory)
+
+
+def _planned_uv(
+    hook: Hook, words: Sequence[str], cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None
+) -> Planned:
+    from fanout_hooks.warm.uv import uv_of
+
+    asked = uv_of(words, env, cwd) if uv is not None else None
+    if uv is None or asked is None:
+        return Planned(hook, "lane", None, "")
+    found = uv.find(asked, env, cwd)
+    if found is None:
+        return Planned(hook, "lane", None, "", watched=asked.watched)
+    planned = _planned_python(hook, found.program, cwd, memory)
+    return planned._replace(env=found.env, watched=found.watched)
+
+
+def _planned_python(hook: Hook, program: Program, cwd: str, memory: Memory) -> Planned:
     file = os.path.join(cwd, program.script)
     record = memory.of(file)
     if not record.is_learned:
@@ -390,7 +417,9 @@ def _in_order(direct: Sequence[set[int]]) -> list[int]:
 def _fits(one: Planned, first: Planned) -> bool:
     """Say whether two programs run in the same interpreter."""
     ours, theirs = one.program, first.program
-    return ours is not None and theirs is not None and (ours.exe, ours.flags) == (theirs.exe, theirs.flags)
+    if ours is None or theirs is None:
+        return False
+    return (ours.exe, ours.flags, one.env) == (theirs.exe, theirs.flags, first.env)
 
 
 def _unit(group: list[int], footprints: Sequence[Footprint], waits: Sequence[Wait], written: Writers) -> Unit:

@@ -19,7 +19,7 @@ from fanout_hooks.run import config
 from fanout_hooks.run import plan as plans
 from fanout_hooks.run.config import Hook
 from fanout_hooks.run.decide import Opinion
-from fanout_hooks.run.loop import Future, Loop, on_stderr
+from fanout_hooks.run.loop import Future, Loop, on_stderr, sealed_file
 from fanout_hooks.run.plan import Plan
 from fanout_hooks.warm.ahead import ForkedZygote
 from fanout_hooks.warm.command import Program
@@ -28,6 +28,7 @@ from fanout_hooks.warm.interpreter import HookInput, Interpreter, key_of
 if TYPE_CHECKING:
     from fanout_hooks.run.lanes import Ended, Holder, Lanes
     from fanout_hooks.warm.node import NodeProgram, Spares
+    from fanout_hooks.warm.uv import Answers
 
 
 # --- Locks on what hooks write, across events, sub-agents and sessions. -------------------------------------
@@ -150,8 +151,10 @@ AT_ONCE = 50
 """Processes of hooks at work at one time; more wait their turn."""
 
 MAX_PLANS = 64
-MAX_INTERPRETERS = 4
-"""At rest: each is a zygote and a worker. A project's hooks rarely name two."""
+MAX_INTERPRETERS = 16
+"""At rest: each is a zygote and a worker. uv gives each script with inline dependencies one of its own."""
+QUESTION_S = 60.0
+"""For uv to say what it would start."""
 
 
 class Places:
@@ -191,6 +194,8 @@ class RuntimeState:
         self._ahead: ForkedZygote | None = None
         self._lanes: Lanes | None = None
         self._spares: Spares[Holder] | None = None
+        self.uv: Answers | None = None
+        """What uv said of scripts; None in a process that stays for one event only."""
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
         """Return the hooks of the registered scopes, read again when a file has changed."""
@@ -227,7 +232,7 @@ class RuntimeState:
             return known[1]
         if len(self._plans) > MAX_PLANS:
             self._plans.clear()
-        made = plans.make(hooks, project, cwd, env, memory, self._declared)
+        made = plans.make(hooks, project, cwd, env, memory, self._declared, self.uv)
         self._plans[key] = (env, made)
         return made
 
@@ -282,10 +287,25 @@ class RuntimeState:
             self._spares = Spares(self.loop, self.lanes)
         return self._spares
 
+    def stay(self) -> None:
+        """Keep things ready for later events: this process will see more than one."""
+        from fanout_hooks.warm.uv import Answers
+
+        self.uv = Answers(self._question, self._plans.clear)
+
+    async def _question(self, line: list[str], env: dict[str, str], cwd: str) -> Ended:
+        stdin = sealed_file("stdin", b"")
+        try:
+            return await self.lanes.run(line, stdin, env, cwd, QUESTION_S)
+        finally:
+            os.close(stdin)
+
     def settle(self) -> None:
         """Get ready for the next event, now that one's answer is out; only a process that stays calls it."""
         if self._spares is not None:
             self._spares.refill()
+        if self.uv is not None and self.uv.has_questions:
+            self.loop.leave(self.uv.ask())
 
     @property
     def lanes(self) -> Lanes:

@@ -135,6 +135,7 @@ class Supervisor:
         self.client_pid = pids[1]
         self.owner = f"server {pids[0]}"
         self.runtime = RuntimeState(loop, state_folder(env))
+        self.runtime.stay()
         self.alive = claims.folder(state_folder(env))
         self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
 

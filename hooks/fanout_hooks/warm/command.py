@@ -63,7 +63,7 @@ def python_of(words: Sequence[str], env: dict[str, str], cwd: str) -> Program | 
 
 
 def words_of(command: str, args: tuple[str, ...] | None, env: dict[str, str], cwd: str) -> list[str]:
-    """Return what a hook's command executes, a script's first line read; nothing when only a shell can say."""
+    """Return what a hook's command executes, a script's first line read; nothing where a shell is needed."""
     words = [command, *args] if args is not None else split(command, env)
     if not words or (args is None and _ASSIGNMENT.match(words[0])):
         return []
@@ -101,7 +101,7 @@ def _shebang(words: list[str], env: dict[str, str], cwd: str) -> list[str]:
     found = first[2:].split()
     if found[:1] in (["/usr/bin/env"], ["/bin/env"]):
         found = found[1:]
-        if found[:1] == ["-S"] and not _ENV_SPECIAL.intersection(first):
+        if found[:1] == ["-S"] and not _ENV_SPECIAL.intersection(first[2:]):
             found = found[1:]
         elif len(found) != 1:
             return words

@@ -213,7 +213,7 @@ class Spares(Generic[P]):
         self._starter = starter
         self._wanted: dict[Key, Wanted[P]] = {}
         self._at_work = 0
-        self._is_filling = self._is_watching = False
+        self.is_filling = self._is_watching = False
 
     def take(self, program: NodeProgram, stdin: bytes, env: dict[str, str], cwd: str) -> Spare[P] | None:
         """Return the hook's spare with the event in it, or None: then it runs as written.
@@ -239,8 +239,8 @@ class Spares(Generic[P]):
 
     def refill(self) -> None:
         """Start what is missing, in the background; call it when an event's answer is out."""
-        if self._wanted and not self._is_filling:
-            self._is_filling = True
+        if self._wanted and not self.is_filling:
+            self.is_filling = True
             self._loop.leave(self._fill())
         if self._wanted and not self._is_watching:
             self._is_watching = True
@@ -267,7 +267,7 @@ class Spares(Generic[P]):
                 await self._loop.first(_any_of([spare.is_ready for spare in starting]), READY_S)
                 starting = [spare for spare in starting if not spare.is_ready.done]
         finally:
-            self._is_filling = False
+            self.is_filling = False
 
     def _chosen(self) -> list[Key]:
         """Return which hooks have a spare: those used most, of equals the first; as many as there is room."""
