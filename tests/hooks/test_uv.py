@@ -9,6 +9,7 @@ import random
 import shutil
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,8 +119,8 @@ def test_a_projects_script_runs_in_the_projects_environment(stage: Stage, comman
     _written(stage.project / ".claude/hook.py", "import greeting, sys\nprint(greeting.TEXT, sys.prefix)\n")
     line = f"{command} .claude/hook.py"
     stage.hooks("PreToolUse", line)
-    native = stage.native(line, pre_tool_use())
     stage.native("uv sync", pre_tool_use())
+    native = stage.native(line, pre_tool_use())
     with stage.running() as run:
         assert settled(run, 5)[-1] == "warm"
         with run.seeing() as seen:
@@ -127,7 +128,7 @@ def test_a_projects_script_runs_in_the_projects_environment(stage: Stage, comman
     assert [own.stdout for own in seen] == [native.stdout] == [f"good day {stage.project}/.venv\n"]
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Stage, Path], object]] = {
     "the script": lambda stage, path: path.write_text(path.read_text() + "print('edited')\n"),
     "its lock": lambda _, path: Path(f"{path}.lock").write_text("version = 1\n"),
     "uv's cache": lambda stage, _: shutil.rmtree(stage.env["UV_CACHE_DIR"]),

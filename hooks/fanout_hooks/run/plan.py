@@ -318,9 +318,9 @@ def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answ
     words = words_of(hook.command, hook.args, env, cwd)
     kind = launcher(words)
     if kind == "node":
-        from fanout_hooks.warm.node import node_of  # what other hooks don't need costs them nothing
+        from fanout_hooks.warm.node import node_of, shell_of  # what other hooks don't need costs them nothing
 
-        node = node_of(words, env, cwd)
+        node = node_of(words, env, cwd, shell_of(hook.command, hook.args))
         return Planned(hook, "lane" if node is None else "spare", None, "", node)
     if kind == "uv":
         return _planned_uv(hook, words, cwd, env, memory, uv)

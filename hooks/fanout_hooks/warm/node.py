@@ -61,14 +61,17 @@ PER_EVENT = re.compile(r"CLAUDE\w*|PWD")
 
 
 class NodeProgram(NamedTuple):
-    """A Node program: the command in words, the binary that it names, where its options end."""
+    """A Node program: the command in words, the binary that it names."""
 
     words: tuple[str, ...]
     exe: str
-    script: str
+    shell: tuple[str, ...]
+    """What starts it natively: how it ends by a signal, and who its parent is, is the shell's to say."""
 
 
-def node_of(words: Sequence[str], env: dict[str, str], cwd: str) -> NodeProgram | None:
+def node_of(
+    words: Sequence[str], env: dict[str, str], cwd: str, shell: Sequence[str] = ()
+) -> NodeProgram | None:
     """Return the Node program of a command in words, or None when it can't be started ahead."""
     exe = which(words[0], env, cwd)
     # A version manager's `node` is a script or a link to another program: which Node it means may change.
@@ -81,7 +84,14 @@ def node_of(words: Sequence[str], env: dict[str, str], cwd: str) -> NodeProgram 
         at += 1
     if at >= len(words) or words[at].startswith("-"):
         return None
-    return NodeProgram(tuple(words), exe, os.path.join(cwd, words[at]))
+    return NodeProgram(tuple(words), exe, tuple(shell))
+
+
+def shell_of(command: str, args: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the shell that starts a hook's command natively, for words that follow it."""
+    if args is not None:
+        return ()
+    return ("/bin/sh", "-c", 'exec "$0" "$@"' if command.split()[:1] == ["exec"] else '"$0" "$@"')
 
 
 def _is_script(path: str) -> bool:
@@ -129,7 +139,7 @@ class Spare(Generic[P]):
         stdin, self._stdin = os.pipe()
         self._ours, theirs = socket.socketpair()
         try:
-            line = [program.words[0], "-r", PRELOAD, *program.words[1:]]
+            line = [*program.shell, program.words[0], "-r", PRELOAD, *program.words[1:]]
             self.process = starter.start(line, (stdin, self.out, self.err), env, cwd, theirs.fileno())
         except OSError:
             self.close()

@@ -7,10 +7,10 @@ const fs = require('fs');
 const CONTROL = 200;
 const HEAD = 4;
 
+const at = process.execArgv.indexOf(__filename);
+if (at > 0) process.execArgv.splice(at - 1, 2);
 // Node runs preloads in worker threads, too: those belong to a hook that runs already.
 if (require('worker_threads').isMainThread) {
-  const at = process.execArgv.indexOf(__filename);
-  if (at > 0) process.execArgv.splice(at - 1, 2);
   const event = awaited();
   if (event === null) process.reallyExit(0);
   process.chdir(event.cwd);
