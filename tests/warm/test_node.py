@@ -25,8 +25,12 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "stdin, by its name": (".js", HEAD + "console.log(fs.readFileSync('/dev/stdin', 'utf8').length)"),
     "stdin, events": (
         ".js",
-        "let all = ''; process.stdin.setEncoding('utf8'); process.stdin.on('data', (one) => (all += one));"
-        "process.stdin.on('end', () => console.log(JSON.parse(all).tool_name))",
+        """
+        let all = '';
+        process.stdin.setEncoding('utf8');
+        process.stdin.on('data', (one) => (all += one));
+        process.stdin.on('end', () => console.log(JSON.parse(all).tool_name));
+        """,
     ),
     "stdin, awaited": (
         ".mjs",
@@ -34,18 +38,21 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     ),
     "stdin, by lines": (
         ".mjs",
-        "import readline from 'node:readline';"
-        "for await (const line of readline.createInterface({input: process.stdin})) console.log(line.length)",
+        """
+        import readline from 'node:readline';
+        const lines = readline.createInterface({input: process.stdin});
+        for await (const line of lines) console.log(line.length);
+        """,
     ),
     "stdin, left alone": (".js", "console.log('did not look')"),
-    "stdin, let go": (".js", "process.stdin.resume(); process.stdin.pause(); console.log(typeof process.stdin)"),
+    "stdin, let go": (".js", "process.stdin.resume(); process.stdin.pause(); console.log(1)"),
     "arguments": (
         ".js",
         "console.log(process.argv, process.argv0, process.execArgv, require.main === module, __filename)",
     ),
     "environment": (".js", "console.log(process.env)"),
     "folder": (".js", "console.log(process.cwd(), require('path').resolve('x'))"),
-    "ES module": (".mjs", "import {readFileSync} from 'fs'; console.log(import.meta.url, readFileSync(0).length)"),
+    "ES module": (".mjs", "import fs from 'fs'; console.log(import.meta.url, fs.readFileSync(0).length)"),
     "import() from CommonJS": (".cjs", "import('node:os').then((os) => console.log(typeof os.cpus))"),
     "own modules": (".js", "console.log(require('./helper').count++, Object.keys(require.cache).length)"),
     "exit code": (".js", "console.error('no'); process.exit(2)"),
@@ -59,19 +66,25 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "open handle": (".js", "setTimeout(() => console.log('late'), 50); console.log('early')"),
     "child": (
         ".js",
-        "const {execFileSync} = require('child_process');"
-        "console.log(execFileSync('node', ['-p', 'process.execArgv.length'], {input: ''}).toString())",
+        """
+        const {execFileSync} = require('child_process');
+        console.log(execFileSync('node', ['-p', 'process.execArgv.length'], {input: ''}).toString());
+        """,
     ),
     "forked child": (
         ".js",
-        "if (process.send) process.send(process.execArgv);"
-        "else require('child_process').fork(__filename).on('message', (own) => console.log(own))",
+        """
+        if (process.send) process.send(process.execArgv);
+        else require('child_process').fork(__filename).on('message', (own) => console.log(own));
+        """,
     ),
     "worker thread": (
         ".js",
-        "const {Worker, isMainThread, parentPort} = require('worker_threads');"
-        "if (isMainThread) new Worker(__filename).on('message', (own) => console.log(own));"
-        "else parentPort.postMessage([process.execArgv, process.env.HOME !== undefined])",
+        """
+        const {Worker, isMainThread, parentPort} = require('worker_threads');
+        if (isMainThread) new Worker(__filename).on('message', (own) => console.log(own));
+        else parentPort.postMessage([process.execArgv, process.env.HOME !== undefined]);
+        """,
     ),
     "killed by itself": (".js", "process.kill(process.pid, 'SIGTERM'); setTimeout(() => {}, 5000)"),
     "aborted": (".js", "process.kill(process.pid, 'SIGABRT'); setTimeout(() => {}, 5000)"),
@@ -80,9 +93,9 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "warning": (".js", "process.emitWarning('careful', {code: 'OWN'}); new Buffer(1)"),
     "stack": (".js", "console.log(new Error('here').stack.split('\\n').length, Error.stackTraceLimit)"),
     "globals": (".js", "console.log(Object.keys(globalThis), typeof require, this === module.exports)"),
-    "preloads": (".js", "console.log(module.parent, process.listenerCount('exit'), process.moduleLoadList.length > 9)"),
+    "preloads": (".js", "console.log(module.parent, process.listenerCount('exit'), process.preloading)"),
     "zone": (".js", "console.log(new Date(0).toString(), Intl.DateTimeFormat().resolvedOptions().locale)"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -235,6 +248,7 @@ def test_events_that_come_faster_than_spares_run_all_the_same(sandbox: Sandbox) 
         for number in range(5):
             run.event(pre_tool_use(str(number)))
             run.runtime.settle()
+        run.settle()
     assert [own.stdout for own in seen] == [f"{at} {number}\n" for number in range(5) for at in range(3)]
 
 
@@ -320,23 +334,27 @@ def _line(pid: int) -> str:
         return ""
 
 
-# --- hooks that attack, and a set that no one chose -------------------------------------------------------------
+# --- hooks that attack, and a set that no one chose ---------------------------------------------------------
 
+EACH = "for (let fd = 3; fd < 256; fd++) try {{ require('fs').{} }} catch {{}}".format
 HOSTILE = {
     "kills its parent": "process.kill(process.ppid, 'SIGKILL'); setTimeout(() => {}, 300)",
     "stops its parent": "process.kill(process.ppid, 'SIGSTOP'); console.log(1)",
     "stops itself": "process.kill(process.pid, 'SIGSTOP')",
-    "closes every descriptor": "for (let fd = 0; fd < 256; fd++) try { require('fs').closeSync(fd) } catch {}",
+    "closes every descriptor": EACH("closeSync(fd)"),
+    "writes into every descriptor": EACH("writeSync(fd, 'x')"),
     "never ends": "for (;;);",
     "waits for ever": "setInterval(() => {}, 1000)",
     "crashes": "process.abort()",
     "runs out of stack": "const f = () => f() + 1; f()",
-    "leaves a child that keeps stdout": "require('child_process').spawn('sleep', ['5'], {stdio: 'inherit', detached: true}).unref()",
+    "leaves a child that keeps stdout": """
+        const how = {stdio: 'inherit', detached: true};
+        require('child_process').spawn('sleep', ['5'], how).unref();
+    """,
     "patches what others use": "JSON.parse = () => 'patched'; require('fs').readFileSync = () => 'patched'",
-    "writes into every descriptor": "for (let fd = 3; fd < 256; fd++) try { require('fs').writeSync(fd, 'x') } catch {}",
     "kills its group": "process.kill(0, 'SIGKILL')",
     "changes folder and mask": "process.chdir('/'); process.umask(0)",
-}  # fmt: skip
+}
 PROBE = READ + "console.log(event.tool_name, process.cwd(), process.umask(), JSON.stringify({a: 1}))"
 
 

@@ -209,14 +209,18 @@ class Answers:
         project = [word for word in uv.words if word not in ("--frozen", "--locked")]
         found = await self._ask([uv.exe, "python", "find", *project, *script], env, cwd)
         python = found.stdout.decode("utf-8", "replace").strip()
-        is_usual = python.endswith(("/bin/python", "/bin/python3"))
-        if found.exit or not is_usual or not os.path.isfile(_of_python(python)[0]):
-            return ""
-        if uv.is_inline:
-            return python if "environments-" in python else ""
-        root = _project(uv, cwd)
-        text = _text(os.path.join(root, "pyproject.toml")) if root else None
-        return "" if text is None or PATHS.search(text) else python
+        return python if found.exit == 0 and _is_believed(python, uv, cwd) else ""
+
+
+def _is_believed(python: str, uv: UvProgram, cwd: str) -> bool:
+    """Say whether an interpreter lies in an environment that uv keeps for this script or project."""
+    if not python.endswith(("/bin/python", "/bin/python3")) or not os.path.isfile(_of_python(python)[0]):
+        return False
+    if uv.is_inline:
+        return "environments-" in python
+    root = _project(uv, cwd)
+    text = _text(os.path.join(root, "pyproject.toml")) if root else None
+    return text is not None and not PATHS.search(text)
 
 
 def _project(uv: UvProgram, cwd: str) -> str:
