@@ -16,7 +16,8 @@ from fakes.user import User, command, group, sh
 from fanout_hooks import cli
 from fanout_hooks.adoption import bench, native
 from fanout_hooks.adoption import entries as adoption_entries
-from fanout_hooks.run import config
+from fanout_hooks.client import config
+from fanout_hooks.run.launch import Launch
 
 WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 TEXT = """{
@@ -227,13 +228,13 @@ def test_a_project_that_was_copied_or_moved_keeps_its_hooks(
 def test_when_fanout_has_moved_check_names_what_is_gone_and_adopt_mends_it(
     user: User, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = adoption_entries.Launch.own()
+    own = Launch.own()
     is_python = gone == "the interpreter"
     old = own._replace(python="/gone/python") if is_python else own._replace(script="/gone/x.py")
     user.write("local", TEXT)
     before = user.path("local").read_bytes()
     with monkeypatch.context() as then:
-        then.setattr(adoption_entries.Launch, "own", lambda: old)
+        then.setattr(Launch, "own", lambda: old)
         user.run("adopt", "--yes")
     done = user.run("check")
     assert done.status == 1

@@ -24,12 +24,13 @@ from typing import Any, NamedTuple
 from fanout_hooks.adoption import consent, entries, native
 from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
-from fanout_hooks.adoption.entries import SERVER, Registration
+from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
-from fanout_hooks.client import events, files, json_edit, settings
-from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project, server_of
+from fanout_hooks.client import config, events, files, json_edit, settings
+from fanout_hooks.client.places import IGNORED, SERVER, Place, must_stay_in_project, server_of
 from fanout_hooks.client.settings import File, Refused
-from fanout_hooks.run import config
+from fanout_hooks.run import launch
+from fanout_hooks.run.launch import Launch
 from fanout_hooks.warm.command import plain_python
 
 # --- The way back when a hooks.json is gone or broken: kept copies that still hold the adopted hooks. -------
@@ -139,7 +140,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     held = native.with_new(held, taken)
     parsed = _parsed(held, place)
     held = native.with_guards_named(held, [hook.name for hook in parsed])
-    to = Registration(place.scope, None if place.scope == "shared" else adoption_entries.Launch.own(), server)
+    to = Registration(place.scope, None if place.scope == "shared" else Launch.own(), server)
     made = entries.adopted(parsed, to)
     own = entries.sentinels_only(made) if place.beside else made
     after = adoption_entries.joined(stay, own) if taken else adoption_entries.replaced(before, is_own, own)
@@ -167,7 +168,7 @@ def perform(plan: Adoption, place: Place) -> str:
     """Write what was planned; return where the old settings are kept. Raises settings.Refused, OSError."""
     _ignore(place)
     settings.replace(place.originals, standalone_originals().encode(), 0o644)
-    adoption_entries.write(place.state, adoption_entries.Launch.own())
+    launch.write(place.state, Launch.own())
     if plan.hooks_text != plan.hooks.text:
         settings.write(plan.hooks, plan.hooks_text, place.state)
     if plan.beside is not None:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import check, entries
+from fanout_hooks.adoption import check
 from fanout_hooks.adoption.check import PathInUse
 from fanout_hooks.adoption.consent import (
     NONE_ADOPTED,
@@ -31,15 +31,16 @@ from fanout_hooks.adoption.consent import (
     say,
     say_json,
 )
-from fanout_hooks.client import events, settings
+from fanout_hooks.client import config, events, settings
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.places import Place
 from fanout_hooks.log import report
 from fanout_hooks.run import choose as run_choose
-from fanout_hooks.run import config, lanes
+from fanout_hooks.run import lanes
 from fanout_hooks.run.dispatch import Request, handle
-from fanout_hooks.run.loop import Loop, kill_group
+from fanout_hooks.run.launch import Launch
 from fanout_hooks.run.state import RuntimeState
+from fanout_hooks.warm.loop import Loop, kill_group
 
 ROUNDS = 7
 WARM_UP = 3
@@ -152,7 +153,7 @@ def _feed(process: subprocess.Popen[bytes], raw: bytes) -> None:
 
 
 def _cold(own: Place, raw: bytes, env: dict[str, str]) -> None:
-    ours = entries.Launch.own()
+    ours = Launch.own()
     subprocess.run(
         [ours.python, "-I", "-S", ours.script, "cold", "--scopes", own.scope, "--log", "off"],
         input=raw,

@@ -18,11 +18,10 @@ from typing import Any, Literal, NamedTuple
 from fanout_hooks.adoption import adopt, entries, native
 from fanout_hooks.adoption.consent import add_project, project_of, say, say_json, say_wrapped
 from fanout_hooks.adoption.native import Hooks
-from fanout_hooks.client import events, files, places, policy
+from fanout_hooks.client import config, events, files, places, policy
 from fanout_hooks.client.places import Place, claude_folder
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.log import append as log_append
-from fanout_hooks.run import config
 from fanout_hooks.warm.command import plain_python, split, which
 from fanout_hooks.warm.interpreter import is_shim
 

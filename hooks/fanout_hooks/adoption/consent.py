@@ -21,10 +21,10 @@ from typing import TextIO
 
 from fanout_hooks.client import json_edit
 from fanout_hooks.client import places as client_places
+from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import Place
 from fanout_hooks.client.settings import Refused
 from fanout_hooks.printable import flat, json_printable, printable
-from fanout_hooks.run.config import SCOPES
 
 MAX_LENGTH = 120
 KEPT = 56

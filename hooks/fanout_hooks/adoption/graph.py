@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import check
 from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, must_have, project_of, say, say_json
+from fanout_hooks.client import config
 from fanout_hooks.client.places import Place
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
-from fanout_hooks.run import config, plan
+from fanout_hooks.run import plan
 
 WAYS = {
     "warm": "in the warm worker, in turn",

@@ -29,9 +29,9 @@ from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import files, json_edit, settings
 from fanout_hooks.client import settings as client_settings
+from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project
 from fanout_hooks.client.settings import Edited, Refused
-from fanout_hooks.run.config import SCOPES
 
 
 class Restoration(NamedTuple):

@@ -74,3 +74,16 @@ def folder_in(project: str, *names: str) -> str:
     if os.path.realpath(folder) != os.path.join(os.path.realpath(project), *names):
         raise OSError(f"{folder} leads out of the project: a link stands on the way; remove it")
     return folder
+
+
+def is_running(pid: str) -> bool:
+    """Say whether a text names a process that runs; any text may come."""
+    try:
+        number = int(pid)
+        if number > 0:
+            os.kill(number, 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return number > 0

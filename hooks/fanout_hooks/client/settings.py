@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
 from fanout_hooks.client import json_edit as client_json_edit
-from fanout_hooks.run.claims import is_running
+from fanout_hooks.client.files import is_running
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0

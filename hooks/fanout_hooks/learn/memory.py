@@ -114,25 +114,21 @@ LOCK = "lock"
 """Beside the files, one for all projects: it is held for a few milliseconds."""
 LOCK_LOOK_S = 0.002
 MAX_RECORDS = 2000
-MAX_STARTS = 8
 MAX_BYTES = 8 << 20
-
-Starts = dict[tuple[str, ...], dict[str, Any]]
 
 
 class Learned(NamedTuple):
-    """What a file holds: records by script, modules by interpreter, what starts decide by their keys."""
+    """What a file holds: records by script, modules by interpreter."""
 
     records: dict[str, Record]
     modules: dict[str, list[str]]
-    starts: Starts
 
 
 def load(path: str) -> Learned:
     try:
         with files.opened(path) as file:
             if os.fstat(file.fileno()).st_uid != os.getuid():
-                return Learned({}, {}, {})
+                return Learned({}, {})
             data = json.loads(file.read(MAX_BYTES))
         records = {
             str(name): Record(
@@ -141,15 +137,14 @@ def load(path: str) -> Learned:
             for name, own in data["scripts"].items()
         }
         modules = {str(exe): list(map(str, names)) for exe, names in data["modules"].items()}
-        return Learned(records, modules, {tuple(key): dict(facts) for key, facts in data.get("starts", ())})
+        return Learned(records, modules)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Learned({}, {}, {})
+        return Learned({}, {})
 
 
 def dump(learned: Learned) -> bytes:
     """Return the file's content; of more than it may hold, what was learned last."""
-    starts = list(learned.starts.items())[-MAX_STARTS:]
-    head = f'{{"version":1,"modules":{_compact(learned.modules)},"starts":{_compact(starts)},"scripts":{{'
+    head = f'{{"version":1,"modules":{_compact(learned.modules)},"scripts":{{'
     room = MAX_BYTES - len(head) - len("}}")
     kept: list[str] = []
     for file, record in reversed(learned.records.items()):
@@ -206,10 +201,8 @@ class Memory:
         """As the file was when it was last read or written."""
         self._records = dict(self._kept.records)
         self.modules = dict(self._kept.modules)
-        self.starts = dict(self._kept.starts)
         self._noted: dict[str, None] = {}
         """Scripts of which something was learned that the file doesn't hold."""
-        self._started: Starts = {}
         self._imported = False
         self.revision = 0
         """Goes up with everything that may change a plan."""
@@ -241,12 +234,6 @@ class Memory:
             self.modules[exe] = sorted(names | set(self.modules.get(exe, ())))
             self._imported = True
 
-    def note_start(self, key: tuple[str, ...], facts: dict[str, Any]) -> None:
-        """Keep what an interpreter's start decides (warm/startup.py); no facts: forget it."""
-        if self.starts.get(key, {}) != facts:
-            self._started[key] = facts
-            self.starts = _with(self.starts, {key: facts})
-
     def refresh(self) -> None:
         """Take in what other sessions have saved; a look at the file when none has."""
         seen = version_of(self._path)
@@ -263,11 +250,10 @@ class Memory:
         }
         self.revision += records != self._records
         self._kept, self._records, self.modules = theirs, records, modules
-        self.starts = _with(theirs.starts, self._started)
 
     def save(self) -> None:
         """Write the file anew when something changed that matters; what can't be written waits."""
-        if not (self._noted or self._started or self._imported):
+        if not (self._noted or self._imported):
             return
         lock = locked(self._path, self._looks)
         self._looks = LOCK_LOOKS if lock is not None else 1  # who is held up once doesn't wait again
@@ -275,14 +261,14 @@ class Memory:
             return
         try:
             self.refresh()
-            learned = Learned(dict(self._records), dict(self.modules), dict(self.starts))
+            learned = Learned(dict(self._records), dict(self.modules))
             files.replace(self._path, dump(learned))
         except OSError:
             return
         finally:
             os.close(lock)
         self._seen, self._kept = version_of(self._path), learned
-        self._noted, self._started, self._imported = {}, {}, False
+        self._noted, self._imported = {}, False
 
     def _with_theirs(self, file: str, theirs: Record | None) -> Record:
         ours, base = self._records[file], self._kept.records.get(file)
@@ -292,16 +278,6 @@ class Memory:
             return theirs if theirs.version == version_of(file) else ours
         same = base is not None and base.version == ours.version
         return united(theirs, ours, base if base is not None and same else Record(ours.version))
-
-
-def state_folder(env: dict[str, str]) -> str:
-    """Return the user's own folder for what the hooks' processes keep."""
-    if env.get("FANOUT_STATE_DIR"):
-        return os.path.join(env["FANOUT_STATE_DIR"], "hooks")
-    base = env.get("XDG_STATE_HOME") or os.path.join(
-        env.get("HOME") or os.path.expanduser("~"), ".local", "state"
-    )
-    return os.path.join(base, "fanout", "hooks")
 
 
 def path_of(folder: str, project: str) -> str:
@@ -317,9 +293,3 @@ def path_of(folder: str, project: str) -> str:
 def name_of(project: str) -> str:
     """Return a project's name in the state folder."""
     return hashlib.sha256(project.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-
-
-def _with(starts: Starts, changed: Starts) -> Starts:
-    """Return starts with the changed ones last, for those are in use; without facts they are left out."""
-    kept = {key: facts for key, facts in starts.items() if key not in changed}
-    return kept | {key: facts for key, facts in changed.items() if facts}

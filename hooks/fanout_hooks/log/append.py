@@ -191,6 +191,22 @@ def _rotate(path: str) -> None:
         return  # the folder is read-only: the log just grows
 
 
+def after_event(project: str, state: str, event: str, record: dict[str, Any] | None) -> str:
+    """Log an event that had hooks, and start the daily report when it is due; return what went wrong, or "".
+
+    `record`: the event's line without its timestamp. `state`: places.state_folder.
+    """
+    problem = ""
+    if record is not None:
+        try:
+            append(path_of(project), {"timestamp": stamp(), **record})
+        except Unwritable as error:
+            problem = f"the hook log: {error}"
+    if event == "PostToolUse":
+        write_report_when_due(project, state)
+    return problem
+
+
 # --- Starts the daily report in a process of its own, which nobody waits for. -------------------------------
 # Looked at after each PostToolUse, when the answer is out: the first one after 24 hours starts it, if there
 # is a log. Cold, every event is a process of its own, so what was tried is remembered in the user's state
@@ -204,7 +220,7 @@ WRITE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 os.nice(10)
-from fanout_hooks import daily
+from fanout_hooks.log import daily
 daily.write_daily(sys.argv[2])
 """
 

@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import entries
-from fanout_hooks.client import files, transcripts
+from fanout_hooks.client import files, places, transcripts
+from fanout_hooks.client.config import short_name
+from fanout_hooks.client.places import PLUGIN_SERVER, SERVER, SHOWN, TOOL
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
 from fanout_hooks.log.append import REPORT_NAME
 from fanout_hooks.log.report import figures
 from fanout_hooks.log.tally import Digest
-from fanout_hooks.run.config import short_name
 
 ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to tell"}
 MAX_HOOKS = 30
@@ -177,8 +177,8 @@ def _notes(data: Mapping[str, Any]) -> list[str]:
 # alone; whoever shows them says "with output only".
 
 OURS = (
-    entries.SHOWN,
-    *(f"{server}/{entries.TOOL}" for server in (entries.SERVER, entries.PLUGIN_SERVER)),
+    SHOWN,
+    *(f"{server}/{TOOL}" for server in (SERVER, PLUGIN_SERVER)),
 )
 """What the client writes for our lines, and for our calls to the server."""
 MAX_FILES = 500
@@ -210,7 +210,7 @@ def read(folder: str, since: float, most: int = MAX_FILES) -> list[Native]:
 
 def is_ours(command: str) -> bool:
     """Say whether a run was one of our own entries: what they run is in our log already."""
-    return command.startswith(entries.MARK) or command in OURS
+    return command.startswith(places.MARK) or command in OURS
 
 
 def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:

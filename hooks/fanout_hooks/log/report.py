@@ -21,7 +21,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
-from fanout_hooks.learn.memory import path_of, state_folder
+from fanout_hooks.client.places import state_folder
+from fanout_hooks.learn.memory import path_of
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import rollup, trend
 from fanout_hooks.log.tally import PAID_LANES, Digest, EventTally, HookTally, Tally, empty_event, merge_event

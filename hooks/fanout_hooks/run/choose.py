@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import events, hook_input, matchers
-from fanout_hooks.run import claims, config
-from fanout_hooks.run.config import Config, Hook
+from fanout_hooks.client import config, events, hook_input, matchers
+from fanout_hooks.client.config import Config, Hook
+from fanout_hooks.run import claims
 
 
 class Chosen(NamedTuple):

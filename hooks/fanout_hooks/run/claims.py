@@ -20,14 +20,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Iterator
+
+from fanout_hooks.client.files import is_running
 
 WARM_CLAIM_S = 5.0
 """The client starts both entries at once; a sentinel that comes later than this found no server long ago."""
 COLD_CLAIM_S = 600.0
 """A call may wait this long for a server that is starting."""
+REPORTED_S = 7 * 24 * 3600.0
+"""Longer than a session lasts."""
 MAX_CLAIM = 1 << 16
 NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -113,6 +118,19 @@ def _alone(where: str) -> Iterator[None]:
         os.close(fd)
 
 
+def report_once(where: str, session: str, text: str) -> bool:
+    """Say whether no process of this session has reported a text yet. Where that can't be kept: yes."""
+    name = hashlib.sha256(f"{session}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
+    try:
+        os.makedirs(where, mode=0o700, exist_ok=True)
+        os.close(os.open(os.path.join(where, f"reported-{name}"), os.O_WRONLY | NEW, 0o600))
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def drop(where: str, name: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(where, f"event-{name}"))
@@ -131,6 +149,9 @@ def sweep(where: str, now: float | None = None) -> None:
             if name.startswith("event-"):
                 if now - os.lstat(path).st_mtime > COLD_CLAIM_S:
                     os.unlink(path)
+            elif name.startswith("reported-"):
+                if now - os.lstat(path).st_mtime > REPORTED_S:
+                    os.unlink(path)
             elif not _is_alive(path):
                 os.unlink(path)
 
@@ -138,19 +159,6 @@ def sweep(where: str, now: float | None = None) -> None:
 def _is_alive(path: str) -> bool:
     with open(path, errors="replace") as file:
         return is_running(file.read(20).strip())
-
-
-def is_running(pid: str) -> bool:
-    """Say whether a text names a process that runs; any text may come."""
-    try:
-        number = int(pid)
-        if number > 0:
-            os.kill(number, 0)
-    except PermissionError:
-        return True
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    return number > 0
 
 
 def mark(where: str, keys: tuple[str, ...], pid: int) -> None:

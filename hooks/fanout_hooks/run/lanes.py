@@ -22,10 +22,9 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
-from fanout_hooks.run.config import Hook
-from fanout_hooks.run.decide import HEAD, LOOK_S, asked_for
-from fanout_hooks.run.loop import Future, Loop, is_stopped, kill_group, memory_file
-from fanout_hooks.warm.ahead import close_from
+from fanout_hooks.client.config import Hook
+from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
+from fanout_hooks.warm.loop import Future, Loop, is_stopped, kill_group, memory_file
 
 # --- lifeline -----------------------------------------------------------------------------------------------
 # Ends the processes that we run when we are gone, however we went: even killed with our whole group.
@@ -334,3 +333,12 @@ def _content(fd: int) -> bytes:
 
 def _ms(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 3)
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from this number on."""
+    try:
+        last = max(map(int, os.listdir("/dev/fd")))
+    except OSError:
+        last = os.sysconf("SC_OPEN_MAX")
+    os.closerange(first, last + 1)

@@ -25,8 +25,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from fanout_hooks.client.config import Hook
 from fanout_hooks.learn.memory import Memory, version_of
-from fanout_hooks.run.config import Hook
 from fanout_hooks.warm.command import Program, launcher, python_of, words_of
 
 if TYPE_CHECKING:

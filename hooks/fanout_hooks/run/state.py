@@ -9,21 +9,20 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanout_hooks.client import config
+from fanout_hooks.client.config import Hook
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
-from fanout_hooks.run import config
 from fanout_hooks.run import plan as plans
-from fanout_hooks.run.config import Hook
 from fanout_hooks.run.decide import Opinion
-from fanout_hooks.run.loop import Future, Loop, on_stderr, sealed_file
 from fanout_hooks.run.plan import Plan
-from fanout_hooks.warm.ahead import ForkedZygote
 from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import HookInput, Interpreter, key_of
+from fanout_hooks.warm.loop import Future, Loop, on_stderr, sealed_file
 
 if TYPE_CHECKING:
     from fanout_hooks.run.lanes import Ended, Holder, Lanes
@@ -177,9 +176,25 @@ class Places:
             self._waiting.pop(0).set(True)
 
 
+AskGate = Callable[[Loop, dict[str, Any], dict[str, str], str], Coroutine[Any, Any, Opinion]]
+"""gate/watch.py's `opinion`: (loop, event, environment, mode of the entry)."""
+WriteLog = Callable[[str, str, str, dict[str, Any] | None], str]
+"""log/append.py's `after_event`: (project, state folder, event, record) -> what went wrong."""
+
+
 class RuntimeState:
-    def __init__(self, loop: Loop, state_folder: str) -> None:
+    """What events share: the process that runs them hands in the gate and the log, which lie above us."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        state_folder: str,
+        ask_gate: AskGate | None = None,
+        write_log: WriteLog | None = None,
+    ) -> None:
         self.loop = loop
+        self.ask_gate = ask_gate
+        self.write_log = write_log
         loop.complain = self.complain
         self.places = Places(AT_ONCE)
         self.locks = Locks(loop, os.path.join(state_folder, "locks"))
@@ -190,8 +205,7 @@ class RuntimeState:
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
         self._declared: frozenset[str] = frozenset()
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
-        self._said: set[str] = set()
-        self._ahead: ForkedZygote | None = None
+        self._reported: set[str] = set()
         self._lanes: Lanes | None = None
         self._spares: Spares[Holder] | None = None
         self.uv: Answers | None = None
@@ -210,11 +224,6 @@ class RuntimeState:
             held = [plans.declared(own.hooks, at) for (_, at, _), (_, own) in self._configs.items()]
             self._declared = frozenset[str]().union(*held)
         return known[1]
-
-    def expect(self, project: str, known: Memory, ahead: ForkedZygote | None) -> None:
-        """Take over what the cold path began before there was a house."""
-        self._memories[project] = known
-        self._ahead = ahead
 
     def memory(self, project: str) -> Memory:
         if project not in self._memories:
@@ -240,24 +249,20 @@ class RuntimeState:
         """Return the interpreter that a program's command names, started at its first use."""
         key = key_of(program, env, cwd)
         interpreter = self._interpreters.pop(key, None)
-        if interpreter is None or (interpreter.broken and interpreter.start):  # it served, and is gone
+        if interpreter is None or (interpreter.broken and interpreter.has_served):
             lost = interpreter
             if lost is not None:
                 lost.close()
             interpreter = Interpreter(self.loop, lost)
-            if self._ahead is not None and self._ahead.key == key:
-                interpreter.take_over(self._ahead, known.modules.get(program.exe, ()))
-            else:
-                interpreter.open(program, env, cwd)
-                interpreter.preload(known.modules.get(program.exe, ()))
-            interpreter.key = key
+            interpreter.open(program, env, cwd)
+            interpreter.preload(known.modules.get(program.exe, ()))
         self._interpreters[key] = interpreter  # the one used last stands last
         for old in list(self._interpreters)[:-MAX_INTERPRETERS]:
             if self._interpreters[old].is_at_rest:
                 self._interpreters.pop(old).close()
         return interpreter
 
-    async def in_spare(
+    async def run_node(
         self, program: NodeProgram, hook: Hook, stdin: bytes, hook_input: HookInput
     ) -> tuple[Ended, str]:
         """Run a Node hook in the process that waits for it, else as written; return also which it was."""
@@ -316,21 +321,15 @@ class RuntimeState:
             self._lanes = Lanes(self.loop)
         return self._lanes
 
-    async def gate(self, event: dict[str, Any], env: dict[str, str], mode: str) -> Opinion:
-        """Return what the sequential-agent gate says of an event."""
-        from fanout_hooks.gate.watch import opinion
-
-        return await opinion(self.loop, event, env, mode)
-
-    def news(self, problems: Iterable[str]) -> list[str]:
-        """Return what the user wasn't told yet."""
-        new = [problem for problem in problems if problem not in self._said]
-        self._said.update(new)
+    def unreported(self, problems: Iterable[str]) -> list[str]:
+        """Return the problems that this process hasn't reported yet; from now on it has."""
+        new = [problem for problem in problems if problem not in self._reported]
+        self._reported.update(new)
         return new
 
     def complain(self, text: str) -> None:
         """Say something on stderr, once."""
-        if self.news([text]):
+        if self.unreported([text]):
             on_stderr(text)
 
     def close(self) -> None:

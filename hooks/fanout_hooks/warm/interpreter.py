@@ -22,11 +22,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self, TypeVar
 
+from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.run.decide import HEAD, LOOK_S, asked_for
-from fanout_hooks.run.loop import Channel, Future, Loop, is_stopped, kill_group, memory_file
-from fanout_hooks.warm.ahead import ForkedZygote
 from fanout_hooks.warm.command import Program
+from fanout_hooks.warm.loop import Channel, Future, Loop, is_stopped, kill_group, memory_file
 
 # --- sitting ------------------------------------------------------------------------------------------------
 # One batch of hooks in one worker: what it was asked, the files it writes into, what it has reported so
@@ -278,16 +277,11 @@ class Interpreter:
         self._lost = before
         """One that served and was ended, whose loss is not reported yet."""
         self.broken = ""
-        self.start: dict[str, Any] | None = None
-        """What its start decided; nothing: a fork of ours that is not like a real start."""
-        self.key: tuple[str, ...] = ()
         self.pid = 0
         """The zygote's process, 0 as long as it isn't known."""
         self.has_served = False
         self._is_reported = False
         self._stops = 0
-        self.is_fork = False
-        """Don't wait for it to be ready: fewer turns, and it answers when it is."""
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Channel | None = None
         self._ready: Future[bool] = Future()
@@ -312,14 +306,6 @@ class Interpreter:
             return
         self._control = Channel(self.loop, ours)
         self.loop.leave(self._listen(self._control, program.exe))
-
-    def take_over(self, ahead: ForkedZygote, modules: Iterable[str]) -> None:
-        """Use the zygote that our own process forked."""
-        self._control = Channel(self.loop, ahead.control)
-        self.modules.update(modules)
-        self.is_fork = True
-        self.pid = ahead.pid
-        self.loop.leave(self._listen(self._control, ahead.key[0]))
 
     async def ready(self) -> bool:
         """Wait until the zygote serves; False when it never will."""
@@ -349,11 +335,8 @@ class Interpreter:
 
     def _on_message(self, message: dict[str, Any]) -> None:
         if "ready" in message:
-            self.start = message["ready"]
-            self.pid = message["pid"]
+            self.pid = message["ready"]
             self._ready.set(True)
-        elif "unlike" in message:
-            self.start = {}
         elif "forked" in message:
             channel, future, stamp = self._forking.pop(0)
             seat = Seat(channel, message["forked"], stamp)
@@ -411,7 +394,7 @@ class Interpreter:
     async def _fork(self) -> Seat | None:
         if self._control is None or self._control.closed:
             return None
-        if not self.is_fork and not await self.ready():
+        if not await self.ready():
             return None
         ours, theirs = socket.socketpair()
         future: Future[Seat | None] = Future()

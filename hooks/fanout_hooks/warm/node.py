@@ -26,8 +26,8 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.run.loop import Future, Loop, memory_file
 from fanout_hooks.warm.command import which
+from fanout_hooks.warm.loop import Future, Loop, memory_file
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_spare.cjs")
 MAX_SPARES = 12

@@ -63,9 +63,7 @@ OWN_NAMES = frozenset(("__main__", "__mp_main__"))
 class Picture:
     """Every module that may stay loaded, as it was before any hook ran."""
 
-    def __init__(self, *, is_late: bool = False) -> None:
-        """`is_late`: only names now; the rest when a look is first needed (`complete`)."""
-        self.is_late = is_late
+    def __init__(self) -> None:
         self.modules: dict[str, tuple[types.ModuleType, dict[str, Any]]] = {}
         self._classes: dict[int, tuple[type, Any, dict[str, Any]]] = {}
         self._containers: dict[int, tuple[str, Any, Any]] = {}
@@ -77,23 +75,15 @@ class Picture:
         for name, module in list(sys.modules.items()):
             if name in self.modules or name in OWN_NAMES or not is_kept(name, module):
                 continue
-            namespace = {} if self.is_late else dict(vars(module))
+            namespace = dict(vars(module))
             self.modules[name] = (module, namespace)
             for key, value in namespace.items():
                 if isinstance(value, type) and id(value) not in self._classes:
                     self._classes[id(value)] = (value, vars(value), dict(vars(value)))
                 elif type(value) in (dict, list, set) and not _is_cache(name, key):
                     self._containers[id(value)] = (f"{name}.{key}", value, value.copy())
-        if not self.is_late:
-            gc.collect()
+        gc.collect()
         gc.freeze()
-
-    def complete(self) -> None:
-        """Take the picture that was put off, before the first program that could change what is in it."""
-        if self.is_late:
-            self.is_late = False
-            self.modules.clear()
-            self.accept()
 
     def drop_foreign(self) -> bool:
         """Forget the modules of hooks (equal helper names, edited files); say whether there were any."""
@@ -232,7 +222,7 @@ TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 class Pristine:
     """A picture of this process before any hook ran; `put_back` and `taint` compare with it."""
 
-    def __init__(self, kept_fds: frozenset[int], *, is_late: bool = False) -> None:
+    def __init__(self, kept_fds: frozenset[int]) -> None:
         self.kept_fds = kept_fds
         self.path = list(sys.path)
         self.meta_path = list(sys.meta_path)
@@ -252,7 +242,7 @@ class Pristine:
         self.tasks = _tasks()
         self.limits = _limits()
         self.filters = (_warnings.filters, list(_warnings.filters))
-        self.picture = Picture(is_late=is_late)
+        self.picture = Picture()
         self.had_foreign = False
         """The last hook brought modules of its own, whose code nobody has looked at."""
 

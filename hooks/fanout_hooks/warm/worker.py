@@ -65,7 +65,7 @@ NOISY = frozenset(("antigravity", "this", "__main__"))
 class Worker:
     """This process: what it may use, and the picture of how it has to look between hooks."""
 
-    def __init__(self, sock: Any, flags: str, stamp: bytes, *, is_once: bool = False) -> None:
+    def __init__(self, sock: Any, flags: str, stamp: bytes) -> None:
         self.sock = sock
         self.stamp = stamp
         self.parent = os.getppid()
@@ -81,9 +81,7 @@ class Worker:
             for number, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__))
             if stream is not None
         }
-        self.pristine = Pristine(frozenset(open_fds()), is_late=is_once)
-        self.is_once = is_once
-        """There will be no second event here: nobody waits for the look after the last hook."""
+        self.pristine = Pristine(frozenset(open_fds()))
         self.real: dict[str, str] = {}
         self.reported = set(sys.modules)
 
@@ -128,8 +126,6 @@ class Worker:
                 told = time.monotonic()
                 self._send({"more": True})
         self._send({"more": True})
-        if self.is_once:
-            _exit(0)
         self._dress_down()
         rows.detach()
         self.pristine.kept_fds = kept | frozenset(fds)
@@ -150,8 +146,6 @@ class Worker:
         began = time.perf_counter()
         self._reset_process(hook, job, fds, payload)
         script, file = hook["script"], os.path.join(job["cwd"], hook["script"])
-        if self.pristine.picture.is_late and (hook["deep"] or self.programs.needs_look(file, script)):
-            self.pristine.picture.complete()
         self.watch.effects = effects
         try:
             status = program.start(self.programs, file, script, begin)
@@ -182,17 +176,13 @@ class Worker:
 
     def _taint(self, file: str, *, deep: bool) -> str:
         deep = deep or self.pristine.had_foreign or self.programs.may_patch(file)
-        deep = deep and not self.pristine.picture.is_late  # then nothing to compare with: _spoilt says so
         if deep:
             self.pristine.reseed()
         return self.pristine.taint(deep=deep)
 
     def _spoilt(self, file: str) -> str:
         """Return why this process can't go on although the hook did nothing wrong that we could see."""
-        picture = self.pristine.picture
-        if picture.is_late and self.pristine.had_foreign:
-            return "loaded modules that nobody has a picture of"
-        if self.programs.may_patch(file) and picture.has_new():
+        if self.programs.may_patch(file) and self.pristine.picture.has_new():
             return "loaded modules that it may have changed"
         return ""
 
@@ -341,11 +331,11 @@ def _parked(fd: int) -> int:
     return int(high)
 
 
-def become(sock: socket.socket, flags: str, stamp: bytes, *, is_once: bool = False) -> None:
+def become(sock: socket.socket, flags: str, stamp: bytes) -> None:
     """Turn a just forked process into a worker. Does not return."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for sig in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_DFL)
     own = _socket.socket(fileno=_parked(sock.detach()))
-    Worker(own, flags, stamp, is_once=is_once).serve()
+    Worker(own, flags, stamp).serve()

@@ -65,8 +65,9 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         args,
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
-    council = Council(asked, terms, args.rounds, args.speculate, writer, tell)
-    terms, price = consult.affordable(terms, council.longest_jobs)
+    council = Council(asked, terms, args.rounds, args.speculate, writer, tell, services.workers)
+    # In a thread: it counts the tokens of all that was attached.
+    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.longest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
         return ToolResult({**panel_consult.dry(asked, price.at_most), "rounds": args.rounds})

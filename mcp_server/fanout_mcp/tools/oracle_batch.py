@@ -51,7 +51,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     if args.dry_run:
         return ToolResult(panel_consult.dry(asked, price.at_most))
     ledger = Ledger(services.backend.ask, terms.prices)
-    asking = Asking(price.purse.leg(ledger.of(Leg(1, "panel"))))
+    asking = Asking(price.purse.leg(ledger.of(Leg(1, "panel"))), services.workers)
     began = anyio.current_time()
     hedge = Hedge() if services.settings.hedge else None
     plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
