@@ -93,6 +93,5 @@ def unknown(word: str) -> str:
 
 def usage() -> str:
     lines = [f"  {name:<9} {line}" for name, (_, line) in COMMANDS.items()]
-    return "\n".join(
-        ["usage: fanout-hooks COMMAND ...", "", *lines, "", "`fanout-hooks COMMAND --help` tells more.", ""]
-    )
+    more = "Run `fanout-hooks COMMAND --help` for its options."
+    return "\n".join(["usage: fanout-hooks COMMAND ...", "", *lines, "", more, ""])

@@ -124,7 +124,7 @@ def in_a_process(words: tuple[str, ...]) -> int:
     ("text", "why"),
     [
         ("// mine\n" + TEXT, "comments"),
-        (TEXT.replace('"env"', '"hooks"'), "stands twice"),
+        (TEXT.replace('"env"', '"hooks"'), "appears twice"),
         (TEXT.replace('"Bash"', "7"), "matcher must be a text"),
     ],
     ids=["comments", "a key twice", "no text as a matcher"],
@@ -175,10 +175,10 @@ def test_nothing_is_written_or_removed_where_a_planted_link_leads(
     shutil.move(planted, outside)
     planted.symlink_to(outside)
     before = contents(outside)
-    assert "a link stands on the way" in user.run("restore", "--scope", scope, "--yes").err
+    assert "a link is on the way" in user.run("restore", "--scope", scope, "--yes").err
     user.write(scope, TEXT)
     before |= {user.path(scope).name: TEXT.encode()} if link == ".claude" else {}
-    assert "a link stands on the way" in user.run("adopt", "--scope", scope, "--yes").err
+    assert "a link is on the way" in user.run("adopt", "--scope", scope, "--yes").err
     kept = Path(bench.keep(str(user.project), []))
     assert not kept.resolve().is_relative_to(outside)
     assert not kept.is_relative_to(user.project)

@@ -6,7 +6,7 @@
 What only the client can do stays where it is (native.py). hooks.json keeps the `hooks` of the settings as
 they were written, so that `restore` can put them back byte for byte, on any machine.
 
-Adopting again takes what was added since, and writes our entries anew: after a change of hooks.json (a new
+Adopting again takes what was added since, and rewrites our entries: after a change of hooks.json (a new
 guard, another timeout), of the interpreter, or of the server's registration.
 """
 
@@ -91,7 +91,7 @@ def _raw(target: str) -> bytes | None:
         return None
 
 
-# --- adopt ------------------------------------------------------------------------------------------
+# --- Doing it -----------------------------------------------------------------------------------------------
 
 NO_FILE = "null"
 """Stands in `warm` for `hooks` where there was no file of the user's own before fanout came."""
@@ -174,7 +174,7 @@ def perform(plan: Adoption, place: Place) -> str:
     if plan.beside is not None:
         if plan.beside_text != plan.beside.text:
             settings.write(plan.beside, plan.beside_text, place.state)
-        _tell_sentinels(plan, place)
+        _update_sentinels(plan, place)
     if plan.settings_text == plan.settings.text:
         return ""
     return settings.write(plan.settings, plan.settings_text, place.state)
@@ -251,7 +251,7 @@ def _original(
     kept = original_in(known)
     if kept and not taken:
         return kept
-    # Hooks were added since: what is put back is no text that ever stood there.
+    # Hooks were added since: what is put back never was the file's text.
     rest = adoption_entries.without_ours(hooks_of(file))
     return json_edit.formatted(file.text, adoption_entries.joined(native.plain(hooks_of(known)), rest))
 
@@ -282,7 +282,7 @@ def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[setting
     return file, json_edit.with_value(file.text, "hooks", after or None)
 
 
-def _tell_sentinels(plan: Adoption, place: Place) -> None:
+def _update_sentinels(plan: Adoption, place: Place) -> None:
     written = beside_original(place)
     if not plan.server:
         forget_beside(place)
@@ -314,7 +314,7 @@ def beside_original(place: Place) -> str | None:
 
 
 def hand_over(place: Place) -> None:
-    """Have `restore` remove the user's own file with the calls: whoever made it has taken out all else."""
+    """Have `restore` remove the user's own file with the calls: what its owner had is taken out."""
     with suppress(OSError, UnicodeDecodeError):
         kind = files.read(place.warm).decode().partition("\n")[0]
         keep_beside(place, kind, NO_FILE)
@@ -336,14 +336,14 @@ def _ignore(place: Place) -> None:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise settings.Refused(f"{path} can't be read: {why}; mend or remove it") from None
+        raise settings.Refused(f"{path} can't be read: {why}; fix or remove it") from None
     missing = [line for line in IGNORED if line not in text.splitlines()]
     if missing:
         gap = "" if text.endswith("\n") or not text else "\n"
         settings.replace(path, (text + gap + "\n".join(missing) + "\n").encode(), 0o644)
 
 
-# --- outlook ------------------------------------------------------------------------------------------------
+# --- What it will mean for each event -----------------------------------------------------------------------
 # How each event of a scope will run once its hooks are adopted, and where that is slower than natively.
 # The rule, as `fanout-hooks bench` measures it: a cold event waits for a process of ours, which takes about
 # as long as Claude Code needs to start this many Python hooks at once. With fewer, cold is slower; a warm
@@ -366,7 +366,7 @@ class Outlook(NamedTuple):
     is_guard: bool
     is_warm: bool
     is_slower: bool
-    """Than natively, as far as the number of its Python hooks tells."""
+    """Than natively, as far as the number of its Python hooks says."""
 
     @property
     def line(self) -> str:

@@ -189,7 +189,7 @@ _BY_FORM: dict[str, Any] = {"s": "", "n": 1, "b": False, "j": {}, "v": ""}
 
 
 def sample_event(event: str, project: str, found: config.Config) -> dict[str, Any]:
-    """Return an event that as many of its hooks as can be told by their matchers run on."""
+    """Return an event that as many of its hooks as can be derived from their matchers run on."""
     made = {field.name: SAMPLES.get(field.name, _BY_FORM[field.form]) for field in inputs.fields_of(event)}
     made |= {"hook_event_name": event, "cwd": project}
     field = events.of(event).matches
@@ -260,7 +260,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _rounds(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds, which is 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds, which is 1 or more")
     return int(text)
 
 

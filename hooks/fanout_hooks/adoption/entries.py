@@ -44,7 +44,7 @@ LOOK = (
     'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then '
     'z=; read -r _ _ z _ <"/proc/$p/stat"; [ "$z" = Z ] || exit 0; fi; done; fi 2>/dev/null'
 )
-"""A server that was killed can be signalled until the client has buried it: Z, where the system tells."""
+"""A server that was killed can be signalled until the client has reaped it: Z, where the system says."""
 IS_CALLED = 'read -r w <"$CLAUDE_PROJECT_DIR/.claude/fanout/state/warm" && '
 """In a committed file: whether this user's own settings hold the call, and to which server."""
 FROM_STATE = 'p=; m=; { read -r p && read -r m; } 2>/dev/null <"$s/launch"'
@@ -125,7 +125,7 @@ def _groups(event: str, hooks: Sequence[config.Hook], to: Registration) -> list[
 def _look(to: Registration) -> str:
     if to.launch is None:
         return LOOK % ("", IS_CALLED)
-    # Without a call there is no server that could answer, whatever runs.
+    # Without a call no server could answer, whatever runs.
     return LOOK % (kind_of(to.server), "") if to.server else ""
 
 
@@ -241,7 +241,7 @@ def without_ours(hooks: dict[str, Any]) -> dict[str, Any]:
 
 
 def only_ours(hooks: dict[str, Any]) -> dict[str, Any]:
-    """Return `hooks` less everything but ours; a group without entries is nobody's."""
+    """Return `hooks` less everything but ours; a group without entries is dropped."""
     found: dict[str, Any] = {}
     for event, group, _ in each(hooks):
         kept = {**group, "hooks": [entry for entry in group["hooks"] if is_ours(entry)]}
@@ -380,8 +380,8 @@ def _holds_guards(value: Any, depth: int = _DEPTH) -> bool:
     return depth > 0 and any(_holds_guards(one, depth - 1) for one in value.values())
 
 
-# --- registration -------------------------------------------------------------------------------------------
-# The log and the gate, for users without hooks of their own: what `fanout install` and the plugin
+# --- The log and the gate -----------------------------------------------------------------------------------
+# The log and the gate, for users without hooks: what `fanout install` and the plugin
 # register.
 #     with_log_and_gate(hooks, server="fanout", mode="on")  -> the `hooks` of a settings file with our groups
 #     without_log_and_gate(hooks)                              -> the same without them; adopted hooks stay

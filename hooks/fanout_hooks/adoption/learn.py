@@ -1,6 +1,6 @@
 """Writes what real runs were seen to read and write into hooks.json, where people can read and change it.
 
-The runs are watched anyway (observe.py), and what was learned counts without this. Written down it also
+The runs are watched anyway (learn/observe.py), and what was learned counts without this. Written down it also
 holds for a hook that was edited, every reader of the file sees it, and it can be committed. Declared paths
 are never taken away.
 """
@@ -66,7 +66,7 @@ def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
     found = []
     held = config.load((place.scope,), place.project, place.claude)
     if held.problems:
-        raise settings.Refused(f"{held.problems[0]}; mend it first, `fanout-hooks check` tells more")
+        raise settings.Refused(f"{held.problems[0]}; fix it first, `fanout-hooks check` has the details")
     known = Memory(memory.path_of(place.state, place.project))
     for event in dict.fromkeys(hook.event for hook in held.hooks):
         own = [hook for hook in held.hooks if hook.event == event]

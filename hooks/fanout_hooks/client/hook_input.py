@@ -135,7 +135,7 @@ def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
 
 # --- Hooks that work on while the turn goes on: they say so in their first line, {"async": true}. -----------
 # Natively the client stops waiting at that line, ignores the hook's verdict, and hands on with the next
-# request what context else it printed. Here, too, nobody waits from that line on, and the hook is left alone
+# request what context else it printed. Here, too, nothing waits from that line on, and the hook is left alone
 # for as long as it asks for, else for its own limit; its locks are free from then on. What it prints later
 # is lost, unless it had ended before anybody looked.
 

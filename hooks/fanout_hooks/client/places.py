@@ -20,7 +20,7 @@ PLUGIN_SERVER = "plugin:fanout:fanout"
 TOOL = "run_hooks"
 """The server's tool that runs hooks."""
 MARK = ": fanout "
-"""Our commands begin so (`:` does nothing): for people who read the file, and to tell them from others."""
+"""Our commands begin so (`:` does nothing): for people who read the file, and to recognize them."""
 SHOWN = "fanout hooks"
 """What Claude Code calls our line while it runs, in transcripts, and to Claude when it blocks a Stop."""
 FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "settings.json"}
@@ -157,7 +157,7 @@ def must_stay_in_project(place: Place) -> None:
     if place.scope == "user":
         return
     from fanout_hooks.client.settings import (
-        Refused,  # a dear import, and this file is read where nothing is written
+        Refused,  # an expensive import, and this file is read where nothing is written
     )
 
     try:
@@ -192,7 +192,7 @@ def server_of(place: Place) -> str:
 
 
 def registered(place: Place) -> list[dict[str, Any]]:
-    """Return what stands under our server's name wherever this scope's sessions look for servers."""
+    """Return what is registered under our server's name wherever this scope's sessions look for servers."""
     user = _json(place.servers)
     files = [user]
     if place.scope != "user":

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from fanout_hooks.client import files
 from fanout_hooks.learn.observe import covering
 
-# --- record -------------------------------------------------------------------------------------------------
+# --- What is known of one script ----------------------------------------------------------------------------
 # What is known of one version of a hook's script: how long it takes, what it touches, if it keeps clean.
 # Effects are united over runs and sessions, for one run shows a lower bound only; too many paths become
 # patterns of their folders, which say more than was seen and never less.
 
 TRIALS = 2
-"""Runs in a process of its own before a hook may share one."""
+"""Runs in its own process before a hook may share one."""
 SLOW_MS = 25.0
 """Its own time beyond which a hook gets a lane: a trial's first imports count, other hooks wait meanwhile."""
 MAX_CRASHES = 2
@@ -55,7 +55,7 @@ class Record(NamedTuple):
 
 
 def version_of(file: str) -> str:
-    """Return what tells one version of a script from the next, "" when it isn't there."""
+    """Return what distinguishes one version of a script from the next, "" when it isn't there."""
     try:
         about = os.stat(file)
     except OSError:
@@ -105,9 +105,9 @@ def _smoothed(before: Record, ms: float) -> float:
     return ms if before.runs == 0 else before.ms * 0.8 + ms * 0.2
 
 
-# --- memory file --------------------------------------------------------------------------------------------
+# --- The file that keeps it ---------------------------------------------------------------------------------
 # The file of what was learned of a project's hooks: read, written within bounds, and locked meanwhile.
-# It lies in the user's own state folder, not in the project: a repository can't tell us that its hooks are
+# It lies in the user's own state folder, not in the project: a repository can't claim that its hooks are
 # harmless. What can't be read is nothing learned.
 
 LOCK = "lock"
@@ -184,7 +184,7 @@ def _compact(data: object) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
-# --- memory ------------------------------------------------------------------------------------------
+# --- One project's memory while hooks run -------------------------------------------------------------------
 
 LOCK_LOOKS = 50
 """A tenth of a second for others to save; then what was learned stays for the next save."""
@@ -243,7 +243,7 @@ class Memory:
         theirs = load(self._path)
         records = dict(theirs.records)
         for file in self._noted:
-            records.pop(file, None)  # what was learned last stands last
+            records.pop(file, None)  # what was learned last is last
             records[file] = self._with_theirs(file, theirs.records.get(file))
         modules = theirs.modules | {
             exe: sorted({*names, *theirs.modules.get(exe, ())}) for exe, names in self.modules.items()
@@ -252,7 +252,7 @@ class Memory:
         self._kept, self._records, self.modules = theirs, records, modules
 
     def save(self) -> None:
-        """Write the file anew when something changed that matters; what can't be written waits."""
+        """Write the file when something changed that matters; what can't be written waits."""
         if not (self._noted or self._imported):
             return
         lock = locked(self._path, self._looks)

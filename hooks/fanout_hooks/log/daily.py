@@ -20,7 +20,7 @@ from fanout_hooks.log.append import REPORT_NAME
 from fanout_hooks.log.report import figures
 from fanout_hooks.log.tally import Digest
 
-ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to tell"}
+ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to say"}
 MAX_HOOKS = 30
 
 
@@ -62,7 +62,7 @@ def markdown(data: Mapping[str, Any], now: float) -> str:
 
 
 def trend_words(found: Mapping[str, Any]) -> str:
-    """Return "12 % slower", "steady" or that it can't be told."""
+    """Return "12 % slower", "steady" or that it can't be known."""
     direction = str(found["direction"])
     if direction in {"slower", "faster"}:
         return f"{abs(found['change']):.0%} {direction}".replace("%", " %")
@@ -174,7 +174,7 @@ def _notes(data: Mapping[str, Any]) -> list[str]:
 
 # --- Hooks that Claude Code runs itself, from its transcripts: what fanout's own log can't know. ------------
 # The client writes a line for a hook only when it had output or failed, so these figures are of such runs
-# alone; whoever shows them says "with output only".
+# alone; where they are shown, it says "with output only".
 
 OURS = (
     SHOWN,
@@ -228,7 +228,7 @@ def _runs(path: str, since: float) -> Iterator[transcripts.HookRun]:
 
 
 def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the records that may tell a hook's time; the rest of a transcript is not even parsed."""
+    """Yield the records that may hold a hook's time; the rest of a transcript is not even parsed."""
     try:
         with open(path, "rb") as file:
             for number, raw in enumerate(file, 1):

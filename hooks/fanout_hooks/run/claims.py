@@ -3,13 +3,13 @@
 Each event has two entries in the settings: a call to the server, and the *sentinel*, a line of `sh` that
 looks whether this client's server is there and otherwise runs the hooks itself. Both may come to the same
 event: a server that is just starting is waited for by the client, while the sentinel found none. And several
-settings files may register the same. So whoever wants to run an event makes a file of its name; those who
-come later find it, add themselves, and stand down. Who finds himself there has a new event in the same words:
-the client runs entries that are equal once, so nobody gets one event twice.
+settings files may register the same. So each process that wants to run an event makes a file of its name;
+those that come later find it, add their line, and stand down. One that finds its own line there has a new
+event in the same words: the client runs equal entries once, so no entry gets one event twice.
 
 The marks that the sentinel looks for: files named after the client's messaging socket and its process, with
 the server's process in them. Both, for each may be missing: the client opens its socket beside starting its
-servers, and goes on without it if it can't; a launcher (`uv run`) stands between the client and the server.
+servers, and goes on without it if it can't; a launcher (`uv run`) is between the client and the server.
 The session's id would not do: after `/clear` hooks carry a new one and the server keeps the old.
 
 A claim lives for as long as others could still come, and no longer: an event without any id of its own (a
@@ -54,7 +54,7 @@ def client_keys(env: dict[str, str], client: int) -> tuple[str, ...]:
 def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
     """Say whether this event is ours to run. Without a usable folder it is: better twice than never.
 
-    `owner` is one line that tells an entry of the settings from all others.
+    `owner` is one line that distinguishes an entry of the settings from all others.
     """
     now = time.time() if now is None else now
     path = os.path.join(where, f"event-{name}")
@@ -104,7 +104,7 @@ def _is_new(where: str, path: str, owner: str, now: float) -> bool:
     except FileNotFoundError:
         raise
     except OSError:
-        return is_new  # a disk that is full between two writes: what was found out stands
+        return is_new  # a disk that is full between two writes: what was found out holds
     return is_new
 
 
@@ -137,7 +137,7 @@ def drop(where: str, name: str) -> None:
 
 
 def sweep(where: str, now: float | None = None) -> None:
-    """Remove claims that nobody can come for any more, and marks of servers that are gone."""
+    """Remove claims that none can come for any more, and marks of servers that are gone."""
     now = time.time() if now is None else now
     try:
         names = os.listdir(where)

@@ -6,7 +6,7 @@ Rules, all of them here:
 2. Exit code 2 objects, with stderr as its reason, whatever else the hook printed; any other code but 0 is a
    failure that changes nothing, unless the hook says onFailure: "block".
 3. Output that starts with "{" must be one JSON object, on any exit code. Garbage costs that hook its say, and
-   the user is told.
+   the user sees it.
 4. Context is joined in configuration order and kept below the client's bound; what is beyond goes to a file.
 5. A hook whose first line is {"async": true} has no verdict, whatever its exit code; its context counts.
 6. Rewritten inputs are changes against the original; changes of different fields are joined, different
@@ -66,7 +66,7 @@ def _cut(text: str, units: int) -> str:
     return text.encode("utf-16-le", "surrogatepass")[: units * 2].decode("utf-16-le", "ignore")
 
 
-# --- decide ------------------------------------------------------------------------------------------
+# --- One answer from all hooks ------------------------------------------------------------------------------
 
 STRENGTH = ("deny", "defer", "ask", "allow")
 
@@ -334,7 +334,7 @@ def _joined_input(original: Any, opinions: Sequence[Opinion]) -> tuple[dict[str,
     return joined, ""
 
 
-# --- overflow -----------------------------------------------------------------------------------------------
+# --- Context longer than the client shows -------------------------------------------------------------------
 # Context beyond what the client shows: kept whole in a file of the project's state for a day, and named.
 
 KEEP_CONTEXT_S = 24 * 3600

@@ -2,7 +2,7 @@
 
 `handle` is the whole flow, for one of many events in a loop. `run_event` is the same for one alone, whose
 answer it prints. A plan's units run side by side (`_run`): each begins when those before it have ended and
-its locks are free, in a warm interpreter's worker or as a process of its own (a lane).
+its locks are free, in a warm interpreter's worker or as its own process (a lane).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     problems = [
         one
         for one in runtime.unreported(found.problems)
-        if claims.report_once(claims.folder(state), session, one)  # cold, each event is a process of its own
+        if claims.report_once(claims.folder(state), session, one)  # cold, each event is its own process
     ]
 
     # The gate makes up its mind while the hooks run: it may wait for sibling calls.
@@ -155,7 +155,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
 def _by_input(
     request: Request, hooks: Sequence[Hook], names: dict[Hook, str]
 ) -> list[tuple[Request, list[Hook]]]:
-    """Return an event's hooks by the input they get: first the event itself, then as another tool's call."""
+    """Return an event's hooks by the input they get: the event as it is, then as another tool's call."""
     found = {"": (request, list[Hook]())}
     for hook in hooks:
         event = matchers.seen_as(request.event, names[hook])
@@ -250,7 +250,7 @@ async def _run_warm(
 async def _run_lane(
     runtime: RuntimeState, request: Request, plan: Plan, place: int, hook_input: HookInput
 ) -> tuple[Ran, str]:
-    """Run one hook as a process of its own."""
+    """Run one hook as its own process."""
     from fanout_hooks.run.lanes import work_of
 
     hook, node, way = plan.planned[place].hook, plan.planned[place].node, "lane"

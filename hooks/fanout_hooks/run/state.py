@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # 1 to 4 of 20 updates. So before a hook runs, everything it is known to write is locked. Within this process
 # a table does it, all at once or none. Between processes each key is a byte, by its hash, of one file in the
 # user's own state folder: any number of locks costs one descriptor, leaves nothing to sweep, and ends with
-# its process. Bytes are taken in their order, so that nobody can hold what another one needs first.
+# its process. Bytes are taken in their order, so no process can hold what another one needs first.
 #
 # The holders in this process end at their own limits. A lock that another process keeps for too long (it was
 # stopped, say) is passed over, and that is noted.
@@ -124,7 +124,7 @@ class Locks:
             return  # the process's end gives it back
 
     def _open(self) -> None:
-        """Have the file open. Closing it gives back every lock, so it stays until somebody has removed it."""
+        """Have the file open. Closing it gives back every lock, so it stays until it has been removed."""
         if self._fd >= 0 and (self._held or os.fstat(self._fd).st_nlink):
             return
         if self._fd >= 0:
@@ -144,7 +144,7 @@ def _byte(key: str) -> int:
     return int.from_bytes(digest, "big") >> 2
 
 
-# --- state ------------------------------------------------------------------------------------------
+# --- What events share --------------------------------------------------------------------------------------
 
 AT_ONCE = 50
 """Processes of hooks at work at one time; more wait their turn."""
@@ -233,7 +233,7 @@ class RuntimeState:
         return known
 
     def plan(self, hooks: Sequence[Hook], project: str, cwd: str, env: dict[str, str]) -> Plan:
-        """Return how these hooks run, made anew only when something has changed."""
+        """Return how these hooks run, made again only when something has changed."""
         memory = self.memory(project)
         key = (tuple(hooks), project, cwd, self._declared)
         known = self._plans.get(key)
@@ -256,7 +256,7 @@ class RuntimeState:
             interpreter = Interpreter(self.loop, lost)
             interpreter.open(program, env, cwd)
             interpreter.preload(known.modules.get(program.exe, ()))
-        self._interpreters[key] = interpreter  # the one used last stands last
+        self._interpreters[key] = interpreter  # the one used last is last
         for old in list(self._interpreters)[:-MAX_INTERPRETERS]:
             if self._interpreters[old].is_at_rest:
                 self._interpreters.pop(old).close()

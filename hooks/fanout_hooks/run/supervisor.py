@@ -1,8 +1,8 @@
 """The warm path's process: takes events from the server, runs their hooks, answers. Many at once, one thread.
 
 The server (edge/hook_bridge.py) starts it with one end of a socket; it ends when the server's end closes.
-Then, or when it is killed, every hook's process that is still at work ends too (lanes.py, warm/zygote.py).
-It never imports or runs hook code: interpreters do.
+Then, or when it is killed, every hook's process that is still at work ends too (lanes.py, warm/zygote.py). It
+never imports or runs hook code: interpreters do.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Session(NamedTuple):
     """The client that started a server, and what its hooks find around them."""
 
     client: int
-    """Its process, 0 where nobody can tell."""
+    """Its process id, 0 where it isn't known."""
     env: dict[str, str]
 
 
 def of_session(env: dict[str, str], server: int) -> Session:
     """Look from a server with this environment at the client that started it."""
     chain = [server, *_ancestors(server)]
-    # The client's socket bears its process in its name; without one, nobody stands in between.
+    # The client's socket bears its process in its name; without one, nothing is in between.
     named = os.path.basename(env.get("CLAUDE_CODE_MESSAGING_SOCKET", "")).removesuffix(".sock")
     at = next((at for at, pid in enumerate(chain) if str(pid) == named), 1)
     client = chain[at] if at < len(chain) else int(named) if named.isdecimal() else 0
@@ -121,7 +121,7 @@ def _environ(pid: int) -> dict[str, str]:
     return {name: value for name, is_pair, value in pairs if is_pair}
 
 
-# --- supervisor ------------------------------------------------------------------------------------------
+# --- The process that answers events ------------------------------------------------------------------------
 
 SWEEP_S = 300.0
 

@@ -36,7 +36,7 @@ KEPT = tuple(
 )
 """The standard library and what is installed beside it; everything else belongs to hooks."""
 VOLATILE = frozenset(("__warningregistry__", "__annotations__"))
-"""Written by the interpreter itself; harmless to whoever comes next."""
+"""Written by the interpreter itself; harmless to the next hook."""
 SYS_SET_PER_HOOK = [
     "argv",
     "path",
@@ -208,10 +208,10 @@ HARMLESS: dict[str, tuple[str, ...]] = {
     "platform": ("_uname_cache", "_sys_version_cache", "_platform_cache"),
     "threading": ("_counter",),
 }
-"""What a module keeps of what it computed; put back, so that nobody's value stays."""
+"""What a module keeps of what it computed; put back, so that no hook's value stays."""
 
 
-# --- pristine ------------------------------------------------------------------------------------------
+# --- A process put back to how it was -----------------------------------------------------------------------
 
 SIGNALS = tuple(int(sig) for sig in _signal.valid_signals() if sig not in (_signal.SIGKILL, _signal.SIGSTOP))
 FIRST_FDS = range(3, 10)
@@ -244,7 +244,7 @@ class Pristine:
         self.filters = (_warnings.filters, list(_warnings.filters))
         self.picture = Picture()
         self.had_foreign = False
-        """The last hook brought modules of its own, whose code nobody has looked at."""
+        """The last hook brought modules of its own, whose code was not looked at."""
 
     # --- putting back ----------------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ class Pristine:
             getattr(warnings, "_filters_mutated", lambda: None)()
 
     def reseed(self) -> None:
-        """Let nobody inherit a seed."""
+        """Let no hook inherit a seed."""
         if _is_loaded("random"):
             sys.modules["random"].seed()
 
@@ -348,7 +348,7 @@ class Pristine:
 
 
 def _is_loaded(name: str) -> bool:
-    """Say whether the standard library's own module is there, whoever imported it."""
+    """Say whether the standard library's own module is there, wherever it was imported."""
     return name in sys.modules and is_kept(name, sys.modules[name])
 
 

@@ -54,7 +54,7 @@ def _borrow() -> Any:
 
 
 class Zygote:
-    """Forks on request, buries what it forked, and takes everything along when the supervisor goes."""
+    """Forks on request, reaps what it forked, and takes everything along when the supervisor goes."""
 
     def __init__(self, control: socket.socket, flags: str, worker: Any) -> None:
         self.control = control
