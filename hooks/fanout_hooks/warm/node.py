@@ -225,6 +225,12 @@ class Spares(Generic[P]):
         self._at_work = 0
         self.is_filling = self._is_watching = False
 
+    def __len__(self) -> int:
+        """Return how many wait, or are about to."""
+        return sum(
+            own.spare is not None and not own.spare.process.ended.done for own in self._wanted.values()
+        )
+
     def take(self, program: NodeProgram, stdin: bytes, env: dict[str, str], cwd: str) -> Spare[P] | None:
         """Return the hook's spare with the event in it, or None: then it runs as written.
 
