@@ -100,15 +100,20 @@ def _in_client(top: Path) -> Iterator[Row]:
     yield from _compared(middle)
 
 
-def _by_turns(top: Path, ways: dict[str, tuple[str, list[Hook]]]) -> dict[str, list[float]]:
-    """Run sessions of each way by turns; return the milliseconds of their events."""
+def _by_turns(
+    top: Path, ways: dict[str, tuple[str, list[Hook]]], pause_s: float = 0.0
+) -> dict[str, list[float]]:
+    """Run sessions of each way by turns; return the milliseconds of their events.
+
+    The scripted model answers at once; each call takes `pause_s`, as calls and models do.
+    """
     program = find_client()
     assert program is not None
     made = {name: _project(top / name, program, way, hooks) for name, (way, hooks) in ways.items()}
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, hooked in made.items():
-            found[name] += _session(hooked)
+            found[name] += _session(hooked, pause_s)
     return found
 
 
@@ -155,9 +160,10 @@ def _project(folder: Path, program: str, way: str, hooks: list[Hook]) -> Hooked:
     return hooked
 
 
-def _session(hooked: Hooked) -> list[float]:
+def _session(hooked: Hooked, pause_s: float) -> list[float]:
     """Return the durations of one session's PreToolUse events, but for the first ones."""
-    calls = [[Call("Bash", {"command": f"true {number}", "description": "x"})] for number in range(CALLS)]
+    commands = [f"sleep {pause_s}; true {number}" if pause_s else f"true {number}" for number in range(CALLS)]
+    calls = [[Call("Bash", {"command": command, "description": "x"})] for command in commands]
     with serving(turns([*calls, [Text("done")]])) as model, receiving() as told:
         hooked.client.say(model, "please", env=told.env)
         return told.durations("PreToolUse")[LEARNING:]

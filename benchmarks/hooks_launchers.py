@@ -23,6 +23,8 @@ NODES = 9
 BURST = 20
 GAP_S = 0.1
 HOMES = 10
+CALL_S = 1.0
+"""What a tool call takes in the client; spares are started meanwhile."""
 NODE = """
 const fs = require('fs'), path = require('path');
 const event = JSON.parse(fs.readFileSync(0, 'utf8'));
@@ -40,8 +42,8 @@ if re.search("rm -rf", event["tool_input"]["command"]):
 """
 
 Hook = dict[str, Any]
-InClient = Callable[[Path, dict[str, tuple[str, list[Hook]]]], dict[str, list[float]]]
-"""Runs sessions of each way by turns and returns the milliseconds of their events."""
+InClient = Callable[[Path, dict[str, tuple[str, list[Hook]]], float], dict[str, list[float]]]
+"""Runs sessions of each way by turns, calls of so many seconds; returns the milliseconds of their events."""
 Natives = Callable[[Sandbox, list[str]], None]
 
 
@@ -70,7 +72,8 @@ def _in_client(top: Path, in_client: InClient) -> Iterator[Row]:
     kinds += [("uv", 1, 4.0), ("uv", 13, 15.0)] if shutil.which("uv") else []
     for kind, count, bar in kinds:
         hooks = _scripts(top, kind, count)
-        found = in_client(top / f"{kind} {count}", {"native": ("native", hooks), "warm": ("warm", hooks)})
+        ways = {way: (way, hooks) for way in ("native", "warm")}
+        found = in_client(top / f"{kind} {count}", ways, CALL_S)
         native, warm = (statistics.median(found[way]) for way in ("native", "warm"))
         figure = f"{warm:.1f} ms, {native / warm:.1f} x faster"
         what = f"warm event, {count} `{'node' if kind == 'node' else 'uv run --script'}` hooks"
