@@ -1,4 +1,4 @@
-"""Hooks that Node and `uv run` start, first events, and what is kept ready, beside the same hooks natively."""
+"""Hooks that Node and `uv run` start, first events and what is kept ready, beside the same natively."""
 
 from __future__ import annotations
 
