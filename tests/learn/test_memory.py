@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_hooks.adoption.entries import STATE
+from fanout_hooks.client import places
 from fanout_hooks.learn import memory
 from fanout_hooks.learn import memory as learn_memory
 from fanout_hooks.learn.memory import Memory
@@ -97,21 +98,16 @@ def test_an_edited_script_is_not_made_the_old_one_by_a_session_that_still_knew_i
     assert Memory(store).of(script).writes == {"/state/new"}
 
 
-def test_what_interpreters_need_is_united_and_what_one_forgot_stays_forgotten(store: str) -> None:
+def test_what_interpreters_need_is_united(store: str) -> None:
     first = Memory(store)
-    first.note_start(("py", ""), {"executable": "py"})
     first.note_modules("py", {"json"})
     first.save()
     one, two = Memory(store), Memory(store)
-    one.note_start(("py", ""), {})
     one.note_modules("py", {"re"})
-    two.note_start(("other", ""), {"executable": "other"})
     two.note_modules("py", {"ast"})
     one.save()
     two.save()
-    known = Memory(store)
-    assert known.starts == {("other", ""): {"executable": "other"}}
-    assert known.modules == {"py": ["ast", "json", "re"]}
+    assert Memory(store).modules == {"py": ["ast", "json", "re"]}
 
 
 def test_a_lock_that_another_process_keeps_holds_nobody_up_and_loses_nothing(
@@ -225,4 +221,4 @@ def test_no_folder_of_a_project_is_taken_for_the_users_own(given: dict[str, str]
         ["/bin/sh", "-c", f'{STATE}; printf %s "$s"'], env=env, capture_output=True, text=True, check=True
     )
     wanted = folder or "/home/u/.local/state/fanout/hooks"
-    assert (memory.state_folder(env), done.stdout) == (wanted, wanted)
+    assert (places.state_folder(env), done.stdout) == (wanted, wanted)

@@ -113,8 +113,7 @@ TOOL: Tool[Args] = Tool(
     name="agent_swarm",
     title="Many agents on one task, each through another lens",
     description=(
-        "Many agents on one task, each through another lens; near-duplicates merged, the rest ranked. "
-        "Without a model: Agent calls to send."
+        "Many agents on one task, each through another lens; near-duplicates merged, the rest ranked."
     ),
     arguments=Args,
     call=call,

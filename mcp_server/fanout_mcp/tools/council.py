@@ -110,9 +110,9 @@ TOOL: Tool[Args] = Tool(
     name="council",
     title="Let a panel read each other and answer again",
     description=(
-        "A panel answers, reads the others blind and answers again until no verdict changes. The vote gives "
-        "most of the gain: prefer oracle_batch (= rounds 1) unless members may hold facts that others lack, "
-        "or a vote was split. Arguments as there."
+        "A panel answers, reads the others' answers unsigned and answers again until no verdict changes. "
+        "Prefer oracle_batch (= rounds 1) unless members may know different facts or a vote was split. "
+        "Arguments as there."
     ),
     arguments=Args,
     call=call,

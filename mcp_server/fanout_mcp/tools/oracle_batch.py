@@ -105,8 +105,8 @@ TOOL: Tool[Args] = Tool(
     name="oracle_batch",
     title="Ask several experts at once",
     description=(
-        "Ask a panel (personas, mixed makers' models) one question at once; returns a voted PROCEED, "
-        "SIMPLIFY or STOP, each member's reason, a full report's path. NO_VERDICT when too few answer."
+        "Ask a panel (personas, models of several makers) one question at once: a voted PROCEED, SIMPLIFY or "
+        "STOP, each member's reason, a report's path. NO_VERDICT: too few answered."
     ),
     arguments=Args,
     call=call,
