@@ -37,8 +37,13 @@ from fanout_hooks.gate import gate
 from fanout_hooks.run.choose import groups_of
 from fanout_hooks.run.launch import Launch
 
-STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"'
-"""places.state_folder in the shell's words: the session's environment decides, not that of the install."""
+STATE = (
+    's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"; '
+    'case "$s" in [!/]*|/proc/*|/dev/*|*/../*|*/./*|"${CLAUDE_PROJECT_DIR:-/none}"/*) '
+    's="$HOME/.local/state/fanout/hooks";; esac'
+)
+"""places.state_folder in the shell's words: the session's environment decides, not that of the install, but
+never for a folder that the project can hold."""
 LOOK = (
     'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '
     'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then '
