@@ -249,7 +249,7 @@ MAP_LIMIT: Final = 9_500
 QUESTION_LIMIT: Final = 1_500
 """Characters for the modules beside the files that are ranked for a question: those files are the answer."""
 
-ROWS: Final = (12, 6, 3)
+ROWS: Final = (12, 6, 3, 1)
 """Rows of each list of a module, tried from the left until a map has room for it."""
 
 FOLDED_LIMIT: Final = 3_000
