@@ -42,7 +42,7 @@ class Reviewed(NamedTuple):
 
 def review_patterns(path: str, text: str, language: str) -> Reviewed:
     """Return what the language's rules find in a file."""
-    rules = [rule for rule in rules_of(language) if rule.file is None or rule.file.search(text)]
+    rules = [rule for rule in rules_of(language) if rule.reads(text)]
     _, parser = parser_of(language)
     grammar = GRAMMARS[language]
     data = text.encode("utf-8", "replace")
@@ -262,9 +262,10 @@ PLAIN_CONFIDENCE: Final = 50
 
 _BY_SUFFIX: Final = {
     **dict.fromkeys(("yml", "yaml"), "yaml"),
+    "tf": "terraform",
     "dockerfile": "dockerfile",
     **dict.fromkeys(
-        ("properties", "ini", "cfg", "conf", "config", "cnf", "tf", "xml", "htaccess", "toml"), "settings"
+        ("properties", "ini", "cfg", "conf", "config", "cnf", "xml", "htaccess", "toml"), "settings"
     ),
     **dict.fromkeys(
         (
@@ -295,6 +296,7 @@ _COMMENT: Final = {
     "yaml": re.compile(r"^\s*#"),
     "dockerfile": re.compile(r"^\s*#"),
     "settings": re.compile(r"^\s*([#;]|<!--)"),
+    "terraform": re.compile(r"^\s*(#|//)"),
     "markup": re.compile(r"^\s*(<!--|\{#)"),
 }
 
@@ -309,8 +311,51 @@ def format_of(path: str) -> str | None:
 def review_plain(path: str, text: str, form: str) -> Iterator[Finding]:
     lines = text.split("\n")
     kept = [(number, line) for number, line in enumerate(lines, 1) if not _COMMENT[form].match(line)]
-    rules = [rule for rule in rules_of(form) if rule.file is None or rule.file.search(text)]
-    yield from line_findings((path, lines), kept, rules, PLAIN_CONFIDENCE)
+    rules = [rule for rule in rules_of(form) if rule.reads(text)]
+    by_line = [rule for rule in rules if rule.kind == "line"]
+    yield from line_findings((path, lines), kept, by_line, PLAIN_CONFIDENCE)
+    if form == "terraform":
+        known = [rule for rule in rules if rule.kind == "block"]
+        yield from _block_findings(path, lines, known)
+
+
+_RESOURCE: Final = re.compile(r'^(?:resource|data)\s+"(?P<type>\w+)"')
+
+
+def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Look at each top-level block of a Terraform file, as `terraform fmt` lays it out."""
+    start, kind = 0, ""
+    for number, line in enumerate(lines, 1):
+        if (opened := _RESOURCE.match(line)) is not None:
+            start, kind = number, opened["type"]
+        if not kind or not line.rstrip().endswith("}") or line[:1].isspace():
+            continue
+        inside = ("" if _COMMENT["terraform"].match(one) else one for one in lines[start - 1 : number])
+        body = "\n".join(inside)
+        for rule in rules:
+            if rule.pattern.search(kind) and (place := _block_place(rule, body)) is not None:
+                at = start + body.count("\n", 0, place)
+                yield found(
+                    path,
+                    lines,
+                    (at, at),
+                    rule.weakness,
+                    severity=rule.severity or WEAKNESSES[rule.weakness].severity,
+                    confidence=PLAIN_CONFIDENCE,
+                    why=rule.why or (f"{kind} lacks the setting." if rule.missing else ""),
+                    reviewer="rules",
+                )
+        kind = ""
+
+
+def _block_place(rule: Rule, body: str) -> int | None:
+    """Return where in a block a rule applies; None where it doesn't."""
+    if rule.unless and rule.unless.search(body):
+        return None
+    if rule.missing:
+        return None if rule.missing.search(body) else 0
+    hit = rule.match.search(body) if rule.match else None
+    return None if hit is None else hit.start() + len(hit[0]) - len(hit[0].lstrip())
 
 
 # --- Secrets that stand in a file, by the recogniser that scrubs them from whatever leaves. -----------------
@@ -376,7 +421,7 @@ _GIVEN: Final = re.compile(
 
 
 def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
-    """Tell whether what was redacted in a program is a secret in the code, not words in a text or a comment."""
+    """Tell whether what was redacted in a program is a secret of its code, not words of a text."""
     if mark == "pem":
         return re.search(r"[A-Za-z0-9+/]{40}", " ".join(lines)) is not None
     if mark != "value":
