@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("t.py", 'db_password = "Tr0ub4"', "Tr0ub4", id="a short password"),
     ],
 )
-def test_a_secret_is_found_wherever_it_stands_and_never_shown(
+def test_a_secret_is_found_in_any_notation_and_never_shown(
     project: Path, capsys: pytest.CaptureFixture[str], name: str, line: str, secret: str
 ) -> None:
     (project / name).write_text(f"{line}\n")
@@ -58,7 +58,7 @@ def test_a_secret_is_found_wherever_it_stands_and_never_shown(
         pytest.param('ACCESS_TOKEN_URL = "https://a.example/oauth2/token"', id="an address"),
     ],
 )
-def test_what_stands_for_a_secret_is_no_grave_finding(line: str) -> None:
+def test_what_stands_for_a_secret_is_not_a_severe_finding(line: str) -> None:
     assert all(finding.severity == "low" for finding in review_secrets("a.txt", line, ()))
 
 

@@ -23,7 +23,7 @@ from fanout_mcp.review.static.rules import LOCAL, REMOTE
 # Tables that a file in a language other than Python wrote down itself: what is looked up there is no
 # input.
 # Neither is a name that a condition found in one, below a folder, or to match a pattern. A condition is taken
-# to hold for the rest of the function: whoever asks, asks before use.
+# to hold for the rest of the function: a check comes before use.
 
 CONSTANT: Final = re.compile(r"(?!(ENV|ARGV|STDIN)$)[A-Z][A-Z0-9_]+")
 _TABLE: Final = re.compile(
@@ -120,12 +120,12 @@ _LOCAL = re.compile(
     r"process\.(argv|env)|os\.(Args|Getenv)|flag\.\w+|env::(args|var)|stdin\(\)|System\.(getenv|getProperty)|"
     r"args\[|\.nextLine|\.readLine|Console\.ReadLine|Environment\.Get|ARGV|ENV\[|gets|STDIN|\$argv|getenv|argv|std::cin"
 )
-"""Sources that whoever starts the program fills."""
+"""Sources that the user who starts the program fills."""
 _OWN_ADDRESS = re.compile(
     r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))\b"
     r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b"
 )
-"""The address that the client asked for: whoever follows the redirect chose it."""
+"""The address that the client asked for: a redirect to it stays on the site."""
 _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
 
 
@@ -239,7 +239,7 @@ class Flow:
         )
 
     def bare(self, text: str) -> str:
-        """Take out the constant text of strings; what stands in them as a variable stays."""
+        """Take out the constant text of strings; variables in them stay."""
         holds = re.compile(self.grammar.interpolation)
 
         def variables(found: re.Match[str]) -> str:
@@ -248,7 +248,7 @@ class Flow:
         return _STRING.sub(variables, text)
 
     def varies(self, text: str) -> bool:
-        """Tell whether more than constants stands in a text; CONSTANT_CASE names one in every language."""
+        """Tell whether a text holds more than constants; CONSTANT_CASE names one in every language."""
         words = _NAME.findall(_FORMATS.sub("(", without_lookups(self.bare(text), self.tables)))
         return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words if word != "$")
 

@@ -41,8 +41,8 @@ SELECT: Final[dict[Focus, tuple[str, str]]] = {
 }
 """Focus -> what is selected, what is left out of it.
 
-The order of imports is told by the project's own folders, which ruff is not shown; and which newer forms a
-project may use, by the oldest Python that it serves, which nobody knows here.
+The order of imports depends on the project's own folders, which ruff is not shown; and which newer forms a
+project may use, on the oldest Python that it serves, which is not known here.
 """
 
 SECURITY: Final[dict[str, tuple[Severity, str]]] = {

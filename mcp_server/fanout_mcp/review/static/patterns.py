@@ -1,7 +1,7 @@
 """Review files in the languages other than Python by rules (rules.py), over tree-sitter's tree.
 
 How: the calls and assignments of a file are read in order, and flow.py says which names hold input at each.
-That is coarse, so what only varies is told with low confidence. C and C++ have a reading of memory beside it.
+That is coarse, so what only varies is reported with low confidence. C and C++ have a reading of memory too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fanout_mcp.source.secrets import redact
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
 _SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|cookie", re.IGNORECASE)
-"""What makes a broken hash grave: it stands beside what must stay secret or be vouched for."""
+"""What makes a broken hash severe: secrets or signatures beside it."""
 MAX_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 CONFIDENCE = 55
@@ -78,8 +78,8 @@ def unread(root: Node) -> str:
         elif node.has_error:
             stack += node.children
     share = size / max(1, root.end_byte)
-    told = f"{100 * share:.0f} % of it is no syntax that was understood, from line {first} on"
-    return told * (share > MAX_UNREAD)
+    reason = f"{100 * share:.0f} % of it could not be parsed, from line {first} on"
+    return reason * (share > MAX_UNREAD)
 
 
 def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flow) -> Iterator[Finding]:
@@ -172,7 +172,7 @@ _STARTED: dict[str, Severity] = {
         "low",
     ),
 }
-"""Whoever starts a program may name its files and programs: told, but as less."""
+"""The user who starts a program may name its files and programs: reported, but as less."""
 
 
 _OWN_OUTPUT: frozenset[str] = frozenset({"log-injection", "xss", "open-redirect", "header-injection"})

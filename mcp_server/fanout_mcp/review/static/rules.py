@@ -24,7 +24,7 @@ from fanout_mcp.review.finding import SEVERITIES, Finding, Severity
 from fanout_mcp.review.static.grammars import GRAMMARS
 
 # --- weaknesses ---------------------------------------------------------------------------------------------
-# What each weakness is called, why it matters and what to do: said once, for the rules of every language.
+# What each weakness is called, why it matters and what to do, for the rules of every language.
 
 
 REMOTE, LOCAL, PARAM = 3, 2, 1
@@ -102,7 +102,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "weak-hash": Weakness(328, "medium", "A broken hash", "Use SHA-256; for passwords scrypt or argon2."),
     "weak-cipher": Weakness(327, "medium", "A broken cipher or mode", "Use AES-GCM or ChaCha20-Poly1305."),
     "weak-key": Weakness(326, "medium", "A key that is too short", "RSA from 2048 bits, EC from 224."),
-    "static-iv": Weakness(329, "medium", "A fixed initialisation vector", "Draw it anew for every message."),
+    "static-iv": Weakness(329, "medium", "A fixed initialisation vector", "Draw one for every message."),
     "weak-password-hash": Weakness(
         916, "medium", "A password is hashed too fast", "Use scrypt or argon2, salted."
     ),
@@ -128,7 +128,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "secret-in-log": Weakness(532, "medium", "A secret is written to a log", "Leave it out."),
     "csrf": Weakness(352, "medium", "Protection against forged requests is off", "Leave it on."),
     "cors": Weakness(942, "medium", "Any site may read the answers", "Name the origins."),
-    "missing-auth": Weakness(306, "low", "A critical function asks nobody who they are", "Require a login."),
+    "missing-auth": Weakness(306, "low", "A critical function requires no login", "Require a login."),
     "unrestricted-upload": Weakness(
         434, "medium", "A file of any type is stored", "Check type, name and size."
     ),
@@ -170,7 +170,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "foreign-code": Weakness(829, "high", "Code of others runs here", "Pin it, and run it without secrets."),
     "unpinned": Weakness(829, "low", "What this stands for may change", "Pin a version or a digest."),
     "unsigned-package": Weakness(347, "medium", "Packages are installed unchecked", "Leave the check on."),
-    "information-exposed": Weakness(200, "low", "More is told than users need", "Switch it off."),
+    "information-exposed": Weakness(200, "low", "More is shown than users need", "Switch it off."),
     "directory-listing": Weakness(548, "medium", "Folders can be listed", "Switch it off."),
     "unencrypted": Weakness(311, "medium", "Data is stored in the clear", "Switch encryption on."),
     "weak-login": Weakness(287, "medium", "The login can be passed", "Ask for a key or a token."),
@@ -278,7 +278,7 @@ def _optional(pattern: str | None) -> re.Pattern[str] | None:
 # --- From a place in a file to a finding with its verbatim words. -------------------------------------------
 
 MAX_QUOTE = 400
-"""Characters; a long line is cut at its end, so that the quote still stands in the file."""
+"""Characters; a long line is cut at its end, so that the quote is still found in the file."""
 
 
 def quote(lines: Sequence[str], first: int, last: int) -> str:
