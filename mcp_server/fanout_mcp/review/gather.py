@@ -139,7 +139,7 @@ def _check(count: int, size: int, most_files: int) -> None:
         )
     if size > MAX_REVIEW_BYTES:
         raise InvalidInput(
-            f"{matched}the {_spoken(MAX_REVIEW_BYTES)} of one review. Narrow them, or review folder by folder."
+            f"{matched}the {_spoken(MAX_REVIEW_BYTES)} of one review. Narrow them; review by folder."
         )
 
 

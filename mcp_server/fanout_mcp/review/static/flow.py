@@ -122,7 +122,7 @@ _LOCAL = re.compile(
 )
 """Sources that the user who starts the program fills."""
 _OWN_ADDRESS = re.compile(
-    r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))\b"
+    r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
     r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b"
 )
 """The address that the client asked for: a redirect to it stays on the site."""
@@ -142,6 +142,8 @@ class Flow:
     """Name of a parsed address -> the names that it was parsed from."""
     own: set[str] = field(default_factory=set)
     """Names whose only input is the address of the request itself."""
+    is_main: bool = False
+    """In C: the function that is given the command line."""
     until: int = 0
     """The byte where the outermost function ends."""
     branch: int = 0
@@ -154,6 +156,7 @@ class Flow:
             self.names.clear()
             self.queries.clear()
             self.parsed.clear()
+            self.is_main = re.search(r"\bw?main\s*\(", _text(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters")
         if parameters is not None and (self.grammar.parameter or self.grammar.route):
             self._take_parameters(node, parameters)
@@ -227,7 +230,9 @@ class Flow:
             return 0
         levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
         levels += [
-            LOCAL if _LOCAL.search(found[0]) else REMOTE for found in self.grammar.source.finditer(bare)
+            LOCAL if _LOCAL.search(found[0]) else REMOTE
+            for found in self.grammar.source.finditer(bare)
+            if self.is_main or found[0] != "argv"
         ]
         return max(levels, default=0)
 

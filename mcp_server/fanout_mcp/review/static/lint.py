@@ -229,6 +229,8 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
     weakness = WEAKNESSES[known[1]] if known else None
     is_safe = "seems safe" in row["message"]
     severity = severity_of(code, focus)
+    if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
+        severity = "low"  # an import for another version, or for types alone
     if code == "RUF006" and re.match(r"\w+\s*=", words):
         severity = "low"  # the name keeps the task while the function runs
     return Finding(

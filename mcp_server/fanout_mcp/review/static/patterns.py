@@ -119,7 +119,7 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
-    level = flow.level(text) if rule.needs != "always" else 0
+    level = flow.level(_first(text) if rule.first else text) if rule.needs != "always" else 0
     if (
         rule.weakness == "sql-injection"
         and rule.needs != "always"
@@ -148,6 +148,23 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
         else:
             return
     yield _place(where, node, rule.weakness, severity, confidence, why)
+
+
+def _first(arguments: str) -> str:
+    """Return the first of a call's arguments, commas inside brackets and strings left alone."""
+    depth, quote_mark = 0, ""
+    for at, sign in enumerate(arguments[:2_000]):
+        if quote_mark:
+            quote_mark = "" if sign == quote_mark else quote_mark
+        elif sign in "\"'`":
+            quote_mark = sign
+        elif sign in "([{":
+            depth += 1
+        elif sign in ")]}":
+            depth -= 1
+        elif sign == "," and depth == 1:
+            return arguments[:at]
+    return arguments
 
 
 _FIXED_START: dict[str, re.Pattern[str]] = {
@@ -413,6 +430,15 @@ def _entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values()) if text else 0.0
 
 
+_PROGRAM: Final = re.compile(
+    r"\.(?:kts?|swift|scala|dart|lua|exs?|hs|zig|sol|groovy|mm?|pl|r|jl|vb|fs|cljs?|erl)$", re.IGNORECASE
+)
+"""Programs in languages that no rules are for."""
+_THROWAWAY: Final = re.compile(
+    r"(?:^|/)(?:\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
+    r"|\.(?:github/workflows|circleci|buildkite)/.+)$"
+)
+"""Runs of continuous integration: the databases that they start are gone when they end."""
 _COMMENTED: Final = re.compile(r"\s*(?:#|//|/?\*|<!--|--|;)")
 _GIVEN: Final = re.compile(
     r"""([\w.\-]{1,100})["'\])]{0,3}\s{0,9}(?::\s{0,9}&?[\w.<>\[\]]{1,40}\s{0,9}=|=>|:=|[:=,])\s{0,9}[bBfru@$]{0,2}["'`]$"""
@@ -436,17 +462,21 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     if not count:
         return
     lines = text.split("\n")
-    is_program = language_of(path) is not None
+    is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
+    is_throwaway = _THROWAWAY.search(path) is not None
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
         # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
         if mark and (mark[1] not in DOUBTFUL or number not in known):
-            if is_program and not _is_given(mark[1], line[: mark.start()], lines[number - 1 : number + 3]):
+            if (is_program or mark[1] == "pem") and not _is_given(
+                mark[1], line[: mark.start()], lines[number - 1 : number + 3]
+            ):
                 continue
             taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
             is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
-            is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken)
+            is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken) is not None
             is_shown = mark[1] == "value" and not is_program
+            is_placeholder = is_placeholder or (is_throwaway and mark[1] in DOUBTFUL)
             doubtful: Severity = "low" if is_placeholder else "medium"
             yield found(
                 path,

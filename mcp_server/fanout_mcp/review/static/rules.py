@@ -196,8 +196,8 @@ Needs = Literal["input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
 _NEEDS: tuple[Needs, ...] = ("input", "varies", "always")
 _FIELDS = frozenset(
-    {"weakness", "needs", "match", "unless", "file", "severity", "why", "bare", "missing", "without", *_KINDS}
-)
+    """weakness needs match unless file severity why bare first missing without""".split()  # noqa: SIM905 - words
+) | frozenset(_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +214,8 @@ class Rule:
     without: re.Pattern[str] | None = None
     missing: re.Pattern[str] | None = None
     """What a sound block holds."""
+    first: bool = False
+    """Input counts in the first argument alone."""
     bare: bool = False
     """`match` and `unless` look at code alone: the constant text of strings is taken out."""
 
@@ -268,6 +270,7 @@ def _rule(name: str, table: dict[str, Any]) -> Rule:
         severity=next((level for level in SEVERITIES if level == table.get("severity")), None),
         why=table.get("why", ""),
         bare=bool(table.get("bare")),
+        first=bool(table.get("first")),
     )
 
 
