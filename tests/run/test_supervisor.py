@@ -1,0 +1,116 @@
+"""A warm hook finds around it what the client would have given it, whatever the server itself was given."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fanout_hooks.run import supervisor
+
+
+def test_a_warm_hooks_environment_is_the_sessions_not_the_servers() -> None:
+    base = {"PATH": "/bin", "CLAUDE_CODE_SESSION_ID": "old", "CLAUDE_EFFORT": "low"}
+    env = supervisor.for_event(base, {"session_id": "new", "cwd": "/w", "effort": {"level": "high"}}, 42)
+    wanted = {"CLAUDE_CODE_SESSION_ID": "new", "CLAUDE_EFFORT": "high", "CLAUDE_PID": "42", "PWD": "/w"}
+    assert wanted.items() <= env.items()
+
+
+CLIENT = {"PATH": "/bin", "BOTH": "client"}
+
+
+@pytest.mark.parametrize(
+    ("block", "found"),
+    [
+        ({}, CLIENT),
+        ({"SECRET": "s"}, CLIENT),
+        ({"BOTH": "server"}, CLIENT),
+        ({"BOTH": "client", "PATH": "/server"}, CLIENT),
+    ],
+    ids=["none", "a name of its own", "a name of the client's", "the same value"],
+)
+def test_what_a_server_was_given_alone_is_the_clients_again_or_gone(
+    block: dict[str, str], found: dict[str, str]
+) -> None:
+    assert supervisor.restored(CLIENT | block, block, CLIENT) == found
+
+
+SERVER = """
+import json, os
+from fanout_hooks.run import supervisor
+client, env = supervisor.of_session(dict(os.environ), os.getpid())
+print(json.dumps([client, env]))
+"""
+FAKE_CLIENT = """
+import os, subprocess, sys
+started = {**os.environ, "AT_RUN": "client", "SECRET": "s", "BOTH": "server", "FANOUT_GATE": "warn",
+           "CLAUDE_CODE_MESSAGING_SOCKET": f"/run/{os.getpid()}.sock"}
+print(os.getpid(), flush=True)
+sys.exit(subprocess.call(sys.argv[1:], env=started))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system doesn't tell")
+@pytest.mark.parametrize("launcher", [[], ["sh", "-c", 'PATH=/x LAUNCHED=1 "$@"; exit $?', "sh"]], ids=len)
+def test_names_of_the_registration_and_a_launchers_changes_are_undone(
+    launcher: list[str], tmp_path: Path
+) -> None:
+    block = {"SECRET": "s", "BOTH": "server", "SETTINGS": "server", "FANOUT_GATE": "warn"}
+    own = {"command": "x", "env": block}
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".mcp.json").write_text(json.dumps({"mcpServers": {"fanout": own}}))
+    (tmp_path / ".claude" / "settings.json").write_text(json.dumps({"env": {"SETTINGS": "1"}}))
+    client = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "CLAUDE_PROJECT_DIR": str(tmp_path),
+        "BOTH": "client",
+    }
+    line = [sys.executable, "-c", FAKE_CLIENT, *launcher, sys.executable, "-c", SERVER]
+    done = subprocess.run(line, env=client, capture_output=True, text=True, check=True)
+    pid, answer = done.stdout.splitlines()
+    found, env = json.loads(answer)
+    assert found == int(pid)
+    socket = {"CLAUDE_CODE_MESSAGING_SOCKET": f"/run/{pid}.sock"}
+    wanted = client | socket | {"AT_RUN": "client", "SETTINGS": "1", "FANOUT_GATE": "warn"}
+    added_by_python = {
+        name: value for name, value in env.items() if name in ("LC_CTYPE", "PWD", "_", "SHLVL")
+    }
+    assert env == wanted | added_by_python
+
+
+PLUGINS = {
+    "CLAUDE_PLUGIN_ROOT": "/server",
+    "CLAUDE_PLUGIN_DATA": "/server",
+    "CLAUDE_PLUGIN_OPTION_DEPTH": "9",
+    "CLAUDE_CODE_LAUNCHED_BY_SESSION_IDS": "a,b",
+    "CLAUDE_EFFORT": "low",
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system doesn't tell")
+@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("set_by", ["the client's start", "settings", "both", "no one"])
+@pytest.mark.parametrize("server", ["a plugin's", "a registered one"])
+def test_what_the_user_set_reaches_hooks_and_what_a_plugins_server_was_given_does_not(
+    name: str, set_by: str, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".claude").mkdir()
+    client = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLAUDE_PROJECT_DIR": str(tmp_path)}
+    wanted = None
+    if set_by in ("the client's start", "both"):
+        client[name] = wanted = "/client"
+    if set_by in ("settings", "both"):
+        wanted = "/settings"
+        (tmp_path / ".claude" / "settings.local.json").write_text(json.dumps({"env": {name: wanted}}))
+    given = {name: PLUGINS[name]} if server == "a plugin's" else {name: wanted} if wanted else {}
+    start = FAKE_CLIENT.replace('"FANOUT_GATE": "warn",', f"**{given!r},")
+    line = [sys.executable, "-c", start, sys.executable, "-c", SERVER]
+    done = subprocess.run(line, env=client, capture_output=True, text=True, check=True)
+    _, env = json.loads(done.stdout.splitlines()[1])
+    for_hooks = supervisor.for_event(env, {"session_id": "s", "cwd": "/w"}, 42)
+    assert for_hooks.get(name) == wanted
