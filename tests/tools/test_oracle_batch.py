@@ -21,10 +21,13 @@ from fanout_mcp.errors import (
     Rejected,
     ServerFault,
 )
+from fanout_mcp.panel.personas import built_in
 from fanout_mcp.text import compact
 from tools.consulting import UNREADABLE, ask, consult, panel, says, services
 
+EVERY_PERSONA = len(built_in().personas)
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
+
 # --- the verdict ---
 
 
@@ -67,7 +70,7 @@ def test_three_experts_answer_in_the_time_of_one(tmp_path: Path) -> None:
     assert got.seconds == 1.4
 
 
-@pytest.mark.parametrize(("preset", "members"), [("quick", 3), ("comprehensive", 5), ("all", 8)])
+@pytest.mark.parametrize(("preset", "members"), [("quick", 3), ("comprehensive", 5), ("all", EVERY_PERSONA)])
 def test_a_preset_of_any_size_takes_one_answers_time(tmp_path: Path, preset: str, members: int) -> None:
     got = consult(tmp_path, panel(), preset=preset)
     assert (len(got.verdicts), got.seconds) == (members, 1.0)
@@ -286,7 +289,7 @@ def test_two_consultations_at_once_never_mix_and_never_wait_for_each_other(tmp_p
     found = virtually(both)
     for colour, decision in (("amber", "PROCEED"), ("violet", "STOP")):
         got = found[colour]
-        assert (got.data["decision"], got.seconds, len(got.verdicts)) == (decision, 1.0, 8)
+        assert (got.data["decision"], got.seconds, len(got.verdicts)) == (decision, 1.0, EVERY_PERSONA)
         assert {vote["summary"] for vote in got.data["votes"]} == {f"Of the {colour} plan."}
         assert f"Is the {colour} plan wise?" in got.report
     assert found["amber"].data["report"] != found["violet"].data["report"]
@@ -301,7 +304,7 @@ def test_cancelling_a_consultation_leaves_nothing_in_flight(tmp_path: Path) -> N
         return trio.current_time()
 
     assert virtually(main) == 2.2
-    assert (backend.cancelled, backend.in_flight) == (8, 0)
+    assert (backend.cancelled, backend.in_flight) == (EVERY_PERSONA, 0)
 
 
 # --- without a model ---
