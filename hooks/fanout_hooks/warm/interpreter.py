@@ -1,10 +1,10 @@
 """One Python interpreter kept warm: its zygote, the workers forked from it, and the batches that run in them.
 
 Theory of operation. `open` starts the hooks' own interpreter on zygote.py. A *worker* is a process forked
-from it. A batch (one event's fast hooks, in order) takes an idle worker, else a new one; a few may work side
-by side, so that a hook that hangs doesn't hold up other events. Results come back one by one; the hook without a
-result when its worker dies is the one that killed it. After a crash, a deadline, a taint or an answer that
-can't be read the next hook gets the next worker.
+from it. A batch (one event's fast hooks, in order) takes an idle worker, else a new one; a few may work
+side by side, so that a hook that hangs doesn't hold up other events. Results come back one by one; the hook
+without a result when its worker dies is the one that killed it. After a crash, a deadline, a taint or an
+answer that can't be read the next hook gets the next worker.
 
 A hook may stop or kill the process that it was forked from. Workers go on without their zygote: what they run
 ends as it would have; what is left runs a process each. A stopped zygote is continued, when it is missed.

@@ -376,7 +376,7 @@ _GIVEN: Final = re.compile(
 
 
 def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
-    """Tell whether what was redacted in a program is a secret in the code, not words in a text or a comment."""
+    """Tell whether what was redacted in a program is a secret in the code, not words of a text or comment."""
     if mark == "pem":
         return re.search(r"[A-Za-z0-9+/]{40}", " ".join(lines)) is not None
     if mark != "value":
