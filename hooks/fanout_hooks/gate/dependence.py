@@ -3,13 +3,13 @@
 A second call is sent back only when all of this holds; where one of them is in doubt, it passes:
 
 1. The two are alike in form: one instruction on two things, word by word ("Review a.py for leaks", "Review
-   b.py for leaks"). Whole sentences that both share (who the agent is, how it is to answer) count for nothing.
+   b.py for leaks"). Whole sentences that both share (who the agent is, how to answer) count for nothing.
 2. The second refers to nothing: no `depends on:`, no "based on", "the findings", "again", "it"; and it does
    not speak of what the first was about.
 3. It names nothing that only an answer holds: no path, number, quoted phrase or particular word that stands
    in an answer but neither in the human's prompt nor in the first task.
-4. It works on nothing that the first changes, and is not a second attempt, a later step, or the next in an
-   order that the human asked for.
+4. Order can't matter: it works on nothing that the first changes, and is not a second attempt, the next of a
+   series, the next suspect, or one of those works that disturb one another (a deployment, a benchmark).
 
 English only: of the rules' words none is read in another language, so a task in one passes. A missed sequence
 costs seconds, a wrong denial costs trust.
@@ -74,6 +74,10 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     pair = _compared(task, earlier.task)
     if not _alike(pair):
         return "the two are not alike in form"
+    if ORDERED.first(pair.instruction[0]):
+        return "two of this kind may disturb each other"
+    if SUSPECTS.first(pair.instruction[0]):
+        return "it looks into the next suspect"
     if words := REFERS_BACK.new(task, earlier.task) or _needs_a_meaning(pair):
         return f"it refers back ({shown(words)})"
     if words := _speaks_of(task, earlier.task, pair):
@@ -81,7 +85,7 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     known = folded(f"{human}\n{earlier.task}")
     if name := _only_answered(task, folded(f"{answers}\n{earlier.answer}\n{earlier.seen}"), known):
         return f"it names what an earlier answer says ({shown(name)})"
-    return _stands_on_a_change(task, earlier, pair)
+    return _stands_on_a_change(earlier, pair)
 
 
 # --- the words ---------------------------------------------------------------------------------------------
@@ -140,8 +144,9 @@ DID_NOT_FINISH = Rule(
     r"(?:finish|complete|access|open|read|run|reach|determine|answer|locate|get|find)\b",
     r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:timed\s+out|rate|cut)\b|^\W*(?:\w+\s+)?error\s*:|\bnot\s+found\b",
     r"\bincomplete\b|\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
-    r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b|\b(?:still|nothing|no\s+(?:such|match|trace"
-    r"|hits?|results?|sign|mention|occurrence))\b|^\W*none\b",
+    r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b|\bnothing\s+found\b"
+    r"|^\W*(?:(?:I\s+)?found\s+)?(?:nothing|none|no\s+(?:such|match|trace|hits?|results?|sign|mention|occurrence))\b",
+    r"\bthere(?:'s|\s+(?:is|are|was|were))\s+no\b",
 )
 CHANGES = Rule(
     r"(?:^|[.;:!?\n,]|\b(?:and|then|please|also|finally|to\s+do|is\s+to|must|should))[\s*#>-]*(?:\d+[.)]\s*)?"
@@ -160,37 +165,59 @@ WRITES_NOTHING = Rule(
     r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
     r"|\breport\s+only\b"
 )
+ORDERED = Rule(
+    r"^(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|profile|load[\s-]?test|train|"
+    r"tune|try|experiment)\b"
+)
+"""Verbs of works that share a target, a machine or a lesson."""
+SUSPECTS = Rule(
+    r"^(?:check|see|test|verify|find\s+out|determine|investigate|confirm)\s+(?:if|whether)\b[\s\S]*\b(?:leak|crash|fail|"
+    r"bug|slow|hang|error|flak|regression|deadlock|broke|wrong|cause)"
+)
 READS_ONLY = frozenset({"explore", "plan"})
 """Built-in agent types that can't write, whatever their task says."""
 
+FUNCTION_WORDS = frozenset(
+    """
+    a about after all an and any are as at be before by can do does each every for from had has have how
+    if in into is it its max no not of on one only or our out over per so than that the their then there
+    these this those to two up us was were what when where whether which who why will with within without
+    words you your
+    """.split()  # noqa: SIM905 - as below
+)
 PLAIN = frozenset(
     # Words that any two tasks or answers share, whatever they are about: they are no sign of dependence.
     """
-    able about across add all also and any app application are area argument array async author back bad be best
-    bug bugs but can case cases change changes check class classes code command common complete component components
-    config configuration contain content context count cover current data database default define dependency describe
-    description detail details did directory document documentation does done each edge end endpoint endpoints entry
-    error errors every exact example examples existing explain explore fact false feature field file files find
-    fine finding findings first fix flow focus folder for format found four from full function functions general get
-    give given good handle handler has have high how implement implementation important include includes input inside
-    internal issue issues item items its key keep kind layer library line lines list location logic look low main
-    make many map mechanism medium message method methods minor missing mode model module modules most must name names
-    need needs new none not note number numbers object one only open option options order other output overview package
-    page pages part parts path paths per place plain point possible print problem problems process project provide
-    public purpose read reason relevant report repository request require response result results return returns review
-    role route run same search second section see sentence sentences server service services session set setting settings
-    severity short should show simple single small some source stage start state status step steps string structure
-    subsystem such summarise summarize summary support system table take task test tests text than that the their them
-    then there these they thing three through time title tool top topic true two type types unit unknown until update
-    usage use used user users uses using utils valid value values variable version very view want was well were what
-    when where whether which who why will with within without word words work works write wrong yes you your zero
+    able about across add all also and any app application are area argument array async author back bad
+    be best bug bugs but can case cases change changes check class classes code command common complete
+    component components config configuration contain content context count cover current data database
+    default define dependency describe description detail details did directory document documentation
+    does done each edge end endpoint endpoints entry error errors every exact example examples existing
+    explain explore fact false feature field file files find finding findings fine first fix flow focus
+    folder for format found four from full function functions general get give given good handle handler
+    has have high how implement implementation important include includes input inside internal issue
+    issues item items its keep key kind layer library line lines list location logic look low main make
+    many map mechanism medium message method methods minor missing mode model module modules most must
+    name names need needs new none not note number numbers object one only open option options order other
+    output overview package page pages part parts path paths per place plain point possible print problem
+    problems process project provide public purpose read reason relevant report repository request require
+    response result results return returns review role route run same search second section see sentence
+    sentences server service services session set setting settings severity short should show simple
+    single small some source stage start state status step steps string structure subsystem such summarise
+    summarize summary support system table take task test tests text than that the their them then there
+    these they thing three through time title tool top topic true two type types unit unknown until update
+    usage use used user users uses using utils valid value values variable version very view want was well
+    were what when where whether which who why will with within without word words work works write wrong
+    yes you your zero
     """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
 )
 
 # --- texts -------------------------------------------------------------------------------------------------
 
 WORD = re.compile(r"[^\W_]+(?:['\u2019][a-z]+)?")
-NAME = re.compile(r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*|\b[\w-]+\.[A-Za-z]\w{0,5}\b|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+")
+NAME = re.compile(
+    r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*|\b[\w-]+\.[A-Za-z]\w{0,5}\b|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
+)
 """Paths, files, identifiers."""
 UNIT_END = re.compile(r"[.!?:](?=\s|$)|\n")
 FILLER = re.compile(
@@ -206,7 +233,8 @@ class Pair(NamedTuple):
     """What two tasks say that the other doesn't say in the same sentence, aligned word by word."""
 
     own: str
-    """The second's own sentences."""
+    their_own: str
+    """The sentences of the second, of the first."""
     mine: list[str]
     theirs: list[str]
     """Their words, stemmed."""
@@ -239,7 +267,8 @@ def shown(text: str) -> str:
     return one_line if len(one_line) <= 40 else one_line[:39] + "…"
 
 
-PLAIN_STEMS = frozenset(map(stem, PLAIN))
+FUNCTION_STEMS = frozenset(map(stem, FUNCTION_WORDS))
+PLAIN_STEMS = frozenset(map(stem, PLAIN)) | FUNCTION_STEMS
 
 
 def _stems(text: str) -> list[str]:
@@ -273,7 +302,8 @@ def _compared(task: str, other: str) -> Pair:
     own = [unit for unit in units if folded(unit) not in known] or units[:1]
     theirs = [unit for unit in others if folded(unit) not in others_known] or others[:1]
     mine, their = _stems("\n".join(own))[:MAX_WORDS], _stems("\n".join(theirs))[:MAX_WORDS]
-    return Pair("\n".join(own), mine, their, aligned(mine, their), (own[0] if own else "", theirs[0] if theirs else ""))
+    instruction = own[0] if own else "", theirs[0] if theirs else ""
+    return Pair("\n".join(own), "\n".join(theirs), mine, their, aligned(mine, their), instruction)
 
 
 def _units(task: str) -> list[str]:
@@ -337,12 +367,13 @@ def _needs_a_meaning(pair: Pair) -> str:
 
 def _speaks_of(task: str, other: str, pair: Pair) -> str:
     """Return a word that tells the first from the second by its place, and that the second says elsewhere."""
-    theirs = _left_over(pair.theirs, pair.common)
-    mine = _left_over(pair.mine, pair.common)
+    theirs, mine = (_left_over(words, pair.common) for words in (pair.theirs, pair.mine))
     name, other_name = task.partition("\n")[0], other.partition("\n")[0]
     named = _particular(other_name) - _particular(name)
-    moved = {word for word in theirs if word not in PLAIN_STEMS and len(word) > 2} & set(mine)
-    return next(iter(sorted(moved | (named & _particular(pair.own)))), "")
+    moved = (set(theirs) & set(pair.mine)) - FUNCTION_STEMS
+    if moved or not theirs or not mine:
+        return min(moved, default="the same task with something added")
+    return min(named & _particular(pair.own), default="")
 
 
 def _left_over(words: list[str], common: list[str]) -> list[str]:
@@ -362,23 +393,44 @@ def _only_answered(task: str, answers: str, known: str) -> str:
     words = _particular(prompt_of(task)) & told - before
     if words:
         return ", ".join(sorted(words))
-    names = (match.group() for match in NAME.finditer(task))
-    return next((name for name in names if name.casefold() in answers and name.casefold() not in known), "")
+    return next(
+        (name for name in _names(task) if name.casefold() in answers and name.casefold() not in known), ""
+    )
 
 
 # --- works on nothing that the first changes ---------------------------------------------------------------
 
 
-def _stands_on_a_change(task: str, earlier: Earlier, pair: Pair) -> str:
+def _stands_on_a_change(earlier: Earlier, pair: Pair) -> str:
     prompt = prompt_of(earlier.task)
     if earlier.kind.lower() in READS_ONLY or WRITES_NOTHING.first(earlier.task) or not CHANGES.first(prompt):
         return ""
     if FOUNDATION.first(prompt):
         return "it may stand on what the earlier agent set up"
-    mine, theirs = set(_names(task)), set(_names(earlier.task))
+    mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
     if shared := sorted(mine & theirs):
-        return f"both work on {shown(shared[0])}, which the earlier agent changed" if not mine - theirs else ""
+        return f"both work on {shown(shared[0])}, which the earlier agent changed"
+    if _is_next_of(pair):
+        return "it is the next of a series"
+    if not (mine and theirs) and (place := _particular(" ".join(_shared_end(pair)))):
+        return f"both work on {min(place)}, which the earlier agent changed"
     return ""
+
+
+def _is_next_of(pair: Pair) -> bool:
+    """Say whether both differ by a number, and the second has the next one: chapter 3, chapter 4."""
+    mine, theirs = ({int(word) for word in words if word.isdecimal()} for words in (pair.mine, pair.theirs))
+    return any(number + 1 in mine for number in theirs)
+
+
+def _shared_end(pair: Pair) -> list[str]:
+    """Return the words with which both instructions end: "in the header", of two additions to it."""
+    found: list[str] = []
+    for mine, their in zip(*(reversed(_stems(text)) for text in pair.instruction), strict=False):
+        if mine != their:
+            break
+        found.append(mine)
+    return found
 
 
 def _names(task: str) -> Iterator[str]:
