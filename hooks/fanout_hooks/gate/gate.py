@@ -233,6 +233,14 @@ def settle(history: History, event: dict[str, Any], mode: Mode) -> tuple[History
     return put(history, event, scope), Verdict(kind, _reason(call, scope.last, mode), note)
 
 
+def hold(history: History, event: dict[str, Any]) -> History:
+    """Take back a call that was let through here and is over a cap: sent again, it is no new wave."""
+    scope, call = scope_of(history, event), call_of(event)
+    marked = tuple(own._replace(denied=True) if own.id == call.id else own for own in scope.open)
+    again = scope.sent_back if call.key in scope.sent_back else (*scope.sent_back, call.key)
+    return put(history, event, scope._replace(open=marked, sent_back=again))
+
+
 def is_settled(history: History, event: dict[str, Any]) -> bool:
     """Say whether a waiting call has found a sibling, or its wave was closed meanwhile."""
     ids = {own.id for own in scope_of(history, event).open}

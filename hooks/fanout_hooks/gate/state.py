@@ -14,9 +14,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
+from fanout_hooks.gate import governor
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
 from fanout_hooks.learn.memory import state_folder
 
@@ -25,6 +26,7 @@ MAX_BYTES = 4 << 20
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What reading something else than our own JSON comes to."""
 Step = Callable[[History], tuple[History, Verdict]]
+T = TypeVar("T")
 
 
 class Unusable(Exception):
@@ -76,13 +78,46 @@ def peek(where: str, session: str) -> History:
         return History()  # whoever takes the next step, under the lock, sets it aside
 
 
+def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T]]) -> list[T]:
+    """Run a pure step on the ledger of all sessions, under its lock; return its value in a list.
+
+    The list is empty where another process holds the lock now. Raises Unusable.
+    """
+    path = os.path.join(where, governor.FILE)
+    try:
+        with _locked(path + ".lock", where) as is_ours:
+            if not is_ours:
+                return []
+            before = governor.read(path)
+            after, value = step(before)
+            if after != before:
+                governor.write(path, after)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror or error}") from error
+    return [value]
+
+
+def has_launches(where: str, session: str) -> bool:
+    """Say whether agents of a session are counted as running, without a lock: a look before most events."""
+    try:
+        launches = governor.read(os.path.join(where, governor.FILE)).launches
+    except OSError:
+        return False
+    return any(own.session == session and not own.ended for own in launches)
+
+
 def is_news(where: str, session: str, text: str) -> bool:
     """Say whether a session wasn't told this yet, and keep that it is. Where nothing can be kept: yes."""
-    path = f"{_path(where, session)}.{_name(text)}.said"
+    path, line = f"{_path(where, session)}.reported", f"{_name(text)}\n".encode()
     try:
-        os.close(_opened(path, where, os.O_WRONLY | os.O_EXCL))
-    except FileExistsError:
-        return False
+        fd = _opened(path, where, os.O_RDWR | os.O_APPEND)
+        with os.fdopen(fd, "r+b", buffering=0) as file:
+            known = file.read(MAX_BYTES) or b""
+            if line in known:
+                return False
+            file.write(line)
+        if not known:
+            sweep(where, time.time())
     except OSError:
         return True
     return True

@@ -13,7 +13,7 @@ import time
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
-from fanout_hooks.gate import gate, state
+from fanout_hooks.gate import gate, governor, state
 from fanout_hooks.gate.gate import MODES, Mode
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.loop import Loop
@@ -39,6 +39,7 @@ class Chosen(NamedTuple):
     remind: bool = False
     """The user wants the reminder (watch.py)."""
     problem: str = ""
+    caps: governor.Caps = governor.Caps()
 
 
 def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
@@ -54,13 +55,14 @@ def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
         ("the settings entry", entry),
     )
     remind = toml_value(own, "gate_reminder") == "true"
+    caps = governor.caps_of(env, lambda key: toml_value(own, key), problems)
     for where, word in said:
         if not word or word == "on":
             continue
         if mode := next((one for one in MODES if one == word), None):
-            return Chosen(mode, remind, "; ".join(problems))
+            return Chosen(mode, remind, "; ".join(problems), caps)
         problems.append(f'reads "{word}" in {where}, which is no mode: there are {", ".join(MODES)}')
-    return Chosen(DEFAULT, remind, "; ".join(problems))
+    return Chosen(DEFAULT, remind, "; ".join(problems), caps)
 
 
 def toml_value(text: str, name: str) -> str:
@@ -119,15 +121,23 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry:
         return Opinion(NAME, context=reminder, message=message)
     try:
         done = await _decided(loop, event, env, chosen.mode)
+        ruling = (
+            await _governed(loop, event, env, chosen.caps)
+            if done.verdict.kind != "deny"
+            else governor.Ruling()
+        )
     except state.Unusable as trouble:
         # For the log alone: as a message it would come with every event of the session.
         note = {"verdict": "skipped", "why": str(trouble)}
         return Opinion(NAME, context=reminder, message=message, note=note)
     verdict = done.verdict
-    message = "\n".join(filter(None, (message, _told(done.note))))
+    message = "\n".join(filter(None, (message, _told(done.note), ruling.warning)))
+    if ruling.denial:
+        note = {"verdict": "held", "why": ruling.why, "call": gate.call_of(event).name}
+        return Opinion(NAME, "deny", ruling.denial, message=message, note=note)
     if verdict.kind == "deny":
         return Opinion(NAME, "deny", verdict.text, message=message, note=verdict.note)
-    context = verdict.text if verdict.kind == "context" else reminder
+    context = "\n".join(filter(None, (verdict.text if verdict.kind == "context" else reminder, ruling.twice)))
     return Opinion(NAME, context=context, message=message, note=verdict.note)
 
 
@@ -162,6 +172,40 @@ async def _stepped(loop: Loop, where: str, session: str, step: state.Step) -> st
             raise state.Unusable("another process has held the gate's lock for too long")
         await loop.sleep(LOCK_LOOK_S)
     return done
+
+
+async def _governed(
+    loop: Loop, event: dict[str, Any], env: dict[str, str], caps: governor.Caps
+) -> governor.Ruling:
+    """Count a call that is about to start, or what has ended. Raises state.Unusable."""
+    where, session, now = state.folder(env), str(event.get("session_id", "")), time.time()
+    starts = event["hook_event_name"] == "PreToolUse"
+    if not starts and not state.has_launches(where, session):
+        return governor.Ruling()
+
+    def step(ledger: governor.Ledger) -> tuple[governor.Ledger, governor.Ruling]:
+        if not starts:
+            return governor.ended(ledger, event, _is_machine), governor.Ruling()
+        call, pid = gate.call_of(event), env.get("CLAUDE_PID", "")
+        launch = governor.Launch(
+            *(session, str(event.get("agent_id") or "main"), call.id, call.key, call.name, now),
+            int(pid) if pid.isdecimal() else 0,
+        )
+        return governor.launched(governor.pruned(ledger, now, governor.is_alive), launch, caps)
+
+    until = time.monotonic() + LOCK_WAIT_S
+    while not (done := state.count(where, step)):
+        if time.monotonic() > until:
+            raise state.Unusable("another process has held the lock of the launches for too long")
+        await loop.sleep(LOCK_LOOK_S)
+    (ruling,) = done
+    if ruling.denial:
+        await _stepped(loop, where, session, lambda history: (gate.hold(history, event), gate.PASS))
+    return ruling
+
+
+def _is_machine(prompt: str) -> bool:
+    return prompt.lstrip().startswith(gate.MACHINE_TURN)
 
 
 def _reminder(event: dict[str, Any]) -> str:
