@@ -16,7 +16,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo test check e2e bench matchers format client constraints clean
+.PHONY: demo test check e2e bench matchers generate format client constraints clean
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -64,6 +64,9 @@ bench: $(READY)  ## the benchmark tables, every figure beside its bound in the s
 
 matchers: $(READY)  ## have JavaScriptCore and V8 judge generated matchers anew (needs npm and node)
 	$(BIN)/python -m benchmarks._matchers
+
+generate: $(READY)  ## write the files that are made from the code; the tests fail when one is stale
+	$(BIN)/python -m fanout_hooks.adoption.entries > hooks/hooks.json
 
 format: $(READY)
 	$(BIN)/ruff format .

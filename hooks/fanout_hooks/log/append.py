@@ -192,9 +192,9 @@ def _rotate(path: str) -> None:
 
 
 # --- Starts the daily report in a process of its own, which nobody waits for. -------------------------------
-# Looked at after each PostToolUse, when the answer is out: the first one after 24 hours starts it, if there
-# is a log. Cold, every event is a process of its own, so what was tried is remembered in the user's state
-# folder.
+# Looked at after a prompt (and after PostToolUse hooks), when the answer is out: the first one after 24 hours
+# starts it, if there is a log. Cold, every event is a process of its own, so what was tried is remembered in
+# the user's state folder.
 
 REPORT_NAME = os.path.join(".claude", "memory", "hook_performance_report.md")
 EVERY_S = 24 * 3600
@@ -204,7 +204,7 @@ WRITE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 os.nice(10)
-from fanout_hooks import daily
+from fanout_hooks.log import daily
 daily.write_daily(sys.argv[2])
 """
 
@@ -249,12 +249,14 @@ def write_report_when_due(
 def _is_first(project: str, state: str, now: float) -> bool:
     """Say whether nobody has tried it in these ten minutes; where that can't be kept, nobody tries."""
     folder, name = os.path.join(state, "daily"), memory.name_of(project)
-    mark = f"{name}.{now // AGAIN_S:.0f}"
+    slot = int(now // AGAIN_S)
+    mark = f"{name}.{slot}"
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.close(os.open(os.path.join(folder, mark), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         for other in os.listdir(folder):
-            if other.startswith(name) and other != mark:
+            when = other.rpartition(".")[2]
+            if other != mark and (other.startswith(name) or not when.isdecimal() or int(when) < slot):
                 os.unlink(os.path.join(folder, other))
     except FileNotFoundError:
         return True  # another sweeps, too

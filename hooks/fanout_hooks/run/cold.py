@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write("fanout: what came on stdin is no hook event\n")
         return 2 if only else 0
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd", ""))
-    if options.get("from") == "plugin" and places.by_settings(project, env):
+    if options.get("from") == "plugin" and places.plugin_stands_down(project, env):
         return 0
     scopes = options.get("scopes", "")
     if not only and not claims.claim(

@@ -95,6 +95,10 @@ def run_event(runtime: RuntimeState, request: Request) -> int:
     return status
 
 
+REPORTS_ON = ("UserPromptSubmit", "PostToolUse")
+"""The daily report is looked at when a prompt is answered, and where PostToolUse hooks are adopted."""
+
+
 async def handle(runtime: RuntimeState, request: Request) -> Handled:
     """Run the hooks of one event; the answer first, the log after it."""
     began = time.perf_counter()
@@ -144,7 +148,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
                 log_append.append(log_append.path_of(project), record)
             except log_append.Unwritable as error:
                 runtime.complain(f"the hook log: {error}")
-        if request.event.get("hook_event_name") == "PostToolUse":
+        if request.is_logged and request.event.get("hook_event_name") in REPORTS_ON:
             log_append.write_report_when_due(project, state_folder(request.env))
 
     return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
