@@ -1,4 +1,4 @@
-"""Set up for every test: no key, no network settings, an empty home folder; asynchronous tests run with anyio."""
+"""Set up for every test: no key, no network settings, an empty home; asynchronous tests run with anyio."""
 
 from __future__ import annotations
 

@@ -462,7 +462,7 @@ def _commented(lines: list[str]) -> list[str]:
     return found
 
 
-# --- Code inside other files: a component's script, a notebook's code, each at the lines where it is. ---------
+# --- code inside other files: a component's script, a notebook's code, each at its own lines ----------------
 # It becomes a text with as many lines as the file, blank where there is no code: every line number that comes
 # out of it is the file's own.
 
