@@ -235,7 +235,7 @@ def test_every_order_of_fourteen_calls_in_one_message_passes_whole(order: list[i
     session = Session()
     session.prompt()
     session.message("Explore auth")
-    kinds = [session.call(f"Explore part {number}")[1].kind for number in order]
+    kinds = [session.call(f"Explore part{number}")[1].kind for number in order]
     assert kinds == ["wait"] + ["pass"] * 13
     assert session.settle().kind == "pass"
 
