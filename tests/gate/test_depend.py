@@ -47,6 +47,7 @@ CHANGED = (
         "Implement the HTTP layer in shop/http.go, using the service.",
         id="what the first makes",
     ),
+    pytest.param("Write the parser.", "Write the command line.", id="parts of one work"),
     pytest.param("Scaffold the shop package.", "Scaffold the mail package.", id="a foundation"),
 )
 DISTURB = (

@@ -272,7 +272,8 @@ PLAIN_STEMS = frozenset(map(stem, PLAIN)) | FUNCTION_STEMS
 
 
 def _stems(text: str) -> list[str]:
-    return [stem(word) for word in WORD.findall(text)]
+    """Return the words of a text, stemmed, without articles."""
+    return [word for word in map(stem, WORD.findall(text)) if word not in ("the", "a", "an")]
 
 
 def _particular(text: str) -> set[str]:
@@ -287,13 +288,11 @@ def _is_latin(text: str) -> bool:
 
 # --- alike in form -----------------------------------------------------------------------------------------
 
-ALIKE = 0.5
-"""The share of the instruction's words that both have in the same order."""
-ALIKE_IN_NAME = 0.25
-"""As much is enough where the descriptions differ in one word ("Explore auth module")."""
-ALIKE_AS_A_WHOLE = 0.34
-MAX_NAME = 6
-"""A description of more words is a sentence, and says nothing by its form."""
+ALIKE = 0.35
+"""The share of the instruction's words that both have in the same order, articles aside."""
+ALIKE_TO_CHANGE = 0.6
+"""The same where something is made: "Write the parser", "Write the command line" may be one work."""
+ALIKE_AS_A_WHOLE = 0.25
 
 
 def _compared(task: str, other: str) -> Pair:
@@ -332,12 +331,17 @@ def aligned(one: list[str], two: list[str]) -> list[str]:
 
 
 def _alike(pair: Pair) -> bool:
-    mine, theirs = (_stems(text)[:MAX_WORDS] for text in pair.instruction)
+    mine, theirs = map(_stems, pair.instruction)
     if not mine or not theirs or mine[0] != theirs[0]:
         return False
-    share = len(aligned(mine, theirs)) / max(len(mine), len(theirs))
-    whole = len(pair.common) / max(len(pair.mine), len(pair.theirs))
-    return share >= ALIKE and whole >= ALIKE_AS_A_WHOLE
+    return _share(pair) >= ALIKE and len(pair.common) >= ALIKE_AS_A_WHOLE * max(
+        len(pair.mine), len(pair.theirs)
+    )
+
+
+def _share(pair: Pair) -> float:
+    mine, theirs = (_stems(text)[:MAX_WORDS] for text in pair.instruction)
+    return len(aligned(mine, theirs)) / max(len(mine), len(theirs))
 
 
 # --- refers to nothing, names nothing ----------------------------------------------------------------------
@@ -405,6 +409,8 @@ def _stands_on_a_change(earlier: Earlier, pair: Pair) -> str:
     prompt = prompt_of(earlier.task)
     if earlier.kind.lower() in READS_ONLY or WRITES_NOTHING.first(earlier.task) or not CHANGES.first(prompt):
         return ""
+    if _share(pair) < ALIKE_TO_CHANGE:
+        return "it may build on what the earlier agent made"
     if FOUNDATION.first(prompt):
         return "it may stand on what the earlier agent set up"
     mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
