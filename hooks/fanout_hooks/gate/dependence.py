@@ -101,11 +101,11 @@ IN_ORDER = Rule(
 """In the human's prompt: then an order was asked for, and it isn't ours to judge."""
 
 FOREIGN = Rule(
-    r"(?:^|[\s(])(?:le|les|des|du|une|et|dans|der|das|und|für|mit|el|los|del|una|para|il|della|per\s+il|di)"
-    r"(?=\s)(?:[\s\S]{0,200}?\s(?:le|les|la|des|du|une|et|dans|der|die|das|und|für|mit|auf|el|los|del|una|para|il"
-    r"|della|di)(?=\s))"
+    r"(?<![\w./-])(?:und|für|nicht|eine[nmrs]?|dem|zum|zur|dans|avec|une|della|degli|para|según|qué)(?![\w./-])",
+    r"(?:^|[\s(])(?:le|les|des|du|et|der|das|den|mit|el|los|del|il|per\s+il|di)(?=\s)(?:[\s\S]{0,200}?\s"
+    r"(?:le|les|la|des|du|et|der|die|das|den|mit|auf|el|los|del|il|di)(?=\s))",
 )
-"""Two of the commonest words of French, German, Spanish, Italian."""
+"""One of the commonest words of German, French, Spanish, Italian, or two that may stand in English, too."""
 
 _PAPER = (
     r"(?:answers?|results?|reports?|findings?|outputs?|summar(?:y|ies)|analys[ei]s|investigation|research|"
@@ -215,6 +215,7 @@ PLAIN = frozenset(
 # --- texts -------------------------------------------------------------------------------------------------
 
 WORD = re.compile(r"[^\W_]+(?:['\u2019][a-z]+)?")
+ARTICLE = re.compile(r"\b(?:[Tt]he|[Aa]n|a)\s+(?=\w)")
 NAME = re.compile(
     r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*|\b[\w-]+\.[A-Za-z]\w{0,5}\b|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
 )
@@ -273,7 +274,7 @@ PLAIN_STEMS = frozenset(map(stem, PLAIN)) | FUNCTION_STEMS
 
 def _stems(text: str) -> list[str]:
     """Return the words of a text, stemmed, without articles."""
-    return [word for word in map(stem, WORD.findall(text)) if word not in ("the", "a", "an")]
+    return [stem(word) for word in WORD.findall(ARTICLE.sub("", text))]
 
 
 def _particular(text: str) -> set[str]:
