@@ -5,8 +5,8 @@ A second call is sent back only when all of this holds; where one of them is in 
 1. The two are alike in form: one instruction on two things, word by word ("Review a.py for leaks", "Review
    b.py for leaks"). Whole sentences that both share (who the agent is, how to answer) count for nothing.
 2. The second refers to nothing: no `depends on:`, no "based on", "the findings", "again", "it"; and it does
-   not speak of what the first was about.
-3. It names nothing that only an answer holds: no path, number, quoted phrase or particular word that stands
+   not mention what the first was about.
+3. It names nothing that only an answer holds: no path, number, quoted phrase or particular word that is
    in an answer but neither in the human's prompt nor in the first task.
 4. Order can't matter: it works on nothing that the first changes, and is not a second attempt, the next of a
    series, the next suspect, or one of those works that disturb one another (a deployment, a benchmark).
@@ -80,12 +80,12 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
         return "it looks into the next suspect"
     if words := REFERS_BACK.new(task, earlier.task) or _needs_a_meaning(pair):
         return f"it refers back ({shown(words)})"
-    if words := _speaks_of(task, earlier.task, pair):
-        return f"it speaks of what the earlier agent worked on ({shown(words)})"
+    if words := _mentions(task, earlier.task, pair):
+        return f"it mentions what the earlier agent worked on ({shown(words)})"
     known = folded(f"{human}\n{earlier.task}")
     if name := _only_answered(task, folded(f"{answers}\n{earlier.answer}\n{earlier.seen}"), known):
         return f"it names what an earlier answer says ({shown(name)})"
-    return _stands_on_a_change(earlier, pair)
+    return _builds_on_a_change(earlier, pair)
 
 
 # --- the words ---------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ FOUNDATION = Rule(
     r"\b(?:set\s+up|scaffold|bootstrap|initiali[sz]e|install|rename|restructure|skeleton|boilerplate|foundation|"
     r"schema|migration|base\s+class(?:es)?|shared\s+(?:types|code|helpers|library)|project\s+structure)\b"
 )
-"""What other work stands on."""
+"""What other work builds on."""
 WRITES_NOTHING = Rule(
     r"\b(?:(?:do\s+not|don't|never)\s+(?:\w+\s+)?(?:edit|change|modify|write|fix)|without\s+(?:edit|chang|modify|writ)ing"
     r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
@@ -289,7 +289,7 @@ def _is_latin(text: str) -> bool:
 
 # --- alike in form -----------------------------------------------------------------------------------------
 
-ALIKE = 0.35
+ALIKE = 1 / 3
 """The share of the instruction's words that both have in the same order, articles aside."""
 ALIKE_TO_CHANGE = 0.6
 """The same where something is made: "Write the parser", "Write the command line" may be one work."""
@@ -357,21 +357,21 @@ def _another_attempt(task: str, earlier: Earlier) -> str:
 
 
 SHORT_ANSWER = 400
-"""An answer this short that speaks of failure is one; in a long one it is a finding."""
+"""A short answer with words of failure is a failure; in a long one they are a finding."""
 
 
 def _needs_a_meaning(pair: Pair) -> str:
     """Return a pronoun of the instruction that nothing before it explains and the other doesn't have."""
-    said, other = pair.instruction
-    word = NEEDS_A_MEANING.new(said, other)
+    own, other = pair.instruction
+    word = NEEDS_A_MEANING.new(own, other)
     if not word:
         return ""
-    ahead = said[: said.find(word)].partition(" ")[2]
+    ahead = own[: own.find(word)].partition(" ")[2]
     return "" if _particular(ahead) or NAME.search(ahead) else word
 
 
-def _speaks_of(task: str, other: str, pair: Pair) -> str:
-    """Return a word that tells the first from the second by its place, and that the second says elsewhere."""
+def _mentions(task: str, other: str, pair: Pair) -> str:
+    """Return a word that distinguishes the first from the second, and that the second has elsewhere."""
     theirs, mine = (_left_over(words, pair.common) for words in (pair.theirs, pair.mine))
     name, other_name = task.partition("\n")[0], other.partition("\n")[0]
     named = _particular(other_name) - _particular(name)
@@ -393,9 +393,9 @@ def _left_over(words: list[str], common: list[str]) -> list[str]:
 
 
 def _only_answered(task: str, answers: str, known: str) -> str:
-    """Return a name, number or particular word that stands in an answer and nowhere before it."""
-    told, before = _particular(answers), _particular(known)
-    words = _particular(prompt_of(task)) & told - before
+    """Return a name, number or particular word that is in an answer and nowhere before it."""
+    answered, before = _particular(answers), _particular(known)
+    words = _particular(prompt_of(task)) & answered - before
     if words:
         return ", ".join(sorted(words))
     return next(
@@ -406,14 +406,14 @@ def _only_answered(task: str, answers: str, known: str) -> str:
 # --- works on nothing that the first changes ---------------------------------------------------------------
 
 
-def _stands_on_a_change(earlier: Earlier, pair: Pair) -> str:
+def _builds_on_a_change(earlier: Earlier, pair: Pair) -> str:
     prompt = prompt_of(earlier.task)
     if earlier.kind.lower() in READS_ONLY or WRITES_NOTHING.first(earlier.task) or not CHANGES.first(prompt):
         return ""
     if _share(pair) < ALIKE_TO_CHANGE:
         return "it may build on what the earlier agent made"
     if FOUNDATION.first(prompt):
-        return "it may stand on what the earlier agent set up"
+        return "it may build on what the earlier agent set up"
     mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
     if shared := sorted(mine & theirs):
         return f"both work on {shown(shared[0])}, which the earlier agent changed"

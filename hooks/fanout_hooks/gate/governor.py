@@ -31,7 +31,7 @@ FILE = "launches"
 
 
 class Caps(NamedTuple):
-    """How many agents the user allows; 0 is no cap."""
+    """How many agents the user allows; 0: no cap."""
 
     at_once: int = 0
     at_once_session: int = 0

@@ -46,7 +46,7 @@ class Done(NamedTuple):
 
 
 def attempt(where: str, session: str, step: Step) -> Done | None:
-    """Run one pure step on a session's history, under its lock. None: somebody else holds it now.
+    """Run one pure step on a session's history, under its lock. None: another process holds it now.
 
     It never waits, for it is called in a loop that serves other events too. Raises Unusable.
     """
@@ -68,14 +68,14 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
 
 
 def peek(where: str, session: str) -> History:
-    """Return a session's history as it stands (files are replaced whole, so no lock is needed)."""
+    """Return a session's history as it is now (files are replaced whole, so no lock is needed)."""
     try:
         raw = _load(_path(where, session))
         return History() if raw is None else _from_json(json.loads(raw))
     except OSError as error:
         raise Unusable(f"{where}: {error.strerror or error}") from error
     except DAMAGE:
-        return History()  # whoever takes the next step, under the lock, sets it aside
+        return History()  # the next step, under the lock, sets it aside
 
 
 def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T]]) -> list[T]:
@@ -107,7 +107,7 @@ def has_launches(where: str, session: str) -> bool:
 
 
 def is_news(where: str, session: str, text: str) -> bool:
-    """Say whether a session wasn't told this yet, and keep that it is. Where nothing can be kept: yes."""
+    """Say whether a text wasn't reported in a session yet, and keep that it is; yes where nothing can be kept."""
     path, line = f"{_path(where, session)}.reported", f"{_name(text)}\n".encode()
     try:
         fd = _opened(path, where, os.O_RDWR | os.O_APPEND)
@@ -189,8 +189,8 @@ def _read(path: str) -> tuple[History, str]:
     try:
         return _from_json(json.loads(raw)), ""
     except DAMAGE:
-        os.replace(path, path + ".damaged")  # kept for whoever wonders; the session starts anew
-        return History(), f"had a damaged history: it is set aside as {path}.damaged, and a new one begun"
+        os.replace(path, path + ".damaged")  # kept for the curious; the session starts again
+        return History(), f"had a damaged history: it is set aside as {path}.damaged, and a new one is begun"
 
 
 def _load(path: str) -> bytes | None:
@@ -224,7 +224,8 @@ def _from_json(data: dict[str, Any]) -> History:
     def scope(own: dict[str, Any]) -> Scope:
         calls = {name: tuple(Call(**call) for call in own[name]) for name in ("open", "last")}
         lists = {name: tuple(own[name]) for name in ("sent_back", "split")}
-        return Scope(**(own | calls | lists))
+        known = {name: own[name] for name in Scope._fields if name in own}  # another version may have others
+        return Scope(**(known | calls | lists))
 
     return History(
         {str(key): scope(own) for key, own in data["scopes"].items()},
