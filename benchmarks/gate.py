@@ -35,6 +35,8 @@ TIMES = 200
 AGENTS = 14
 MS = 1000
 ALLOWED_MS = 5.0
+BESIDE_MS = 4.0
+"""What the gate may add to a message and to a prompt."""
 
 
 def run() -> Iterable[Row]:
@@ -135,7 +137,14 @@ def in_company() -> list[Row]:
 async def _in_company(folder: Path) -> list[Row]:
     supervised = _Supervised(folder)
     try:
-        return [await _added(supervised), *await _fourteen(supervised)]
+        others = [
+            await _beside(supervised, name, fields)
+            for name, fields in (
+                ("PostToolBatch", {"tool_calls": [{"tool_name": "Bash", "tool_response": "x" * 2000}]}),
+                ("UserPromptSubmit", {"prompt": "Explain the parts."}),
+            )
+        ]
+        return [await _added(supervised), *others, *await _fourteen(supervised)]
     finally:
         await supervised.bridge.close()
 
@@ -181,6 +190,26 @@ async def _added(supervised: _Supervised) -> Row:
         f"{without:.2f} ms without",
         f"<= {ALLOWED_MS:.0f} ms",
         added <= ALLOWED_MS,
+    )
+
+
+async def _beside(supervised: _Supervised, name: str, fields: dict[str, Any]) -> Row:
+    """Time an event that remains while the gate is on, by turns with the same call without the gate."""
+    took: dict[str, list[float]] = {"smart": [], "": []}
+    await supervised.send("smart", "beside", "UserPromptSubmit", prompt="Explain the parts.")
+    await supervised.send("smart", "beside", "PreToolUse", **_call(0))
+    for number in range(2 * EVENTS):
+        gated = ("smart", "")[number % 2]
+        began = time.perf_counter()
+        await supervised.send(gated, "beside", name, **fields)
+        took[gated].append((time.perf_counter() - began) * MS)
+    with_gate, without = statistics.median(took["smart"]), statistics.median(took[""])
+    return Row(
+        f"{name}, warm, median of {EVENTS}",
+        f"{with_gate:.2f} ms",
+        f"{without:.2f} ms for a call of the server alone",
+        f"<= {BESIDE_MS:.0f} ms more",
+        with_gate - without <= BESIDE_MS,
     )
 
 

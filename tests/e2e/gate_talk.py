@@ -18,7 +18,7 @@ from fanout_hooks.log import append as log_append
 from gate.scenarios import Scenario, Sent, Step
 from gate.test_scenarios import play as played
 
-SAID = "fanout gate:"
+SAID = ("fanout gate:", "fanout governor:")
 LASTING_S = 30.0
 """An agent that is to run on ends when the next one was sent, or after this long."""
 
@@ -53,7 +53,7 @@ class Talk:
         steps = self.sent_back.setdefault(scenario.id, [])
         self.advice += "that message launched one agent alone" in request.news
         if steps:
-            back = [sent for sent in self._out if f'{SAID} "{sent.name}"' in request.news]
+            back = [sent for sent in self._out if any(f'{who} "{sent.name}"' in request.news for who in SAID)]
             steps[-1] += [sent.name for sent in back]
             if back:
                 return self._calls(back)

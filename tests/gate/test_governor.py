@@ -154,6 +154,25 @@ def test_a_launch_ends_with_what_ends_it(events: list[Event], *, ends: bool) -> 
     assert [own.ended for own in ledger.launches] == [ends]
 
 
+@pytest.mark.parametrize(
+    ("event", "ended"),
+    [
+        pytest.param({"hook_event_name": "SubagentStop", "agent_id": "inner"}, [3], id="a sub-agent stops"),
+        pytest.param(
+            {"hook_event_name": "SubagentStop", "agent_id": "a"}, [2, 4], id="a background one stops"
+        ),
+        pytest.param({"hook_event_name": "UserPromptSubmit", "prompt": "Go on."}, [1, 3], id="a prompt"),
+        pytest.param({"hook_event_name": "PostToolBatch"}, [1], id="the main conversation's message is over"),
+    ],
+)
+def test_what_an_agent_launched_ends_with_it(event: Event, ended: list[int]) -> None:
+    ledger = Ledger(
+        (launch(1), launch(2, agent="a"), launch(3, scope="inner"), launch(4, scope="a")),
+    )
+    after = governor.ended(ledger, {"session_id": "s", **event}, lambda _: False)
+    assert [number for number, own in enumerate(after.launches, 1) if own.ended] == ended
+
+
 def test_what_a_dead_client_left_counts_no_longer() -> None:
     ledger = Ledger((launch(1, pid=7), launch(2, pid=8), launch(3)))
     kept = governor.pruned(ledger, 1001.0, lambda pid: pid == 8)

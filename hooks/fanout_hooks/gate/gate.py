@@ -3,7 +3,7 @@
 Theory of operation. Claude Code starts the tools of a message while the message still streams, and gives
 a hook neither the message nor the turn. Two events delimit them: PostToolBatch fires once per assistant
 message, after its calls; a human UserPromptSubmit begins a new task. So every agent call since the last
-PostToolBatch belongs to one *wave*, and each scope (the main conversation, or one sub-agent) has its own waves.
+PostToolBatch belongs to one *wave*, and each scope (the main conversation or one sub-agent) has its own.
 
 Rules, all of them here; what depends on what is dependence.py's:
 

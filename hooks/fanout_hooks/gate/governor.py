@@ -166,15 +166,20 @@ def ended(ledger: Ledger, event: dict[str, Any], is_machine: Callable[[str], boo
     stops = name == "SubagentStop"
     new_prompt = name == "UserPromptSubmit" and not is_machine(str(event.get("prompt", "")))
 
+    background = {
+        own.agent for own in ledger.launches if own.session == session and own.agent and not own.ended
+    }
+
     def after(own: Launch) -> Launch:
         if own.ended or own.session != session:
             return own
         if stops:
-            return own._replace(ended=own.agent == scope)
+            return own._replace(ended=own.agent == scope or (own.scope == scope and not own.agent))
         if use and own.id == use and name in ("PostToolUse", "PostToolUseFailure"):
             return own._replace(agent=agent, ended=not agent or agent in ledger.stopped)
-        over = not own.agent and own.scope == scope and (name == "PostToolBatch" or new_prompt)
-        return own._replace(ended=True) if over else own
+        # A message waits for its agents; at a prompt, only what the background launched still runs.
+        over = own.scope == scope if name == "PostToolBatch" else new_prompt and own.scope not in background
+        return own._replace(ended=True) if over and not own.agent else own
 
     is_unknown = stops and not any(own.agent == scope and own.session == session for own in ledger.launches)
     stopped = (*ledger.stopped, scope)[-MAX_STOPPED:] if is_unknown else ledger.stopped

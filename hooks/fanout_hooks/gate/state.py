@@ -99,16 +99,19 @@ def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T
 
 def has_launches(where: str, session: str) -> bool:
     """Say whether agents of a session are counted as running, without a lock: a look before most events."""
+    path = os.path.join(where, governor.FILE)
     try:
-        launches = governor.read(os.path.join(where, governor.FILE)).launches
+        if json.dumps(session).encode() not in files.read(path, governor.MAX_BYTES):
+            return False
+        launches = governor.read(path).launches
     except OSError:
         return False
     return any(own.session == session and not own.ended for own in launches)
 
 
 def is_news(where: str, session: str, text: str) -> bool:
-    """Say whether a text wasn't reported in a session yet, and keep that it is; yes where nothing can be kept."""
-    path, line = f"{_path(where, session)}.reported", f"{_name(text)}\n".encode()
+    """Say whether a text wasn't reported in a session yet, and keep that it now is; yes if that fails."""
+    path, line = f"{_path(where, session)}.reported", f"{digest(text)}\n".encode()
     try:
         fd = _opened(path, where, os.O_RDWR | os.O_APPEND)
         with os.fdopen(fd, "r+b", buffering=0) as file:
@@ -124,10 +127,10 @@ def is_news(where: str, session: str, text: str) -> bool:
 
 
 def _path(where: str, session: str) -> str:
-    return os.path.join(where, _name(session) + ".json")
+    return os.path.join(where, digest(session) + ".json")
 
 
-def _name(text: str) -> str:
+def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 

@@ -190,7 +190,7 @@ async def _governed(
             return governor.ended(ledger, event, _is_machine), governor.Ruling()
         call, pid = gate.call_of(event), env.get("CLAUDE_PID", "")
         launch = governor.Launch(
-            *(session, str(event.get("agent_id") or "main"), call.id, call.key, call.name, now),
+            *(session, str(event.get("agent_id") or "main"), call.id, state.digest(call.key), call.name, now),
             int(pid) if pid.isdecimal() else 0,
         )
         return governor.launched(governor.pruned(ledger, now, governor.is_alive), launch, caps)
