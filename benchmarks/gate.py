@@ -35,6 +35,7 @@ TIMES = 200
 AGENTS = 14
 MS = 1000
 ALLOWED_MS = 5.0
+NOT_READ = "its language is not read"
 BESIDE_MS = 4.0
 """What the gate may add to a message and to a prompt."""
 
@@ -87,13 +88,14 @@ def on_unseen() -> Iterator[Row]:
 
 def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:
     false = [second_of(pair).kind == "deny" for pair in own if not pair.needless]
-    right = [second_of(pair).kind == "deny" for pair in own if pair.needless]
+    needless = [second_of(pair) for pair in own if pair.needless]
+    right = [verdict.kind == "deny" for verdict in needless if verdict.note.get("why") != NOT_READ]
     yield Row(
         f"{half}: false denials, {len(false)} legitimate pairs", str(sum(false)), "", "0", not any(false)
     )
     figure = f"{sum(right)} of {len(right)}"
     yield Row(
-        f"{half}: needless pairs sent back",
+        f"{half}: needless pairs in English sent back",
         figure,
         "",
         f">= {MIN_CAUGHT:.0%}",

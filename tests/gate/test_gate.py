@@ -90,6 +90,17 @@ def test_an_agent_that_still_runs_makes_no_sequence() -> None:
     assert session.message("Explore search") == ["deny"]
 
 
+def test_an_agents_result_counts_before_its_stop_has_been_seen() -> None:
+    session = Session()
+    session.prompt()
+    first, _ = session.call("Explore auth")
+    session.send("SubagentStart", agent_id="a")
+    done = {"status": "completed", "agentId": "a", "content": "Fine."}
+    session.send("PostToolUse", **first, tool_response=done)
+    session.send("PostToolBatch", tool_calls=[first])
+    assert session.message("Explore billing") == ["deny"]
+
+
 def test_a_resumed_agent_is_no_new_launch_and_runs_again() -> None:
     session = Session()
     session.prompt()

@@ -318,7 +318,13 @@ def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[His
 
     scope = scope_of(history, event)
     scope = scope._replace(open=tuple(map(with_result, scope.open)), last=tuple(map(with_result, scope.last)))
-    return put(history, event, scope), PASS
+    history = put(history, event, scope)
+    agent = str(fields.get("agentId") or "")
+    if agent and not runs_on:  # its SubagentStop may come later, after the next call even
+        known = history.agents.get(agent, Agent())
+        ended = known._replace(finished=True, answer=known.answer or answer)
+        history = put_agent(history, {"agent_id": agent}, ended)
+    return history, PASS
 
 
 def _on_batch(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
