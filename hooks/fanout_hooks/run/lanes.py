@@ -1,6 +1,6 @@
 """Lanes: hooks that run as their authors wrote them, a process each, side by side.
 
-Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has a process group of its own,
+Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has its own process group,
 its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that
 keeps stdout open (a daemon, a watcher) would otherwise hold the turn. At the deadline the whole group is
 killed, as it is when we go first (lanes.py).
@@ -22,14 +22,13 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
-from fanout_hooks.run.config import Hook
-from fanout_hooks.run.decide import HEAD, LOOK_S, asked_for
-from fanout_hooks.run.loop import Future, Loop, is_stopped, kill_group, memory_file
-from fanout_hooks.warm.ahead import close_from
+from fanout_hooks.client.config import Hook
+from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
+from fanout_hooks.warm.loop import Future, Loop, is_stopped, kill_group, memory_file
 
-# --- lifeline -----------------------------------------------------------------------------------------------
+# --- Ends hooks when we are killed --------------------------------------------------------------------------
 # Ends the processes that we run when we are gone, however we went: even killed with our whole group.
-# A line of `sh` in a session of its own reads which process groups are at work. Its pipe ends when nobody
+# A line of `sh` in its own session reads which process groups are at work. Its pipe ends when no one
 # holds the other end any more, and then it kills those of the last line. So a hook ends with its event, as
 # natively; what a hook that has ended left running on purpose goes on, as natively, for its group is named
 # no more.
@@ -64,9 +63,9 @@ class Lifeline:
         finally:
             os.close(read)
 
-    def tell(self, groups: Iterable[int]) -> None:
+    def report(self, groups: Iterable[int]) -> None:
         """Say which process groups are at work: these, and no others."""
-        with contextlib.suppress(OSError):  # somebody killed it
+        with contextlib.suppress(OSError):  # it was killed
             os.write(self._pipe, (" ".join(map(str, groups)) + "\n").encode())
 
     def close(self) -> None:
@@ -75,9 +74,11 @@ class Lifeline:
             self._watch.wait(ENDING_S)
 
 
-# --- lanes ------------------------------------------------------------------------------------------
+# --- Hooks as processes -------------------------------------------------------------------------------------
 
 MAX_OUTPUT = 16 << 20
+CONTROL = 200
+"""Above what a program opens itself, so that it finds the numbers that it would find natively."""
 POLL_S = 0.005
 """Where the system has no pidfd (macOS), a child's end is looked for this often."""
 
@@ -113,11 +114,12 @@ def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]
 class Holder:
     """A command at work, as seen from here: the process that waits for it and ends as it does."""
 
-    __slots__ = ("pid", "returncode")
+    __slots__ = ("ended", "pid", "returncode")
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self.ended: Future[bool] = Future()
 
     def poll(self, how: int = os.WNOHANG) -> int | None:
         """Return the exit status, negative for a signal; None while it is at work."""
@@ -150,25 +152,35 @@ class Lanes:
         try:
             source = reopened(stdin)
             try:
-                process = self._start(line, (source, out, err), env, nearest(cwd))
+                process = self.start(line, (source, out, err), env, nearest(cwd))
             except (OSError, ValueError) as error:
                 # What a shell says of a command it can't start; the client, too, goes on.
                 why = getattr(error, "strerror", None) or error
                 return Ended(127, _ms(began), b"", f"{line[0]}: {why}\n".encode())
             finally:
                 os.close(source)
-            ended = _end_of(self._loop, process)
-            timed_out, alone_s = await self._wait(process, ended, out, timeout_s)
-            self._forget(process)
-            if alone_s is not None:
-                self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
-                return Ended(0, _ms(began), _content(out), b"")
-            if timed_out:
-                await self._cut(process, ended, 0.0)
-            return Ended(process.returncode or 0, _ms(began), _content(out), _content(err), timed_out)
+            return await self.finish(process, out, err, timeout_s, began)
         finally:
             os.close(out)
             os.close(err)
+
+    async def finish(self, process: Holder, out: int, err: int, timeout_s: float, began: float) -> Ended:
+        """See a command that was started to its end or its deadline."""
+        ended = process.ended
+        timed_out, alone_s = await self._wait(process, ended, out, timeout_s)
+        self._forget(process)
+        if alone_s is not None:
+            self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
+            return Ended(0, _ms(began), _content(out), b"")
+        if timed_out:
+            await self._cut(process, ended, 0.0)
+        return Ended(process.returncode or 0, _ms(began), _content(out), _content(err), timed_out)
+
+    async def discard(self, process: Holder) -> None:
+        """End a command whose answer is of no use."""
+        kill_group(process.pid)
+        await process.ended
+        self._forget(process)
 
     async def _wait(
         self, process: Holder, ended: Future[bool], out: int, timeout_s: float
@@ -195,21 +207,30 @@ class Lanes:
             kill_group(process.pid)
             await ended
 
-    def _start(self, line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> Holder:
+    def start(
+        self,
+        line: list[str],
+        files: tuple[int, int, int],
+        env: dict[str, str],
+        cwd: str,
+        control: int | None = None,
+    ) -> Holder:
+        """Start a command; `control` is one more descriptor for it, which it finds as number CONTROL."""
         if self._lifeline is None:
             self._lifeline = Lifeline()
         pid = os.fork()
         if pid == 0:
-            _hold(line, files, env, cwd)
+            _hold(line, files, env, cwd, control)
         process = Holder(pid)
+        process.ended = _end_of(self._loop, process)
         self._running[pid] = process
-        self._lifeline.tell(self._running)
+        self._lifeline.report(self._running)
         return process
 
     def _forget(self, process: Holder) -> None:
-        del self._running[process.pid]
+        self._running.pop(process.pid, None)
         if self._lifeline is not None:
-            self._lifeline.tell(self._running)
+            self._lifeline.report(self._running)
 
     def close(self) -> None:
         """End everything that is still at work."""
@@ -223,16 +244,27 @@ class Lanes:
             self._lifeline.close()
 
 
-def _hold(line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> NoReturn:
-    """Be a command's holder: one process group with it, and no descriptor but its three."""
+def _hold(
+    line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str, control: int | None
+) -> NoReturn:
+    """Be a command's holder: one process group with it, and no descriptor but its own."""
     status = 127
+    passed: tuple[int, ...] = ()
     try:
         os.setsid()
         for number, fd in enumerate(files):
             os.dup2(fd, number)
-        close_from(3)
+        if control is not None:
+            os.dup2(control, 3)
+        close_from(3 if control is None else 4)
+        if control is not None:
+            passed = (os.dup2(3, CONTROL),)
+            os.close(3)
         try:
-            status = subprocess.Popen(line, env=env, cwd=cwd).wait()
+            process = subprocess.Popen(line, env=env, cwd=cwd, pass_fds=passed)
+            for fd in passed:
+                os.close(fd)
+            status = process.wait()
         except (OSError, ValueError) as error:
             # What a shell says of a command it can't start; the client, too, goes on.
             os.write(2, f"{line[0]}: {error}\n".encode("utf-8", "replace"))
@@ -275,7 +307,7 @@ async def _poll(loop: Loop, process: Holder, ended: Future[bool]) -> None:
 
 
 def reopened(fd: int) -> int:
-    """Return a descriptor of the same content with a position of its own, at the start."""
+    """Return a descriptor of the same content with its own position, at the start."""
     try:
         return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -301,3 +333,12 @@ def _content(fd: int) -> bytes:
 
 def _ms(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 3)
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from this number on."""
+    try:
+        last = max(map(int, os.listdir("/dev/fd")))
+    except OSError:
+        last = os.sysconf("SC_OPEN_MAX")
+    os.closerange(first, last + 1)
