@@ -16,11 +16,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-<<<<<<< HEAD
-.PHONY: demo test check e2e bench matchers generate format client constraints clean
-=======
 .PHONY: demo test check slow e2e generate bench matchers format client constraints clean
->>>>>>> main
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -74,9 +70,6 @@ bench: $(READY)  ## the benchmark tables, every figure beside its bound in the s
 
 matchers: $(READY)  ## have JavaScriptCore and V8 judge generated matchers again (needs npm and node)
 	$(BIN)/python -m benchmarks._matchers
-
-generate: $(READY)  ## write the files that are made from the code; the tests fail when one is stale
-	$(BIN)/python -m fanout_hooks.adoption.entries > hooks/hooks.json
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -487,9 +487,3 @@ def registered_twice(files: dict[str, dict[str, Any]]) -> list[str]:
         if any(is_ours(entry) and is_log_and_gate(entry) for _, _, entry in each(hooks))
     ]
     return holders if len(holders) > 1 else []
-
-
-if __name__ == "__main__":  # `make generate`
-    import json
-
-    sys.stdout.write(json.dumps(plugin_hooks(), indent=2) + "\n")

@@ -17,11 +17,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
-<<<<<<< HEAD
-from fanout_hooks.gate import governor
-=======
 from fanout_hooks.client.places import state_folder
->>>>>>> main
+from fanout_hooks.gate import governor
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
 
 KEEP_SESSIONS_S = 7 * 24 * 3600

@@ -191,12 +191,10 @@ def _rotate(path: str) -> None:
         return  # the folder is read-only: the log just grows
 
 
-<<<<<<< HEAD
-# --- Starts the daily report in a process of its own, which nobody waits for. -------------------------------
-# Looked at after a prompt (and after PostToolUse hooks), when the answer is out: the first one after 24 hours
-# starts it, if there is a log. Cold, every event is a process of its own, so what was tried is remembered in
-# the user's state folder.
-=======
+REPORTS_ON = ("UserPromptSubmit", "PostToolUse")
+"""The daily report is looked at when a prompt is answered, and where PostToolUse hooks are adopted."""
+
+
 def after_event(project: str, state: str, event: str, record: dict[str, Any] | None) -> str:
     """Log an event that had hooks, and start the daily report when it is due; return what went wrong, or "".
 
@@ -208,16 +206,15 @@ def after_event(project: str, state: str, event: str, record: dict[str, Any] | N
             append(path_of(project), {"timestamp": stamp(), **record})
         except Unwritable as error:
             problem = f"the hook log: {error}"
-    if event == "PostToolUse":
+    if event in REPORTS_ON:
         write_report_when_due(project, state)
     return problem
 
 
 # --- Starts the daily report in its own process, that nothing waits for. -----------------------------
-# Looked at after each PostToolUse, when the answer is out: the first one after 24 hours starts it, if there
-# is a log. Cold, every event is its own process, so what was tried is remembered in the user's state
-# folder.
->>>>>>> main
+# Looked at after a prompt (and after PostToolUse hooks), when the answer is out: the first one after 24 hours
+# starts it, if there is a log. Cold, every event is its own process, so what was tried is remembered in the
+# user's state folder.
 
 REPORT_NAME = os.path.join(".claude", "memory", "hook_performance_report.md")
 EVERY_S = 24 * 3600

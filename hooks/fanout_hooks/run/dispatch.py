@@ -90,10 +90,6 @@ def run_event(runtime: RuntimeState, request: Request) -> int:
     return status
 
 
-REPORTS_ON = ("UserPromptSubmit", "PostToolUse")
-"""The daily report is looked at when a prompt is answered, and where PostToolUse hooks are adopted."""
-
-
 async def handle(runtime: RuntimeState, request: Request) -> Handled:
     """Run the hooks of one event, and return the answer with what is left to do after it."""
     began = time.perf_counter()
@@ -145,17 +141,6 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     elapsed_ms = (time.perf_counter() - began) * MS
 
     def afterwards() -> None:
-<<<<<<< HEAD
-        run.plan.memory.save()
-        if request.is_logged and (outcomes or any(own.note for own in opinions)):
-            record = _record(request, run, outcomes, opinions, elapsed)
-            try:
-                log_append.append(log_append.path_of(project), record)
-            except log_append.Unwritable as error:
-                runtime.complain(f"the hook log: {error}")
-        if request.is_logged and request.event.get("hook_event_name") in REPORTS_ON:
-            log_append.write_report_when_due(project, state_folder(request.env))
-=======
         plan.memory.save()
         if request.is_logged and runtime.write_log is not None:
             has_run = bool(outcomes) or any(said.note for said in opinions)
@@ -163,7 +148,6 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
             problem = runtime.write_log(project, state, str(event.get("hook_event_name")), record)
             if problem:
                 runtime.complain(problem)
->>>>>>> main
 
     return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
 
