@@ -21,7 +21,8 @@ from benchmarks._stage import in_turn, server, stream
 from benchmarks.table import Row
 from e2e.client import Client, find_client
 from fakes.model import Call, Model, Request, Text, Turn, serving
-from fanout_mcp.backends.claude_cli import arguments
+from fanout_mcp.backends.clients import Call as ClientCall
+from fanout_mcp.backends.clients import claude_arguments
 from fanout_mcp.panel.answer import SCHEMA
 from fanout_mcp.types import Job, Prompt
 
@@ -89,7 +90,7 @@ async def ask(mcp: McpClient, preset: str, count: int) -> None:
 async def bare(program: str, count: int, env: Mapping[str, str], folder: Path) -> None:
     """The same processes, started all at once."""
     job = Job("judge", Prompt("You judge.", "Is it?"), schema=SCHEMA)
-    command = [program, *arguments(job, "sonnet", "")]
+    command = [program, *claude_arguments(ClientCall(job, "sonnet", "", "", ""))]
     quiet = {**env, "FANOUT_CHILD": "1", "CLAUDE_CODE_MAX_RETRIES": "1"}
 
     async def one() -> None:

@@ -51,7 +51,7 @@ from fanout_mcp.types import Json
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
     from fanout_mcp.backends.choose import open_backend  # brings the HTTP client along
-    from fanout_mcp.backends.claude_cli import processes_at_once
+    from fanout_mcp.backends.clients import processes_at_once
     from fanout_mcp.backends.providers import CLIENTS
     from fanout_mcp.engine.limits import Limits
 

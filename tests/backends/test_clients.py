@@ -14,7 +14,7 @@ import pytest
 
 import fakes.upstream
 from fakes.upstream import until
-from fanout_mcp.backends.claude_cli import ClaudeBackend, open_claude
+from fanout_mcp.backends.clients import ClientBackend, open_client
 from fanout_mcp.errors import (
     AuthRejected,
     BackendError,
@@ -50,8 +50,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-async def backend(settings: Settings, environment: dict[str, str]) -> AsyncIterator[ClaudeBackend]:
-    async with open_claude(settings, environment) as opened:
+async def backend(settings: Settings, environment: dict[str, str]) -> AsyncIterator[ClientBackend]:
+    async with open_client("claude", settings, environment) as opened:
         yield opened
 
 
@@ -59,18 +59,18 @@ def a_job(user: str, system: str = "You judge.") -> Job:
     return Job("judge", Prompt(system, user))
 
 
-async def called(backend: ClaudeBackend, job: Job) -> Json:
+async def called(backend: ClientBackend, job: Job) -> Json:
     return json.loads((await backend.ask(job)).text)
 
 
-async def test_an_answer_comes_with_its_model_and_what_it_used(backend: ClaudeBackend) -> None:
+async def test_an_answer_comes_with_its_model_and_what_it_used(backend: ClientBackend) -> None:
     answer = await backend.ask(a_job("hello there"))
     assert answer.text == "You said: hello there"
     assert answer.model == "claude-fake-1"
     assert answer.usage == Usage(15, 7, 0.01)
 
 
-async def test_the_child_is_isolated_and_has_no_tools_and_no_budget(backend: ClaudeBackend) -> None:
+async def test_the_child_is_isolated_and_has_no_tools_and_no_budget(backend: ClientBackend) -> None:
     argv = (await called(backend, a_job("called")))["argv"]
     assert {"-p", "--safe-mode", "--strict-mcp-config", "--no-session-persistence"} <= set(argv)
     assert argv[argv.index("--tools") + 1] == ""
@@ -79,7 +79,7 @@ async def test_the_child_is_isolated_and_has_no_tools_and_no_budget(backend: Cla
     assert "--max-budget-usd" not in argv
 
 
-async def test_the_child_gets_the_guard_and_no_key(backend: ClaudeBackend) -> None:
+async def test_the_child_gets_the_guard_and_no_key(backend: ClientBackend) -> None:
     env = (await called(backend, a_job("called")))["env"]
     none = dict.fromkeys(("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENROUTER_API_KEY"))
     assert env == {**none, "FANOUT_CHILD": "1"}
@@ -88,13 +88,13 @@ async def test_the_child_gets_the_guard_and_no_key(backend: ClaudeBackend) -> No
 async def test_the_users_own_key_is_left_to_the_child_that_was_allowed_it(
     settings: Settings, environment: dict[str, str]
 ) -> None:
-    async with open_claude(replace(settings, claude_api_key=True), environment) as backend:
+    async with open_client("claude", replace(settings, claude_api_key=True), environment) as backend:
         env = (await called(backend, a_job("called")))["env"]
     assert (env["ANTHROPIC_API_KEY"], env["ANTHROPIC_AUTH_TOKEN"]) == ("sk-ant-1", "t-1")
 
 
 async def test_a_workspace_is_read_only_and_is_where_the_child_runs(
-    backend: ClaudeBackend, tmp_path: Path
+    backend: ClientBackend, tmp_path: Path
 ) -> None:
     seen = await called(backend, replace(a_job("called"), workspace=tmp_path))
     argv = seen["argv"]
@@ -104,18 +104,18 @@ async def test_a_workspace_is_read_only_and_is_where_the_child_runs(
     assert seen["cwd"] == str(tmp_path)
 
 
-async def test_a_system_prompt_too_long_for_an_argument_goes_through_a_file(backend: ClaudeBackend) -> None:
+async def test_a_system_prompt_too_long_for_an_argument_goes_through_a_file(backend: ClientBackend) -> None:
     seen = await called(backend, a_job("called", system="é" * 60_000))
     assert "--system-prompt" not in seen["argv"]
     assert seen["files"] == ["é" * 60_000]
 
 
-async def test_text_that_no_process_takes_is_made_harmless(backend: ClaudeBackend) -> None:
+async def test_text_that_no_process_takes_is_made_harmless(backend: ClientBackend) -> None:
     answer = await backend.ask(a_job("\ud83d hi", system="a\x00b\ud83d"))
     assert answer.text == "You said: \ufffd hi"
 
 
-async def test_structured_output_is_kept_as_data(backend: ClaudeBackend) -> None:
+async def test_structured_output_is_kept_as_data(backend: ClientBackend) -> None:
     answer = await backend.ask(replace(a_job("structured"), schema={"type": "object"}))
     assert answer.data == {"a": 1}
 
@@ -138,7 +138,7 @@ FAILURES = {
 
 @pytest.mark.parametrize(("prompt", "error"), FAILURES.items(), ids=FAILURES.keys())
 async def test_an_end_without_an_answer_is_one_named_error(
-    prompt: str, error: type[BackendError], backend: ClaudeBackend
+    prompt: str, error: type[BackendError], backend: ClientBackend
 ) -> None:
     with pytest.raises(BackendError) as caught:
         await backend.ask(a_job(prompt))
@@ -146,19 +146,19 @@ async def test_an_end_without_an_answer_is_one_named_error(
     assert "sk-secret" not in str(caught.value)
 
 
-async def test_a_run_that_ended_without_an_answer_is_in_the_bill(backend: ClaudeBackend) -> None:
+async def test_a_run_that_ended_without_an_answer_is_in_the_bill(backend: ClientBackend) -> None:
     with pytest.raises(Rejected) as caught:
         await backend.ask(a_job("turns"))
     assert caught.value.usage == Usage(15, 7, 0.01)
 
 
-async def test_text_where_a_schema_was_asked_for_is_no_answer(backend: ClaudeBackend) -> None:
+async def test_text_where_a_schema_was_asked_for_is_no_answer(backend: ClientBackend) -> None:
     with pytest.raises(BadAnswer):
         await backend.ask(replace(a_job("hello"), schema={"type": "object"}))
 
 
 async def test_cancelling_kills_the_whole_group_within_a_tenth_of_a_second(
-    backend: ClaudeBackend, tmp_path: Path
+    backend: ClientBackend, tmp_path: Path
 ) -> None:
     marker = tmp_path / "pids"
     with anyio.fail_after(5):
@@ -180,12 +180,12 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-async def test_a_model_that_looks_like_an_option_is_refused(backend: ClaudeBackend) -> None:
-    with pytest.raises(Rejected, match="is no model"):
+async def test_a_model_that_looks_like_an_option_is_refused(backend: ClientBackend) -> None:
+    with pytest.raises(Rejected, match="is not a model"):
         await backend.ask(replace(a_job("hello"), model="--dangerously-skip-permissions"))
 
 
 async def test_it_does_not_open_below_its_own_child(settings: Settings, environment: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
-        async with open_claude(replace(settings, is_child=True), environment):
+        async with open_client("claude", replace(settings, is_child=True), environment):
             pass
