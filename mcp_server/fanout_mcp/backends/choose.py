@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import anyio
 
@@ -118,10 +118,8 @@ def _enabled_client(
     """Return the first enabled client beside `claude` that can be used."""
     own = {**(os.environ if env is None else env), **({} if path is None else {"PATH": path})}
     usable = providers_of(settings, own).usable if settings.enabled else {}
-    for name in settings.enabled:
-        if name in usable and (name == "codex" or name == "gemini"):
-            return name
-    return None
+    found = next((name for name in usable if name in {"codex", "gemini"}), None)
+    return cast("Literal['codex', 'gemini'] | None", found)
 
 
 def endpoint_for(row: Row, key: str | None) -> Endpoint:

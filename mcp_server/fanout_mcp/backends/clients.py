@@ -1,7 +1,7 @@
 """Command-line clients as models: one process a call, without tools, bounded, killed with its group.
 
-CLIENTS is the table of what differs between `claude`, `codex` and `gemini`: arguments, files, environment, and
-how the answer is read. What is the same for all of them:
+CLIENTS is the table of what differs between `claude`, `codex` and `gemini`: arguments, files, environment,
+and how the answer is read. What is the same for all of them:
 
 1. The child sees none of the project, runs none of the user's hooks and MCP servers, and gets no key but its
    own: ANTHROPIC_API_KEY would beat the login of `claude` and bill someone else.
@@ -64,6 +64,7 @@ MAX_PROMPT: Final = 9_500_000
 """`claude -p` refuses more than 10 MB on stdin, without JSON."""
 CALL_S: Final = 600.0
 TURNS: Final = "12"
+MAX_PROCESSES: Final = 16
 PROCESS_MB: Final = 350
 """Of one client, as measured: `claude` 250, `gemini` 330, `codex` 60."""
 
@@ -137,14 +138,12 @@ def read_claude(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
 def _claude_answer(job: Job, body: Mapping[str, Json], code: int) -> Answer:
     if code != 0 or body.get("is_error") is not False:
         message = body.get("result") or body.get("errors") or body.get("subtype") or f"exit status {code}"
-        text = message if isinstance(message, str) else json.dumps(message)
-        is_final = str(body.get("subtype", "")).startswith("error_max") or "too long" in text.lower()
-        raise _failure(CLIENTS["claude"], text, body.get("api_error_status"), is_final=is_final)
-    data = body.get("structured_output")
-    text = body.get("result")
-    if data is not None:
-        text = text if isinstance(text, str) and text.strip() else json.dumps(data)
-    if not isinstance(text, str) or not text.strip():
+        reason = message if isinstance(message, str) else json.dumps(message)
+        is_final = str(body.get("subtype", "")).startswith("error_max") or "too long" in reason.lower()
+        raise _failure(CLIENTS["claude"], reason, body.get("api_error_status"), is_final=is_final)
+    data, result = body.get("structured_output"), body.get("result")
+    text = result if isinstance(result, str) and result.strip() else json.dumps(data) if data else ""
+    if not text:
         raise BadAnswer("`claude` ended without an answer.")
     if job.schema is not None and data is None and _parsed(text) is None:
         raise BadAnswer("`claude` answered without the structured output that it was asked for.")
@@ -156,7 +155,7 @@ def _claude_answer(job: Job, body: Mapping[str, Json], code: int) -> Answer:
 def _claude_usage(body: Mapping[str, Json]) -> Usage | None:
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
     counts = _counts(body.get("usage"), names)
-    return counts and Usage(sum(counts[:3]), counts[3], dollars(body.get("total_cost_usd")))
+    return Usage(sum(counts[:3]), counts[3], dollars(body.get("total_cost_usd"))) if counts else None
 
 
 # --- codex -------------------------------------------------------------------------------------------------
@@ -165,8 +164,8 @@ CODEX_TOOLS: Final = (
     *("shell_tool", "unified_exec", "view_image", "image_generation", "code_mode", "goals", "apps"),
     *("plugins", "multi_agent", "hooks"),
 )
-"""Features that bring tools. Switched off by -c and not by --disable, which ends the client when a version does
-not know the name; what is left (apply_patch) the read-only sandbox refuses."""
+"""Features that bring tools. Switched off by -c and not by --disable, which ends the client when a version
+does not know the name; what is left (apply_patch) the read-only sandbox refuses."""
 
 
 def codex_arguments(call: Call) -> list[str]:
@@ -191,7 +190,7 @@ def read_codex(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
                 is_complete = True
                 # cached_input_tokens and reasoning_output_tokens are parts of these two
                 counts = _counts(event.get("usage"), ("input_tokens", "output_tokens"))
-                usage = counts and Usage(counts[0], counts[1])
+                usage = Usage(counts[0], counts[1]) if counts else None
             case "turn.failed" | "error":
                 error = event.get("error")
                 reason = str((error if isinstance(error, dict) else event).get("message") or reason)
@@ -242,6 +241,7 @@ def read_gemini(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
 
 
 GEMINI_NO_LOGIN: Final = 41
+GEMINI_COUNTS: Final = ("prompt", "candidates", "thoughts")
 _API_ERROR: Final = re.compile(r"ApiError: (\{.*\})")
 
 
@@ -251,8 +251,7 @@ def _gemini_usage(stats: Json) -> tuple[str, Usage | None]:
     found = [
         (str(name), counts)
         for name, one in (models.items() if isinstance(models, dict) else ())
-        if isinstance(one, dict)
-        and (counts := _counts(one.get("tokens"), ("prompt", "candidates", "thoughts")))
+        if isinstance(one, dict) and (counts := _counts(one.get("tokens"), GEMINI_COUNTS))
     ]
     if not found:
         return "", None
@@ -310,14 +309,14 @@ CLIENTS: Final[Mapping[str, Client]] = {
 
 
 def processes_at_once() -> int:
-    """Return how many clients may run at once: what the free memory holds, two a core at least, 16 at most."""
+    """Return how many clients may run at once: as free memory allows, from two a core up to MAX_PROCESSES."""
     least = 2 * (os.cpu_count() or 1)
     try:
         text = Path("/proc/meminfo").read_text(encoding="ascii")
     except OSError:
         return least
     free = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
-    return max(least, min(16, int(free[1]) // (PROCESS_MB * 1024))) if free else least
+    return max(least, min(MAX_PROCESSES, int(free[1]) // (PROCESS_MB * 1024))) if free else least
 
 
 @dataclass(slots=True)
@@ -401,15 +400,8 @@ class ClientBackend:
             system.flush()
             schema.flush()
             call = Call(job, model, system.name, schema.name, self.base_url)
-            command = [self.program, *self.client.arguments(call)]
-            own = {
-                name: text.replace("{system}", system.name) for name, text in self.client.environment.items()
-            }
-            process = await self._start(command, job.workspace or self.folder, own, stdin, stdout, stderr)
-            try:
-                code = await process.wait()
-            finally:
-                await _end(process)
+            own = {name: text.format(system=system.name) for name, text in self.client.environment.items()}
+            code = await self._wait(call, {**self.environment, **own}, (stdin, stdout, stderr))
             written = _head(stdout, MAX_BYTES + 1)
             if len(written) > MAX_BYTES:
                 raise TooLarge(
@@ -417,29 +409,28 @@ class ClientBackend:
                 )
             return self.client.read(job, code, written, _head(stderr, MAX_STDERR).decode("utf-8", "replace"))
 
-    async def _start(
-        self,
-        command: list[str],
-        folder: Path,
-        own: Mapping[str, str],
-        stdin: IO[bytes],
-        stdout: IO[bytes],
-        stderr: IO[bytes],
-    ) -> Process:
+    async def _wait(
+        self, call: Call, environment: Mapping[str, str], streams: tuple[IO[bytes], IO[bytes], IO[bytes]]
+    ) -> int:
+        """Run the program to its end and return its exit status; cancelled, kill all that it started."""
+        stdin, stdout, stderr = streams
         try:
             process = await anyio.open_process(
-                command,
+                [self.program, *self.client.arguments(call)],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
-                cwd=folder,
-                env={**self.environment, **own},
+                cwd=call.job.workspace or self.folder,
+                env=environment,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise Unreachable(f"`{self.name}` could not be started: {why(error)}.") from None
         _bound_output(process.pid)
-        return process
+        try:
+            return await process.wait()
+        finally:
+            await _end(process)
 
 
 async def _end(process: Process) -> None:
@@ -473,7 +464,8 @@ LOGIN: Final = re.compile(
     re.IGNORECASE,
 )
 QUOTA: Final = re.compile(
-    r"usage limit|hit your (?:\w+ )?limit|quota exceeded|exhausted your|out of (?:\w+ )?usage|exceeded your .{0,20}quota",
+    r"usage limit|hit your (?:\w+ )?limit|quota exceeded|exhausted your|out of (?:\w+ )?usage|"
+    r"exceeded your .{0,20}quota",
     re.IGNORECASE,
 )
 """A plan's limits, which are over in hours: no use in waiting for them."""
@@ -492,14 +484,15 @@ def _failure(client: Client, message: str, status: Json = None, *, is_final: boo
     shown = re.sub(r", url: \S+$", "", shown)
     if not isinstance(status, int):
         match = _STATUS.search(message)
-        status = (found.status if found else None) or (int(match[1]) if match else None)
+        # A provider's own error without a number is a refusal: other failures are the client's words.
+        status = int(match[1]) if match else (found.status or 400) if found else None
     error: BackendError
     if LOGIN.search(shown) or status in {401, 403}:
         error = AuthRejected(client.log_in)
     elif QUOTA.search(shown):
         error = QuotaSpent(f"`{client.name}`: the quota of its plan is used up: {shown[:300]}")
     elif isinstance(status, int) and 400 <= status < 600:
-        error = refusal(status, found or message, f"`{client.name}`", None)
+        error = refusal(status, found or shown, f"`{client.name}`", None)
     else:
         error = (Rejected if is_final else ServerFault)(f"`{client.name}` failed: {shown[:300]}")
     error.words = shown
@@ -553,7 +546,7 @@ def _counts(usage: Json, names: Sequence[str]) -> list[int] | None:
 NOT_OURS: Final = frozenset(
     {"FANOUT_API_KEY", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "ANTHROPIC_AUTH_TOKEN"}
 )
-"""Beside the keys of all providers: the engine's own, and what makes a child believe it runs inside another."""
+"""Left out beside all providers' keys; with the middle two a child believes that it runs inside another."""
 ELSEWHERE: Final = frozenset(
     {"OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "CODE_ASSIST_ENDPOINT"}
 )
