@@ -57,7 +57,7 @@ from fanout_mcp.types import Answer, Job, Json, ModelPrice
 from fanout_mcp.usage import UNTOLD, Usage
 
 MAX_BYTES: Final = 16_000_000
-MAX_STDERR: Final = 8_000
+MAX_STDERR: Final = 64_000
 MAX_ARGUMENT: Final = 100_000
 """Bytes; Linux allows 128 kB for one argument. Longer system prompts go through a file."""
 MAX_PROMPT: Final = 9_500_000
@@ -224,15 +224,21 @@ def gemini_arguments(call: Call) -> list[str]:
 
 def read_gemini(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
     client, body = CLIENTS["gemini"], _object(stdout)
+    if body is None:  # the error goes to stderr then, as an object after all the rest, or inside a trace
+        written = stderr.encode()
+        body = _object(written[written.rfind(b"\n{\n") + 1 :])
     if body is None:
         found = _API_ERROR.search(stderr)
         raise _failure(client, found[1]) if found else _without_answer(client, code, stderr)
     error = body.get("error")
     if isinstance(error, dict) or code != 0:
-        message = error.get("message") if isinstance(error, dict) else ""
+        error = error if isinstance(error, dict) else {}
         if code == GEMINI_NO_LOGIN:
             raise AuthRejected(client.log_in)
-        raise _failure(client, str(message or f"exit status {code}"))
+        status = error.get("code")  # the client's own codes are below 100
+        is_status = isinstance(status, int) and status >= 400
+        message = str(error.get("message") or f"exit status {code}")
+        raise _failure(client, message, status if is_status else None)
     name, usage = _gemini_usage(body.get("stats"))
     text = body.get("response")
     if not isinstance(text, str) or not text.strip():
