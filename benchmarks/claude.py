@@ -39,11 +39,20 @@ POSITION = {
 }
 
 
+ROUNDS = 3
+WRITER = "You report what a panel"
+SYNTHESIS = {"agreement": "All.", "dissent": "", "changed": "", "would_change": "A measurement."}
+
+
 def script(request: Request) -> Turn:
+    """Answer after a second; a member of a council changes its verdict in round 2, so that round 3 is held."""
     if request.turn:
         return [Text("done")]
     time.sleep(ANSWER_S)
-    return [Call("StructuredOutput", POSITION)]
+    if WRITER in request.system:
+        return [Call("StructuredOutput", SYNTHESIS)]
+    is_split = "Round 2 of a discussion" in request.opening or "haiku" in str(request.body.get("model"))
+    return [Call("StructuredOutput", {**POSITION, "verdict": "SIMPLIFY" if is_split else "PROCEED"})]
 
 
 async def rows(program: str) -> AsyncIterator[Row]:
@@ -71,6 +80,37 @@ async def rows(program: str) -> AsyncIterator[Row]:
                     "<= 1.1 x the bound",
                     ours <= 1.1 * bound,
                 )
+            yield await council(mcp, program, env, empty)
+
+
+async def council(mcp: McpClient, program: str, env: Mapping[str, str], folder: Path) -> Row:
+    """Hold three rounds; the bound's legs are bare processes: as many as members, and one that writes."""
+    panel, one, ours = await in_turn(
+        TIMES - 2,
+        [lambda: bare(program, 3, env, folder), lambda: bare(program, 1, env, folder), lambda: hold(mcp)],
+    )
+    bound = panel + one + (ROUNDS - 1) * max(panel, one)
+    return Row(
+        f"council of {ROUNDS} rounds, 3 members",
+        f"{ours:.2f} s",
+        f"{bound:.2f} s (from bare claude -p)",
+        "<= 1.2 x the bound",
+        ours <= 1.2 * bound,
+    )
+
+
+async def hold(mcp: McpClient) -> None:
+    asked = {
+        "question": "Is it split?",
+        "rounds": ROUNDS,
+        "quorum": 3,
+        "stakes": "critical",
+        "deadline_s": 300,
+    }
+    result = await mcp.call_tool("council", asked)
+    data = result.structured_content or {}
+    if len(data.get("rounds", ())) != ROUNDS:
+        raise RuntimeError(f"the council ended early: {data or result.content}")
 
 
 def environment(client: Client, model: Model, folder: Path) -> dict[str, str]:

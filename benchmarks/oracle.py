@@ -82,7 +82,7 @@ async def wall(client: Client, upstream: Provider) -> AsyncIterator[Row]:
 
 async def mixed(client: Client, upstream: Provider) -> AsyncIterator[Row]:
     """Ask members of three providers and of one command-line client; the bound is that client alone."""
-    del client
+    del client, upstream  # it needs a server of its own, with several providers
     program = CODEX if CODEX.exists() else ROOT / "tests" / "fakes" / "codex"
     with (
         tempfile.TemporaryDirectory(prefix="fanout-bench-") as name,
@@ -99,7 +99,7 @@ async def mixed(client: Client, upstream: Provider) -> AsyncIterator[Row]:
         (config / "config.toml").write_text('enabled = ["acme", "zeta", "nova", "codex"]\n')
         path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
         env = {"PATH": path, "CODEX_API_KEY": "k-1", "OPENAI_BASE_URL": f"{responses.url}/v1"}
-        asked = {"models": ["acme:m", "zeta:m", "nova:m", "codex"], "quorum": 4}
+        models = ["acme:m", "zeta:m", "nova:m", "codex"]
         call = ClientCall(Job("judge", Prompt("", "Is it?")), "", "", "", env["OPENAI_BASE_URL"])
         command = [str(program), *CLIENTS["codex"].arguments(call)]
         alone = {**environment(home), **env, "FANOUT_FAKE_DELAY": str(ANSWER_S)}
@@ -110,8 +110,9 @@ async def mixed(client: Client, upstream: Provider) -> AsyncIterator[Row]:
         async with server(**env, HOME=name, FANOUT_FAKE_DELAY=str(ANSWER_S)) as panel:
 
             async def ours() -> None:
-                data = await ask(panel, personas=["judge", "critic", "skeptic", "oracle"], **asked)
-                if len(data["votes"]) != len(asked["models"]):
+                four = ["judge", "critic", "skeptic", "oracle"]
+                data = await ask(panel, personas=four, models=models, quorum=4)
+                if len(data["votes"]) != len(four):
                     raise RuntimeError(f"the panel did not answer: {data}")
 
             bound, took = await in_turn(TIMES, [slowest, ours])
