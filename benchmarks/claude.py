@@ -45,7 +45,7 @@ SYNTHESIS = {"agreement": "All.", "dissent": "", "changed": "", "would_change": 
 
 
 def script(request: Request) -> Turn:
-    """Answer after a second; a member of a council changes its verdict in round 2, so that round 3 is held."""
+    """Answer after a second; members of a council change their verdict in round 2, so round 3 is held."""
     if request.turn:
         return [Text("done")]
     time.sleep(ANSWER_S)
