@@ -1,7 +1,7 @@
 """What JavaScript makes of thousands of matchers: the verdicts that our reading of them is tested against.
 
 `make matchers` generates matchers, has them judged by the client's engine (JavaScriptCore, as
-`bun`) and by V8 (as `node`), and writes tests/hooks_cli/matchers.txt: the names first, then a line a matcher
+`bun`) and by V8 (as `node`), and writes tests/client/matchers.txt: the names first, then a line a matcher
 
     MATCHER <tab> hex mask of the names that it means, `x` if it is no pattern [<tab> V8's, where that
     differs]
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fanout_hooks.client.matchers import ALIASES
 
-TABLE = Path(__file__).parents[1] / "tests" / "hooks_cli" / "matchers.txt"
+TABLE = Path(__file__).parents[1] / "tests" / "client" / "matchers.txt"
 BUN = "bun@1.4.5"
 COUNT = 6_000
 SEED = 20

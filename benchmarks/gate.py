@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from audit import seeded_races, seeded_sequences
-from audit.test_seeded import kinds_of, races_of, sequences_of
 from benchmarks.table import Row
+from fakes import seeded_races, seeded_sequences
+from fakes.seeded_races import races_of
+from fakes.seeded_sequences import kinds_of, sequences_of
 from fanout_hooks.client import hook_input
 from fanout_hooks.gate import dependence, state
 from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
@@ -92,7 +93,7 @@ def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:
 
 
 def of_audit() -> Iterator[Row]:
-    """Audit the corpus of tests/audit: sequences in transcripts, races in hooks, and what looks like them."""
+    """Audit the corpus of tests/fakes: sequences in transcripts, races in hooks, and what looks like them."""
     with tempfile.TemporaryDirectory() as base:
         fresh = (Path(tempfile.mkdtemp(dir=base)) for _ in iter(int, 1))
         talks, hooks = seeded_sequences.SEEDED, seeded_races.RACES

@@ -23,10 +23,10 @@ from benchmarks import hooks_lost, hooks_rest
 from benchmarks.table import Row
 from e2e.client import Client, find_client
 from e2e.hooked import PYTHON, Hooked
+from fakes.hostile_hooks import HOSTILE
 from fakes.model import Call, Text, serving, turns
+from fakes.sandbox import Running, Sandbox, pre_tool_use
 from fakes.telemetry import receiving
-from hooks.hostile import HOSTILE
-from hooks.stage import Running, Stage, pre_tool_use
 
 CORPUS = Path(__file__).parent / "corpus"
 ROUNDS = 3
@@ -72,7 +72,7 @@ def run() -> Iterable[Row]:
         yield _updates(top / "updates")
         yield from hooks_lost.rows(top / "lost")
         yield from hooks_rest.rows(top / "rest")
-        yield Row(f"hostile set of {len(HOSTILE)} hooks, 500 generated ones", "held by tests/hooks")
+        yield Row(f"hostile set of {len(HOSTILE)} hooks, 500 generated ones", "held by tests/warm")
 
 
 # --- in the real client -------------------------------------------------------------------------------------
@@ -157,18 +157,18 @@ def _session(hooked: Hooked) -> list[float]:
 
 
 def _at_once(folder: Path) -> Iterator[Row]:
-    stage = Stage(folder)
+    sandbox = Sandbox(folder)
     hooks = _corpus("python")
-    stage.hooks("PreToolUse", *hooks)
+    sandbox.hooks("PreToolUse", *hooks)
     events = [pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{number}") for number in range(8)]
     native, warm, cpu = [], [], []
-    with stage.running() as running:
+    with sandbox.running() as running:
         for _ in range(4):
             running.event(events[0])
         for _ in range(5):
-            native.append(_seconds(lambda: _all_natives(stage, [hook["command"] for hook in hooks] * 8)))
+            native.append(_seconds(lambda: _all_natives(sandbox, [hook["command"] for hook in hooks] * 8)))
             warm.append(_seconds(lambda: running.events(events)))
-            cpu.append(_cpu(running, stage, hooks))
+            cpu.append(_cpu(running, sandbox, hooks))
     ratio = statistics.median(native) / statistics.median(warm)
     figure = f"{statistics.median(warm) * 1000:.0f} ms, {ratio:.0f} x faster"
     bound = f"native {statistics.median(native) * 1000:.0f} ms"
@@ -179,7 +179,7 @@ def _at_once(folder: Path) -> Iterator[Row]:
     )
 
 
-def _all_natives(stage: Stage, commands: list[str]) -> None:
+def _all_natives(sandbox: Sandbox, commands: list[str]) -> None:
     """Start every command at once, as the client does, and wait for all."""
     started = [
         subprocess.Popen(
@@ -187,8 +187,8 @@ def _all_natives(stage: Stage, commands: list[str]) -> None:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=stage.env,
-            cwd=stage.project,
+            env=sandbox.env,
+            cwd=sandbox.project,
         )
         for command in commands
     ]
@@ -196,14 +196,14 @@ def _all_natives(stage: Stage, commands: list[str]) -> None:
         one.communicate(b'{"hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"x"}}\n')
 
 
-def _cpu(running: Running, stage: Stage, hooks: list[Hook]) -> tuple[float, float]:
+def _cpu(running: Running, sandbox: Sandbox, hooks: list[Hook]) -> tuple[float, float]:
     """Return the CPU seconds of EVENTS warm events, and of as many native ones (of one, multiplied)."""
     before = _spent(running)
     for _ in range(EVENTS):
         running.event(pre_tool_use())
     warm = _spent(running) - before
     ours = resource.getrusage(resource.RUSAGE_CHILDREN)
-    _all_natives(stage, [hook["command"] for hook in hooks])
+    _all_natives(sandbox, [hook["command"] for hook in hooks])
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     return warm, EVENTS * (now.ru_utime + now.ru_stime - ours.ru_utime - ours.ru_stime)
 
@@ -228,15 +228,15 @@ def _about(pid: int, what: str) -> str:
 
 
 def _lanes(folder: Path) -> Iterator[Row]:
-    free, chained = Stage(folder / "free"), Stage(folder / "chain")
+    free, chained = Sandbox(folder / "free"), Sandbox(folder / "chain")
     free.hooks("PreToolUse", *[f"sleep 0.3; : {number}" for number in range(10)])
     entries: list[Hook | str] = [
         {"type": "command", "command": f"sleep 0.3; : {number}", "resources": ["one"]} for number in range(3)
     ]
     chained.hooks("PreToolUse", *entries, *[f"sleep 0.3; : {number}" for number in range(3, 10)])
     times = {}
-    for name, stage in (("free", free), ("chain", chained)):
-        with stage.running() as running:
+    for name, sandbox in (("free", free), ("chain", chained)):
+        with sandbox.running() as running:
             times[name] = statistics.median(_seconds(lambda: running.event(pre_tool_use())) for _ in range(5))
     yield Row(
         "10 shell hooks of 0.3 s", f"{times['free']:.3f} s", "0.300 s", "<= 0.36 s", times["free"] <= 0.36
@@ -246,13 +246,13 @@ def _lanes(folder: Path) -> Iterator[Row]:
 
 
 def _updates(folder: Path) -> Row:
-    stage = Stage(folder)
-    counter = stage.project / "counter"
-    entry = stage.python("count", COUNT)
-    stage.hooks("PreToolUse", entry | {"command": f"{entry['command']} {counter}"})
+    sandbox = Sandbox(folder)
+    counter = sandbox.project / "counter"
+    entry = sandbox.python("count", COUNT)
+    sandbox.hooks("PreToolUse", entry | {"command": f"{entry['command']} {counter}"})
     events = [pre_tool_use(tool_use_id=f"toolu_{number}") for number in range(20)]
     kept = []
-    with stage.running() as running:
+    with sandbox.running() as running:
         for _ in range(50):
             counter.unlink(missing_ok=True)
             running.events(events)

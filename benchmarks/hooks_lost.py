@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.table import Row
+from fakes.sandbox import PYTHON, Sandbox, pre_tool_use
 from fanout_hooks.adoption import entries
 from fanout_hooks.adoption.entries import Launch
 from fanout_hooks.client import hook_input as events
 from fanout_hooks.run import claims, config
 from fanout_mcp.edge.hook_bridge import HookBridge
-from hooks.stage import PYTHON, Stage, pre_tool_use
 
 TIMES = 100
 AT_ONCE = 4
@@ -41,7 +41,7 @@ Play = Callable[["HookInput", int], Awaitable[bool]]
 class HookInput(NamedTuple):
     """A project whose hooks are adopted: the lines of its entries."""
 
-    stage: Stage
+    sandbox: Sandbox
     env: dict[str, str]
     sentinel: str
     guard: str
@@ -49,19 +49,19 @@ class HookInput(NamedTuple):
 
     @classmethod
     def make(cls, folder: Path) -> HookInput:
-        stage = Stage(folder)
+        sandbox = Sandbox(folder)
         seen = folder / "seen"
-        observer = stage.python("observer", OBSERVER)
+        observer = sandbox.python("observer", OBSERVER)
         observer["command"] += f" {seen}"
-        stage.hooks("PreToolUse", observer, stage.python("guard", GUARD, guard=True))
-        env = stage.env | {"FANOUT_STATE_DIR": str(stage.state), "CLAUDE_PID": str(os.getpid())}
-        found = config.load(("local",), str(stage.project), str(stage.home / ".claude"))
+        sandbox.hooks("PreToolUse", observer, sandbox.python("guard", GUARD, guard=True))
+        env = sandbox.env | {"FANOUT_STATE_DIR": str(sandbox.state), "CLAUDE_PID": str(os.getpid())}
+        found = config.load(("local",), str(sandbox.project), str(sandbox.home / ".claude"))
         launch = Launch(PYTHON, Launch.own().script)
         groups = entries.adopted(found.hooks, entries.Registration("local", launch))["PreToolUse"]
         plain, guard = (
             [entry["command"] for entry in group["hooks"] if entry["type"] == "command"] for group in groups
         )
-        return cls(stage, env, plain[0], guard[0], seen)
+        return cls(sandbox, env, plain[0], guard[0], seen)
 
     @property
     def alive(self) -> str:
@@ -70,10 +70,10 @@ class HookInput(NamedTuple):
     def start(self, line: str, event: Event) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             ["/bin/sh", "-c", line],
-            input=events.to_stdin(self.stage.here(event)),
+            input=events.to_stdin(self.sandbox.here(event)),
             capture_output=True,
             env=self.env,
-            cwd=self.stage.project,
+            cwd=self.sandbox.project,
             check=False,
         )
 
@@ -126,10 +126,10 @@ def _both(hook_input: HookInput, event: Event) -> bool:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=hook_input.env,
-        cwd=hook_input.stage.project,
+        cwd=hook_input.sandbox.project,
     )
     hook_input.start(hook_input.sentinel, event)
-    said, _ = guard.communicate(events.to_stdin(hook_input.stage.here(event)))
+    said, _ = guard.communicate(events.to_stdin(hook_input.sandbox.here(event)))
     return guard.returncode == 2 or b'"deny"' in said
 
 
@@ -186,7 +186,7 @@ async def _connecting(hook_input: HookInput, number: int) -> bool:
     event = _event(number)
     bridge = HookBridge()
     both = asyncio.create_task(asyncio.to_thread(_both, hook_input, event))
-    await bridge.handle(arguments_of(hook_input.stage.here(event)))
+    await bridge.handle(arguments_of(hook_input.sandbox.here(event)))
     denied = await both
     await bridge.close()
     return denied
@@ -197,9 +197,9 @@ async def _killed_amid(hook_input: HookInput, number: int) -> bool:
     event = _event(number)
     bridge = HookBridge()
     # An event before it: then the process is there, and sentinels leave events to it.
-    await bridge.handle(arguments_of(hook_input.stage.here(_event(-TIMES - number))))
+    await bridge.handle(arguments_of(hook_input.sandbox.here(_event(-TIMES - number))))
     both = asyncio.create_task(asyncio.to_thread(_both, hook_input, event))
-    call = asyncio.create_task(bridge.handle(arguments_of(hook_input.stage.here(event))))
+    call = asyncio.create_task(bridge.handle(arguments_of(hook_input.sandbox.here(event))))
     await asyncio.sleep(0.001 * (number % 20))
     link = bridge._link  # noqa: SLF001 - whom to kill is inside
     if link is not None and link.process is not None:

@@ -21,9 +21,9 @@ from benchmarks._packages import from_pypi
 from benchmarks._stage import SERVE, environment, provider, stream
 from benchmarks.hooks_lost import arguments_of
 from benchmarks.table import Row
+from fakes.sandbox import PYTHON, Sandbox, pre_tool_use
 from fanout_hooks.log import append as log_append
 from fanout_hooks.run import claims
-from hooks.stage import PYTHON, Stage, pre_tool_use
 
 WRITERS, LINES = 8, 10_000
 EVENTS = 100
@@ -66,15 +66,17 @@ def log(folder: Path) -> Row:
 async def beside_other_work(folder: Path) -> AsyncIterator[Row]:
     """Measure events through the server: at rest, then while it reviews Django with 50 streams open."""
     logging.getLogger("client").setLevel(logging.ERROR)  # it calls a tool that is not listed
-    stage = Stage(folder)
+    sandbox = Sandbox(folder)
     hooks = [{"type": "command", "command": f"{PYTHON} {path}"} for path in sorted(CORPUS.iterdir())]
-    stage.hooks("PreToolUse", *hooks)
-    shutil.copytree(from_pypi("django", "5.2.8") / "django", stage.project / "django")
+    sandbox.hooks("PreToolUse", *hooks)
+    shutil.copytree(from_pypi("django", "5.2.8") / "django", sandbox.project / "django")
     with provider(30.0) as upstream:
-        env = environment(folder, CLAUDE_PROJECT_DIR=str(stage.project), FANOUT_BASE_URL=upstream.url)
-        command = StdioServerParameters(command=sys.executable, args=list(SERVE), env=env, cwd=stage.project)
+        env = environment(folder, CLAUDE_PROJECT_DIR=str(sandbox.project), FANOUT_BASE_URL=upstream.url)
+        command = StdioServerParameters(
+            command=sys.executable, args=list(SERVE), env=env, cwd=sandbox.project
+        )
         async with Client(command) as client:
-            idle = await _events(client, stage, 0)
+            idle = await _events(client, sandbox, 0)
             yield await _rest()
             async with anyio.create_task_group() as tasks:
                 for number in range(STREAMS):
@@ -82,7 +84,7 @@ async def beside_other_work(folder: Path) -> AsyncIterator[Row]:
                     tasks.start_soon(client.call_tool, "oracle_batch", asked)
                 tasks.start_soon(_review_again_and_again, client)
                 await anyio.sleep(1.0)
-                busy = await _events(client, stage, EVENTS)
+                busy = await _events(client, sandbox, EVENTS)
                 streams = len(upstream.log())
                 tasks.cancel_scope.cancel()
     one, other = (statistics.quantiles(some, n=20)[-1] * 1000 for some in (idle, busy))
@@ -96,11 +98,11 @@ async def _review_again_and_again(client: Client) -> None:
         assert not done.is_error, done.content
 
 
-async def _events(client: Client, stage: Stage, first: int) -> list[float]:
+async def _events(client: Client, sandbox: Sandbox, first: int) -> list[float]:
     """Return the seconds of warm events, but for the first ones."""
     took = []
     for number in range(EVENTS):
-        event = stage.here(pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{first + number}"))
+        event = sandbox.here(pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{first + number}"))
         began = time.perf_counter()
         await client.call_tool("run_hooks", arguments_of(event))
         took.append(time.perf_counter() - began)

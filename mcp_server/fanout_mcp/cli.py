@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
 from fanout_hooks.crash import explain, system_refusal
-from fanout_mcp.commands.shell import INTERRUPTED, NO_VERDICT, OK, USAGE, in_flags
+from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
 from fanout_mcp.standard import keep_standard
 from fanout_mcp.text import printable

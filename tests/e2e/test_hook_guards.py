@@ -312,7 +312,7 @@ CALLED = {
 
 def sampled() -> list[str]:
     """Return generated matchers from all over the table: read and unread ones, side by side."""
-    lines = (ROOT / "tests" / "hooks_cli" / "matchers.txt").read_text().splitlines()[1:]
+    lines = (ROOT / "tests" / "client" / "matchers.txt").read_text().splitlines()[1:]
     return [line.split("\t")[0] for line in lines[:: len(lines) // SAMPLE]][:SAMPLE]
 
 

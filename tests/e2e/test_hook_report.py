@@ -10,7 +10,7 @@ import pytest
 
 from e2e.client import ROOT, Client, write_json
 from fakes.model import Call, Text, serving, turns
-from report.records import record, row, write
+from fakes.records import record, row, write
 
 pytestmark = pytest.mark.e2e
 

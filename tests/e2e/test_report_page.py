@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from fakes.records import DAY, record, row, write
 from fanout_mcp.reports import hooks, page
 from fanout_mcp.state.settings import Settings
-from report.records import DAY, record, row, write
 
 pytestmark = pytest.mark.e2e
 

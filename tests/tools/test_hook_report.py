@@ -11,6 +11,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from fakes.records import record, row, write
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.cli import main
 from fanout_mcp.edge.catalog import parse
@@ -22,7 +23,6 @@ from fanout_mcp.text import compact
 from fanout_mcp.tools.hook_report import SHORT, TOOL
 from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Json, no_progress
-from report.records import record, row, write
 
 pytestmark = pytest.mark.anyio
 

@@ -218,12 +218,12 @@ def _must_be_good(hooks: Hooks, place: Place) -> None:
 
 def standalone_originals() -> str:
     """Return originals.py with the modules that it imports from here written into it."""
-    here = os.path.dirname(os.path.abspath(__file__))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     lines = []
-    for line in _source(here, "originals.py").splitlines(keepends=True):
+    for line in _source(package, "adoption", "originals.py").splitlines(keepends=True):
         own, _, rest = line.partition("from fanout_hooks.client.")
         is_ours = not own and bool(rest)
-        source = _source(here, "client", f"{rest.split()[0]}.py") if is_ours else line
+        source = _source(package, "client", f"{rest.split()[0]}.py") if is_ours else line
         lines.append(source.replace("from __future__ import annotations\n", "") if is_ours else line)
     return "".join(lines)
 

@@ -1,6 +1,6 @@
 """Writes what real runs were seen to read and write into hooks.json, where people can read and change it.
 
-The runs are watched anyway (learn/observe.py), and what was learned counts without this. Written down it also holds
+The runs are watched anyway (observe.py), and what was learned counts without this. Written down it also holds
 for a hook that was edited, is shown to whoever reads the file, and can be committed. Declared paths are never
 taken away.
 """

@@ -1,8 +1,8 @@
 """What Claude Code does at each hook event: ONE table, from which everything else about events is derived.
 
-A test reads the shipped client and fails when it knows an event or a field that the table lacks. adoption/originals.py
-is written with a copy of the table, so this module imports nothing but typing and stays readable for Python
-3.7.
+A test reads the shipped client and fails when it knows an event or a field that the table lacks.
+adoption/originals.py is written with a copy of the table, so this module imports nothing but typing and stays
+readable for Python 3.7.
 
 The form of `fields`: `name:form`, in the client's order, after those of COMMON. Forms: `s` text, `n` number,
 `b` true or false, `j` an object or list, `v` what a tool returned. That may be text, an object or a list, and

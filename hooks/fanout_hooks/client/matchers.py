@@ -15,7 +15,8 @@ JavaScript's patterns and Python's differ in a hundred places. So only a plain p
 stays with the client. What is read was compared with the client's engine (JavaScriptCore) and with V8 on
 thousands of patterns.
 
-adoption/originals.py is written with a copy of this module, so it imports re and typing alone and suits Python 3.7.
+adoption/originals.py is written with a copy of this module, so it imports re and typing alone and suits
+Python 3.7.
 """
 
 from __future__ import annotations

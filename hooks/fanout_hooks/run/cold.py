@@ -6,7 +6,7 @@ Reads the event from stdin as a native hook would, runs its hooks through the sa
 prints the answer. Whatever is wrong with our input, the event goes on (exit 0), unless it is for a guard
 (`--only`): then it is denied (exit 2).
 
-What the hooks' interpreter needs as well is imported first; then it is forked (warm/ahead.py), and what only we
+What the hooks' interpreter needs as well is imported first; then it is forked (ahead.py), and what only we
 need is imported while it gets ready on another core.
 """
 

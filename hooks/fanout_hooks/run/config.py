@@ -4,7 +4,7 @@ The form is that of Claude Code's settings, so that a hook moves over and back u
 
     {"version": 1,
      "hooks": {"PreToolUse": [{"matcher": "Bash",
-                               "hooks": [{"type": "command", "command": "python3 edge/guard.py", "timeout": 9}]}]}}
+                               "hooks": [{"type": "command", "command": "python3 guard.py", "timeout": 9}]}]}}
 
 A hook may carry keys of ours beside the client's:
 

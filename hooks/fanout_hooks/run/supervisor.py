@@ -1,8 +1,8 @@
 """The warm path's process: takes events from the server, runs their hooks, answers. Many at once, one thread.
 
-Started by the server (edge/hook_bridge.py) with one end of a socket; ends when the server's end closes. Then, or
-when it is killed, every hook's process ends that is still at work (lanes.py, warm/zygote.py). It never imports
-or runs hook code: interpreters do.
+Started by the server (hook_bridge.py) with one end of a socket; ends when the server's end closes. Then, or
+when it is killed, every hook's process ends that is still at work (lanes.py, zygote.py). It never imports or
+runs hook code: interpreters do.
 """
 
 from __future__ import annotations

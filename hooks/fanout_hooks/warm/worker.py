@@ -16,10 +16,11 @@ Three looks, by price:
 A crash or a hang costs the hook its life and nobody else's: the supervisor sees which hook had no result yet,
 its output so far is in memory that outlives us, and the next process goes on with the next hook.
 
-A hook may replace any function and write into any descriptor. So what runs here after a hook uses messages.py; a
-row goes out before the next hook begins, over a socket whose other end no hook can reach, with the stamp that
-only we and the supervisor know; and before each hook we say whether this process may be used after it. What
-the supervisor can't read is the loss of the hook that had begun, and the end of this process.
+A hook may replace any function and write into any descriptor. So what runs here after a hook uses
+messages.py: a row goes out before the next hook begins, over a socket whose other end no hook can reach,
+with the stamp that only we and the supervisor know; and before each hook we say whether this process may be
+used after it. What the supervisor can't read is the loss of the hook that had begun, and the end of this
+process.
 
 This file runs under the hooks' interpreter, not under ours: nothing newer than Python 3.8, standard library
 only, and as few imports as possible, for each is already there when a hook looks at sys.modules.

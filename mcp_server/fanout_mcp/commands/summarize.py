@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import shell as commands_shell
+from fanout_mcp.commands import display
+from fanout_mcp.commands.display import paragraph
 from fanout_mcp.commands.explore import add_paging, show_end
-from fanout_mcp.commands.shell import paragraph, run_tool
+from fanout_mcp.commands.shell import run_tool
 from fanout_mcp.text import flat
 from fanout_mcp.types import Json
 
@@ -34,7 +35,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     if "plan" in data:
-        commands_shell.show(console, data)
+        display.show(console, data)
         return
     for file in data["files"]:
         if isinstance(file, str):

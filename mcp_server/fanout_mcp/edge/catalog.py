@@ -161,10 +161,6 @@ def input_schema(model: type[BaseModel]) -> dict[str, Json]:
     return {"type": "object", "properties": {}, **schema}
 
 
-LINES: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
-"""Of fields that are lists of lines."""
-
-
 def output_schema(fields: Mapping[str, Json]) -> dict[str, Json]:
     """Return the schema of a result: `headline` is always there, and first.
 

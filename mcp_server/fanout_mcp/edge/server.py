@@ -35,35 +35,14 @@ from fanout_hooks.crash import explain
 from fanout_mcp.edge import catalog
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.edge.guard import feeding, guarded, wire
+from fanout_mcp.edge.opening import open_services
 from fanout_mcp.errors import FanoutError, InvalidInput, SettingsError
 from fanout_mcp.reports import ledger
-from fanout_mcp.source.workers import Workers
 from fanout_mcp.state import settings
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import clean_text
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json
-
-# --- Open what all calls of a process share, and close it in order. Only the edge does this. ----------------
-
-
-@asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
-    from fanout_mcp.backends.choose import open_backend  # brings the HTTP client along
-    from fanout_mcp.backends.clients import processes_at_once
-    from fanout_mcp.backends.providers import CLIENTS
-    from fanout_mcp.engine.limits import Limits
-
-    async with Workers() as workers, open_backend(settings) as backend:
-        caps = {} if backend.max_parallel is None else {backend.provider: backend.max_parallel}
-        caps |= dict.fromkeys(CLIENTS, processes_at_once())
-
-        def provider_of(model: str | None) -> str:
-            return backend.route(model).provider
-
-        yield Services(settings, backend, Limits(settings.max_parallel, caps, provider_of), workers)
-
 
 # --- What all calls of one connection share, opened at the first call that needs it. ------------------------
 

@@ -68,8 +68,8 @@ def read_material(
     material = "\n\n".join(parts)
     if len(material) > MAX_MATERIAL_CHARS:
         raise InvalidInput(
-            f"The attached files have {len(material):,} characters; at most {MAX_MATERIAL_CHARS:,} can be sent. "
-            "Attach fewer, or ask summarize_files first."
+            f"The attached files have {len(material):,} characters; at most {MAX_MATERIAL_CHARS:,} can be "
+            "sent. Attach fewer, or ask summarize_files first."
         )
     return Material(material, tuple(name for name, _ in texts), redacted)
 

@@ -15,7 +15,9 @@ from fanout_hooks.adoption import consent
 from fanout_hooks.adoption.entries import MARK, is_ours
 from fanout_hooks.client.settings import Refused, locked
 from fanout_hooks.crash import system_refusal
-from fanout_mcp.commands.shell import OK, paragraph, talking
+from fanout_mcp.commands.display import paragraph
+from fanout_mcp.commands.flags import OK
+from fanout_mcp.commands.shell import talking
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration import places as registration_places
 from fanout_mcp.registration import plan

@@ -170,8 +170,3 @@ def _without_package(folders: list[str]) -> list[str]:
         if at and (folder in _JVM_ROOTS or folder in _JVM_DOMAINS):
             return folders[:at]
     return [] if folders and folders[0] in _JVM_DOMAINS else folders
-
-
-# --- Which files are test code: asked of kinds.py, which decides it for everyone. ---------------------------
-
-__all__ = ["is_test"]

@@ -16,7 +16,6 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
-from fanout_mcp.edge.catalog import LINES
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
@@ -31,6 +30,7 @@ from fanout_mcp.structure import model as structure_model
 from fanout_mcp.structure.graph import FEW, Module
 from fanout_mcp.structure.survey import Gathered, Gathering
 from fanout_mcp.tools.services import (
+    LINES,
     MAX_TOTAL_TOKENS,
     MaxCost,
     Services,

@@ -16,7 +16,6 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
-from fanout_mcp.edge.catalog import LINES
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
@@ -36,7 +35,7 @@ from fanout_mcp.structure.model import (
 )
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines
-from fanout_mcp.tools.services import MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
+from fanout_mcp.tools.services import LINES, MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
 from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
 MAX_FOR_MODEL: Final = 500

@@ -214,7 +214,7 @@ class Rule:
 
 @functools.cache
 def rules_of(language: str) -> tuple[Rule, ...]:
-    """Read the rules of a language or a form of patterns.py; raises ValueError naming a rule that is wrong."""
+    """Read the rules of a language or form; raises ValueError naming a rule that is wrong."""
     rules: list[Rule] = []
     own = GRAMMARS[language].rules if language in GRAMMARS else ()
     for name in own or (language,):

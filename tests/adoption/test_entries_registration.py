@@ -1,0 +1,104 @@
+"""The log and the gate: what install and plugin register, and that nothing of it runs twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.client import ROOT
+from fakes.user import User, command, group
+from fanout_hooks.adoption import entries
+from fanout_hooks.client import hook_input as events
+from fanout_hooks.client import places
+from fanout_hooks.gate import gate
+from fanout_hooks.run import cold
+
+
+def test_the_plugin_registers_exactly_what_the_committed_file_says() -> None:
+    assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == entries.plugin_hooks()
+
+
+def test_the_gate_sees_all_that_it_needs_and_the_log_every_tool() -> None:
+    made = entries.log_and_gate_entries()
+    assert {event: groups[0].get("matcher", "") for event, groups in made.items()} == {
+        **gate.ENTRIES,
+        "PostToolUse": "",
+    }
+    for event, _, entry in entries.each(made):
+        if entry["type"] == "mcp_tool":
+            assert entry["input"] == events.mcp_input(event, ()) | {"fanout_gate": "on"}
+
+
+def test_both_forms_are_what_the_client_accepts() -> None:
+    assert entries.problems(entries.log_and_gate_entries()) == []
+    assert entries.problems(entries.plugin_hooks()["hooks"]) == []
+
+
+def test_registering_again_changes_nothing_and_taking_out_leaves_the_users_hooks() -> None:
+    mine: dict[str, Any] = {
+        "Stop": [group(command("x"))],
+        "PreToolUse": [group(command("y"), matcher="Bash")],
+    }
+    once = entries.with_log_and_gate(mine)
+    assert entries.with_log_and_gate(once) == once
+    assert entries.without_log_and_gate(once) == mine
+
+
+def test_adopted_hooks_and_the_gate_come_and_go_without_each_other(user: User) -> None:
+    user.register_server()
+    mine = {"PreToolUse": [group(command("python3 a.py"))]}
+    user.write("user", {"hooks": entries.with_log_and_gate(mine)})
+    user.run("adopt", "--yes")
+    assert entries.without_log_and_gate(user.settings("user")["hooks"])["PreToolUse"] != []
+    assert user.held("user")["hooks"] == mine
+    user.run("restore", "--yes")
+    assert user.settings("user") == {"hooks": entries.with_log_and_gate(mine)}
+
+
+def test_a_gate_in_two_files_is_reported(user: User) -> None:
+    for scope in ("user", "local"):
+        user.write(scope, {"hooks": entries.with_log_and_gate({})})
+    done = user.run("check")
+    assert done.status == 0
+    assert "the gate is registered here and in" in done.out
+
+
+@pytest.mark.parametrize("scope", ["user", "local", "shared"])
+def test_the_plugin_stands_down_beside_settings_that_hold_the_same(user: User, scope: str) -> None:
+    assert not places.by_settings(str(user.project), {"HOME": str(user.home)})
+    user.write(scope, {"hooks": entries.with_log_and_gate({})})
+    assert places.by_settings(str(user.project), {"HOME": str(user.home)})
+
+
+def test_adopted_hooks_alone_are_no_reason_for_the_plugin_to_stand_down(user: User) -> None:
+    user.register_server()
+    user.write("user", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
+    user.run("adopt", "--yes")
+    assert not places.by_settings(str(user.project), {"HOME": str(user.home)})
+
+
+def test_settings_that_cannot_be_read_hold_nothing(user: User) -> None:
+    user.path("local").parent.mkdir(parents=True)
+    os.mkfifo(user.path("local"))
+    user.path("shared").mkdir()
+    assert not places.by_settings(str(user.project), {"HOME": str(user.home)})
+
+
+def test_a_cold_event_of_the_plugin_is_left_to_the_settings(
+    user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    user.write("user", {"hooks": entries.with_log_and_gate({})})
+    event = tmp_path / "event"
+    event.write_text(json.dumps({"hook_event_name": "PostToolBatch", "session_id": "s", "tool_calls": []}))
+    monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(user.project))
+
+    def answer(*_: object) -> None:
+        raise AssertionError("the event was run twice")
+
+    monkeypatch.setattr(cold, "answer", answer)
+    monkeypatch.setattr(cold, "read_stdin", lambda _: event.read_bytes())
+    assert cold.main(["--gate", "on", "--from", "plugin"]) == 0

@@ -1,0 +1,68 @@
+"""A guard that can't say yes says no: whatever goes wrong with it, the call it stands before is denied."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fanout_hooks
+from fakes.sandbox import Sandbox, pre_tool_use
+from fanout_hooks.client import hook_input
+from fanout_hooks.run import config
+
+ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
+
+
+def _asked(sandbox: Sandbox, name: str) -> dict[str, Any]:
+    """Ask one guard as its own entry does, and return what it says of the call."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", ENTRY, "cold", "--scopes", "local", "--only", name],
+        input=hook_input.to_stdin(sandbox.here(pre_tool_use())),
+        env=sandbox.env,
+        capture_output=True,
+        check=True,
+    )
+    said: dict[str, Any] = json.loads(done.stdout)["hookSpecificOutput"]
+    return said
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("exit 1", "failed"),
+        ("no-such-program", "failed"),
+        ("kill -9 $$", "failed"),
+        ("sleep 600", "timed out"),
+        ("echo '{\"truncated'", "failed"),
+    ],
+)
+def test_a_guard_that_crashes_hangs_or_prints_no_answer_denies(
+    tmp_path: Path, command: str, why: str
+) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.hooks("PreToolUse", {"command": command, "guard": True, "name": "g", "timeout": 0.5})
+    said = _asked(sandbox, "g")
+    assert said["permissionDecision"] == "deny"
+    assert said["permissionDecisionReason"].startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"guard": True}, "block"),
+        ({"guard": True, "onFailure": "continue"}, "block"),
+        ({"onFailure": "block"}, "block"),
+        ({"onFailure": "continue"}, "continue"),
+        ({}, "continue"),
+    ],
+)
+def test_a_guard_blocks_when_it_fails_whatever_else_its_entry_says(
+    entry: dict[str, Any], expected: str
+) -> None:
+    data = {"hooks": {"PreToolUse": [{"hooks": [{"command": "true"} | entry]}]}}
+    assert [hook.on_failure for hook in config.parse(data, "local").hooks] == [expected]

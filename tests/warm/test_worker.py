@@ -1,0 +1,102 @@
+"""Whatever a hook does to its process touches no other hook, and it still ends as it would alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from fakes.hostile_hooks import HOSTILE, PROBE, Hostile
+from fakes.sandbox import PYTHON, Native, Sandbox, pre_tool_use
+from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.run.loop import Loop, memory_file, write_all
+from fanout_hooks.warm.command import Program, plain_python
+from fanout_hooks.warm.interpreter import HookInput, Interpreter, Ran, Task
+
+CUT_S = 0.4
+
+
+def _program(sandbox: Sandbox, name: str, source: str) -> Program:
+    found = plain_python(f"{PYTHON} {sandbox.script(name, source)}", None, sandbox.env, str(sandbox.project))
+    assert found is not None
+    return found
+
+
+def run_in_one_seat(sandbox: Sandbox, programs: list[tuple[Program, float]]) -> dict[int, Ran]:
+    """Run programs one after another in one interpreter's seats, as one event's fast hooks are run."""
+    loop = Loop()
+    interpreter = Interpreter(loop)
+    interpreter.open(programs[0][0], sandbox.env, str(sandbox.project))
+    stdin = memory_file("stdin")
+    write_all(stdin, to_stdin(sandbox.here(pre_tool_use())))
+    hook_input = HookInput(stdin, sandbox.env, str(sandbox.project))
+    ran: dict[int, Ran] = {}
+    tasks = [Task(place, program, limit) for place, (program, limit) in enumerate(programs)]
+
+    async def all_of_them() -> None:
+        ended = loop.spawn(
+            interpreter.run(tasks, hook_input, lambda one: ran.update({one.place: one}), alone=False)
+        )
+        assert await loop.first(ended, 120.0) is not None, "the hooks did not end in 120 s"
+
+    try:
+        loop.run(all_of_them())
+    finally:
+        interpreter.close()
+    return ran
+
+
+def test_no_hostile_hook_touches_the_next_one_and_each_ends_as_it_would_alone(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    (sandbox.scripts / "helper.py").write_text("x = None\n")
+    probe = _program(sandbox, "probe", PROBE)
+    programs = [(probe, 30.0)]
+    for number, hostile in enumerate(HOSTILE):
+        programs.append(
+            (_program(sandbox, f"hostile_{number}", hostile.program), CUT_S if hostile.cut else 30.0)
+        )
+        programs.append((probe, 30.0))
+    ran = run_in_one_seat(sandbox, programs)
+    clean = sandbox.native(f"{PYTHON} {sandbox.scripts / 'probe.py'}", pre_tool_use())
+    dirty, wrong = [], []
+    for number, hostile in enumerate(HOSTILE):
+        own, after = ran[2 * number + 1], ran[2 * number + 2]
+        wrong += difference(sandbox, number, hostile, native_of(own), timed_out=own.timed_out)
+        dirty += dirt(hostile.name, clean, native_of(after))
+    assert "\n".join(dirty) == ""
+    assert "\n".join(wrong) == ""
+
+
+def difference(sandbox: Sandbox, number: int, hostile: Hostile, got: Native, *, timed_out: bool) -> list[str]:
+    if hostile.cut:
+        good = timed_out and got.stdout == "before\n"
+        return [] if good else [f"{hostile.name}: not cut: {_short(got)}"]
+    alone = sandbox.native(f"exec {PYTHON} {sandbox.scripts / f'hostile_{number}.py'}", pre_tool_use())
+    if _comparable(got) == _comparable(alone):
+        return []
+    return [f"{hostile.name}: {_short(got)} instead of {_short(alone)}"]
+
+
+CHANGING = re.compile(r"0x[0-9a-f]+|repeated \d+ more times")
+"""Addresses; and how deep a recursion got (a warm hook starts a dozen frames down)."""
+
+
+def _comparable(native: Native) -> Native:
+    return native._replace(stderr=CHANGING.sub("...", native.stderr))
+
+
+def _short(native: Native) -> str:
+    return str(tuple(part[-600:] if isinstance(part, str) else part for part in native))
+
+
+def dirt(after: str, clean: Native, ran: Native) -> list[str]:
+    if ran.exit or ran.stderr or not ran.stdout.startswith("{"):
+        return [f"after {after}: {ran}"]
+    want, got = json.loads(clean.stdout), json.loads(ran.stdout)
+    return [
+        f"after {after}: {key} is {got[key]!r}, not {want[key]!r}" for key in want if want[key] != got[key]
+    ]
+
+
+def native_of(ran: Ran) -> Native:
+    return Native(ran.exit, ran.stdout.decode("utf-8", "replace"), ran.stderr.decode("utf-8", "replace"))
