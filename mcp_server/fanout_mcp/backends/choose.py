@@ -231,9 +231,11 @@ class MixedBackend:
     def route(self, model: str | None) -> Route:
         """Say which provider's limits a model counts against, and who is asked in its place."""
         row, rest = self._split(model)
+        elsewhere = tuple(self._first_of(one) for one in self._agreed() if one is not row)
         if row is None:
-            return Route(self.provider)
-        return Route(row.host or row.name, tuple(self._named(row, one) for one in row.next_after(rest)))
+            return Route(self.provider, (), elsewhere)
+        following = tuple(self._named(row, one) for one in row.next_after(rest))
+        return Route(row.host or row.name, following, elsewhere)
 
     async def price(self, model: str | None) -> ModelPrice | None:
         backend, name = await self._backend_of(model)
@@ -273,14 +275,21 @@ class MixedBackend:
         if self.row is None:
             own = self.primary.default_model(persona)
             found.append((own, maker_of(own) if own else self.provider))
-        usable = self.providers.usable  # a key alone, as OpenRouter's, asks nobody beside the chosen endpoint
-        enabled = [usable[name] for name in self.settings.enabled if name in usable]
-        others = [row for row in enabled if row is not self.row]
+        others = [row for row in self._agreed() if row is not self.row]
         for row in ([self.row] if self.row else []) + others:
             model = next(iter(row.models_for(persona)), None)
             name = self._named(row, model) if model else self._bare(row)
             found.append((name, maker_of(model, row) if model else row.name))
         return found
+
+    def _agreed(self) -> list[Row]:
+        """Return the providers that may be asked unnamed: a key alone, as OpenRouter's, is no agreement."""
+        usable = self.providers.usable
+        return [usable[name] for name in self.settings.enabled if name in usable]
+
+    def _first_of(self, row: Row) -> str:
+        first = next(iter(row.models_for("default")), "")
+        return f"{row.name}:{first}" if first else row.name
 
     async def _backend_of(self, model: str | None) -> tuple[Backend, str | None]:
         row, rest = self.providers.split(model) if model else (None, "")

@@ -25,4 +25,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         def provider_of(model: str | None) -> str:
             return backend.route(model).provider
 
-        yield Services(settings, backend, Limits(settings.max_parallel, caps, provider_of), workers)
+        def stand_ins(model: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+            return backend.route(model)[1:]
+
+        yield Services(
+            settings, backend, Limits(settings.max_parallel, caps, provider_of, stand_ins), workers
+        )

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.base import Backend
+from fanout_mcp.backends.base import Backend, Route
 from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.backends.providers import thinking_tokens
 from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, estimate
@@ -38,6 +38,11 @@ MAX_TOKENS = 1_500
 """Of one answer; five reasons of a sentence each take about 300."""
 
 
+class StandIns(TypedDict):
+    fallbacks: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is the same for every call of a consultation."""
@@ -47,8 +52,8 @@ class Terms:
     max_cost_usd: float
     prices: Mapping[str | None, ModelPrice | None]
     max_tokens: int = TOKENS_WITHOUT_PRICE
-    fallbacks: Mapping[str | None, tuple[str, ...]] = field(default_factory=dict)
-    """By model: which ones are asked in its place."""
+    routes: Mapping[str | None, Route] = field(default_factory=dict)
+    """By model: where it goes, and which ones are asked in its place."""
     thinking: Mapping[str | None, int] = field(default_factory=dict)
     """By model: output tokens that its thinking takes beside the answer."""
     effort: Effort | None = None
@@ -61,6 +66,11 @@ class Terms:
 
     def price(self, one: Job) -> ModelPrice | None:
         return self.prices.get(one.model)
+
+    def stand_ins(self, model: str | None) -> StandIns:
+        """Return a job's fields for who is asked in a model's place."""
+        route = self.routes.get(model, Route(self.provider))
+        return {"fallbacks": route.fallbacks, "elsewhere": route.elsewhere}
 
 
 class Price(NamedTuple):
@@ -92,7 +102,7 @@ def job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) ->
         SCHEMA,
         MAX_TOKENS + int(terms.share * terms.thinking.get(model, 0)),
         provider=terms.provider,
-        fallbacks=terms.fallbacks.get(model, ()),
+        **terms.stand_ins(model),
         effort=terms.effort,
     )
 
@@ -193,6 +203,8 @@ class PanelArguments(BaseModel):
     dry_run: Annotated[bool, Field(description="Only say who would be asked and the price.")] = False
 
 
+FAR_S: Final = 0.3
+"""For the prices of other providers, which are asked only if one fails: they are mostly in the cache."""
 EFFORT: Final[dict[Stakes, Effort]] = {"exploration": "low", "production": "medium", "critical": "high"}
 """How hard reasoning models think, by what is at stake."""
 
@@ -243,13 +255,15 @@ async def terms_of(
 
     Prices get a third of the time at most: without a price tokens are bounded.
     """
-    fallbacks = {model: backend.route(model).fallbacks for model in models}
-    asked = {*models, *(one for following in fallbacks.values() for one in following)}
+    routes = {model: backend.route(model) for model in models}
+    near = {*models, *(one for route in routes.values() for one in route.fallbacks)}
+    far = {one for route in routes.values() for one in route.elsewhere} - near
     began = anyio.current_time()
-    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(asked)
-    with anyio.move_on_after(args.deadline_s / 3):
-        for model in asked:
-            prices[model] = await backend.price(model)
+    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(near | far)
+    for asked, most_s in ((near, args.deadline_s / 3), (far, FAR_S)):
+        with anyio.move_on_after(most_s):
+            for model in asked:
+                prices[model] = await backend.price(model)
     left_s = args.deadline_s - (anyio.current_time() - began)
     effort = EFFORT[args.stakes]
     thinking = {model: thinking_tokens(model, effort) for model in models}
@@ -259,7 +273,7 @@ async def terms_of(
         args.max_cost_usd,
         prices,
         max_tokens,
-        fallbacks,
+        routes,
         thinking,
         effort,
     )

@@ -6,7 +6,6 @@ gather (lenses) -> plan (jobs, price; or the host's own agents) -> perform (one 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 import anyio.to_thread
@@ -66,8 +65,7 @@ async def _perform(
 ) -> ToolResult:
     backend = services.backend
     model = backend.default_model("swarm")
-    following = backend.route(model).fallbacks
-    jobs = [replace(one, fallbacks=following) for one in swarm.jobs(task, chosen, model, backend.provider)]
+    jobs = swarm.jobs(task, chosen, model, backend.provider)
     purse = swarm.priced(jobs, await backend.price(model), args.max_cost_usd)
     plan = Plan(args.deadline_s, swarm.Enough(len(jobs)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
