@@ -243,9 +243,7 @@ class Stage:
     def __init__(self, stack: ExitStack, settings: Settings, **rules: list[Rule]) -> None:
         self.acme: Upstream = stack.enter_context(serving(*rules.get("acme", [])))
         self.zeta: Upstream = stack.enter_context(serving(OTHERWISE))
-        own_rows(
-            settings.config_dir,
-            f"""
+        self.rows = f"""
             [acme]
             base_url = "{self.acme.url}"
             key = "ACME_KEY"
@@ -255,8 +253,8 @@ class Stage:
             base_url = "{self.zeta.url}"
             maker = "zeta"
             models.strong = ["zeta-1"]
-            """,
-        )
+            """
+        own_rows(settings.config_dir, self.rows)
         self.settings = replace(settings, enabled=("acme", "zeta"))
         self.env = {"ACME_KEY": "sk-9f3a-0123456789"}
 
@@ -412,7 +410,7 @@ async def test_a_member_with_a_small_context_gets_what_fits_and_says_so(bare: Se
     with ExitStack() as stack:
         stage = Stage(stack, bare, acme=[small])
         only = ["acme:unlisted", "zeta:zeta-1", "zeta:other"]
-        own_rows(bare.config_dir, Path(bare.config_dir, "providers.toml").read_text().replace(LISTED, ""))
+        own_rows(bare.config_dir, stage.rows.replace(LISTED, ""))
         data = await stage.consult(models=only, files=["long.md"])
         first, second = stage.acme.log
     assert "end of the plan" in first.prompt

@@ -311,7 +311,7 @@ def test_without_a_model_the_host_gets_agent_calls_to_send_in_one_message(tmp_pa
     (tmp_path / "plan.md").write_text("Do it.")
     got = consult(tmp_path, PlanBackend("There is no key."), files=["plan.md"])
     assert (got.data["decision"], got.is_error) == ("NOT_ASKED", False)
-    assert got.data["note"].startswith("No model is set up, so nobody was asked. There is no key.")
+    assert got.data["note"].startswith("No model is set up, so no one was asked. There is no key.")
     (message,) = got.data["plan"]["messages"]
     assert [call["description"] for call in message] == [
         "Judge on the question",

@@ -223,7 +223,7 @@ class Asking:
         return answer, parse(answer.text, answer.data, is_cut=answer.truncated)
 
     async def _ask_packed(self, job: Job) -> Answer:
-        """Ask; once more with a shorter prompt where the context is too small and no other model stands in."""
+        """Ask; once more with a shorter prompt where the context is too small and no other stands in."""
         try:
             return await self._ask(job)
         except ContextTooSmall as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,9 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.base import Backend, Route
-from fanout_mcp.backends.plan import agent_call
-from fanout_mcp.backends.providers import thinking_tokens
-from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, estimate
+from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.providers import maker_of, thinking_tokens
+from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, dollars, estimate
 from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
@@ -24,7 +25,7 @@ from fanout_mcp.panel import asking as panel_asking
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import Asking, Material
 from fanout_mcp.panel.personas import Member, seat
-from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum
+from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.secrets import in_thread
 from fanout_mcp.source.workers import Workers
@@ -279,8 +280,19 @@ async def terms_of(
     )
 
 
-def agent_calls(asked: Consultation) -> list[dict[str, Json]]:
-    """Without a model: each member as an agent that the host runs itself."""
+def not_asked(asked: Consultation, note: str) -> dict[str, Json]:
+    """Without a model: ready agent calls that the host runs itself; `note` says how to go on from them."""
+    calls = _agent_calls(asked)
+    return {
+        "headline": f"No model was asked: a plan of {len(calls)} Agent calls for you to send",
+        "decision": "NOT_ASKED",
+        "note": note,
+        **ignored(asked),
+        "plan": {"messages": messages(calls)},
+    }
+
+
+def _agent_calls(asked: Consultation) -> list[dict[str, Json]]:
     return [
         agent_call(
             f"{member.persona.title} on the question",
@@ -407,16 +419,25 @@ def width(members: int) -> int:
 def short_verdict(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> dict[str, Json]:
     wide = width(len(asked.members))
     members = {member.key: member for member in asked.members}
+    counts: Counter[str] = Counter(said.verdict for said in closed.positions.values())
     return {
+        "headline": in_words(counts, asked.ballot),
         "decision": closed.decision,
         "rule": rule(asked, closed),
         "agreement": closed.agreement,
         "votes": [vote(members[key], closed, wide) for key in members if key in closed.positions],
         "failed": [{"member": key, "reason": clip(why, wide)} for key, why in closed.failed.items()],
         "cut": list(closed.cut),
-        "receipt": {**spent, **stand_ins(members, closed)},
+        "receipt": {**spent, **makers(asked.members), **stand_ins(members, closed)},
         **ignored(asked),
     }
+
+
+def makers(members: Sequence[Member]) -> dict[str, Json]:
+    """Of how many makers the models are that were asked; those whose maker is not known count as one."""
+    named = [(maker_of(member.model), member.model) for member in members if member.model]
+    found = {"" if maker == model else maker for maker, model in named}
+    return {"makers": len(found)} if found else {}
 
 
 def stand_ins(members: Mapping[str, Member], closed: Ruling) -> dict[str, Json]:
@@ -464,7 +485,9 @@ def receipt(calls: int, used: Usage, elapsed_s: float) -> dict[str, Json]:
 
 def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
     """Who would be asked, and what it may cost at most."""
+    cost = "cost unknown" if expected.cost_usd is None else f"at most {dollars(expected.cost_usd)}"
     return {
+        "headline": f"Would ask {len(asked.members)} members, {expected.calls} calls, {cost}",
         "dry_run": True,
         "members": [
             {"member": one.key, "persona": one.persona.name, "model": one.model} for one in asked.members
@@ -478,6 +501,35 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
         },
         **ignored(asked),
     }
+
+
+_TEXT: Final = {"type": "string"}
+_MAYBE: Final = {"type": ["string", "null"]}
+VERDICT_FORM: Final[Mapping[str, Json]] = {
+    "decision": {"enum": ["PROCEED", "SIMPLIFY", "STOP", "NO_VERDICT", "NOT_ASKED"]},
+    "rule": _TEXT,
+    "agreement": {"type": "number"},
+    "votes": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(("member", "persona", "verdict", "summary"), _TEXT),
+                **dict.fromkeys(("model", "blocker", "smallest_change"), _MAYBE),
+                "confidence": {"type": ["integer", "null"]},
+            },
+        },
+    },
+    "failed": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"member": _TEXT, "reason": _TEXT}},
+    },
+    "cut": {"type": "array", "items": _TEXT},
+    "receipt": {"type": "object"},
+    "report": _TEXT,
+    "plan": {"type": "object"},
+}
+"""JSON schemas of a verdict's fields, as short_verdict, dry and not_asked fill them."""
 
 
 def fitted(texts: Sequence[str], wide: int) -> list[str]:

@@ -20,7 +20,7 @@ from fanout_mcp.panel import swarm as panel_swarm
 from fanout_mcp.panel.swarm import Chosen
 from fanout_mcp.reports import text
 from fanout_mcp.source.secrets import in_thread
-from fanout_mcp.tools.services import Services, Tool, ToolResult
+from fanout_mcp.tools.services import LINES, Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 from fanout_mcp.usage import Usage
 
@@ -100,7 +100,8 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     ]
     why = getattr(services.backend, "why", "")
     return {
-        "note": f"Nobody was asked. {why} Send the Agent calls of one message side by side (at most "
+        "headline": f"No model was asked: a plan of {len(calls)} Agent calls for you to send",
+        "note": f"No one was asked. {why} Send the Agent calls of one message side by side (at most "
         f"{MAX}), then those of the next. Then merge what is the same, and rank by how many said it.",
         "lenses": chosen.kind,
         "plan": {"messages": messages(calls)},
@@ -116,5 +117,21 @@ TOOL: Tool[Args] = Tool(
     ),
     arguments=Args,
     call=call,
+    output={
+        "lenses": {"type": "string"},
+        "agents": {"type": "integer"},
+        "answers": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"title": {"type": "string"}, "detail": {"type": "string"}, "said_by": LINES},
+            },
+        },
+        "merged": {"type": "integer"},
+        "cut": {"type": "integer"},
+        "receipt": {"type": "object"},
+        "report": {"type": "string"},
+        "plan": {"type": "object"},
+    },
     search_hint="swarm, brainstorm, many agents, test cases, hypotheses",
 )
