@@ -86,7 +86,7 @@ async def rows(program: str) -> AsyncIterator[Row]:
 async def council(mcp: McpClient, program: str, env: Mapping[str, str], folder: Path) -> Row:
     """Hold three rounds; the bound's legs are bare processes: as many as members, and one that writes."""
     panel, one, ours = await in_turn(
-        TIMES - 2,
+        TIMES,
         [lambda: bare(program, 3, env, folder), lambda: bare(program, 1, env, folder), lambda: hold(mcp)],
     )
     bound = panel + one + (ROUNDS - 1) * max(panel, one)

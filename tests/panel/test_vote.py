@@ -126,6 +126,7 @@ def test_a_vote_with_nobody_left_is_decided_unless_it_is_no_verdict(panel: tuple
             "SIMPLIFY by the rule, a split: 2 of 5 each for SIMPLIFY and PROCEED; the most cautious counts",
         ),
         ({"PROCEED": 2, "STOP": 1}, Ballot(3, 2, "critical"), "STOP: 1 of 3 agree"),
+        ({}, Ballot(3, 2), "NO_VERDICT: no member answered"),
         ({"PROCEED": 1, "ABSTAIN": 2}, Ballot(3, 2), "NO_VERDICT: 1 of 3 took a position, 2 are needed"),
     ],
 )

@@ -63,8 +63,20 @@ def test_three_experts_answer_in_the_time_of_one(tmp_path: Path) -> None:
     }
     assert (got.data["failed"], got.data["cut"], got.is_error) == ([], [], False)
     spent = {"calls": 3, "tokens_in": 300, "tokens_out": 60, "cost_usd": 0.003, "elapsed_s": 1.4}
-    assert got.data["receipt"] == spent
+    assert got.data["receipt"] == {**spent, "makers": 1}
     assert got.seconds == 1.4
+    assert got.data["headline"] == "PROCEED: 2 of 3 agree"
+
+
+def test_the_receipt_counts_the_makers_that_were_asked(tmp_path: Path) -> None:
+    models = ["openai:gpt-5.5", "~anthropic/claude-opus-latest", "codex"]
+    got = consult(tmp_path, panel(), models=models)
+    assert got.data["receipt"]["makers"] == 2, "codex is OpenAI's"
+
+
+def test_what_a_dry_run_would_ask_and_cost_is_its_first_line(tmp_path: Path) -> None:
+    got = consult(tmp_path, panel(), dry_run=True)
+    assert got.data["headline"].startswith("Would ask 3 members, ")
 
 
 @pytest.mark.parametrize(("preset", "members"), [("quick", 3), ("comprehensive", 5), ("all", 8)])

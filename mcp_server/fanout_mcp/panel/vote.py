@@ -88,6 +88,8 @@ def in_words(counts: Mapping[str, int], ballot: Ballot) -> str:
     """Return the decision as one line for a person; a tie is shown as the split that it is."""
     result = decide(counts, ballot)
     positions = sum(counts.get(verdict, 0) for verdict in CAUTION)
+    if result.decision == "NO_VERDICT" and not sum(counts.values()):
+        return "NO_VERDICT: no member answered"
     if result.decision == "NO_VERDICT":
         return f"NO_VERDICT: {positions} of {ballot.members} took a position, {ballot.quorum} are needed"
     agreeing = round(result.agreement * positions)
