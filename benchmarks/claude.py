@@ -100,13 +100,8 @@ async def council(mcp: McpClient, program: str, env: Mapping[str, str], folder: 
 
 
 async def hold(mcp: McpClient) -> None:
-    asked = {
-        "question": "Is it split?",
-        "rounds": ROUNDS,
-        "quorum": 3,
-        "stakes": "critical",
-        "deadline_s": 300,
-    }
+    models = ["sonnet", "sonnet", "haiku"]
+    asked = {"question": "Is it?", "models": models, "rounds": ROUNDS, "quorum": 3, "deadline_s": 300}
     result = await mcp.call_tool("council", asked)
     data = result.structured_content or {}
     if len(data.get("rounds", ())) != ROUNDS:

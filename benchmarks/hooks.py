@@ -213,7 +213,7 @@ def _spent(running: Running) -> float:
     total = time.process_time()
     for own in running.runtime._interpreters.values():  # noqa: SLF001 - what it costs is inside
         assert own._process is not None  # noqa: SLF001
-        for pid in (own._process.pid, *own._seats):  # noqa: SLF001
+        for pid in (own._process.pid, *own._workers):  # noqa: SLF001
             fields = _about(pid, "stat").rpartition(")")[2].split()
             total += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return total

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 from benchmarks.table import Row
 from fakes.sandbox import PYTHON, Sandbox, pre_tool_use
 from fanout_hooks.adoption import entries
-from fanout_hooks.adoption.entries import Launch
+from fanout_hooks.client import config
 from fanout_hooks.client import hook_input as events
-from fanout_hooks.run import claims, config
+from fanout_hooks.run import claims
+from fanout_hooks.run.launch import Launch
 from fanout_mcp.edge.hook_bridge import HookBridge
 
 TIMES = 100

@@ -39,7 +39,7 @@ DAY_S = 86_400
 READ = """
 import json, resource, sys, time
 sys.path.insert(0, sys.argv[1])
-from fanout_hooks import report
+from fanout_hooks.log import report
 began = time.perf_counter()
 tally = report.read(sys.argv[2], 7, float(sys.argv[3]))
 data = report.build(tally, 7, None, float(sys.argv[3]))

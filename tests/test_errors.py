@@ -118,7 +118,7 @@ def test_a_cold_event_goes_on_and_a_guard_denies(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cold, "read_stdin", lambda _: b'{"hook_event_name": "Stop"}\n')
-    monkeypatch.setattr(cold, "answer", raising(error))
+    monkeypatch.setattr(cold, "run_event", raising(error))
     assert cold.main(["--scopes", "local", *words]) == (2 if words else 0)
     is_a_sentence(capsys.readouterr().err, state, error)
 
@@ -127,7 +127,7 @@ def test_work_that_no_one_waits_for_is_reported_the_same_way(state: Path) -> Non
     entry = Path(fanout_hooks.__file__).parents[1]
     code = (
         "import sys, os; sys.path.insert(0, sys.argv[1])\n"
-        "from fanout_hooks import crash\nfrom fanout_hooks.run import loop\n"
+        "from fanout_hooks import crash\nfrom fanout_hooks.warm import loop\n"
         "from fanout_hooks.run.state import RuntimeState\n"
         "own = loop.Loop(); state = RuntimeState(own, os.environ['FANOUT_STATE_DIR'] + '/hooks')\n"
         "async def bad(): raise KeyError('quote')\n"

@@ -17,25 +17,41 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is the file that says so
 if not __package__:
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+TYPE_CHECKING = False  # typing's own would cost its import here
+if TYPE_CHECKING:
+    from typing import Any
 
-def main(argv: list[str]) -> int:
+    from fanout_hooks.run.decide import Opinion
+    from fanout_hooks.warm.loop import Loop
+
+
+def main(argv: "list[str]") -> int:
     """Start the process that the first argument names."""
     if argv[:1] == ["supervisor"]:
+        from fanout_hooks.log.append import after_event
         from fanout_hooks.run.supervisor import main as supervise
 
-        return supervise(int(argv[1]))
+        return supervise(int(argv[1]), ask_gate, after_event)
     if argv[:1] == ["cold"]:
         return _cold(argv[1:])
     sys.stderr.write("fanout: say cold or supervisor\n")
     return 1
 
 
-def _cold(argv: list[str]) -> int:
+async def ask_gate(loop: "Loop", event: "dict[str, Any]", env: "dict[str, str]", mode: str) -> "Opinion":
+    """Ask the sequential-agent gate; it compiles its words, so it is imported for events that ask it."""
+    from fanout_hooks.gate.watch import opinion
+
+    return await opinion(loop, event, env, mode)
+
+
+def _cold(argv: "list[str]") -> int:
     """Run one event and end at once: taking the interpreter apart would be on the user's time."""
     gc.disable()  # what is made in these milliseconds is needed until their end
+    from fanout_hooks.log.append import after_event
     from fanout_hooks.run.cold import main as run_cold
 
-    code = run_cold(argv)
+    code = run_cold(argv, ask_gate, after_event)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

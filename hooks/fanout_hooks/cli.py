@@ -24,7 +24,7 @@ COMMANDS = {
     "graph": ("adoption.graph", "who waits for whom, and why"),
     "learn": ("adoption.learn", "write into hooks.json what real runs were seen to read and write"),
     "bench": ("adoption.bench", "this project's own events: native, cold and warm side by side"),
-    "dispatch": ("run.cold", "run the hooks of one event that comes on stdin, and print the answer"),
+    "dispatch": ("adoption.dispatch", "run the hooks of one event that comes on stdin, and print the answer"),
 }
 """Command -> the module that defines it, and its line in the help."""
 OK, REFUSED, USAGE = 0, 1, 2
@@ -93,6 +93,5 @@ def unknown(word: str) -> str:
 
 def usage() -> str:
     lines = [f"  {name:<9} {line}" for name, (_, line) in COMMANDS.items()]
-    return "\n".join(
-        ["usage: fanout-hooks COMMAND ...", "", *lines, "", "`fanout-hooks COMMAND --help` tells more.", ""]
-    )
+    more = "Run `fanout-hooks COMMAND --help` for its options."
+    return "\n".join(["usage: fanout-hooks COMMAND ...", "", *lines, "", more, ""])

@@ -91,7 +91,7 @@ def keep(error: BaseException, env: Mapping[str, str]) -> str:
 
 def folder_of(env: Mapping[str, str]) -> str:
     """Return the user's own folder of reports."""
-    from fanout_hooks.learn.memory import state_folder
+    from fanout_hooks.client.places import state_folder
 
     return os.path.join(os.path.dirname(state_folder(dict(env))), "crashes")
 

@@ -12,10 +12,9 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from fakes.user import User, command, group
-from fanout_hooks.adoption import adopt, entries, native, restore
+from fanout_hooks.adoption import adopt, native, restore
 from fanout_hooks.adoption import entries as adoption_entries
-from fanout_hooks.client import events
-from fanout_hooks.run import config
+from fanout_hooks.client import config, events, places
 
 GUARD = command("python3 guard.py", onFailure="block", timeout=5)
 LOG = command("python3 log.py")
@@ -238,7 +237,7 @@ def test_a_committed_file_holds_no_path_of_this_machine_and_no_server(user: User
     user.run("adopt", "--shared", "--yes")
     text = user.path("shared").read_text()
     assert str(tmp_path) not in text
-    assert entries.TOOL not in text
+    assert places.TOOL not in text
     assert [event for event, _ in ours(user.settings("local"), "mcp_tool")] == ["PreToolUse"]
     assert "hooks.local.json" in (user.project / ".claude/fanout/.gitignore").read_text().splitlines()
 
@@ -372,9 +371,7 @@ def test_where_no_server_is_registered_no_entry_calls_one_and_that_is_said(user:
 def test_plugin_users_are_served_by_the_plugins_server(user: User) -> None:
     user.write("user", json.loads(BY_HAND) | {"enabledPlugins": {"fanout@fanout": True}})
     user.run("adopt", "--yes")
-    assert [entry["server"] for _, entry in ours(user.settings("user"), "mcp_tool")] == [
-        entries.PLUGIN_SERVER
-    ]
+    assert [entry["server"] for _, entry in ours(user.settings("user"), "mcp_tool")] == [places.PLUGIN_SERVER]
 
 
 @pytest.mark.parametrize("adopting", [("shared", "local"), ("local", "shared")], ids=" then ".join)

@@ -16,7 +16,8 @@ from fakes.user import User, command, group, sh
 from fanout_hooks import cli
 from fanout_hooks.adoption import bench, native
 from fanout_hooks.adoption import entries as adoption_entries
-from fanout_hooks.run import config
+from fanout_hooks.client import config
+from fanout_hooks.run.launch import Launch
 
 WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 TEXT = """{
@@ -123,7 +124,7 @@ def in_a_process(words: tuple[str, ...]) -> int:
     ("text", "why"),
     [
         ("// mine\n" + TEXT, "comments"),
-        (TEXT.replace('"env"', '"hooks"'), "stands twice"),
+        (TEXT.replace('"env"', '"hooks"'), "appears twice"),
         (TEXT.replace('"Bash"', "7"), "matcher must be a text"),
     ],
     ids=["comments", "a key twice", "no text as a matcher"],
@@ -174,10 +175,10 @@ def test_nothing_is_written_or_removed_where_a_planted_link_leads(
     shutil.move(planted, outside)
     planted.symlink_to(outside)
     before = contents(outside)
-    assert "a link stands on the way" in user.run("restore", "--scope", scope, "--yes").err
+    assert "a link is on the way" in user.run("restore", "--scope", scope, "--yes").err
     user.write(scope, TEXT)
     before |= {user.path(scope).name: TEXT.encode()} if link == ".claude" else {}
-    assert "a link stands on the way" in user.run("adopt", "--scope", scope, "--yes").err
+    assert "a link is on the way" in user.run("adopt", "--scope", scope, "--yes").err
     kept = Path(bench.keep(str(user.project), []))
     assert not kept.resolve().is_relative_to(outside)
     assert not kept.is_relative_to(user.project)
@@ -227,13 +228,13 @@ def test_a_project_that_was_copied_or_moved_keeps_its_hooks(
 def test_when_fanout_has_moved_check_names_what_is_gone_and_adopt_mends_it(
     user: User, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = adoption_entries.Launch.own()
+    own = Launch.own()
     is_python = gone == "the interpreter"
     old = own._replace(python="/gone/python") if is_python else own._replace(script="/gone/x.py")
     user.write("local", TEXT)
     before = user.path("local").read_bytes()
     with monkeypatch.context() as then:
-        then.setattr(adoption_entries.Launch, "own", lambda: old)
+        then.setattr(Launch, "own", lambda: old)
         user.run("adopt", "--yes")
     done = user.run("check")
     assert done.status == 1

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.user import User, command, group
 from fanout_hooks.adoption import adopt
-from fanout_hooks.adoption.entries import MARK
+from fanout_hooks.client.places import MARK
 
 ENOUGH = adopt.WORTH_A_START
 SLOWER = "cold, slower than natively"

@@ -13,10 +13,9 @@ import pytest
 
 from fakes.user import User, command, group
 from fanout_hooks.adoption import bench, check
-from fanout_hooks.client import hook_input
+from fanout_hooks.client import files, hook_input
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
-from fanout_hooks.run import claims
 
 PYTHON = os.path.realpath(sys.executable)
 COUNTER = """
@@ -320,7 +319,7 @@ def test_bench_says_which_event_did_not_end_and_leaves_nothing_running(
     done = adopted.run("bench", "--yes")
     assert done.status == 1
     assert "Stop: its hooks did not end in 0.5 s (native) and were killed" in done.err
-    assert not claims.is_running((adopted.project / "pid").read_text())
+    assert not files.is_running((adopted.project / "pid").read_text())
     assert not Path(report.baseline_path(str(adopted.project))).exists()
 
 

@@ -69,7 +69,7 @@ def test_where_nobody_can_be_asked_it_says_what_was_not_done_and_names_the_optio
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     done = held.run(word)
     assert done.status == 1
-    assert done.err == f"fanout-hooks: nobody can be asked here. {NOT_DONE[word]} --yes goes ahead unasked\n"
+    assert done.err == f"fanout-hooks: no one can be asked here. {NOT_DONE[word]} --yes goes ahead unasked\n"
 
 
 @pytest.mark.parametrize("word", ["graph", "learn", "bench"])
@@ -93,7 +93,7 @@ def test_bench_takes_no_less_than_a_round(
     with pytest.raises(SystemExit) as left:
         held.run("bench", "--yes", "--rounds", rounds)
     assert left.value.code == 2
-    assert f"{rounds!r} is no number of rounds, which is 1 or more" in capsys.readouterr().err
+    assert f"{rounds!r} is not a number of rounds, which is 1 or more" in capsys.readouterr().err
     assert not (held.project / "ran.txt").exists()
 
 

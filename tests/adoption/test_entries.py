@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from fakes.user import sh
 from fanout_hooks.adoption import entries
 from fanout_hooks.adoption import entries as adoption_entries
-from fanout_hooks.adoption.entries import PLUGIN_SERVER, Launch, Registration
-from fanout_hooks.client import events
+from fanout_hooks.adoption.entries import Registration
+from fanout_hooks.client import events, places
 from fanout_hooks.client import hook_input as inputs
-from fanout_hooks.learn import memory
-from fanout_hooks.run import choose, claims
-from fanout_hooks.run.config import SCOPES, Hook
+from fanout_hooks.client.config import SCOPES, Hook
+from fanout_hooks.client.places import PLUGIN_SERVER
+from fanout_hooks.run import choose, claims, launch
+from fanout_hooks.run.launch import Launch
 
 EVENTS = sorted(events.WARM | events.COLD)
 OWN = Launch("/usr/bin/python 3.11", "/opt/it's/__main__.py")
@@ -153,12 +154,12 @@ class HookInput:
             "p": "/from/outside",
             "m": "/from/outside",
         }
-        self.state = memory.state_folder(self.env)
+        self.state = places.state_folder(self.env)
 
-    def registration(self, scope: str = "user", server: str = entries.SERVER) -> Registration:
+    def registration(self, scope: str = "user", server: str = places.SERVER) -> Registration:
         own = Launch(os.path.realpath(sys.executable), str(self.script))
         if scope == "shared":
-            adoption_entries.write(self.state, own)
+            launch.write(self.state, own)
         return Registration(scope, None if scope == "shared" else own, server)
 
     def line(self, to: Registration, **more: Any) -> str:
@@ -257,7 +258,7 @@ def test_the_state_folder_is_the_sessions(hook_input: HookInput, tmp_path: Path)
     for more in ({"FANOUT_STATE_DIR": str(tmp_path / "f s")}, {"XDG_STATE_HOME": str(tmp_path / "x s")}):
         env = hook_input.env | more
         assert sh(line, env).stdout == f"{COLD} user\n"
-        claims.mark(claims.folder(memory.state_folder(env)), ("77.sock",), os.getpid())
+        claims.mark(claims.folder(places.state_folder(env)), ("77.sock",), os.getpid())
         assert sh(line, env).stdout == ""
 
 
@@ -324,7 +325,7 @@ def test_every_line_of_a_scope_has_a_name_that_the_client_shows_instead_of_it(sc
     ]
     made = entries.adopted(hooks, Registration(scope, None))
     lines = [entry for _, _, entry in adoption_entries.each(made) if entry["type"] == "command"]
-    assert [entry["statusMessage"] for entry in lines] == [entries.SHOWN] * 3
+    assert [entry["statusMessage"] for entry in lines] == [places.SHOWN] * 3
 
 
 def test_while_hooks_run_the_client_shows_what_they_ask_it_to_show() -> None:

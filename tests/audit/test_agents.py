@@ -11,8 +11,6 @@ import pytest
 from fakes.transcript import Writer
 from fanout_hooks.audit import agents as audit_agents
 from fanout_hooks.audit import agents as audit_calls
-from fanout_hooks.audit import hooks as audit_hooks
-from fanout_hooks.audit import hooks as audit_races
 from fanout_hooks.audit import hooks as audit_slow
 from fanout_hooks.audit.agents import Observation
 from fanout_hooks.client import transcripts
@@ -163,27 +161,6 @@ def test_a_random_corpus_holds_exactly_the_sequences_that_were_seeded(tmp_path: 
         found = look(writer)
         assert len(found) == (1 if shape == "needless" else 0), shape
     assert seeded >= 5
-
-
-def test_hooks_that_write_and_read_one_file_race(tmp_path: Path) -> None:
-    hooks = tmp_path / "hooks"
-    hooks.mkdir()
-    (hooks / "count.py").write_text('import json\njson.dump({}, open("state.json", "w"))\n', encoding="utf-8")
-    (hooks / "show.py").write_text('print(open("state.json").read())\n', encoding="utf-8")
-    (hooks / "other.py").write_text('print(open("notes.md").read())\n', encoding="utf-8")
-    command = [
-        {"type": "command", "command": f'python3 "$CLAUDE_PROJECT_DIR"/hooks/{name}.py'}
-        for name in ("count", "show", "other")
-    ]
-    settings = {"hooks": {"PreToolUse": [{"matcher": "*", "hooks": command}]}}
-    file = tmp_path / ".claude" / "settings.json"
-    file.parent.mkdir()
-    file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    seen, _ = audit_hooks.find(str(tmp_path), {"HOME": str(tmp_path / "home")})
-    (found,) = audit_races.races(seen)
-    assert (found.kind, found.measured) == ("racing hooks", False)
-    assert "count.py, show.py touch state.json" in found.what
-    assert int(found.place.rsplit(":", 1)[1]) > 1
 
 
 def test_the_command_prints_what_it_found(

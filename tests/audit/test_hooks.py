@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from fanout_hooks.audit import hooks as audit_hooks
-from fanout_hooks.audit import hooks as audit_races
 from fanout_hooks.audit.hooks import Found
 from fanout_hooks.cli import main as hooks_main
+from fanout_hooks.client import places
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.log import append as log_append
 from fanout_mcp.cli import main
-
-RACING = (
-    "import sys, json\njson.dump({}, open(sys.argv[0] + '.json', 'w'))\nopen('shared.json', 'w').write('')\n"
-)
 
 
 @pytest.fixture
@@ -28,7 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / ".claude").mkdir(parents=True)
     (home / ".claude").mkdir(parents=True)
     for name in ("one", "two"):
-        (root / f"{name}.py").write_text(RACING, encoding="utf-8")
+        (root / f"{name}.py").write_text("print()\n", encoding="utf-8")
     entries = [
         {"type": "command", "command": f"python3 {root}/{name}.py", "timeout": 9} for name in ("one", "two")
     ]
@@ -55,37 +52,96 @@ def hooks_of(project: Path) -> list[Found]:
     return found
 
 
+def watch(
+    project: Path, script: str, reads: Sequence[str] = (), writes: Sequence[str] = (), *, opaque: bool = False
+) -> None:
+    """Have a script seen often enough, touching these files of the project."""
+    env = {"FANOUT_STATE_DIR": str(project.parent / "state")}
+    learned = Memory(memory.path_of(places.state_folder(env), str(project)))
+    paths = {"reads": [str(project / one) for one in reads], "writes": [str(project / one) for one in writes]}
+    for _ in range(TRIALS):
+        effects = {**paths, "spawns": False, "opaque": opaque}
+        learned.note(str(project / script), 3.0, effects=effects)
+    learned.save()
+
+
 def test_adopted_hooks_are_read_where_they_went_and_race_no_more(project: Path) -> None:
-    assert len(audit_races.races(hooks_of(project))) == 1
+    for name in ("one.py", "two.py"):
+        watch(project, name, writes=["shared.json"])
+    assert len(audit_hooks.races(hooks_of(project))) == 1
     assert hooks_main(["adopt", "--scope", "local", "--yes"]) == 0
     hooks = hooks_of(project)
     assert [(hook.name, hook.is_adopted) for hook in hooks] == [("one", True), ("two", True)]
     assert all("hooks.local.json:" in hook.place for hook in hooks)
     assert len({hook.place for hook in hooks}) == 2
-    assert audit_races.races(hooks) == []
+    assert audit_hooks.races(hooks) == []
 
 
 def test_a_native_hook_races_with_an_adopted_one(project: Path) -> None:
     assert hooks_main(["adopt", "--scope", "local", "--yes"]) == 0
-    (project / "three.py").write_text(RACING, encoding="utf-8")
+    (project / "three.py").write_text("print()\n", encoding="utf-8")
     own = {"type": "command", "command": f"python3 {project}/three.py"}
     _write(project / ".claude" / "settings.json", {"hooks": {"PreToolUse": [{"hooks": [own]}]}})
-    (found,) = audit_races.races(hooks_of(project))
+    watch(project, "one.py", writes=["shared.json"])
+    watch(project, "three.py", reads=["shared.json"])
+    (found,) = audit_hooks.races(hooks_of(project))
     assert "three.py" in found.what
 
 
-def test_what_hooks_were_seen_to_do_counts_instead_of_their_text(project: Path) -> None:
-    env = {"FANOUT_STATE_DIR": str(project.parent / "state")}
-    learned = Memory(memory.path_of(memory.state_folder(env), str(project)))
-    for name in ("one", "two"):
-        (project / f"{name}.py").write_text("exec(open('hidden').read())\n", encoding="utf-8")
-        effects = {"reads": [], "writes": [str(project / "seen.json")], "spawns": False, "opaque": False}
-        for _ in range(TRIALS):
-            learned.note(str(project / f"{name}.py"), 3.0, effects=effects)
-    learned.save()
-    (found,) = audit_races.races(hooks_of(project))
-    assert found.basis == "seen while they ran"
-    assert "one.py, two.py touch seen.json" in found.what
+Files = dict[str, list[str]]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "file"),
+    [
+        ({"writes": ["state.json"]}, {"reads": ["state.json"]}, "state.json"),
+        ({"reads": ["state.json"]}, {"writes": ["state.json"]}, "state.json"),
+        ({"writes": ["seen.json"]}, {"writes": ["seen.json"]}, "seen.json"),
+        ({"writes": ["logs/a.json"], "reads": ["b"]}, {"reads": ["b", "logs/a.json"]}, "logs/a.json"),
+        ({"reads": ["state.json"]}, {"reads": ["state.json"]}, ""),
+        ({"writes": ["a.json"]}, {"writes": ["b.json"]}, ""),
+        ({"writes": ["one/a.json"]}, {"writes": ["two/a.json"]}, ""),
+    ],
+    ids=["write, read", "read, write", "write, write", "one of several", "read", "others", "in two folders"],
+)
+def test_hooks_of_one_event_race_for_what_one_writes_and_the_other_touches(
+    project: Path, one: Files, two: Files, file: str
+) -> None:
+    watch(project, "one.py", one.get("reads", ()), one.get("writes", ()))
+    watch(project, "two.py", two.get("reads", ()), two.get("writes", ()))
+    found = audit_hooks.races(hooks_of(project))
+    assert [race.basis for race in found] == ["seen while they ran"] * bool(file)
+    assert all(f"one.py, two.py touch {file} at once" in race.what for race in found)
+    assert all(int(race.place.rsplit(":", 1)[1]) > 1 for race in found)
+
+
+def test_hooks_that_were_not_watched_or_whose_script_is_new_are_in_no_race(project: Path) -> None:
+    assert audit_hooks.races(hooks_of(project)) == []
+    for name in ("one.py", "two.py"):
+        watch(project, name, writes=["shared.json"])
+    (project / "two.py").write_text("print('edited')\n", encoding="utf-8")
+    assert audit_hooks.races(hooks_of(project)) == []
+
+
+def test_a_hook_that_can_hide_what_it_touches_is_in_no_race(project: Path) -> None:
+    watch(project, "one.py", writes=["shared.json"])
+    watch(project, "two.py", writes=["shared.json"], opaque=True)
+    assert audit_hooks.races(hooks_of(project)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("Bash", "Bash|Edit", True),
+        ("Bash", "Edit, Write", False),
+        ("", "Edit", True),
+        ("*", "Edit", True),
+        ("mcp__.*", "Edit", True),
+        ("Read|", "Edit", True),
+    ],
+)
+def test_only_hooks_whose_matchers_can_both_match_race(one: str, other: str, *, meet: bool) -> None:
+    assert audit_hooks.can_meet(one, other) == meet
 
 
 def test_a_hook_that_the_log_shows_to_be_slow_is_named_at_its_entry(

@@ -11,11 +11,12 @@ import pytest
 from fakes.user import User, command, group, sh
 from fanout_hooks.adoption import entries
 from fanout_hooks.adoption import entries as adoption_entries
-from fanout_hooks.adoption.entries import Launch, Registration
+from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.client import places as client_places
 from fanout_hooks.client import transcripts
+from fanout_hooks.client.config import Hook
 from fanout_hooks.client.places import claude_folder
-from fanout_hooks.run.config import Hook
+from fanout_hooks.run.launch import Launch
 from fanout_mcp.registration.places import places
 
 
@@ -32,7 +33,7 @@ def test_the_users_hooks_are_adopted_run_and_restored_there(user: User, moved: P
     settings.write_text(json.dumps({"hooks": {"Stop": [group(command("echo ran >&2; exit 2"))]}}))
     before = settings.read_bytes()
     assert user.run("adopt", "--scope", "user", "--yes").status == 0
-    assert entries.MARK in settings.read_text()
+    assert client_places.MARK in settings.read_text()
     assert (moved / "fanout" / "hooks.json").exists()
     assert "1 hook runs through fanout" in user.run("check").out
     (entry,) = json.loads(settings.read_text())["hooks"]["Stop"][0]["hooks"]
@@ -48,7 +49,7 @@ def test_a_server_that_is_registered_there_is_called(user: User, moved: Path) ->
     (moved / ".claude.json").write_text(json.dumps({"mcpServers": {"fanout": {"command": "x"}}}))
     assert (
         client_places.server_of(client_places.find("user", str(user.project), dict(os.environ)))
-        == entries.SERVER
+        == client_places.SERVER
     )
 
 

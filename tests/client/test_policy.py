@@ -10,7 +10,7 @@ import pytest
 
 from fakes.user import User, command, group
 from fanout_hooks.client import policy
-from fanout_hooks.run.config import Hook
+from fanout_hooks.client.config import Hook
 
 URL = "https://ok.example/hook/x"
 

@@ -120,7 +120,7 @@ def test_a_list_that_names_nothing_is_refused(
     with pytest.raises(SystemExit) as ended:
         main(["oracle", "Is it?", flag, given])
     assert ended.value.code == USAGE
-    assert f"{flag}: it names nothing" in capsys.readouterr().err
+    assert f"{flag}: no name was given" in capsys.readouterr().err
 
 
 def test_names_are_read_without_their_blanks() -> None:

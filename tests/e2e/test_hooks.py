@@ -25,8 +25,8 @@ from e2e.hooked import (
 )
 from fakes.model import Request, Text, ToolResult, serving, turns
 from fanout_hooks.adoption import entries
-from fanout_hooks.adoption.entries import Launch
 from fanout_hooks.client import events
+from fanout_hooks.run.launch import Launch
 
 pytestmark = pytest.mark.e2e
 

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.gate.watch import opinion
+from fanout_hooks.log.append import after_event
 from fanout_hooks.run import dispatch
 from fanout_hooks.run.dispatch import Answer, Handled, Request
-from fanout_hooks.run.loop import Loop, memory_file
 from fanout_hooks.run.state import RuntimeState
+from fanout_hooks.warm.loop import Loop, memory_file
 
 PYTHON = os.path.realpath(sys.executable)
 """Without the virtual environment: starts faster, and is what a hook's `python3` usually is."""
@@ -151,7 +153,7 @@ class Sandbox:
     @contextmanager
     def running(self) -> Iterator[Running]:
         loop = Loop()
-        runtime = RuntimeState(loop, str(self.state))
+        runtime = RuntimeState(loop, str(self.state), opinion, after_event)
         try:
             yield Running(self, loop, runtime)
         finally:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fanout_hooks.gate import gate, state, watch
 from fanout_hooks.run.decide import Opinion
-from fanout_hooks.run.loop import Loop
+from fanout_hooks.warm.loop import Loop
 
 Event = dict[str, Any]
 

@@ -10,8 +10,8 @@ import pytest
 
 from fanout_hooks.adoption import entries
 from fanout_hooks.adoption import entries as adoption_entries
+from fanout_hooks.client.config import Hook
 from fanout_hooks.log import daily
-from fanout_hooks.run.config import Hook
 
 HOOK = Hook("seen", "PreToolUse", "shared", command="sh seen.sh")
 GUARD = Hook("held", "PreToolUse", "shared", command="sh held.sh", guard=True)

@@ -127,8 +127,8 @@ def many(*hooks: dict[str, Any], count: int = 100, **more: Any) -> list[dict[str
 @pytest.mark.parametrize(
     ("records", "action", "gain"),
     [
-        pytest.param(many(row("h", 80.0, exit=1), row("o", 1.0)), "mend", 79, id="fails"),
-        pytest.param(many(row("h", 900.0, exit=-9, timed_out=True)), "mend", 900, id="timeouts"),
+        pytest.param(many(row("h", 80.0, exit=1), row("o", 1.0)), "fix", 79, id="fails"),
+        pytest.param(many(row("h", 900.0, exit=-9, timed_out=True)), "fix", 900, id="timeouts"),
         pytest.param(
             many(row("h", 80.0, lane="lane"), row("o", 10.0, lane="lane")), "async", 70, id="observer"
         ),

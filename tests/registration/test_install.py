@@ -181,8 +181,8 @@ def test_key_order_link_and_mode_stay(mine: Path, tmp_path: Path) -> None:
     [
         ('{"model": ', "line 1"),
         ('{"a": 1, // why\n "b": 2}', "has comments"),
-        ('{"a": 1, "a": 2}', '"a" stands twice'),
-        ("[]", "no JSON object"),
+        ('{"a": 1, "a": 2}', '"a" appears twice'),
+        ("[]", "not a JSON object"),
         ('{"permissions": []}', "permissions should be an object"),
         ('{"hooks": {"Stop": 3}}', "Stop must be a list of groups. Claude Code refuses it, too"),
         ('{"hooks": {"PreToolUse": [{"hooks": [{"type": "command"}]}]}}', "'command' is missing"),

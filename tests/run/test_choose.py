@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fakes.sandbox import Event, Sandbox, pre_tool_use
+from fanout_hooks.client.config import Config
 from fanout_hooks.run import dispatch
-from fanout_hooks.run.config import Config
 
 BOTH = "echo both >>ran.txt"
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanout_hooks.client import files
 from fanout_hooks.run import claims
 
 CLAIM = """
 import sys
-from fanout_hooks import claims
+from fanout_hooks.client import files
+from fanout_hooks.run import claims
 where, now, *owners = sys.argv[1:]
 print(*[claims.claim(where, "e", owner, float(now)) for owner in owners])
 """
@@ -42,16 +44,16 @@ def test_a_disk_that_is_full_since_the_last_event_does_not_cost_the_next_one(tmp
 
 @given(st.text() | st.integers().map(str) | st.sampled_from(["9" * 20, "-1", "0", " 1 x"]))
 def test_every_text_is_a_process_that_runs_or_none(text: str) -> None:
-    assert claims.is_running(text) in (True, False)
+    assert files.is_running(text) in (True, False)
 
 
 def test_a_process_runs_until_it_is_reaped_and_a_group_is_none() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert claims.is_running(str(process.pid))
+    assert files.is_running(str(process.pid))
     process.communicate(b"\n")
-    assert not claims.is_running(str(process.pid))
-    assert not claims.is_running("0")
-    assert not claims.is_running(f"-{os.getpgid(0)}")
+    assert not files.is_running(str(process.pid))
+    assert not files.is_running("0")
+    assert not files.is_running(f"-{os.getpgid(0)}")
 
 
 def test_whatever_a_mark_holds_it_is_swept_and_so_are_those_after_it(tmp_path: Path) -> None:

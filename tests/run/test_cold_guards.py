@@ -12,8 +12,7 @@ import pytest
 
 import fanout_hooks
 from fakes.sandbox import Sandbox, pre_tool_use
-from fanout_hooks.client import hook_input
-from fanout_hooks.run import config
+from fanout_hooks.client import config, hook_input
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
 

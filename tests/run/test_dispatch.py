@@ -20,7 +20,7 @@ from fanout_hooks.client import events, hook_input
 from fanout_hooks.log import append as log_append
 from fanout_hooks.run import claims
 from fanout_hooks.run.decide import HookResult, decide, understand
-from fanout_hooks.run.loop import Loop
+from fanout_hooks.warm.loop import Loop
 
 COLD = [sys.executable, "-I", "-S", str(Path(fanout_hooks.__file__).with_name("__main__.py")), "cold"]
 
@@ -202,7 +202,9 @@ def test_of_many_entries_that_come_to_one_event_in_any_order_one_runs_it(tmp_pat
 
 def test_of_many_processes_that_come_at_once_one_runs_the_event(tmp_path: Path) -> None:
     where = str(tmp_path / "alive")
-    code = f"import sys; from fanout_hooks import claims; sys.exit(claims.claim({where!r}, 'e', sys.argv[1]))"
+    code = f"""import sys
+from fanout_hooks.run import claims
+sys.exit(claims.claim({where!r}, 'e', sys.argv[1]))"""
     for _ in range(3):
         started = [subprocess.Popen([sys.executable, "-c", code, f"cold {number}"]) for number in range(8)]
         assert sorted(process.wait() for process in started) == [0] * 7 + [1]
@@ -318,7 +320,10 @@ DEAR = {
 
 def test_the_cold_path_imports_nothing_dear() -> None:
     top = Path(fanout_hooks.__file__).parents[1]
-    code = f"import sys; sys.path.insert(0, {str(top)!r}); import fanout_hooks.cold; print(*sys.modules)"
+    code = f"""import sys
+sys.path.insert(0, {str(top)!r})
+import fanout_hooks.__main__, fanout_hooks.run.cold, fanout_hooks.log.append
+print(*sys.modules)"""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
     )

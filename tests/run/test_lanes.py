@@ -17,7 +17,7 @@ import fanout_hooks
 from fakes.sandbox import Entry, Running, Sandbox, prompt
 from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.run.decide import HookResult, Opinion, understand
-from fanout_hooks.run.loop import Future
+from fanout_hooks.warm.loop import Future
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
 LINE = '{"async": true}'

@@ -10,9 +10,9 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from fakes.sandbox import PYTHON, Sandbox, prompt
+from fanout_hooks.client.config import Hook
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.run import plan
-from fanout_hooks.run.config import Hook
 from fanout_hooks.run.plan import Plan
 
 NAMES = "abcdefgh"

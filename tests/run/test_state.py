@@ -8,10 +8,10 @@ import pytest
 
 from fanout_hooks.learn.memory import Memory
 from fanout_hooks.run import state
-from fanout_hooks.run.loop import Loop
 from fanout_hooks.run.state import MAX_INTERPRETERS, RuntimeState
 from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import key_of
+from fanout_hooks.warm.loop import Loop
 
 PYENV = '#!/bin/sh\nexec "/home/me/.pyenv/libexec/pyenv" exec "$program" "$@"\n'
 
@@ -79,8 +79,8 @@ class Kept:
 
     made: list[Kept]
 
-    def __init__(self, _: Loop, __: object) -> None:
-        self.broken, self.start, self.key = "", {"executable": "it"}, ()
+    def __init__(self, *_: object) -> None:
+        self.broken, self.has_served = "", True
         self.is_at_rest, self.closed = True, False
         self.made.append(self)
 

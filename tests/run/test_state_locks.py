@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 import fanout_hooks
 from fakes.sandbox import PYTHON, Sandbox, pre_tool_use
+from fanout_hooks.client.config import Hook
 from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.run import plan
 from fanout_hooks.run import plan as run_plan
-from fanout_hooks.run.config import Hook
-from fanout_hooks.run.loop import Loop
 from fanout_hooks.run.plan import Footprint, Writers
 from fanout_hooks.run.state import Held, Locks
+from fanout_hooks.warm.loop import Loop
 
 PATHS = st.sampled_from(
     [
@@ -135,7 +135,7 @@ def test_events_of_many_cold_processes_at_once_lose_no_update(tmp_path: Path) ->
 HOLD = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from fanout_hooks.run.loop import Loop
+from fanout_hooks.warm.loop import Loop
 from fanout_hooks.run.state import Locks
 loop = Loop()
 locks = Locks(loop, sys.argv[2])

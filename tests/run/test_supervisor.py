@@ -41,8 +41,8 @@ def test_what_a_server_was_given_alone_is_the_clients_again_or_gone(
 
 SERVER = """
 import json, os
-from fanout_hooks import environment
-client, env = environment.of_session(dict(os.environ), os.getpid())
+from fanout_hooks.run import supervisor
+client, env = supervisor.of_session(dict(os.environ), os.getpid())
 print(json.dumps([client, env]))
 """
 FAKE_CLIENT = """

@@ -9,9 +9,9 @@ from pathlib import Path
 from fakes.hostile_hooks import HOSTILE, PROBE, Hostile
 from fakes.sandbox import PYTHON, Native, Sandbox, pre_tool_use
 from fanout_hooks.client.hook_input import to_stdin
-from fanout_hooks.run.loop import Loop, memory_file, write_all
 from fanout_hooks.warm.command import Program, plain_python
 from fanout_hooks.warm.interpreter import HookInput, Interpreter, Ran, Task
+from fanout_hooks.warm.loop import Loop, memory_file, write_all
 
 CUT_S = 0.4
 

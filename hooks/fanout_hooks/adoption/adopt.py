@@ -6,7 +6,7 @@
 What only the client can do stays where it is (native.py). hooks.json keeps the `hooks` of the settings as
 they were written, so that `restore` can put them back byte for byte, on any machine.
 
-Adopting again takes what was added since, and writes our entries anew: after a change of hooks.json (a new
+Adopting again takes what was added since, and rewrites our entries: after a change of hooks.json (a new
 guard, another timeout), of the interpreter, or of the server's registration.
 """
 
@@ -24,12 +24,13 @@ from typing import Any, NamedTuple
 from fanout_hooks.adoption import consent, entries, native
 from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
-from fanout_hooks.adoption.entries import SERVER, Registration
+from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
-from fanout_hooks.client import events, files, json_edit, settings
-from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project, server_of
+from fanout_hooks.client import config, events, files, json_edit, settings
+from fanout_hooks.client.places import IGNORED, SERVER, Place, must_stay_in_project, server_of
 from fanout_hooks.client.settings import File, Refused
-from fanout_hooks.run import config
+from fanout_hooks.run import launch
+from fanout_hooks.run.launch import Launch
 from fanout_hooks.warm.command import plain_python
 
 # --- The way back when a hooks.json is gone or broken: kept copies that still hold the adopted hooks. -------
@@ -90,7 +91,7 @@ def _raw(target: str) -> bytes | None:
         return None
 
 
-# --- adopt ------------------------------------------------------------------------------------------
+# --- Doing it -----------------------------------------------------------------------------------------------
 
 NO_FILE = "null"
 """Stands in `warm` for `hooks` where there was no file of the user's own before fanout came."""
@@ -139,7 +140,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     held = native.with_new(held, taken)
     parsed = _parsed(held, place)
     held = native.with_guards_named(held, [hook.name for hook in parsed])
-    to = Registration(place.scope, None if place.scope == "shared" else adoption_entries.Launch.own(), server)
+    to = Registration(place.scope, None if place.scope == "shared" else Launch.own(), server)
     made = entries.adopted(parsed, to)
     own = entries.sentinels_only(made) if place.beside else made
     after = adoption_entries.joined(stay, own) if taken else adoption_entries.replaced(before, is_own, own)
@@ -167,13 +168,13 @@ def perform(plan: Adoption, place: Place) -> str:
     """Write what was planned; return where the old settings are kept. Raises settings.Refused, OSError."""
     _ignore(place)
     settings.replace(place.originals, standalone_originals().encode(), 0o644)
-    adoption_entries.write(place.state, adoption_entries.Launch.own())
+    launch.write(place.state, Launch.own())
     if plan.hooks_text != plan.hooks.text:
         settings.write(plan.hooks, plan.hooks_text, place.state)
     if plan.beside is not None:
         if plan.beside_text != plan.beside.text:
             settings.write(plan.beside, plan.beside_text, place.state)
-        _tell_sentinels(plan, place)
+        _update_sentinels(plan, place)
     if plan.settings_text == plan.settings.text:
         return ""
     return settings.write(plan.settings, plan.settings_text, place.state)
@@ -250,7 +251,7 @@ def _original(
     kept = original_in(known)
     if kept and not taken:
         return kept
-    # Hooks were added since: what is put back is no text that ever stood there.
+    # Hooks were added since: what is put back never was the file's text.
     rest = adoption_entries.without_ours(hooks_of(file))
     return json_edit.formatted(file.text, adoption_entries.joined(native.plain(hooks_of(known)), rest))
 
@@ -281,7 +282,7 @@ def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[setting
     return file, json_edit.with_value(file.text, "hooks", after or None)
 
 
-def _tell_sentinels(plan: Adoption, place: Place) -> None:
+def _update_sentinels(plan: Adoption, place: Place) -> None:
     written = beside_original(place)
     if not plan.server:
         forget_beside(place)
@@ -313,7 +314,7 @@ def beside_original(place: Place) -> str | None:
 
 
 def hand_over(place: Place) -> None:
-    """Have `restore` remove the user's own file with the calls: whoever made it has taken out all else."""
+    """Have `restore` remove the user's own file with the calls: what its owner had is taken out."""
     with suppress(OSError, UnicodeDecodeError):
         kind = files.read(place.warm).decode().partition("\n")[0]
         keep_beside(place, kind, NO_FILE)
@@ -335,14 +336,14 @@ def _ignore(place: Place) -> None:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise settings.Refused(f"{path} can't be read: {why}; mend or remove it") from None
+        raise settings.Refused(f"{path} can't be read: {why}; fix or remove it") from None
     missing = [line for line in IGNORED if line not in text.splitlines()]
     if missing:
         gap = "" if text.endswith("\n") or not text else "\n"
         settings.replace(path, (text + gap + "\n".join(missing) + "\n").encode(), 0o644)
 
 
-# --- outlook ------------------------------------------------------------------------------------------------
+# --- What it will mean for each event -----------------------------------------------------------------------
 # How each event of a scope will run once its hooks are adopted, and where that is slower than natively.
 # The rule, as `fanout-hooks bench` measures it: a cold event waits for a process of ours, which takes about
 # as long as Claude Code needs to start this many Python hooks at once. With fewer, cold is slower; a warm
@@ -365,7 +366,7 @@ class Outlook(NamedTuple):
     is_guard: bool
     is_warm: bool
     is_slower: bool
-    """Than natively, as far as the number of its Python hooks tells."""
+    """Than natively, as far as the number of its Python hooks says."""
 
     @property
     def line(self) -> str:

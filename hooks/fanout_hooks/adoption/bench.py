@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import check, entries
+from fanout_hooks.adoption import check
 from fanout_hooks.adoption.check import PathInUse
 from fanout_hooks.adoption.consent import (
     NONE_ADOPTED,
@@ -31,15 +31,16 @@ from fanout_hooks.adoption.consent import (
     say,
     say_json,
 )
-from fanout_hooks.client import events, settings
+from fanout_hooks.client import config, events, settings
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.places import Place
 from fanout_hooks.log import report
 from fanout_hooks.run import choose as run_choose
-from fanout_hooks.run import config, lanes
+from fanout_hooks.run import lanes
 from fanout_hooks.run.dispatch import Request, handle
-from fanout_hooks.run.loop import Loop, kill_group
+from fanout_hooks.run.launch import Launch
 from fanout_hooks.run.state import RuntimeState
+from fanout_hooks.warm.loop import Loop, kill_group
 
 ROUNDS = 7
 WARM_UP = 3
@@ -152,7 +153,7 @@ def _feed(process: subprocess.Popen[bytes], raw: bytes) -> None:
 
 
 def _cold(own: Place, raw: bytes, env: dict[str, str]) -> None:
-    ours = entries.Launch.own()
+    ours = Launch.own()
     subprocess.run(
         [ours.python, "-I", "-S", ours.script, "cold", "--scopes", own.scope, "--log", "off"],
         input=raw,
@@ -188,7 +189,7 @@ _BY_FORM: dict[str, Any] = {"s": "", "n": 1, "b": False, "j": {}, "v": ""}
 
 
 def sample_event(event: str, project: str, found: config.Config) -> dict[str, Any]:
-    """Return an event that as many of its hooks as can be told by their matchers run on."""
+    """Return an event that as many of its hooks as can be derived from their matchers run on."""
     made = {field.name: SAMPLES.get(field.name, _BY_FORM[field.form]) for field in inputs.fields_of(event)}
     made |= {"hook_event_name": event, "cwd": project}
     field = events.of(event).matches
@@ -259,7 +260,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _rounds(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds, which is 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds, which is 1 or more")
     return int(text)
 
 

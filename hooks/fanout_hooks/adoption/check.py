@@ -18,11 +18,10 @@ from typing import Any, Literal, NamedTuple
 from fanout_hooks.adoption import adopt, entries, native
 from fanout_hooks.adoption.consent import add_project, project_of, say, say_json, say_wrapped
 from fanout_hooks.adoption.native import Hooks
-from fanout_hooks.client import events, files, places, policy
+from fanout_hooks.client import config, events, files, places, policy
 from fanout_hooks.client.places import Place, claude_folder
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.log import append as log_append
-from fanout_hooks.run import config
 from fanout_hooks.warm.command import plain_python, split, which
 from fanout_hooks.warm.interpreter import is_shim
 
@@ -33,7 +32,7 @@ LAST = 100
 
 
 def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
-    """Return the last records of the log, oldest first; what is no record is left out."""
+    """Return the last records of the log, oldest first; other lines are left out."""
     try:
         with files.opened(log_append.path_of(project)) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
@@ -61,8 +60,8 @@ def paths(project: str) -> str:
     return f" (of the last {len(seen)} events that have a warm path {words})"
 
 
-# --- unquoted -----------------------------------------------------------------------------------------------
-# Finds the variable of a hook's command that stands outside quotes and whose value the shell will split.
+# --- Variables that the shell will split --------------------------------------------------------------------
+# Finds the variable of a hook's command that is outside quotes and whose value the shell will split.
 # `python3 $CLAUDE_PROJECT_DIR/check.py` works until the project lies in "my project": then it starts
 # `/home/me/my`, ends with 2, and so blocks. Read as the runtime reads commands (warm/command.py): a command
 # that is simple with every variable's value a plain word, and is not with one's real value, holds that one
@@ -82,7 +81,7 @@ _LEFT_WHOLE = ("echo", "printf", "export", "readonly", "local", "case")
 
 
 def split_variable(command: str, env: dict[str, str]) -> str:
-    """Return the name of a variable that breaks this command, "" where there is none or it can't be told."""
+    """Return the name of a variable that breaks this command, "" where there is none or it can't be known."""
     names = [name for name, value in env.items() if _SPLIT.search(value) and name in command]
     if not names or "<<" in command:
         return ""
@@ -110,7 +109,7 @@ def _bare(part: str) -> str:
     return _BEFORE.sub("", _REDIRECTION.sub(" ", part), count=1)
 
 
-# --- check ------------------------------------------------------------------------------------------
+# --- The command --------------------------------------------------------------------------------------------
 
 Level = Literal["wrong", "note", "good"]
 
@@ -249,7 +248,7 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
         return
     if plan.is_change and not plan.taken:
         yield Finding(
-            "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them anew"
+            "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them again"
         )
     elif not found.problems:
         run = f"{_hooks(len(found.hooks))} through fanout"
@@ -279,7 +278,7 @@ _SCRIPT_PATH = re.compile(rf".*\.(?:{config.SCRIPTS})")
 
 
 def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
-    """Return why a command hook can't start here, as far as its words tell."""
+    """Return why a command hook can't start here, as far as its words say."""
     if hook.type != "command":
         return ""
     own = env | {"CLAUDE_PROJECT_DIR": project}

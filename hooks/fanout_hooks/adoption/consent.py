@@ -1,4 +1,4 @@
-"""A diff that somebody can read before agreeing to it: what is long or many times the same is said in short.
+"""A diff short enough to read before agreeing to it: long and repeated parts are abbreviated.
 
     short_diff.of(diff)          an event's fields in one line, blocks that come again counted, long lines cut
     short_diff.add_flag(parser)  the flag by which a command's user asks for the whole, or for none
@@ -21,10 +21,10 @@ from typing import TextIO
 
 from fanout_hooks.client import json_edit
 from fanout_hooks.client import places as client_places
+from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import Place
 from fanout_hooks.client.settings import Refused
 from fanout_hooks.printable import flat, json_printable, printable
-from fanout_hooks.run.config import SCOPES
 
 MAX_LENGTH = 120
 KEPT = 56
@@ -159,11 +159,11 @@ def places(args: argparse.Namespace, default: Sequence[str] = DEFAULT_SCOPES) ->
 
 
 def confirm(args: argparse.Namespace, otherwise: str = "Nothing was written.") -> bool:
-    """Ask first; a no is answered with what was not done. Raises Refused where nobody can be asked."""
+    """Ask first; a no is answered with what was not done. Raises Refused where no one can be asked."""
     if args.yes:
         return True
     if not sys.stdin.isatty():
-        raise Refused(f"nobody can be asked here. {otherwise} --yes goes ahead unasked")
+        raise Refused(f"no one can be asked here. {otherwise} --yes goes ahead unasked")
     is_agreed = _answer("Go ahead? [y/N] ") in {"y", "yes"}
     if not is_agreed:
         say(otherwise)
@@ -173,7 +173,7 @@ def confirm(args: argparse.Namespace, otherwise: str = "Nothing was written.") -
 def _answer(question: str) -> str:
     try:
         return input(question).strip().lower()
-    except EOFError:  # Ctrl-D: whoever leaves has agreed to nothing
+    except EOFError:  # Ctrl-D: who leaves has agreed to nothing
         say()
         return ""
 

@@ -25,87 +25,26 @@ what to do: `python gone.py` would end with 2, and block every event.
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import events, files
+from fanout_hooks.client import config, events
 from fanout_hooks.client import hook_input as inputs
+from fanout_hooks.client.config import is_timeout
+from fanout_hooks.client.places import MARK, PLUGIN_SERVER, SERVER, SHOWN, TOOL
 from fanout_hooks.gate import gate
-from fanout_hooks.run import config
 from fanout_hooks.run.choose import groups_of
-from fanout_hooks.run.config import is_timeout
-
-# --- launch -------------------------------------------------------------------------------------------------
-# How our own process is started for a cold event: a real interpreter on a real path, no name to look up.
-# `python3` on a PATH may be a version manager's shim, which costs 110 to 140 ms a start; so what runs now is
-# resolved once, when the entries are written. Committed entries can't hold a path of one machine: for them
-# the two paths lie in the user's state folder, a line each (`write`), where a line of `sh` reads them.
-
-NAME = "launch"
-
-
-class Launch(NamedTuple):
-    """`python -I -S script cold ...`."""
-
-    python: str
-    script: str
-
-    @classmethod
-    def own(cls) -> Launch:
-        """Return how this very package is started, by the interpreter that runs now."""
-        package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-        return cls(os.path.realpath(sys.executable), os.path.join(package, "__main__.py"))
-
-
-def path_of(state_folder: str) -> str:
-    return os.path.join(state_folder, NAME)
-
-
-def write(state_folder: str, launch: Launch) -> None:
-    """Leave the two paths for committed entries. Raises OSError."""
-    os.makedirs(state_folder, mode=0o700, exist_ok=True)
-    files.replace(path_of(state_folder), os.fsencode(f"{launch.python}\n{launch.script}\n"))
-
-
-def keep(state_folder: str) -> None:
-    """Leave the two paths if there are none that still lead anywhere. Raises OSError."""
-    known = read(state_folder)
-    if known is None or not (os.access(known.python, os.X_OK) and os.access(known.script, os.R_OK)):
-        write(state_folder, Launch.own())
-
-
-def read(state_folder: str) -> Launch | None:
-    """Return what was left, None where fanout was never set up."""
-    try:
-        with open(path_of(state_folder)) as file:
-            python, script = file.read(8192).splitlines()[:2]
-    except (OSError, ValueError):
-        return None
-    return Launch(python, script)
-
-
-# --- entries ------------------------------------------------------------------------------------------
-
-TOOL = "run_hooks"
-SERVER = "fanout"
-PLUGIN_SERVER = "plugin:fanout:fanout"
-MARK = ": fanout "
-"""Our commands begin so (`:` does nothing): for people who read the file, and to tell them from others."""
-
-SHOWN = "fanout hooks"
-"""What Claude Code calls our line while it runs, in transcripts, and to Claude when it blocks a Stop."""
+from fanout_hooks.run.launch import Launch
 
 STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"'
-"""memory.state_folder in the shell's words: the session's environment decides, not that of the install."""
+"""places.state_folder in the shell's words: the session's environment decides, not that of the install."""
 LOOK = (
     'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '
     'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then '
     'z=; read -r _ _ z _ <"/proc/$p/stat"; [ "$z" = Z ] || exit 0; fi; done; fi 2>/dev/null'
 )
-"""A server that was killed can be signalled until the client has buried it: Z, where the system tells."""
+"""A server that was killed can be signalled until the client has reaped it: Z, where the system says."""
 IS_CALLED = 'read -r w <"$CLAUDE_PROJECT_DIR/.claude/fanout/state/warm" && '
 """In a committed file: whether this user's own settings hold the call, and to which server."""
 FROM_STATE = 'p=; m=; { read -r p && read -r m; } 2>/dev/null <"$s/launch"'
@@ -186,7 +125,7 @@ def _groups(event: str, hooks: Sequence[config.Hook], to: Registration) -> list[
 def _look(to: Registration) -> str:
     if to.launch is None:
         return LOOK % ("", IS_CALLED)
-    # Without a call there is no server that could answer, whatever runs.
+    # Without a call no server could answer, whatever runs.
     return LOOK % (kind_of(to.server), "") if to.server else ""
 
 
@@ -302,7 +241,7 @@ def without_ours(hooks: dict[str, Any]) -> dict[str, Any]:
 
 
 def only_ours(hooks: dict[str, Any]) -> dict[str, Any]:
-    """Return `hooks` less everything but ours; a group without entries is nobody's."""
+    """Return `hooks` less everything but ours; a group without entries is dropped."""
     found: dict[str, Any] = {}
     for event, group, _ in each(hooks):
         kept = {**group, "hooks": [entry for entry in group["hooks"] if is_ours(entry)]}
@@ -441,8 +380,8 @@ def _holds_guards(value: Any, depth: int = _DEPTH) -> bool:
     return depth > 0 and any(_holds_guards(one, depth - 1) for one in value.values())
 
 
-# --- registration -------------------------------------------------------------------------------------------
-# The log and the gate, for users without hooks of their own: what `fanout install` and the plugin
+# --- The log and the gate -----------------------------------------------------------------------------------
+# The log and the gate, for users without hooks: what `fanout install` and the plugin
 # register.
 #     with_log_and_gate(hooks, server="fanout", mode="on")  -> the `hooks` of a settings file with our groups
 #     without_log_and_gate(hooks)                              -> the same without them; adopted hooks stay

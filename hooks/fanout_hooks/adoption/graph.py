@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import check
 from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, must_have, project_of, say, say_json
+from fanout_hooks.client import config
 from fanout_hooks.client.places import Place
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
-from fanout_hooks.run import config, plan
+from fanout_hooks.run import plan
 
 WAYS = {
     "warm": "in the warm worker, in turn",
-    "trial": "in turn, in a process of its own until it is known",
-    "alone": "kept warm in a process of its own",
-    "lane": "a process of its own, as written",
+    "trial": "in turn, in its own process until it is known",
+    "alone": "kept warm in its own process",
+    "lane": "its own process, as written",
 }
 
 
@@ -70,7 +71,7 @@ def graphs(places: list[Place], env: dict[str, str]) -> list[Graph]:
 
 
 def _graph(event: str, own: Place, hooks: list[config.Hook], env: dict[str, str], known: Memory) -> Graph:
-    # A guard has an entry and so an event of its own: nobody waits for it.
+    # A guard has an entry and so an event of its own: nothing waits for it.
     plain = [hook for hook in hooks if not hook.guard]
     run = plan.make(plain, own.project, own.project, env, known)
     nodes = [
@@ -114,7 +115,7 @@ def _lines(graph: Graph) -> list[str]:
     lines = [f"{graph.event} ({graph.scope}): {count} hook{'s' * (count != 1)}, longest chain {graph.chain}"]
     width = max(len(node.name) for node in graph.nodes)
     for node in graph.nodes:
-        how = "guard: an entry of its own" if node.is_guard else WAYS[node.way]
+        how = "guard: its own entry" if node.is_guard else WAYS[node.way]
         lines.append(f"  {node.name:<{width}}  {how}")
         lines += [
             f"  {'':<{width}}    after {edge.earlier}: {edge.why}"

@@ -1,8 +1,8 @@
 """Writes what real runs were seen to read and write into hooks.json, where people can read and change it.
 
-The runs are watched anyway (observe.py), and what was learned counts without this. Written down it also holds
-for a hook that was edited, is shown to whoever reads the file, and can be committed. Declared paths are never
-taken away.
+The runs are watched anyway (learn/observe.py), and what was learned counts without this. Written down it also
+holds for a hook that was edited, every reader of the file sees it, and it can be committed. Declared paths
+are never taken away.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from fanout_hooks.adoption import adopt, check
 from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, confirm, project_of, say
-from fanout_hooks.client import json_edit, settings
+from fanout_hooks.client import config, json_edit, settings
 from fanout_hooks.client.places import Place
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory, Record
-from fanout_hooks.run import config, plan
+from fanout_hooks.run import plan
 
 MAX_PATHS = 40
 """A hook that touches more is better declared by hand, with patterns."""
@@ -66,7 +66,7 @@ def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
     found = []
     held = config.load((place.scope,), place.project, place.claude)
     if held.problems:
-        raise settings.Refused(f"{held.problems[0]}; mend it first, `fanout-hooks check` tells more")
+        raise settings.Refused(f"{held.problems[0]}; fix it first, `fanout-hooks check` has the details")
     known = Memory(memory.path_of(place.state, place.project))
     for event in dict.fromkeys(hook.event for hook in held.hooks):
         own = [hook for hook in held.hooks if hook.event == event]

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import entries
 from fanout_hooks.adoption import entries as adoption_entries
-from fanout_hooks.client import events
-from fanout_hooks.run import config
+from fanout_hooks.client import config, events, places
 
 OUR_KEYS = ("name", "reads", "writes", "resources", "after", "isolate", "guard")
 """What hooks.json may say of a hook beyond what settings.json does (run/config.py)."""
@@ -77,7 +76,7 @@ def _has_words(entry: dict[str, Any]) -> bool:
 
 def owned_by(scope: str) -> Callable[[Any], bool]:
     """Return what says whether an entry is ours, for this scope's hooks."""
-    begins = (f"{entries.MARK}{scope};", f"{entries.MARK}{scope} guard;")
+    begins = (f"{places.MARK}{scope};", f"{places.MARK}{scope} guard;")
 
     def is_owned(entry: Any) -> bool:
         if not adoption_entries.is_ours(entry):

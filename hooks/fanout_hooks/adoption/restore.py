@@ -29,9 +29,9 @@ from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import files, json_edit, settings
 from fanout_hooks.client import settings as client_settings
+from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project
 from fanout_hooks.client.settings import Edited, Refused
-from fanout_hooks.run.config import SCOPES
 
 
 class Restoration(NamedTuple):
@@ -69,7 +69,7 @@ def plan_restoration(place: Place, copy: str = "") -> Restoration | None:
 
 def perform(plan: Restoration, place: Place) -> str:
     """Write what was planned, settings first; return where the old ones are kept. Raises Refused, OSError."""
-    _tell_sentinels(place, original_in(plan.hooks))
+    _update_sentinels(place, original_in(plan.hooks))
     kept = settings.write(plan.settings, plan.settings_text, place.state)
     if plan.beside is not None:
         take_out_calls(place, plan.beside, plan.beside_text)
@@ -132,7 +132,7 @@ def without_calls(place: Place) -> tuple[settings.File | None, str]:
     return file, client_settings.with_hooks(text, after).text
 
 
-def _tell_sentinels(place: Place, original: str) -> None:
+def _update_sentinels(place: Place, original: str) -> None:
     """Have committed sentinels run their hooks themselves; or, restoring beside them, note the old bytes."""
     committed = place._replace(scope="shared")
     if place.scope == "shared":

@@ -31,7 +31,7 @@ class Observation(NamedTuple):
     """`file:line`."""
     what: str
     seconds: float
-    """What it cost, or may cost; 0 when that can't be told."""
+    """What it cost, or may cost; 0 when that can't be known."""
     measured: bool
     """False: estimated; `basis` says from what."""
     basis: str
@@ -47,7 +47,7 @@ def to_json(observations: Iterable[Observation]) -> str:
     return json.dumps([found._asdict() for found in observations], ensure_ascii=False, indent=2)
 
 
-# --- agents ------------------------------------------------------------------------------------------
+# --- Agents one after another -------------------------------------------------------------------------------
 
 AGENT_ID = re.compile(r"<task-id>([^<]+)</task-id>")
 
@@ -80,7 +80,7 @@ def sequential_agents(transcript: Transcript) -> Iterator[Observation]:
 
 
 def _on_prompt(history: History, prompt: Prompt) -> History:
-    """A notification tells that a background agent has stopped; a person's prompt starts anew."""
+    """A notification says that a background agent has stopped; a person's prompt starts over."""
     for agent in AGENT_ID.findall(prompt.text if prompt.text.startswith(gate.MACHINE_TURN) else ""):
         history = _step(history, "SubagentStop", agent_id=agent, last_assistant_message=prompt.text)
     return _step(history, "UserPromptSubmit", prompt=prompt.text)
@@ -144,7 +144,7 @@ def _span(use: Use, ends: dict[str, float]) -> float:
     return max(0.0, ended - use.started)
 
 
-# --- audit calls --------------------------------------------------------------------------------------------
+# --- Read-only calls one after another ----------------------------------------------------------------------
 # Read-only calls that ran one a message and needn't have: no call of the run needed what another showed.
 # A call needs those before it when it names what only they showed (a path, a word of its pattern, an
 # address), when the one before failed or showed nothing (a search is being refined), and when it reads on in
@@ -158,7 +158,7 @@ READ_ONLY_COMMAND = re.compile(
 MIN_RUN = 3
 """Two lone calls in a row may be chance; from three on it is a habit that costs."""
 PARTICULAR = re.compile(r"[^\W\d_][\w.-]{4,}|\d{3,}")
-"""A word that is no chance: at least five letters, or a number of three digits."""
+"""A word that is not there by chance: at least five letters, or a number of three digits."""
 SHOWED_NOTHING = re.compile(
     r"\s*(?:no (?:files|matches|results)\b.*|found 0 \w+|"
     r".{0,200}\b(?:does not exist|not found|no such file)\b"
@@ -211,7 +211,7 @@ def _needs(use: Use, run: list[Message], known: str) -> bool:
 
 
 def _target(use: Use) -> str:
-    """Return the one file that a call reads: reading on in it is no second task."""
+    """Return the one file that a call reads: reading on in it is not a second task."""
     return str(use.input.get("file_path") or use.input.get("notebook_path") or "")
 
 

@@ -1,7 +1,7 @@
-"""The hooks that an audit looks at: of the settings files, and of the hooks.json that they lead to.
+"""Which hooks race and which are slow, of the settings files and of the hooks.json that they lead to.
 
-Each with its place, its script, and what it touches: as learned by watching where fanout ran it, else as its
-text tells, which is a guess and said to be one.
+A race is taken from what hooks were seen to read and write while fanout ran them, never from their source
+text: a hook that was not watched yet, or whose script changed since, is in no race.
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, check, entries
-from fanout_hooks.audit import sources
 from fanout_hooks.audit.agents import Observation, shorten
-from fanout_hooks.audit.sources import Touches
-from fanout_hooks.client import files, places
+from fanout_hooks.client import config, files, places
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.client.transcripts import HookRun, Transcript
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
 from fanout_hooks.log import daily
 from fanout_hooks.log.tally import Digest, Tally
-from fanout_hooks.run import config
 
 MAX_BYTES = 1 << 20
 ENDINGS = (".py", ".sh", ".bash", ".zsh", ".js", ".mjs", ".cjs", ".ts")
@@ -43,8 +40,9 @@ class Found(NamedTuple):
     is_adopted: bool
     """fanout runs it: in order, and never beside one that touches the same."""
     script: str
-    touches: Touches
-    is_learned: bool
+    reads: frozenset[str]
+    writes: frozenset[str]
+    """What it was seen to touch, relative to the project; nothing where it was not watched."""
 
     @property
     def shown(self) -> str:
@@ -53,7 +51,7 @@ class Found(NamedTuple):
 
 def find(project: str, env: dict[str, str]) -> tuple[list[Found], list[str]]:
     """Return a project's hooks and what could not be read, in words."""
-    learned = Memory(memory.path_of(memory.state_folder(env), project))
+    learned = Memory(memory.path_of(places.state_folder(env), project))
     hooks: list[Found] = []
     problems: list[str] = []
     for scope in config.SCOPES:
@@ -85,10 +83,10 @@ def _placed(
         command = " ".join([str(entry.get("command") or ""), *map(str, entry.get("args") or ())])
         at = _line_of(lines, str(entry.get("command") or ""), at)
         script = script_of(command, project)
-        touches, is_learned = _touches(command, script, project, learned)
+        reads, writes = _seen(script, project, learned)
         name = str(entry.get("name") or config.short_name(entry))
         matcher = str(group.get("matcher") or "")
-        yield Found(name, event, matcher, command, f"{file}:{at}", is_adopted, script, touches, is_learned)
+        yield Found(name, event, matcher, command, f"{file}:{at}", is_adopted, script, reads, writes)
 
 
 def script_of(command: str, project: str) -> str:
@@ -102,29 +100,12 @@ def script_of(command: str, project: str) -> str:
     return ""
 
 
-def _touches(command: str, script: str, project: str, learned: Memory) -> tuple[Touches, bool]:
-    words = _split(command)
-    inline = sources.of_text(command, "")
-    if "-c" in words[1:-1] and "python" in words[0]:
-        inline = sources.of_text(words[words.index("-c") + 1], ".py")
-    text = _text(script)
-    told = sources.of_text(text, os.path.splitext(script)[1]) if text else Touches()
+def _seen(script: str, project: str, learned: Memory) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what a script was seen to read and to write; nothing when it could hide what it touches."""
     record = learned.of(script) if script else None
-    if record is not None and record.is_learned and not record.opaque:
-        reads, writes = _below(record.reads, project), _below(record.writes, project)
-        only_appends = told.appends - told.replaces
-        told = Touches(reads, writes - only_appends, writes & only_appends, told.locks)
-        return _joined(inline, told), True
-    return _joined(inline, told), False
-
-
-def _joined(one: Touches, other: Touches) -> Touches:
-    return Touches(
-        one.reads | other.reads,
-        one.replaces | other.replaces,
-        one.appends | other.appends,
-        one.locks or other.locks,
-    )
+    if record is None or not record.is_learned or record.opaque:
+        return frozenset(), frozenset()
+    return _below(record.reads, project), _below(record.writes, project)
 
 
 def _below(paths: frozenset[str], project: str) -> frozenset[str]:
@@ -159,19 +140,11 @@ def _line_of(lines: list[str], command: str, after: int) -> int:
     return next((number for number in holding if number > after), holding[0] if holding else 1)
 
 
-# --- Hooks that race: natively all hooks of an event run at once, and events of parallel calls do too. ------
-# Two rules, and what is no race by them:
-#
-# 1. Two hooks of one event, whose matchers can both match, touch one file, and one of them replaces it: what
-#    the other reads or wrote is lost or half. Two that only append, or only read, spoil nothing.
-# 2. One hook reads a file and writes it back, on an event that comes several times at once (a message with
-#    several calls, sub-agents): of two updates one is lost. Tools that change files run one after another.
-#
-# Hooks that take a lock are left alone, and so are adopted ones among themselves: fanout keeps those apart.
+# --- Hooks that race: natively all hooks of an event run at once. -----------------------------------------
+# Two hooks of one event race when their matchers can both match, and one writes a file that the other reads
+# or writes: what is read is half, or what was written is lost. Two that only append look the same from
+# outside, and are reported too. Adopted hooks don't race among themselves: fanout keeps them apart.
 
-AT_ONCE = frozenset({"PreToolUse", "PostToolUse", "PostToolUseFailure", "SubagentStart", "SubagentStop"})
-ONE_AT_A_TIME = frozenset({"Edit", "MultiEdit", "NotebookEdit", "Write"})
-"""The client runs these one after another, their hooks included."""
 WORDS = re.compile(r"[\w|, -]*")
 RACE_ADVICE = (
     "Adopt them (fanout-hooks adopt): hooks that touch one file then wait for one another. Or lock the file."
@@ -180,26 +153,14 @@ RACE_ADVICE = (
 
 def races(hooks: Iterable[Found]) -> list[Observation]:
     """Return every race of a project's hooks, each file of each event once."""
-    every = [hook for hook in hooks if not hook.touches.locks]
-    together = list(_of_one_event(every))
-    known = {(hook.event, file) for hooks_, file, _ in together for hook in hooks_}
-    found = [observation for _, _, observation in together]
-    return [*found, *_of_events_at_once(every, known)]
-
-
-def _of_one_event(hooks: list[Found]) -> Iterator[tuple[list[Found], str, Observation]]:
     meeting: dict[tuple[str, str], list[Found]] = {}
     for one, other in combinations(hooks, 2):
         if one.event == other.event and not _is_kept_apart(one, other):
-            for file in _spoilt(one, other):
+            shared = one.writes & (other.reads | other.writes) | other.writes & one.reads
+            for file in sorted(shared):
                 known = meeting.setdefault((one.event, file), [])
                 known += [hook for hook in (one, other) if hook not in known]
-    for (event, file), group in meeting.items():
-        writers = [hook.shown for hook in group if file in hook.touches.writes]
-        what = (
-            f"{event}: {_listed(group)} touch {file} at once ({', '.join(dict.fromkeys(writers))} writes it)"
-        )
-        yield group, file, _observation(what, group)
+    return [_race(event, file, group) for (event, file), group in meeting.items()]
 
 
 def _is_kept_apart(one: Found, other: Found) -> bool:
@@ -207,34 +168,8 @@ def _is_kept_apart(one: Found, other: Found) -> bool:
     return same or (one.is_adopted and other.is_adopted) or not can_meet(one.matcher, other.matcher)
 
 
-def _spoilt(one: Found, other: Found) -> list[str]:
-    mine, theirs = one.touches, other.touches
-    spoilt = mine.replaces & (theirs.reads | theirs.writes) | theirs.replaces & (mine.reads | mine.writes)
-    return sorted(spoilt)
-
-
-def _of_events_at_once(hooks: list[Found], known: set[tuple[str, str]]) -> Iterator[Observation]:
-    seen: set[tuple[str, str]] = set()
-    for hook in hooks:
-        if hook.is_adopted or hook.event not in AT_ONCE or not _comes_at_once(hook):
-            continue
-        for file in sorted(hook.touches.reads & hook.touches.replaces):
-            key = (hook.script or hook.command, file)
-            if key not in seen and (hook.event, file) not in known:
-                seen.add(key)
-                what = (
-                    f"{hook.event}: {hook.shown} reads {file} and writes it back; events at once lose updates"
-                )
-                yield _observation(what, [hook])
-
-
-def _comes_at_once(hook: Found) -> bool:
-    tools = _tools(hook.matcher)
-    return not hook.event.endswith("ToolUse") or tools is None or not tools <= ONE_AT_A_TIME
-
-
 def can_meet(one: str, other: str) -> bool:
-    """Say whether two matchers can match one event; patterns are taken to."""
+    """Say whether two matchers can match one event; patterns are assumed to."""
     mine, theirs = _tools(one), _tools(other)
     return mine is None or theirs is None or bool(mine & theirs)
 
@@ -245,25 +180,21 @@ def _tools(matcher: str) -> frozenset[str] | None:
     return names if matcher and WORDS.fullmatch(matcher) and "" not in names else None
 
 
-def _observation(what: str, hooks: list[Found]) -> Observation:
-    is_known = all(hook.is_learned for hook in hooks)
+def _race(event: str, file: str, group: list[Found]) -> Observation:
+    writers = ", ".join(dict.fromkeys(hook.shown for hook in group if file in hook.writes))
+    all_of_them = ", ".join(dict.fromkeys(hook.shown for hook in group))
     return Observation(
         "racing hooks",
-        hooks[0].place,
-        what,
+        group[0].place,
+        f"{event}: {all_of_them} touch {file} at once ({writers} writes it)",
         0.0,
         measured=False,
-        basis="seen while they ran" if is_known else "a guess from the hooks' source text",
+        basis="seen while they ran",
         advice=RACE_ADVICE,
     )
 
 
-def _listed(hooks: list[Found]) -> str:
-    return ", ".join(dict.fromkeys(hook.shown for hook in hooks))
-
-
-# --- audit slow ---------------------------------------------------------------------------------------------
-# Hooks that are slow: by the hook log (all runs), and by transcripts (native runs with output only).
+# --- Hooks that are slow: by the hook log (all runs), and by transcripts (native runs with output only).
 
 SLOW_MS = 100.0
 """A hook on every tool call that takes longer is felt."""

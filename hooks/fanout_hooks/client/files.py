@@ -38,9 +38,9 @@ def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
 
 
 def replace(path: str, data: bytes) -> None:
-    """Write a file anew, for this user's eyes. Raises OSError; the old one stays then, and nothing beside it.
+    """Replace a file with one that only this user can read. Raises OSError, and leaves the old one then.
 
-    Not synced: after a power cut it may be empty, which readers of such files have to take for none.
+    Not synced: after a power cut it may be empty, which its readers must treat as missing.
     """
     beside = f"{path}.{os.getpid()}.tmp"
     try:
@@ -72,5 +72,18 @@ def folder_in(project: str, *names: str) -> str:
     """Return a folder of the project to write into. Raises OSError when a link on the way leads elsewhere."""
     folder = os.path.join(project, *names)
     if os.path.realpath(folder) != os.path.join(os.path.realpath(project), *names):
-        raise OSError(f"{folder} leads out of the project: a link stands on the way; remove it")
+        raise OSError(f"{folder} leads out of the project: a link is on the way; remove it")
     return folder
+
+
+def is_running(pid: str) -> bool:
+    """Say whether a text names a process that runs; any text may come."""
+    try:
+        number = int(pid)
+        if number > 0:
+            os.kill(number, 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return number > 0

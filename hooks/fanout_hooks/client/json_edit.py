@@ -5,9 +5,9 @@
     without(text, ("hooks", "Stop", 1))                    a member or an item
 
 Rules:
-1. Text is put in or cut out, never written anew. Cutting what was added last gives the old text, in every
+1. Text is put in or cut out, never rewritten. Cutting what was added last gives the old text, in every
    style: one line, tabs, CRLF, odd spaces.
-2. What is added stands as its neighbour does: after the same gap, on lines of its own where that one is.
+2. What is added looks like its neighbour: after the same gap, on lines of its own where that one is.
 3. White space in an empty list or object stays before the closing bracket, where cutting finds it again;
    an empty line tells the one case apart that looks as if there had been none.
 
@@ -27,11 +27,11 @@ DECODER = json.JSONDecoder()
 
 Keys = Sequence[str | int]
 Written = Callable[[str | None], str]
-"""Writes a value that stands behind so much indentation; None: on one line."""
+"""Writes a value behind so much indentation; None: on one line."""
 
 
 class Part(NamedTuple):
-    """A member of an object or an item of a list, and where it stands."""
+    """A member of an object or an item of a list, and where it is."""
 
     key: str | int
     start: int
@@ -52,7 +52,7 @@ class Container(NamedTuple):
 
 
 def container(text: str, at: int) -> Container:
-    """Read the list or the object whose bracket stands at this place."""
+    """Read the list or the object whose bracket is at this place."""
     is_object, parts, place = text[at] == "{", list[Part](), at + 1
     while text[start := _skip(text, place)] not in "]}":
         key: str | int = len(parts)
@@ -110,7 +110,7 @@ def new_line(text: str) -> str:
 
 
 def has_lines(text: str) -> bool:
-    """Say whether the members of the outermost object stand on lines of their own, or would."""
+    """Say whether the members of the outermost object are on their own lines, or would be."""
     top = root(text)
     return not top.parts or "\n" in text[top.start + 1 : top.parts[0].start]
 
@@ -166,7 +166,7 @@ def _put(text: str, way: Sequence[Container], key: str | int | None, written: Wr
 
 
 def _gap(text: str, into: Container) -> str:
-    """Return the white space that a further part stands behind."""
+    """Return the white space before a further part."""
     if len(into.parts) > 1:
         return text[_skip(text, into.parts[-2].end) + 1 : into.parts[-1].start]
     lead = text[into.start + 1 : into.parts[0].start]

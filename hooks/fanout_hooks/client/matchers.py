@@ -6,7 +6,7 @@
 Rules, the client's own:
 1. No matcher, "" and "*" mean everything.
 2. Words alone are a list of exact names, old names among them; with a hyphen, too.
-3. Anything else is a JavaScript pattern that is searched for. One that is no pattern never matches.
+3. Anything else is a JavaScript pattern that is searched for. One that is not a pattern never matches.
 4. A tool stands in for another: a `Bash` hook is run for a call of Monitor, and is told that it is Bash. The
    Artifact tools go by each other's names.
 
@@ -268,7 +268,7 @@ class Reader:
             return self.repeated(Part(self.escaped()))
         one = self.next("it")
         if one in "*+?{}]":
-            raise Unread(f"`{one}` has nothing to repeat or stands alone")
+            raise Unread(f"`{one}` has nothing to repeat")
         return self.repeated(Part(re.escape(one)))
 
     def group(self) -> Part:
@@ -322,10 +322,10 @@ class Reader:
             return "", 1
         count = COUNT.match(self.source, self.at)
         if count is None:
-            raise Unread("`{` stands alone")
+            raise Unread("`{` has nothing to repeat")
         low, comma, high = count.groups()
         if not comma and high:
-            raise Unread("`{` stands alone")
+            raise Unread("`{` has nothing to repeat")
         if int(low) > MAX_COUNT or int(high or 0) > MAX_COUNT or (high and int(high) < int(low)):
             raise Unread(f"its count {count.group()} can't be read")
         self.at = count.end()
@@ -336,7 +336,7 @@ class Reader:
         return OUTSIDE[one] if one in OUTSIDE else re.escape(self.character(one))
 
     def character(self, one: str) -> str:
-        """Return the one character that an escape stands for."""
+        """Return the one character that an escape means."""
         if one in CONTROLS:
             return CONTROLS[one]
         if one in "xu":

@@ -11,12 +11,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption.entries import PLUGIN_SERVER, SERVER
-from fanout_hooks.client import files
+from fanout_hooks.client import config, files
 from fanout_hooks.client import files as client_files
-from fanout_hooks.learn.memory import state_folder
-from fanout_hooks.run import config
 
+SERVER = "fanout"
+PLUGIN_SERVER = "plugin:fanout:fanout"
+"""The names under which our server is registered: by the user, and by the plugin."""
+TOOL = "run_hooks"
+"""The server's tool that runs hooks."""
+MARK = ": fanout "
+"""Our commands begin so (`:` does nothing): for people who read the file, and to recognize them."""
+SHOWN = "fanout hooks"
+"""What Claude Code calls our line while it runs, in transcripts, and to Claude when it blocks a Stop."""
 FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "settings.json"}
 
 
@@ -33,6 +39,16 @@ def servers_file(env: Mapping[str, str]) -> str:
 def settings_file(scope: str, project: str, claude: str) -> str:
     """Return the settings of a scope: user, local (a project's, not committed) or shared (committed)."""
     return os.path.join(claude if scope == "user" else os.path.join(project, ".claude"), FILES[scope])
+
+
+def state_folder(env: Mapping[str, str]) -> str:
+    """Return the user's own folder for what the hooks' processes keep."""
+    if env.get("FANOUT_STATE_DIR"):
+        return os.path.join(env["FANOUT_STATE_DIR"], "hooks")
+    base = env.get("XDG_STATE_HOME") or os.path.join(
+        env.get("HOME") or os.path.expanduser("~"), ".local", "state"
+    )
+    return os.path.join(base, "fanout", "hooks")
 
 
 def _home(env: Mapping[str, str]) -> str:
@@ -141,7 +157,7 @@ def must_stay_in_project(place: Place) -> None:
     if place.scope == "user":
         return
     from fanout_hooks.client.settings import (
-        Refused,  # a dear import, and this file is read where nothing is written
+        Refused,  # an expensive import, and this file is read where nothing is written
     )
 
     try:
@@ -176,7 +192,7 @@ def server_of(place: Place) -> str:
 
 
 def registered(place: Place) -> list[dict[str, Any]]:
-    """Return what stands under our server's name wherever this scope's sessions look for servers."""
+    """Return what is registered under our server's name wherever this scope's sessions look for servers."""
     user = _json(place.servers)
     files = [user]
     if place.scope != "user":

@@ -18,8 +18,8 @@ import shlex
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files as client_files
+from fanout_hooks.client.config import Hook
 from fanout_hooks.client.places import settings_file
-from fanout_hooks.run.config import Hook
 
 MANAGED = "/etc/claude-code"
 URLS, VARIABLES = "allowedHttpHookUrls", "httpHookAllowedEnvVars"

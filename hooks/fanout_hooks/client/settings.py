@@ -5,7 +5,7 @@
     write(file, text, state_folder)                  # lock, compare, backup, replace at once
 
 Rules:
-1. A file that can't be understood whole is never written: invalid JSON, comments, a key that stands there
+1. A file that can't be understood whole is never written: invalid JSON, comments, a key that is there
    twice (reading would lose one). Nothing is repaired.
 2. A symlink stays one: its target is replaced. The mode stays. A read-only file is left alone.
 3. Claude Code takes no lock when it writes. So what is on disk is compared with what was read, right before
@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
 from fanout_hooks.client import json_edit as client_json_edit
-from fanout_hooks.run.claims import is_running
+from fanout_hooks.client.files import is_running
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0
@@ -70,7 +70,7 @@ def read_text(path: str) -> File:
     try:
         return file._replace(text=(file.raw or b"").decode())
     except UnicodeDecodeError as error:
-        raise Refused(f"{path} is not UTF-8 (byte {error.start}); mend it first") from None
+        raise Refused(f"{path} is not UTF-8 (byte {error.start}); fix it first") from None
 
 
 def _read(path: str) -> File:
@@ -88,19 +88,19 @@ def _read(path: str) -> File:
 
 
 def _understood(path: str, raw: bytes) -> tuple[str, dict[str, Any]]:
-    mend = "mend it first; nothing was written"
+    fix = "fix it first; nothing was written"
     try:
         text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
         data = json.loads(text, object_pairs_hook=_once)
     except UnicodeDecodeError as error:
-        raise Refused(f"{path} is not UTF-8 (byte {error.start}); {mend}") from None
+        raise Refused(f"{path} is not UTF-8 (byte {error.start}); {fix}") from None
     except json.JSONDecodeError as error:
         why = "has comments, and JSON has none" if text[error.pos :].lstrip()[:1] == "/" else error.msg
-        raise Refused(f"{path}, line {error.lineno}: {why}; {mend}") from None
+        raise Refused(f"{path}, line {error.lineno}: {why}; {fix}") from None
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{path}: {error}; {mend}") from None
+        raise Refused(f"{path}: {error}; {fix}") from None
     if not isinstance(data, dict):
-        raise Refused(f"{path} holds no JSON object; {mend}")
+        raise Refused(f"{path} is not a JSON object; {fix}")
     return text, data
 
 
@@ -109,7 +109,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'"{twice}" stands twice in one object, and only one of them counts')
+        raise ValueError(f'"{twice}" appears twice in one object, and only one of them counts')
     return found
 
 
@@ -180,7 +180,7 @@ def _sync_folder(folder: str) -> None:
     try:
         os.fsync(fd)
     except OSError:
-        return  # some file systems have no such thing; the rename stands all the same
+        return  # some file systems have no such thing; the rename holds all the same
     finally:
         os.close(fd)
 
@@ -269,7 +269,7 @@ class Edited(NamedTuple):
 def with_hooks(text: str, wanted: dict[str, Any]) -> Edited:
     """Return the text with these hooks: groups cut out, others put in behind; without any, no `hooks`.
 
-    Groups that changed inside, or whose order did, can't be had so: then all of `hooks` is written anew. An
+    Groups that changed inside, or whose order did, can't be had so: then all of `hooks` is rewritten. An
     event with an empty list says nothing, and stays.
     """
     edited = text

@@ -158,7 +158,7 @@ def _entries(
 
 
 def _said(record: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """Return what was said to the model, None when the record is no prompt."""
+    """Return what was said to the model, None when the record is not a prompt."""
     if record.get("type") != "user" or record.get("isMeta"):
         return None
     content = message.get("content")

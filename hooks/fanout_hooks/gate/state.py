@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
+from fanout_hooks.client.places import state_folder
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
-from fanout_hooks.learn.memory import state_folder
 
 KEEP_SESSIONS_S = 7 * 24 * 3600
 MAX_BYTES = 4 << 20

@@ -16,7 +16,7 @@ from fanout_hooks.client import files
 from fanout_hooks.gate import gate, state
 from fanout_hooks.gate.gate import MODES, Mode
 from fanout_hooks.run.decide import Opinion
-from fanout_hooks.run.loop import Loop
+from fanout_hooks.warm.loop import Loop
 
 # --- gate mode ----------------------------------------------------------------------------------------------
 # Which mode the gate is in for one event: the environment, the project, the user, the entry, in this

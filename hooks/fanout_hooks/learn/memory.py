@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from fanout_hooks.client import files
 from fanout_hooks.learn.observe import covering
 
-# --- record -------------------------------------------------------------------------------------------------
+# --- What is known of one script ----------------------------------------------------------------------------
 # What is known of one version of a hook's script: how long it takes, what it touches, if it keeps clean.
 # Effects are united over runs and sessions, for one run shows a lower bound only; too many paths become
 # patterns of their folders, which say more than was seen and never less.
 
 TRIALS = 2
-"""Runs in a process of its own before a hook may share one."""
+"""Runs in its own process before a hook may share one."""
 SLOW_MS = 25.0
 """Its own time beyond which a hook gets a lane: a trial's first imports count, other hooks wait meanwhile."""
 MAX_CRASHES = 2
@@ -55,7 +55,7 @@ class Record(NamedTuple):
 
 
 def version_of(file: str) -> str:
-    """Return what tells one version of a script from the next, "" when it isn't there."""
+    """Return what distinguishes one version of a script from the next, "" when it isn't there."""
     try:
         about = os.stat(file)
     except OSError:
@@ -105,34 +105,30 @@ def _smoothed(before: Record, ms: float) -> float:
     return ms if before.runs == 0 else before.ms * 0.8 + ms * 0.2
 
 
-# --- memory file --------------------------------------------------------------------------------------------
+# --- The file that keeps it ---------------------------------------------------------------------------------
 # The file of what was learned of a project's hooks: read, written within bounds, and locked meanwhile.
-# It lies in the user's own state folder, not in the project: a repository can't tell us that its hooks are
+# It lies in the user's own state folder, not in the project: a repository can't claim that its hooks are
 # harmless. What can't be read is nothing learned.
 
 LOCK = "lock"
 """Beside the files, one for all projects: it is held for a few milliseconds."""
 LOCK_LOOK_S = 0.002
 MAX_RECORDS = 2000
-MAX_STARTS = 8
 MAX_BYTES = 8 << 20
-
-Starts = dict[tuple[str, ...], dict[str, Any]]
 
 
 class Learned(NamedTuple):
-    """What a file holds: records by script, modules by interpreter, what starts decide by their keys."""
+    """What a file holds: records by script, modules by interpreter."""
 
     records: dict[str, Record]
     modules: dict[str, list[str]]
-    starts: Starts
 
 
 def load(path: str) -> Learned:
     try:
         with files.opened(path) as file:
             if os.fstat(file.fileno()).st_uid != os.getuid():
-                return Learned({}, {}, {})
+                return Learned({}, {})
             data = json.loads(file.read(MAX_BYTES))
         records = {
             str(name): Record(
@@ -141,15 +137,14 @@ def load(path: str) -> Learned:
             for name, own in data["scripts"].items()
         }
         modules = {str(exe): list(map(str, names)) for exe, names in data["modules"].items()}
-        return Learned(records, modules, {tuple(key): dict(facts) for key, facts in data.get("starts", ())})
+        return Learned(records, modules)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Learned({}, {}, {})
+        return Learned({}, {})
 
 
 def dump(learned: Learned) -> bytes:
     """Return the file's content; of more than it may hold, what was learned last."""
-    starts = list(learned.starts.items())[-MAX_STARTS:]
-    head = f'{{"version":1,"modules":{_compact(learned.modules)},"starts":{_compact(starts)},"scripts":{{'
+    head = f'{{"version":1,"modules":{_compact(learned.modules)},"scripts":{{'
     room = MAX_BYTES - len(head) - len("}}")
     kept: list[str] = []
     for file, record in reversed(learned.records.items()):
@@ -189,7 +184,7 @@ def _compact(data: object) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
-# --- memory ------------------------------------------------------------------------------------------
+# --- One project's memory while hooks run -------------------------------------------------------------------
 
 LOCK_LOOKS = 50
 """A tenth of a second for others to save; then what was learned stays for the next save."""
@@ -206,10 +201,8 @@ class Memory:
         """As the file was when it was last read or written."""
         self._records = dict(self._kept.records)
         self.modules = dict(self._kept.modules)
-        self.starts = dict(self._kept.starts)
         self._noted: dict[str, None] = {}
         """Scripts of which something was learned that the file doesn't hold."""
-        self._started: Starts = {}
         self._imported = False
         self.revision = 0
         """Goes up with everything that may change a plan."""
@@ -241,12 +234,6 @@ class Memory:
             self.modules[exe] = sorted(names | set(self.modules.get(exe, ())))
             self._imported = True
 
-    def note_start(self, key: tuple[str, ...], facts: dict[str, Any]) -> None:
-        """Keep what an interpreter's start decides (warm/startup.py); no facts: forget it."""
-        if self.starts.get(key, {}) != facts:
-            self._started[key] = facts
-            self.starts = _with(self.starts, {key: facts})
-
     def refresh(self) -> None:
         """Take in what other sessions have saved; a look at the file when none has."""
         seen = version_of(self._path)
@@ -256,18 +243,17 @@ class Memory:
         theirs = load(self._path)
         records = dict(theirs.records)
         for file in self._noted:
-            records.pop(file, None)  # what was learned last stands last
+            records.pop(file, None)  # what was learned last is last
             records[file] = self._with_theirs(file, theirs.records.get(file))
         modules = theirs.modules | {
             exe: sorted({*names, *theirs.modules.get(exe, ())}) for exe, names in self.modules.items()
         }
         self.revision += records != self._records
         self._kept, self._records, self.modules = theirs, records, modules
-        self.starts = _with(theirs.starts, self._started)
 
     def save(self) -> None:
-        """Write the file anew when something changed that matters; what can't be written waits."""
-        if not (self._noted or self._started or self._imported):
+        """Write the file when something changed that matters; what can't be written waits."""
+        if not (self._noted or self._imported):
             return
         lock = locked(self._path, self._looks)
         self._looks = LOCK_LOOKS if lock is not None else 1  # who is held up once doesn't wait again
@@ -275,14 +261,14 @@ class Memory:
             return
         try:
             self.refresh()
-            learned = Learned(dict(self._records), dict(self.modules), dict(self.starts))
+            learned = Learned(dict(self._records), dict(self.modules))
             files.replace(self._path, dump(learned))
         except OSError:
             return
         finally:
             os.close(lock)
         self._seen, self._kept = version_of(self._path), learned
-        self._noted, self._started, self._imported = {}, {}, False
+        self._noted, self._imported = {}, False
 
     def _with_theirs(self, file: str, theirs: Record | None) -> Record:
         ours, base = self._records[file], self._kept.records.get(file)
@@ -292,16 +278,6 @@ class Memory:
             return theirs if theirs.version == version_of(file) else ours
         same = base is not None and base.version == ours.version
         return united(theirs, ours, base if base is not None and same else Record(ours.version))
-
-
-def state_folder(env: dict[str, str]) -> str:
-    """Return the user's own folder for what the hooks' processes keep."""
-    if env.get("FANOUT_STATE_DIR"):
-        return os.path.join(env["FANOUT_STATE_DIR"], "hooks")
-    base = env.get("XDG_STATE_HOME") or os.path.join(
-        env.get("HOME") or os.path.expanduser("~"), ".local", "state"
-    )
-    return os.path.join(base, "fanout", "hooks")
 
 
 def path_of(folder: str, project: str) -> str:
@@ -317,9 +293,3 @@ def path_of(folder: str, project: str) -> str:
 def name_of(project: str) -> str:
     """Return a project's name in the state folder."""
     return hashlib.sha256(project.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-
-
-def _with(starts: Starts, changed: Starts) -> Starts:
-    """Return starts with the changed ones last, for those are in use; without facts they are left out."""
-    kept = {key: facts for key, facts in starts.items() if key not in changed}
-    return kept | {key: facts for key, facts in changed.items() if facts}

@@ -50,7 +50,7 @@ class Effects:
         self.reads: set[str] = set()
         self.writes: set[str] = set()
         self.own: set[str] = set()
-        """Made with O_EXCL under a new name (tempfile): nobody else's business."""
+        """Made with O_EXCL under a new name (tempfile): no other hook's business."""
         self.spawns = False
         self.opaque = False
         self.variables: set[bytes] = set()

@@ -52,7 +52,7 @@ IGNORED = "hook_performance*\n.gitignore\n"
 
 
 class Unwritable(Exception):
-    """The log can't be written; the text says why. The hooks' answer stands all the same."""
+    """The log can't be written; the text says why. The hooks' answer holds all the same."""
 
 
 def path_of(project: str) -> str:
@@ -191,9 +191,25 @@ def _rotate(path: str) -> None:
         return  # the folder is read-only: the log just grows
 
 
-# --- Starts the daily report in a process of its own, which nobody waits for. -------------------------------
+def after_event(project: str, state: str, event: str, record: dict[str, Any] | None) -> str:
+    """Log an event that had hooks, and start the daily report when it is due; return what went wrong, or "".
+
+    `record`: the event's line without its timestamp. `state`: places.state_folder.
+    """
+    problem = ""
+    if record is not None:
+        try:
+            append(path_of(project), {"timestamp": stamp(), **record})
+        except Unwritable as error:
+            problem = f"the hook log: {error}"
+    if event == "PostToolUse":
+        write_report_when_due(project, state)
+    return problem
+
+
+# --- Starts the daily report in its own process, that nothing waits for. -----------------------------
 # Looked at after each PostToolUse, when the answer is out: the first one after 24 hours starts it, if there
-# is a log. Cold, every event is a process of its own, so what was tried is remembered in the user's state
+# is a log. Cold, every event is its own process, so what was tried is remembered in the user's state
 # folder.
 
 REPORT_NAME = os.path.join(".claude", "memory", "hook_performance_report.md")
@@ -204,13 +220,13 @@ WRITE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 os.nice(10)
-from fanout_hooks import daily
+from fanout_hooks.log import daily
 daily.write_daily(sys.argv[2])
 """
 
 
 def is_due(project: str, now: float) -> bool:
-    """Tell whether there is a log, and its report is a day old or missing."""
+    """Say whether there is a log, and its report is a day old or missing."""
     try:
         if not stat.S_ISREG(os.lstat(path_of(project)).st_mode):
             return False
@@ -247,7 +263,7 @@ def write_report_when_due(
 
 
 def _is_first(project: str, state: str, now: float) -> bool:
-    """Say whether nobody has tried it in these ten minutes; where that can't be kept, nobody tries."""
+    """Say whether no process has tried it in these ten minutes; where that can't be kept, none does."""
     folder, name = os.path.join(state, "daily"), memory.name_of(project)
     mark = f"{name}.{now // AGAIN_S:.0f}"
     try:

@@ -11,16 +11,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import entries
-from fanout_hooks.client import files, transcripts
+from fanout_hooks.client import files, places, transcripts
+from fanout_hooks.client.config import short_name
+from fanout_hooks.client.places import PLUGIN_SERVER, SERVER, SHOWN, TOOL
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
 from fanout_hooks.log.append import REPORT_NAME
 from fanout_hooks.log.report import figures
 from fanout_hooks.log.tally import Digest
-from fanout_hooks.run.config import short_name
 
-ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to tell"}
+ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to say"}
 MAX_HOOKS = 30
 
 
@@ -62,7 +62,7 @@ def markdown(data: Mapping[str, Any], now: float) -> str:
 
 
 def trend_words(found: Mapping[str, Any]) -> str:
-    """Return "12 % slower", "steady" or that it can't be told."""
+    """Return "12 % slower", "steady" or that it can't be known."""
     direction = str(found["direction"])
     if direction in {"slower", "faster"}:
         return f"{abs(found['change']):.0%} {direction}".replace("%", " %")
@@ -174,11 +174,11 @@ def _notes(data: Mapping[str, Any]) -> list[str]:
 
 # --- Hooks that Claude Code runs itself, from its transcripts: what fanout's own log can't know. ------------
 # The client writes a line for a hook only when it had output or failed, so these figures are of such runs
-# alone; whoever shows them says "with output only".
+# alone; where they are shown, it says "with output only".
 
 OURS = (
-    entries.SHOWN,
-    *(f"{server}/{entries.TOOL}" for server in (entries.SERVER, entries.PLUGIN_SERVER)),
+    SHOWN,
+    *(f"{server}/{TOOL}" for server in (SERVER, PLUGIN_SERVER)),
 )
 """What the client writes for our lines, and for our calls to the server."""
 MAX_FILES = 500
@@ -210,7 +210,7 @@ def read(folder: str, since: float, most: int = MAX_FILES) -> list[Native]:
 
 def is_ours(command: str) -> bool:
     """Say whether a run was one of our own entries: what they run is in our log already."""
-    return command.startswith(entries.MARK) or command in OURS
+    return command.startswith(places.MARK) or command in OURS
 
 
 def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ def _runs(path: str, since: float) -> Iterator[transcripts.HookRun]:
 
 
 def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the records that may tell a hook's time; the rest of a transcript is not even parsed."""
+    """Yield the records that may hold a hook's time; the rest of a transcript is not even parsed."""
     try:
         with open(path, "rb") as file:
             for number, raw in enumerate(file, 1):

@@ -21,7 +21,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
-from fanout_hooks.learn.memory import path_of, state_folder
+from fanout_hooks.client.places import state_folder
+from fanout_hooks.learn.memory import path_of
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import rollup, trend
 from fanout_hooks.log.tally import PAID_LANES, Digest, EventTally, HookTally, Tally, empty_event, merge_event
@@ -43,7 +44,7 @@ MAX = 10
 
 
 class Advice(NamedTuple):
-    """One recommendation. `action`: mend, async, if, cache, split, declare, server, revert."""
+    """One recommendation. `action`: fix, async, if, cache, split, declare, server, revert."""
 
     action: str
     event: str
@@ -92,10 +93,10 @@ Found = tuple[str, str, float | None] | None
 def _failing(own: HookTally) -> Found:
     runs, timeouts, failures = own.ms.count, own.counts["timeouts"], own.counts["failures"]
     if timeouts / runs > FAILS / 2:
-        return ("mend", f"cut at its timeout in {timeouts} of {runs} runs; its work is lost each time", None)
+        return ("fix", f"cut at its timeout in {timeouts} of {runs} runs; its work is lost each time", None)
     if failures / runs > FAILS:
         codes = ", ".join(sorted(what[5:] for what in own.counts if what.startswith("exit ")))
-        return ("mend", f"fails in {failures} of {runs} runs (exit {codes}); mend it, or drop it", None)
+        return ("fix", f"fails in {failures} of {runs} runs (exit {codes}); fix it, or drop it", None)
     return None
 
 
@@ -107,7 +108,7 @@ def _slow(event: str, own: HookTally, gain: float) -> Found:
     if not decided:
         return (
             "async",
-            f"{median:.0f} ms, and no decision in {own.ms.count} runs: nobody needs to wait for it",
+            f"{median:.0f} ms, and no decision in {own.ms.count} runs: nothing needs to wait for it",
             gain,
         )
     if event in {"PreToolUse", "PostToolUse", "PostToolUseFailure"} and decided < own.ms.count / 100:
@@ -125,7 +126,7 @@ def _tailed(own: HookTally) -> Found:
         return None
     return (
         "split",
-        f"{median:.1f} ms as a rule, {p99:.0f} ms in one of a hundred: give the slow case a hook of its own",
+        f"{median:.1f} ms as a rule, {p99:.0f} ms in one of a hundred: move the slow case to another hook",
         own.ms.mean - median,
     )
 
@@ -169,12 +170,12 @@ def _gain(event: EventTally, medians: Mapping[str, float], hook: str) -> float:
 
 
 def _is_paid(own: HookTally) -> bool:
-    """Tell whether most runs had a process of their own."""
+    """Say whether most runs had a process of their own."""
     alone = sum(own.counts[f"lane {lane}"] for lane in PAID_LANES)
     return alone * 2 > own.ms.count
 
 
-# --- report ------------------------------------------------------------------------------------------
+# --- The report's data --------------------------------------------------------------------------------------
 
 DAY_S = 86_400
 
@@ -418,12 +419,12 @@ def baseline_path(project: str) -> str:
     return os.path.join(os.path.dirname(learned), "baselines", os.path.basename(learned))
 
 
-# --- limits -------------------------------------------------------------------------------------------------
+# --- Limits and baselines for CI ----------------------------------------------------------------------------
 # Limits for CI: fail above a time, or when something became slower than a baseline beyond the noise.
 #     EVENT=MS[,p50|p95|p99]        PreToolUse=20,p95: its 95th percentile must not be above 20 ms
 #
-# Noise is no regression: a limit fails only when the measured quantile is above it and a binomial test says
-# that it really is (trend.exceeds); a comparison only on a trend corrected for all hooks (trend.compare).
+# Noise is not a regression: a limit fails only when the measured quantile is above it and a binomial test
+# agrees (trend.exceeds); a comparison only on a trend corrected for all hooks (trend.compare).
 
 FORM = 1
 _LIMIT = re.compile(r"(?P<event>\w+)=(?P<ms>\d+(?:\.\d+)?)(?:,p(?P<share>50|95|99))?")
@@ -441,7 +442,7 @@ def parse(text: str) -> Limit:
     """Read EVENT=MS[,pNN]. Raises ValueError that says what is wrong."""
     match = _LIMIT.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no limit; write EVENT=MS[,p95], for example PreToolUse=20,p95")
+        raise ValueError(f"{text!r} is not a limit; write EVENT=MS[,p95], for example PreToolUse=20,p95")
     return Limit(match["event"], float(match["ms"]), int(match["share"] or 95) / 100)
 
 
@@ -483,9 +484,9 @@ def regressions(period: Period, baseline: Any) -> list[str]:
             _digests(baseline["hooks"]),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"this is no baseline of `fanout report --save` ({error})") from None
+        raise ValueError(f"this is not a baseline of `fanout report --save` ({error})") from None
     if form != FORM:
-        raise ValueError(f"this baseline has form {form}, not {FORM}; save it anew")
+        raise ValueError(f"this baseline has form {form}, not {FORM}; save it again")
     events = trend.compare(before_events, {name: own.elapsed for name, own in period.events.items()})
     hooks = trend.compare(before_hooks, {key: own.ms for key, own in period.hooks().items()})
     return [

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
-# --- logline ------------------------------------------------------------------------------------------------
+# --- Reading one line of the log ----------------------------------------------------------------------------
 # One line of the hook log, checked: a repository may bring a log of its own, and a disk may damage ours.
 # What is read from a line is counted and shown, so it is plain: numbers are finite and bounded, names can be
-# encoded, words are words. Whatever else stands in a line makes it a damaged one.
+# encoded, words are words. Whatever else is in a line makes it a damaged one.
 
 MAX_MS = 1e9
 """Eleven days; also the most digits that rollup.py's own patterns take."""
@@ -51,7 +51,7 @@ _VERDICT = re.compile(r"[\w-]{1,60}", re.ASCII)
 
 
 class Damaged(ValueError):
-    """What was read is no line of a hook log."""
+    """What was read is not a line of a hook log."""
 
 
 class LogLine(NamedTuple):
@@ -228,7 +228,7 @@ class _Counting:
                 _count_waits(event, _WAITED.findall(line, head.end()))
         self.fold()
         undated = self.tally.damaged.pop("", 0)
-        if undated:  # of the first day that is told, if any is
+        if undated:  # of the first day that is reported, if any is
             self.tally.damaged[next(iter(self.tally.days), "")] += undated
 
     def _add_odd(self, line: bytes, before: bytes) -> bytes:
@@ -356,7 +356,7 @@ def _name(raw: bytes) -> str:
     return text(json.loads(f'"{name}"')) if "\\" in name else name
 
 
-# --- rollup ------------------------------------------------------------------------------------------
+# --- Segments and what was counted of them ------------------------------------------------------------------
 
 BLOCK = 1 << 20
 SHARE_BYTES = 16 << 20
@@ -496,7 +496,7 @@ class _Part(NamedTuple):
 
 
 def _started(path: str, begin: int, end: int) -> _Part | None:
-    """Count a range in a process of its own; None when there can't be one."""
+    """Count a range in its own process; None when there can't be one."""
     import multiprocessing  # 30 ms that only large logs need
 
     context = multiprocessing.get_context("fork")

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-# --- digest -------------------------------------------------------------------------------------------------
+# --- A digest of durations ----------------------------------------------------------------------------------
 # Durations as a mergeable digest: counts in logarithmic buckets, so a report never needs the log again.
 # A bucket is 2 % wide and stands for its middle: by construction every quantile is within 1 % of the exact
 # one.
@@ -122,17 +122,17 @@ def _middle(bucket: int) -> float:
     return 0.0 if bucket == ZERO else math.exp((bucket + 0.5) * _LOG_GROWTH)
 
 
-# --- tally ------------------------------------------------------------------------------------------
+# --- The tally of a log -------------------------------------------------------------------------------------
 
 FORM = 3
-"""Of what `to_json` writes; another form is counted anew from the log."""
+"""Of what `to_json` writes; another form is counted again from the log."""
 SAMPLES = 5
 """Whole records kept of each event and day, so that a typical one can be drawn."""
 MAX_NOTES = 100
 """Of a day; five times as many are kept apart while they are counted."""
 MAX_SESSIONS = 200
 PAID_LANES = ("lane", "alone")
-"""Where a hook has a process of its own."""
+"""Where a hook has its own process."""
 
 
 class HookTally(NamedTuple):
@@ -178,7 +178,7 @@ class Tally:
         """The gate's verdicts and waves, by day and session."""
         self.notes: dict[str, Counter[str]] = {}
         self.damaged: Counter[str] = Counter()
-        """Lines that are none; "" where no line around them tells a day."""
+        """Lines that are none; "" where no line around them names a day."""
 
     def event(self, day: str, phase: str) -> EventTally:
         """Return the tally of an event on a day, empty when it is the first."""

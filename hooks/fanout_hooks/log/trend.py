@@ -2,8 +2,8 @@
 
 Durations of hooks are skewed and heavy-tailed, so ranks are compared and not means: the Mann-Whitney test on
 the buckets, ties corrected. Many hooks are looked at together, so the p values are corrected by Holm's
-method: with nothing changed, at most one report in twenty names any hook at all. And a change nobody would
-feel is no trend: the median must have moved by 5 % and by 0.05 ms.
+method: with nothing changed, at most one report in twenty names any hook at all. And a change that none would
+feel is not a trend: the median must have moved by 5 % and by 0.05 ms.
 """
 
 from __future__ import annotations

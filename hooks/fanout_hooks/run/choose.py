@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import events, hook_input, matchers
-from fanout_hooks.run import claims, config
-from fanout_hooks.run.config import Config, Hook
+from fanout_hooks.client import config, events, hook_input, matchers
+from fanout_hooks.client.config import Config, Hook
+from fanout_hooks.run import claims
 
 
 class Chosen(NamedTuple):
@@ -32,7 +32,7 @@ def is_match(matcher: str, event: str, value: str) -> bool:
 def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
     """Return the matchers of as many groups as it takes to fire on exactly the calls that one of these means.
 
-    The client runs equal entries of several groups once, so each pattern keeps a group of its own: the client
+    The client runs equal entries of several groups once, so each pattern keeps its own group: the client
     itself reads it, and what is wrong with one never touches another. Lists of names become one.
     """
     row = events.of(event)
@@ -83,11 +83,11 @@ def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Chosen]:
     return list(chosen.values())
 
 
-# --- twins --------------------------------------------------------------------------------------------------
+# --- Hooks that several scopes hold -------------------------------------------------------------------------
 # A hook that several scopes hold runs once an event, as the client runs equal hooks of several files
 # once.
-# Each scope's settings file has an entry of its own, so each comes with the event for itself, and no one
-# knows which others will: a file may be left out (`--setting-sources`) or not be trusted. So nobody steps
+# Each scope's settings file has its own entry, so each comes with the event for itself, and no one
+# knows which others will: a file may be left out (`--setting-sources`) or not be trusted. So none steps
 # back for what another could do. Whoever comes first with a hook that other scopes' hooks.json hold, too,
 # leaves a claim of it (claims.py), and those who find the claim leave that hook out. A hooks.json that
 # nothing registers never makes a claim, so it can't take a hook from anybody.

@@ -3,13 +3,13 @@
 Each event has two entries in the settings: a call to the server, and the *sentinel*, a line of `sh` that
 looks whether this client's server is there and otherwise runs the hooks itself. Both may come to the same
 event: a server that is just starting is waited for by the client, while the sentinel found none. And several
-settings files may register the same. So whoever wants to run an event makes a file of its name; those who
-come later find it, add themselves, and stand down. Who finds himself there has a new event in the same words:
-the client runs entries that are equal once, so nobody gets one event twice.
+settings files may register the same. So each process that wants to run an event makes a file of its name;
+those that come later find it, add their line, and stand down. One that finds its own line there has a new
+event in the same words: the client runs equal entries once, so no entry gets one event twice.
 
 The marks that the sentinel looks for: files named after the client's messaging socket and its process, with
 the server's process in them. Both, for each may be missing: the client opens its socket beside starting its
-servers, and goes on without it if it can't; a launcher (`uv run`) stands between the client and the server.
+servers, and goes on without it if it can't; a launcher (`uv run`) is between the client and the server.
 The session's id would not do: after `/clear` hooks carry a new one and the server keeps the old.
 
 A claim lives for as long as others could still come, and no longer: an event without any id of its own (a
@@ -20,14 +20,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Iterator
+
+from fanout_hooks.client.files import is_running
 
 WARM_CLAIM_S = 5.0
 """The client starts both entries at once; a sentinel that comes later than this found no server long ago."""
 COLD_CLAIM_S = 600.0
 """A call may wait this long for a server that is starting."""
+REPORTED_S = 7 * 24 * 3600.0
+"""Longer than a session lasts."""
 MAX_CLAIM = 1 << 16
 NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -49,7 +54,7 @@ def client_keys(env: dict[str, str], client: int) -> tuple[str, ...]:
 def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
     """Say whether this event is ours to run. Without a usable folder it is: better twice than never.
 
-    `owner` is one line that tells an entry of the settings from all others.
+    `owner` is one line that distinguishes an entry of the settings from all others.
     """
     now = time.time() if now is None else now
     path = os.path.join(where, f"event-{name}")
@@ -99,7 +104,7 @@ def _is_new(where: str, path: str, owner: str, now: float) -> bool:
     except FileNotFoundError:
         raise
     except OSError:
-        return is_new  # a disk that is full between two writes: what was found out stands
+        return is_new  # a disk that is full between two writes: what was found out holds
     return is_new
 
 
@@ -113,13 +118,26 @@ def _alone(where: str) -> Iterator[None]:
         os.close(fd)
 
 
+def report_once(where: str, session: str, text: str) -> bool:
+    """Say whether no process of this session has reported a text yet. Where that can't be kept: yes."""
+    name = hashlib.sha256(f"{session}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
+    try:
+        os.makedirs(where, mode=0o700, exist_ok=True)
+        os.close(os.open(os.path.join(where, f"reported-{name}"), os.O_WRONLY | NEW, 0o600))
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def drop(where: str, name: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(where, f"event-{name}"))
 
 
 def sweep(where: str, now: float | None = None) -> None:
-    """Remove claims that nobody can come for any more, and marks of servers that are gone."""
+    """Remove claims that none can come for any more, and marks of servers that are gone."""
     now = time.time() if now is None else now
     try:
         names = os.listdir(where)
@@ -131,6 +149,9 @@ def sweep(where: str, now: float | None = None) -> None:
             if name.startswith("event-"):
                 if now - os.lstat(path).st_mtime > COLD_CLAIM_S:
                     os.unlink(path)
+            elif name.startswith("reported-"):
+                if now - os.lstat(path).st_mtime > REPORTED_S:
+                    os.unlink(path)
             elif not _is_alive(path):
                 os.unlink(path)
 
@@ -138,19 +159,6 @@ def sweep(where: str, now: float | None = None) -> None:
 def _is_alive(path: str) -> bool:
     with open(path, errors="replace") as file:
         return is_running(file.read(20).strip())
-
-
-def is_running(pid: str) -> bool:
-    """Say whether a text names a process that runs; any text may come."""
-    try:
-        number = int(pid)
-        if number > 0:
-            os.kill(number, 0)
-    except PermissionError:
-        return True
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    return number > 0
 
 
 def mark(where: str, keys: tuple[str, ...], pid: int) -> None:

@@ -6,7 +6,7 @@ Rules, all of them here:
 2. Exit code 2 objects, with stderr as its reason, whatever else the hook printed; any other code but 0 is a
    failure that changes nothing, unless the hook says onFailure: "block".
 3. Output that starts with "{" must be one JSON object, on any exit code. Garbage costs that hook its say, and
-   the user is told.
+   the user sees it.
 4. Context is joined in configuration order and kept below the client's bound; what is beyond goes to a file.
 5. A hook whose first line is {"async": true} has no verdict, whatever its exit code; its context counts.
 6. Rewritten inputs are changes against the original; changes of different fields are joined, different
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import events
 from fanout_hooks.client.files import folder_in
+from fanout_hooks.client.hook_input import limit_of
 
 # --- The context of an event's hooks, joined in their order and kept below the client's bound. --------------
 # Lengths are counted as the client counts them, in UTF-16 units: an emoji is two.
@@ -65,40 +66,7 @@ def _cut(text: str, units: int) -> str:
     return text.encode("utf-16-le", "surrogatepass")[: units * 2].decode("utf-16-le", "ignore")
 
 
-# --- Hooks that work on while the turn goes on: they say so in their first line, {"async": true}. -----------
-# Natively the client stops waiting at that line, ignores the hook's verdict, and hands on with the next
-# request what context else it printed. Here, too, nobody waits from that line on, and the hook is left alone
-# for as long as it asks for, else for its own limit; its locks are free from then on. What it prints later
-# is lost, unless it had ended before anybody looked.
-
-LOOK_S = 0.05
-"""How often a running hook's output is looked at: most have ended by then."""
-HEAD = 4096
-"""The line lies within so many bytes."""
-
-
-def asked_for(printed: bytes) -> float | None:
-    """Return what a running hook's first line asks for; a line that isn't whole asks for nothing yet."""
-    line, newline, _ = printed.partition(b"\n")
-    return limit_of(line.decode("utf-8", "replace")) if newline else None
-
-
-def limit_of(line: str) -> float | None:
-    """Return for how many seconds a line asks to be left alone, 0 when it doesn't say; None: no such line."""
-    if not line.lstrip().startswith("{"):
-        return None
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if said.get("async") is not True:
-        return None
-    milliseconds = said.get("asyncTimeout")
-    is_number = isinstance(milliseconds, int | float) and 0 < milliseconds < 1e12
-    return milliseconds / 1000 if is_number else 0.0
-
-
-# --- decide ------------------------------------------------------------------------------------------
+# --- One answer from all hooks ------------------------------------------------------------------------------
 
 STRENGTH = ("deny", "defer", "ask", "allow")
 
@@ -366,7 +334,7 @@ def _joined_input(original: Any, opinions: Sequence[Opinion]) -> tuple[dict[str,
     return joined, ""
 
 
-# --- overflow -----------------------------------------------------------------------------------------------
+# --- Context longer than the client shows -------------------------------------------------------------------
 # Context beyond what the client shows: kept whole in a file of the project's state for a day, and named.
 
 KEEP_CONTEXT_S = 24 * 3600

@@ -1,9 +1,8 @@
-"""One event through the hooks: choose, order, run, decide, log.
+"""One event through the hooks: choose, plan, run, decide, answer; the log comes after the answer.
 
-    event -> choose (config) -> plan -> units, each when its predecessors have ended and its locks are free:
-    a seat of an interpreter, or a lane -> decide -> answer, and after it the log
-
-`handle` is this for one of many events in a loop; `run_event` for one alone, which prints its answer.
+`handle` is the whole flow, for one of many events in a loop. `run_event` is the same for one alone, whose
+answer it prints. A plan's units run side by side (`_run`): each begins when those before it have ended and
+its locks are free, in a warm interpreter's worker or as its own process (a lane).
 """
 
 from __future__ import annotations
@@ -15,19 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import matchers
-from fanout_hooks.client.hook_input import to_stdin
-from fanout_hooks.client.places import claude_folder
-from fanout_hooks.learn.memory import state_folder
-from fanout_hooks.log import append as log_append
-from fanout_hooks.run import choose as run_choose
+from fanout_hooks.client.config import Hook
+from fanout_hooks.client.hook_input import asked_for, to_stdin
+from fanout_hooks.client.places import claude_folder, state_folder
+from fanout_hooks.run import choose as choosing
 from fanout_hooks.run import claims, decide
-from fanout_hooks.run import decide as run_decide
-from fanout_hooks.run.config import Hook
-from fanout_hooks.run.loop import Future, sealed_file
 from fanout_hooks.run.plan import Plan, Planned, Unit
 from fanout_hooks.run.state import RuntimeState
-from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import HookInput, Ran, Task
+from fanout_hooks.warm.loop import Future, sealed_file
 
 MS = 1000
 FORK_LOST = "the process that hooks are forked from was ended, by a hook perhaps; the others ran all the same"
@@ -74,8 +69,8 @@ class Outcome(NamedTuple):
 
     @property
     def has_failed(self) -> bool:
-        """Say whether it gave no answer that counts; one that asked to work on owes none."""
-        if run_decide.asked_for(self.stdout.encode()) is not None:
+        """Say whether it gave no usable answer; one that asked to work on owes none."""
+        if asked_for(self.stdout.encode()) is not None:
             return False
         return bool(self.lost) or self.timed_out or self.exit not in (0, 2)
 
@@ -96,187 +91,177 @@ def run_event(runtime: RuntimeState, request: Request) -> int:
 
 
 async def handle(runtime: RuntimeState, request: Request) -> Handled:
-    """Run the hooks of one event; the answer first, the log after it."""
+    """Run the hooks of one event, and return the answer with what is left to do after it."""
     began = time.perf_counter()
-    project = project_of(request)
-    found = runtime.config(request.scopes, project, request.env)
+    event, env = request.event, request.env
+    project, state = project_of(request), state_folder(env)
+
+    # Which hooks: those that are registered and match, without what another scope's entry runs already.
+    found = runtime.config(request.scopes, project, env)
     if request.only:
-        run_choose.must_have(found, request.event, request.only)
-    chosen = run_choose.choose(found, request.event, request.only)
-    names = {own.hook: own.name for own in chosen}
-    where = claims.folder(state_folder(request.env))
-    hooks = run_choose.left_to_us([*names], request.event, project, claude_folder(request.env), where)
-    notes = _unreported(runtime.news(found.problems), request)
-    gate = (
-        runtime.loop.spawn(runtime.gate(request.event, request.env, request.gate)) if request.gate else None
-    )
-    shown = _shown(request, hooks, names)
-    run = Run(runtime, shown[0][0], runtime.plan(shown[0][1], project, _cwd_of(request), request.env))
-    outcomes = await run.all()
-    for other, own in shown[1:]:
-        stood_in = Run(runtime, other, runtime.plan(own, project, _cwd_of(request), request.env))
-        outcomes = sorted([*outcomes, *await stood_in.all()], key=lambda one: hooks.index(one.planned.hook))
-        run.notes += stood_in.notes
+        choosing.must_have(found, event, request.only)
+    names = {own.hook: own.name for own in choosing.choose(found, event, request.only)}
+    hooks = choosing.left_to_us([*names], event, project, claude_folder(env), claims.folder(state))
+    session = str(event.get("session_id") or "")
+    problems = [
+        one
+        for one in runtime.unreported(found.problems)
+        if claims.report_once(claims.folder(state), session, one)  # cold, each event is its own process
+    ]
+
+    # The gate makes up its mind while the hooks run: it may wait for sibling calls.
+    gate = None
+    if request.gate and runtime.ask_gate is not None:
+        gate = runtime.loop.spawn(runtime.ask_gate(runtime.loop, event, env, request.gate))
+
+    # Run them. A hook that is meant by another tool's name is shown the call under that name: the hooks of
+    # each such name have an input, and a plan, of their own.
+    (first, own), *stand_ins = _by_input(request, hooks, names)
+    plan = runtime.plan(own, project, _cwd_of(request), env)
+    outcomes, notes = await _run(runtime, first, plan)
+    for other, theirs in stand_ins:
+        more, noted = await _run(runtime, other, runtime.plan(theirs, project, _cwd_of(request), env))
+        outcomes, notes = outcomes + more, notes + noted
+    outcomes.sort(key=lambda one: hooks.index(one.planned.hook))  # answers are joined in configuration order
+
+    # Decide: one answer from all of them. The client ignores what a stand-in would make of its input.
     opinions = [decide.understand(_result(one), one.planned.hook.event) for one in outcomes]
-    if len(shown) > 1:  # what a stand-in would make of its input the client doesn't hand to the tool itself
-        own = shown[0][1]
-        opinions = [
-            opinion if one.planned.hook in own else opinion._replace(updated=None)
-            for one, opinion in zip(outcomes, opinions, strict=True)
-        ]
+    opinions = [
+        said if one.planned.hook in own else said._replace(updated=None)
+        for one, said in zip(outcomes, opinions, strict=True)
+    ]
+    failures = [
+        _failure(one) for one, said in zip(outcomes, opinions, strict=True) if _is_unreported(one, said)
+    ]
     if gate is not None:
         opinions.append(await gate)
-    notes += run.notes + [
-        _failure(one) for one, own in zip(outcomes, opinions, strict=False) if _is_unreported(one, own)
-    ]
-    decision = decide.decide(request.event, opinions, notes)
+    decision = decide.decide(event, opinions, problems + notes + failures)
     if decision.overflow:
-        from fanout_hooks.run.decide import kept_whole  # hardly ever
-
-        decision = kept_whole(decision, project)
-    elapsed = (time.perf_counter() - began) * MS
+        decision = decide.kept_whole(decision, project)
+    elapsed_ms = (time.perf_counter() - began) * MS
 
     def afterwards() -> None:
-        run.plan.memory.save()
-        if request.is_logged and (outcomes or any(own.note for own in opinions)):
-            record = _record(request, run, outcomes, opinions, elapsed)
-            try:
-                log_append.append(log_append.path_of(project), record)
-            except log_append.Unwritable as error:
-                runtime.complain(f"the hook log: {error}")
-        if request.event.get("hook_event_name") == "PostToolUse":
-            log_append.write_report_when_due(project, state_folder(request.env))
+        plan.memory.save()
+        if request.is_logged and runtime.write_log is not None:
+            has_run = bool(outcomes) or any(said.note for said in opinions)
+            record = _record(request, plan, notes, outcomes, opinions, elapsed_ms) if has_run else None
+            problem = runtime.write_log(project, state, str(event.get("hook_event_name")), record)
+            if problem:
+                runtime.complain(problem)
 
     return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
 
 
-def _shown(
+def _by_input(
     request: Request, hooks: Sequence[Hook], names: dict[Hook, str]
 ) -> list[tuple[Request, list[Hook]]]:
-    """Return an event's hooks by how they are shown it: first as it is, then as another tool's call."""
-    shown = {"": (request, list[Hook]())}
+    """Return an event's hooks by the input they get: the event as it is, then as another tool's call."""
+    found = {"": (request, list[Hook]())}
     for hook in hooks:
         event = matchers.seen_as(request.event, names[hook])
         if event is request.event:
-            shown[""][1].append(hook)
+            found[""][1].append(hook)
         else:
             other = request._replace(event=event, raw=None)
-            shown.setdefault(names[hook], (other, []))[1].append(hook)
-    return list(shown.values())
+            found.setdefault(names[hook], (other, []))[1].append(hook)
+    return list(found.values())
 
 
-class Run:
-    """One event's hooks while they run."""
+# --- running a plan ----------------------------------------------------------------------------------------
 
-    def __init__(self, runtime: RuntimeState, request: Request, plan: Plan) -> None:
-        self.runtime = runtime
-        self.plan = plan
-        self.began = time.perf_counter()
-        self.notes: list[str] = []
-        self.env = request.env
-        self.project = project_of(request)
-        self.cwd = _cwd_of(request)
-        self.stdin = request.raw if request.raw is not None else to_stdin(request.event)
-        self.ended: list[Future[Outcome]] = [Future() for _ in plan.planned]
 
-    async def all(self) -> list[Outcome]:
-        """Run everything; results in configuration order, whoever ended first."""
-        if not self.ended:
-            return []
-        stdin = sealed_file("stdin", self.stdin)
-        try:
-            hook_input = HookInput(stdin, self.env, self.cwd)
-            units = [self.runtime.loop.spawn(self._unit(unit, hook_input)) for unit in self.plan.units]
-            for unit in units:
-                await unit
-        finally:
-            os.close(stdin)
-        return [ended.result() for ended in self.ended]
+async def _run(runtime: RuntimeState, request: Request, plan: Plan) -> tuple[list[Outcome], list[str]]:
+    """Run what was planned; return the outcomes in configuration order, and notes for the user."""
+    if not plan.planned:
+        return [], []
+    began = time.perf_counter()
+    notes: list[str] = []
+    ended: list[Future[Outcome]] = [Future() for _ in plan.planned]
 
-    async def _unit(self, unit: Unit, hook_input: HookInput) -> None:
+    async def run_unit(unit: Unit, hook_input: HookInput) -> None:
         for place in unit.before:
-            await self.ended[place]
-        held = await self.runtime.locks.acquire(unit.locks)
+            await ended[place]
+        held = await runtime.locks.acquire(unit.locks)
         if held.note:
-            self.notes.append(held.note)
-        await self.runtime.places.take()
+            notes.append(held.note)
+        await runtime.places.take()
+        wait_ms = round((time.perf_counter() - began) * MS, 2)
+
+        def end(ran: Ran) -> None:
+            ended[ran.place].set(_outcome(plan.planned[ran.place], ran, wait_ms))
+
         try:
-            await self._go(unit.places, hook_input)
+            if plan.planned[unit.places[0]].program is not None:
+                notes.extend(await _run_warm(runtime, plan, unit, hook_input, end))
+            # What no worker has taken (there is no interpreter, or it was lost) runs as a process each.
+            for place in [place for place in unit.places if not ended[place].done]:
+                end(await _run_lane(runtime, request, plan, place, hook_input))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must cost no hook's event
             from fanout_hooks.crash import explain
 
-            why = explain("running it", error, self.env)
-            self.runtime.complain(why)
-            self._fail_rest(unit.places, f"fanout could not run it: {why}")
+            why = explain("running it", error, request.env)
+            runtime.complain(why)
+            for place in unit.places:  # those that have ended keep their outcome
+                end(Ran(place, 1, 0.0, b"", f"fanout could not run it: {why}".encode()))
         finally:
-            self.runtime.places.give_back()
-            self.runtime.locks.release(held)
+            runtime.places.give_back()
+            runtime.locks.release(held)
 
-    async def _go(self, unit: Sequence[int], hook_input: HookInput) -> None:
-        waited = self._waited()
-        first = self.plan.planned[unit[0]]
-        left: Sequence[int] = unit
-        if first.program is not None:
-            left = await self._in_seats(unit, first.program, hook_input, waited)
-        if left:
-            await self._in_lanes(left, hook_input, waited)
+    stdin = sealed_file("stdin", request.raw if request.raw is not None else to_stdin(request.event))
+    try:
+        shared = HookInput(stdin, request.env, _cwd_of(request))
+        for unit in [runtime.loop.spawn(run_unit(unit, shared)) for unit in plan.units]:
+            await unit
+    finally:
+        os.close(stdin)
+    return [one.result() for one in ended], notes
 
-    async def _in_lanes(self, unit: Sequence[int], hook_input: HookInput, waited: float) -> None:
-        from fanout_hooks.run.lanes import work_of
 
-        lanes = self.runtime.lanes
-        for place in unit:
-            hook = self.plan.planned[place].hook
-            if hook.type == "http":
-                from fanout_hooks.client import policy  # hardly ever: `adopt` leaves them to the client
+async def _run_warm(
+    runtime: RuntimeState, plan: Plan, unit: Unit, hook_input: HookInput, end: Callable[[Ran], None]
+) -> list[str]:
+    """Run a unit's Python hooks in a worker, as far as there is one; learn from each; return notes."""
+    tasks = [
+        Task(place, own.program, own.hook.timeout_s)
+        for place, own in ((place, plan.planned[place]) for place in unit.places)
+        if own.program is not None
+    ]
+    program = tasks[0].program
 
-                hook = policy.bounded(hook, policy.read(self.project, claude_folder(self.env)))
-            line, env = work_of(hook, hook_input.env)
-            ended = await lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
-            self._end(
-                place, Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), waited
-            )
-
-    async def _in_seats(
-        self, unit: Sequence[int], program: Program, hook_input: HookInput, waited: float
-    ) -> Sequence[int]:
-        """Run Python hooks warm; return those that must run as processes after all."""
-        interpreter = self.runtime.interpreter(program, hook_input.env, hook_input.cwd, self.plan.memory)
-        tasks = []
-        for place in unit:
-            own = self.plan.planned[place]
-            assert own.program is not None  # noqa: S101 - units of warm hooks hold programs only
-            tasks.append(Task(place, own.program, own.hook.timeout_s))
-        alone = self.plan.planned[unit[0]].way != "warm"
-        await interpreter.run(tasks, hook_input, lambda ran: self._learned(ran, waited), alone=alone)
-        if interpreter.takes_notice_of_loss():
-            self.notes.append(FORK_LOST)
-        self.plan.memory.note_modules(program.exe, interpreter.modules)
-        if interpreter.start is not None:
-            self.plan.memory.note_start(interpreter.key, interpreter.start)
-        return [place for place in unit if not self.ended[place].done]
-
-    def _learned(self, ran: Ran, waited: float) -> None:
-        planned, crashed = self.plan.planned[ran.place], ran.timed_out or ran.exit < 0
-        self.plan.memory.note(planned.file, ran.ms, effects=ran.effects, taint=ran.taint, crashed=crashed)
+    def on_result(ran: Ran) -> None:
+        planned, crashed = plan.planned[ran.place], ran.timed_out or ran.exit < 0
+        plan.memory.note(planned.file, ran.ms, effects=ran.effects, taint=ran.taint, crashed=crashed)
         if planned.way == "trial":
             # Trials run one after another. Should the client cut the event, the next one begins further on.
-            self.plan.memory.save()
-        self._end(ran.place, ran, waited)
+            plan.memory.save()
+        end(ran)
 
-    def _end(self, place: int, ran: Ran, waited: float) -> None:
-        stdout, stderr = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
-        planned = self.plan.planned[place]
-        self.ended[place].set(
-            Outcome(planned, ran.exit, stdout, stderr, ran.ms, waited, ran.timed_out, ran.taint, ran.lost)
-        )
+    interpreter = runtime.interpreter(program, hook_input.env, hook_input.cwd, plan.memory)
+    alone = plan.planned[unit.places[0]].way != "warm"
+    await interpreter.run(tasks, hook_input, on_result, alone=alone)
+    plan.memory.note_modules(program.exe, interpreter.modules)
+    return [FORK_LOST] if interpreter.takes_notice_of_loss() else []
 
-    def _fail_rest(self, unit: Sequence[int], why: str) -> None:
-        for place in unit:
-            self.ended[place].set(Outcome(self.plan.planned[place], 1, "", why, 0.0, self._waited()))
 
-    def _waited(self) -> float:
-        return round((time.perf_counter() - self.began) * MS, 2)
+async def _run_lane(
+    runtime: RuntimeState, request: Request, plan: Plan, place: int, hook_input: HookInput
+) -> Ran:
+    """Run one hook as its own process."""
+    from fanout_hooks.run.lanes import work_of
+
+    hook = plan.planned[place].hook
+    if hook.type == "http":
+        from fanout_hooks.client import policy  # hardly ever: `adopt` leaves them to the client
+
+        hook = policy.bounded(hook, policy.read(project_of(request), claude_folder(request.env)))
+    line, env = work_of(hook, hook_input.env)
+    ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
+    return Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out)
+
+
+def _outcome(planned: Planned, ran: Ran, wait_ms: float) -> Outcome:
+    stdout, stderr = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
+    return Outcome(planned, ran.exit, stdout, stderr, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost)
 
 
 # --- what failed -------------------------------------------------------------------------------------------
@@ -319,13 +304,14 @@ def _result(outcome: Outcome) -> decide.HookResult:
 
 def _record(
     request: Request,
-    run: Run,
+    plan: Plan,
+    notes: list[str],
     outcomes: Sequence[Outcome],
     opinions: Sequence[decide.Opinion],
-    elapsed: float,
+    elapsed_ms: float,
 ) -> dict[str, Any]:
-    """Return the event's line for the log."""
-    levels = {own.hook: level for own, level in zip(run.plan.planned, run.plan.levels, strict=True)}
+    """Return the event's line for the log, but for its timestamp (log/append.py says what each key is)."""
+    levels = {own.hook: level for own, level in zip(plan.planned, plan.levels, strict=True)}
     rows = [
         {
             "name": one.planned.hook.name,
@@ -341,13 +327,12 @@ def _record(
         | ({"error": said} if (said := _error(one)) else {})
         for one, opinion in zip(outcomes, opinions, strict=False)
     ]
-    notes = run.notes + [f"{own.name} {own.problem}" for own in opinions if own.problem]
+    notes = notes + [f"{own.name} {own.problem}" for own in opinions if own.problem]
     record = {
-        "timestamp": log_append.stamp(),
         "phase": request.event.get("hook_event_name"),
         "total_hooks": len(outcomes),
-        "batches": max(run.plan.levels, default=0),
-        "elapsed_ms": round(elapsed, 2),
+        "batches": max(plan.levels, default=0),
+        "elapsed_ms": round(elapsed_ms, 2),
         "failures": sum(one.timed_out or one.exit not in (0, 2) for one in outcomes),
         "session_id": request.event.get("session_id"),
         "sequential_ms": round(sum(one.ms for one in outcomes), 2),
@@ -360,16 +345,6 @@ def _record(
 
 def _error(outcome: Outcome) -> str:
     return (outcome.lost or error_head(outcome.stderr, MAX_LOGGED)) if outcome.has_failed else ""
-
-
-def _unreported(problems: list[str], request: Request) -> list[str]:
-    """Return what the session wasn't told yet by another of our processes."""
-    if not problems:
-        return []
-    from fanout_hooks.gate import state  # hardly ever
-
-    where, session = state.folder(request.env), str(request.event.get("session_id") or "")
-    return [problem for problem in problems if state.is_news(where, session, problem)]
 
 
 def _cwd_of(request: Request) -> str:

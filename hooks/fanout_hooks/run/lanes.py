@@ -1,6 +1,6 @@
 """Lanes: hooks that run as their authors wrote them, a process each, side by side.
 
-Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has a process group of its own,
+Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has its own process group,
 its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that
 keeps stdout open (a daemon, a watcher) would otherwise hold the turn. At the deadline the whole group is
 killed, as it is when we go first (lanes.py).
@@ -22,14 +22,13 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
-from fanout_hooks.run.config import Hook
-from fanout_hooks.run.decide import HEAD, LOOK_S, asked_for
-from fanout_hooks.run.loop import Future, Loop, is_stopped, kill_group, memory_file
-from fanout_hooks.warm.ahead import close_from
+from fanout_hooks.client.config import Hook
+from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
+from fanout_hooks.warm.loop import Future, Loop, is_stopped, kill_group, memory_file
 
-# --- lifeline -----------------------------------------------------------------------------------------------
+# --- Ends hooks when we are killed --------------------------------------------------------------------------
 # Ends the processes that we run when we are gone, however we went: even killed with our whole group.
-# A line of `sh` in a session of its own reads which process groups are at work. Its pipe ends when nobody
+# A line of `sh` in its own session reads which process groups are at work. Its pipe ends when no one
 # holds the other end any more, and then it kills those of the last line. So a hook ends with its event, as
 # natively; what a hook that has ended left running on purpose goes on, as natively, for its group is named
 # no more.
@@ -64,9 +63,9 @@ class Lifeline:
         finally:
             os.close(read)
 
-    def tell(self, groups: Iterable[int]) -> None:
+    def report(self, groups: Iterable[int]) -> None:
         """Say which process groups are at work: these, and no others."""
-        with contextlib.suppress(OSError):  # somebody killed it
+        with contextlib.suppress(OSError):  # it was killed
             os.write(self._pipe, (" ".join(map(str, groups)) + "\n").encode())
 
     def close(self) -> None:
@@ -75,7 +74,7 @@ class Lifeline:
             self._watch.wait(ENDING_S)
 
 
-# --- lanes ------------------------------------------------------------------------------------------
+# --- Hooks as processes -------------------------------------------------------------------------------------
 
 MAX_OUTPUT = 16 << 20
 POLL_S = 0.005
@@ -203,13 +202,13 @@ class Lanes:
             _hold(line, files, env, cwd)
         process = Holder(pid)
         self._running[pid] = process
-        self._lifeline.tell(self._running)
+        self._lifeline.report(self._running)
         return process
 
     def _forget(self, process: Holder) -> None:
         del self._running[process.pid]
         if self._lifeline is not None:
-            self._lifeline.tell(self._running)
+            self._lifeline.report(self._running)
 
     def close(self) -> None:
         """End everything that is still at work."""
@@ -275,7 +274,7 @@ async def _poll(loop: Loop, process: Holder, ended: Future[bool]) -> None:
 
 
 def reopened(fd: int) -> int:
-    """Return a descriptor of the same content with a position of its own, at the start."""
+    """Return a descriptor of the same content with its own position, at the start."""
     try:
         return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -301,3 +300,12 @@ def _content(fd: int) -> bytes:
 
 def _ms(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 3)
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from this number on."""
+    try:
+        last = max(map(int, os.listdir("/dev/fd")))
+    except OSError:
+        last = os.sysconf("SC_OPEN_MAX")
+    os.closerange(first, last + 1)

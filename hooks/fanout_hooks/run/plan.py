@@ -1,19 +1,19 @@
 """How an event's hooks will run: each one's way, who waits for whom, what starts together, what is locked.
 
 Each hook has a way to run:
-  warm    plain Python, known to be fast and clean: one after another in one seat, in configuration order
-  trial   plain Python not known yet: the same chain, but a seat of its own
-  alone   plain Python that is slow, starts processes or leaves things behind: a seat of its own, side by side
+  warm    plain Python, known to be fast and clean: one after another in one worker, in configuration order
+  trial   plain Python not known yet: the same chain, but its own worker
+  alone   plain Python that is slow, starts processes or leaves things behind: its own worker, side by side
   lane    everything else: the command itself, side by side
 Warm and trial hooks form one chain, so among them configuration order holds by itself, but where `after`
 turns it around; the others wait only for hooks that they conflict with. What a hook is known to write is
 locked across events while it runs.
 
 Units never wait for one another in a circle: hooks are put in an order in which everybody comes after those
-it waits for, and one joins a unit only when it waits for nobody but its members and those before its first.
+it waits for, and one joins a unit only when it waits only for its members and those before its first.
 So each unit waits for units that begin before it does.
 
-A plan stands until what it was made from changes: a script's file, what is known of it, the environment. So
+A plan holds until what it was made from changes: a script's file, what is known of it, the environment. So
 it is made once for many events, and only looked over for each (`is_still_good`).
 """
 
@@ -24,8 +24,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from fanout_hooks.client.config import Hook
 from fanout_hooks.learn.memory import Memory, version_of
-from fanout_hooks.run.config import Hook
 from fanout_hooks.warm.command import Program, plain_python
 
 # --- Which hooks must wait for which: two conflict when one writes what the other reads or writes. ----------
@@ -34,7 +34,7 @@ from fanout_hooks.warm.command import Program, plain_python
 #    can turn it around for the two it names. The order is fixed before anything runs, so answers don't vary.
 # 2. Listing a folder reads it; writing below it conflicts with that.
 # 3. One resource, one hook at a time.
-# 4. A hook starts when its own predecessors have ended: no waves, nobody waits for a stranger.
+# 4. A hook starts when its own predecessors have ended: no waves, no hook waits for an unrelated one.
 # 5. Across events there is no order, but no two run at once that would wait in one event: a path is locked
 #    with the folders above it shared, a pattern or a listing locks its folder.
 #
@@ -156,7 +156,7 @@ def _same_place(one: str, other: str) -> bool:
 
 
 def _may_meet(one: str, other: str) -> bool:
-    """Say whether one file may match both patterns: `*` crosses folders, so only the beginnings tell."""
+    """Say whether one file may match both patterns: `*` crosses folders, so only the beginnings say."""
     begin, other_begin = one.partition("*")[0], other.partition("*")[0]
     return begin.startswith(other_begin) or other_begin.startswith(begin)
 
@@ -191,7 +191,7 @@ class Writers(NamedTuple):
         return cls(written, patterns, frozenset(map(os.path.dirname, written)))
 
     def touch(self, read: str) -> bool:
-        """Say whether somebody writes what is read."""
+        """Say whether a hook writes what is read."""
         if read in self.paths or read in self.folders or os.path.dirname(read) in self.paths:
             return True
         if any(_same_place(read, pattern) for pattern in self.patterns):
@@ -200,7 +200,7 @@ class Writers(NamedTuple):
 
 
 def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
-    """Return what to lock across events, and whether for writing; reading counts where somebody writes."""
+    """Return what to lock across events, and whether for writing; reading counts where a hook writes."""
     keys = {_folder_of(path) if "*" in path else path: True for path in hook.writes}
     for path in filter(written.touch, hook.reads):
         if "*" in path:
@@ -226,7 +226,7 @@ def _above(path: str) -> Iterable[str]:
         path = folder
 
 
-# --- plan ------------------------------------------------------------------------------------------
+# --- The plan of one event ----------------------------------------------------------------------------------
 
 
 class Planned(NamedTuple):

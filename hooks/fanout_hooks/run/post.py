@@ -26,7 +26,7 @@ def main() -> int:
     parts = urlsplit(url)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     if parts.scheme not in kinds or not parts.hostname:
-        return _fail(f"{url} is no http address")
+        return _fail(f"{url} is not an http address")
     connection = kinds[parts.scheme](parts.hostname, parts.port)
     sent = {"Content-Type": "application/json"} | {
         name: _BREAKS.sub("", _filled(value))

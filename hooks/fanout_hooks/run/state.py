@@ -8,21 +8,20 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanout_hooks.client import config
+from fanout_hooks.client.config import Hook
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
-from fanout_hooks.run import config
 from fanout_hooks.run import plan as plans
-from fanout_hooks.run.config import Hook
 from fanout_hooks.run.decide import Opinion
-from fanout_hooks.run.loop import Future, Loop, on_stderr
 from fanout_hooks.run.plan import Plan
-from fanout_hooks.warm.ahead import ForkedZygote
 from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import Interpreter, key_of
+from fanout_hooks.warm.loop import Future, Loop, on_stderr
 
 if TYPE_CHECKING:
     from fanout_hooks.run.lanes import Lanes
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 # 1 to 4 of 20 updates. So before a hook runs, everything it is known to write is locked. Within this process
 # a table does it, all at once or none. Between processes each key is a byte, by its hash, of one file in the
 # user's own state folder: any number of locks costs one descriptor, leaves nothing to sweep, and ends with
-# its process. Bytes are taken in their order, so that nobody can hold what another one needs first.
+# its process. Bytes are taken in their order, so no process can hold what another one needs first.
 #
 # The holders in this process end at their own limits. A lock that another process keeps for too long (it was
 # stopped, say) is passed over, and that is noted.
@@ -122,7 +121,7 @@ class Locks:
             return  # the process's end gives it back
 
     def _open(self) -> None:
-        """Have the file open. Closing it gives back every lock, so it stays until somebody has removed it."""
+        """Have the file open. Closing it gives back every lock, so it stays until it has been removed."""
         if self._fd >= 0 and (self._held or os.fstat(self._fd).st_nlink):
             return
         if self._fd >= 0:
@@ -142,7 +141,7 @@ def _byte(key: str) -> int:
     return int.from_bytes(digest, "big") >> 2
 
 
-# --- state ------------------------------------------------------------------------------------------
+# --- What events share --------------------------------------------------------------------------------------
 
 AT_ONCE = 50
 """Processes of hooks at work at one time; more wait their turn."""
@@ -172,9 +171,25 @@ class Places:
             self._waiting.pop(0).set(True)
 
 
+AskGate = Callable[[Loop, dict[str, Any], dict[str, str], str], Coroutine[Any, Any, Opinion]]
+"""gate/watch.py's `opinion`: (loop, event, environment, mode of the entry)."""
+WriteLog = Callable[[str, str, str, dict[str, Any] | None], str]
+"""log/append.py's `after_event`: (project, state folder, event, record) -> what went wrong."""
+
+
 class RuntimeState:
-    def __init__(self, loop: Loop, state_folder: str) -> None:
+    """What events share: the process that runs them hands in the gate and the log, which lie above us."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        state_folder: str,
+        ask_gate: AskGate | None = None,
+        write_log: WriteLog | None = None,
+    ) -> None:
         self.loop = loop
+        self.ask_gate = ask_gate
+        self.write_log = write_log
         loop.complain = self.complain
         self.places = Places(AT_ONCE)
         self.locks = Locks(loop, os.path.join(state_folder, "locks"))
@@ -185,8 +200,7 @@ class RuntimeState:
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
         self._declared: frozenset[str] = frozenset()
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
-        self._said: set[str] = set()
-        self._ahead: ForkedZygote | None = None
+        self._reported: set[str] = set()
         self._lanes: Lanes | None = None
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
@@ -203,11 +217,6 @@ class RuntimeState:
             self._declared = frozenset[str]().union(*held)
         return known[1]
 
-    def expect(self, project: str, known: Memory, ahead: ForkedZygote | None) -> None:
-        """Take over what the cold path began before there was a house."""
-        self._memories[project] = known
-        self._ahead = ahead
-
     def memory(self, project: str) -> Memory:
         if project not in self._memories:
             self._memories[project] = Memory(memory.path_of(self._state, project))
@@ -216,7 +225,7 @@ class RuntimeState:
         return known
 
     def plan(self, hooks: Sequence[Hook], project: str, cwd: str, env: dict[str, str]) -> Plan:
-        """Return how these hooks run, made anew only when something has changed."""
+        """Return how these hooks run, made again only when something has changed."""
         memory = self.memory(project)
         key = (tuple(hooks), project, cwd, self._declared)
         known = self._plans.get(key)
@@ -232,18 +241,14 @@ class RuntimeState:
         """Return the interpreter that a program's command names, started at its first use."""
         key = key_of(program, env, cwd)
         interpreter = self._interpreters.pop(key, None)
-        if interpreter is None or (interpreter.broken and interpreter.start):  # it served, and is gone
+        if interpreter is None or (interpreter.broken and interpreter.has_served):
             lost = interpreter
             if lost is not None:
                 lost.close()
             interpreter = Interpreter(self.loop, lost)
-            if self._ahead is not None and self._ahead.key == key:
-                interpreter.take_over(self._ahead, known.modules.get(program.exe, ()))
-            else:
-                interpreter.open(program, env, cwd)
-                interpreter.preload(known.modules.get(program.exe, ()))
-            interpreter.key = key
-        self._interpreters[key] = interpreter  # the one used last stands last
+            interpreter.open(program, env, cwd)
+            interpreter.preload(known.modules.get(program.exe, ()))
+        self._interpreters[key] = interpreter  # the one used last is last
         for old in list(self._interpreters)[:-MAX_INTERPRETERS]:
             if self._interpreters[old].is_at_rest:
                 self._interpreters.pop(old).close()
@@ -258,21 +263,15 @@ class RuntimeState:
             self._lanes = Lanes(self.loop)
         return self._lanes
 
-    async def gate(self, event: dict[str, Any], env: dict[str, str], mode: str) -> Opinion:
-        """Return what the sequential-agent gate says of an event."""
-        from fanout_hooks.gate.watch import opinion
-
-        return await opinion(self.loop, event, env, mode)
-
-    def news(self, problems: Iterable[str]) -> list[str]:
-        """Return what the user wasn't told yet."""
-        new = [problem for problem in problems if problem not in self._said]
-        self._said.update(new)
+    def unreported(self, problems: Iterable[str]) -> list[str]:
+        """Return the problems that this process hasn't reported yet; from now on it has."""
+        new = [problem for problem in problems if problem not in self._reported]
+        self._reported.update(new)
         return new
 
     def complain(self, text: str) -> None:
         """Say something on stderr, once."""
-        if self.news([text]):
+        if self.unreported([text]):
             on_stderr(text)
 
     def close(self) -> None:

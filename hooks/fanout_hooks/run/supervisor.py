@@ -1,8 +1,8 @@
 """The warm path's process: takes events from the server, runs their hooks, answers. Many at once, one thread.
 
-Started by the server (hook_bridge.py) with one end of a socket; ends when the server's end closes. Then, or
-when it is killed, every hook's process ends that is still at work (lanes.py, zygote.py). It never imports or
-runs hook code: interpreters do.
+The server (edge/hook_bridge.py) starts it with one end of a socket; it ends when the server's end closes.
+Then, or when it is killed, every hook's process that is still at work ends too (lanes.py, warm/zygote.py). It
+never imports or runs hook code: interpreters do.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import entries
 from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
-from fanout_hooks.learn.memory import state_folder
-from fanout_hooks.run import claims
+from fanout_hooks.client.places import state_folder
+from fanout_hooks.run import claims, launch
 from fanout_hooks.run.dispatch import Answer, Handled, Request, handle
-from fanout_hooks.run.loop import Channel, Loop
-from fanout_hooks.run.state import RuntimeState
+from fanout_hooks.run.state import AskGate, RuntimeState, WriteLog
+from fanout_hooks.warm.loop import Channel, Loop
 
 # --- The environment of a hook on the warm path: what the client itself would have given it. ----------------
 # The server was started by the same client process, so its environment is the hooks' own but for four things:
@@ -45,14 +44,14 @@ class Session(NamedTuple):
     """The client that started a server, and what its hooks find around them."""
 
     client: int
-    """Its process, 0 where nobody can tell."""
+    """Its process id, 0 where it isn't known."""
     env: dict[str, str]
 
 
 def of_session(env: dict[str, str], server: int) -> Session:
     """Look from a server with this environment at the client that started it."""
     chain = [server, *_ancestors(server)]
-    # The client's socket bears its process in its name; without one, nobody stands in between.
+    # The client's socket bears its process in its name; without one, nothing is in between.
     named = os.path.basename(env.get("CLAUDE_CODE_MESSAGING_SOCKET", "")).removesuffix(".sock")
     at = next((at for at, pid in enumerate(chain) if str(pid) == named), 1)
     client = chain[at] if at < len(chain) else int(named) if named.isdecimal() else 0
@@ -122,19 +121,21 @@ def _environ(pid: int) -> dict[str, str]:
     return {name: value for name, is_pair, value in pairs if is_pair}
 
 
-# --- supervisor ------------------------------------------------------------------------------------------
+# --- The process that answers events ------------------------------------------------------------------------
 
 SWEEP_S = 300.0
 
 
 class Supervisor:
-    def __init__(self, loop: Loop, server: Channel, env: dict[str, str], pids: tuple[int, int]) -> None:
-        self.loop = loop
+    def __init__(
+        self, runtime: RuntimeState, server: Channel, env: dict[str, str], pids: tuple[int, int]
+    ) -> None:
+        self.runtime = runtime
+        self.loop = runtime.loop
         self.server = server
         self.env = env
         self.client_pid = pids[1]
         self.owner = f"server {pids[0]}"
-        self.runtime = RuntimeState(loop, state_folder(env))
         self.alive = claims.folder(state_folder(env))
         self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
 
@@ -188,23 +189,23 @@ class Supervisor:
             await self.loop.sleep(SWEEP_S)
 
 
-def main(fd: int) -> int:
+def main(fd: int, ask_gate: AskGate, write_log: WriteLog) -> int:
     """Serve on a socket that the server gave us."""
     server_pid = os.getppid()
     client_pid, env = of_session(dict(os.environ), server_pid)
     keys = claims.client_keys(env, client_pid)
     loop = Loop()
-    supervisor = Supervisor(loop, Channel(loop, socket.socket(fileno=fd)), env, (server_pid, client_pid))
+    runtime = RuntimeState(loop, state_folder(env), ask_gate, write_log)
+    server = Channel(loop, socket.socket(fileno=fd))
+    supervisor = Supervisor(runtime, server, env, (server_pid, client_pid))
     try:
         claims.mark(supervisor.alive, keys, server_pid)
-        entries.keep(state_folder(env))
+        launch.keep(state_folder(env))
     except OSError as error:
-        supervisor.runtime.complain(
-            f"{error.filename}: {error.strerror}: sentinels will run the hooks themselves"
-        )
+        runtime.complain(f"{error.filename}: {error.strerror}: sentinels will run the hooks themselves")
     try:
         loop.run(supervisor.serve())
     finally:
         claims.unmark(supervisor.alive, keys, server_pid)
-        supervisor.runtime.close()
+        runtime.close()
     return 0

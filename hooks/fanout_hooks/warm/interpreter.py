@@ -1,10 +1,10 @@
-"""One interpreter that hooks name in their commands: its zygote, its workers, and one event's run in them.
+"""One Python interpreter kept warm: its zygote, the workers forked from it, and the batches that run in them.
 
-Theory of operation. `open` starts the hooks' own interpreter on zygote.py. A *seat* is a worker forked from
-it. A batch (one event's fast hooks, in order) takes an idle seat, else a new one; a few may work side by
-side, so that a hook that hangs doesn't hold up other events. Results come back one by one; the hook without a
-result when its worker dies is the one that killed it. After a crash, a deadline, a taint or an answer that
-can't be read the next hook gets the next seat.
+Theory of operation. `open` starts the hooks' own interpreter on zygote.py. A *worker* is a process forked
+from it. A batch (one event's fast hooks, in order) takes an idle worker, else a new one; a few may work
+side by side, so that a hook that hangs doesn't hold up other events. Results come back one by one; the hook
+without a result when its worker dies is the one that killed it. After a crash, a deadline, a taint or an
+answer that can't be read the next hook gets the next worker.
 
 A hook may stop or kill the process that it was forked from. Workers go on without their zygote: what they run
 ends as it would have; what is left runs a process each. A stopped zygote is continued, when it is missed.
@@ -22,15 +22,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self, TypeVar
 
+from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.run.decide import HEAD, LOOK_S, asked_for
-from fanout_hooks.run.loop import Channel, Future, Loop, is_stopped, kill_group, memory_file
-from fanout_hooks.warm.ahead import ForkedZygote
 from fanout_hooks.warm.command import Program
+from fanout_hooks.warm.loop import Channel, Future, Loop, is_stopped, kill_group, memory_file
 
-# --- sitting ------------------------------------------------------------------------------------------------
-# One batch of hooks in one worker: what it was asked, the files it writes into, what it has reported so
-# far.
+# --- One batch of hooks in one worker: what it was asked, where it writes, what it has reported. ------------
 # The worker sends a row before each hook and one after it, over a socket that only we read. What has been
 # sent can't be taken back, but a hook may send bytes too: what doesn't begin with the worker's stamp, or
 # isn't the row that has to come next, is *unreadable*. It is the loss of the hook that had begun, and of no
@@ -116,7 +113,7 @@ class Batch:
             return 1.0
         return self._since + self.left[0].timeout_s - time.monotonic()
 
-    def news(self) -> list[Ran]:
+    def new_results(self) -> list[Ran]:
         """Take in the results that were not reported yet."""
         self._take_in()
         found, self._ran = self._ran, []
@@ -230,15 +227,15 @@ def _content(fd: int) -> bytes:
     return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
 
 
-# --- interpreter ------------------------------------------------------------------------------------------
+# --- The interpreter: its zygote, and the workers that run batches. -----------------------------------------
 
 T = TypeVar("T")
 STARTING_S = 10.0
 PATIENCE_S = 0.1
-"""How long a batch waits for a busy seat before it gets another one."""
-SEATS_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
-MAX_SEATS = 50
-IDLE_SEATS = 1
+"""How long a batch waits for a busy worker before it gets another one."""
+WORKERS_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
+MAX_WORKERS = 50
+IDLE_WORKERS = 1
 DEEP_LOOK_S = 5.0
 FORK_S = 10.0
 WATCH_S = 0.05
@@ -258,7 +255,7 @@ class HookInput(NamedTuple):
     cwd: str
 
 
-class Seat:
+class Worker:
     """One worker process, as seen from here."""
 
     __slots__ = ("channel", "died", "pid", "stamp")
@@ -278,33 +275,28 @@ class Interpreter:
         self._lost = before
         """One that served and was ended, whose loss is not reported yet."""
         self.broken = ""
-        self.start: dict[str, Any] | None = None
-        """What its start decided; nothing: a fork of ours that is not like a real start."""
-        self.key: tuple[str, ...] = ()
         self.pid = 0
         """The zygote's process, 0 as long as it isn't known."""
         self.has_served = False
         self._is_reported = False
         self._stops = 0
-        self.is_fork = False
-        """Don't wait for it to be ready: fewer turns, and it answers when it is."""
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Channel | None = None
         self._ready: Future[bool] = Future()
-        self._forking: list[tuple[Channel, Future[Seat | None], bytes]] = []
-        self._seats: dict[int, Seat] = {}
-        self._idle: list[Seat] = []
+        self._forking: list[tuple[Channel, Future[Worker | None], bytes]] = []
+        self._workers: dict[int, Worker] = {}
+        self._idle: list[Worker] = []
         self._waiting: list[Future[bool]] = []
         self._runs = 0
         self._suspects: set[str] = set()
-        """Scripts of an event that left something behind, and nobody knows which of them it was."""
+        """Scripts of an event that left something behind, and it isn't known which of them did."""
         self.modules: set[str] = set()
         """Standard modules that hooks were seen to import: new workers have them from the start."""
 
     # --- the zygote ------------------------------------------------------------------------------------
 
     def open(self, program: Program, env: dict[str, str], cwd: str) -> None:
-        """Start the zygote; `ready` tells when it serves."""
+        """Start the zygote; `ready` waits until it serves."""
         try:
             self._process, ours = start_zygote(program, env, cwd)
         except CannotStart as error:
@@ -312,14 +304,6 @@ class Interpreter:
             return
         self._control = Channel(self.loop, ours)
         self.loop.leave(self._listen(self._control, program.exe))
-
-    def take_over(self, ahead: ForkedZygote, modules: Iterable[str]) -> None:
-        """Use the zygote that our own process forked."""
-        self._control = Channel(self.loop, ahead.control)
-        self.modules.update(modules)
-        self.is_fork = True
-        self.pid = ahead.pid
-        self.loop.leave(self._listen(self._control, ahead.key[0]))
 
     async def ready(self) -> bool:
         """Wait until the zygote serves; False when it never will."""
@@ -349,19 +333,16 @@ class Interpreter:
 
     def _on_message(self, message: dict[str, Any]) -> None:
         if "ready" in message:
-            self.start = message["ready"]
-            self.pid = message["pid"]
+            self.pid = message["ready"]
             self._ready.set(True)
-        elif "unlike" in message:
-            self.start = {}
         elif "forked" in message:
             channel, future, stamp = self._forking.pop(0)
-            seat = Seat(channel, message["forked"], stamp)
-            self._seats[seat.pid] = seat
+            worker = Worker(channel, message["forked"], stamp)
+            self._workers[worker.pid] = worker
             self.has_served = True
-            future.set(seat)
+            future.set(worker)
         elif "died" in message:
-            gone = self._seats.pop(message["died"], None)
+            gone = self._workers.pop(message["died"], None)
             if gone is not None:
                 self._forget(gone)
                 gone.died.set(message["status"])
@@ -376,9 +357,9 @@ class Interpreter:
             channel.close()
             future.set(None)
         self._forking.clear()
-        for seat in self._idle:
-            seat.channel.close()
-        self._seats.clear()
+        for worker in self._idle:
+            worker.channel.close()
+        self._workers.clear()
         self._idle.clear()
         self._free_one()
         if self._process is not None:
@@ -386,7 +367,9 @@ class Interpreter:
 
     def close(self) -> None:
         """End the zygote; it takes its workers along."""
-        for channel in [seat.channel for seat in self._seats.values()] + [one for one, _, _ in self._forking]:
+        for worker in self._workers.values():
+            worker.channel.close()
+        for channel, _, _ in self._forking:
             channel.close()
         if self._control is not None:
             self._control.close()
@@ -404,45 +387,45 @@ class Interpreter:
     @property
     def is_at_rest(self) -> bool:
         """Say whether nothing is lost by closing it."""
-        return self._runs == 0 and len(self._idle) == len(self._seats)
+        return self._runs == 0 and len(self._idle) == len(self._workers)
 
-    # --- seats -----------------------------------------------------------------------------------------
+    # --- workers ---------------------------------------------------------------------------------------
 
-    async def _fork(self) -> Seat | None:
+    async def _fork(self) -> Worker | None:
         if self._control is None or self._control.closed:
             return None
-        if not self.is_fork and not await self.ready():
+        if not await self.ready():
             return None
         ours, theirs = socket.socketpair()
-        future: Future[Seat | None] = Future()
+        future: Future[Worker | None] = Future()
         stamp = os.urandom(STAMP_BYTES)
         self._forking.append((Channel(self.loop, ours, stamp), future, stamp))
         with theirs:
             self._control.send({"do": "fork", "stamp": stamp.hex()}, (theirs.fileno(),))
         return await self._watched(future, FORK_S)
 
-    async def _take(self) -> Seat | None:
-        """Return a seat: an idle one, a new one, or after a while yet another one."""
+    async def _take(self) -> Worker | None:
+        """Return a worker: an idle one, a new one, or after a while yet another one."""
         while True:
             if self._idle:
                 return self._idle.pop()
-            if len(self._seats) + len(self._forking) < SEATS_AT_ONCE or self.broken:
+            if len(self._workers) + len(self._forking) < WORKERS_AT_ONCE or self.broken:
                 return await self._fork()
             free: Future[bool] = Future()
             self._waiting.append(free)
-            if await self.loop.first(free, PATIENCE_S) is None and len(self._seats) < MAX_SEATS:
+            if await self.loop.first(free, PATIENCE_S) is None and len(self._workers) < MAX_WORKERS:
                 return await self._fork()
 
-    def _give_back(self, seat: Seat) -> None:
-        if seat.died.done:
+    def _give_back(self, worker: Worker) -> None:
+        if worker.died.done:
             return
         if self.broken:
-            seat.channel.close()
+            worker.channel.close()
             return
-        if len(self._idle) >= IDLE_SEATS and not self._waiting:
-            seat.channel.close()  # it ends by itself; nothing at rest but one worker
+        if len(self._idle) >= IDLE_WORKERS and not self._waiting:
+            worker.channel.close()  # it ends by itself; nothing at rest but one worker
             return
-        self._idle.append(seat)
+        self._idle.append(worker)
         self._free_one()
 
     def _free_one(self) -> None:
@@ -450,20 +433,20 @@ class Interpreter:
         for future in waiting:
             future.set(True)
 
-    def _forget(self, seat: Seat) -> None:
-        if seat in self._idle:
-            self._idle.remove(seat)
-        seat.channel.close()
+    def _forget(self, worker: Worker) -> None:
+        if worker in self._idle:
+            self._idle.remove(worker)
+        worker.channel.close()
         self._free_one()
 
-    def _kill(self, seat: Seat) -> None:
+    def _kill(self, worker: Worker) -> None:
         """End a worker through the zygote, which knows whether it is still there; without one ourselves."""
-        if seat.died.done:
+        if worker.died.done:
             return
         if self.broken or self._control is None or is_stopped(self.pid):
-            kill_group(seat.pid)
+            kill_group(worker.pid)
         else:
-            self._control.send({"do": "kill", "pid": seat.pid})
+            self._control.send({"do": "kill", "pid": worker.pid})
 
     def preload(self, names: Iterable[str]) -> None:
         """Have the zygote import standard modules."""
@@ -473,30 +456,30 @@ class Interpreter:
             self._control.send({"do": "import", "names": sorted(new)})
 
     async def warm_up(self) -> None:
-        """Have a seat ready before it is needed."""
+        """Have a worker ready before it is needed."""
         if not self._idle:
-            seat = await self._fork()
-            if seat is not None:
-                self._give_back(seat)
+            worker = await self._fork()
+            if worker is not None:
+                self._give_back(worker)
 
     # --- running ---------------------------------------------------------------------------------------
 
     async def run(
-        self, tasks: list[Task], hook_input: HookInput, tell: Callable[[Ran], None], *, alone: bool
+        self, tasks: list[Task], hook_input: HookInput, on_result: Callable[[Ran], None], *, alone: bool
     ) -> bool:
-        """Run hooks in order and tell each result as it comes; False when the interpreter doesn't serve.
+        """Run hooks in order, each result to `on_result` as it comes; False when there is no interpreter.
 
-        `alone`: the first (only) hook gets a process that nobody had before or has after.
+        `alone`: the first (only) hook gets a process that no other hook had before or has after.
         """
         left, deaths = list(tasks), 0
         self._runs += 1
         try:
             while left:
-                seat = await (self._fork() if alone else self._take())
-                if seat is None or deaths > MAX_DEATHS:
+                worker = await (self._fork() if alone else self._take())
+                if worker is None or deaths > MAX_DEATHS:
                     return False
                 before = len(left)
-                left = await self._run_in(seat, left, hook_input, tell, alone=alone)
+                left = await self._run_in(worker, left, hook_input, on_result, alone=alone)
                 deaths += len(left) == before
             return True
         finally:
@@ -504,15 +487,15 @@ class Interpreter:
 
     async def _run_in(
         self,
-        seat: Seat,
+        worker: Worker,
         tasks: list[Task],
         hook_input: HookInput,
-        tell: Callable[[Ran], None],
+        on_result: Callable[[Ran], None],
         *,
         alone: bool,
     ) -> list[Task]:
-        """Run tasks in one seat until it is done or spoilt; return what is left."""
-        with Batch(tasks, seat.stamp) as batch:
+        """Run tasks in one worker until it is done or spoilt; return what is left."""
+        with Batch(tasks, worker.stamp) as batch:
             hooks = [
                 {
                     "i": task.place,
@@ -524,101 +507,101 @@ class Interpreter:
                 for task in tasks
             ]
             job = {"hooks": hooks, "cwd": hook_input.cwd, "env": hook_input.env}
-            seat.channel.send(job, (hook_input.stdin, batch.out, batch.err, batch.results.fileno()))
+            worker.channel.send(job, (hook_input.stdin, batch.out, batch.err, batch.results.fileno()))
             batch.sent()
             while not batch.is_over():
-                message, alone_s = await self._word_from(seat, batch, looks=alone)
-                for ran in batch.news():
-                    tell(ran)
+                message, alone_s = await self._next_message(worker, batch, looks=alone)
+                for ran in batch.new_results():
+                    on_result(ran)
                 if batch.left and alone_s is not None:
-                    self._let_go(seat, alone_s or batch.left[0].timeout_s)
-                    tell(batch.detach())
+                    self._detach(worker, alone_s or batch.left[0].timeout_s)
+                    on_result(batch.detach())
                     return batch.left
                 if batch.is_over():
                     break
                 guilty = None
                 if message is None:
-                    guilty = batch.died(await self._end_of(seat))
+                    guilty = batch.died(await self._end_of(worker))
                 elif batch.unreadable or "done" in message:  # nothing more will come
-                    self._kill(seat)
+                    self._kill(worker)
                     guilty = batch.lost(UNREADABLE if batch.unreadable else SILENT)
                 else:
                     continue
-                seat.channel.close()
+                worker.channel.close()
                 if guilty is not None:
-                    tell(guilty)
+                    on_result(guilty)
                 return batch.left
-            self.loop.leave(self._look_back(seat, tasks, alone=alone, is_last=batch.is_last))
+            self.loop.leave(self._check_after(worker, tasks, alone=alone, is_last=batch.is_last))
             return batch.left
 
-    async def _word_from(
-        self, seat: Seat, batch: Batch, *, looks: bool
+    async def _next_message(
+        self, worker: Worker, batch: Batch, *, looks: bool
     ) -> tuple[dict[str, Any] | None, float | None]:
-        """Wait until the seat says that there are results; None when it has died (or was killed).
+        """Wait until the worker says that there are results; None when it has died (or was killed).
 
         `looks`: its hook may ask to be left alone; then return for how long.
         """
-        word = self.loop.spawn(seat.channel.get())
+        message = self.loop.spawn(worker.channel.get())
         stopped_since = 0.0
-        while await self.loop.first(word, _patience(batch, looks=looks)) is None and not word.done:
+        while await self.loop.first(message, _patience(batch, looks=looks)) is None and not message.done:
             if batch.time_left() <= 0:  # else another hook runs by now, with its own time
                 batch.timed_out = True
-                self._kill(seat)
-                await self.loop.first(word, STOPPED_S)
-                if not word.done:
-                    seat.channel.close()
+                self._kill(worker)
+                await self.loop.first(message, STOPPED_S)
+                if not message.done:
+                    worker.channel.close()
                 break
             if batch.unreadable:
-                self._kill(seat)
-                seat.channel.close()
+                self._kill(worker)
+                worker.channel.close()
                 break
             alone_s = batch.asked_for() if looks else None
             if alone_s is not None:
                 return {}, alone_s
-            if not is_stopped(seat.pid):
+            if not is_stopped(worker.pid):
                 stopped_since = 0.0
             elif not stopped_since:
                 stopped_since = time.monotonic()
             elif time.monotonic() - stopped_since > STOPPED_S:
-                self._kill(seat)  # it stopped itself, and nothing here would continue it
-                seat.channel.close()
+                self._kill(worker)  # it stopped itself, and nothing here would continue it
+                worker.channel.close()
                 break
-        return await word, None
+        return await message, None
 
-    async def _end_of(self, seat: Seat) -> int:
-        """Return the exit status of a seat that speaks no more: its socket is closed, or full of nonsense."""
-        if await self.loop.first(seat.died, 0.2) is None and not seat.died.done:
-            self._kill(seat)
+    async def _end_of(self, worker: Worker) -> int:
+        """Return the exit status of a worker that sends no more: its socket is closed, or can't be read."""
+        if await self.loop.first(worker.died, 0.2) is None and not worker.died.done:
+            self._kill(worker)
             if not self.broken:
-                await self._watched(seat.died, 2.0)
-        return seat.died.result() if seat.died.done else -signal.SIGKILL
+                await self._watched(worker.died, 2.0)
+        return worker.died.result() if worker.died.done else -signal.SIGKILL
 
-    def _let_go(self, seat: Seat, alone_s: float) -> None:
-        """Leave a seat to its hook, which may outlive us; as long as we live it may overstay no more."""
+    def _detach(self, worker: Worker, alone_s: float) -> None:
+        """Leave a worker to its hook, which may outlive us; while we live, its limit holds."""
         if self._control is not None:
-            self._control.send({"do": "spare", "pid": seat.pid})
-        seat.channel.close()
-        self.loop.leave(self._cut(seat, alone_s))
+            self._control.send({"do": "spare", "pid": worker.pid})
+        worker.channel.close()
+        self.loop.leave(self._cut(worker, alone_s))
 
-    async def _cut(self, seat: Seat, after_s: float) -> None:
-        if await self.loop.first(seat.died, after_s) is None:
-            self._kill(seat)
+    async def _cut(self, worker: Worker, after_s: float) -> None:
+        if await self.loop.first(worker.died, after_s) is None:
+            self._kill(worker)
 
-    async def _look_back(self, seat: Seat, tasks: list[Task], *, alone: bool, is_last: bool) -> None:
-        """Wait for the deep look; a clean seat serves again, any other is ended."""
-        message = await self.loop.first(self.loop.spawn(_last_word(seat.channel)), DEEP_LOOK_S)
+    async def _check_after(self, worker: Worker, tasks: list[Task], *, alone: bool, is_last: bool) -> None:
+        """Wait for the deep look; a clean worker serves again, any other is ended."""
+        message = await self.loop.first(self.loop.spawn(_last_message(worker.channel)), DEEP_LOOK_S)
         self.preload(message.get("modules", ()) if message is not None else ())
         scripts = {task.program.script for task in tasks}
         if message is not None and not message.get("taint") and not is_last:
             self._suspects -= scripts
             if not alone:
-                self._give_back(seat)
+                self._give_back(worker)
                 return
         elif not alone:
             self._suspects |= scripts  # one of them did it: from now on each is looked at right away
-        seat.channel.close()  # ends the worker, not what its hooks left running on purpose
-        if await self.loop.first(seat.died, 1.0) is None and not self.broken:
-            self._kill(seat)
+        worker.channel.close()  # ends the worker, not what its hooks left running on purpose
+        if await self.loop.first(worker.died, 1.0) is None and not self.broken:
+            self._kill(worker)
         if not alone and not self._idle and not self.broken:
             await self.warm_up()
 
@@ -627,8 +610,8 @@ def _patience(batch: Batch, *, looks: bool) -> float:
     return min(max(0.0, batch.time_left()), LOOK_S if looks else STOPPED_S)
 
 
-async def _last_word(channel: Channel) -> dict[str, Any] | None:
-    """Return what a seat says after its deep look; a message about results may come before."""
+async def _last_message(channel: Channel) -> dict[str, Any] | None:
+    """Return what a worker reports after its deep look; a message about results may come before."""
     while True:
         message = await channel.get()
         if message is None or "done" in message:
@@ -681,8 +664,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-# --- identity -----------------------------------------------------------------------------------------------
-# What tells one interpreter from another: the command that names it, and what a shim would choose by.
+# --- What distinguishes one interpreter from another: its command, and what a shim would choose by. ---------
 
 VERSION_FILES = (
     *(".python-version", ".tool-versions"),
@@ -696,7 +678,7 @@ MANAGERS = (b"pyenv", b"asdf", b"mise")
 
 
 def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
-    """Return what tells interpreters apart: the command, its flags, and what a shim would choose by."""
+    """Return what distinguishes interpreters: the command, its flags, and what a shim would choose by."""
     about = os.stat(program.exe)
     choice = _chosen_by(program.exe, env, cwd) if is_shim(program.exe) else ()
     python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))

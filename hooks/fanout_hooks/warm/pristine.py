@@ -36,7 +36,7 @@ KEPT = tuple(
 )
 """The standard library and what is installed beside it; everything else belongs to hooks."""
 VOLATILE = frozenset(("__warningregistry__", "__annotations__"))
-"""Written by the interpreter itself; harmless to whoever comes next."""
+"""Written by the interpreter itself; harmless to the next hook."""
 SYS_SET_PER_HOOK = [
     "argv",
     "path",
@@ -63,9 +63,7 @@ OWN_NAMES = frozenset(("__main__", "__mp_main__"))
 class Picture:
     """Every module that may stay loaded, as it was before any hook ran."""
 
-    def __init__(self, *, is_late: bool = False) -> None:
-        """`is_late`: only names now; the rest when a look is first needed (`complete`)."""
-        self.is_late = is_late
+    def __init__(self) -> None:
         self.modules: dict[str, tuple[types.ModuleType, dict[str, Any]]] = {}
         self._classes: dict[int, tuple[type, Any, dict[str, Any]]] = {}
         self._containers: dict[int, tuple[str, Any, Any]] = {}
@@ -77,23 +75,15 @@ class Picture:
         for name, module in list(sys.modules.items()):
             if name in self.modules or name in OWN_NAMES or not is_kept(name, module):
                 continue
-            namespace = {} if self.is_late else dict(vars(module))
+            namespace = dict(vars(module))
             self.modules[name] = (module, namespace)
             for key, value in namespace.items():
                 if isinstance(value, type) and id(value) not in self._classes:
                     self._classes[id(value)] = (value, vars(value), dict(vars(value)))
                 elif type(value) in (dict, list, set) and not _is_cache(name, key):
                     self._containers[id(value)] = (f"{name}.{key}", value, value.copy())
-        if not self.is_late:
-            gc.collect()
+        gc.collect()
         gc.freeze()
-
-    def complete(self) -> None:
-        """Take the picture that was put off, before the first program that could change what is in it."""
-        if self.is_late:
-            self.is_late = False
-            self.modules.clear()
-            self.accept()
 
     def drop_foreign(self) -> bool:
         """Forget the modules of hooks (equal helper names, edited files); say whether there were any."""
@@ -218,10 +208,10 @@ HARMLESS: dict[str, tuple[str, ...]] = {
     "platform": ("_uname_cache", "_sys_version_cache", "_platform_cache"),
     "threading": ("_counter",),
 }
-"""What a module keeps of what it computed; put back, so that nobody's value stays."""
+"""What a module keeps of what it computed; put back, so that no hook's value stays."""
 
 
-# --- pristine ------------------------------------------------------------------------------------------
+# --- A process put back to how it was -----------------------------------------------------------------------
 
 SIGNALS = tuple(int(sig) for sig in _signal.valid_signals() if sig not in (_signal.SIGKILL, _signal.SIGSTOP))
 FIRST_FDS = range(3, 10)
@@ -232,7 +222,7 @@ TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 class Pristine:
     """A picture of this process before any hook ran; `put_back` and `taint` compare with it."""
 
-    def __init__(self, kept_fds: frozenset[int], *, is_late: bool = False) -> None:
+    def __init__(self, kept_fds: frozenset[int]) -> None:
         self.kept_fds = kept_fds
         self.path = list(sys.path)
         self.meta_path = list(sys.meta_path)
@@ -252,9 +242,9 @@ class Pristine:
         self.tasks = _tasks()
         self.limits = _limits()
         self.filters = (_warnings.filters, list(_warnings.filters))
-        self.picture = Picture(is_late=is_late)
+        self.picture = Picture()
         self.had_foreign = False
-        """The last hook brought modules of its own, whose code nobody has looked at."""
+        """The last hook brought modules of its own, whose code was not looked at."""
 
     # --- putting back ----------------------------------------------------------------------------------
 
@@ -307,7 +297,7 @@ class Pristine:
             getattr(warnings, "_filters_mutated", lambda: None)()
 
     def reseed(self) -> None:
-        """Let nobody inherit a seed."""
+        """Let no hook inherit a seed."""
         if _is_loaded("random"):
             sys.modules["random"].seed()
 
@@ -358,7 +348,7 @@ class Pristine:
 
 
 def _is_loaded(name: str) -> bool:
-    """Say whether the standard library's own module is there, whoever imported it."""
+    """Say whether the standard library's own module is there, wherever it was imported."""
     return name in sys.modules and is_kept(name, sys.modules[name])
 
 

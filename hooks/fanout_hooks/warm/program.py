@@ -87,7 +87,7 @@ IMPORT, EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.EXTENDED_ARG
 
 
 def may_patch(code: types.CodeType) -> bool:
-    """Say whether code could change a class or a limit: those are dear to look at after every hook."""
+    """Say whether code could change a class or a limit: those are expensive to look at after every hook."""
     if not PATCHING.isdisjoint(code.co_names):
         return True
     its_own = code.co_argcount and code.co_varnames[0] == "self"
@@ -105,19 +105,6 @@ def reaches_in(code: types.CodeType) -> bool:
         for one in code.co_consts
         if isinstance(one, (types.CodeType, str))
     )
-
-
-def brings_modules(code: types.CodeType) -> bool:
-    """Say whether code imports what is not the standard library's."""
-    standard = getattr(sys, "stdlib_module_names", ())
-    high = 0
-    for at in range(0, len(code.co_code), 2):
-        operation, number, high = code.co_code[at], high | code.co_code[at + 1], 0
-        if operation == EXTENDED:
-            high = number << 8
-        elif operation == IMPORT and code.co_names[number].partition(".")[0] not in standard:
-            return True
-    return any(brings_modules(one) for one in code.co_consts if isinstance(one, types.CodeType))
 
 
 class Programs:
@@ -141,21 +128,13 @@ class Programs:
         return code
 
     def version(self, file: str) -> tuple[int, ...]:
-        """Return what tells the code that ran last from the next."""
+        """Return what distinguishes the code that ran last from the next."""
         known = self._compiled.get(file)
         return known[0] if known is not None else ()
 
     def may_patch(self, file: str) -> bool:
         known = self._compiled.get(file)
         return known is not None and known[2]
-
-    def needs_look(self, file: str, script: str) -> bool:
-        """Say whether a program could change what programs after it stand on, before it has run."""
-        try:
-            code = self.load(file, script)
-        except (OSError, SyntaxError, ValueError):
-            return False  # it will not run
-        return self.may_patch(file) or brings_modules(code)
 
     def reaches_in(self, file: str, script: str) -> bool:
         """Say whether a program could change what runs it, before it has run."""
@@ -230,7 +209,7 @@ def _guarded(call: Any) -> int:
     except KeyboardInterrupt:
         _show(sys.exc_info())
         return -int(signal.SIGINT)  # what the interpreter does to itself then
-    except BaseException:  # noqa: BLE001 - this is the top level of somebody else's program
+    except BaseException:  # noqa: BLE001 - this is the top level of another person's program
         _show(sys.exc_info())
         return 1
     return 0

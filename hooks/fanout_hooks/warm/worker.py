@@ -1,4 +1,4 @@
-"""Runs Python hooks, one after another, in one process, as if each had a process of its own.
+"""Runs Python hooks, one after another, in one process, as if each had its own process.
 
 Theory of operation. A hook's price is its interpreter (15 to 40 ms), not its own work (0.1 ms). So one
 process, forked from a zygote of the very interpreter that the hooks' command names, runs them in turn. Before
@@ -13,14 +13,13 @@ Three looks, by price:
   deep     every module, its classes, limits: at once after a hook whose code could change them, or whom we
            don't know yet, and after the last hook of an event, when its answer is out
 
-A crash or a hang costs the hook its life and nobody else's: the supervisor sees which hook had no result yet,
+A crash or a hang ends the hook, and no other: the supervisor sees which hook had no result yet,
 its output so far is in memory that outlives us, and the next process goes on with the next hook.
 
-A hook may replace any function and write into any descriptor. So what runs here after a hook uses
-messages.py: a row goes out before the next hook begins, over a socket whose other end no hook can reach,
-with the stamp that only we and the supervisor know; and before each hook we say whether this process may be
-used after it. What the supervisor can't read is the loss of the hook that had begun, and the end of this
-process.
+A hook may replace any function and write into any descriptor. So what runs here after a hook uses only
+messages.py; a row goes out before the next hook begins, over a socket whose other end no hook can reach, with
+the stamp that only we and the supervisor know; and before each hook we say whether this process may be used
+after it. What the supervisor can't read costs the hook that had begun its answer, and ends this process.
 
 This file runs under the hooks' interpreter, not under ours: nothing newer than Python 3.8, standard library
 only, and as few imports as possible, for each is already there when a hook looks at sys.modules.
@@ -52,7 +51,7 @@ FD_FLOOR = 200
 """Our own descriptors live above; a hook's own come from 3 upwards, as in a fresh process."""
 
 
-TELL_S = 0.005
+REPORT_S = 0.005
 """Hooks outside this process may wait for a result; one message for several costs both sides less."""
 MAX_KNOWN = 4096
 """Raw paths remembered of a script: one that makes a new file each time must not fill the memory."""
@@ -65,7 +64,7 @@ NOISY = frozenset(("antigravity", "this", "__main__"))
 class Worker:
     """This process: what it may use, and the picture of how it has to look between hooks."""
 
-    def __init__(self, sock: Any, flags: str, stamp: bytes, *, is_once: bool = False) -> None:
+    def __init__(self, sock: Any, flags: str, stamp: bytes) -> None:
         self.sock = sock
         self.stamp = stamp
         self.parent = os.getppid()
@@ -81,9 +80,7 @@ class Worker:
             for number, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__))
             if stream is not None
         }
-        self.pristine = Pristine(frozenset(open_fds()), is_late=is_once)
-        self.is_once = is_once
-        """There will be no second event here: nobody waits for the look after the last hook."""
+        self.pristine = Pristine(frozenset(open_fds()))
         self.real: dict[str, str] = {}
         self.reported = set(sys.modules)
 
@@ -112,7 +109,7 @@ class Worker:
         self.pristine.kept_fds = kept | frozenset(fds)
         size = os.fstat(stdin).st_size
         payload = os.pread(stdin, size, 0) if size <= SMALL_STDIN else None
-        taint, told, last = "", time.monotonic(), False
+        taint, reported_at, last = "", time.monotonic(), False
         for hook in job["hooks"]:
             file = os.path.join(job["cwd"], hook["script"])
             last = self.programs.reaches_in(file, hook["script"])
@@ -124,13 +121,11 @@ class Worker:
             taint = self._note(rows, result, out, err)
             if taint or last:
                 break
-            if time.monotonic() - told > TELL_S and hook is not job["hooks"][-1]:
-                told = time.monotonic()
+            if time.monotonic() - reported_at > REPORT_S and hook is not job["hooks"][-1]:
+                reported_at = time.monotonic()
                 self._send({"more": True})
         self._send({"more": True})
-        if self.is_once:
-            _exit(0)
-        self._dress_down()
+        self._drop_output()
         rows.detach()
         self.pristine.kept_fds = kept | frozenset(fds)
         self.pristine.reseed()
@@ -150,8 +145,6 @@ class Worker:
         began = time.perf_counter()
         self._reset_process(hook, job, fds, payload)
         script, file = hook["script"], os.path.join(job["cwd"], hook["script"])
-        if self.pristine.picture.is_late and (hook["deep"] or self.programs.needs_look(file, script)):
-            self.pristine.picture.complete()
         self.watch.effects = effects
         try:
             status = program.start(self.programs, file, script, begin)
@@ -174,7 +167,7 @@ class Worker:
                 "taint": taint,
                 "spoilt": self._spoilt(file),
                 "at": time.monotonic(),
-                "effects": self._news(file, effects),
+                "effects": self._new_effects(file, effects),
             }
         except BaseException:
             _end_as(status)
@@ -182,17 +175,13 @@ class Worker:
 
     def _taint(self, file: str, *, deep: bool) -> str:
         deep = deep or self.pristine.had_foreign or self.programs.may_patch(file)
-        deep = deep and not self.pristine.picture.is_late  # then nothing to compare with: _spoilt says so
         if deep:
             self.pristine.reseed()
         return self.pristine.taint(deep=deep)
 
     def _spoilt(self, file: str) -> str:
         """Return why this process can't go on although the hook did nothing wrong that we could see."""
-        picture = self.pristine.picture
-        if picture.is_late and self.pristine.had_foreign:
-            return "loaded modules that nobody has a picture of"
-        if self.programs.may_patch(file) and picture.has_new():
+        if self.programs.may_patch(file) and self.pristine.picture.has_new():
             return "loaded modules that it may have changed"
         return ""
 
@@ -220,7 +209,7 @@ class Worker:
                     os.ftruncate(fd, 0)
                 os.lseek(fd, 0, os.SEEK_SET)
         except BaseException:
-            _end_as(result["exit"])  # the hook closed our files: its exit code is all that can be told
+            _end_as(result["exit"])  # the hook closed our files: its exit code is all that can be reported
             raise
         return str(result["taint"] or result["spoilt"])
 
@@ -244,8 +233,8 @@ class Worker:
         except BaseException:  # noqa: BLE001 - a hook closed it, or the supervisor is gone
             _exit(0)  # the results are where they are read
 
-    def _news(self, file: str, effects: Effects) -> dict[str, Any] | None:
-        """Return what no earlier run showed; raw paths are compared, for real ones are dear."""
+    def _new_effects(self, file: str, effects: Effects) -> dict[str, Any] | None:
+        """Return what no earlier run showed; raw paths are compared, for real ones are expensive."""
         raw = {f"r{path}" for path in effects.reads} | {f"w{path}" for path in effects.writes}
         raw |= {name for name in ("spawns", "opaque") if getattr(effects, name)}
         known = self.known.setdefault((file, self.programs.version(file)), {""})
@@ -280,7 +269,7 @@ class Worker:
         if not self.safe_path:
             sys.path.insert(0, self.programs.folder(os.path.join(job["cwd"], hook["script"])))
 
-    def _dress_down(self) -> None:
+    def _drop_output(self) -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
@@ -341,11 +330,11 @@ def _parked(fd: int) -> int:
     return int(high)
 
 
-def become(sock: socket.socket, flags: str, stamp: bytes, *, is_once: bool = False) -> None:
+def become(sock: socket.socket, flags: str, stamp: bytes) -> None:
     """Turn a just forked process into a worker. Does not return."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for sig in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_DFL)
     own = _socket.socket(fileno=_parked(sock.detach()))
-    Worker(own, flags, stamp, is_once=is_once).serve()
+    Worker(own, flags, stamp).serve()

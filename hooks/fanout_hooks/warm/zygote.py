@@ -6,11 +6,8 @@ imports little, starts no thread, runs no hook, and so can fork at any time. The
 process, never by forking: it stays free of what the supervisor is.
 
 Commands over the socket: {"do": "fork", "stamp"} with a socket for the child, {"do": "kill", "pid"},
-{"do": "spare", "pid"} (that one may outlive us), {"do": "import", "names"}. It reports {"ready": what its
-start decided, "pid"}, {"forked": pid}, {"died": pid, "status"}.
-
-A cold process may fork it from itself instead (ahead.py): then `serve_once` is its entry, and it tells
-{"unlike": what differs} and ends where a start by the command would have been another.
+{"do": "spare", "pid"} (that one may outlive us), {"do": "import", "names"}. It reports {"ready": its pid},
+{"forked": pid}, {"died": pid, "status"}.
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8; older ones are sent away.
 """
@@ -22,7 +19,6 @@ import sys
 if sys.version_info < (3, 8):  # noqa: UP036 - this file is run by whatever Python the hooks' command is
     sys.exit("fanout: this Python is older than 3.8, so its hooks run one process each")
 
-import gc
 import os
 import select
 import signal
@@ -34,8 +30,8 @@ from typing import Any
 _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def _borrow() -> tuple[Any, Any]:
-    """Import our worker and startup.py, and leave no trace of our folder for the hooks."""
+def _borrow() -> Any:
+    """Import our worker.py, and leave no trace of our folder for the hooks."""
     first = sys.path[0] if sys.path else ""
     here = os.path.dirname(os.path.abspath(__file__))
     if first and os.path.abspath(first) == here:
@@ -46,7 +42,7 @@ def _borrow() -> tuple[Any, Any]:
     try:
         import importlib.machinery
 
-        from fanout_hooks.warm import startup, worker
+        from fanout_hooks.warm import worker
     finally:
         sys.path.remove(_OWN)
         sys.dont_write_bytecode = writes
@@ -54,17 +50,16 @@ def _borrow() -> tuple[Any, Any]:
     for name in [name for name in sys.modules if name.partition(".")[0] == "fanout_hooks"]:
         del sys.modules[name]
     sys.path_importer_cache.clear()
-    return worker, startup
+    return worker
 
 
 class Zygote:
-    """Forks on request, buries what it forked, and takes everything along when the supervisor goes."""
+    """Forks on request, reaps what it forked, and takes everything along when the supervisor goes."""
 
-    def __init__(self, control: socket.socket, flags: str, worker: Any, *, is_once: bool = False) -> None:
+    def __init__(self, control: socket.socket, flags: str, worker: Any) -> None:
         self.control = control
         self.flags = flags
         self.worker = worker
-        self.is_once = is_once
         self.children: set[int] = set()
         self.spared: set[int] = set()
         self.wakeup, write = os.pipe()
@@ -104,7 +99,7 @@ class Zygote:
                 os.close(own)
             self.control.close()
             try:
-                self.worker.become(socket.socket(fileno=fd), self.flags, stamp, is_once=self.is_once)
+                self.worker.become(socket.socket(fileno=fd), self.flags, stamp)
             finally:
                 _exit(70)  # whatever a hook made of os._exit: it must not go on as a second zygote
         self.children.add(pid)
@@ -151,20 +146,9 @@ def _import(names: Iterable[str]) -> None:
 
 def serve(control: socket.socket, flags: str) -> None:
     """Serve until the other side is gone."""
-    worker, startup = _borrow()
-    worker.send(control, {"ready": startup.facts(), "pid": os.getpid()})
+    worker = _borrow()
+    worker.send(control, {"ready": os.getpid()})
     Zygote(control, flags, worker).serve()
-
-
-def serve_once(control: socket.socket, flags: str, differs: str, modules: Iterable[str]) -> None:
-    """Serve one event in a fork of a cold process; not at all when it differs from a real start."""
-    worker, _ = _borrow()
-    if differs:
-        worker.send(control, {"unlike": differs})
-        return
-    _import(modules)
-    gc.freeze()  # it is here to stay: no child need look at it, and copy it to do so
-    Zygote(control, flags, worker, is_once=True).serve()
 
 
 def main() -> None:

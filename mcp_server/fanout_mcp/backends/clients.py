@@ -51,6 +51,7 @@ from fanout_mcp.errors import (
     Unreachable,
     why,
 )
+from fanout_mcp.jsonish import MAX_LENGTH
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
@@ -519,8 +520,9 @@ def _without_answer(client: Client, code: int, stderr: str) -> BackendError:
 
 
 def _answer(job: Job, text: str, model: str, usage: Usage | None, data: Json = None) -> Answer:
-    text = clean_text(text)
-    return Answer(text, printable(model), usage or estimate(job, text), data)
+    is_cut = data is None and len(text) > MAX_LENGTH
+    text = clean_text(text[:MAX_LENGTH])  # what is behind it, no one reads
+    return Answer(text, printable(model), usage or estimate(job, text), data, truncated=is_cut)
 
 
 def _parsed(text: str | bytes) -> Json:

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 # --- What `explore` and `summarize` share: the arguments of an answer that comes in pages, and its end. -----
 
 
-def add_paging(parser: argparse.ArgumentParser, item: str) -> None:
-    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
+def add_paging(parser: argparse.ArgumentParser) -> None:
+    flags.add_engine(parser, "model", "static", "plan")
     flags.add_max_cost(parser)
-    parser.add_argument("--cursor", type=int, help=f"go on from this {item}")
-    parser.add_argument("--detail", choices=("auto", "full", "line"), default="auto")
+    flags.add_page(parser)
     add_output(parser)
 
 
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--focus", help="architecture, security, performance, testing, data flow, or words")
     parser.add_argument("--question", help="rank the files that matter for it")
-    add_paging(parser, "module")
+    add_paging(parser)
 
 
 def run(args: argparse.Namespace) -> int:

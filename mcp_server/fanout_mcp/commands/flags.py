@@ -21,6 +21,13 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 """What a shell reports for a program ended by Ctrl-C."""
 
 
+ENGINES: Final = {
+    "auto": "a model where one is set up (default)",
+    "model": "a model, or an error",
+    "static": "no model, from analysis alone",
+    "plan": "print agent calls for Claude Code to make",
+}
+
 MAX_BYTES: Final = 1 << 20
 """Of a question from stdin: far more than a tool takes, which then says how much that is."""
 
@@ -29,12 +36,12 @@ def names(text: str) -> list[str]:
     """Read names that are separated by commas; for `type=`."""
     found = [name.strip() for name in text.split(",") if name.strip()]
     if not found:
-        raise argparse.ArgumentTypeError("it names nothing; give one or more, separated by commas")
+        raise argparse.ArgumentTypeError("no name was given; give one or more, separated by commas")
     return found
 
 
 def words(text: str) -> str:
-    """Read a question or a task; `-` is what stdin holds. For `type=`."""
+    """Read a question or a task; `-` reads it from stdin. For `type=`."""
     if text != "-":
         return text
     return sys.stdin.buffer.read(MAX_BYTES).decode("utf-8", "replace")
@@ -42,7 +49,32 @@ def words(text: str) -> str:
 
 def add_max_cost(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--max-cost", type=float, dest="max_cost_usd", metavar="USD", help="refuse to cost more (default 1)"
+        "--max-cost",
+        type=float,
+        dest="max_cost_usd",
+        metavar="USD",
+        help="refuse a call that may cost more (default 1)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser, *engines: str) -> None:
+    """Add --engine; `engines` are those beside `auto` that the tool has."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", *engines),
+        help="; ".join(f"{name}: {ENGINES[name]}" for name in ("auto", *engines)),
+    )
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say how much of a long answer is printed, and from where."""
+    parser.add_argument(
+        "--detail",
+        choices=("auto", "full", "line"),
+        help="auto (default): whole entries while they fit, else a line each; full; line",
+    )
+    parser.add_argument(
+        "--cursor", type=int, metavar="N", help="print from entry N on: the end of a page names the next"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.engine.budget import cost
+from fanout_mcp.panel.personas import built_in
 from fanout_mcp.text import counted
 from fanout_mcp.types import Json
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
-    """Who is asked what: `council` takes the same."""
+    """Add the question and the choice of a panel; `council` takes the same."""
     parser.add_argument(
         "question",
         metavar="QUESTION",
@@ -32,13 +33,13 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         help="what the panel is to judge, with all context; - reads it from stdin",
     )
     who = parser.add_mutually_exclusive_group()
-    who.add_argument("--preset", help="quick (default), comprehensive, security, technical, all, or your own")
+    who.add_argument("--preset", help=f"{', '.join(built_in().presets)}, or your own (default: quick)")
     who.add_argument(
         "--personas", type=flags.names, metavar="A,B,C", help="personas by name, instead of a preset"
     )
-    who.add_argument("--all", action="store_true", help="all eight built-in personas")
+    who.add_argument("--all", action="store_true", help="every built-in persona")
     add_panel(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only say who would be asked and the price")
+    parser.add_argument("--dry-run", action="store_true", help="ask no one; print the members and the price")
 
 
 def add_panel(parser: argparse.ArgumentParser) -> None:
@@ -46,15 +47,20 @@ def add_panel(parser: argparse.ArgumentParser) -> None:
         "--models",
         type=flags.names,
         metavar="M1,M2",
-        help="one for all, one per member, or persona=model",
+        help="provider:model; one for all, one per member in order, or persona=model",
     )
     parser.add_argument(
         "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
     )
-    parser.add_argument("--stakes", choices=("exploration", "production", "critical"))
+    parser.add_argument(
+        "--stakes",
+        choices=("exploration", "production", "critical"),
+        help="exploration: STOP needs two thirds; production (default): a majority; "
+        "critical: one STOP with a blocker stops",
+    )
     parser.add_argument("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
     parser.add_argument(
-        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for all of it"
+        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call"
     )
     flags.add_max_cost(parser)
 

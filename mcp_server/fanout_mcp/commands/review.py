@@ -103,17 +103,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="accept this finding of the review, in a committed file",
     )
     parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
-    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
-    parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
+    flags.add_engine(parser, "model", "static", "plan")
+    parser.add_argument(
+        "--reviewers", type=int, default=1, metavar="N", help="ask N times, independently (default: 1)"
+    )
     parser.add_argument(
         "--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas"
     )
     parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
     flags.add_max_cost(parser)
-    parser.add_argument(
-        "--detail", choices=("auto", "full", "line"), default="auto", help="whole findings, or a line each"
-    )
-    parser.add_argument("--cursor", type=int, default=0, metavar="N", help="go on from where a page ended")
+    flags.add_page(parser)
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
     parser.add_argument("--markdown", metavar="FILE", help="write a summary for a pull request to this file")
     parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")

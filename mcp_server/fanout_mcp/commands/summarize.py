@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--focus", help="what to look for")
     parser.add_argument("--max-words", type=int, help="prose per file, 20 to 200")
     parser.add_argument("--max-files", type=int, help="allow more than 500 model calls")
-    add_paging(parser, "file")
+    add_paging(parser)
 
 
 def run(args: argparse.Namespace) -> int:

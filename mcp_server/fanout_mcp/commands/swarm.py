@@ -32,9 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LENS",
         help="tests, hypotheses, approaches, angles, or your own as NAME: WHERE TO LOOK (repeatable)",
     )
-    parser.add_argument("--engine", choices=("auto", "model", "plan"))
+    flags.add_engine(parser, "model", "plan")
     parser.add_argument(
-        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for all of it"
+        "--deadline",
+        type=float,
+        dest="deadline_s",
+        metavar="S",
+        help="seconds for the whole call (default: 100)",
     )
     flags.add_max_cost(parser)
     add_output(parser)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+import anyio.to_thread
 
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
@@ -13,7 +16,9 @@ from fanout_mcp.tools.services import Services
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
-    from fanout_mcp.backends.choose import open_backend  # brings the HTTP client along
+    # In a thread: it brings the HTTP client along, and hook events pass through this loop.
+    await anyio.to_thread.run_sync(importlib.import_module, "fanout_mcp.backends.choose")
+    from fanout_mcp.backends.choose import open_backend
     from fanout_mcp.backends.clients import processes_at_once
     from fanout_mcp.backends.providers import CLIENTS
     from fanout_mcp.engine.limits import Limits

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anyio
+import anyio.to_thread
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -88,6 +89,7 @@ class Shared:
     calls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_CALLS))
     connected: anyio.Event = field(default_factory=anyio.Event)
     """Set when the client asks for the tools, or calls one: the handshake is over."""
+    tools: dict[str, Tool[Any]] = field(default_factory=dict)
     _hooks: Bridge | None = None
     _wanted: anyio.Event = field(default_factory=anyio.Event)
     _settled: anyio.Event = field(default_factory=anyio.Event)
@@ -208,7 +210,7 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         return await _run_hooks(shared, arguments)
 
     async def call() -> ToolResult:
-        tool = _tool(shared, params.name)
+        tool = await _tool(shared, params.name)
         parsed = parse(tool.arguments, arguments)
         async with shared.calls:
             services = await shared.services()
@@ -220,10 +222,12 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
     return wire(params.name, result, shared.state)
 
 
-def _tool(shared: Shared, name: str) -> Tool[Any]:
+async def _tool(shared: Shared, name: str) -> Tool[Any]:
     known = shared.seams.names()
     if name in known:
-        return shared.seams.load(name)
+        if name not in shared.tools:  # in a thread: importing it takes up to half a second on a busy machine
+            shared.tools[name] = await anyio.to_thread.run_sync(shared.seams.load, name)
+        return shared.tools[name]
     near = get_close_matches(name[:100], known, n=1)
     hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}."
     raise InvalidInput(f"There is no tool of that name; {hint}")

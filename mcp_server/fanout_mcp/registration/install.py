@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fanout_hooks.adoption import consent
-from fanout_hooks.adoption.entries import MARK, is_ours
+from fanout_hooks.adoption.entries import is_ours
+from fanout_hooks.client.places import MARK
 from fanout_hooks.client.settings import Refused, locked
 from fanout_hooks.crash import system_refusal
 from fanout_mcp.commands.display import paragraph

@@ -14,9 +14,8 @@ from fanout_hooks.adoption import consent, restore
 from fanout_hooks.adoption.restore import Restoration
 from fanout_hooks.client import files
 from fanout_hooks.client import places as where
-from fanout_hooks.client.places import Place
+from fanout_hooks.client.places import Place, state_folder
 from fanout_hooks.client.places import project_of as adopting_project
-from fanout_hooks.learn.memory import state_folder
 from fanout_mcp.commands.display import paragraph
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.commands.shell import talking

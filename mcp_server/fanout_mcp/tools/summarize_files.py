@@ -62,7 +62,7 @@ class Args(BaseModel):
     focus: Annotated[str | None, Field(max_length=500)] = None
     engine: Engine = "auto"
     max_words: Annotated[int, Field(ge=20, le=200)] = 200
-    max_files: Annotated[int | None, Field(ge=1, description="Allow more model calls than 500.")] = None
+    max_files: Annotated[int | None, Field(ge=1, description="To ask about more than 500.")] = None
     max_cost_usd: MaxCost = 1.0
     cursor: Annotated[int, Field(ge=0)] = 0
     detail: Detail = "auto"
@@ -289,8 +289,7 @@ TOOL = Tool(
     title="Summarize files",
     description=(
         "What many files are for: purpose, symbols with lines and signatures, dependencies, notes. Pass all "
-        "paths, folders or globs at once. engine: static needs no model, plan returns Agent calls. Long "
-        "answers: one line a file, then cursor or detail=full."
+        "paths at once. Long answers: one line a file, then cursor or detail=full."
     ),
     arguments=Args,
     call=call,

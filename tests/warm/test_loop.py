@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fakes.sandbox import Sandbox, pre_tool_use
-from fanout_hooks.run import config
-from fanout_hooks.run.loop import Loop
+from fanout_hooks.client import config
+from fanout_hooks.warm.loop import Loop
 
 MILLISECONDS = 3_600_000
 

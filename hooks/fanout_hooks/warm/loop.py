@@ -3,7 +3,7 @@
 What is here is what the hooks' own processes need: `Future` (set once, awaited by any number), `Loop.spawn`,
 `sleep`, `watch`, and `Channel` for messages over a socket. There is no cancelling: what must end early is
 killed, and its end is an event like any other. What somebody waits for is started with `spawn`, which hands
-an error on to them; what nobody waits for with `leave`, so that its error is told.
+an error on to them; what nothing waits for with `leave`, so that its error is reported.
 """
 
 from __future__ import annotations
@@ -264,13 +264,13 @@ class Channel:
 
 
 def on_stderr(text: str) -> None:
-    """Say something where the client keeps it for its debug log; without a stderr nobody hears it."""
+    """Say something where the client keeps it for its debug log; without a stderr it is lost."""
     with contextlib.suppress(OSError):
         os.write(2, f"fanout hooks: {text}\n".encode("utf-8", "replace"))
 
 
 def memory_file(name: str) -> int:
-    """Return a descriptor of a file that nobody else can open: output in it outlives whoever wrote it."""
+    """Return a descriptor of a file that no other process can open: output in it outlives its writer."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name, os.MFD_CLOEXEC)
     import tempfile
@@ -301,11 +301,11 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-# --- processes ----------------------------------------------------------------------------------------------
+# --- Files and processes ------------------------------------------------------------------------------------
 
 
 def is_stopped(pid: int) -> bool:
-    """Say whether a process was stopped and nothing continues it; False where the system doesn't tell."""
+    """Say whether a process was stopped and nothing continues it; False where the system doesn't say."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])

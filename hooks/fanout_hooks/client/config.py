@@ -13,8 +13,8 @@ A hook may carry keys of ours beside the client's:
     writes     files it writes                                                 )  is learned by watching
     resources  anything else that only one may use at a time: "git-index", "net:github"
     after      names of hooks that must have ended before this one starts
-    isolate    true: always a process of its own
-    guard      true: has an entry of its own in the settings and denies when it fails
+    isolate    true: always its own process
+    guard      true: has its own entry in the settings and denies when it fails
 
 Rules:
 1. A file counts only for the scope whose settings file registered it; which scopes did, the entry itself says
@@ -268,7 +268,7 @@ def named(hooks: list[Hook], problems: list[str]) -> Config:
     taken: set[tuple[str, str]] = set()
     for hook in hooks:
         name, number = hook.name, 1
-        # A guard's name stands in its entry: a number that is counted anew must not lead there.
+        # A guard's name is in its entry: a number that is counted again must not lead there.
         while (hook.event, name) in taken or (number > 1 and (hook.event, name) in written):
             number += 1
             name = f"{hook.name}-{number}"
