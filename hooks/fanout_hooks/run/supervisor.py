@@ -131,6 +131,7 @@ class Supervisor:
         self, runtime: RuntimeState, server: Channel, env: dict[str, str], pids: tuple[int, int]
     ) -> None:
         self.runtime = runtime
+        runtime.stay()
         self.loop = runtime.loop
         self.server = server
         self.env = env
@@ -169,6 +170,7 @@ class Supervisor:
             self.runtime.complain(explain("answering an event", error, self.env))
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
         handled.afterwards()
+        self.runtime.settle()
         if name:
             await self.loop.sleep(claims.WARM_CLAIM_S)
             claims.drop(self.alive, name)
