@@ -201,7 +201,6 @@ class _Asking:
             schema=structure_model.CLAIMS_SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
-            fallbacks=backend.route(backend.default_model("explore")).fallbacks,
             workspace=mirror,
         )
 
