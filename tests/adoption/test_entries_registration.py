@@ -127,9 +127,9 @@ def test_a_cold_event_of_the_plugin_is_left_to_the_settings(
     event.write_text(json.dumps({"hook_event_name": "PostToolBatch", "session_id": "s", "tool_calls": []}))
     monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(user.project))
 
-    def answer(*_: object) -> None:
+    def run_event(*_: object) -> None:
         raise AssertionError("the event was run twice")
 
-    monkeypatch.setattr(cold, "answer", answer)
+    monkeypatch.setattr(cold, "run_event", run_event)
     monkeypatch.setattr(cold, "read_stdin", lambda _: event.read_bytes())
     assert cold.main(["--gate", "on", "--from", "plugin"]) == 0
