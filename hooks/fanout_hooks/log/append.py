@@ -207,7 +207,7 @@ def after_event(project: str, state: str, event: str, record: dict[str, Any] | N
     return problem
 
 
-# --- Starts the daily report in its own process, that nothing waits for. -----------------------------
+# --- Starts the daily report in its own process; nothing waits for it. --------------------------------------
 # Looked at after each PostToolUse, when the answer is out: the first one after 24 hours starts it, if there
 # is a log. Cold, every event is its own process, so what was tried is remembered in the user's state
 # folder.

@@ -454,7 +454,7 @@ def _last_line_end(fd: int, size: int) -> int:
     return 0
 
 
-# --- counting, by several processes ---------------------------------------------------------------
+# --- Counting a large log in several processes --------------------------------------------------------------
 
 
 def _count(path: str, fd: int, begin: int, end: int) -> Tally:
