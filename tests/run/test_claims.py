@@ -1,4 +1,4 @@
-"""Who runs an event, when the disk is full or the state folder holds what nobody of ours wrote there."""
+"""Who runs an event, when the disk is full or the state folder holds what we didn't write there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a project's hooks, what stays native, and which path its events take, and why.
+"""Report what is wrong with a project's hooks, what stays native, and which path its events take.
 
 findings(project, env)         everything that `fanout-hooks check` says, in its order
 path_in_use(project, env)      the path alone, for `fanout doctor`

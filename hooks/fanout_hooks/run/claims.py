@@ -1,4 +1,4 @@
-"""Who runs an event: the warm path, or the cold one. Never two, never none.
+"""Decide which process runs an event, the warm path's or the cold one: never two, never none.
 
 Each event has two entries in the settings: a call to the server, and the *sentinel*, a line of `sh` that
 looks whether this client's server is there and otherwise runs the hooks itself. Both may come to the same

@@ -1,4 +1,4 @@
-"""Lanes: hooks that run as their authors wrote them, a process each, side by side.
+"""Run hooks as processes, the way their authors wrote them, side by side (lanes).
 
 Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has its own process group,
 its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that

@@ -1,4 +1,4 @@
-"""What outlives one event: interpreters, locks, what was learned, what was already said.
+"""State that outlives one event: interpreters, locks, plans, what was learned and what was reported.
 
 The supervisor keeps one for its whole life; the cold path has one for an event.
 """
