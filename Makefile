@@ -16,7 +16,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo test check e2e bench matchers format client constraints clean
+.PHONY: demo test check slow e2e generate bench matchers format client constraints clean
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -35,15 +35,21 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## the product at work, without a key and without a network (LIVE=1 uses your key)
 	@LIVE=$(LIVE) $(BIN)/fanout demo
 
-test: $(READY)  ## all tests but the ones that need the real client
-	$(BIN)/python -m pytest -n auto -m "not e2e"
+test: $(READY)  ## the tests, without the slow ones and those in the real client
+	$(BIN)/python -m pytest -n auto -m "not slow and not e2e"
 
-check: $(READY)  ## format, lint, types, layers, and the tests with coverage
+check: $(READY)  ## format, lint, types, layers, generated files, and the same tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto -m "not e2e" --cov --cov-report=term
+	$(BIN)/python -m pytest -n auto -m "not slow and not e2e" --cov --cov-report=term
+
+slow: $(READY)  ## the tests of whole processes, storms, kills and generated sets
+	$(BIN)/python -m pytest -n auto -m "slow and not e2e"
+
+generate: $(READY)  ## write again what is generated from the code; `make check` fails when it is stale
+	$(BIN)/python tests/generated.py
 
 .client/%/node_modules/.bin/claude:
 	@command -v npm >/dev/null 2>&1 || { echo "make e2e needs npm, to install Claude Code $*"; exit 1; }
@@ -62,7 +68,7 @@ e2e: $(READY) client  ## the same product, in the real Claude Code with a script
 bench: $(READY)  ## the benchmark tables, every figure beside its bound in the same run
 	$(BIN)/python -m benchmarks
 
-matchers: $(READY)  ## have JavaScriptCore and V8 judge generated matchers anew (needs npm and node)
+matchers: $(READY)  ## have JavaScriptCore and V8 judge generated matchers again (needs npm and node)
 	$(BIN)/python -m benchmarks._matchers
 
 format: $(READY)

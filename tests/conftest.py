@@ -1,7 +1,8 @@
-"""What every test gets: no key, no way to the network, a configuration folder of its own."""
+"""Set up for every test: no key, no network settings, an empty home; asynchronous tests run with anyio."""
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ SECRETS_AND_SETTINGS = ("FANOUT_", "OPENROUTER_", "ANTHROPIC_", "OPENAI_", "CLAU
 
 @pytest.fixture(autouse=True)
 def a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Clear every key first: no test may spend anybody's money or read anybody's settings."""
+    """Clear every key first: no test may spend real money or read a developer's settings."""
     for name in os.environ:
         if name.startswith(SECRETS_AND_SETTINGS) and name not in CLIENTS:
             monkeypatch.delenv(name)
@@ -22,6 +23,13 @@ def a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run asynchronous tests with anyio, as the server does."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.add_marker(pytest.mark.anyio)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
 from fanout_hooks.crash import explain, system_refusal
-from fanout_mcp.commands.shell import INTERRUPTED, NO_VERDICT, OK, USAGE, in_flags
+from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
 from fanout_mcp.standard import keep_standard
 from fanout_mcp.text import printable
@@ -25,29 +25,29 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("edge.process", "run the MCP server over stdin and stdout"),
     "demo": ("commands.demo", "show the server at work on this folder, without a key"),
     "oracle": ("commands.oracle", "ask a panel of experts at once"),
-    "council": ("commands.council", "let a panel read each other and answer again"),
+    "council": ("commands.council", "a panel whose members read each other and answer again"),
     "explore": ("commands.explore", "understand modules without reading them"),
     "summarize": ("commands.summarize", "what files are for, in a line each"),
     "review": ("commands.review", "review files, every finding with a citation"),
     "merge": ("commands.merge", "unite the findings of any reviewers, without duplicates, ranked"),
-    "swarm": ("commands.swarm", "plan many agents on one task"),
-    "report": ("commands.report", "where the time of your hooks goes"),
-    "audit": ("commands.audit", "what ran one after another and needn't have; slow or racing hooks"),
-    "cache": ("registration.cache", "where answers and outlines are kept, how much it is, and `clear`"),
-    "providers": ("registration.providers", "whose models can be asked, and agree to one"),
+    "swarm": ("commands.swarm", "many agents on one task, their answers merged"),
+    "report": ("commands.report", "where hook time goes, as text, data and a page with charts"),
+    "audit": ("commands.audit", "agents that could run at once; hooks that are slow or race"),
+    "cache": ("registration.cache", "show or clear the cache of answers and outlines"),
+    "providers": ("registration.providers", "list the providers of models; enable or disable one"),
     "doctor": ("registration.doctor", "which backend would be used and why, and what is missing"),
     "install": ("registration.install", "register server, skill and hooks with Claude Code"),
-    "uninstall": ("registration.uninstall", "take exactly that out again"),
+    "uninstall": ("registration.uninstall", "undo what `fanout install` did, and nothing else"),
 }
 """Command -> the module that defines it, and its line in the help."""
 
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What a disk says that takes no more."""
+"""Errors of a disk that is full or broken."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Shows what was typed only in a form that no terminal obeys: a shell's glob may have put it there."""
+    """Escapes what was typed before it is shown: a file name from a shell's glob may hold control codes."""
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         super()._print_message(printable(message), file)
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def is_output_full(error: Exception) -> bool:
-    """Say whether it was stdout that took no more: a pipe and a terminal are never full."""
+    """Return whether stdout is a file on a full disk; a pipe and a terminal are never full."""
     if not isinstance(error, OSError) or error.errno not in FULL or error.filename is not None:
         return False
     mode = os.fstat(sys.stdout.fileno()).st_mode
@@ -90,7 +90,7 @@ def is_output_full(error: Exception) -> bool:
 
 
 def discard_output() -> None:
-    """Send what is still in the buffer nowhere: Python would try again at its end, and fail loudly."""
+    """Discard what is still buffered: Python would write it again at exit, and fail with a traceback."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -133,7 +133,8 @@ def run(name: str, words: Sequence[str]) -> int:
 def usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {help_line}" for name, (_, help_line) in COMMANDS.items()]
-    return "\n".join(["usage: fanout COMMAND ...", "", *lines, "", "`fanout COMMAND --help` tells more.", ""])
+    end = "`fanout COMMAND --help` lists its arguments."
+    return "\n".join(["usage: fanout COMMAND ...", "", *lines, "", end, ""])
 
 
 def unknown(word: str) -> str:

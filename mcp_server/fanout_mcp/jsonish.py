@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from fanout_mcp.types import Json
@@ -29,6 +31,11 @@ PASSES: Final = 8
 """An object in a list that was cut is read twice, a few levels deep a few times more."""
 
 MAX_BRACES: Final = 5_000
+MAX_MARKS: Final = 2_000
+"""Thinking tags that are looked at."""
+
+PAGE: Final = 4_000
+"""Characters that are kept before a brace: an error of the decoder counts the lines before it."""
 
 _START: Final = re.compile(r'\{\s{0,100}"')
 _DECODER: Final = json.JSONDecoder(strict=False)
@@ -54,12 +61,14 @@ class _Found(NamedTuple):
 def _spans(text: str, is_wanted: IsWanted) -> Iterator[_Found]:
     text = text[:MAX_LENGTH]
     left = PASSES * len(text)
-    position = 0
+    position = offset = 0
     for _ in range(MAX_BRACES):
         start = _START.search(text, position)
         if start is None or left < 0:
             return
         begin, position = start.start(), start.start() + 1
+        if begin > PAGE:
+            text, offset, begin, position = text[begin:], offset + begin, 0, 1
         try:
             value, end = _DECODER.raw_decode(text, begin)
         except json.JSONDecodeError as error:
@@ -69,7 +78,7 @@ def _spans(text: str, is_wanted: IsWanted) -> Iterator[_Found]:
             return
         left -= end - begin
         if is_wanted(value):
-            yield _Found(value, begin, end)
+            yield _Found(value, offset + begin, offset + end)
             position = end
 
 
@@ -133,6 +142,8 @@ def _unwrapped(value: Json, is_wanted: IsWanted, depth: int = MAX_DEPTH) -> Iter
 
 _FENCE: Final = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
 MAX_REPAIRED: Final = 40_000
+"""Characters of all that is tried, from its first braces."""
+MAX_FENCES: Final = 12
 MAX_OPEN: Final = 400
 """Braces and brackets: json_repair takes seconds for thousands that never close."""
 MAX_QUOTES: Final = 1_600
@@ -145,20 +156,25 @@ def _repaired(text: str, is_wanted: IsWanted) -> Iterator[Json]:
     end = text.rfind("}") + 1
     if not end:
         return
-    candidates = [*reversed(_FENCE.findall(text)), text[:end]]
-    for candidate in candidates:
-        for begin in [match.start() for match in re.finditer(r"\{", candidate)][:MAX_FIRST]:
-            value = _repair(candidate[begin:])
+    fences = list(islice(reversed(_FENCE.findall(text)), MAX_FENCES))
+    left = MAX_REPAIRED, MAX_QUOTES
+    for candidate in (*fences, text[:end]):
+        for brace in islice(re.finditer(r"\{", candidate), MAX_FIRST):
+            piece = candidate[brace.start() :]
+            size, quotes = len(piece), piece.count('"') + piece.count("'")
+            if size > left[0] or quotes > left[1]:
+                continue
+            value = _repair(piece)
             found = list(_unwrapped(value, is_wanted))
             if found:
                 yield from found
                 return
+            left = left[0] - size // MAX_FIRST, left[1] - quotes // MAX_FIRST
 
 
 def _repair(text: str) -> Json:
     opened, closed = text.count("{") + text.count("["), text.count("}") + text.count("]")
-    quotes = text.count('"') + text.count("'")
-    if len(text) > MAX_REPAIRED or quotes > MAX_QUOTES or not closed or opened > min(MAX_OPEN, closed):
+    if not closed or opened > min(MAX_OPEN, closed):
         return None
     from json_repair import loads  # a few milliseconds, and most answers need none of it
 
@@ -181,7 +197,8 @@ _TAG: Final = re.compile(
     r"|<\|channel\|?>final\b[^<]*(?:<\|message\|>)?|<\|end\|>|<channel\|>",
     re.IGNORECASE,
 )
-_MAYBE: Final = re.compile(r"think|thought|reason|reflection|scratchpad|analysis|channel", re.IGNORECASE)
+_MAYBE: Final = ("think", "thought", "reason", "reflection", "scratchpad", "analysis", "channel")
+"""Looked for one by one: a pattern of them takes half a second for 4 MB."""
 _TOKENS: Final = re.compile(
     r"<\|?(?:start\|?>assistant|return|im_end|im_start|eot_id|end_of_text|endoftext)\|?>|<\uff5cend\u2581of\u2581sentence\uff5c>|</s>\s*$"
 )
@@ -189,19 +206,22 @@ _TOKENS: Final = re.compile(
 
 def spoken(text: str) -> str:
     """Return what a model said without what it thought before; "" where all of it was thinking."""
-    if not _MAYBE.search(text) or whole(text.strip()) is not None:
+    lower = text.lower()
+    if not any(word in lower for word in _MAYBE) or whole(text.strip()) is not None:
         return text
-    marks = [
-        match for match in _TAG.finditer(text[:MAX_LENGTH]) if text[match.start() - 1 : match.start()] != "`"
-    ]
+    found_tags = islice(_TAG.finditer(text[:MAX_LENGTH]), MAX_MARKS)
+    marks = [match for match in found_tags if text[match.start() - 1 : match.start()] != "`"]
     if not marks:
         return text
-    quoted = [(found.begin, found.end) for found in _spans(text, lambda value: isinstance(value, dict))]
+    quoted = list(_spans(text, lambda value: isinstance(value, dict)))
+    begins = [found.begin for found in quoted]
     kept: list[str] = []
     position = 0
     is_thinking = False
     for mark in marks:
-        if any(begin < mark.start() < end for begin, end in quoted) or mark.start() < position:
+        before = bisect_left(begins, mark.start()) - 1
+        is_quoted = before >= 0 and mark.start() < quoted[before].end
+        if is_quoted or mark.start() < position:
             continue
         if _opens(mark):
             if not is_thinking and _begins_a_line(text, mark.start()):
@@ -226,7 +246,10 @@ def _opens(mark: re.Match[str]) -> bool:
     return not (mark["close"] or mark["close2"] or mark["close3"])
 
 
+MAX_INDENT: Final = 200
+
+
 def _begins_a_line(text: str, at: int) -> bool:
     """An opening tag in the middle of a sentence is a word of it: an answer may be about such tags."""
-    before = text[:at].rstrip(" \t")
+    before = text[max(0, at - MAX_INDENT) : at].rstrip(" \t")
     return not before or before[-1] in "\n>]▷"

@@ -2,7 +2,7 @@ r"""Regular expressions that take linear time whatever the text: RE2 behind the 
 
 A pattern that meets text from outside (files, answers, transcripts) is compiled here unless it needs what RE2
 refuses: lookaround, backreferences, counts above 1,000. Those stay with `re`, bounded and anchored, and
-tests/test_patterns.py measures every one of them.
+tests/test_linear.py measures every one of them.
 
 Patterns are bytes: over `str` RE2 would encode the text again at each search. In bytes `\w`, `\d` and `\b`
 mean ASCII, and offsets are those of UTF-8. A pattern is compiled when it is first used: RE2 takes up to 5 ms

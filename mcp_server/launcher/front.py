@@ -41,7 +41,7 @@ class Waiting(NamedTuple):
 class Front:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        with open(os.path.join(HERE, "fanout_mcp", "tools.json"), encoding="utf-8") as file:
+        with open(os.path.join(HERE, "fanout_mcp", "edge", "tools.json"), encoding="utf-8") as file:
             self.told = json.load(file)
         self.info = {"name": "fanout", "version": self.told["version"], "title": "fanout"}
         self.handshake: list[bytes] = []

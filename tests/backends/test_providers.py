@@ -144,6 +144,7 @@ def test_an_enabled_name_that_is_no_provider_is_an_error_with_the_nearest(bare: 
 
 
 def test_the_settings_hold_what_the_user_agreed_to(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
     (tmp_path / "fanout").mkdir()
     (tmp_path / "fanout" / "config.toml").write_text('enabled = ["ollama", "openai", "ollama"]\n')
     env = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}

@@ -47,8 +47,9 @@ class Checkout:
         source, bin_ = folder / "fan out", folder / "bin"
         shutil.copytree(ROOT / "mcp_server" / "launcher", source / "mcp_server" / "launcher")
         shutil.copy(ROOT / "mcp_server" / "launch.py", source / "mcp_server")
-        (source / "mcp_server" / "fanout_mcp").mkdir()
-        shutil.copy(ROOT / "mcp_server" / "fanout_mcp" / "tools.json", source / "mcp_server" / "fanout_mcp")
+        edge = Path("mcp_server", "fanout_mcp", "edge")
+        (source / edge).mkdir(parents=True)
+        shutil.copy(ROOT / edge / "tools.json", source / edge)
         for name in ("pyproject.toml", "constraints.txt"):
             (source / name).write_text("")
         checkout = cls(source, folder / "data", bin_)

@@ -1,4 +1,4 @@
-"""What is wrong with hooks.json is said once a session, also where each event has a process of its own."""
+"""What is wrong with hooks.json is said once a session, also where each event has its own process."""
 
 from __future__ import annotations
 

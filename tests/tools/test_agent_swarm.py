@@ -13,7 +13,7 @@ from fakes.virtual import virtually
 from fanout_mcp import cli
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
-from fanout_mcp.commands.shell import NO_VERDICT
+from fanout_mcp.commands.flags import NO_VERDICT
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Rejected

@@ -42,6 +42,7 @@ from fanout_mcp.errors import (
     Unreachable,
     why,
 )
+from fanout_mcp.jsonish import MAX_LENGTH
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
@@ -219,8 +220,9 @@ def _answer(job: Job, body: Mapping[str, Json], code: int) -> Answer:
         raise BadAnswer("`claude` ended without an answer.")
     if job.schema is not None and data is None and not _is_json(text):
         raise BadAnswer("`claude` answered without the structured output that it was asked for.")
-    text = clean_text(text)
-    return Answer(text, _model(body, job), _usage(body) or estimate(job, text), data)
+    usage = _usage(body) or estimate(job, text)
+    is_cut = data is None and len(text) > MAX_LENGTH
+    return Answer(clean_text(text[:MAX_LENGTH]), _model(body, job), usage, data, truncated=is_cut)
 
 
 def _is_json(text: str) -> bool:

@@ -20,7 +20,7 @@ from typing import Final
 
 from fanout_mcp.backends.refusals import error_in, redact, refusal
 from fanout_mcp.errors import AllThinking, BackendError, BadAnswer, Filtered, Unreachable
-from fanout_mcp.jsonish import spoken, whole
+from fanout_mcp.jsonish import MAX_LENGTH, spoken, whole
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json
 from fanout_mcp.usage import Usage
@@ -133,7 +133,8 @@ class Completion:
 
     def answer(self, job: Job, *, streamed: bool) -> Answer:
         """Raises BackendError when what came is no answer."""
-        written = clean_text("".join(self.text))
+        came = "".join(self.text)
+        written = clean_text(came[:MAX_LENGTH])  # what is behind it, no one reads
         text = spoken(written)
         refused = clean_text("".join(self.refused))
         if self.finish is not None and self.finish.startswith(FILTERED):
@@ -142,7 +143,7 @@ class Completion:
             raise Filtered(f"The model refused: {printable(redact(refused, self.key))[:200]}")
         if streamed and self.finish is None and not self.is_done:
             raise Unreachable(f"{self.host} ended the stream before the answer was whole.")
-        is_cut = self.finish in AT_LIMIT
+        is_cut = self.finish in AT_LIMIT or len(came) > MAX_LENGTH
         if not text.strip() and not is_cut:
             text = self._elsewhere(job)
         if not text.strip():

@@ -20,10 +20,12 @@ from codecs import BOM_UTF8 as BOM
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import anyio
+import anyio.to_thread
 import httpcore2
 import httpx2
 
@@ -63,9 +65,6 @@ from fanout_mcp.usage import UNTOLD, Usage
 # skipped, and so are events whose data is empty (keep-alives of some gateways). One field more than the HTML
 # standard (section 9.2.6) knows is read: llama.cpp sends `error: {...}` and nothing else when a stream fails.
 
-_LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
-"""A CR at the very end waits: the LF that belongs to it may come with the next bytes."""
-
 
 @dataclass(slots=True)
 class EventStream:
@@ -78,9 +77,11 @@ class EventStream:
         self._rest += chunk
         if not has_held_cr and b"\n" not in chunk and b"\r" not in chunk:
             return []  # a long line in many small pieces must not be searched again for each of them
-        *lines, rest = _LINE_END.split(bytes(self._rest))
-        self._rest = bytearray(rest)
-        return [event for line in lines if (event := self._line(line)) is not None]
+        lines = self._rest.splitlines(keepends=True)
+        # A CR at the very end waits: the LF that belongs to it may come with the next bytes.
+        is_whole = lines[-1].endswith(b"\n")
+        self._rest = bytearray() if is_whole else lines.pop()
+        return [event for line in lines if (event := self._line(bytes(line).rstrip(b"\r\n"))) is not None]
 
     def end(self) -> list[str]:
         """Return what a last event without its empty line holds; some servers forget it."""
@@ -547,7 +548,8 @@ async def open_http(settings: Settings, endpoint: Endpoint | None = None) -> Asy
         key = _checked(endpoint.key).encode("ascii")
         is_bearer = endpoint.key_header == "Authorization"
         headers.append((endpoint.key_header.encode(), b"Bearer " + key if is_bearer else key))
-    context = httpx2.create_ssl_context(trust_env=False)
+    # In a thread: it reads all certificates, and hook events pass through this loop.
+    context = await anyio.to_thread.run_sync(partial(httpx2.create_ssl_context, trust_env=False))
     proxy = _proxy(settings, base)
     pool: Pool = (
         FastPool(core_url(base).origin, context, max(1024, settings.max_parallel))

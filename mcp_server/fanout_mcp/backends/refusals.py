@@ -57,7 +57,8 @@ _LONG = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _ENDING = re.compile(
     r"(?i)(\b(?:ending|ends|starting|starts|beginning|begins)\s(?:in|with)\W{1,3})([\w-]{2,80})"
 )
-_PART = re.compile(r"[A-Za-z0-9]{4,}")
+_PART = re.compile(r"(?=[A-Za-z]{0,40}\d)[A-Za-z0-9]{4,}|[A-Za-z0-9]{8,}")
+"""Parts of a key: short ones only with a digit in them, for a name such as `acme` is also a word."""
 
 
 def redact(text: str, key: str | None) -> str:

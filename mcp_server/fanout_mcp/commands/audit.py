@@ -20,7 +20,9 @@ from fanout_hooks.client.places import claude_folder
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import rollup
 from fanout_hooks.printable import json_printable
-from fanout_mcp.commands.shell import OK, paragraph, put
+from fanout_mcp.commands.display import paragraph
+from fanout_mcp.commands.flags import OK
+from fanout_mcp.commands.shell import put
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.state import settings
 from fanout_mcp.text import printable

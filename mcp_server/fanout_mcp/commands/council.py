@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.commands import oracle
-from fanout_mcp.commands.shell import NO_VERDICT, OK, add_output, call_tool, emit
+from fanout_mcp.commands.flags import NO_VERDICT, OK
+from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.panel.deliberation import Discarded, Event, Opened, RoundClosed, Said, Synthesised, Tell, line
 from fanout_mcp.text import counted, printable
@@ -132,7 +133,7 @@ def watching(title: str, *, quiet: bool) -> Iterator[Tell]:
     else:
         from rich.live import Live
 
-        from fanout_mcp.commands.shell import Screen
+        from fanout_mcp.commands.screen import Screen
 
         board = Board(title)
         with Live(board, console=Screen(stderr=True), refresh_per_second=10, transient=True):

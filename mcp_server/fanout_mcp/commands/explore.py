@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import shell as commands_shell
-from fanout_mcp.commands.shell import add_output, claims, paragraph, run_tool
+from fanout_mcp.commands import display, flags
+from fanout_mcp.commands.display import claims, paragraph
+from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.text import flat
 from fanout_mcp.types import Json
 
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 # --- What `explore` and `summarize` share: the arguments of an answer that comes in pages, and its end. -----
 
 
-def add_paging(parser: argparse.ArgumentParser, item: str) -> None:
-    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
-    commands_shell.add_max_cost(parser)
-    parser.add_argument("--cursor", type=int, help=f"go on from this {item}")
-    parser.add_argument("--detail", choices=("auto", "full", "line"), default="auto")
+def add_paging(parser: argparse.ArgumentParser) -> None:
+    flags.add_engine(parser, "model", "static", "plan")
+    flags.add_max_cost(parser)
+    flags.add_page(parser)
     add_output(parser)
 
 
@@ -30,7 +30,7 @@ def show_end(console: Console, data: Json) -> None:
         paragraph(console, f"All of it: {data['report']}")
     if "next_cursor" in data:
         paragraph(console, f"{data['total']} in all, go on with --cursor {data['next_cursor']}")
-    commands_shell.show_receipt(console, data["receipt"], is_page="total" in data)
+    display.show_receipt(console, data["receipt"], is_page="total" in data)
 
 
 # --- explore ------------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--focus", help="architecture, security, performance, testing, data flow, or words")
     parser.add_argument("--question", help="rank the files that matter for it")
-    add_paging(parser, "module")
+    add_paging(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     if "plan" in data:
-        commands_shell.show(console, data)
+        display.show(console, data)
         return
     for module in data["modules"]:
         if isinstance(module, str):

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fanout_mcp.commands import review as commands_review
-from fanout_mcp.commands.shell import FINDINGS, NO_VERDICT, OK
+from fanout_mcp.commands.flags import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.agreement import rates
 from fanout_mcp.review.answers import verify_in_tree

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import shell as commands_shell
+from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.engine.budget import cost
+from fanout_mcp.panel.personas import built_in
 from fanout_mcp.text import counted
 from fanout_mcp.types import Json
 
@@ -24,39 +25,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
-    """Who is asked what: `council` takes the same."""
+    """Add the question and the choice of a panel; `council` takes the same."""
     parser.add_argument(
         "question",
         metavar="QUESTION",
-        type=commands_shell.words,
+        type=flags.words,
         help="what the panel is to judge, with all context; - reads it from stdin",
     )
     who = parser.add_mutually_exclusive_group()
-    who.add_argument("--preset", help="quick (default), comprehensive, security, technical, all, or your own")
+    who.add_argument("--preset", help=f"{', '.join(built_in().presets)}, or your own (default: quick)")
     who.add_argument(
-        "--personas", type=commands_shell.names, metavar="A,B,C", help="personas by name, instead of a preset"
+        "--personas", type=flags.names, metavar="A,B,C", help="personas by name, instead of a preset"
     )
-    who.add_argument("--all", action="store_true", help="all eight built-in personas")
+    who.add_argument("--all", action="store_true", help="every built-in persona")
     add_panel(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only say who would be asked and the price")
+    parser.add_argument("--dry-run", action="store_true", help="ask no one; print the members and the price")
 
 
 def add_panel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models",
-        type=commands_shell.names,
+        type=flags.names,
         metavar="M1,M2",
-        help="one for all, one per member, or persona=model",
+        help="provider:model; one for all, one per member in order, or persona=model",
     )
     parser.add_argument(
         "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
     )
-    parser.add_argument("--stakes", choices=("exploration", "production", "critical"))
+    parser.add_argument(
+        "--stakes",
+        choices=("exploration", "production", "critical"),
+        help="exploration: STOP needs two thirds; production (default): a majority; "
+        "critical: one STOP with a blocker stops",
+    )
     parser.add_argument("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
     parser.add_argument(
-        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for all of it"
+        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call"
     )
-    commands_shell.add_max_cost(parser)
+    flags.add_max_cost(parser)
 
 
 PANEL = ("question", "personas", "models", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
@@ -83,10 +89,10 @@ def show(console: Console, data: Json) -> None:
     for why in data.get("ignored", []):
         console.print(Text(f"ignored: {why}", "yellow"), soft_wrap=True)
     if "plan" in data:
-        commands_shell.show(console, data)
+        display.show(console, data)
         return
     if data.get("dry_run"):
-        commands_shell.show_dry(console, data)
+        display.show_dry(console, data)
         return
     decision = data["decision"]
     console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {_agreed(data)}")

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from fanout_hooks.log import report
 from fanout_hooks.log import report as log_report
-from fanout_mcp.commands.shell import FINDINGS, OK, put_json
+from fanout_mcp.commands.flags import FINDINGS, OK
+from fanout_mcp.commands.shell import put_json
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.errors import FanoutError, InvalidInput, why
 from fanout_mcp.reports import hooks, page
@@ -91,7 +92,7 @@ def _print(data: Json, now: float, *, as_json: bool) -> None:
     elif sys.stdout.isatty():
         from rich.markdown import Markdown
 
-        from fanout_mcp.commands.shell import Screen
+        from fanout_mcp.commands.screen import Screen
 
         Screen().print(Markdown(printable(hooks.text(data, now))))
     else:

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import shell as commands_shell
-from fanout_mcp.commands.shell import FINDINGS, NO_VERDICT, OK, add_output, call_tool, emit, paragraph
+from fanout_mcp.commands import display, flags
+from fanout_mcp.commands.display import paragraph
+from fanout_mcp.commands.flags import FINDINGS, NO_VERDICT, OK
+from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.errors import InvalidInput, NoVerdict, why
 from fanout_mcp.review.finding import FOCUSES, ID_LENGTH, SEVERITIES, Finding, is_at_least
 from fanout_mcp.review.foreign import read_findings
@@ -84,13 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--focus",
-        type=commands_shell.names,
+        type=flags.names,
         metavar="F1,F2",
         help=f"of {', '.join(FOCUSES)} (default: security,bugs)",
     )
     parser.add_argument(
         "--include",
-        type=commands_shell.names,
+        type=flags.names,
         metavar="K1,K2",
         help=f"review too what is left out: {', '.join(INCLUDES)}",
     )
@@ -101,17 +103,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="accept this finding of the review, in a committed file",
     )
     parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
-    parser.add_argument("--engine", choices=("auto", "model", "static", "plan"), default="auto")
-    parser.add_argument("--reviewers", type=int, default=1, help="how many reviewers a model is asked to be")
+    flags.add_engine(parser, "model", "static", "plan")
     parser.add_argument(
-        "--models", type=commands_shell.names, metavar="M1,M2", help="models to ask, separated by commas"
+        "--reviewers", type=int, default=1, metavar="N", help="ask N times, independently (default: 1)"
+    )
+    parser.add_argument(
+        "--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas"
     )
     parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
-    commands_shell.add_max_cost(parser)
-    parser.add_argument(
-        "--detail", choices=("auto", "full", "line"), default="auto", help="whole findings, or a line each"
-    )
-    parser.add_argument("--cursor", type=int, default=0, metavar="N", help="go on from where a page ended")
+    flags.add_max_cost(parser)
+    flags.add_page(parser)
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
     parser.add_argument("--markdown", metavar="FILE", help="write a summary for a pull request to this file")
     parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")
@@ -161,10 +162,10 @@ def run(args: argparse.Namespace) -> int:
 
 def show(console: Console, data: Json) -> None:
     if "plan" in data:
-        commands_shell.show(console, data)
+        display.show(console, data)
     for item in data.get("findings", []):
         _show_finding(console, item)
-    for line in [*_lost(data), *commands_shell.lines("skipped", data["receipt"]["skipped"])]:
+    for line in [*_lost(data), *display.lines("skipped", data["receipt"]["skipped"])]:
         paragraph(console, line, "yellow", hanging=2)
     if "plan" in data:
         return
@@ -175,7 +176,7 @@ def show(console: Console, data: Json) -> None:
         paragraph(console, data["note"], "dim" if looked else "bold")
     for line in [*_scope(data), *_further(data)]:
         paragraph(console, line)
-    paragraph(console, commands_shell.took(data["receipt"]), "dim")
+    paragraph(console, display.took(data["receipt"]), "dim")
 
 
 def _all_findings(log: str) -> list[Finding]:
@@ -246,7 +247,7 @@ def _show_finding(console: Console, item: Json) -> None:
     paragraph(console, head.append(flat(f" {item['title']} [{', '.join(facts)}]")), hanging=2)
     below = [
         (flat(lines_of(item.get("quote") or " ")[0]), "dim"),
-        (commands_shell.sentences(item.get("why"), item.get("fix")), ""),
+        (display.sentences(item.get("why"), item.get("fix")), ""),
     ]
     for text, style in below:
         if text:
@@ -284,7 +285,7 @@ def _lost(data: Json) -> Iterator[str]:
             }
             for reason, count in some["by_reason"].items()
         }
-        yield from commands_shell.lines(what, by_reason, "review" if name == "failed_reviews" else "file")
+        yield from display.lines(what, by_reason, "review" if name == "failed_reviews" else "file")
     for reason, count in data.get("dropped", {}).items():
         yield f"dropped {counted(count, 'claim')}: {reason}"
 

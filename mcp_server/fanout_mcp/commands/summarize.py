@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import shell as commands_shell
+from fanout_mcp.commands import display
+from fanout_mcp.commands.display import paragraph
 from fanout_mcp.commands.explore import add_paging, show_end
-from fanout_mcp.commands.shell import paragraph, run_tool
+from fanout_mcp.commands.shell import run_tool
 from fanout_mcp.text import flat
 from fanout_mcp.types import Json
 
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--focus", help="what to look for")
     parser.add_argument("--max-words", type=int, help="prose per file, 20 to 200")
     parser.add_argument("--max-files", type=int, help="allow more than 500 model calls")
-    add_paging(parser, "file")
+    add_paging(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     if "plan" in data:
-        commands_shell.show(console, data)
+        display.show(console, data)
         return
     for file in data["files"]:
         if isinstance(file, str):

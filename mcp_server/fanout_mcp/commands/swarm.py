@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fanout_mcp.commands import shell as commands_shell
+from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.text import counted
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "task",
         metavar="TASK",
-        type=commands_shell.words,
+        type=flags.words,
         help="what every agent is to do, with all context; - reads it from stdin",
     )
     parser.add_argument(
@@ -32,11 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LENS",
         help="tests, hypotheses, approaches, angles, or your own as NAME: WHERE TO LOOK (repeatable)",
     )
-    parser.add_argument("--engine", choices=("auto", "model", "plan"))
+    flags.add_engine(parser, "model", "plan")
     parser.add_argument(
-        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for all of it"
+        "--deadline",
+        type=float,
+        dest="deadline_s",
+        metavar="S",
+        help="seconds for the whole call (default: 100)",
     )
-    commands_shell.add_max_cost(parser)
+    flags.add_max_cost(parser)
     add_output(parser)
 
 
@@ -53,7 +57,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     if "plan" in data:
-        commands_shell.show(console, data)
+        display.show(console, data)
         return
     for place, answer in enumerate(data["answers"], 1):
         console.print(Text(f"{place:>2}. ", "dim").append(answer["title"], "not dim bold"))

@@ -1,11 +1,9 @@
-"""The tools: which there are, what the client is told of them, and how one is loaded when it is called.
+"""The list of tools: what `tools/list` answers, how a tool is loaded, and how its arguments are checked.
 
-Theory of operation: importing every tool takes longer than a client should wait for its handshake. So what
-`tools/list` says is generated once into `tools.json`, a committed file that a test compares with the live
-tools; the server answers from it, and so does the launcher while it builds an environment. A tool's own
+Importing every tool takes longer than a client should wait for its handshake. So the answer to `tools/list`
+is generated into `tools.json`, a committed file (`make generate` writes it, a test compares it with the
+tools); the server answers from it, and so does the launcher while it builds an environment. A tool's own
 module (named as the tool) is imported at its first call.
-
-    python -P -m fanout_mcp.edge.catalog      writes tools.json again
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import json
 import math
 import pkgutil
 import re
-import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -27,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.text import clean_text
+from fanout_mcp.text import clean_text, compact
 from fanout_mcp.tools.services import Tool
 from fanout_mcp.types import Json
 
@@ -134,24 +131,28 @@ def names() -> list[str]:
     return [tool["name"] for tool in snapshot()["tools"]]
 
 
-def write() -> None:
-    SNAPSHOT.write_text(json.dumps(live(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+def as_file() -> str:
+    """Return what SNAPSHOT must hold; `make generate` writes it."""
+    return json.dumps(live(), indent=1, ensure_ascii=False) + "\n"
 
 
-if __name__ == "__main__":
-    write()
-    sys.stdout.write(f"{SNAPSHOT.name}: {len(snapshot()['tools'])} tools\n")
+def shown_bytes() -> int:
+    """Return what the model is shown of all tools: names, descriptions and input schemas, in bytes."""
+    keys = ("name", "description", "inputSchema")
+    return sum(len(compact({key: tool[key] for key in keys}).encode()) for tool in snapshot()["tools"])
 
 
 # --- schema -------------------------------------------------------------------------------------------------
-# What the model is shown of a tool's arguments: pydantic's schema without the bytes that say nothing.
+# What the model is shown of a tool's arguments: pydantic's schema without the bytes that add nothing.
 
 NOISE = frozenset({"title", "$defs"})
-"""`title` repeats the property's name; definitions are put where they are used."""
+"""`title` repeats the property's name; definitions are inlined where they are used."""
 LIMITS = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum"}
 )
-"""Every conversation would pay for them, and a refusal says them to the one that needs them."""
+"""Left out of the schema, which every conversation pays for; the refusal of a wrong value names the limit."""
+NO_NEWS: Final[tuple[Json, ...]] = (None, [], {}, "", 0, False, "auto")
+"""Defaults that a reader assumes anyway (0 and False are equal); the others are shown."""
 
 
 def input_schema(model: type[BaseModel]) -> dict[str, Json]:
@@ -159,10 +160,6 @@ def input_schema(model: type[BaseModel]) -> dict[str, Json]:
     full = model.model_json_schema()
     schema = _compact(full, full.get("$defs", {}))
     return {"type": "object", "properties": {}, **schema}
-
-
-LINES: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
-"""Of fields that are lists of lines."""
 
 
 def output_schema(fields: Mapping[str, Json]) -> dict[str, Json]:
@@ -184,6 +181,8 @@ def _compact(node: Json, definitions: Mapping[str, Json]) -> Json:
         rest = {key: value for key, value in node.items() if key != "$ref"}
         return _compact({**definitions[node["$ref"].rsplit("/", 1)[-1]], **rest}, definitions)
     node = _without_null(node)
+    if "enum" in node:
+        node = {key: value for key, value in node.items() if key != "type"}  # the values show it
     small = {key: _value(key, value, definitions) for key, value in node.items() if not _is_noise(key, value)}
     if small.get("type") == "object" and "description" in small and "properties" in small:
         del small["description"]  # the docstring of the model: the tool's description says it
@@ -197,7 +196,7 @@ def _value(key: str, value: Json, definitions: Mapping[str, Json]) -> Json:
 
 
 def _is_noise(key: str, value: Json) -> bool:
-    return key in NOISE | LIMITS or (key == "default" and value in (None, [], {}, ""))
+    return key in NOISE | LIMITS or (key == "default" and value in NO_NEWS)
 
 
 def _without_null(node: dict[str, Json]) -> dict[str, Json]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anyio
+import anyio.to_thread
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -35,35 +36,14 @@ from fanout_hooks.crash import explain
 from fanout_mcp.edge import catalog
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.edge.guard import feeding, guarded, wire
+from fanout_mcp.edge.opening import open_services
 from fanout_mcp.errors import FanoutError, InvalidInput, SettingsError
 from fanout_mcp.reports import ledger
-from fanout_mcp.source.workers import Workers
 from fanout_mcp.state import settings
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import clean_text
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json
-
-# --- Open what all calls of a process share, and close it in order. Only the edge does this. ----------------
-
-
-@asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
-    from fanout_mcp.backends.choose import open_backend  # brings the HTTP client along
-    from fanout_mcp.backends.claude_cli import processes_at_once
-    from fanout_mcp.backends.providers import CLIENTS
-    from fanout_mcp.engine.limits import Limits
-
-    async with Workers() as workers, open_backend(settings) as backend:
-        caps = {} if backend.max_parallel is None else {backend.provider: backend.max_parallel}
-        caps |= dict.fromkeys(CLIENTS, processes_at_once())
-
-        def provider_of(model: str | None) -> str:
-            return backend.route(model).provider
-
-        yield Services(settings, backend, Limits(settings.max_parallel, caps, provider_of), workers)
-
 
 # --- What all calls of one connection share, opened at the first call that needs it. ------------------------
 
@@ -109,6 +89,7 @@ class Shared:
     calls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_CALLS))
     connected: anyio.Event = field(default_factory=anyio.Event)
     """Set when the client asks for the tools, or calls one: the handshake is over."""
+    tools: dict[str, Tool[Any]] = field(default_factory=dict)
     _hooks: Bridge | None = None
     _wanted: anyio.Event = field(default_factory=anyio.Event)
     _settled: anyio.Event = field(default_factory=anyio.Event)
@@ -229,7 +210,7 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         return await _run_hooks(shared, arguments)
 
     async def call() -> ToolResult:
-        tool = _tool(shared, params.name)
+        tool = await _tool(shared, params.name)
         parsed = parse(tool.arguments, arguments)
         async with shared.calls:
             services = await shared.services()
@@ -241,10 +222,12 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
     return wire(params.name, result, shared.state)
 
 
-def _tool(shared: Shared, name: str) -> Tool[Any]:
+async def _tool(shared: Shared, name: str) -> Tool[Any]:
     known = shared.seams.names()
     if name in known:
-        return shared.seams.load(name)
+        if name not in shared.tools:  # in a thread: importing it takes up to half a second on a busy machine
+            shared.tools[name] = await anyio.to_thread.run_sync(shared.seams.load, name)
+        return shared.tools[name]
     near = get_close_matches(name[:100], known, n=1)
     hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}."
     raise InvalidInput(f"There is no tool of that name; {hint}")

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from fanout_mcp import jsonish
 from fanout_mcp.panel.vote import VERDICTS, Verdict
@@ -43,6 +43,7 @@ PROCEED: go ahead, with the fixes you name. SIMPLIFY: the goal is right, the way
 not go ahead as it is. ABSTAIN: you can't judge from what you were given; say what is missing."""
 
 MAX_TEXT = 4_000
+MAX_REASONS = 10
 _UNFILLED = frozenset(quoted.lower() for quoted in re.findall(r'"([^"]*)"', FORM) if " " in quoted)
 """The phrases between quotes in the form. Only a field that is nothing else was not filled in: what a member
 quotes, code above all, may hold any of it."""
@@ -96,6 +97,24 @@ def parse(text: str, data: Json = None, *, is_cut: bool = False) -> Position | U
     return Unreadable("it stopped at its token limit" if is_cut else problem)
 
 
+PARSE = "fanout_mcp.panel.answer:parse_item"
+
+
+def parse_item(item: Json) -> Json:
+    """`[text, data, is_cut]` -> the fields of a Position, or why there is none; for worker processes."""
+    text, data, is_cut = item
+    read = parse(text, data, is_cut=is_cut)
+    return asdict(read) if isinstance(read, Position) else read.why
+
+
+def position_of(fields: Json) -> Position | Unreadable:
+    """Read what `parse_item` returned."""
+    if isinstance(fields, str):
+        return Unreadable(fields)
+    lists = {name: tuple(fields[name]) for name in ("reasons", "missing")}
+    return Position(**{**fields, **lists})
+
+
 def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
     fields = {str(key).strip().lower(): value for key, value in raw.items()}
     word = re.sub(r"[^A-Z]", "", str(fields.get("verdict", "")).upper())
@@ -106,7 +125,7 @@ def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
     if _is_unfilled(summary):
         return Unreadable("summary must be your own judgement in one sentence")
     given = fields.get("reasons")
-    reasons = tuple(filter(None, map(words, given if isinstance(given, list) else [given])))[:10]
+    reasons = tuple(filter(None, map(words, given[:MAX_REASONS] if isinstance(given, list) else [given])))
     blocker, change = _optional(fields.get("blocker")), _optional(fields.get("smallest_change"))
     wanted = {"blocker": blocker, "smallest_change": change} if verdict == "STOP" else {}
     missing = tuple(name for name, value in wanted.items() if not value)

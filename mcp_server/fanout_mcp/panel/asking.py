@@ -10,12 +10,12 @@ from pathlib import Path
 
 from fanout_mcp.engine.retry import ONCE, larger_budget, rule_for
 from fanout_mcp.errors import BackendError, InvalidInput, UnreadableAnswer
-from fanout_mcp.panel.answer import FORM, Position, Unreadable, parse
+from fanout_mcp.panel.answer import FORM, PARSE, Position, Unreadable, parse, position_of
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.panel.vote import Ballot, Stakes, is_decided
 from fanout_mcp.source.pack import RULE, new_fence
 from fanout_mcp.source.read import Skipped, read
-from fanout_mcp.source.secrets import scrub
+from fanout_mcp.source.secrets import SMALL, scrub
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Answer, Ask, Job, Outcome, Prompt
 from fanout_mcp.usage import Usage
@@ -68,8 +68,8 @@ def read_material(
     material = "\n\n".join(parts)
     if len(material) > MAX_MATERIAL_CHARS:
         raise InvalidInput(
-            f"The attached files have {len(material):,} characters; at most {MAX_MATERIAL_CHARS:,} can be sent. "
-            "Attach fewer, or ask summarize_files first."
+            f"The attached files have {len(material):,} characters; at most {MAX_MATERIAL_CHARS:,} can be "
+            "sent. Attach fewer, or ask summarize_files first."
         )
     return Material(material, tuple(name for name, _ in texts), redacted)
 
@@ -136,10 +136,10 @@ DECIDED = "the vote was decided without it"
 
 
 class Asking:
-    """The `ask` of one round: reads each answer, and repairs it once."""
+    """The `ask` of one round: reads each answer, a long one in `workers`, and repairs it once."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, workers: Workers | None = None) -> None:
+        self._ask, self._workers = ask, workers
         self._began: dict[str, str | None] = {}
         """The model that each member was asked with first."""
         self._failed: dict[str, str] = {}
@@ -191,7 +191,13 @@ class Asking:
             self._failed[job.key] = str(error)
             raise
         self.answers[job.key] = answer.text
-        return answer, parse(answer.text, answer.data, is_cut=answer.truncated)
+        return answer, await self._read(answer)
+
+    async def _read(self, answer: Answer) -> Position | Unreadable:
+        if self._workers is None or len(answer.text) <= SMALL:
+            return parse(answer.text, answer.data, is_cut=answer.truncated)
+        [(_, read)] = await self._workers.map(PARSE, [[answer.text, answer.data, answer.truncated]])
+        return Unreadable(f"reading it {read.reason}") if isinstance(read, Failure) else position_of(read)
 
     def counts(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Count the verdicts of the members that have answered."""

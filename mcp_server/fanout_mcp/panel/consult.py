@@ -166,31 +166,33 @@ MAX_CHARS = 60_000
 """Of a question: longer ones are files, and files can be attached."""
 
 
+def _with_names(schema: dict[str, Json]) -> None:
+    """Put the built-in presets and personas, which are files, into what the model is shown."""
+    library = personas.built_in()
+    shown = schema["properties"]
+    shown["preset"]["description"] = ", ".join(
+        f"{name} ({len(who)})" for name, who in library.presets.items()
+    )
+    shown["personas"]["description"] = f"Instead of a preset: {', '.join(library.personas)}."
+
+
 class PanelArguments(BaseModel):
     """What every tool that asks a panel takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_with_names)
 
     question: Annotated[str, Field(min_length=1, description="All context: members see nothing else.")]
-    preset: Annotated[
-        str, Field(description="quick (3 members), comprehensive (5), security, technical (3), all (8)")
-    ] = "quick"
-    personas: Annotated[
-        list[str] | None,
-        Field(
-            description="Instead of a preset: judge, critic, skeptic, innovator, advocate, security, "
-            "performance, oracle."
-        ),
-    ] = None
+    preset: str = "quick"
+    personas: list[str] | None = None
     models: Annotated[
-        list[str] | None, Field(description="provider:model: one for all, one per member, or persona=model.")
+        list[str] | None, Field(description="provider:model: one for all, one each, or persona=model.")
     ] = None
     files: Annotated[list[str] | None, Field(description="Project files to attach.")] = None
     stakes: Stakes = "production"
     quorum: Annotated[int | None, Field(ge=1)] = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 100
     max_cost_usd: Annotated[float, Field(gt=0)] = 1.0
-    dry_run: Annotated[bool, Field(description="Only say who would be asked and the price.")] = False
+    dry_run: Annotated[bool, Field(description="Only the members and the price.")] = False
 
 
 EFFORT: Final[dict[Stakes, Effort]] = {"exploration": "low", "production": "medium", "critical": "high"}

@@ -53,6 +53,7 @@ from fanout_mcp.panel.deliberation import (
     standing,
 )
 from fanout_mcp.panel.personas import Member
+from fanout_mcp.source.workers import Workers
 from fanout_mcp.types import Ask, Job, Outcome, Prompt
 
 # --- A council before its first call, with its highest price, and after its last, with what was wasted. -----
@@ -70,6 +71,8 @@ class Council:
     speculate: bool
     synthesis_model: str | None
     tell: Tell
+    workers: Workers | None = None
+    """Where long answers are read."""
 
     def longest_jobs(self, terms: Terms) -> list[Job]:
         """Every call of all rounds with prompts as long as they can get: what the price is checked with."""
@@ -323,7 +326,7 @@ class _Session:
         held = standing(self.closed)
         members = [member for member in self.asked.members if member.key not in out]
         leg = Leg(n, "panel")
-        asking = Asking(self._ask(leg))
+        asking = Asking(self._ask(leg), self.council.workers)
         jobs = tuple(
             consult.job(member, self._prompt(member, n, held), self.council.terms) for member in members
         )

@@ -27,6 +27,7 @@ from fanout_mcp.panel.consult import Consultation, clip
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.panel.vote import Ballot, Decision, decide, is_decided
 from fanout_mcp.source.pack import new_fence
+from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.types import Answer, Job, Json, Prompt
 
 
@@ -335,7 +336,7 @@ def longest_synthesis() -> Synthesis:
 
 def read(answer: Answer) -> Synthesis | None:
     """Return the synthesis, None when the answer holds none."""
-    for found in jsonish.answers(answer.text, answer.data, jsonish.has(FIELDS[0])):
+    for found in jsonish.answers(answer.text[:SMALL], answer.data, jsonish.has(FIELDS[0])):
         said = {name: found.get(name) for name in FIELDS}
         if isinstance(said["agreement"], str) and said["agreement"].strip():
             return Synthesis(*(words(value) if isinstance(value, str) else "" for value in said.values()))

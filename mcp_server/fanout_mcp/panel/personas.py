@@ -1,10 +1,12 @@
-"""Personas and presets: data files of ours, and the user's own beside them (by name, theirs win).
+"""Personas and presets: built-in data files, and the user's own (theirs win by name).
 
-A persona is a Markdown file with a head and a system prompt:
+A persona is a Markdown file with a head and a system prompt. `sees` is its line in the README, `model` the
+model it is always asked with; neither is needed.
 
     ---
     name: judge
     title: Judge
+    sees: the whole: what it solves, what it costs, what happens if nothing is done
     model: openai:gpt-5.5
     ---
     You weigh a proposal as a whole and decide. ...
@@ -45,6 +47,8 @@ class Persona:
     system: str
     model: str | None = None
     """The model it is always asked with, unless the call names one."""
+    sees: str = ""
+    """What it looks at, for a list of personas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,11 @@ class Library:
 
 
 def read(config_dir: Path) -> Library:
-    """Read ours and the user's; what is broken of theirs is told in the library."""
+    """Read the built-in files and the user's; what is wrong with a file is in `broken`."""
+    ours = built_in()
     broken: dict[str, str] = {}
-    personas = {**_folder(OURS / "personas", broken), **_folder(config_dir / "personas", broken)}
-    presets = _presets(OURS / PRESETS, broken)
+    personas = {**ours.personas, **_folder(config_dir / "personas", broken)}
+    presets = dict(ours.presets)
     for preset, names in _presets(config_dir / PRESETS, broken).items():
         lost = next((one for name in names if (one := name.partition("=")[0]) not in personas), None)
         if lost is None:
@@ -92,6 +97,15 @@ def read(config_dir: Path) -> Library:
                 f"The preset {preset!r}: {broken.get(lost) or _unknown('persona', lost, personas)}"
             )
     return Library(personas, presets, broken)
+
+
+def built_in() -> Library:
+    """Read the personas and presets that ship; `all` is made of every persona."""
+    broken: dict[str, str] = {}
+    personas = _folder(OURS / "personas", broken)
+    presets = _presets(OURS / PRESETS, broken)
+    in_order = dict.fromkeys([*(name for names in presets.values() for name in names), *sorted(personas)])
+    return Library({name: personas[name] for name in in_order}, {**presets, "all": list(in_order)}, broken)
 
 
 def _folder(folder: Path, broken: dict[str, str]) -> dict[str, Persona]:
@@ -122,7 +136,8 @@ def _persona(path: Path) -> Persona:
         raise Broken(f"The persona {path} needs a name of small letters, digits and dashes, not {name!r}.")
     if not 1 <= len(system) <= MAX_CHARS:
         raise Broken(f"The persona {path} needs 1 to {MAX_CHARS:,} characters of prompt.")
-    return Persona(name, head.get("title") or name.capitalize(), system, head.get("model") or None)
+    title = head.get("title") or name.capitalize()
+    return Persona(name, title, system, head.get("model") or None, head.get("sees", ""))
 
 
 def _presets(path: Path, broken: dict[str, str]) -> dict[str, list[str]]:
@@ -131,11 +146,11 @@ def _presets(path: Path, broken: dict[str, str]) -> dict[str, list[str]]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        broken[path.name] = f"{path} can't be read: {_why(error)}. Mend or remove it."
+        broken[path.name] = f"{path} can't be read: {_why(error)}. Fix or remove it."
         return {}
     table = whole.pop("presets", {})
     for name in whole:
-        broken[name] = f"{path}: {name} stands outside of [presets]; put it below a line [presets]."
+        broken[name] = f"{path}: {name} is outside of [presets]; put it below a line [presets]."
     if not isinstance(table, dict):
         broken[path.name] = f"{path}: presets must be a table; begin it with a line [presets]."
         return {}
@@ -163,7 +178,7 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 # --- Who sits on a panel: personas, each with a model, under a key that is its identity throughout. ---------
 
 MAX_MEMBERS = 24
-"""Beyond that a panel tells nothing new, and costs."""
+"""More members only cost more: they add no new view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +224,7 @@ def _models(
     plain = [entry for entry in given if "=" not in entry]
     unknown = sorted(named.keys() - {persona.name for persona in personas})
     if unknown:
-        raise InvalidInput(f"models names {unknown[0]!r}, which is no persona of this panel.")
+        raise InvalidInput(f"models names {unknown[0]!r}, which is not a persona of this panel.")
     if len(plain) not in {0, 1, len(personas)}:
         raise InvalidInput(
             f"{len(plain)} models for {len(personas)} members: give one for all, one each in their order, "

@@ -20,8 +20,11 @@ from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.asking import LANGUAGE
 from fanout_mcp.panel.consult import clip
 from fanout_mcp.source import receipt
+from fanout_mcp.source.secrets import SMALL
+from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.text import quoted
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Prompt
+from fanout_mcp.usage import Usage
 
 # --- Lenses: where each agent of a swarm looks, so that many agents on one task don't say the same. ---------
 # The built-in ones are data (lenses.toml), in four kinds. A caller may name a kind or give lenses of its own.
@@ -198,6 +201,16 @@ def read_ideas(agent: str, answer: Answer) -> list[Idea] | None:
         return [Idea(agent, place, *pair) for place, pair in enumerate(pairs)]
     lines = [words(match[1]) for match in islice(_BULLET.finditer(jsonish.spoken(answer.text)), MAX_IDEAS)]
     return [Idea(agent, place, clip(line, TITLE_CHARS)) for place, line in enumerate(lines)] or None
+
+
+READ: Final = "fanout_mcp.panel.swarm:read_item"
+
+
+def read_item(item: Json) -> Json:
+    """`[agent, text, data, is_cut]` -> rows of ideas, None where there are none; for worker processes."""
+    agent, text, data, is_cut = item
+    ideas = read_ideas(agent, Answer(text, "", Usage(), data, truncated=is_cut))
+    return ideas and [[one.agent, one.place, one.title, one.detail] for one in ideas]
 
 
 def _asked(task: str, chosen: Chosen, lens: Lens) -> str:
@@ -413,19 +426,26 @@ class Enough:
 
 
 class Reading:
-    """The `ask` of a swarm: reads each answer as it comes."""
+    """The `ask` of a swarm: reads each answer as it comes, a long one in `workers`."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, workers: Workers | None = None) -> None:
+        self._ask, self._workers = ask, workers
         self.ideas: dict[str, list[Idea]] = {}
 
     async def __call__(self, job: Job, /) -> Answer:
         answer = await self._ask(job)
-        read = read_ideas(job.key, answer)
+        read = await self._read(job.key, answer)
         if read is None:
             raise UnreadableAnswer("its answer could not be read").billed(answer.usage)
         self.ideas[job.key] = read
         return answer
+
+    async def _read(self, agent: str, answer: Answer) -> list[Idea] | None:
+        if self._workers is None or len(answer.text) <= SMALL:
+            return read_ideas(agent, answer)
+        item = [agent, answer.text, answer.data, answer.truncated]
+        [(_, rows)] = await self._workers.map(READ, [item])
+        return None if isinstance(rows, Failure) or rows is None else [Idea(*row) for row in rows]
 
 
 def unite(chosen: Chosen, outcomes: Sequence[Outcome], said: Mapping[str, Sequence[Idea]]) -> Swarm:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fanout_mcp.commands.shell import OK
+from fanout_mcp.commands.flags import OK
 from fanout_mcp.errors import FanoutError
 from fanout_mcp.state import cache, settings
 from fanout_mcp.state.cache import BESIDE

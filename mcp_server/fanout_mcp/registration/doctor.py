@@ -24,7 +24,8 @@ from fanout_hooks.client.places import state_folder
 from fanout_hooks.gate import watch
 from fanout_hooks.learn.memory import path_of
 from fanout_mcp.backends.choose import IS_CHILD, NO_CLAUDE, NOT_AGREED, Choice, choose, providers_of
-from fanout_mcp.commands.shell import FINDINGS, OK, put, put_json, run_async
+from fanout_mcp.commands.flags import FINDINGS, OK
+from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import AllThinking, BackendError, SettingsError
 from fanout_mcp.registration.places import SCOPES, Places, places, plugin_in, project_of

@@ -16,7 +16,9 @@ from fanout_hooks.adoption.entries import is_ours
 from fanout_hooks.client.places import MARK
 from fanout_hooks.client.settings import Refused, locked
 from fanout_hooks.crash import system_refusal
-from fanout_mcp.commands.shell import OK, paragraph, talking
+from fanout_mcp.commands.display import paragraph
+from fanout_mcp.commands.flags import OK
+from fanout_mcp.commands.shell import talking
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration import places as registration_places
 from fanout_mcp.registration import plan

@@ -8,7 +8,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from fanout_mcp.commands.shell import OK, put, run_async
+from fanout_mcp.commands.flags import OK
+from fanout_mcp.commands.shell import put, run_async
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.state import settings
 

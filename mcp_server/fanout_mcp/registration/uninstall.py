@@ -16,7 +16,9 @@ from fanout_hooks.client import files
 from fanout_hooks.client import places as where
 from fanout_hooks.client.places import Place, state_folder
 from fanout_hooks.client.places import project_of as adopting_project
-from fanout_mcp.commands.shell import OK, paragraph, talking
+from fanout_mcp.commands.display import paragraph
+from fanout_mcp.commands.flags import OK
+from fanout_mcp.commands.shell import talking
 from fanout_mcp.registration import places as registration_places
 from fanout_mcp.registration import plan
 from fanout_mcp.registration.install import carry_out, is_wanted, refusing, show_changes

@@ -1,7 +1,7 @@
 """The hook report's data, put together in a worker process: log, transcripts, baseline, receipts.
 
-The arithmetic is fanout_hooks.log.report's; nothing is computed here. A million rows take a second of one core,
-which the server's loop does not have to give.
+The arithmetic is fanout_hooks.log.report's; nothing is computed here. A million rows take a second of one
+core, which the server's loop does not have to give.
 """
 
 from __future__ import annotations

@@ -163,7 +163,11 @@ def render(
     end = len(listed) if wanted.cursor < len(listed) else len(findings)
     items, following = page(findings, wanted.cursor, end, wanted.detail)
     not_analysed = dict(reviewed.not_analysed or {})
-    data: dict[str, Json] = {"findings": items, "counts": dict(Counter(f.severity for f in findings))}
+    data: dict[str, Json] = {
+        "headline": _headline(findings, gathered, reviewed),
+        "findings": items,
+        "counts": dict(Counter(f.severity for f in findings)),
+    }
     if reviewed.left_out:
         kinds = Counter(NAMES[kind] for kind in reviewed.left_out.values())
         data["left_out"] = dict(kinds.most_common())
@@ -191,6 +195,19 @@ def render(
         data["note"] = note
     data["receipt"] = _receipt(gathered, reviewed, receipt, items)
     return data
+
+
+def _headline(findings: Sequence[Finding], gathered: Gathered, reviewed: Reviewed) -> str:
+    """Return the result in one line: how much was found in how many files, and the worst of it."""
+    if (
+        len(reviewed.left_out or {}) + len(reviewed.not_analysed or {}) >= len(gathered.files)
+    ) and not findings:
+        return _note(gathered, reviewed)
+    counts = Counter(finding.severity for finding in findings)
+    total = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
+    looked = len(gathered.files) - len(reviewed.left_out or {}) - len(reviewed.not_analysed or {})
+    head = f"{total or 'Nothing found'} in {counted(max(0, looked), 'file')}"
+    return f"{head}; first {one_line(findings[0])}" if findings else head
 
 
 def _note(gathered: Gathered, reviewed: Reviewed) -> str:

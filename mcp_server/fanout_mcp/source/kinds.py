@@ -45,7 +45,8 @@ _FIXTURES: Final = frozenset(
 _TESTS: Final = frozenset(
     """test tests testing __tests__ __mocks__ spec specs e2e unittest unittests integration_test
     integration-test test-integration acceptance-tests functional-tests cypress testsuite testlib mocks
-    androidtest jvmtest commontest t xt""".split()  # noqa: SIM905 - as above
+    androidtest jvmtest commontest t xt tap test-d tests-d typetests type-tests dtslint conformance
+    benchmark benchmarks bench benches""".split()  # noqa: SIM905 - as above
 )
 _TEST_FOLDER: Final = re.compile(r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$")
 """`Shop.UnitTests`, `integration_tests`, `AlamofireTests`; read with its capitals, then without them."""
@@ -141,6 +142,7 @@ def _is_marked(head: str) -> bool:
 def _by_path(path: str) -> Kind:
     *folders, name = path.split("/")
     lowered = [folder.lower() for folder in folders]
+    lowered += [one.strip("_.") for one in lowered if one[:1] in {"_", "."}]  # `_examples`, `.test`
     if not _VENDORED.isdisjoint(lowered):
         return "vendored"
     if not _BUILT.isdisjoint(lowered) or _GENERATED_NAME.search(name.lower()):
@@ -170,8 +172,3 @@ def _without_package(folders: list[str]) -> list[str]:
         if at and (folder in _JVM_ROOTS or folder in _JVM_DOMAINS):
             return folders[:at]
     return [] if folders and folders[0] in _JVM_DOMAINS else folders
-
-
-# --- Which files are test code: asked of kinds.py, which decides it for everyone. ---------------------------
-
-__all__ = ["is_test"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import codecs
 import errno
 import hashlib
+import json
 import os
 import re
 import stat
@@ -27,7 +28,6 @@ from pathlib import Path
 from typing import Final
 
 from fanout_mcp.errors import why
-from fanout_mcp.source.embedded import cells
 from fanout_mcp.source.secrets import is_secret_path
 
 MAX_BYTES: Final = 1_000_000
@@ -216,3 +216,53 @@ def problem(data: bytes) -> str | None:
     if len(data.translate(None, _NO_OPERATORS)) >= MAX_CHAIN and _CHAIN.search(data):
         return f"more than {MAX_CHAIN:,} operators in one expression"
     return None
+
+
+# --- Notebooks: the text of their cells, each at the lines where it is in the file. ----------
+
+
+def cells(text: str) -> str:
+    """Return a notebook's cells at the lines of the file, without outputs; the text itself if it is none.
+
+    A line of a cell is a line of the file, as Jupyter writes it. Prose is marked as a comment. A file that
+    holds everything in a few lines gives its cells one after another.
+    """
+    try:
+        notebook = json.loads(text)
+        found = [(cell["cell_type"], _cell_lines(cell["source"])) for cell in notebook["cells"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return text
+    rows = text.split("\n")
+    if len(rows) < sum(len(lines) for _, lines in found):
+        return "\n".join(_shown_cell(kind, line) for kind, lines in found for line in lines) + "\n"
+    placed = [""] * len(rows)
+    at = 0
+    for kind, lines in found:
+        for line in lines:
+            written = {
+                json.dumps(part, ensure_ascii=plain)
+                for part in (line, line + "\n")
+                for plain in (True, False)
+            }
+            hit = next(
+                (
+                    n
+                    for n in range(at, len(rows))
+                    if rows[n].strip().rstrip(",").split('"source": [')[-1].rstrip("]") in written
+                ),
+                None,
+            )
+            if hit is not None:
+                placed[hit] = _shown_cell(kind, line)
+                at = hit + 1
+    return "\n".join(placed)
+
+
+def _shown_cell(kind: str, line: str) -> str:
+    """Mark prose, and commands of the notebook's own, as comments of the code."""
+    return line if kind == "code" and not line.lstrip().startswith(("%", "!")) else f"#| {line}".rstrip()
+
+
+def _cell_lines(source: object) -> list[str]:
+    whole = "".join(source) if isinstance(source, list) else str(source)
+    return whole.split("\n") if whole else []

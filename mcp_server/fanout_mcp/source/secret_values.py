@@ -138,6 +138,8 @@ def _kind(words: list[str]) -> Kind | None:
     before = words[-2] if len(words) > 1 else ""
     if last.endswith("key"):
         return None if before in _NOT_KEYS or last.removesuffix("key") in _NOT_KEYS else "key"
+    if "public" in words[-3:-1]:  # .NET's PublicKeyToken
+        return None
     return "key" if last in _KEYS or last.endswith("token") else None
 
 

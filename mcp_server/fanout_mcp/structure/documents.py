@@ -6,12 +6,13 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import PurePosixPath
 from string import whitespace
 from typing import TYPE_CHECKING, Final
 
-from fanout_mcp.structure.languages import Language
+from fanout_mcp.structure.languages import Language, language_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -459,3 +460,63 @@ def _commented(lines: list[str]) -> list[str]:
             break
         found.append("" if text.startswith("#!") else line)
     return found
+
+
+# --- code inside other files: a component's script, a notebook's code, each at its own lines ----------------
+# It becomes a text with as many lines as the file, blank where there is no code: every line number that comes
+# out of it is the file's own.
+
+_SCRIPT: Final = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_COMPONENTS: Final = {".vue": "Vue", ".svelte": "Svelte", ".astro": "Astro"}
+_FRONT: Final = re.compile(r"\A---\r?\n(.*?)^---", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """`text`: of the script at its own lines. `doc`: the component's own words, outside of the script."""
+
+    kind: str
+    name: str
+    text: str
+    language: Language
+    doc: str = ""
+
+
+def script_of(path: str, text: str) -> Script | None:
+    """Return the script of a component or the code of a notebook; None for any other file."""
+    name = PurePosixPath(path)
+    if name.suffix == ".ipynb":
+        language = language_of("cells.py")
+        return Script("Notebook", "", _cell_code(text), language, _first_words(text)) if language else None
+    kind = _COMPONENTS.get(name.suffix.lower())
+    if kind is None:
+        return None
+    places = [(match.start(2), match.end(2), match[1]) for match in _SCRIPT.finditer(text)]
+    front = _FRONT.match(text) if kind == "Astro" else None
+    if front:
+        places.append((front.start(1), front.end(1), 'lang="ts"'))
+    is_typed = any(re.search(r"lang\s*=\s*[\"']?tsx?", attributes) for _, _, attributes in places)
+    language = language_of("script.ts" if is_typed else "script.js")
+    comment = re.match(r"\s*<!--(.*?)-->", text, re.DOTALL)
+    doc = first_sentence(comment[1]) if comment and "@component" not in comment[1][:20] else ""
+    code = _blanked(text, [(start, end) for start, end, _ in places])
+    return Script(kind, name.stem, code, language, doc) if language else None
+
+
+def _blanked(text: str, places: list[tuple[int, int]]) -> str:
+    """Blank all but the places; line ends stay."""
+    kept, at = [], 0
+    for start, end in sorted(places):
+        kept += [re.sub(r"[^\n]", "", text[at:start]), text[start:end]]
+        at = end
+    return "".join([*kept, re.sub(r"[^\n]", "", text[at:])])
+
+
+def _cell_code(text: str) -> str:
+    return "\n".join("" if line.startswith("#| ") else line for line in text.split("\n"))
+
+
+def _first_words(text: str) -> str:
+    prose = [line[3:].strip() for line in text.split("\n") if line.startswith("#| ")]
+    words = [line.lstrip("# ") for line in prose if re.search(r"[A-Za-z]{2}", line) and line[:1] not in "%!<"]
+    return first_sentence(words[0]) if words else ""

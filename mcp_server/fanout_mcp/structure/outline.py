@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from fanout_mcp.source import read as source_read
-from fanout_mcp.source.embedded import cells, script_of
 from fanout_mcp.source.kinds import HEAD, Kind, kind_of
-from fanout_mcp.source.read import MAX_BYTES, MAX_NOTEBOOK_BYTES, Skipped, read_bytes
+from fanout_mcp.source.read import MAX_BYTES, MAX_NOTEBOOK_BYTES, Skipped, cells, read_bytes
 from fanout_mcp.source.receipt import count
 from fanout_mcp.source.secrets import is_secret_path, redact
 from fanout_mcp.structure import documents, manifests, patterns
@@ -27,6 +26,7 @@ from fanout_mcp.structure.documents import (
     first_child,
     first_sentence,
     opening,
+    script_of,
 )
 from fanout_mcp.structure.languages import Captured, Found, Language, captured, language_of, ordered, text_of
 from fanout_mcp.types import Json

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fanout_mcp.source import read as source_read
-from fanout_mcp.source.embedded import script_of
 from fanout_mcp.source.read import Skipped, read
-from fanout_mcp.structure.documents import first_child
+from fanout_mcp.structure.documents import first_child, script_of
 from fanout_mcp.structure.languages import Language, grammar, language_of
 from fanout_mcp.types import Json
 

@@ -71,7 +71,7 @@ async def _perform(
     purse = swarm.priced(jobs, await backend.price(model), args.max_cost_usd)
     plan = Plan(args.deadline_s, swarm.Enough(len(jobs)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
-    reading = swarm.Reading(purse.leg(backend.ask))
+    reading = swarm.Reading(purse.leg(backend.ask), services.workers)
     outcomes = await run(jobs, reading, plan, services.limits)
     elapsed_s = time.monotonic() - began
     # In a thread: hundreds of answers are compared, and hook events pass through this loop.
@@ -113,8 +113,7 @@ TOOL: Tool[Args] = Tool(
     name="agent_swarm",
     title="Many agents on one task, each through another lens",
     description=(
-        "Many agents on one task, each through another lens; near-duplicates merged, the rest ranked. "
-        "Without a model: Agent calls to send."
+        "Many agents on one task, each through another lens; near-duplicates merged, the rest ranked."
     ),
     arguments=Args,
     call=call,

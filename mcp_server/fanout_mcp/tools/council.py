@@ -65,8 +65,9 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         args,
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
-    council = Council(asked, terms, args.rounds, args.speculate, writer, tell)
-    terms, price = consult.affordable(terms, council.longest_jobs)
+    council = Council(asked, terms, args.rounds, args.speculate, writer, tell, services.workers)
+    # In a thread: it counts the tokens of all that was attached.
+    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.longest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
         return ToolResult({**panel_consult.dry(asked, price.at_most), "rounds": args.rounds})
@@ -109,9 +110,9 @@ TOOL: Tool[Args] = Tool(
     name="council",
     title="Let a panel read each other and answer again",
     description=(
-        "A panel answers, reads the others blind and answers again until no verdict changes. The vote gives "
-        "most of the gain: prefer oracle_batch (= rounds 1) unless members may hold facts that others lack, "
-        "or a vote was split. Arguments as there."
+        "A panel answers, reads the others' answers unsigned and answers again until no verdict changes. "
+        "Prefer oracle_batch (= rounds 1) unless members may know different facts or a vote was split. "
+        "Arguments as there."
     ),
     arguments=Args,
     call=call,

@@ -16,7 +16,6 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
-from fanout_mcp.edge.catalog import LINES
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
@@ -31,6 +30,7 @@ from fanout_mcp.structure import model as structure_model
 from fanout_mcp.structure.graph import FEW, Module
 from fanout_mcp.structure.survey import Gathered, Gathering
 from fanout_mcp.tools.services import (
+    LINES,
     MAX_TOTAL_TOKENS,
     MaxCost,
     Services,
@@ -58,20 +58,16 @@ PLAN: Final = Plan(deadline_s=1_800.0)
 class Args(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    modules: Annotated[
-        list[str] | None, Field(max_length=1_000, description="Names or paths; none: all of the project.")
-    ] = None
+    modules: Annotated[list[str] | None, Field(max_length=1_000, description="Names or paths.")] = None
     focus: Annotated[
         str,
         Field(
             min_length=1,
             max_length=200,
-            description="architecture, security, performance, testing, data flow, or words.",
+            description="security, performance, testing, data flow, or words.",
         ),
     ] = "architecture"
-    question: Annotated[
-        str | None, Field(max_length=10_000, description="Ranks the files that matter for it.")
-    ] = None
+    question: Annotated[str | None, Field(max_length=10_000, description="Ranks files for it.")] = None
     engine: Engine = "auto"
     max_cost_usd: MaxCost = 1.0
     cursor: Annotated[int, Field(ge=0)] = 0
@@ -352,9 +348,8 @@ TOOL = Tool(
     name="explore_modules",
     title="Explore modules",
     description=(
-        "What modules are for, with anchored facts: components, imports, users, cycles, entry points, "
-        "tests, hot spots; a question ranks the files that matter. Name all modules at once, or none for a "
-        "map of the project. engine: static needs no model, plan returns Agent calls."
+        "What modules are for, with facts at path:line: components, imports, users, cycles, entry points, "
+        "tests, hot spots. Name all modules at once; none: a map of the project."
     ),
     arguments=Args,
     call=call,

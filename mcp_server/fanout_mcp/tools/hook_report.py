@@ -123,8 +123,8 @@ TOOL: Tool[Args] = Tool(
     name="hook_report",
     title="Where the hooks' time goes",
     description=(
-        "Where the time of this project's hooks goes: per event and hook count, median, p95, failures, "
-        "trend; what to do; the path of a page with charts."
+        "Where this project's hook time goes: per event and hook count, median, p95, failures, trend; what "
+        "to do; a page with charts."
     ),
     arguments=Args,
     call=call,

@@ -51,7 +51,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     if args.dry_run:
         return ToolResult(panel_consult.dry(asked, price.at_most))
     ledger = Ledger(services.backend.ask, terms.prices)
-    asking = Asking(price.purse.leg(ledger.of(Leg(1, "panel"))))
+    asking = Asking(price.purse.leg(ledger.of(Leg(1, "panel"))), services.workers)
     began = anyio.current_time()
     hedge = Hedge() if services.settings.hedge else None
     plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
@@ -105,8 +105,8 @@ TOOL: Tool[Args] = Tool(
     name="oracle_batch",
     title="Ask several experts at once",
     description=(
-        "Ask a panel (personas, mixed makers' models) one question at once; returns a voted PROCEED, "
-        "SIMPLIFY or STOP, each member's reason, a full report's path. NO_VERDICT when too few answer."
+        "Ask a panel (personas, models of several makers) one question at once: a voted PROCEED, SIMPLIFY or "
+        "STOP, each member's reason, a report's path. NO_VERDICT: too few answered."
     ),
     arguments=Args,
     call=call,

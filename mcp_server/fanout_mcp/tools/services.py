@@ -39,6 +39,9 @@ class ToolResult:
 
 A = TypeVar("A", bound=BaseModel)
 
+LINES: Final[dict[str, Json]] = {"type": "array", "items": {"type": "string"}}
+"""The JSON schema of a result's field that is a list of lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[A]):

@@ -16,7 +16,6 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
-from fanout_mcp.edge.catalog import LINES
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
@@ -36,7 +35,7 @@ from fanout_mcp.structure.model import (
 )
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines
-from fanout_mcp.tools.services import MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
+from fanout_mcp.tools.services import LINES, MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
 from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
 MAX_FOR_MODEL: Final = 500
@@ -63,7 +62,7 @@ class Args(BaseModel):
     focus: Annotated[str | None, Field(max_length=500)] = None
     engine: Engine = "auto"
     max_words: Annotated[int, Field(ge=20, le=200)] = 200
-    max_files: Annotated[int | None, Field(ge=1, description="Allow more model calls than 500.")] = None
+    max_files: Annotated[int | None, Field(ge=1, description="To ask about more than 500.")] = None
     max_cost_usd: MaxCost = 1.0
     cursor: Annotated[int, Field(ge=0)] = 0
     detail: Detail = "auto"
@@ -291,8 +290,7 @@ TOOL = Tool(
     title="Summarize files",
     description=(
         "What many files are for: purpose, symbols with lines and signatures, dependencies, notes. Pass all "
-        "paths, folders or globs at once. engine: static needs no model, plan returns Agent calls. Long "
-        "answers: one line a file, then cursor or detail=full."
+        "paths at once. Long answers: one line a file, then cursor or detail=full."
     ),
     arguments=Args,
     call=call,

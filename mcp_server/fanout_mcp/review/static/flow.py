@@ -17,7 +17,7 @@ from tree_sitter import Node
 
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.static.grammars import Grammar
-from fanout_mcp.review.static.python.values import LOCAL, REMOTE
+from fanout_mcp.review.static.rules import LOCAL, REMOTE
 
 # --- tables -------------------------------------------------------------------------------------------------
 # Tables that a file in a language other than Python wrote down itself: what is looked up there is no
@@ -121,6 +121,11 @@ _LOCAL = re.compile(
     r"args\[|\.nextLine|\.readLine|Console\.ReadLine|Environment\.Get|ARGV|ENV\[|gets|STDIN|\$argv|getenv|argv|std::cin"
 )
 """Sources that whoever starts the program fills."""
+_OWN_ADDRESS = re.compile(
+    r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))\b"
+    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b"
+)
+"""The address that the client asked for: whoever follows the redirect chose it."""
 _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
 
 
@@ -135,6 +140,8 @@ class Flow:
     """Names of containers that the file itself wrote down."""
     parsed: dict[str, list[str]] = field(default_factory=dict)
     """Name of a parsed address -> the names that it was parsed from."""
+    own: set[str] = field(default_factory=set)
+    """Names whose only input is the address of the request itself."""
     until: int = 0
     """The byte where the outermost function ends."""
     branch: int = 0
@@ -174,8 +181,10 @@ class Flow:
         level = self.level(right)
         if level:
             words = {word for word in _NAME.findall(left) if word not in _WORDS}
+            is_own = self.is_own(right)
             self.names.update(dict.fromkeys(words, level))
             self.tables -= words
+            self.own = self.own | words if is_own else self.own - words
             if _PARSES.search(right):
                 self.parsed[name[0]] = [
                     word for word in _NAME.findall(self.bare(right)) if word in self.names
@@ -212,7 +221,7 @@ class Flow:
         return not self.queries.isdisjoint(_NAME.findall(self.bare(text)))
 
     def level(self, text: str) -> int:
-        """Return who sends the input in a text (python_tables.REMOTE, LOCAL), 0 when there is none."""
+        """Return who sends the input in a text (REMOTE, LOCAL), 0 when there is none."""
         bare = without_lookups(self.bare(text), self.tables)
         if self.grammar.clean.search(bare):
             return 0
@@ -221,6 +230,13 @@ class Flow:
             LOCAL if _LOCAL.search(found[0]) else REMOTE for found in self.grammar.source.finditer(bare)
         ]
         return max(levels, default=0)
+
+    def is_own(self, text: str) -> bool:
+        """Tell whether all input in a text is the request's own address: a redirect there stays there."""
+        bare = _OWN_ADDRESS.sub(" ", self.bare(text))
+        return not self.grammar.source.search(bare) and all(
+            word in self.own for word in _NAME.findall(bare) if word in self.names
+        )
 
     def bare(self, text: str) -> str:
         """Take out the constant text of strings; what stands in them as a variable stays."""
@@ -305,6 +321,9 @@ def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     elif node.type == "switch_statement":
         body = node.child_by_field_name("body")
         yield from _read_branches(body.named_children if body is not None else [], freed)
+    elif node.type in {"function_definition", "lambda_expression"}:  # another time, another state
+        body = node.child_by_field_name("body")
+        yield from _read(body, {}) if body is not None else ()
     else:
         for child in node.named_children:
             yield from _read(child, freed)

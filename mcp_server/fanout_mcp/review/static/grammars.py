@@ -101,7 +101,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ("function_declaration", "method_declaration", "func_literal"),
         ("comment",),
         re.compile(
-            r"\b\w*(r|req|request)\.(URL|FormValue|PostFormValue|Form|PostForm|Header|Body|Cookie|"
+            r"\b(r|req|request|\w*(Req|Request))\.(URL|FormValue|PostFormValue|Form|PostForm|Header|Body|Cookie|"
             r"Host|RequestURI|PathValue)\b|"
             r"\bc(tx)?\.(Query|Param|PostForm|FormValue|QueryParam|GetHeader|Cookie|DefaultQuery|Params)\b|mux\.Vars|"
             r"\bos\.(Args|Getenv)|flag\.\w+"

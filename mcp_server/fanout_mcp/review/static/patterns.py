@@ -10,7 +10,7 @@ import functools
 import math
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -19,9 +19,9 @@ from tree_sitter import Node, Query, QueryCursor
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
 from fanout_mcp.review.static.grammars import GRAMMARS, Grammar, language_of, parser_of
-from fanout_mcp.review.static.python.values import REMOTE
 from fanout_mcp.review.static.regexes import is_slow
-from fanout_mcp.review.static.rules import WEAKNESSES, Rule, found, line_findings, rules_of
+from fanout_mcp.review.static.rules import REMOTE, WEAKNESSES, Rule, found, line_findings, rules_of
+from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
@@ -138,6 +138,8 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
             return
         if level:
             severity = _reached(rule.weakness, level) or severity
+            if rule.weakness == "open-redirect" and flow.is_own(text):
+                severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
             is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
@@ -149,7 +151,7 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
 
 
 _FIXED_START: dict[str, re.Pattern[str]] = {
-    "ssrf": re.compile(r"""^\(\s*[$@]?["'`]https?://\w[\w.-]*(:\d+)?[/?]"""),
+    "ssrf": re.compile(r"""^\(\s*[$@]?["'`]https?://\w[\w.-]*(:(\d+|\$?\{[^{}]*\}|%[dsv]))?([/?]|["'`])"""),
     "open-redirect": re.compile(
         r"""^\(?\s*(\w+\s*,\s*){0,2}[$@]?["'`](/(?![/\\])|https?://\w[\w.-]*(:\d+)?[/?#])"""
     ),
@@ -327,7 +329,7 @@ _PLACEHOLDER: Final = re.compile(
 """What documents write where a password would stand."""
 
 
-_NOT_A_PROVIDER: Final = DOUBTFUL | {"private-key", "jwt"}
+_NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt"}
 """What tests and documents hold by the dozen, made for them."""
 _MADE_UP: Final = re.compile(
     r"(?i)example|sample|dummy|fake|test|mock|x{4}|abcd|1234|0{4}|(.)\1{3}|your|placeholder|redacted|foobar"
@@ -366,6 +368,23 @@ def _entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values()) if text else 0.0
 
 
+_COMMENTED: Final = re.compile(r"\s*(?:#|//|/?\*|<!--|--|;)")
+_GIVEN: Final = re.compile(
+    r"""([\w.\-]{1,100})["'\])]{0,3}\s{0,9}(?::\s{0,9}&?[\w.<>\[\]]{1,40}\s{0,9}=|=>|:=|[:=,])\s{0,9}[bBfru@$]{0,2}["'`]$"""
+)
+"""A name and the string that it is given, at the end of a text."""
+
+
+def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
+    """Tell whether what was redacted in a program is a secret in the code, not words of a text or comment."""
+    if mark == "pem":
+        return re.search(r"[A-Za-z0-9+/]{40}", " ".join(lines)) is not None
+    if mark != "value":
+        return True
+    given = _GIVEN.search(before)
+    return _COMMENTED.match(before) is None and given is not None and kind_of(given[1]) is not None
+
+
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
     clean, count = redact(text, path)
@@ -375,10 +394,13 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     is_program = language_of(path) is not None
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
-        # A shape tells a provider's key; a word beside a value tells less, and no more than a rule did.
+        # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
         if mark and (mark[1] not in DOUBTFUL or number not in known):
+            if is_program and not _is_given(mark[1], line[: mark.start()], lines[number - 1 : number + 3]):
+                continue
             taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-            is_placeholder = _PLACEHOLDER.fullmatch(taken)
+            is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
+            is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken)
             is_shown = mark[1] == "value" and not is_program
             doubtful: Severity = "low" if is_placeholder else "medium"
             yield found(

@@ -26,6 +26,10 @@ from fanout_mcp.review.static.grammars import GRAMMARS
 # What each weakness is called, why it matters and what to do: said once, for the rules of every language.
 
 
+REMOTE, LOCAL, PARAM = 3, 2, 1
+"""Who sends the input: someone beyond this machine, who starts the program, who calls the function."""
+
+
 class Weakness(NamedTuple):
     cwe: int
     severity: Severity
@@ -214,7 +218,7 @@ class Rule:
 
 @functools.cache
 def rules_of(language: str) -> tuple[Rule, ...]:
-    """Read the rules of a language or a form of patterns.py; raises ValueError naming a rule that is wrong."""
+    """Read the rules of a language or a form of file; raises ValueError naming a rule that is wrong."""
     rules: list[Rule] = []
     own = GRAMMARS[language].rules if language in GRAMMARS else ()
     for name in own or (language,):

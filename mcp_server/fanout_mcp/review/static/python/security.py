@@ -13,9 +13,9 @@ import tree_sitter_python
 from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.review.finding import Finding, Severity
-from fanout_mcp.review.static.python.taint import Reader, imported
-from fanout_mcp.review.static.python.values import LOCAL, PARAM, REMOTE, Hit
-from fanout_mcp.review.static.rules import WEAKNESSES, found
+from fanout_mcp.review.static.python.taint import Walker, imported
+from fanout_mcp.review.static.python.values import Hit
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, found
 from fanout_mcp.source.secret_values import is_secret, is_word
 
 # --- Make newer Python readable for the interpreter that runs us, line for line. ----------------------------
@@ -479,7 +479,7 @@ def read_python(path: str, text: str) -> Read:
     if tree is None:
         raise Unreadable("not valid Python")
     nodes = nodes_of(tree)
-    reader = Reader(tree, *imported(nodes))
+    reader = Walker(tree, *imported(nodes))
     hits: Iterable[Hit] = [*reader.read(), *shapes(nodes)]
     lines = text.split("\n")
     best: dict[tuple[str, int], Finding] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fanout_mcp.review.static.python.values import (
     NOTHING,
-    REMOTE,
     Call,
     CallRule,
+    Reader,
     Value,
     add,
     always,
@@ -18,11 +18,8 @@ from fanout_mcp.review.static.python.values import (
     names,
 )
 from fanout_mcp.review.static.regexes import is_slow
+from fanout_mcp.review.static.rules import REMOTE
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
-
-if TYPE_CHECKING:
-    from fanout_mcp.review.static.python.taint import Reader
-
 
 # --- Names that are given a constant: switches that weaken, secrets that stand in the code. -----------------
 

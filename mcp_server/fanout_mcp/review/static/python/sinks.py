@@ -6,30 +6,25 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from fanout_mcp.review.static.python import settings
 from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
     ARCHIVED,
     JSON_ANSWERS,
-    LOCAL,
     LOGGER_NAMES,
     NETWORK,
     NOTHING,
-    PARAM,
     RECEIVER_PATHS,
-    REMOTE,
     Call,
     Hit,
+    Reader,
     Value,
     join,
     names,
 )
-
-if TYPE_CHECKING:
-    from fanout_mcp.review.static.python.taint import Reader
-
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE
 
 # --- python arrivals ----------------------------------------------------------------------------------------
 # Where outside input must not arrive in a Python program: calls and methods, and what it does there.

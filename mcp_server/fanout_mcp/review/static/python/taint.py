@@ -16,28 +16,35 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from fanout_mcp.review.static.python import sinks
-from fanout_mcp.review.static.python.expressions import value_of
+from fanout_mcp.review.static.python.expressions import (
+    checked_names,
+    cleaned,
+    joined,
+    leaves,
+    refused,
+    value_of,
+)
 from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
-    CLEANING_TESTS,
     FRAMEWORKS,
     NOTHING,
-    PARAM,
-    REMOTE,
     REQUEST_HANDLERS,
     REQUEST_NAMES,
     ROUTE_DECORATORS,
     VIEW_BASES,
+    Env,
+    Function,
     Hit,
+    Reader,
+    Scope,
     Taint,
     Value,
     join,
 )
+from fanout_mcp.review.static.rules import PARAM, REMOTE
 
 # --- python parameters --------------------------------------------------------------------------------------
 # What a function of a Python program is given: by a framework from a request, or by nobody knows whom.
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def arguments(node: Function) -> list[ast.arg]:
@@ -102,132 +109,6 @@ def parameter(reader: Reader, node: Function, argument: ast.arg) -> Value:
     return Value(Taint(level, f"the parameter {name}", node.lineno))
 
 
-# --- What a branch of a Python program says of names: which it checks, and what holds after it. -------------
-
-Env = dict[str, Value]
-
-
-def joined(one: Env, other: Env) -> Env:
-    result = dict(one)
-    for name, value in other.items():
-        mine = one.get(name)
-        if mine is not value and (mine is not None or "[" not in name):
-            result[name] = value if mine is None else join(mine, value)
-    for name in [name for name in result if "[" in name and (name not in one or name not in other)]:
-        del result[name]  # an element that only one way has set
-    return result
-
-
-REFUSED: Mapping[str, frozenset[str]] = {
-    "'": frozenset({"xpath-injection"}),
-    '"': frozenset({"xpath-injection"}),
-    "..": frozenset({"path-traversal"}),
-    "../": frozenset({"path-traversal"}),
-    "/": frozenset({"path-traversal"}),
-    "<": frozenset({"xss"}),
-    "\n": frozenset({"log-injection", "header-injection"}),
-    "\r\n": frozenset({"log-injection", "header-injection"}),
-    "(": frozenset({"ldap-injection"}),
-    "*": frozenset({"ldap-injection"}),
-}
-"""Text without which input does no harm there."""
-
-
-def refused(test: ast.expr) -> tuple[dict[str, frozenset[str]], bool]:
-    """Return what a test asks names not to hold (name -> harmless for), and whether it is true then."""
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        names, holds = refused(test.operand)
-        return names, not holds
-    if isinstance(test, ast.BoolOp):
-        parts = [refused(part) for part in test.values]
-        wanted = isinstance(test.op, ast.And)
-        found: dict[str, frozenset[str]] = {}
-        for names, holds in parts:
-            for each, clean in names.items() if holds is wanted else ():
-                found[each] = found.get(each, frozenset()) | clean
-        return found, wanted
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.In | ast.NotIn):
-        sought, name = test.left, test.comparators[0]
-        if isinstance(sought, ast.Constant) and isinstance(name, ast.Name):
-            clean = REFUSED.get(str(sought.value), frozenset())
-            return ({name.id: clean} if clean else {}), isinstance(test.ops[0], ast.NotIn)
-    return {}, False
-
-
-def cleaned(env: Env, names: AbstractSet[str]) -> Env:
-    """Return what is known anew once these names were checked: of them, and of what they were taken from."""
-    result: Env = {}
-    for name in names & env.keys():
-        value = env[name]
-        if value.taint is None:
-            continue
-        result[name] = replace(value, taint=None)
-        is_parsed = value.kind.endswith(("urlparse()", "urlsplit()"))
-        for other, known in env.items():
-            if known.taint is None or known.taint.origin != value.taint.origin:
-                continue
-            if is_parsed and known.taint.line == value.taint.line:
-                result[other] = replace(known, taint=None)
-            elif known.is_file:
-                result[other] = replace(known, is_file=False)
-    return result
-
-
-def leaves(body: Sequence[ast.stmt]) -> bool:
-    if not body:
-        return False
-    last = body[-1]
-    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
-        call = last.value.func
-        name = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
-        return name in {"abort", "exit", "_exit", "fail"}
-    return isinstance(last, ast.Return | ast.Raise | ast.Continue | ast.Break)
-
-
-def _named(tested: ast.expr) -> set[str]:
-    """Return the name whose value is tested, or whose host is: urlparse(name).hostname."""
-    if isinstance(tested, ast.Name):
-        return {tested.id}
-    if isinstance(tested, ast.Attribute) and tested.attr in {"hostname", "netloc"}:
-        inner = tested.value
-        return _named(inner.args[0] if isinstance(inner, ast.Call) and inner.args else inner)
-    return set()
-
-
-def _below(tested: ast.expr) -> set[str]:
-    """Return the path that is asked for the folders above it: commonpath([root, path]), path.parents."""
-    if isinstance(tested, ast.Attribute) and tested.attr == "parents":
-        return _named(tested.value)
-    is_call = isinstance(tested, ast.Call) and ast.unparse(tested.func).endswith(
-        ("commonpath", "commonprefix")
-    )
-    return {inner.id for inner in ast.walk(tested) if isinstance(inner, ast.Name)} if is_call else set()
-
-
-def checked_names(test: ast.expr) -> tuple[set[str], bool]:
-    """Return the names that a test compares with what is allowed, and whether it holds when they are not."""
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        names, is_negative = checked_names(test.operand)
-        return names, not is_negative
-    if isinstance(test, ast.BoolOp):
-        parts = [checked_names(part) for part in test.values]
-        wanted = isinstance(test.op, ast.Or)
-        return {name for names, negative in parts if negative is wanted for name in names}, wanted
-    if isinstance(test, ast.Compare) and len(test.ops) == 1:
-        allowed = test.comparators[0]
-        is_list = not (isinstance(allowed, ast.Constant) and isinstance(allowed.value, str))
-        if is_list and isinstance(test.ops[0], ast.In | ast.NotIn):
-            return _named(test.left) | _below(allowed), isinstance(test.ops[0], ast.NotIn)
-        if isinstance(test.ops[0], ast.Eq | ast.NotEq):
-            return _below(test.left), isinstance(test.ops[0], ast.NotEq)
-    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
-        name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
-        if name in CLEANING_TESTS:
-            owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
-            return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
-    return set(), False
-
-
 # --- What the names of a Python program stand for: what it imports, and what was made by which call. --------
 
 
@@ -268,25 +149,7 @@ def dotted(node: ast.expr, env: Mapping[str, Value], names: Mapping[str, str]) -
 
 
 @dataclass(slots=True)
-class Scope:
-    """One function (or the module) being read."""
-
-    function: Function | None
-    env: Env
-    is_route: bool = False
-    owner: str = ""
-    """The class that the function belongs to."""
-    is_fixed: bool = False
-    """The function is a route whose address has no part that varies."""
-    is_handler: bool = False
-    """The class answers requests of a server of the standard library."""
-    returned: Value = NOTHING
-    assigned: set[str] = field(default_factory=set)
-    """The names that the function has assigned so far."""
-
-
-@dataclass(slots=True)
-class Reader:
+class Walker:
     """Reads one module; `hits` is what it found."""
 
     tree: ast.Module
@@ -571,21 +434,21 @@ class Reader:
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
-    ast.Expr: Reader.read_expr,
-    ast.Assign: Reader.read_assign,
-    ast.AnnAssign: Reader.read_ann_assign,
-    ast.AugAssign: Reader.read_aug_assign,
-    ast.For: Reader.read_for,
-    ast.AsyncFor: Reader.read_for,
-    ast.While: Reader.read_while,
-    ast.If: Reader.read_if,
-    ast.Try: Reader.read_try,
-    ast.With: Reader.read_with,
-    ast.AsyncWith: Reader.read_with,
-    ast.Match: Reader.read_match,
-    ast.Return: Reader.read_return,
-    ast.Raise: Reader.read_raise,
-    ast.ClassDef: Reader.read_class,
-    ast.FunctionDef: Reader.read_define,
-    ast.AsyncFunctionDef: Reader.read_define,
+    ast.Expr: Walker.read_expr,
+    ast.Assign: Walker.read_assign,
+    ast.AnnAssign: Walker.read_ann_assign,
+    ast.AugAssign: Walker.read_aug_assign,
+    ast.For: Walker.read_for,
+    ast.AsyncFor: Walker.read_for,
+    ast.While: Walker.read_while,
+    ast.If: Walker.read_if,
+    ast.Try: Walker.read_try,
+    ast.With: Walker.read_with,
+    ast.AsyncWith: Walker.read_with,
+    ast.Match: Walker.read_match,
+    ast.Return: Walker.read_return,
+    ast.Raise: Walker.read_raise,
+    ast.ClassDef: Walker.read_class,
+    ast.FunctionDef: Walker.read_define,
+    ast.AsyncFunctionDef: Walker.read_define,
 }

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
 
-from fanout_mcp.review.static.rules import WEAKNESSES
-
-if TYPE_CHECKING:
-    from fanout_mcp.review.static.python.taint import Reader
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,55 @@ def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:
     return Taint(best.level, best.origin, best.line, clean, best.is_direct, best.is_error)
 
 
+# --- The walker of a file, as the rules below it see it. ----------------------------------------------------
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Env = dict[str, Value]
+
+
+@dataclass(slots=True)
+class Scope:
+    """One function (or the module) being read."""
+
+    function: Function | None
+    env: Env
+    is_route: bool = False
+    owner: str = ""
+    """The class that the function belongs to."""
+    is_fixed: bool = False
+    """The function is a route whose address has no part that varies."""
+    is_handler: bool = False
+    """The class answers requests of a server of the standard library."""
+    returned: Value = NOTHING
+    assigned: set[str] = field(default_factory=set)
+    """The names that the function has assigned so far."""
+
+
+class Reader(Protocol):
+    """What settings, sinks and expressions may ask of taint.Walker, so that none of them imports it."""
+
+    names: dict[str, str]
+    roots: set[str]
+    hits: list[Hit]
+    attributes: dict[str, Value]
+    returns: dict[str, Value]
+    passed: dict[str, dict[str, Value]]
+    functions: dict[str, tuple[Function, str, Env]]
+    settled: set[int]
+    scope: Scope
+    statement: ast.stmt | None
+
+    @property
+    def is_web(self) -> bool: ...
+    def dotted(self, node: ast.expr) -> str: ...
+    def value(self, node: ast.expr | None) -> Value: ...
+    def decided(self, test: ast.expr) -> bool | None: ...
+    def bind(self, target: ast.expr, value: Value, source: ast.expr | None = None) -> None: ...
+    def grow(self, receiver: ast.expr, value: Value) -> None: ...
+    def forget_elements(self, name: str) -> None: ...
+    def clean(self, names: AbstractSet[str]) -> None: ...
+
+
 # --- A call in a Python program as rules see it, and how a rule speaks up. ----------------------------------
 
 
@@ -138,7 +185,7 @@ def always(weakness: str, level: int = 0) -> Callable[[Reader, Call], None]:
     return rule
 
 
-CallRule = Callable[["Reader", Call], None]
+CallRule = Callable[[Reader, Call], None]
 
 
 # --- Where outside input enters a Python program, where it must not arrive, and what makes it harmless. -----
@@ -149,9 +196,6 @@ CallRule = Callable[["Reader", Call], None]
 def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
-
-REMOTE, LOCAL, PARAM = 3, 2, 1
-"""Who sends the input: somebody beyond this machine, who starts the program, who calls the function."""
 
 FRAMEWORKS: Final = names(
     "flask django starlette fastapi bottle tornado aiohttp sanic falcon pyramid quart cherrypy webob "

@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 BAD = "import os\nfrom flask import request\n\n\ndef {name}():\n    os.system(request.args['{name}'])\n"
 
 

@@ -150,7 +150,7 @@ def test_a_slip_in_the_file_is_named_and_never_believed(tmp_path: Path, line: st
 
 
 def test_every_key_of_the_file_stands_in_the_docs() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     assert [key for key in settings.KEYS if f"`{key}`" not in page and f"`[{key}." not in page] == []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.records import record, row, write
 from fanout_mcp.cli import main
-from fanout_mcp.commands.shell import FINDINGS, OK
+from fanout_mcp.commands.flags import FINDINGS, OK
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,21 +77,14 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
-        (http(gzip.compress(BODY), Content_Encoding="gzip"), BadAnswer, "compressed with gzip"),
-        (http(zlib.compress(BODY), Content_Encoding="deflate"), BadAnswer, "compressed with deflate"),
         (http(b"\x0b\x02\x80", Content_Encoding="br"), BadAnswer, "compressed with br"),
-        (http(b"not gzip", Content_Encoding="gzip"), BadAnswer, "compressed with gzip"),
-        (
-            http(gzip.compress(b"data: {}"), Content_Encoding="gzip", Content_Type="text/event-stream"),
-            BadAnswer,
-            "compressed with gzip",
-        ),
+        (http(b"not gzip", Content_Encoding="gzip"), BadAnswer, "gzip that can't be unpacked"),
         (http(gzip.compress(BODY)), BadAnswer, "broken JSON, not UTF-8"),
         (http(b'{"choices": [}'), BadAnswer, "broken JSON (character 13)"),
         (http(b"[" * 100_000), BadAnswer, "nested too deeply"),
         (http(gzip.compress(b"no"), "400 Bad Request", Content_Encoding="gzip"), Rejected, "400"),
     ],
-    ids=["gzip", "deflate", "br", "no gzip", "a gzip stream", "unnamed gzip", "broken", "deep", "a refusal"],
+    ids=["br", "no gzip", "unnamed gzip", "broken", "deep", "a refusal"],
 )
 async def test_an_answer_in_no_form_that_was_asked_for_says_which_it_has(
     settings: Settings, job: Job, reply: bytes, kind: type[BackendError], words: str

@@ -19,7 +19,7 @@ from fanout_hooks import cli as hooks_cli
 from fanout_hooks import crash
 from fanout_hooks.run import cold
 from fanout_mcp import cli
-from fanout_mcp.commands.shell import NO_VERDICT, OK
+from fanout_mcp.commands.flags import NO_VERDICT, OK
 from fanout_mcp.engine import limits, run
 from fanout_mcp.types import Job, Prompt
 
@@ -82,7 +82,14 @@ def test_every_command_ends_with_a_sentence(
 ) -> None:
     module = importlib.import_module(f"fanout_mcp.{cli.COMMANDS[name][0]}")
     monkeypatch.setattr(module, "run", raising(error))
-    words = {"oracle": ["x"], "council": ["x"], "swarm": ["x"], "summarize": ["x"], "review": ["x"]}
+    words = {
+        "oracle": ["x"],
+        "council": ["x"],
+        "swarm": ["x"],
+        "summarize": ["x"],
+        "review": ["x"],
+        "merge": ["x"],
+    }
     assert cli.main([name, *words.get(name, [])]) == NO_VERDICT
     is_a_sentence(capsys.readouterr().err, state, error)
 
@@ -95,7 +102,9 @@ def test_every_command_for_hooks_does(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(importlib.import_module(f"fanout_hooks.commands.{name}"), "run", raising(error))
+    monkeypatch.setattr(
+        importlib.import_module(f"fanout_hooks.{hooks_cli.COMMANDS[name][0]}"), "run", raising(error)
+    )
     assert hooks_cli.main([name]) == 1
     is_a_sentence(capsys.readouterr().err, state, error)
 
@@ -109,7 +118,7 @@ def test_a_cold_event_goes_on_and_a_guard_denies(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cold, "read_stdin", lambda _: b'{"hook_event_name": "Stop"}\n')
-    monkeypatch.setattr(cold, "answer", raising(error))
+    monkeypatch.setattr(cold, "run_event", raising(error))
     assert cold.main(["--scopes", "local", *words]) == (2 if words else 0)
     is_a_sentence(capsys.readouterr().err, state, error)
 
@@ -118,9 +127,9 @@ def test_work_that_no_one_waits_for_is_reported_the_same_way(state: Path) -> Non
     entry = Path(fanout_hooks.__file__).parents[1]
     code = (
         "import sys, os; sys.path.insert(0, sys.argv[1])\n"
-        "from fanout_hooks import crash; from fanout_hooks.warm import loop\n"
-        "from fanout_hooks.run.state import House\n"
-        "own = loop.Loop(); house = House(own, os.environ['FANOUT_STATE_DIR'] + '/hooks')\n"
+        "from fanout_hooks import crash\nfrom fanout_hooks.warm import loop\n"
+        "from fanout_hooks.run.state import RuntimeState\n"
+        "own = loop.Loop(); state = RuntimeState(own, os.environ['FANOUT_STATE_DIR'] + '/hooks')\n"
         "async def bad(): raise KeyError('quote')\n"
         "async def all():\n"
         "    own.leave(bad())\n"

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.upstream import Rule, serving
 from fanout_mcp.cli import main
-from fanout_mcp.commands.shell import NO_VERDICT, OK
+from fanout_mcp.commands.flags import NO_VERDICT, OK
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 from fanout_hooks.client.settings import Refused
 from fanout_mcp.cli import main
 from fanout_mcp.commands import council, explore, oracle, review, summarize, swarm
-from fanout_mcp.commands.shell import USAGE, in_flags, names
+from fanout_mcp.commands.flags import USAGE, in_flags, names
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.registration.install import refusing
@@ -120,7 +120,7 @@ def test_a_list_that_names_nothing_is_refused(
     with pytest.raises(SystemExit) as ended:
         main(["oracle", "Is it?", flag, given])
     assert ended.value.code == USAGE
-    assert f"{flag}: it names nothing" in capsys.readouterr().err
+    assert f"{flag}: no name was given" in capsys.readouterr().err
 
 
 def test_names_are_read_without_their_blanks() -> None:

@@ -70,7 +70,7 @@ def test_the_readme_shows_what_the_demo_prints(project: Path) -> None:
     with serving() as upstream:
         done = demo(project, upstream, COLUMNS="104")
     shown = done.stdout[done.stdout.index("╭─ oracle_batch") :].partition("╯")[0]
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert re.sub(r"in [\d.]+ s ─*", "", shown) in re.sub(r"in [\d.]+ s ─*", "", readme)
 
 

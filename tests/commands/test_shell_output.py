@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fanout_mcp.commands.shell import NO_VERDICT, OK, STEPS, Lines, put
+from fanout_mcp.commands.flags import NO_VERDICT, OK
+from fanout_mcp.commands.shell import STEPS, Lines, put
 
 WORDS = "a path of a hundred folders/" * 20
 MANY = 60

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fanout_mcp.cli import main
-from fanout_mcp.commands import council, oracle, review, shell
+from fanout_mcp.commands import council, display, oracle, review
 from fanout_mcp.types import Json
 
 
@@ -127,7 +127,7 @@ def test_an_answer_longer_than_its_sources_saves_nothing_and_says_so(
     raw: int, returned: int, said: str
 ) -> None:
     receipt = {"tokens_raw": raw, "tokens_returned": returned, "saving_percent": 60.0}
-    assert shell.tokens(receipt) == said
+    assert display.tokens(receipt) == said
 
 
 def test_left_out_files_are_counted_and_named_with_their_reason(
@@ -143,12 +143,12 @@ def test_left_out_files_are_counted_and_named_with_their_reason(
 
 def test_of_many_left_out_files_three_are_named_on_one_line() -> None:
     found = {"secret file": {"count": 9, "paths": [f"k{n}\n.env" for n in range(5)]}}
-    (line,) = shell.lines("skipped", found)
+    (line,) = display.lines("skipped", found)
     assert line == "skipped 9 files, secret file: k0\ufffd.env, k1\ufffd.env, k2\ufffd.env, 6 more"
 
 
 def test_a_reason_that_is_a_sentence_loses_its_full_stop_before_the_names() -> None:
-    (line,) = shell.lines(
+    (line,) = display.lines(
         "lost", {"The key was refused: check FANOUT_API_KEY.": {"count": 1, "paths": ["a.py"]}}
     )
     assert line == "lost 1 file, The key was refused: check FANOUT_API_KEY: a.py"
@@ -164,7 +164,7 @@ def test_a_reason_that_is_a_sentence_loses_its_full_stop_before_the_names() -> N
 )
 def test_what_calls_cost_is_told_with_them(calls: int, usd: float | None, said: str) -> None:
     receipt: Json = {"read": 1, "tokens_raw": 0, "tokens_returned": 0, "calls": calls, "elapsed_s": 0.5}
-    assert shell.took(receipt | {"cost_usd": usd}) == said
+    assert display.took(receipt | {"cost_usd": usd}) == said
 
 
 def test_a_lost_review_is_counted_and_told_no_number_of_ours() -> None:
@@ -197,8 +197,10 @@ def test_a_file_s_name_forges_no_line(
 def test_the_tokens_of_a_page_are_told_apart_from_those_of_all_that_was_read() -> None:
     receipt: Json = {"read": 6000, "tokens_raw": 900, "tokens_returned": 90, "saving_percent": 90.0}
     receipt |= {"calls": 0, "elapsed_s": 1.0}
-    assert shell.took(receipt, is_page=True).startswith("6,000 files read, 900 tokens of those shown as 90 ")
-    assert shell.took(receipt).startswith("6,000 files read, 900 tokens as 90 ")
+    assert display.took(receipt, is_page=True).startswith(
+        "6,000 files read, 900 tokens of those shown as 90 "
+    )
+    assert display.took(receipt).startswith("6,000 files read, 900 tokens as 90 ")
 
 
 def test_what_the_model_did_not_answer_is_named_with_the_reason() -> None:
@@ -206,5 +208,5 @@ def test_what_the_model_did_not_answer_is_named_with_the_reason() -> None:
     failed = {"the key was refused (401)": {"count": 2, "paths": ["a.py", "b.py"]}}
     receipt |= {"calls": 2, "cost_usd": None, "elapsed_s": 1.0, "failed": failed}
     written = io.StringIO()
-    shell.show_receipt(Console(file=written, width=80), receipt)
+    display.show_receipt(Console(file=written, width=80), receipt)
     assert "not answered for 2 files, the key was refused (401): a.py, b.py\n" in written.getvalue()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.cli import main
-from fanout_mcp.commands.shell import OK, USAGE
+from fanout_mcp.commands.flags import OK, USAGE
 
 HOME = "is no project but your home. Begin in the project's folder, or set CLAUDE_PROJECT_DIR to it"
 

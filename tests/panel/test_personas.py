@@ -36,9 +36,10 @@ def library(tmp_path: Path) -> Library:
 
 
 def test_eight_personas_and_five_presets_come_with_it(library: Library) -> None:
-    assert set(library.personas) == BUILT_IN
+    assert set(library.personas) >= BUILT_IN
     assert {name: list(who) for name, who in library.presets.items() if name != "all"} == PRESETS
-    assert set(library.presets["all"]) == BUILT_IN
+    assert sorted(library.presets["all"]) == sorted(library.personas)
+    assert all(persona.sees for persona in library.personas.values())
     assert all(len(persona.system) > 200 for persona in library.personas.values())
 
 
@@ -115,7 +116,7 @@ def test_a_broken_copy_of_ours_leaves_ours_to_the_presets_and_is_an_error_by_nam
     [
         pytest.param("presets = 3", "presets.toml", "begin it with a line [presets]", id="no table"),
         pytest.param("not toml", "presets.toml", "can't be read", id="no TOML"),
-        pytest.param('mine = ["judge"]', "mine", "stands outside of [presets]", id="above the table"),
+        pytest.param('mine = ["judge"]', "mine", "is outside of [presets]", id="above the table"),
         pytest.param("[presets]\nmine = []", "mine", "a list of persona names", id="nobody"),
         pytest.param("[presets]\nmine = [1]", "mine", "a list of persona names", id="a number"),
         pytest.param("[presets]\nmine = 'judge'", "mine", "a list of persona names", id="no list"),
@@ -165,7 +166,7 @@ def test_one_persona_may_sit_twice_with_different_models() -> None:
         ("judge judge", ("a/m",), "named twice"),
         ("judge " * 10_000, (), "10,000 personas are too many; a panel has at most 24"),
         ("judge critic skeptic", ("a", "b"), "2 models for 3 members"),
-        ("judge critic", ("lawyer=a",), "'lawyer', which is no persona of this panel"),
+        ("judge critic", ("lawyer=a",), "'lawyer', which is not a persona of this panel"),
         ("judge", ("",), "is not empty"),
         ("judge", ("a b",), "no spaces"),
         ("judge", ("a\nb",), "no spaces"),

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
-from fakes.upstream import Rule, serving
+from fakes import upstream
 from fakes.wire_client import Wire
 
 pytestmark = pytest.mark.slow
 
 SERVE = [sys.executable, "-P", "-m", "fanout_mcp", "serve"]
 AT_ONCE_S = 0.2
-FILE, ANSWER = 390_000, 3_900_000
+FILE, ATTACHED, ANSWER, LINE = 390_000, 190_000, 3_900_000, 9_000
 PIECES = {
     "JWT": "-eyJ-eyJ",
     "keys": "sk-",
@@ -26,31 +30,56 @@ PIECES = {
     "names": "token: password=a1b2 key:",
     "braces": '{"verdict": [{"',
     "spaces": " ",
+    "thinking": "<think></think>",
+    "answers": '{"findings": [], "verdict": "STOP", "purpose": "", "ideas": ["a"], "statements": []}',
+    "quotes": "{'a': \"b\", ",
+    "not ASCII": "é\u0416\u4e2d ",
 }
 CALLS: list[tuple[str, dict[str, Any]]] = [
-    ("oracle_batch", {"question": "Is it wise?", "files": ["hostile.md"], "deadline_s": 20}),
-    ("council", {"question": "Is it wise?", "rounds": 2, "files": ["hostile.md"], "deadline_s": 20}),
+    ("oracle_batch", {"question": "Is it wise?", "files": ["attached.md"], "deadline_s": 20}),
+    ("council", {"question": "Is it wise?", "rounds": 2, "files": ["attached.md"], "deadline_s": 20}),
     ("batch_review", {"patterns": ["hostile.md", "hostile.py"], "max_cost_usd": 100}),
     ("summarize_files", {"paths": ["hostile.md", "hostile.py"], "max_cost_usd": 100}),
-    ("explore_modules", {"modules": ["."], "max_cost_usd": 100}),
+    ("explore_modules", {"modules": ["part"], "max_cost_usd": 100}),
     ("agent_swarm", {"task": "Look at it.", "count": 2}),
     ("hook_report", {}),
 ]
 
 
+@contextmanager
+def answering(text: str) -> Iterator[str]:
+    """Serve from another process: sending 4 MB would hold up the clock of this one."""
+    with subprocess.Popen(
+        [sys.executable, upstream.__file__, "--port", "0"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+        data = json.dumps([{"text": text}]).encode()
+        urlopen(Request(f"{url}/_rules", data=data, method="POST")).read()
+        try:
+            yield f"{url}/v1"
+        finally:
+            process.kill()
+
+
 @pytest.fixture(params=PIECES)
 def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
     piece = PIECES[request.param]
-    (tmp_path / "hostile.md").write_text(piece * (FILE // len(piece)))
-    (tmp_path / "hostile.py").write_text(f'"""{piece * (FILE // len(piece))}"""\n')
+    lines = f"{piece * (LINE // len(piece.encode()))}\n" * (FILE // LINE)
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "hostile.md").write_text(piece * (FILE // len(piece.encode())))
+    (tmp_path / "attached.md").write_text(lines[:ATTACHED])
+    (tmp_path / "hostile.py").write_text(f'"""{lines}"""\n')
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "hostile.py").write_text(f'"""{lines}"""\n\n\ndef run():\n    """{lines[:ATTACHED]}"""\n')
+    (part / "README.md").write_text(lines)
     log = tmp_path / ".claude" / "memory" / "hook_performance.jsonl"
     log.parent.mkdir(parents=True)
-    log.write_text(piece * (FILE // len(piece)))
-    rule = Rule(text=piece * (ANSWER // len(piece)))
-    with serving() as upstream:
-        upstream.rules[:] = [rule]
+    log.write_text(lines)
+    with answering(piece * (ANSWER // len(piece.encode()))) as url:
         env = {
-            "FANOUT_BASE_URL": upstream.url,
+            "FANOUT_BASE_URL": url,
             "FANOUT_MODEL": "maker/first",
             "FANOUT_STATE_DIR": str(tmp_path / "fanout"),
             "CLAUDE_PROJECT_DIR": str(tmp_path),

@@ -14,7 +14,7 @@ from rich.console import Console
 from fanout_hooks.audit.agents import Observation
 from fanout_mcp import cli
 from fanout_mcp.commands import audit, explore, review, summarize
-from fanout_mcp.commands.shell import claims, paragraph
+from fanout_mcp.commands.display import claims, paragraph
 
 PATH = "mcp_server/fanout_mcp/registration/additions_of_a_long_name.py:88"
 RECEIPT = {"read": 1, "tokens_raw": 0, "tokens_returned": 0, "calls": 0, "elapsed_s": 0.1, "skipped": {}}

@@ -1,0 +1,33 @@
+"""Open what all calls of a process share, and close it in order. Only the edge does this."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+
+from fanout_mcp.source.workers import Workers
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.tools.services import Services
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
+    # In a thread: it brings the HTTP client along, and hook events pass through this loop.
+    await anyio.to_thread.run_sync(importlib.import_module, "fanout_mcp.backends.choose")
+    from fanout_mcp.backends.choose import open_backend
+    from fanout_mcp.backends.claude_cli import processes_at_once
+    from fanout_mcp.backends.providers import CLIENTS
+    from fanout_mcp.engine.limits import Limits
+
+    async with Workers() as workers, open_backend(settings) as backend:
+        caps = {} if backend.max_parallel is None else {backend.provider: backend.max_parallel}
+        caps |= dict.fromkeys(CLIENTS, processes_at_once())
+
+        def provider_of(model: str | None) -> str:
+            return backend.route(model).provider
+
+        yield Services(settings, backend, Limits(settings.max_parallel, caps, provider_of), workers)

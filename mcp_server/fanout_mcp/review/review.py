@@ -1,0 +1,263 @@
+"""One review from its patterns to its result: gather, analyse, ask, unite, pass over, render.
+
+Whatever may take more than a moment is done in a thread: hook events pass through the same loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from anyio.to_thread import run_sync as in_thread
+
+from fanout_mcp.backends.base import Backend
+from fanout_mcp.backends.plan import agent_call
+from fanout_mcp.engine.budget import Budget
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan
+from fanout_mcp.journal import Question, open_journal
+from fanout_mcp.review.answers import verify_in_tree
+from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus
+from fanout_mcp.review.foreign import read_values
+from fanout_mcp.review.gather import Gathered, gather
+from fanout_mcp.review.merge import merge, rated
+from fanout_mcp.review.result import Reviewed, Wanted, is_lost, render
+from fanout_mcp.review.reviewers import (
+    ANSWER_TOKENS,
+    Answered,
+    Review,
+    agent_prompts,
+    ask,
+    collect,
+    is_good,
+    keys,
+    plan,
+    recall,
+    remember,
+    seats,
+)
+from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, touches, unmarked
+from fanout_mcp.review.static.analyse import Analysed, coverage, review_all
+from fanout_mcp.source import secrets
+from fanout_mcp.source.discover import tree_name, tree_of
+from fanout_mcp.source.kinds import Kind
+from fanout_mcp.source.receipt import Detail, Receipt
+from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.types import Json, Outcome, Progress
+
+DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be reviewed, by whom, and how much of the result is to be shown."""
+
+    patterns: Sequence[str]
+    focus: Sequence[Focus]
+    include: Sequence[str]
+    base: str | None
+    engine: Literal["model", "static", "plan"]
+    has_analysers: bool
+    reviewers: int
+    models: Sequence[str]
+    """Empty: the backend's own model."""
+    with_findings: Sequence[Json]
+    max_files: int
+    budget: Budget
+    sarif: bool = False
+    cursor: int = 0
+    detail: Detail = "auto"
+
+
+class Calls(NamedTuple):
+    """Calls of one model, the tokens of source that go into all of them, and the most that each answers."""
+
+    model: str | None
+    calls: int
+    tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a review works with; the tool hands it down."""
+
+    settings: Settings
+    backend: Backend
+    limits: Limits
+    workers: Workers
+    progress: Progress
+    check_price: Callable[[Sequence[Calls]], Awaitable[None]]
+    """Raises BudgetExceeded when the calls may cost more than the request's budget."""
+    planned: Callable[[list[dict[str, Json]], Receipt], Json]
+    """Makes the result of engine="plan" of agent calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the model's reviewers said, and what it took."""
+
+    found: Answered = field(default_factory=lambda: Answered((), {}, {}, {}, {}))
+    outcomes: Sequence[Outcome] = ()
+    known: int = 0
+    problem: str = ""
+
+
+async def review(means: Means, request: Request) -> tuple[Json, bool]:
+    """Return the result, and whether no one reviewed anything. Raises InvalidInput, BudgetExceeded."""
+    check_include(request.include)
+    means, request = await in_thread(_in_tree, means, request)
+    root, receipt = means.settings.root, Receipt()
+    receipt.tree = await in_thread(tree_name, root)
+    passed_over = await in_thread(accepted, root)  # before anything is spent
+
+    gathered = await gather(root, request.patterns, request.base, means.workers, request.max_files)
+    await in_thread(receipt.skip_all, gathered.skipped)
+    others = await in_thread(left_out, gathered.files, request.patterns, request.include)
+    texts = {source.path: source.text for source in gathered.files if source.path not in others}
+    if request.engine == "plan":
+        prompts = await in_thread(agent_prompts, list(texts), request.focus)
+        return means.planned([agent_call(*prompt) for prompt in prompts], receipt), False
+    receipt.read = len(gathered.files)
+
+    handed, disproved = await in_thread(_handed, request.with_findings, root)
+    analysed, counts = Analysed((), {}), None
+    if request.has_analysers:
+        analysed = await _analyse(means, request, gathered, others, texts)
+        counts = await in_thread(coverage, texts, request.focus)
+    answers = await _ask(means, request, gathered, texts) if request.engine == "model" else Answers()
+
+    found = [*_near(answers.found.findings, gathered), *analysed.findings, *handed]
+    reviewed = Reviewed(
+        findings=await in_thread(_united, found),
+        dropped=Counter(answers.found.dropped) + Counter(disproved),
+        failed=answers.found.failed,
+        not_analysed=_by_no_one(request, analysed, answers),
+        outcomes=answers.outcomes,
+        engine="both" if request.engine == "model" and request.has_analysers else request.engine,
+        known=answers.known,
+        problem=answers.problem,
+        left_out=others,
+        coverage=counts,
+    )
+    reviewed = await in_thread(_without, reviewed, gathered, passed_over)
+    shown = Wanted(request.focus, request.cursor, request.detail, request.sarif)
+    data = await in_thread(render, means.settings.state, shown, gathered, reviewed, receipt)
+    return data, is_lost(gathered, reviewed)
+
+
+def _in_tree(means: Means, request: Request) -> tuple[Means, Request]:
+    """Move to the sibling worktree that the patterns name, if they do; reports stay with the project."""
+    settings = means.settings
+    root, patterns = tree_of(settings.root, request.patterns)
+    if root == settings.root:
+        return means, request
+    settings = replace(settings, root=root, state_dir=settings.state)
+    return replace(means, settings=settings), replace(request, patterns=patterns or ())
+
+
+def _handed(values: Sequence[Json], root: Path) -> tuple[list[Finding], Mapping[str, int]]:
+    """Read and check what other reviewers found; what is disproved is counted by its reason."""
+    if not values:
+        return [], {}
+    foreign = read_values(values, "handed over")
+    checked = verify_in_tree(foreign.findings, root)
+    return list(checked.kept), dict(sorted((Counter(foreign.bad) + Counter(checked.dropped)).items()))
+
+
+async def _analyse(
+    means: Means,
+    request: Request,
+    gathered: Gathered,
+    others: Mapping[str, Kind],
+    texts: Mapping[str, str],
+) -> Analysed:
+    """Run the analysers; with a base over what changed as it was too, so that only new findings are left."""
+    keys_in = {source.path: source.text for source in gathered.files if source.path in others}
+    total = len(texts)
+    analysed = await review_all(
+        texts,
+        request.focus,
+        means.workers,
+        lambda done: means.progress(done, total, "files analysed"),
+        keys_in,
+    )
+    if gathered.changed is None:
+        return analysed
+    before = await review_all(gathered.old, request.focus, means.workers, keys_in=gathered.old)
+    new = await in_thread(only_new, analysed.findings, before.findings)
+    return Analysed(tuple(new), analysed.not_analysed)
+
+
+async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mapping[str, str]) -> Answers:
+    """Ask what was not answered of the same content before; what comes back is kept for the next time."""
+    backend, focus = means.backend, request.focus
+    clean, unread = await _scrubbed(means.workers, texts)
+    own = {path: diff for path, diff in gathered.diffs.items() if path in clean}
+    diffs, _ = await _scrubbed(means.workers, own)
+    batch = seats(focus, request.reviewers, request.models or [backend.default_model("review")])
+    async with open_journal(means.settings, backend, means.limits, means.progress, 0) as journal:
+        places = await in_thread(keys, journal.cache, clean, focus, batch, backend, diffs)
+        known = await in_thread(recall, journal.cache, places)
+        reviews = await in_thread(plan, clean, batch, known, diffs)
+        await means.check_price(await in_thread(_calls, reviews))
+        asked = await in_thread(ask, reviews, focus, backend.provider)
+        journal.tally.total = len(asked)
+        questions = [Question(one.job, one.fence) for one in asked]
+        outcomes = await journal.ask(questions, Plan(DEADLINE_S, budget=request.budget), is_good)
+        answered = await in_thread(collect, asked, outcomes, known)
+        await in_thread(remember, journal.cache, places, answered.said)
+        answered = replace(answered, not_analysed={**answered.not_analysed, **unread})
+        return Answers(answered, outcomes, len(known), journal.problem)
+
+
+async def _scrubbed(workers: Workers, texts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Take secrets out of texts; return those that may be sent, and why the others may not."""
+    done = await secrets.in_thread(lambda stop: secrets.scrub(workers, list(texts.items()), stop))
+    pairs = list(zip(texts, done, strict=True))
+    unread = {path: f"taking secrets out {one.reason}" for path, one in pairs if isinstance(one, Failure)}
+    return {path: one[0] for path, one in pairs if not isinstance(one, Failure)}, unread
+
+
+def _calls(reviews: Sequence[Review]) -> list[Calls]:
+    """Count what is to be asked of each model: its price comes before a word of it is made."""
+    calls = Counter(review.seat.model for review in reviews)
+    tokens: Counter[str | None] = Counter()
+    for one in reviews:
+        tokens[one.seat.model] += one.tokens
+    return [Calls(model, count, tokens[model], ANSWER_TOKENS) for model, count in calls.items()]
+
+
+def _near(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
+    """Keep what a model found at or beside a change; all of it where there is no base."""
+    return [one for one in findings if gathered.changed is None or touches(one, gathered.near)]
+
+
+def _united(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Merge; where several models or agents answered, rate a claim by how many of them made it."""
+    models = {name for finding in findings if finding.source == "model" for name in finding.reviewers}
+    return tuple(rated(findings) if len(models) > 1 else merge(findings))
+
+
+def _by_no_one(request: Request, analysed: Analysed, answers: Answers) -> Mapping[str, str]:
+    """Return path -> reason of the files that neither analysers nor a model reviewed."""
+    if request.engine == "static":
+        return analysed.not_analysed
+    silent = answers.found.not_analysed
+    if not request.has_analysers:
+        return silent
+    return {path: reason for path, reason in silent.items() if path in analysed.not_analysed}
+
+
+def _without(reviewed: Reviewed, gathered: Gathered, taken: AbstractSet[str]) -> Reviewed:
+    """Take out what a mark in the code, or the project's list, passes over."""
+    texts = {source.path: source.text for source in gathered.files}
+    kept, marked = unmarked(reviewed.findings, texts)
+    left = [finding for finding in kept if not taken or identity(finding)[:ID_LENGTH] not in taken]
+    passed = {"marked": marked, "accepted": len(kept) - len(left)}
+    return replace(reviewed, findings=tuple(left), passed_over=passed)
