@@ -64,6 +64,24 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / link).exists(), link
 
 
+@pytest.mark.parametrize(
+    ("page", "tops"),
+    [
+        ("mcp_server/README.md", ["mcp_server", "mcp_server/fanout_mcp"]),
+        ("hooks/README.md", ["hooks", "hooks/fanout_hooks", "mcp_server/fanout_mcp"]),
+        (
+            "CONTRIBUTING.md",
+            ["", "mcp_server/fanout_mcp", *("mcp_server/fanout_mcp/" + name for name in ("tools", "edge"))],
+        ),
+    ],
+)
+def test_every_file_that_a_map_names_is_there(page: str, tops: list[str]) -> None:
+    named = re.findall(r"`([a-z_/]+(?:/|\.(?:py|json|toml)))`", (ROOT / page).read_text(encoding="utf-8"))
+    lost = [name for name in named if not any((ROOT / top / name).exists() for top in tops)]
+    assert named
+    assert lost == []
+
+
 def section(name: str) -> str:
     found = re.search(rf"^## `{name}`\n(.*?)(?=^## |\Z)", TOOLS, re.MULTILINE | re.DOTALL)
     assert found, f"docs/tools.md has no section on {name}"

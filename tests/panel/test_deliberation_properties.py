@@ -25,6 +25,8 @@ MEMBERS = st.lists(TURNS, min_size=1, max_size=5).map(
 SYNTHESES = st.tuples(st.sampled_from([0.1, 1.0, 2.5]), st.sampled_from([SYNTHESIS, SYNTHESIS, "fail"]))
 KINDS: list[Stakes] = ["exploration", "production", "critical"]
 STAKES = st.sampled_from(KINDS)
+pytestmark = pytest.mark.slow  # generated sets
+
 many = settings(max_examples=100, deadline=None)
 
 BET_LOST: dict[str, list[Turn]] = {

@@ -138,6 +138,7 @@ def in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
 
 
+@pytest.mark.slow
 @rules(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written(SETTINGS), written(SERVERS), ORDERS, st.sampled_from(["user", "local"]))
 def test_in_every_order_every_byte_comes_back(
@@ -159,6 +160,7 @@ SHARING = st.lists(
 )
 
 
+@pytest.mark.slow
 @rules(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.none() | written(SETTINGS), written(SETTINGS), SHARING)
 def test_beside_a_committed_file_every_byte_of_both_comes_back(
