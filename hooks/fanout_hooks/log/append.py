@@ -207,8 +207,15 @@ def after_event(project: str, state: str, event: str, record: dict[str, Any] | N
         except Unwritable as error:
             problem = f"the hook log: {error}"
     if event in REPORTS_ON:
-        write_report_when_due(project, state)
+        # The supervisor lives on: a report that has ended is reaped when the next one starts.
+        started = write_report_when_due(project, state)
+        if started is not None:
+            _reports[:] = [one for one in _reports if one.poll() is None] + [started]
     return problem
+
+
+_reports: list[subprocess.Popen[bytes]] = []
+"""Processes that write a report; held, for Python warns of a running process that it forgets."""
 
 
 # --- Starts the daily report in its own process; nothing waits for it. --------------------------------------
