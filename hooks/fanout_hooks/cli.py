@@ -1,4 +1,4 @@
-"""The command `fanout-hooks`: a table of commands, each in a module of its own."""
+"""The command `fanout-hooks`: a table of commands, each in its own module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from outside (files, settings, answers, logs) as a terminal may show it: the one place for that.
+"""Make text from outside (files, settings, answers, logs) safe to show on a terminal.
 
     printable(text)      nothing in it moves the cursor, sets a title or the clipboard, or turns text around
     flat(text)           the same on one line: a name must not forge a line of ours

@@ -1,4 +1,4 @@
-"""Whatever damages an adoption: no hook is lost, `check` names it, and adopt or restore mends it."""
+"""Whatever damages an adoption: no hook is lost, `check` names it, and adopt or restore repairs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of `fanout-hooks bench`: whoever reads it sees which way is slower, and what that costs here."""
+"""The table of `fanout-hooks bench`: it shows which way is slower, and what that costs here."""
 
 from __future__ import annotations
 

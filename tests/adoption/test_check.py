@@ -334,7 +334,7 @@ def test_dispatch_says_what_is_no_event(adopted: User, raw: bytes, monkeypatch: 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
     done = adopted.run("dispatch")
     assert done.status == 1
-    assert "no hook event" in done.err
+    assert "not a hook event" in done.err
 
 
 def test_dispatch_says_which_guard_there_is_not(adopted: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What `fanout-hooks` says to whoever mistypes, declines, leaves, or has nothing adopted."""
+"""What `fanout-hooks` says to a user who mistypes, declines, leaves, or has nothing adopted."""
 
 from __future__ import annotations
 

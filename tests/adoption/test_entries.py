@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from fakes.user import sh
 from fanout_hooks.adoption import entries
-from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.client import events, places
 from fanout_hooks.client import hook_input as inputs
@@ -41,9 +40,9 @@ def hook(event: str, name: str = "a", **more: Any) -> Hook:
 def test_for_each_event_the_entries_are_what_the_client_accepts(event: str, to: Registration) -> None:
     hooks = [hook(event), hook(event, "g", guard=True)]
     made = entries.adopted(hooks, to)
-    assert adoption_entries.problems(made) == []
-    assert all(adoption_entries.is_ours(entry) for _, _, entry in adoption_entries.each(made))
-    kinds = [entry["type"] for _, _, entry in adoption_entries.each(made)]
+    assert entries.problems(made) == []
+    assert all(entries.is_ours(entry) for _, _, entry in entries.each(made))
+    kinds = [entry["type"] for _, _, entry in entries.each(made)]
     assert kinds == (["mcp_tool"] if event in events.WARM else []) + ["command", "command"]
 
 
@@ -133,7 +132,7 @@ def test_events_without_a_matcher_get_none() -> None:
 # --- the line of sh -----------------------------------------------------------------------------------------
 
 
-class HookInput:
+class Session:
     """A state folder, a fake of our own process that says what it was started with, and an environment."""
 
     def __init__(self, tmp_path: Path) -> None:
@@ -171,22 +170,22 @@ class HookInput:
 
 
 @pytest.fixture
-def hook_input(tmp_path: Path) -> HookInput:
-    return HookInput(tmp_path)
+def session(tmp_path: Path) -> Session:
+    return Session(tmp_path)
 
 
 COLD = "cold 1 1 cold --scopes"
 
 
 @pytest.mark.parametrize("scope", ["user", "local", "shared"])
-def test_without_a_server_our_process_runs_isolated(hook_input: HookInput, scope: str) -> None:
-    done = sh(hook_input.line(hook_input.registration(scope)), hook_input.env)
+def test_without_a_server_our_process_runs_isolated(session: Session, scope: str) -> None:
+    done = sh(session.line(session.registration(scope)), session.env)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{COLD} {scope}\n", "")
 
 
-def test_with_this_clients_server_alive_the_line_steps_back(hook_input: HookInput) -> None:
-    hook_input.mark(os.getpid())
-    done = sh(hook_input.line(hook_input.registration()), hook_input.env)
+def test_with_this_clients_server_alive_the_line_steps_back(session: Session) -> None:
+    session.mark(os.getpid())
+    done = sh(session.line(session.registration()), session.env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -201,118 +200,118 @@ def test_with_this_clients_server_alive_the_line_steps_back(hook_input: HookInpu
     ],
 )
 def test_a_server_and_hooks_that_know_one_thing_of_their_client_in_common_find_each_other(
-    hook_input: HookInput, server_knows: str, hook_knows: str
+    session: Session, server_knows: str, hook_knows: str
 ) -> None:
     out = {"the socket": "CLAUDE_PID", "the process": "CLAUDE_CODE_MESSAGING_SOCKET"}
     server, own = (
-        {name: value for name, value in hook_input.env.items() if name != out.get(knows)}
+        {name: value for name, value in session.env.items() if name != out.get(knows)}
         for knows in (server_knows, hook_knows)
     )
-    claims.mark(claims.folder(hook_input.state), claims.client_keys(server, 4711), os.getpid())
-    assert sh(hook_input.line(hook_input.registration()), own).stdout == ""
+    claims.mark(claims.folder(session.state), claims.client_keys(server, 4711), os.getpid())
+    assert sh(session.line(session.registration()), own).stdout == ""
 
 
 @pytest.mark.parametrize("mark", ["dead", "another client's", "the plugin's", "empty", "garbage"])
-def test_any_other_mark_is_no_reason_to_step_back(hook_input: HookInput, mark: str) -> None:
+def test_any_other_mark_is_no_reason_to_step_back(session: Session, mark: str) -> None:
     key = {"another client's": "78.sock", "the plugin's": "77.sock@plugin"}.get(mark, "77.sock")
-    hook_input.mark(os.getpid(), key)
+    session.mark(os.getpid(), key)
     content = {"dead": "4194999\n", "empty": "", "garbage": "; rm -rf x"}.get(mark)
     if content is not None:
-        (Path(claims.folder(hook_input.state)) / f"server-{key}").write_text(content)
-    assert sh(hook_input.line(hook_input.registration()), hook_input.env).stdout == f"{COLD} user\n"
+        (Path(claims.folder(session.state)) / f"server-{key}").write_text(content)
+    assert sh(session.line(session.registration()), session.env).stdout == f"{COLD} user\n"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system doesn't tell who is dead")
 def test_a_server_that_was_killed_and_is_not_buried_yet_is_no_reason_to_step_back(
-    hook_input: HookInput,
+    session: Session,
 ) -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as server:
         server.kill()
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
-        hook_input.mark(server.pid)
-        assert sh(hook_input.line(hook_input.registration()), hook_input.env).stdout == f"{COLD} user\n"
+        session.mark(server.pid)
+        assert sh(session.line(session.registration()), session.env).stdout == f"{COLD} user\n"
 
 
-def test_entries_that_call_the_plugins_server_look_for_that_one(hook_input: HookInput) -> None:
-    keys = claims.client_keys(hook_input.env | {"CLAUDE_PLUGIN_ROOT": "/x"}, 1)
-    claims.mark(claims.folder(hook_input.state), keys, os.getpid())
-    assert sh(hook_input.line(hook_input.registration(server=PLUGIN_SERVER)), hook_input.env).stdout == ""
+def test_entries_that_call_the_plugins_server_look_for_that_one(session: Session) -> None:
+    keys = claims.client_keys(session.env | {"CLAUDE_PLUGIN_ROOT": "/x"}, 1)
+    claims.mark(claims.folder(session.state), keys, os.getpid())
+    assert sh(session.line(session.registration(server=PLUGIN_SERVER)), session.env).stdout == ""
 
 
 def test_a_committed_line_steps_back_only_for_users_whose_own_settings_call_the_server(
-    hook_input: HookInput,
+    session: Session,
 ) -> None:
-    line = hook_input.line(hook_input.registration("shared"))
-    hook_input.mark(os.getpid())
-    assert sh(line, hook_input.env).stdout == f"{COLD} shared\n"
-    warm = hook_input.project / ".claude" / "fanout" / "state" / "warm"
+    line = session.line(session.registration("shared"))
+    session.mark(os.getpid())
+    assert sh(line, session.env).stdout == f"{COLD} shared\n"
+    warm = session.project / ".claude" / "fanout" / "state" / "warm"
     warm.parent.mkdir(parents=True)
     warm.write_text("\n{}")
-    assert sh(line, hook_input.env).stdout == ""
+    assert sh(line, session.env).stdout == ""
     warm.write_text("@plugin\n{}")
-    assert sh(line, hook_input.env).stdout == f"{COLD} shared\n"
+    assert sh(line, session.env).stdout == f"{COLD} shared\n"
 
 
-def test_the_state_folder_is_the_sessions(hook_input: HookInput, tmp_path: Path) -> None:
-    line = hook_input.line(hook_input.registration())
+def test_the_state_folder_is_the_sessions(session: Session, tmp_path: Path) -> None:
+    line = session.line(session.registration())
     for more in ({"FANOUT_STATE_DIR": str(tmp_path / "f s")}, {"XDG_STATE_HOME": str(tmp_path / "x s")}):
-        env = hook_input.env | more
+        env = session.env | more
         assert sh(line, env).stdout == f"{COLD} user\n"
         claims.mark(claims.folder(places.state_folder(env)), ("77.sock",), os.getpid())
         assert sh(line, env).stdout == ""
 
 
-def test_an_interpreter_that_is_gone_is_replaced_by_the_one_on_the_path(hook_input: HookInput) -> None:
-    to = hook_input.registration()
-    line = hook_input.line(to._replace(launch=Launch("/gone/python", str(hook_input.script))))
-    folder = hook_input.home / "bin"
+def test_an_interpreter_that_is_gone_is_replaced_by_the_one_on_the_path(session: Session) -> None:
+    to = session.registration()
+    line = session.line(to._replace(launch=Launch("/gone/python", str(session.script))))
+    folder = session.home / "bin"
     folder.mkdir()
     (folder / "python3").symlink_to(os.path.realpath(sys.executable))
-    assert sh(line, hook_input.env | {"PATH": f"{folder}:/usr/bin:/bin"}).stdout == f"{COLD} user\n"
+    assert sh(line, session.env | {"PATH": f"{folder}:/usr/bin:/bin"}).stdout == f"{COLD} user\n"
 
 
 @pytest.mark.parametrize("scope", ["user", "local", "shared"])
-def test_where_fanout_is_gone_the_originals_run(hook_input: HookInput, scope: str) -> None:
-    to = hook_input.registration(scope)
-    hook_input.script.unlink()
-    root = hook_input.home if scope == "user" else hook_input.project
+def test_where_fanout_is_gone_the_originals_run(session: Session, scope: str) -> None:
+    to = session.registration(scope)
+    session.script.unlink()
+    root = session.home if scope == "user" else session.project
     folder = root / ".claude" / "fanout" / ("state" if scope == "local" else "")
     folder.mkdir(parents=True)
     (folder / "originals.py").write_text("import sys; print('originals', *sys.argv[1:])")
     file = "../hooks.local.json" if scope == "local" else "hooks.json"
-    assert sh(hook_input.line(to), hook_input.env).stdout == f"originals {file}\n"
-    assert sh(hook_input.line(to, guard=True), hook_input.env).stdout == f"originals {file} a\n"
+    assert sh(session.line(to), session.env).stdout == f"originals {file}\n"
+    assert sh(session.line(to, guard=True), session.env).stdout == f"originals {file} a\n"
 
 
 @pytest.mark.parametrize("scope", ["user", "local", "shared"])
 def test_where_nothing_is_left_a_guard_denies_and_the_rest_goes_on_with_a_line_that_helps(
-    hook_input: HookInput, scope: str
+    session: Session, scope: str
 ) -> None:
-    to = hook_input.registration(scope)
-    hook_input.script.unlink()
+    to = session.registration(scope)
+    session.script.unlink()
     for guard, status in ((False, 1), (True, 2)):
-        done = sh(hook_input.line(to, guard=guard), hook_input.env)
+        done = sh(session.line(to, guard=guard), session.env)
         assert (done.returncode, done.stdout) == (status, "")
         assert re.fullmatch(
             r"fanout is not at .* any more; install it again, or take it out: .*\n", done.stderr
         )
 
 
-def test_the_real_cold_path_takes_an_event_from_the_line(hook_input: HookInput) -> None:
-    folder = hook_input.home / ".claude" / "fanout"
+def test_the_real_cold_path_takes_an_event_from_the_line(session: Session) -> None:
+    folder = session.home / ".claude" / "fanout"
     folder.mkdir(parents=True)
     entry = {"type": "command", "command": 'echo \'{"systemMessage": "ran"}\''}
     (folder / "hooks.json").write_text(
         json.dumps({"version": 1, "hooks": {"PreToolUse": [{"hooks": [entry]}]}})
     )
-    line = hook_input.line(Registration("user", Launch.own()))
+    line = session.line(Registration("user", Launch.own()))
     event = {
         "hook_event_name": "PreToolUse",
         "session_id": "s",
-        "cwd": str(hook_input.project),
+        "cwd": str(session.project),
         "tool_name": "Bash",
     }
-    done = sh(line, hook_input.env, json.dumps(event) + "\n")
+    done = sh(line, session.env, json.dumps(event) + "\n")
     assert json.loads(done.stdout) == {"systemMessage": "ran"}
 
 
@@ -324,7 +323,7 @@ def test_every_line_of_a_scope_has_a_name_that_the_client_shows_instead_of_it(sc
         Hook(name="c", event="PreToolUse", scope=scope, command="true", guard=True),
     ]
     made = entries.adopted(hooks, Registration(scope, None))
-    lines = [entry for _, _, entry in adoption_entries.each(made) if entry["type"] == "command"]
+    lines = [entry for _, _, entry in entries.each(made) if entry["type"] == "command"]
     assert [entry["statusMessage"] for entry in lines] == [places.SHOWN] * 3
 
 

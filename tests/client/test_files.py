@@ -10,7 +10,7 @@ import pytest
 from fanout_hooks.client import files
 
 
-def test_a_file_is_written_anew_for_its_user_alone(tmp_path: Path) -> None:
+def test_a_file_is_replaced_for_its_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     for data in (b"old, and longer", b"new"):
         files.replace(str(path), data)

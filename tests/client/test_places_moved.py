@@ -1,4 +1,4 @@
-"""The user's own files of Claude Code lie where CLAUDE_CONFIG_DIR says, for whoever reads or writes them."""
+"""The user's own files of Claude Code are where CLAUDE_CONFIG_DIR says, for all that reads or writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from fakes.user import User, command, group, sh
 from fanout_hooks.adoption import entries
-from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.client import places as client_places
 from fanout_hooks.client import transcripts
@@ -63,7 +62,7 @@ def test_where_fanout_is_gone_the_originals_there_run_the_users_hooks(user: User
 
 def test_the_plugin_stands_down_beside_settings_there(user: User, moved: Path) -> None:
     assert not client_places.by_settings(str(user.project), dict(os.environ))
-    (moved / "settings.json").write_text(json.dumps({"hooks": adoption_entries.with_log_and_gate({})}))
+    (moved / "settings.json").write_text(json.dumps({"hooks": entries.with_log_and_gate({})}))
     assert client_places.by_settings(str(user.project), dict(os.environ))
 
 

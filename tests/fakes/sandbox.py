@@ -67,7 +67,7 @@ class Native(NamedTuple):
 
 @dataclass
 class Running:
-    """A house that is open: events may follow one another, or come at once."""
+    """A running process of fanout: events may follow one another, or come at once."""
 
     sandbox: Sandbox
     loop: Loop

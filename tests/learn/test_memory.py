@@ -1,4 +1,4 @@
-"""What was learned of hooks is kept whoever saves last, in any number of sessions, within bounds."""
+"""What was learned about hooks is kept, whichever session saves last, in any number of sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from fanout_hooks.adoption.entries import STATE
 from fanout_hooks.client import places
 from fanout_hooks.learn import memory
-from fanout_hooks.learn import memory as learn_memory
 from fanout_hooks.learn.memory import Memory
 
 
@@ -118,7 +117,7 @@ def test_a_lock_that_another_process_keeps_holds_nobody_up_and_loses_nothing(
     Memory(store).save()
     known.note(script, 1.0, effects=effects("/state/a"))
     Path(store).parent.mkdir()
-    with (Path(store).parent / learn_memory.LOCK).open("w") as held:
+    with (Path(store).parent / memory.LOCK).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         known.save()
         assert not Path(store).exists()
@@ -162,15 +161,15 @@ def test_more_paths_than_are_kept_become_patterns_that_cover_them_all(store: str
     for path in paths:
         known.note(script, 1.0, effects=effects(path))
     kept = known.of(script).writes
-    assert len(kept) <= learn_memory.MAX_PATHS
+    assert len(kept) <= memory.MAX_PATHS
     assert all(any(fnmatch.fnmatchcase(path, pattern) for pattern in kept) for path in paths)
-    assert learn_memory.bounded(frozenset(f"/{number}" for number in range(1000))) == {"/*"}
+    assert memory.bounded(frozenset(f"/{number}" for number in range(1000))) == {"/*"}
 
 
 def test_more_than_the_file_may_hold_costs_what_was_learned_first(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learn_memory, "MAX_BYTES", 20_000)
+    monkeypatch.setattr(memory, "MAX_BYTES", 20_000)
     known = Memory(store)
     for number in range(200):
         known.note(f"/{number}.py", 1.0, effects=effects(f"/state/{number}"))

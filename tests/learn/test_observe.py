@@ -1,4 +1,4 @@
-"""What a run touched is told within bounds, and never less than it was."""
+"""What a run touched is reported within bounds, and never less than it was."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def test_a_run_that_writes_into_many_folders_is_told_to_write_into_all_of_them(f
     effects = Effects()
     paths = [f"/state/{number % folders}/{number}" for number in range(2000)]
     effects.writes.update(paths)
-    told = effects.settled((), frozenset())["writes"]
-    assert len(told) <= MAX_EFFECTS
-    assert all(is_covered(path, told) for path in paths)
+    reported = effects.settled((), frozenset())["writes"]
+    assert len(reported) <= MAX_EFFECTS
+    assert all(is_covered(path, reported) for path in paths)
 
 
 def test_few_paths_stay_as_they_are() -> None:

@@ -1,4 +1,4 @@
-"""A full log becomes a segment: every line is in exactly one file, however many write and whoever renames."""
+"""A full log becomes a segment: every line is in exactly one file, however many write and rename."""
 
 from __future__ import annotations
 

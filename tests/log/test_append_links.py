@@ -9,7 +9,6 @@ import pytest
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import daily
 from fanout_hooks.run import decide
-from fanout_hooks.run import decide as run_decide
 
 PLANTED = (".claude", ".claude/memory", ".claude/fanout", ".claude/fanout/cache")
 
@@ -36,7 +35,7 @@ def test_a_long_context_goes_through_no_link(tmp_path: Path, name: str) -> None:
     project, outside = tmp_path / "project", tmp_path / "outside"
     planted(project, name, outside)
     decision = decide.Decision("{}", overflow="all of it")
-    assert run_decide.kept_whole(decision, str(project)) == decision
+    assert decide.kept_whole(decision, str(project)) == decision
     assert list(outside.rglob("*")) == []
 
 

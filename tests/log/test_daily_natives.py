@@ -1,4 +1,4 @@
-"""Hooks that the client runs itself are told from its transcripts, and ours are not told twice."""
+"""Hooks that the client runs itself are counted from its transcripts, and ours are not counted twice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from fanout_hooks.adoption import entries
-from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.client.config import Hook
 from fanout_hooks.log import daily
 
@@ -36,8 +35,8 @@ OURS = (
     "plugin:fanout:fanout/run_hooks",
     *(
         str(entry["command"])
-        for made in (MADE, adoption_entries.plugin_hooks()["hooks"])
-        for _, _, entry in adoption_entries.each(made)
+        for made in (MADE, entries.plugin_hooks()["hooks"])
+        for _, _, entry in entries.each(made)
         if entry["type"] == "command"
     ),
 )

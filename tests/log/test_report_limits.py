@@ -11,7 +11,6 @@ import pytest
 
 from fakes.records import NOW, record, row, write
 from fanout_hooks.log import report
-from fanout_hooks.log import report as log_report
 from fanout_hooks.log.report import Period
 
 
@@ -26,26 +25,26 @@ def period(tmp_path: Path, median: float, count: int = 200, seed: int = 1) -> Pe
 @pytest.mark.parametrize("text", ["PreToolUse", "PreToolUse=", "=5", "PreToolUse=5,p42", "PreToolUse=-1", ""])
 def test_a_limit_in_another_form_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="PreToolUse=20,p95"):
-        log_report.parse(text)
+        report.parse(text)
 
 
 def test_a_limit_reads_its_quantile() -> None:
-    assert log_report.parse("Stop=2.5") == log_report.Limit("Stop", 2.5, 0.95)
-    assert log_report.parse("Stop=2.5,p50") == log_report.Limit("Stop", 2.5, 0.5)
+    assert report.parse("Stop=2.5") == report.Limit("Stop", 2.5, 0.95)
+    assert report.parse("Stop=2.5,p50") == report.Limit("Stop", 2.5, 0.5)
 
 
 def test_a_limit_breaks_only_beyond_the_noise(tmp_path: Path) -> None:
     found = period(tmp_path, 10.0)
     p50 = found.events["PreToolUse"].elapsed.quantile(0.5)
-    assert log_report.above(found, log_report.Limit("PreToolUse", p50 * 0.98, 0.5)) == ""
-    assert "PreToolUse: p50 is" in log_report.above(found, log_report.Limit("PreToolUse", p50 * 0.8, 0.5))
-    assert log_report.above(found, log_report.Limit("NeverRan", 0.1)) == ""
+    assert report.above(found, report.Limit("PreToolUse", p50 * 0.98, 0.5)) == ""
+    assert "PreToolUse: p50 is" in report.above(found, report.Limit("PreToolUse", p50 * 0.8, 0.5))
+    assert report.above(found, report.Limit("NeverRan", 0.1)) == ""
 
 
 def test_a_regression_against_a_baseline_is_named_and_noise_is_not(tmp_path: Path) -> None:
-    saved: Any = json.loads(log_report.save(period(tmp_path, 10.0)))
-    assert log_report.regressions(period(tmp_path, 10.0, seed=2), saved) == []
-    slower = log_report.regressions(period(tmp_path, 13.0, seed=3), saved)
+    saved: Any = json.loads(report.save(period(tmp_path, 10.0)))
+    assert report.regressions(period(tmp_path, 10.0, seed=2), saved) == []
+    slower = report.regressions(period(tmp_path, 13.0, seed=3), saved)
     assert [own.split(":")[0] for own in slower] == ["PreToolUse", "PreToolUse/a"]
 
 
@@ -54,4 +53,4 @@ def test_a_regression_against_a_baseline_is_named_and_noise_is_not(tmp_path: Pat
 )
 def test_something_else_is_no_baseline(tmp_path: Path, data: Any) -> None:
     with pytest.raises(ValueError, match="baseline"):
-        log_report.regressions(period(tmp_path, 10.0), data)
+        report.regressions(period(tmp_path, 10.0), data)

@@ -15,7 +15,6 @@ import pytest
 from fakes.records import DAY, NOW, line, record, row, write
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import rollup
-from fanout_hooks.log import rollup as log_rollup
 from fanout_hooks.log.tally import Tally
 
 
@@ -158,7 +157,7 @@ def test_a_process_that_is_killed_costs_time_only(tmp_path: Path, monkeypatch: p
     def killed(lines: Iterable[bytes]) -> Tally:
         if os.getpid() != ours:
             os.kill(os.getpid(), signal.SIGKILL)
-        return log_rollup.count(lines)
+        return rollup.count(lines)
 
     monkeypatch.setattr("fanout_hooks.log.rollup.count", killed)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)

@@ -1,4 +1,4 @@
-"""Every row of the log is counted once, whatever the form of its line; what is no record is damaged."""
+"""Every row of the log is counted once, whatever the form of its line; what is not a record is damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who runs an event, when the disk is full or the state folder holds what nobody of ours wrote there."""
+"""Who runs an event, when the disk is full or the state folder holds what we didn't write there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fanout_hooks.run import claims
 
 CLAIM = """
 import sys
+import time
 from fanout_hooks.client import files
 from fanout_hooks.run import claims
 where, now, *owners = sys.argv[1:]
@@ -63,3 +64,19 @@ def test_whatever_a_mark_holds_it_is_swept_and_so_are_those_after_it(tmp_path: P
     claims.mark(str(tmp_path), ("mine",), os.getpid())
     claims.sweep(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["server-mine"]
+
+
+def test_a_text_is_reported_once_a_session_and_forgotten_after_a_week(tmp_path: Path) -> None:
+    where = str(tmp_path / "alive")
+    assert claims.report_once(where, "s", "text")
+    assert not claims.report_once(where, "s", "text")
+    assert claims.report_once(where, "another", "text")
+    claims.sweep(where)
+    assert not claims.report_once(where, "s", "text")
+    claims.sweep(where, now=time.time() + claims.REPORTED_S + 60)
+    assert claims.report_once(where, "s", "text")
+
+
+def test_where_nothing_can_be_kept_a_text_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert claims.report_once(str(tmp_path / "file"), "s", "text")

@@ -1,4 +1,4 @@
-"""What is wrong with hooks.json is said once a session, also where each event has a process of its own."""
+"""What is wrong with hooks.json is said once a session, also where each event has its own process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from fakes.sandbox import Sandbox, pre_tool_use
 from fanout_hooks.run import dispatch
 
 
-def told(sandbox: Sandbox, session: str) -> str:
-    """Send an event as the cold path does: to a house that remembers nothing."""
+def reported(sandbox: Sandbox, session: str) -> str:
+    """Send an event as the cold path does: to a process that remembers nothing."""
     request = sandbox.request(pre_tool_use(session_id=session))
     with sandbox.running() as run:
         answer = run.loop.run(dispatch.handle(run.runtime, request)).answer.stdout
@@ -20,10 +20,10 @@ def told(sandbox: Sandbox, session: str) -> str:
 def test_a_bad_hook_is_named_once_a_session_and_so_is_the_next_one(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
     sandbox.hooks("PreToolUse", {"type": "command", "command": "true", "timeout": "soon"}, "true")
-    first = told(sandbox, "s")
+    first = reported(sandbox, "s")
     assert "timeout must be a number of seconds" in first
-    assert [told(sandbox, "s"), told(sandbox, "s")] == ["", ""]
-    assert told(sandbox, "another session") == first
+    assert [reported(sandbox, "s"), reported(sandbox, "s")] == ["", ""]
+    assert reported(sandbox, "another session") == first
     sandbox.hooks("PreToolUse", {"type": "prompt", "prompt": "?"})
-    assert "type 'prompt' can't be run by fanout" in told(sandbox, "s")
-    assert told(sandbox, "s") == ""
+    assert "type 'prompt' can't be run by fanout" in reported(sandbox, "s")
+    assert reported(sandbox, "s") == ""

@@ -1,4 +1,4 @@
-"""An event's hooks put into units: every order that was asked for holds, and nobody waits for ever."""
+"""An event's hooks put into units: every order that was asked for holds, and none waits for ever."""
 
 from __future__ import annotations
 

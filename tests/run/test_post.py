@@ -1,4 +1,4 @@
-"""`http` hooks: the event is posted as the client posts it, and nobody but its server learns the tokens."""
+"""`http` hooks: the event is posted as the client posts it, and only its server gets the tokens."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from fanout_hooks.client.config import Hook
 from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.run import plan
-from fanout_hooks.run import plan as run_plan
 from fanout_hooks.run.plan import Footprint, Writers
 from fanout_hooks.run.state import Held, Locks
 from fanout_hooks.warm.loop import Loop
@@ -42,7 +41,7 @@ def touches(*, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> Foo
 def exclude(one: Footprint, other: Footprint) -> bool:
     """Say whether the two can't hold their locks at once."""
     written = Writers.of(one.writes | other.writes)
-    keys, others = (run_plan.lock_keys(each, written) for each in (one, other))
+    keys, others = (plan.lock_keys(each, written) for each in (one, other))
     return any(keys[key] or others[key] for key in keys.keys() & others.keys())
 
 
@@ -50,7 +49,7 @@ def exclude(one: Footprint, other: Footprint) -> bool:
 def test_every_two_hooks_that_wait_in_one_event_exclude_each_other_across_events(
     one: Footprint, other: Footprint
 ) -> None:
-    if run_plan.clash(one, other):
+    if plan.clash(one, other):
         assert exclude(one, other)
 
 
@@ -74,8 +73,8 @@ def test_what_is_apart_stays_apart(one: Footprint, other: Footprint, *, expected
 
 
 def test_two_patterns_that_one_file_may_match_are_written_one_after_another() -> None:
-    assert run_plan.clash(touches(writes=("/p/a*",)), touches(writes=("/p/*b",)))
-    assert not run_plan.clash(touches(writes=("/p/a*",)), touches(writes=("/p/b*",)))
+    assert plan.clash(touches(writes=("/p/a*",)), touches(writes=("/p/*b",)))
+    assert not plan.clash(touches(writes=("/p/a*",)), touches(writes=("/p/b*",)))
 
 
 def test_a_reader_is_locked_against_a_writer_that_is_only_declared(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The event loop of our own: timers of every length, work that nobody awaits, ends that are seen."""
+"""The event loop: timers of every length, work that is not awaited, ends that are seen."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def test_a_time_limit_that_no_clock_can_count_is_refused_by_name(timeout: str) -
     assert config.why_bad(entry).startswith("timeout must be a number of seconds above 0")
 
 
-def test_the_error_of_work_that_nobody_waits_for_is_told_and_the_rest_goes_on() -> None:
+def test_the_error_of_work_that_is_not_awaited_is_reported_and_the_rest_goes_on() -> None:
     loop = Loop()
-    told: list[str] = []
-    loop.complain = told.append
+    reported: list[str] = []
+    loop.complain = reported.append
 
     async def fails() -> None:
         await loop.sleep(0)
@@ -68,11 +68,11 @@ def test_the_error_of_work_that_nobody_waits_for_is_told_and_the_rest_goes_on() 
         return "done"
 
     assert loop.run(goes_on()) == "done"
-    [sentence] = told
+    [sentence] = reported
     assert sentence.startswith("work in the background failed, which is a defect of fanout. The trace is in ")
 
 
-def test_the_error_of_work_that_is_awaited_goes_to_whoever_awaits_it() -> None:
+def test_the_error_of_work_that_is_awaited_goes_to_what_awaits_it() -> None:
     loop = Loop()
 
     async def fails() -> None:
@@ -86,7 +86,7 @@ def test_the_error_of_work_that_is_awaited_goes_to_whoever_awaits_it() -> None:
         loop.run(awaits())
 
 
-def test_a_house_tells_the_same_error_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_runtime_reports_the_same_error_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Sandbox(tmp_path).running() as run:
         for _ in range(2):
             run.loop.complain("KeyError: 'x'")

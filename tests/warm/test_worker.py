@@ -22,8 +22,8 @@ def _program(sandbox: Sandbox, name: str, source: str) -> Program:
     return found
 
 
-def run_in_one_seat(sandbox: Sandbox, programs: list[tuple[Program, float]]) -> dict[int, Ran]:
-    """Run programs one after another in one interpreter's seats, as one event's fast hooks are run."""
+def run_in_one_interpreter(sandbox: Sandbox, programs: list[tuple[Program, float]]) -> dict[int, Ran]:
+    """Run programs one after another in one interpreter's workers, as one event's fast hooks are run."""
     loop = Loop()
     interpreter = Interpreter(loop)
     interpreter.open(programs[0][0], sandbox.env, str(sandbox.project))
@@ -56,7 +56,7 @@ def test_no_hostile_hook_touches_the_next_one_and_each_ends_as_it_would_alone(tm
             (_program(sandbox, f"hostile_{number}", hostile.program), CUT_S if hostile.cut else 30.0)
         )
         programs.append((probe, 30.0))
-    ran = run_in_one_seat(sandbox, programs)
+    ran = run_in_one_interpreter(sandbox, programs)
     clean = sandbox.native(f"{PYTHON} {sandbox.scripts / 'probe.py'}", pre_tool_use())
     dirty, wrong = [], []
     for number, hostile in enumerate(HOSTILE):

@@ -1,4 +1,4 @@
-"""Takes the hooks of a settings file over: into the hooks.json of its scope, our entries in their place.
+"""Move the hooks of a settings file into the hooks.json of its scope, and put our entries in their place.
 
     plan = plan_adoption(place, server)       # pure but for reading: what would become of each file
     perform(plan, place)                      # writes; hooks.json first, so that no entry leads to nothing
@@ -22,7 +22,6 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import consent, entries, native
-from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
@@ -130,12 +129,12 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     file, known = settings.read(place.settings), settings.read(place.hooks)
     before = hooks_of(file)
     is_own = native.owned_by(place.scope)
-    registered = any(is_own(entry) for _, _, entry in adoption_entries.each(before))
+    registered = any(is_own(entry) for _, _, entry in entries.each(before))
     if registered:
         must_be_there(known, place)
     if known.data.get("version", config.VERSION) != config.VERSION:
         raise settings.Refused(f"{known.path} was written by another version of fanout; use that one")
-    taken, stay = native.split(adoption_entries.without(before, is_own))
+    taken, stay = native.split(entries.without(before, is_own))
     held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
     held = native.with_new(held, taken)
     parsed = _parsed(held, place)
@@ -143,7 +142,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
     to = Registration(place.scope, None if place.scope == "shared" else Launch.own(), server)
     made = entries.adopted(parsed, to)
     own = entries.sentinels_only(made) if place.beside else made
-    after = adoption_entries.joined(stay, own) if taken else adoption_entries.replaced(before, is_own, own)
+    after = entries.joined(stay, own) if taken else entries.replaced(before, is_own, own)
     _must_be_good(after, place)
     original = _original(place, file, known, registered=registered, taken=bool(taken))
     beside, beside_text = _beside(place, made)
@@ -186,7 +185,7 @@ def perform(plan: Adoption, place: Place) -> str:
 def hooks_of(file: settings.File) -> Hooks:
     """Return the `hooks` of a settings file. Raises Refused where Claude Code would."""
     hooks = file.data.get("hooks", {})
-    wrong = adoption_entries.problems(hooks)
+    wrong = entries.problems(hooks)
     if wrong:
         raise settings.Refused(
             f"{file.path}: {wrong[0]}. Claude Code reads nothing of such a file, so none of its hooks run. "
@@ -212,7 +211,7 @@ def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:
 
 
 def _must_be_good(hooks: Hooks, place: Place) -> None:
-    wrong = adoption_entries.problems(hooks)
+    wrong = entries.problems(hooks)
     if wrong:
         raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
 
@@ -244,7 +243,7 @@ def _original(
     if not registered:
         committed = place._replace(scope="shared")
         written = beside_original(committed) if place.settings == committed.beside else None
-        bare = adoption_entries.without(hooks_of(file), native.owned_by("shared"))
+        bare = entries.without(hooks_of(file), native.owned_by("shared"))
         if written and json.loads(written) == bare:
             return written
         return json_edit.value_text(file.text, "hooks") or "{}"
@@ -252,8 +251,8 @@ def _original(
     if kept and not taken:
         return kept
     # Hooks were added since: what is put back never was the file's text.
-    rest = adoption_entries.without_ours(hooks_of(file))
-    return json_edit.formatted(file.text, adoption_entries.joined(native.plain(hooks_of(known)), rest))
+    rest = entries.without_ours(hooks_of(file))
+    return json_edit.formatted(file.text, entries.joined(native.plain(hooks_of(known)), rest))
 
 
 def original_in(known: settings.File) -> str:
@@ -276,7 +275,7 @@ def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[setting
         return None, ""
     file = settings.read(place.beside)
     before = hooks_of(file)
-    after = adoption_entries.replaced(before, native.owned_by(place.scope), entries.calls_only(made))
+    after = entries.replaced(before, native.owned_by(place.scope), entries.calls_only(made))
     if after == before:
         return file, file.text
     return file, json_edit.with_value(file.text, "hooks", after or None)

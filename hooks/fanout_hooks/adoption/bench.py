@@ -1,4 +1,4 @@
-"""This project's own events, native, cold and warm side by side: what adopting is worth on this machine.
+"""Measure this project's own events natively, cold and warm: what adopting gains on this machine.
 
     native   all hooks of the event at once, a process each, as Claude Code starts them
     cold     our process from its start to its answer

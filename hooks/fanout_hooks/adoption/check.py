@@ -1,4 +1,4 @@
-"""What is wrong with a project's hooks, what stays native, and which path its events take, and why.
+"""Report what is wrong with a project's hooks, what stays native, and which path its events take.
 
 findings(project, env)         everything that `fanout-hooks check` says, in its order
 path_in_use(project, env)      the path alone, for `fanout doctor`
@@ -24,90 +24,6 @@ from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.log import append as log_append
 from fanout_hooks.warm.command import plain_python, split, which
 from fanout_hooks.warm.interpreter import is_shim
-
-# --- Which path the last events of a project took, as its log says. -----------------------------------------
-
-TAIL_BYTES = 1 << 18
-LAST = 100
-
-
-def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
-    """Return the last records of the log, oldest first; other lines are left out."""
-    try:
-        with files.opened(log_append.path_of(project)) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-            lines = file.read().splitlines()[-last:]
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            found.append(record)
-    return found
-
-
-def paths(project: str) -> str:
-    """Return a clause about the last events that could be warm, "" when there were none."""
-    seen = [own for own in records(project) if own.get("phase") in events.WARM]
-    counts = Counter(str(own.get("path")) for own in seen)
-    if not counts:
-        return ""
-    words = " and ".join(f"{count} {path}" for path, count in counts.most_common())
-    return f" (of the last {len(seen)} events that have a warm path {words})"
-
-
-# --- Variables that the shell will split --------------------------------------------------------------------
-# Finds the variable of a hook's command that is outside quotes and whose value the shell will split.
-# `python3 $CLAUDE_PROJECT_DIR/check.py` works until the project lies in "my project": then it starts
-# `/home/me/my`, ends with 2, and so blocks. Read as the runtime reads commands (warm/command.py): a command
-# that is simple with every variable's value a plain word, and is not with one's real value, holds that one
-# unquoted.
-
-_SPLIT = re.compile(r"[ \t\n]")
-_QUOTED_OR_END = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|[<>]&|(&&|\|\||[;|&\n])""", re.DOTALL)
-_REDIRECTION = re.compile(r"\d{0,9}(?:>>|>|<)\s{0,99}(?:&\d|&-|[^\s;|&<>]+)")
-"""The shell doesn't split where it redirects to."""
-_BEFORE = re.compile(
-    r"\s*(?:(?:if|then|elif|else|while|until|do|exec)\s+)*(?:[A-Za-z_]\w{0,99}=[^\s'\"\\]*(?:\s+|$))*"
-)
-"""Nor what it assigns before a command."""
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_LEFT_WHOLE = ("echo", "printf", "export", "readonly", "local", "case")
-"""To these the value is the same in one piece or several, or the shell doesn't split it there."""
-
-
-def split_variable(command: str, env: dict[str, str]) -> str:
-    """Return the name of a variable that breaks this command, "" where there is none or it can't be known."""
-    names = [name for name, value in env.items() if _SPLIT.search(value) and name in command]
-    if not names or "<<" in command:
-        return ""
-    plain = {name: "x" if value else "" for name, value in env.items()}
-    for part in _simple_commands(command):
-        words = split(part, plain)
-        if not words or _ASSIGNMENT.match(words[0]) or words[0] in _LEFT_WHOLE:
-            continue
-        for name in names:
-            if split(part, plain | {name: env[name]}) is None:
-                return name
-    return ""
-
-
-def _simple_commands(command: str) -> Iterator[str]:
-    began = 0
-    for match in _QUOTED_OR_END.finditer(command):
-        if match[1]:
-            yield _bare(command[began : match.start()])
-            began = match.end()
-    yield _bare(command[began:])
-
-
-def _bare(part: str) -> str:
-    return _BEFORE.sub("", _REDIRECTION.sub(" ", part), count=1)
-
 
 # --- The command --------------------------------------------------------------------------------------------
 
@@ -212,7 +128,7 @@ def _switched_off(own: Place) -> bool:
         return False
 
 
-# --- one scope ----------------------------------------------------------------------------------------------
+# --- Findings of one scope ----------------------------------------------------------------------------------
 
 
 def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
@@ -368,3 +284,87 @@ def run(args: argparse.Namespace) -> int:
                 say(where)
             say_wrapped(f"{finding.level:<5}  {finding.text}", 2)
     return WRONG if any(finding.level == "wrong" for finding in found) else OK
+
+
+# --- Which path the last events of a project took, as its log says. -----------------------------------------
+
+TAIL_BYTES = 1 << 18
+LAST = 100
+
+
+def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
+    """Return the last records of the log, oldest first; other lines are left out."""
+    try:
+        with files.opened(log_append.path_of(project)) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            lines = file.read().splitlines()[-last:]
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            found.append(record)
+    return found
+
+
+def paths(project: str) -> str:
+    """Return a clause about the last events that could be warm, "" when there were none."""
+    seen = [own for own in records(project) if own.get("phase") in events.WARM]
+    counts = Counter(str(own.get("path")) for own in seen)
+    if not counts:
+        return ""
+    words = " and ".join(f"{count} {path}" for path, count in counts.most_common())
+    return f" (of the last {len(seen)} events that have a warm path {words})"
+
+
+# --- Variables that the shell will split --------------------------------------------------------------------
+# Finds the variable of a hook's command that is outside quotes and whose value the shell will split.
+# `python3 $CLAUDE_PROJECT_DIR/check.py` works until the project lies in "my project": then it starts
+# `/home/me/my`, ends with 2, and so blocks. Read as the runtime reads commands (warm/command.py): a command
+# that is simple with every variable's value a plain word, and is not with one's real value, holds that one
+# unquoted.
+
+_SPLIT = re.compile(r"[ \t\n]")
+_QUOTED_OR_END = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|[<>]&|(&&|\|\||[;|&\n])""", re.DOTALL)
+_REDIRECTION = re.compile(r"\d{0,9}(?:>>|>|<)\s{0,99}(?:&\d|&-|[^\s;|&<>]+)")
+"""The shell doesn't split where it redirects to."""
+_BEFORE = re.compile(
+    r"\s*(?:(?:if|then|elif|else|while|until|do|exec)\s+)*(?:[A-Za-z_]\w{0,99}=[^\s'\"\\]*(?:\s+|$))*"
+)
+"""Nor what it assigns before a command."""
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_LEFT_WHOLE = ("echo", "printf", "export", "readonly", "local", "case")
+"""To these the value is the same in one piece or several, or the shell doesn't split it there."""
+
+
+def split_variable(command: str, env: dict[str, str]) -> str:
+    """Return the name of a variable that breaks this command, "" where there is none or it can't be known."""
+    names = [name for name, value in env.items() if _SPLIT.search(value) and name in command]
+    if not names or "<<" in command:
+        return ""
+    plain = {name: "x" if value else "" for name, value in env.items()}
+    for part in _simple_commands(command):
+        words = split(part, plain)
+        if not words or _ASSIGNMENT.match(words[0]) or words[0] in _LEFT_WHOLE:
+            continue
+        for name in names:
+            if split(part, plain | {name: env[name]}) is None:
+                return name
+    return ""
+
+
+def _simple_commands(command: str) -> Iterator[str]:
+    began = 0
+    for match in _QUOTED_OR_END.finditer(command):
+        if match[1]:
+            yield _bare(command[began : match.start()])
+            began = match.end()
+    yield _bare(command[began:])
+
+
+def _bare(part: str) -> str:
+    return _BEFORE.sub("", _REDIRECTION.sub(" ", part), count=1)

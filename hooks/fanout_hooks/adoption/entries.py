@@ -1,4 +1,4 @@
-"""What fanout puts into a settings file for an event: a call to the server, and a line of `sh` beside it.
+"""The entries that fanout writes into a settings file: a call to the server, and a line of `sh` beside it.
 
 Theory of operation. The client starts both entries of a group at once:
 

@@ -1,4 +1,4 @@
-"""Who waits for whom, and why: an event's hooks as they would run now, with what is declared and learned.
+"""Show which hooks of an event wait for which, and why, from what is declared and learned.
 
 Hooks of one scope and event are ordered among themselves; between scopes and events it is locks on what they
 write that keep them apart.

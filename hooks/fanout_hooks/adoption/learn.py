@@ -1,4 +1,4 @@
-"""Writes what real runs were seen to read and write into hooks.json, where people can read and change it.
+"""Write into hooks.json what real runs were seen to read and write, where people can review and change it.
 
 The runs are watched anyway (learn/observe.py), and what was learned counts without this. Written down it also
 holds for a hook that was edited, every reader of the file sees it, and it can be committed. Declared paths

@@ -1,4 +1,4 @@
-"""Which hooks fanout can run, which only the client can, and which of a settings file's entries are ours.
+"""Sort the entries of a settings file: hooks that fanout can run, those only the client can, and our own.
 
 Pure: `hooks` objects in, `hooks` objects out.
 """
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import entries
-from fanout_hooks.adoption import entries as adoption_entries
 from fanout_hooks.client import config, events, places
 
 OUR_KEYS = ("name", "reads", "writes", "resources", "after", "isolate", "guard")
@@ -32,7 +31,7 @@ def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
     """Return why a hook stays in settings.json, or ""."""
     if why := events.why_native(event):
         return why
-    if why := adoption_entries.group_problem(group).lstrip(".") or adoption_entries.entry_problem(entry):
+    if why := entries.group_problem(group).lstrip(".") or entries.entry_problem(entry):
         return f"Claude Code ignores it: {why}"
     if entry.get("type") in config.NATIVE_TYPES:
         return f"only Claude Code itself runs {entry['type']} hooks"
@@ -50,8 +49,8 @@ def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
 def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
     """Return what fanout can run, and what stays (entries of ours among it)."""
     taken: Hooks = {}
-    for event, group, entry in adoption_entries.each(hooks):
-        if adoption_entries.is_ours(entry) or why_native(event, group, entry):
+    for event, group, entry in entries.each(hooks):
+        if entries.is_ours(entry) or why_native(event, group, entry):
             continue
         groups = taken.setdefault(event, [])
         own = {key: value for key, value in group.items() if key != "hooks"}
@@ -59,13 +58,13 @@ def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
             groups[-1]["hooks"].append(entry)
         else:
             groups.append({**own, "hooks": [entry]})
-    gone = {id(entry) for _, _, entry in adoption_entries.each(taken)}
-    return taken, adoption_entries.without(hooks, lambda entry: id(entry) in gone)
+    gone = {id(entry) for _, _, entry in entries.each(taken)}
+    return taken, entries.without(hooks, lambda entry: id(entry) in gone)
 
 
 def left(hooks: Hooks) -> Iterator[StaysNative]:
-    for event, group, entry in adoption_entries.each(hooks):
-        if not adoption_entries.is_ours(entry):
+    for event, group, entry in entries.each(hooks):
+        if not entries.is_ours(entry):
             name = config.short_name(entry, group) if _has_words(entry) else str(entry.get("type"))
             yield StaysNative(event, name, why_native(event, group, entry))
 
@@ -79,7 +78,7 @@ def owned_by(scope: str) -> Callable[[Any], bool]:
     begins = (f"{places.MARK}{scope};", f"{places.MARK}{scope} guard;")
 
     def is_owned(entry: Any) -> bool:
-        if not adoption_entries.is_ours(entry):
+        if not entries.is_ours(entry):
             return False
         given = entry.get("input")
         if isinstance(given, dict):
@@ -103,27 +102,24 @@ def plain(hooks: Hooks) -> Hooks:
 
 def still_there(known: Hooks, present: Hooks) -> Hooks:
     """Return the hooks of a hooks.json that no entry leads to, as far as the settings have them, too."""
-    there = [(event, group.get("matcher"), entry) for event, group, entry in adoption_entries.each(present)]
+    there = [(event, group.get("matcher"), entry) for event, group, entry in entries.each(present)]
     gone = [
         entry
-        for event, group, entry in adoption_entries.each(known)
+        for event, group, entry in entries.each(known)
         if (event, group.get("matcher"), plain_entry(entry)) not in there
     ]
-    return adoption_entries.without(known, lambda entry: any(entry is one for one in gone))
+    return entries.without(known, lambda entry: any(entry is one for one in gone))
 
 
 def with_new(known: Hooks, taken: Hooks) -> Hooks:
-    there = [
-        (event, group.get("matcher"), plain_entry(entry))
-        for event, group, entry in adoption_entries.each(known)
-    ]
+    there = [(event, group.get("matcher"), plain_entry(entry)) for event, group, entry in entries.each(known)]
     new = [
         entry
-        for event, group, entry in adoption_entries.each(taken)
+        for event, group, entry in entries.each(taken)
         if (event, group.get("matcher"), entry) not in there
     ]
-    more = adoption_entries.without(taken, lambda entry: not any(entry is one for one in new))
-    return adoption_entries.joined(known, _as_guards(more))
+    more = entries.without(taken, lambda entry: not any(entry is one for one in new))
+    return entries.joined(known, _as_guards(more))
 
 
 def _as_guards(hooks: Hooks) -> Hooks:
@@ -148,9 +144,7 @@ def _blocks(event: str, entry: dict[str, Any]) -> bool:
 
 def with_guards_named(hooks: Hooks, called: Sequence[str]) -> Hooks:
     """Return `hooks` with each guard's name written out: its entry asks for it, and originals.py by it."""
-    name_of = {
-        id(entry): name for (_, _, entry), name in zip(adoption_entries.each(hooks), called, strict=True)
-    }
+    name_of = {id(entry): name for (_, _, entry), name in zip(entries.each(hooks), called, strict=True)}
     return {
         event: [
             {
@@ -170,5 +164,5 @@ def names(hooks: Hooks) -> list[str]:
     """Return "event: name" of each hook."""
     return [
         f"{event}: {entry.get('name') or config.short_name(entry, group)}"
-        for event, group, entry in adoption_entries.each(hooks)
+        for event, group, entry in entries.each(hooks)
     ]

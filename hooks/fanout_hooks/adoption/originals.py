@@ -1,4 +1,4 @@
-"""Runs adopted hooks where fanout is not installed: all that match, at once, as Claude Code itself would.
+"""Run adopted hooks where fanout is not installed: all that match, at once, as Claude Code itself would.
 
 `fanout-hooks adopt` puts this file beside hooks.json, and `restore` takes both away. It needs nothing but
 Python 3.7: client/events.py and client/matchers.py are written into it, in place of their imports.

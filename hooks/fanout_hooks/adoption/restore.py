@@ -1,4 +1,4 @@
-"""Undoes an adoption: the hooks are Claude Code's own again, and hooks.json is gone.
+"""Undo an adoption: put the hooks back into the settings file and remove hooks.json.
 
 If nothing but our entries changed since, the `hooks` of the settings are put back as they were written, byte
 for byte; entries of the log and the gate are put in or cut out as they came and went meanwhile. Else the

@@ -1,4 +1,4 @@
-"""Agents that ran one after another and needn't have: the gate's own rules, replayed over a transcript.
+"""Find agents and read-only calls that ran one after another without need, in a transcript.
 
 So the audit and the gate never disagree: what the gate would have sent back is found, nothing else.
 """

@@ -1,4 +1,4 @@
-"""Which hooks race and which are slow, of the settings files and of the hooks.json that they lead to.
+"""Find hooks that race and hooks that are slow, in settings files and in the hooks.json that they lead to.
 
 A race is taken from what hooks were seen to read and write while fanout ran them, never from their source
 text: a hook that was not watched yet, or whose script changed since, is in no race.

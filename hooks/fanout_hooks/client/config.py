@@ -1,4 +1,4 @@
-"""The hooks that fanout runs: the form of `hooks.json`, read and checked by name.
+"""The form of `hooks.json`, the file of the hooks that fanout runs: read, and checked by name.
 
 The form is that of Claude Code's settings, so that a hook moves over and back unchanged:
 

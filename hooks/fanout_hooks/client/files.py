@@ -1,4 +1,4 @@
-"""Read a file that a repository may have planted: without waiting, regular, bounded; and put one there.
+"""Read files that a repository may have planted (regular, bounded, never blocking), and replace files whole.
 
     read(path, at_most)                 OSError for a FIFO, a device, a link, what is larger
     read(path, at_most, follow=True)    a link counts as what it leads to: settings files may be links

@@ -1,4 +1,4 @@
-"""Adds one value to the text of a JSON file, at any depth, and cuts one out: no other byte moves.
+"""Add one value to the text of a JSON file, at any depth, or cut one out; no other byte changes.
 
     with_item(text, ("hooks", "Stop"), {...})              at the end of that list
     with_member(text, ("mcpServers", "fanout"), {...})     under that key, which isn't there yet

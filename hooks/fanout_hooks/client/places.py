@@ -1,4 +1,4 @@
-"""Where Claude Code's files are: the user's settings and transcripts, its memory of projects, their settings.
+"""Where files are: Claude Code's settings, servers and transcripts, and what fanout keeps beside them.
 
 CLAUDE_CONFIG_DIR moves all of the user's own into one folder. Without it that is ~/.claude, and
 `.claude.json` (servers, projects) lies beside it.
@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import config, files
-from fanout_hooks.client import files as client_files
 
 SERVER = "fanout"
 PLUGIN_SERVER = "plugin:fanout:fanout"
@@ -178,7 +177,7 @@ def must_stay_in_project(place: Place) -> None:
     )
 
     try:
-        client_files.folder_in(place.project, ".claude", "fanout", "state")
+        files.folder_in(place.project, ".claude", "fanout", "state")
     except OSError as error:
         raise Refused(str(error)) from None
     if os.path.islink(place.hooks):
@@ -211,10 +210,10 @@ def server_of(place: Place) -> str:
 def registered(place: Place) -> list[dict[str, Any]]:
     """Return what is registered under our server's name wherever this scope's sessions look for servers."""
     user = _json(place.servers)
-    files = [user]
+    holders = [user]
     if place.scope != "user":
-        files += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]
-    return [_dict(file, "mcpServers", SERVER) for file in files if SERVER in _dict(file, "mcpServers")]
+        holders += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]
+    return [_dict(file, "mcpServers", SERVER) for file in holders if SERVER in _dict(file, "mcpServers")]
 
 
 def settings_env(place: Place) -> dict[str, str]:
@@ -228,7 +227,7 @@ def settings_env(place: Place) -> dict[str, str]:
 
 def _json(path: str) -> dict[str, Any]:
     try:
-        data = json.loads(client_files.read(path, follow=True))
+        data = json.loads(files.read(path, follow=True))
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

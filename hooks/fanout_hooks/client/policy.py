@@ -1,4 +1,4 @@
-"""What settings files forbid hooks: addresses and variables of http hooks, and who may have hooks at all.
+"""What settings files forbid hooks: addresses and variables of http hooks, and hooks as a whole.
 
     found = read(project, claude)     # every settings file of the session that says something of it
     bounded(hook, found)              # an http hook as that lets it run

@@ -1,4 +1,4 @@
-"""Careful editing of Claude Code's settings files: one value changes, everything else keeps its bytes.
+"""Edit Claude Code's settings files: one value changes, every other byte stays.
 
     file = read(path)                                # Refused when it isn't plain JSON of this user
     text = with_value(file.text, "hooks", {...})     # json_edit.py: key order and formatting stay
@@ -29,7 +29,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
-from fanout_hooks.client import json_edit as client_json_edit
 from fanout_hooks.client.files import is_running
 
 MAX_BYTES = 8 << 20
@@ -281,8 +280,8 @@ def with_hooks(text: str, wanted: dict[str, Any]) -> Edited:
             edited = json_edit.with_item(edited, (KEY, event), group)
     made = json.loads(edited).get(KEY, {})
     if _filled(made) == _filled(wanted):
-        return Edited(edited if made else client_json_edit.with_value(edited, KEY, None), is_exact=True)
-    return Edited(client_json_edit.with_value(text, KEY, wanted or None), is_exact=False)
+        return Edited(edited if made else json_edit.with_value(edited, KEY, None), is_exact=True)
+    return Edited(json_edit.with_value(text, KEY, wanted or None), is_exact=False)
 
 
 def _filled(hooks: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading Claude Code's transcripts: what was asked, which tools ran when, how long hooks took.
+"""Read Claude Code's transcripts: what was asked, which tools ran when, how long hooks took.
 
 A transcript is a JSON line a record. One assistant message is several lines with the same `message.id`, one
 for each content block; its tools' results follow as `user` records. Sub-agents have files of their own below

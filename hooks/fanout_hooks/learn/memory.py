@@ -1,4 +1,4 @@
-"""What was learned of hooks by watching them, per script and its version: an edited hook is a new hook.
+"""What was learned about hooks by watching them, by script and version: an edited hook is a new hook.
 
 A session begins with what the file holds (memory.py) and looks at it again when another has saved. Who
 saves takes the file's lock, reads what others saved meanwhile, and writes both together: what a hook writes

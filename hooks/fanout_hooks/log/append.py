@@ -207,11 +207,18 @@ def after_event(project: str, state: str, event: str, record: dict[str, Any] | N
         except Unwritable as error:
             problem = f"the hook log: {error}"
     if event in REPORTS_ON:
-        write_report_when_due(project, state)
+        # The supervisor lives on: a report that has ended is reaped when the next one starts.
+        started = write_report_when_due(project, state)
+        if started is not None:
+            _reports[:] = [one for one in _reports if one.poll() is None] + [started]
     return problem
 
 
-# --- Starts the daily report in its own process, that nothing waits for. -----------------------------
+_reports: list[subprocess.Popen[bytes]] = []
+"""Processes that write a report; held, for Python warns of a running process that it forgets."""
+
+
+# --- Starts the daily report in its own process; nothing waits for it. --------------------------------------
 # Looked at after a prompt (and after PostToolUse hooks), when the answer is out: the first one after 24 hours
 # starts it, if there is a log. Cold, every event is its own process, so what was tried is remembered in the
 # user's state folder.

@@ -1,4 +1,4 @@
-"""The daily report file, `<project>/.claude/memory/hook_performance_report.md`: the form that people know.
+"""The daily report file, `<project>/.claude/memory/hook_performance_report.md`: Markdown for people.
 
 Written on the first PostToolUse after 24 hours, in the background, never on the user's time.
 """

@@ -1,4 +1,4 @@
-"""What the hooks cost: the log's tally in, figures, trends and recommendations out.
+"""The hook report: from the log's tally to figures, trends and recommendations.
 
 Rules:
 1. A period is whole days (UTC) up to today; it is compared with as many days before it.

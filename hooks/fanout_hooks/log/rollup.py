@@ -1,4 +1,4 @@
-"""The hook log with its segments as one tally; what was counted once is not read again.
+"""Count the hook log and its segments into one tally; what was counted once is not read again.
 
 Beside each file lies a digest of it: what it holds up to a byte, and which file (by its inode, which a rename
 keeps: the open log becomes a segment). A report reads the digests and what came since. The digest is a cache:
@@ -454,7 +454,7 @@ def _last_line_end(fd: int, size: int) -> int:
     return 0
 
 
-# --- counting, by several processes ---------------------------------------------------------------
+# --- Counting a large log in several processes --------------------------------------------------------------
 
 
 def _count(path: str, fd: int, begin: int, end: int) -> Tally:

@@ -1,4 +1,4 @@
-"""A hook log counted: per day and event, and per hook of each event, as digests that merge by adding.
+"""The counts of a hook log, by day, event and hook, as digests that merge by adding.
 
 Kept by day (UTC), because periods are compared. rollup.py makes one from lines, rollup.py from files.
 """

@@ -1,4 +1,4 @@
-"""Is it slower than before, or is it noise? Two digests in, a judgement out.
+"""Decide whether something became slower or faster, or whether it is noise: compares two digests.
 
 Durations of hooks are skewed and heavy-tailed, so ranks are compared and not means: the Mann-Whitney test on
 the buckets, ties corrected. Many hooks are looked at together, so the p values are corrected by Holm's

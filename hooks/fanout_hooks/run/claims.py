@@ -1,4 +1,4 @@
-"""Who runs an event: the warm path, or the cold one. Never two, never none.
+"""Decide which process runs an event, the warm path's or the cold one: never two, never none.
 
 Each event has two entries in the settings: a call to the server, and the *sentinel*, a line of `sh` that
 looks whether this client's server is there and otherwise runs the hooks itself. Both may come to the same
@@ -121,8 +121,9 @@ def _alone(where: str) -> Iterator[None]:
 def report_once(where: str, session: str, text: str) -> bool:
     """Say whether no process of this session has reported a text yet. Where that can't be kept: yes."""
     name = hashlib.sha256(f"{session}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
-    try:
+    with contextlib.suppress(OSError):
         os.makedirs(where, mode=0o700, exist_ok=True)
+    try:
         os.close(os.open(os.path.join(where, f"reported-{name}"), os.O_WRONLY | NEW, 0o600))
     except FileExistsError:
         return False

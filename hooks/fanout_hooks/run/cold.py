@@ -1,4 +1,4 @@
-"""The cold path: one event in one process, for events and people without a server, and as the fallback.
+"""The cold path: one event in its own process, where no server can answer it.
 
     python -I -S run.py cold --scopes "user local" [--only NAME] [--gate MODE] [--from plugin]
 

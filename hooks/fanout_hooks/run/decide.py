@@ -222,7 +222,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-# --- joining ------------------------------------------------------------------------------------------------
+# --- How single answers are joined --------------------------------------------------------------------------
 
 
 def decide(event: dict[str, Any], opinions: Sequence[Opinion], notes: Sequence[str] = ()) -> Decision:

@@ -167,7 +167,7 @@ def _by_input(
     return list(found.values())
 
 
-# --- running a plan ----------------------------------------------------------------------------------------
+# --- Running a plan -----------------------------------------------------------------------------------------
 
 
 async def _run(runtime: RuntimeState, request: Request, plan: Plan) -> tuple[list[Outcome], list[str]]:
@@ -275,7 +275,7 @@ def _outcome(planned: Planned, ran: Ran, wait_ms: float) -> Outcome:
     return Outcome(planned, ran.exit, stdout, stderr, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost)
 
 
-# --- what failed -------------------------------------------------------------------------------------------
+# --- What the user reads of a hook that failed --------------------------------------------------------------
 
 
 def _is_unreported(outcome: Outcome, opinion: decide.Opinion) -> bool:
@@ -303,7 +303,7 @@ def error_head(stderr: str, most: int) -> str:
     return f"{said[:half]} \u2026 {said[-half:]}"
 
 
-# --- the answer and the log ---------------------------------------------------------------------------------
+# --- The answer and the log's line --------------------------------------------------------------------------
 
 
 def _result(outcome: Outcome) -> decide.HookResult:

@@ -1,4 +1,4 @@
-"""Lanes: hooks that run as their authors wrote them, a process each, side by side.
+"""Run hooks as processes, the way their authors wrote them, side by side (lanes).
 
 Shells, other launchers, `isolate`, and Python that can't be kept warm. Each has its own process group,
 its output goes to files in memory, and we wait for the process, never for the end of its pipe: a child that
@@ -25,54 +25,6 @@ from typing import NamedTuple, NoReturn
 from fanout_hooks.client.config import Hook
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.warm.loop import Future, Loop, is_stopped, kill_group, memory_file
-
-# --- Ends hooks when we are killed --------------------------------------------------------------------------
-# Ends the processes that we run when we are gone, however we went: even killed with our whole group.
-# A line of `sh` in its own session reads which process groups are at work. Its pipe ends when no one
-# holds the other end any more, and then it kills those of the last line. So a hook ends with its event, as
-# natively; what a hook that has ended left running on purpose goes on, as natively, for its group is named
-# no more.
-#
-# One gap is left: between a process's start and its naming, some 0.1 ms, in which only we know of it.
-
-WATCH = (
-    "groups=; while read -r line; do groups=$line; done; "
-    'for group in $groups; do kill -s KILL -- "-$group"; done'
-)
-ENDING_S = 1.0
-
-
-class Lifeline:
-    """Start it before the first process that it is for."""
-
-    def __init__(self) -> None:
-        read, self._pipe = os.pipe()
-        try:
-            self._watch = subprocess.Popen(
-                ["/bin/sh", "-c", WATCH],
-                stdin=read,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                start_new_session=True,
-            )
-        except OSError:
-            os.close(self._pipe)
-            raise
-        finally:
-            os.close(read)
-
-    def report(self, groups: Iterable[int]) -> None:
-        """Say which process groups are at work: these, and no others."""
-        with contextlib.suppress(OSError):  # it was killed
-            os.write(self._pipe, (" ".join(map(str, groups)) + "\n").encode())
-
-    def close(self) -> None:
-        os.close(self._pipe)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._watch.wait(ENDING_S)
-
 
 # --- Hooks as processes -------------------------------------------------------------------------------------
 
@@ -103,8 +55,8 @@ def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]
     if hook.type != "http":
         return command_line(hook.command, hook.args), env
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
-    # What its headers don't use is none of that server's business. Where to, and the tokens in it, stand in
-    # the environment: a command line is for everybody on this machine to read.
+    # It gets no variable but those that its headers use. Address and tokens go through the environment: any
+    # user of this machine can read a command line.
     allowed = {name: env.get(name, "") for name in hook.allowed_env}
     return [sys.executable, "-I", "-S", script], allowed | {
         "FANOUT_POST": json.dumps({"url": hook.url, "headers": hook.headers})
@@ -342,3 +294,51 @@ def close_from(first: int) -> None:
     except OSError:
         last = os.sysconf("SC_OPEN_MAX")
     os.closerange(first, last + 1)
+
+
+# --- Ends hooks when we are killed --------------------------------------------------------------------------
+# The processes that we run end when we are gone, however we went: even killed with our whole group.
+# A line of `sh` in its own session reads which process groups are at work. Its pipe ends when no one
+# holds the other end any more, and then it kills those of the last line. So a hook ends with its event, as
+# natively; what a hook that has ended left running on purpose goes on, as natively, for its group is named
+# no more.
+#
+# One gap is left: between a process's start and its naming, some 0.1 ms, in which only we know of it.
+
+WATCH = (
+    "groups=; while read -r line; do groups=$line; done; "
+    'for group in $groups; do kill -s KILL -- "-$group"; done'
+)
+ENDING_S = 1.0
+
+
+class Lifeline:
+    """Start it before the first process that it is for."""
+
+    def __init__(self) -> None:
+        read, self._pipe = os.pipe()
+        try:
+            self._watch = subprocess.Popen(
+                ["/bin/sh", "-c", WATCH],
+                stdin=read,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(read)
+
+    def report(self, groups: Iterable[int]) -> None:
+        """Say which process groups are at work: these, and no others."""
+        with contextlib.suppress(OSError):  # it was killed
+            os.write(self._pipe, (" ".join(map(str, groups)) + "\n").encode())
+
+    def close(self) -> None:
+        os.close(self._pipe)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._watch.wait(ENDING_S)

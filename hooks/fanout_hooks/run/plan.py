@@ -1,4 +1,4 @@
-"""How an event's hooks will run: each one's way, who waits for whom, what starts together, what is locked.
+"""Plan an event's hooks: how each runs, which wait for which, what runs together, what is locked.
 
 Each hook has a way to run:
   warm    plain Python, known to be fast and clean: one after another in one seat, in configuration order

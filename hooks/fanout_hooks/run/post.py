@@ -1,4 +1,4 @@
-"""Posts stdin to a URL and prints the answer: an `http` hook as a command.
+"""Post stdin to a URL and print the answer: an `http` hook as a command.
 
 As the client does it: 2xx with JSON or nothing is an answer, anything else is a failure that changes nothing.
 `FANOUT_POST='{"url": ..., "headers": [[name, value], ...]}' python -I -S post.py`; `$NAME` and `${NAME}` in

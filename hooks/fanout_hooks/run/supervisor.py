@@ -20,6 +20,100 @@ from fanout_hooks.run.dispatch import Answer, Handled, Request, handle
 from fanout_hooks.run.state import AskGate, RuntimeState, WriteLog
 from fanout_hooks.warm.loop import Channel, Loop
 
+# --- The process that answers events ------------------------------------------------------------------------
+
+SWEEP_S = 300.0
+
+
+class Supervisor:
+    def __init__(
+        self, runtime: RuntimeState, server: Channel, env: dict[str, str], pids: tuple[int, int]
+    ) -> None:
+        self.runtime = runtime
+        runtime.stay()
+        self.loop = runtime.loop
+        self.server = server
+        self.env = env
+        self.client_pid = pids[1]
+        self.owner = f"server {pids[0]}"
+        self.alive = claims.folder(state_folder(env))
+        self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
+
+    async def serve(self) -> None:
+        """Answer events until the server is gone."""
+        self.loop.leave(self._sweep())
+        while True:
+            message = await self.server.get()
+            if message is None:
+                return
+            self.loop.leave(self._answer(message))
+
+    async def _answer(self, message: dict[str, Any]) -> None:
+        handled = Handled(Answer("{}"), lambda: None)
+        name = ""
+        try:
+            arguments = message["arguments"]
+            event = events.from_input(arguments)
+            scopes = str(arguments.get("fanout_scopes", ""))
+            gate = str(arguments.get("fanout_gate", ""))
+            name = events.claim_name(event, scopes)
+            env = self._env(event)
+            origin = str(arguments.get("fanout_from", ""))
+            if origin == "plugin" and places.plugin_stands_down(env["CLAUDE_PROJECT_DIR"], env):
+                name = ""
+            elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
+                is_logged = arguments.get("fanout_log") != "off"
+                request = Request(event, tuple(scopes.split()), env, gate=gate, is_logged=is_logged)
+                handled = await handle(self.runtime, request)
+        except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
+            from fanout_hooks.crash import explain
+
+            self.runtime.complain(explain("answering an event", error, self.env))
+        self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
+        handled.afterwards()
+        self.runtime.settle()
+        if name:
+            await self.loop.sleep(claims.WARM_CLAIM_S)
+            claims.drop(self.alive, name)
+
+    def _env(self, event: dict[str, Any]) -> dict[str, str]:
+        """Return the event's environment: one object for the same content, so that it is compared fast."""
+        effort = event.get("effort")
+        key = (str(event.get("session_id")), str(event.get("cwd")), str(effort))
+        if key not in self._envs:
+            if len(self._envs) > 64:
+                self._envs.clear()
+            self._envs[key] = for_event(self.env, event, self.client_pid)
+        return self._envs[key]
+
+    async def _sweep(self) -> None:
+        while True:
+            claims.sweep(self.alive)
+            await self.loop.sleep(SWEEP_S)
+
+
+def main(fd: int, ask_gate: AskGate, write_log: WriteLog) -> int:
+    """Serve on a socket that the server gave us."""
+    server_pid = os.getppid()
+    client_pid, env = of_session(dict(os.environ), server_pid)
+    keys = claims.client_keys(env, client_pid)
+    loop = Loop()
+    runtime = RuntimeState(loop, state_folder(env), ask_gate, write_log)
+    server = Channel(loop, socket.socket(fileno=fd))
+    supervisor = Supervisor(runtime, server, env, (server_pid, client_pid))
+    try:
+        claims.mark(supervisor.alive, keys, server_pid)
+        launch.keep(state_folder(env))
+    except OSError as error:
+        runtime.complain(f"{error.filename}: {error.strerror}: sentinels will run the hooks themselves")
+    try:
+        loop.run(supervisor.serve())
+    finally:
+        claims.unmark(supervisor.alive, keys, server_pid)
+        runtime.close()
+    return 0
+
+
 # --- The environment of a hook on the warm path: what the client itself would have given it. ----------------
 # The server was started by the same client process, so its environment is the hooks' own but for four things:
 #
@@ -119,97 +213,3 @@ def _environ(pid: int) -> dict[str, str]:
     except OSError:
         return {}
     return {name: value for name, is_pair, value in pairs if is_pair}
-
-
-# --- The process that answers events ------------------------------------------------------------------------
-
-SWEEP_S = 300.0
-
-
-class Supervisor:
-    def __init__(
-        self, runtime: RuntimeState, server: Channel, env: dict[str, str], pids: tuple[int, int]
-    ) -> None:
-        self.runtime = runtime
-        runtime.stay()
-        self.loop = runtime.loop
-        self.server = server
-        self.env = env
-        self.client_pid = pids[1]
-        self.owner = f"server {pids[0]}"
-        self.alive = claims.folder(state_folder(env))
-        self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
-
-    async def serve(self) -> None:
-        """Answer events until the server is gone."""
-        self.loop.leave(self._sweep())
-        while True:
-            message = await self.server.get()
-            if message is None:
-                return
-            self.loop.leave(self._answer(message))
-
-    async def _answer(self, message: dict[str, Any]) -> None:
-        handled = Handled(Answer("{}"), lambda: None)
-        name = ""
-        try:
-            arguments = message["arguments"]
-            event = events.from_input(arguments)
-            scopes = str(arguments.get("fanout_scopes", ""))
-            gate = str(arguments.get("fanout_gate", ""))
-            name = events.claim_name(event, scopes)
-            env = self._env(event)
-            origin = str(arguments.get("fanout_from", ""))
-            if origin == "plugin" and places.plugin_stands_down(env["CLAUDE_PROJECT_DIR"], env):
-                name = ""
-            elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
-                is_logged = arguments.get("fanout_log") != "off"
-                request = Request(event, tuple(scopes.split()), env, gate=gate, is_logged=is_logged)
-                handled = await handle(self.runtime, request)
-        except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
-            from fanout_hooks.crash import explain
-
-            self.runtime.complain(explain("answering an event", error, self.env))
-        self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
-        handled.afterwards()
-        self.runtime.settle()
-        if name:
-            await self.loop.sleep(claims.WARM_CLAIM_S)
-            claims.drop(self.alive, name)
-
-    def _env(self, event: dict[str, Any]) -> dict[str, str]:
-        """Return the event's environment: one object for the same content, so that it is compared fast."""
-        effort = event.get("effort")
-        key = (str(event.get("session_id")), str(event.get("cwd")), str(effort))
-        if key not in self._envs:
-            if len(self._envs) > 64:
-                self._envs.clear()
-            self._envs[key] = for_event(self.env, event, self.client_pid)
-        return self._envs[key]
-
-    async def _sweep(self) -> None:
-        while True:
-            claims.sweep(self.alive)
-            await self.loop.sleep(SWEEP_S)
-
-
-def main(fd: int, ask_gate: AskGate, write_log: WriteLog) -> int:
-    """Serve on a socket that the server gave us."""
-    server_pid = os.getppid()
-    client_pid, env = of_session(dict(os.environ), server_pid)
-    keys = claims.client_keys(env, client_pid)
-    loop = Loop()
-    runtime = RuntimeState(loop, state_folder(env), ask_gate, write_log)
-    server = Channel(loop, socket.socket(fileno=fd))
-    supervisor = Supervisor(runtime, server, env, (server_pid, client_pid))
-    try:
-        claims.mark(supervisor.alive, keys, server_pid)
-        launch.keep(state_folder(env))
-    except OSError as error:
-        runtime.complain(f"{error.filename}: {error.strerror}: sentinels will run the hooks themselves")
-    try:
-        loop.run(supervisor.serve())
-    finally:
-        claims.unmark(supervisor.alive, keys, server_pid)
-        runtime.close()
-    return 0

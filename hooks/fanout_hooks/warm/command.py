@@ -1,4 +1,4 @@
-"""Is a hook's command nothing but `python script arguments` (or `node`, `uv run`)? Then it can be kept warm.
+"""Recognize commands that are only `python script arguments` (or `node`, `uv run`): they can be kept warm.
 
 The shell is read, not run: words, quotes, `$NAME` and `~/`, as in `python3 "$CLAUDE_PROJECT_DIR"/hooks/x.py`.
 Whatever could mean more (pipes, globs, assignments, substitutions, `-m`, `-c`) is "no": the shell runs it.

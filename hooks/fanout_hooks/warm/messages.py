@@ -1,4 +1,4 @@
-"""Messages between a zygote, its workers and the process that asked for them: a stamp, a length, then JSON.
+"""Messages between the supervisor, a zygote and its workers: a stamp, a length, then JSON.
 
 A worker's stamp is random and known to it and to its owner alone: what a hook writes into a descriptor that
 it found open is seen at once not to be a message. Descriptors may ride along. JSON is written and read

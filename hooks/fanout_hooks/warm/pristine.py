@@ -1,4 +1,4 @@
-"""What a fresh interpreter looks like, how to get back there, and what can't be put back (taint).
+"""Put an interpreter back to its fresh state after a hook, and notice what can't be put back (taint).
 
 Prices: listing descriptors 0.06 ms, a garbage collection after `gc.freeze` 0.01 ms (4 ms without). What hooks
 patch in modules and classes is pristine.py's.

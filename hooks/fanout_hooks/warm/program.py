@@ -1,4 +1,4 @@
-"""One Python program from its source to its exit code, as `python script` would run it.
+"""Run one Python program from its source to its exit code, as `python script` would.
 
 Everything that an interpreter does at its end is done here: threads joined, atexit run, objects dropped,
 buffers flushed. What a hook did to the builtins is undone at once, for this code stands on them itself.

@@ -1,4 +1,4 @@
-"""Runs Python hooks, one after another, in one process, as if each had its own process.
+"""Run Python hooks one after another in one process, as if each had its own.
 
 Theory of operation. A hook's price is its interpreter (15 to 40 ms), not its own work (0.1 ms). So one
 process, forked from a zygote of the very interpreter that the hooks' command names, runs them in turn. Before

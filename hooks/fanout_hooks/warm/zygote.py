@@ -1,4 +1,4 @@
-"""The process that workers are forked from: started by the very command that starts the hooks.
+"""The process that workers are forked from; the hooks' own command starts it.
 
 `python3 -s zygote.py FD FLAGS`: whatever `python3` is (a virtual environment's, a version manager's), its
 path, site packages and environment are the hooks' own, because nothing but that command decided them. It
