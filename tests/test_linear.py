@@ -71,7 +71,8 @@ def methods() -> dict[str, set[str]]:
                 owners = [node.value]
                 if isinstance(node.value, ast.IfExp):  # (ONE if so else OTHER).match(text)
                     owners = [node.value.body, node.value.orelse]
-                for owner in owners:
+                for at in owners:
+                    owner = at
                     while isinstance(owner, ast.Subscript):
                         owner = owner.value
                     name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
