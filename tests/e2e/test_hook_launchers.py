@@ -16,7 +16,8 @@ pytestmark = pytest.mark.e2e
 GUARD = """
 const fs = require('fs');
 const event = JSON.parse(fs.readFileSync(0, 'utf8'));
-const seen = [event.tool_input.command, process.cwd() === event.cwd, process.env.CLAUDECODE, process.argv.length];
+const {CLAUDECODE} = process.env;
+const seen = [event.tool_input.command, process.cwd() === event.cwd, CLAUDECODE, process.argv.length];
 fs.appendFileSync(process.env.HOME + '/seen', JSON.stringify(seen) + '\\n');
 if (event.tool_input.command.includes('forbidden')) {
   console.error('not that one');

@@ -102,6 +102,21 @@ def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(sandbox: Sandbox, w
     assert [own.stdout for own in seen] == [native]
 
 
+def test_a_later_session_need_not_ask_and_no_variable_is_kept(sandbox: Sandbox) -> None:
+    sandbox.env["UV_INDEX_OWN_PASSWORD"] = "hidden-one"
+    sandbox.hooks("PreToolUse", f"uv run --script {script(sandbox, 'hook', SEE)}")
+    with sandbox.running() as run:
+        settled(run)
+    with sandbox.running() as run:
+        run.event(pre_tool_use())
+    assert [row["lane"] for row in sandbox.log()[-1]["hooks"]] == ["warm"]
+    (kept,) = sandbox.state.rglob("*.uv.json")
+    assert "hidden-one" not in kept.read_text()
+    kept.write_text('{"x": 1}')
+    with sandbox.running() as run:
+        assert settled(run, 2) == ["lane", "warm"]
+
+
 def test_a_script_that_is_its_own_command_is_kept_warm(sandbox: Sandbox) -> None:
     path = sandbox.script("own", f"#!/usr/bin/env -S uv run --script\n{HEAD.format('')}{SEE}")
     path.chmod(0o755)

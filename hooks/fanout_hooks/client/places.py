@@ -74,6 +74,15 @@ CALL = b'"run_hooks"'
 MAX_BYTES = 8 << 20
 
 
+OPTIONS = ("CLAUDE_PLUGIN_OPTION_GATE", "FANOUT_PLUGIN_GATE")
+"""The plugin's option, as the client gives it to hooks and as the plugin gives it to its server."""
+
+
+def plugin_stands_down(project: str, env: Mapping[str, str]) -> bool:
+    """Say whether the plugin's entries do nothing: its option is off, or settings hold the same entries."""
+    return any(env.get(name) == "false" for name in OPTIONS) or by_settings(project, env)
+
+
 def by_settings(project: str, env: Mapping[str, str]) -> bool:
     """Say whether a settings file of the user or the project registers the log and the gate."""
     return any(_holds(path, SIGN) for path in _files(project, env))

@@ -296,7 +296,7 @@ class RuntimeState:
         """Keep things ready for later events: this process will see more than one."""
         from fanout_hooks.warm.uv import Answers
 
-        self.uv = Answers(self._question, self._plans.clear)
+        self.uv = Answers(self._question, self._plans.clear, self._state)
 
     async def _question(self, line: list[str], env: dict[str, str], cwd: str) -> Ended:
         stdin = sealed_file("stdin", b"")

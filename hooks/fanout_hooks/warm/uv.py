@@ -15,13 +15,17 @@ fail the same way: those run natively.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import re
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from fanout_hooks.learn.memory import version_of
+from fanout_hooks.client import files
+from fanout_hooks.learn.memory import path_of, version_of
 from fanout_hooks.warm.command import Program, which
 
 OPTIONS = {
@@ -142,26 +146,33 @@ def _upwards(folder: str) -> Sequence[str]:
 
 
 class Answers:
-    """What uv said of scripts; asked by `ask`, one question after another."""
+    """What uv said of scripts; asked by `ask`, one after another, kept in a file for later sessions."""
 
-    def __init__(self, ask: Ask, on_change: Callable[[], None]) -> None:
+    def __init__(self, ask: Ask, on_change: Callable[[], None], state_folder: str) -> None:
         self._ask = ask
         self._on_change = on_change
-        self._known: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
+        self._state = state_folder
+        self._path = ""
+        self._known: dict[str, tuple[tuple[str, ...], str]] | None = None
         """Per program and environment: the versions of all watched files, and the interpreter or ""."""
-        self._open: dict[tuple[Any, ...], tuple[UvProgram, dict[str, str], str]] = {}
+        self._open: dict[str, tuple[UvProgram, dict[str, str], str]] = {}
         self.is_asking = False
         self._again = 0.0
         """When to ask once more what had no answer."""
 
     def find(self, uv: UvProgram, env: dict[str, str], cwd: str) -> Found | None:
         """Return a script's program, or None where it isn't known (yet)."""
+        if self._known is None:
+            project = env.get("CLAUDE_PROJECT_DIR") or cwd
+            self._path = path_of(self._state, project).removesuffix(".json") + ".uv.json"
+            self._known = _load(self._path)
         key = _key(uv, env, cwd)
         versions, python = self._known.get(key, ((), ""))
         if versions != _versions(uv, python):
             self._open[key] = (uv, env, cwd)
             self._known.pop(key, None)
-        if not self._known.get(key, ((), ""))[1]:
+            return None
+        if not python:
             return None
         prefix = os.path.dirname(os.path.dirname(python))
         given = env | {
@@ -177,25 +188,27 @@ class Answers:
         """Say whether `ask` has anything to do."""
         if 0 < self._again < time.monotonic():  # what could not be had may be had now
             self._again = 0.0
-            self._known = {key: own for key, own in self._known.items() if own[1]}
+            self._known = {key: own for key, own in (self._known or {}).items() if own[1]}
             self._on_change()
         return bool(self._open) and not self.is_asking
 
     async def ask(self) -> None:
         """Put the open questions to uv."""
         self.is_asking = True
+        known = self._known = _load(self._path) | (self._known or {})  # with what other sessions asked
         try:
             while self._open:
                 key, (uv, env, cwd) = next(iter(self._open.items()))
                 before = _versions(uv, "")
                 python = await self._interpreter(uv, env, cwd)
                 del self._open[key]
-                if len(self._known) > MAX_KNOWN:
-                    self._known.clear()
+                if len(known) > MAX_KNOWN:
+                    known.clear()
                 if not python:
                     self._again = time.monotonic() + AGAIN_S
                 if _versions(uv, "") == before:  # else a file changed meanwhile: the next event asks again
-                    self._known[key] = (_versions(uv, python), python)
+                    known[key] = (_versions(uv, python), python)
+            _save(self._path, known)
             self._on_change()
         finally:
             self.is_asking = False
@@ -236,10 +249,32 @@ def _root(folder: str) -> str:
     return next(holds, "")
 
 
-def _key(uv: UvProgram, env: dict[str, str], cwd: str) -> tuple[Any, ...]:
-    """Return what an answer depends on beside files: the command, and what uv reads of the environment."""
+def _load(path: str) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Return the answers of earlier sessions, nothing where they can't be read."""
+    try:
+        data = json.loads(files.read(path))
+        return {
+            str(key): (tuple(map(str, versions)), str(python)) for key, (versions, python) in data.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _save(path: str, known: dict[str, tuple[tuple[str, ...], str]]) -> None:
+    """Keep the answers that name an interpreter; without the file uv is asked again in each session."""
+    with contextlib.suppress(OSError):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        files.replace(path, json.dumps({key: own for key, own in known.items() if own[1]}).encode())
+
+
+def _key(uv: UvProgram, env: dict[str, str], cwd: str) -> str:
+    """Return what an answer depends on beside files: the command, and what uv reads of the environment.
+
+    A hash of it: the environment may hold passwords of package indexes, and this goes into a file.
+    """
     names = sorted(name for name in env if name.startswith(("UV_", "XDG_")) or name in _READ)
-    return (uv.exe, uv.words, uv.file, cwd, tuple((name, env[name]) for name in names))
+    read = [uv.exe, uv.words, uv.file, uv.script, cwd, [(name, env[name]) for name in names]]
+    return hashlib.sha256(json.dumps(read).encode()).hexdigest()
 
 
 _READ = ("HOME", "PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME")
