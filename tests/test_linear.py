@@ -68,11 +68,15 @@ def methods() -> dict[str, set[str]]:
     for _, path in sources():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute):
-                owner = node.value
-                while isinstance(owner, ast.Subscript):
-                    owner = owner.value
-                name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-                used.setdefault(name, set()).add(node.attr)
+                owners = [node.value]
+                if isinstance(node.value, ast.IfExp):  # (ONE if so else OTHER).match(text)
+                    owners = [node.value.body, node.value.orelse]
+                for at in owners:
+                    owner = at
+                    while isinstance(owner, ast.Subscript):
+                        owner = owner.value
+                    name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+                    used.setdefault(name, set()).add(node.attr)
     return used
 
 

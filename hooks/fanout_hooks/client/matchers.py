@@ -166,7 +166,7 @@ OUTSIDE = {
 INSIDE = {"d": "0-9", "w": "A-Za-z0-9_", "s": SPACES}
 CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 GROUP_NAME = re.compile(r"<([A-Za-z_$][A-Za-z0-9_$]*)>")
-COUNT = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
+COUNT = re.compile(r"\{([0-9]{1,9})(,?)([0-9]{0,9})\}")
 
 
 def compiled(matcher: str) -> Any:
