@@ -112,3 +112,23 @@ def test_what_only_looks_like_it_is_not_stated(path: str, text: str, focus: str)
 
 def test_every_statement_of_the_tables_names_what_it_counts() -> None:
     assert all(what == what.strip() and what for table in SIGNALS.values() for what in table)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "count"),
+    [
+        ("a.rs", 'fn f(mut got: String) { got.push_str("x"); }\n', 0),
+        ("a.py", "def f(got): got.append(1)\n", 0),
+        ("a.ts", "import got from 'got'\nawait got.post('/x')\n", 1),
+    ],
+    ids=["a Rust variable", "a Python variable", "the package of that name"],
+)
+def test_a_variable_called_like_a_package_opens_no_connection(path: str, text: str, count: int) -> None:
+    found = {what: number for what, number, *_ in scan_text(path, text, "security")}
+    assert found.get("opens connections", 0) == count
+
+
+def test_a_timer_is_no_sleep() -> None:
+    assert [what for what, *_ in scan_text("a.js", "setTimeout(() => 1, 5)\n", "performance")] == [
+        "sets timers"
+    ]
