@@ -7,6 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("loaded", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
+settings.load_profile("loaded")  # a machine that does other work, too, is slow and not wrong
 
 CLIENTS = ("FANOUT_CLIENT", "FANOUT_OLDER_CLIENT")
 SECRETS_AND_SETTINGS = ("FANOUT_", "OPENROUTER_", "ANTHROPIC_", "OPENAI_", "CLAUDE")

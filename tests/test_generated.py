@@ -11,7 +11,7 @@ import pytest
 import generated
 from fanout_mcp.edge import catalog
 from fanout_mcp.engine import retry
-from fanout_mcp.errors import QuotaSpent
+from fanout_mcp.errors import BackendError
 from fanout_mcp.panel import personas
 from fanout_mcp.panel.consult import PanelArguments
 
@@ -86,10 +86,14 @@ def test_a_new_persona_is_one_file(tmp_path: Path) -> None:
     assert "tester" in generated.of_presets()
 
 
+class Flooded(BackendError):
+    """A failure that no rule knows yet."""
+
+
 def test_a_new_retry_rule_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    error = QuotaSpent("No credit is left.")
+    error = Flooded("The provider is under water.")
     assert isinstance(retry.decide(error, 1, 60.0, 3, 0.5), retry.GiveUp)
-    monkeypatch.setattr(retry, "RULES", (*retry.RULES, (QuotaSpent, retry.Rule(2, (1.0,)))))
+    monkeypatch.setattr(retry, "RULES", (*retry.RULES, (Flooded, retry.Rule(2, (1.0,)))))
     assert retry.decide(error, 1, 60.0, 3, 0.0) == retry.Again(0.5, counted=True)
 
 

@@ -51,7 +51,7 @@ def test_no_verdict_ends_with_3_and_each_members_own_error(tmp_path: Path) -> No
     with serving(Rule(kind="status", status=500, body='{"error": "out of memory"}')) as upstream:
         done = shell(tmp_path, upstream, "Is it wise?")
     assert done.returncode == NO_VERDICT
-    assert done.stdout.startswith("NO_VERDICT  nobody answered\n")
+    assert done.stdout.startswith("NO_VERDICT  no member answered\n")
     failed = [line for line in done.stdout.splitlines() if line.startswith("  failed")]
     assert len(failed) == 3
     assert all("answered 500: out of memory" in line for line in failed)
@@ -74,6 +74,7 @@ def test_what_is_mistyped_ends_with_2_and_asks_nobody(tmp_path: Path, arguments:
 def test_long_words_keep_to_their_column_and_a_path_is_never_broken() -> None:
     vote = {"member": "judge", "verdict": "STOP", "confidence": 85, "summary": WORDS}
     data = {
+        "headline": "STOP: 1 of 1 agree",
         "decision": "STOP",
         "agreement": 1.0,
         "rule": "most frequent",

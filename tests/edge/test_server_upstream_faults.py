@@ -13,6 +13,7 @@ import pytest
 
 from fakes.upstream import Rule, Upstream, serving, until
 from fakes.wire_client import Wire
+from fanout_mcp.panel.personas import built_in
 
 pytestmark = pytest.mark.slow
 
@@ -137,11 +138,11 @@ def test_cancelling_one_call_closes_its_streams_and_leaves_the_other_alone(
     upstream.log.clear()
     asked = {"name": "oracle_batch", "arguments": {"question": "A slow question.", "preset": "all"}}
     number = server.send("tools/call", asked)
-    anyio.run(until, lambda: upstream.in_flight == 8)
+    anyio.run(until, lambda: upstream.in_flight == len(built_in().personas))
     assert data_of(ask(server))["decision"] == "PROCEED", "the other call is answered meanwhile"
     server.notify("notifications/cancelled", {"requestId": number})
     assert data_of(ask(server))["decision"] == "PROCEED"
     slow = [seen for seen in upstream.log if "slow question" in seen.prompt]
-    assert len(slow) == 8
+    assert len(slow) == len(built_in().personas)
     assert all(seen.aborted is not None for seen in slow)
     assert upstream.in_flight == 0

@@ -272,6 +272,7 @@ def _write(path: str, writer: int, count: int) -> None:
         log_append.append(path, {"writer": writer, "number": number, "fill": "x" * 2000})
 
 
+@pytest.mark.slow
 def test_eight_writers_leave_every_line_whole(tmp_path: Path) -> None:
     path = str(tmp_path / "log" / "hook_performance.jsonl")
     started = [

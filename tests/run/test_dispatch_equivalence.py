@@ -168,6 +168,7 @@ def _spy(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Native]) -> None:
     monkeypatch.setattr(decide, "understand", noted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corpus", ["python", "mixed"])
 def test_the_benchmarks_hooks_say_the_same_and_leave_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: str

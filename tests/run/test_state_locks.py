@@ -107,6 +107,7 @@ def test_who_has_learned_a_hook_waits_for_a_session_that_still_tries_it(tmp_path
     assert [learned[key] for key in shared] == [False]
 
 
+@pytest.mark.slow
 def test_events_of_many_cold_processes_at_once_lose_no_update(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
     source = (

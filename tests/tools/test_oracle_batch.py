@@ -21,10 +21,13 @@ from fanout_mcp.errors import (
     Rejected,
     ServerFault,
 )
+from fanout_mcp.panel.personas import built_in
 from fanout_mcp.text import compact
 from tools.consulting import UNREADABLE, ask, consult, panel, says, services
 
+EVERY_PERSONA = len(built_in().personas)
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
+
 # --- the verdict ---
 
 
@@ -63,11 +66,23 @@ def test_three_experts_answer_in_the_time_of_one(tmp_path: Path) -> None:
     }
     assert (got.data["failed"], got.data["cut"], got.is_error) == ([], [], False)
     spent = {"calls": 3, "tokens_in": 300, "tokens_out": 60, "cost_usd": 0.003, "elapsed_s": 1.4}
-    assert got.data["receipt"] == spent
+    assert got.data["receipt"] == {**spent, "makers": 1}
     assert got.seconds == 1.4
+    assert got.data["headline"] == "PROCEED: 2 of 3 agree"
 
 
-@pytest.mark.parametrize(("preset", "members"), [("quick", 3), ("comprehensive", 5), ("all", 8)])
+def test_the_receipt_counts_the_makers_that_were_asked(tmp_path: Path) -> None:
+    models = ["openai:gpt-5.5", "~anthropic/claude-opus-latest", "codex"]
+    got = consult(tmp_path, panel(), models=models)
+    assert got.data["receipt"]["makers"] == 2, "codex is OpenAI's"
+
+
+def test_what_a_dry_run_would_ask_and_cost_is_its_first_line(tmp_path: Path) -> None:
+    got = consult(tmp_path, panel(), dry_run=True)
+    assert got.data["headline"].startswith("Would ask 3 members, ")
+
+
+@pytest.mark.parametrize(("preset", "members"), [("quick", 3), ("comprehensive", 5), ("all", EVERY_PERSONA)])
 def test_a_preset_of_any_size_takes_one_answers_time(tmp_path: Path, preset: str, members: int) -> None:
     got = consult(tmp_path, panel(), preset=preset)
     assert (len(got.verdicts), got.seconds) == (members, 1.0)
@@ -286,7 +301,7 @@ def test_two_consultations_at_once_never_mix_and_never_wait_for_each_other(tmp_p
     found = virtually(both)
     for colour, decision in (("amber", "PROCEED"), ("violet", "STOP")):
         got = found[colour]
-        assert (got.data["decision"], got.seconds, len(got.verdicts)) == (decision, 1.0, 8)
+        assert (got.data["decision"], got.seconds, len(got.verdicts)) == (decision, 1.0, EVERY_PERSONA)
         assert {vote["summary"] for vote in got.data["votes"]} == {f"Of the {colour} plan."}
         assert f"Is the {colour} plan wise?" in got.report
     assert found["amber"].data["report"] != found["violet"].data["report"]
@@ -301,7 +316,7 @@ def test_cancelling_a_consultation_leaves_nothing_in_flight(tmp_path: Path) -> N
         return trio.current_time()
 
     assert virtually(main) == 2.2
-    assert (backend.cancelled, backend.in_flight) == (8, 0)
+    assert (backend.cancelled, backend.in_flight) == (EVERY_PERSONA, 0)
 
 
 # --- without a model ---
@@ -311,7 +326,7 @@ def test_without_a_model_the_host_gets_agent_calls_to_send_in_one_message(tmp_pa
     (tmp_path / "plan.md").write_text("Do it.")
     got = consult(tmp_path, PlanBackend("There is no key."), files=["plan.md"])
     assert (got.data["decision"], got.is_error) == ("NOT_ASKED", False)
-    assert got.data["note"].startswith("No model is set up, so nobody was asked. There is no key.")
+    assert got.data["note"].startswith("No model is set up, so no one was asked. There is no key.")
     (message,) = got.data["plan"]["messages"]
     assert [call["description"] for call in message] == [
         "Judge on the question",

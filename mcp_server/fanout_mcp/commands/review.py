@@ -255,13 +255,13 @@ def _show_finding(console: Console, item: Json) -> None:
 
 
 def _is_unreviewed(data: Json) -> bool:
-    """Whether there were files and nobody looked at one. A change that touches none of them is no fault."""
+    """Tell whether there were files and no one looked at one; a change may touch none of them."""
     is_no_change = "base" in data["receipt"] and not data["receipt"]["read"]
     return "plan" not in data and not is_no_change and not _looked(data)
 
 
 def _looked(data: Json) -> str:
-    """How many findings in how many files that somebody looked at; empty where nobody did."""
+    """How many findings in how many files that someone looked at; empty where no one did."""
     read = data["receipt"]["read"]
     looked = read - data.get("not_analysed", {}).get("count", 0) - sum(data.get("left_out", {}).values())
     found = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items())
@@ -276,7 +276,7 @@ def _lost(data: Json) -> Iterator[str]:
     for name, what in (("not_analysed", "not analysed"), ("failed_reviews", "lost")):
         some = data.get(name, {"by_reason": {}, "first": {}})
         by_reason = {
-            # A review goes by a number of ours, which tells nobody anything.
+            # A review goes by a number of ours, which means nothing to a reader.
             reason: {
                 "count": count,
                 "paths": [

@@ -514,7 +514,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         (symbol.end_line - symbol.line + 1, outline.path, symbol)
         for outline in outlines
         for symbol in outline.symbols
-        if symbol.kind in {"function", "method"}
+        if symbol.kind in {"function", "method"} and symbol.parent.partition(".")[0] not in {"tests", "test"}
     ]
     if functions:
         length, path, symbol = max(functions, key=lambda item: item[0])
@@ -528,7 +528,8 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     }
     hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
     found += [
-        f"Hub: {files(users[path])} use {path}; changes there reach far [{path}:1]." for path in hubs[:2]
+        f"Hub: {files(users[path])} use {path}; changes there reach far [{_use(path, known) or f'{path}:1'}]."
+        for path in hubs[:2]
     ]
     if outlines and not facts.tests and not all(map(is_test, module.paths)):
         found.append(f"Risk: no test file imports it or is named after it [{outlines[0].path}:1].")

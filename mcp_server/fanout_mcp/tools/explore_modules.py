@@ -201,7 +201,6 @@ class _Asking:
             schema=structure_model.CLAIMS_SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
-            fallbacks=backend.route(backend.default_model("explore")).fallbacks,
             workspace=mirror,
         )
 
@@ -249,7 +248,7 @@ MAP_LIMIT: Final = 9_500
 QUESTION_LIMIT: Final = 1_500
 """Characters for the modules beside the files that are ranked for a question: those files are the answer."""
 
-ROWS: Final = (12, 6, 3)
+ROWS: Final = (12, 6, 3, 1)
 """Rows of each list of a module, tried from the left until a map has room for it."""
 
 FOLDED_LIMIT: Final = 3_000
