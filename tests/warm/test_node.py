@@ -374,14 +374,12 @@ def test_whatever_a_hook_does_it_costs_its_own_answer_at_most(sandbox: Sandbox, 
 
 PIECES = (
     "const event = JSON.parse(fs.readFileSync(0, 'utf8')); console.log(event.tool_input.command)",
-    "process.stdin.on('data', (one) => console.log(one.length))",
     "console.log(JSON.stringify({systemMessage: NAME}))",
     "console.log(JSON.stringify({decision: 'block', reason: NAME}))",
     "console.error('to stderr ' + NAME)",
     "process.stdout.write('no newline')",
     "fs.writeSync(1, 'raw\\n')",
     "process.exitCode = N",
-    "setTimeout(() => process.exit(N), N * 5)",
     "process.exit(N)",
     "throw new RangeError(NAME)",
     "Promise.reject(new Error(NAME))",
@@ -396,18 +394,23 @@ PIECES = (
     "process.on('exit', (code) => console.log('exit', code))",
     "process.on('uncaughtException', (error) => { console.log(error.message); process.exitCode = 3 })",
     "process.on('unhandledRejection', (error) => console.log('seen', error.message))",
-    "import('node:os').then((own) => console.log(typeof own.tmpdir()))",
     "console.log(require('./helper').count); require('./helper').count++",
     "process.emitWarning(NAME)",
     "console.log(new Intl.NumberFormat('en').format(1234567), new Date(0).toISOString())",
-    "new (require('worker_threads').Worker)('console.log(1 + 1)', {eval: true})",
-    "(async () => { for await (const one of process.stdin) console.log(String(one).slice(0, 9)) })()",
-    "fs.readFile(__filename, 'utf8', (error, text) => console.log(text.length > 9))",
     "console.log(Object.keys(require.cache).length, module.children.length, require.main === module)",
-    "const timer = setInterval(() => { console.log('tick'); clearInterval(timer) }, 5)",
     "queueMicrotask(() => { throw new Error('micro ' + NAME) })",
     "console.log(util.inspect(new Map([[NAME, {n: N}]])))",
 )
+WAITING = (
+    "process.stdin.on('data', (one) => console.log(one.length))",
+    "setTimeout(() => process.exit(N), N * 5)",
+    "import('node:os').then((own) => console.log(typeof own.tmpdir()))",
+    "new (require('worker_threads').Worker)('console.log(1 + 1)', {eval: true})",
+    "(async () => { for await (const one of process.stdin) console.log(String(one).slice(0, 9)) })()",
+    "fs.readFile(__filename, 'utf8', (error, text) => console.log(text.length > 9))",
+    "const timer = setInterval(() => { console.log('tick'); clearInterval(timer) }, 5)",
+)
+"""A program has one of these at most: natively, too, which of two is first is a matter of chance."""
 
 
 @pytest.mark.parametrize(
@@ -422,7 +425,12 @@ def test_generated_programs_do_in_spares_what_they_do_alone(
         commands = []
         for number in range(at_once):
             head = f"{HEAD}const util = require('util'), NAME = 'hook{number}', N = {chance.randrange(6)};\n"
-            body = ";\n".join(f"{{ {one} }}" for one in chance.sample(PIECES, chance.randint(1, 6)))
+            pieces = [
+                *chance.sample(PIECES, chance.randint(1, 5)),
+                *chance.sample(WAITING, chance.randint(0, 1)),
+            ]
+            chance.shuffle(pieces)
+            body = ";\n".join(f"{{ {one} }}" for one in pieces)
             commands.append(program(sandbox, f"hook_{batch}_{number}", f"{head}{body}\n") + " 'two words'")
         event = pre_tool_use(f"echo {batch}")
         alone = [normal(sandbox.native(command, event)) for command in commands]
