@@ -51,7 +51,7 @@ def test_no_verdict_ends_with_3_and_each_members_own_error(tmp_path: Path) -> No
     with serving(Rule(kind="status", status=500, body='{"error": "out of memory"}')) as upstream:
         done = shell(tmp_path, upstream, "Is it wise?")
     assert done.returncode == NO_VERDICT
-    assert done.stdout.startswith("NO_VERDICT  nobody answered\n")
+    assert done.stdout.startswith("NO_VERDICT  no member answered\n")
     failed = [line for line in done.stdout.splitlines() if line.startswith("  failed")]
     assert len(failed) == 3
     assert all("answered 500: out of memory" in line for line in failed)

@@ -94,8 +94,8 @@ VOTE: Json = {"member": "judge", "confidence": None, "summary": "So.", "blocker"
     [
         (["PROCEED", "PROCEED", "STOP"], 0.667, "2 of 3 agree"),
         (["PROCEED", "PROCEED", "ABSTAIN"], 1.0, "2 of 2 agree"),
-        (["ABSTAIN"], 0.0, "nobody took a position"),
-        ([], 0.0, "nobody answered"),
+        (["ABSTAIN"], 0.0, "no member took a position"),
+        ([], 0.0, "no member answered"),
     ],
     ids=str,
 )

@@ -108,10 +108,10 @@ def show(console: Console, data: Json) -> None:
 def _agreed(data: Json) -> str:
     """By how many of those who took a position; an abstention is none."""
     if not data["votes"]:
-        return "nobody answered"
+        return "no member answered"
     positions = sum(vote["verdict"] != "ABSTAIN" for vote in data["votes"])
     agreeing = round(data["agreement"] * positions)
-    return f"{agreeing} of {positions} agree" if positions else "nobody took a position"
+    return f"{agreeing} of {positions} agree" if positions else "no member took a position"
 
 
 def _members(data: Json) -> Table:
