@@ -8,6 +8,8 @@ READY := $(VENV)/.ready
 CLIENT_VERSION := 2.1.332
 OLDER_CLIENT_VERSION := 2.1.330
 CLIENT := .client/$(CLIENT_VERSION)/node_modules/.bin/claude
+# Clients that can be members of a panel, as the table in backends/clients.py knows them.
+MEMBERS := @openai/codex@0.171.0 @google/gemini-cli@0.61.0
 OLDER_CLIENT := .client/$(OLDER_CLIENT_VERSION)/node_modules/.bin/claude
 # Judges of the protocol; they need a newer Node than many systems have, so one comes along.
 SUITE := .client/suite/node_modules/.bin/conformance
@@ -60,7 +62,12 @@ $(SUITE):
 	@mkdir -p .client/suite
 	$(NPM_INSTALL) --prefix .client/suite $(JUDGES)
 
-client: $(CLIENT) $(OLDER_CLIENT) $(SUITE)
+.client/members/node_modules/.bin/codex:
+	@command -v npm > /dev/null || { echo "npm is needed to install the clients" >&2; exit 1; }
+	@mkdir -p .client/members
+	$(NPM_INSTALL) --prefix .client/members $(MEMBERS)
+
+client: $(CLIENT) $(OLDER_CLIENT) $(SUITE) .client/members/node_modules/.bin/codex
 
 e2e: $(READY) client  ## the same product, in the real Claude Code with a scripted model
 	FANOUT_CLIENT=$(abspath $(CLIENT)) FANOUT_OLDER_CLIENT=$(abspath $(OLDER_CLIENT)) $(BIN)/python -m pytest -m e2e

@@ -1,19 +1,22 @@
-"""For what was written of a change, the place of the file that was changed, among all of the release."""
+"""For what was written of a change, the place of the file that was changed, among all that there were."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 from benchmarks import _packages as packages
+from benchmarks._commits import before, tasks
 from benchmarks.table import Row
 from fanout_mcp.source.discover import discover
+from fanout_mcp.source.git import subjects
 from fanout_mcp.source.read import Source, read
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.structure import rank
-from fanout_mcp.structure.graph import all_modules, graph
+from fanout_mcp.structure.graph import graph
 from fanout_mcp.structure.survey import outlines_now
 
 ISSUES = Path(__file__).parent / "corpus" / "source" / "issues.jsonl"
@@ -33,16 +36,40 @@ def ranking() -> Iterator[Row]:
         what = f"changed file among the top {MAX}, {half} ({len(found)} issues)"
         bar = ">= 75 %" if half == "held out" else ""
         yield Row(what, f"{share:.1%}", bar=bar, met=share >= 0.75 if bar else None)
+    yield from _commits()
 
 
-def _ranker(root: Path, workers: Workers) -> Callable[[str], list[str]]:
-    known = graph(one for one in outlines_now(workers, root, discover(root).paths) if not one.skipped)
-    paths = list(dict.fromkeys(path for module in all_modules(known) for path in module.paths))
+def _commits() -> Iterator[Row]:
+    """Rank for messages of commits, in the repository and with the history that was before each."""
+    found: dict[str, list[bool]] = {}
+    with closing(Workers()) as workers, tempfile.TemporaryDirectory() as name:
+        for task in tasks():
+            home = Path(name) / task.repository.replace("/", "+")
+            root = before(task, home / "files")
+            if root is not None:
+                ranked = _ranker(root, workers, home)(task.text)
+                found.setdefault(task.language, []).append(task.changed in ranked)
+    every = [hit for hits in found.values() for hit in hits]
+    for language, hits in found.items():
+        yield Row(
+            f"changed file among the top {MAX}, {language} ({len(hits)} commits)",
+            f"{sum(hits) / len(hits):.1%}",
+        )
+    share = sum(every) / len(every)
+    what = f"changed file among the top {MAX}, messages of {len(every)} commits without names of files"
+    yield Row(what, f"{share:.1%}", bar=">= 90 %", met=share >= 0.9)
+
+
+def _ranker(root: Path, workers: Workers, cache: Path | None = None) -> Callable[[str], list[str]]:
+    outlines = outlines_now(workers, root, discover(root).paths, cache)
+    known = graph(one for one in outlines if not one.skipped)
+    changes = subjects(root)
+    paths = list(known.outlines)
     sources = {path: read(root, path) for path in paths}
     bags = {path: rank.bag(source.text) for path, source in sources.items() if isinstance(source, Source)}
     bodies = {path: (sum(bag.values()), bag) for path, bag in bags.items()}
 
     def ranked(question: str) -> list[str]:
-        return [one.path for one in rank.rank(question, paths, known, bodies, most=MAX)]
+        return [one.path for one in rank.rank(question, paths, known, bodies, changes=changes, most=MAX)]
 
     return ranked

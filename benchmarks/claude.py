@@ -21,7 +21,8 @@ from benchmarks._stage import in_turn, server, stream
 from benchmarks.table import Row
 from e2e.client import Client, find_client
 from fakes.model import Call, Model, Request, Text, Turn, serving
-from fanout_mcp.backends.claude_cli import arguments
+from fanout_mcp.backends.clients import Call as ClientCall
+from fanout_mcp.backends.clients import claude_arguments
 from fanout_mcp.panel.answer import SCHEMA
 from fanout_mcp.types import Job, Prompt
 
@@ -38,11 +39,20 @@ POSITION = {
 }
 
 
+ROUNDS = 3
+WRITER = "You report what a panel"
+SYNTHESIS = {"agreement": "All.", "dissent": "", "changed": "", "would_change": "A measurement."}
+
+
 def script(request: Request) -> Turn:
+    """Answer after a second; members of a council change their verdict in round 2, so round 3 is held."""
     if request.turn:
         return [Text("done")]
     time.sleep(ANSWER_S)
-    return [Call("StructuredOutput", POSITION)]
+    if WRITER in request.system:
+        return [Call("StructuredOutput", SYNTHESIS)]
+    is_split = "Round 2 of a discussion" in request.opening or "haiku" in str(request.body.get("model"))
+    return [Call("StructuredOutput", {**POSITION, "verdict": "SIMPLIFY" if is_split else "PROCEED"})]
 
 
 async def rows(program: str) -> AsyncIterator[Row]:
@@ -70,6 +80,32 @@ async def rows(program: str) -> AsyncIterator[Row]:
                     "<= 1.1 x the bound",
                     ours <= 1.1 * bound,
                 )
+            yield await council(mcp, program, env, empty)
+
+
+async def council(mcp: McpClient, program: str, env: Mapping[str, str], folder: Path) -> Row:
+    """Hold three rounds; the bound's legs are bare processes: as many as members, and one that writes."""
+    panel, one, ours = await in_turn(
+        TIMES,
+        [lambda: bare(program, 3, env, folder), lambda: bare(program, 1, env, folder), lambda: hold(mcp)],
+    )
+    bound = panel + one + (ROUNDS - 1) * max(panel, one)
+    return Row(
+        f"council of {ROUNDS} rounds, 3 members",
+        f"{ours:.2f} s",
+        f"{bound:.2f} s (from bare claude -p)",
+        "<= 1.2 x the bound",
+        ours <= 1.2 * bound,
+    )
+
+
+async def hold(mcp: McpClient) -> None:
+    models = ["sonnet", "sonnet", "haiku"]
+    asked = {"question": "Is it?", "models": models, "rounds": ROUNDS, "quorum": 3, "deadline_s": 300}
+    result = await mcp.call_tool("council", asked)
+    data = result.structured_content or {}
+    if len(data.get("rounds", ())) != ROUNDS:
+        raise RuntimeError(f"the council ended early: {data or result.content}")
 
 
 def environment(client: Client, model: Model, folder: Path) -> dict[str, str]:
@@ -89,7 +125,7 @@ async def ask(mcp: McpClient, preset: str, count: int) -> None:
 async def bare(program: str, count: int, env: Mapping[str, str], folder: Path) -> None:
     """The same processes, started all at once."""
     job = Job("judge", Prompt("You judge.", "Is it?"), schema=SCHEMA)
-    command = [program, *arguments(job, "sonnet", "")]
+    command = [program, *claude_arguments(ClientCall(job, "sonnet", "", "", ""))]
     quiet = {**env, "FANOUT_CHILD": "1", "CLAUDE_CODE_MAX_RETRIES": "1"}
 
     async def one() -> None:

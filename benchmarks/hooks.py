@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import hooks_lost, hooks_rest
+from benchmarks import hooks_launchers, hooks_lost, hooks_rest
 from benchmarks.table import Row
 from e2e.client import Client, find_client
 from e2e.hooked import PYTHON, Hooked
@@ -72,6 +72,8 @@ def run() -> Iterable[Row]:
         yield _updates(top / "updates")
         yield from hooks_lost.rows(top / "lost")
         yield from hooks_rest.rows(top / "rest")
+        in_client = None if find_client() is None else _by_turns
+        yield from hooks_launchers.rows(top / "launchers", in_client, _all_natives)
         yield Row(f"hostile set of {len(HOSTILE)} hooks, 500 generated ones", "held by tests/warm")
 
 
@@ -93,13 +95,26 @@ def _in_client(top: Path) -> Iterator[Row]:
         "trivial": ("warm", [{"type": "command", "command": f"{PYTHON} {_trivial(top)}"}]),
         "hello": ("hello", []),
     }
+    found = _by_turns(top, ways)
+    middle = {name: statistics.median(some) for name, some in found.items() if some}
+    yield from _compared(middle)
+
+
+def _by_turns(
+    top: Path, ways: dict[str, tuple[str, list[Hook]]], pause_s: float = 0.0
+) -> dict[str, list[float]]:
+    """Run sessions of each way by turns; return the milliseconds of their events.
+
+    The scripted model answers at once; each call takes `pause_s`, as calls and models do.
+    """
+    program = find_client()
+    assert program is not None
     made = {name: _project(top / name, program, way, hooks) for name, (way, hooks) in ways.items()}
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, hooked in made.items():
-            found[name] += _session(hooked)
-    middle = {name: statistics.median(some) for name, some in found.items() if some}
-    yield from _compared(middle)
+            found[name] += _session(hooked, pause_s)
+    return found
 
 
 def _compared(middle: dict[str, float]) -> Iterator[Row]:
@@ -145,9 +160,10 @@ def _project(folder: Path, program: str, way: str, hooks: list[Hook]) -> Hooked:
     return hooked
 
 
-def _session(hooked: Hooked) -> list[float]:
+def _session(hooked: Hooked, pause_s: float) -> list[float]:
     """Return the durations of one session's PreToolUse events, but for the first ones."""
-    calls = [[Call("Bash", {"command": f"true {number}", "description": "x"})] for number in range(CALLS)]
+    commands = [f"sleep {pause_s}; true {number}" if pause_s else f"true {number}" for number in range(CALLS)]
+    calls = [[Call("Bash", {"command": command, "description": "x"})] for command in commands]
     with serving(turns([*calls, [Text("done")]])) as model, receiving() as told:
         hooked.client.say(model, "please", env=told.env)
         return told.durations("PreToolUse")[LEARNING:]

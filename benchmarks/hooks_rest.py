@@ -100,27 +100,37 @@ async def _review_again_and_again(client: Client) -> None:
 
 async def _events(client: Client, sandbox: Sandbox, first: int) -> list[float]:
     """Return the seconds of warm events, but for the first ones."""
+    return (await some_events(client, sandbox, EVENTS, first))[5:]
+
+
+async def some_events(client: Client, sandbox: Sandbox, count: int, first: int = 0) -> list[float]:
+    """Run events through a server and return the seconds of each."""
     took = []
-    for number in range(EVENTS):
+    for number in range(count):
         event = sandbox.here(pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{first + number}"))
         began = time.perf_counter()
         await client.call_tool("run_hooks", arguments_of(event))
         took.append(time.perf_counter() - began)
-    return took[5:]
+    return took
 
 
 async def _rest() -> Row:
     """Return what the supervisor, the zygote and the worker hold, and what they use when nothing happens."""
+    held, count, used = await held_by()
+    figure = f"{held:.0f} MB in {count} processes, {used * 1000:.0f} ms of CPU in {REST_S:.0f} s"
+    return Row(
+        "supervisor, zygote and one worker at rest", figure, "", "< 40 MB, no CPU", held < 40 and used == 0
+    )
+
+
+async def held_by() -> tuple[float, int, float]:
+    """Return what the hooks' processes hold at rest: megabytes, their number, CPU seconds in REST_S."""
     await anyio.sleep(claims.WARM_CLAIM_S + 2)  # what follows an event is over
     pids = [pid for server in _children(os.getpid()) for pid in _descendants(server)]
     before = sum(map(_ticks, pids))
     await anyio.sleep(REST_S)
     used = (sum(map(_ticks, pids)) - before) / os.sysconf("SC_CLK_TCK")
-    held = sum(map(_pss_mb, pids))
-    figure = f"{held:.0f} MB in {len(pids)} processes, {used * 1000:.0f} ms of CPU in {REST_S:.0f} s"
-    return Row(
-        "supervisor, zygote and one worker at rest", figure, "", "< 40 MB, no CPU", held < 40 and used == 0
-    )
+    return sum(map(_pss_mb, pids)), len(pids), used
 
 
 def _children(pid: int) -> list[int]:

@@ -62,3 +62,29 @@ def test_no_degenerate_answer_takes_long_to_read(text: str) -> None:
     before = time.process_time()
     assert named(text) == []
     assert time.process_time() - before < 3  # reading on from every brace to the end takes minutes
+
+
+# --- degenerate answers -------------------------------------------------------------------------------------
+
+
+def filled(piece: str) -> str:
+    return piece * (jsonish.MAX_LENGTH // len(piece))
+
+
+DEGENERATE = {
+    "objects before closing tags": '{"a":1}' * 5_000 + filled("</think>")[:360_000],
+    "tags": filled("<think></think>"),
+    "tags behind spaces": filled(" " * 190 + "<think>"),
+    "lines before braces that never close": "\n" * 385_000 + '{"x' * 5_000,
+    "many fences, each broken": filled("```\n{'verdict': 'x', broken: [1,2,}\n```\n"),
+    "long fences, each broken": ("```json\n{" + "'a': 'b', " * 700 + " 'c': [}\n```\n") * 40,
+    "4 MB of a key": "sk-" * 1_300_000,
+}
+
+
+@pytest.mark.parametrize("text", DEGENERATE.values(), ids=DEGENERATE)
+def test_a_degenerate_answer_is_read_in_a_moment(text: str) -> None:
+    began = time.process_time()
+    list(jsonish.answers(text, None, jsonish.has("verdict")))
+    jsonish.spoken(text)
+    assert time.process_time() - began < 1

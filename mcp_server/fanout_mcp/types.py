@@ -48,8 +48,11 @@ class Job:
     max_tokens: int = 1500
     provider: str = "default"
     """Calls with the same provider share a limiter and its cool-down."""
-    fallbacks: tuple[str, ...] = ()
-    """Models to ask in its place, in this order, where this one is retired, refused, or busy for too long."""
+    fallbacks: tuple[str, ...] | None = None
+    """Models to ask in its place, in this order, where this one is retired, refused, or busy for too long.
+    None: those that its provider's row names."""
+    elsewhere: tuple[str, ...] = ()
+    """Models of other providers, asked where the key or the credit of this one is at fault."""
     effort: Effort | None = None
     """How hard a reasoning model should think; only where the provider takes it."""
     on_request: Callable[[], None] | None = field(default=None, compare=False, repr=False)

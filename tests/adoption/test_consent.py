@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fanout_hooks.adoption import consent, entries
 from fanout_hooks.client import json_edit
+from fanout_hooks.gate import gate
 
 SHORT = st.text(st.sampled_from("abc {}"), max_size=20).map(lambda text: f"+{text}")
 
@@ -24,7 +25,7 @@ def test_our_hooks_are_read_on_two_screens_of_80_columns() -> None:
     assert len(whole.splitlines()) > 200
     assert len(short.splitlines()) < 60
     assert max(map(len, short.splitlines())) <= 80
-    for event in entries.EVENTS:
+    for event in gate.ENTRIES:
         assert f'"{event}": [' in short
 
 

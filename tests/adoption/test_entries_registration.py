@@ -22,12 +22,43 @@ def test_the_plugin_registers_exactly_what_the_committed_file_says() -> None:
     assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == entries.plugin_hooks()
 
 
-def test_the_gate_sees_all_that_it_needs_and_the_log_every_tool() -> None:
+def test_the_plugins_option_turns_its_gate_off(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path)}
+    assert not places.plugin_stands_down(str(tmp_path), env)
+    for name in places.OPTIONS:
+        assert places.plugin_stands_down(str(tmp_path), env | {name: "false"})
+        assert not places.plugin_stands_down(str(tmp_path), env | {name: "true"})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        pytest.param(entries.Wanted(), gate.ENTRIES, id="log and gate"),
+        pytest.param(entries.Wanted(log=False), gate.ENTRIES, id="gate alone"),
+        pytest.param(entries.Wanted(gate=False), {"UserPromptSubmit": ""}, id="log alone"),
+        pytest.param(entries.Wanted(log=False, gate=False), {}, id="neither"),
+    ],
+)
+def test_there_are_no_entries_but_those_that_are_wanted(
+    wanted: entries.Wanted, there: dict[str, str]
+) -> None:
+    made = entries.log_and_gate_entries(wanted)
+    assert {event: groups[0].get("matcher", "") for event, groups in made.items()} == there
+    for _, _, entry in entries.each(made):
+        if entry["type"] == "command":
+            assert ("--log off" in entry["command"]) == (not wanted.log)
+        else:
+            assert (entry["input"].get("fanout_log") == "off") == (not wanted.log)
+
+
+def test_no_entry_runs_at_other_tool_calls() -> None:
     made = entries.log_and_gate_entries()
-    assert {event: groups[0].get("matcher", "") for event, groups in made.items()} == {
-        **gate.ENTRIES,
-        "PostToolUse": "",
-    }
+    for event in ("PreToolUse", "PostToolUse", "PostToolUseFailure"):
+        assert [group["matcher"] for group in made[event]] == ["Agent|Task"]
+
+
+def test_the_gate_sees_all_that_it_needs() -> None:
+    made = entries.log_and_gate_entries()
     for event, _, entry in entries.each(made):
         if entry["type"] == "mcp_tool":
             assert entry["input"] == events.mcp_input(event, ()) | {"fanout_gate": "on"}

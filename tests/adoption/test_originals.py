@@ -200,3 +200,19 @@ def test_a_broken_hooks_json_denies_for_a_guard_and_lets_others_go_on(
     )
     assert done.returncode == status
     assert "originals.py" in done.stderr
+
+
+def test_a_fifo_in_the_place_of_the_hooks_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "originals.py").write_text(SOURCE)
+    os.mkfifo(tmp_path / "hooks.json")
+    done = subprocess.run(
+        [sys.executable, "originals.py", "hooks.json"],
+        input=json.dumps({"hook_event_name": "PreToolUse", "tool_name": "Bash"}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "not a regular file" in done.stderr

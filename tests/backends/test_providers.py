@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -242,9 +243,7 @@ class Stage:
     def __init__(self, stack: ExitStack, settings: Settings, **rules: list[Rule]) -> None:
         self.acme: Upstream = stack.enter_context(serving(*rules.get("acme", [])))
         self.zeta: Upstream = stack.enter_context(serving(OTHERWISE))
-        own_rows(
-            settings.config_dir,
-            f"""
+        self.rows = f"""
             [acme]
             base_url = "{self.acme.url}"
             key = "ACME_KEY"
@@ -254,10 +253,10 @@ class Stage:
             base_url = "{self.zeta.url}"
             maker = "zeta"
             models.strong = ["zeta-1"]
-            """,
-        )
+            """
+        own_rows(settings.config_dir, self.rows)
         self.settings = replace(settings, enabled=("acme", "zeta"))
-        self.env = {"ACME_KEY": "sk-acme-0123456789"}
+        self.env = {"ACME_KEY": "sk-9f3a-0123456789"}
 
     async def consult(self, **arguments: Json) -> dict[str, Json]:
         async with open_backend(self.settings, self.env) as backend:
@@ -280,7 +279,7 @@ async def test_members_named_by_provider_are_asked_there_each_with_its_own_key(b
         stage = Stage(stack, bare)
         data = await stage.consult(models=["acme:acme-new", "zeta:zeta-1", "zeta:other"])
         assert stage.models() == (["acme-new"], ["other", "zeta-1"])
-        assert stage.acme.log[0].headers["authorization"] == "Bearer sk-acme-0123456789"
+        assert stage.acme.log[0].headers["authorization"] == "Bearer sk-9f3a-0123456789"
         assert all("authorization" not in seen.headers for seen in stage.zeta.log)
     assert [vote["model"] for vote in data["votes"]] == ["acme:acme-new", "zeta:zeta-1", "zeta:other"]
 
@@ -373,3 +372,51 @@ async def test_openrouters_default_models_need_no_provider_in_their_names(bare: 
         assert panel == ["~anthropic/claude-sonnet-latest", "~openai/gpt-latest", "x-ai/grok-4.5"]
         assert backend.route(panel[0]).fallbacks[0] == "~anthropic/claude-opus-latest"
         assert backend.default_model("summary") == "~google/gemini-flash-latest"
+
+
+@pytest.mark.anyio
+async def test_a_wrong_key_is_answered_for_by_another_provider_that_the_user_agreed_to(
+    bare: Settings,
+) -> None:
+    wrong = Rule(kind="status", status=401, body='{"error": {"message": "Incorrect API key provided"}}')
+    with ExitStack() as stack:
+        stage = Stage(stack, bare, acme=[wrong])
+        data = await stage.consult(models=["acme:acme-old", "zeta:zeta-1", "zeta:other"])
+        assert stage.models() == (["acme-old"], ["other", "zeta-1", "zeta-1"]), (
+            "the key is the same for acme-new"
+        )
+    assert [vote["model"] for vote in data["votes"]] == ["zeta:zeta-1", "zeta:zeta-1", "zeta:other"]
+    (stand_in,) = data["receipt"]["fallbacks"]
+    assert (stand_in["asked"], stand_in["answered"]) == ("acme:acme-old", "zeta:zeta-1")
+    assert "Incorrect API key provided" in stand_in["why"]
+
+
+@pytest.mark.anyio
+async def test_a_provider_that_was_not_agreed_to_stands_in_for_no_other(bare: Settings) -> None:
+    wrong = Rule(kind="status", status=401, body='{"error": {"message": "Incorrect API key provided"}}')
+    with ExitStack() as stack:
+        stage = Stage(stack, bare, acme=[wrong])
+        stage.settings = replace(stage.settings, enabled=("acme",))
+        data = await stage.consult(models=["acme:acme-old", "acme:acme-new", "acme:acme-last"])
+        assert stage.models()[1] == []
+    assert len(data["failed"]) == 3
+
+
+@pytest.mark.anyio
+async def test_a_member_with_a_small_context_gets_what_fits_and_says_so(bare: Settings) -> None:
+    (bare.root / "long.md").write_text("A line of the plan.\n" * 2_000 + "end of the plan\n")
+    too_long = "This model's maximum context length is 4096 tokens, your messages resulted in 14000 tokens."
+    small = Rule("end of the plan", "status", status=400, body=json.dumps({"error": {"message": too_long}}))
+    with ExitStack() as stack:
+        stage = Stage(stack, bare, acme=[small])
+        only = ["acme:unlisted", "zeta:zeta-1", "zeta:other"]
+        own_rows(bare.config_dir, stage.rows.replace(LISTED, ""))
+        data = await stage.consult(models=only, files=["long.md"])
+        first, second = stage.acme.log
+    assert "end of the plan" in first.prompt
+    assert "was left out: it does not fit into this model's context" in second.prompt
+    assert second.prompt.count("A line of the plan.") > 100
+    assert data["votes"][0]["summary"].endswith("(judged a shortened prompt, its context is small)")
+
+
+LISTED = 'models.strong = ["acme-old", "acme-new", "acme-last"]'

@@ -81,8 +81,7 @@ def test_explore_without_a_name_is_a_map_of_the_project(capsys: pytest.CaptureFi
 
 def test_explore_ranks_files_for_a_question(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "explore", "--question", "why is the total of a Cart wrong")
-    ranked = text.partition("shop/cart.py Cart (line 5), total (line 6)")
-    assert ranked[1]
+    assert "shop/cart.py Cart (lines 5-" in text
 
 
 def test_a_long_answer_says_where_it_goes_on_and_the_next_page_begins_there(

@@ -74,6 +74,7 @@ def test_what_is_mistyped_ends_with_2_and_asks_nobody(tmp_path: Path, arguments:
 def test_long_words_keep_to_their_column_and_a_path_is_never_broken() -> None:
     vote = {"member": "judge", "verdict": "STOP", "confidence": 85, "summary": WORDS}
     data = {
+        "headline": "STOP: 1 of 1 agree",
         "decision": "STOP",
         "agreement": 1.0,
         "rule": "most frequent",

@@ -116,7 +116,7 @@ def test_a_person_reads_what_is_missing_in_words(project: Path, capsys: pytest.C
         (project / f"notes_{number}.xyz").write_text("words\n")
     main(["review", "a.py", "link.py", "*.xyz"])
     shown = capsys.readouterr().out
-    assert "not analysed 5 files, no analyser for this kind of file: notes_0.xyz, notes_1.xyz" in shown
+    assert "not analysed 5 files, no analyser for .xyz files: notes_0.xyz, notes_1.xyz" in shown
     assert "skipped 1 file, symlink: link.py" in shown
     assert "{" not in shown
 

@@ -90,28 +90,26 @@ VOTE: Json = {"member": "judge", "confidence": None, "summary": "So.", "blocker"
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "agreement", "said"),
+    ("headline", "line"),
     [
-        (["PROCEED", "PROCEED", "STOP"], 0.667, "2 of 3 agree"),
-        (["PROCEED", "PROCEED", "ABSTAIN"], 1.0, "2 of 2 agree"),
-        (["ABSTAIN"], 0.0, "no member took a position"),
-        ([], 0.0, "no member answered"),
+        ("PROCEED: 2 of 3 agree", "PROCEED  2 of 3 agree"),
+        ("PROCEED by the rule, a split: 1 of 2 each", "PROCEED  by the rule, a split: 1 of 2 each"),
     ],
-    ids=str,
 )
-def test_agreement_is_told_in_members(verdicts: list[str], agreement: float, said: str) -> None:
+def test_a_verdict_begins_with_its_headline(headline: str, line: str) -> None:
     data = {
+        "headline": headline,
         "decision": "PROCEED",
-        "agreement": agreement,
+        "agreement": 1.0,
         "rule": "most frequent",
-        "votes": [{**VOTE, "verdict": verdict} for verdict in verdicts],
+        "votes": [{**VOTE, "verdict": "PROCEED"}],
         "failed": [],
         "cut": [],
         "receipt": {"calls": 1, "elapsed_s": 1.0, "cost_usd": None},
         "report": "",
     }
     shown = drawn(oracle.show, data)
-    assert shown.splitlines()[0] == f"PROCEED  {said}"
+    assert shown.splitlines()[0] == line
     assert "1 call, 1.0 s, cost unknown." in shown
 
 

@@ -16,8 +16,9 @@ from fakes.model import Call, Model, Request, Text, Turn
 from fanout_hooks.adoption.entries import log_and_gate_entries
 from fanout_hooks.log import append as log_append
 from gate.scenarios import Scenario, Sent, Step
+from gate.test_scenarios import play as played
 
-SAID = "fanout gate:"
+SAID = ("fanout gate:", "fanout governor:")
 LASTING_S = 30.0
 """An agent that is to run on ends when the next one was sent, or after this long."""
 
@@ -52,7 +53,7 @@ class Talk:
         steps = self.sent_back.setdefault(scenario.id, [])
         self.advice += "that message launched one agent alone" in request.news
         if steps:
-            back = [sent for sent in self._out if f'{SAID} "{sent.name}"' in request.news]
+            back = [sent for sent in self._out if any(f'{who} "{sent.name}"' in request.news for who in SAID)]
             steps[-1] += [sent.name for sent in back]
             if back:
                 return self._calls(back)
@@ -91,8 +92,9 @@ class Talk:
 
 
 def expected(scenario: Scenario, *, slow: bool = False) -> list[list[str]]:
-    """Return for each step the agents that must be sent back, once."""
-    return [[step.agents[0].name] if step.denied or (slow and step.slow) else [] for step in scenario.steps]
+    """Return for each step the agents that must be sent back, once: those that the pure core sends back."""
+    denied = zip(scenario.steps, played(scenario), strict=True)
+    return [[step.agents[0].name] if is_denied or (slow and step.slow) else [] for step, is_denied in denied]
 
 
 def with_gate(client: Client, tmp_path: Path, mode: str = "") -> Client:

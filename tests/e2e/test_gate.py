@@ -37,7 +37,7 @@ def test_every_scenario_gets_its_verdict_and_goes_on(client: Client, tmp_path: P
     talk = play(with_gate(client, tmp_path), tmp_path, EVERY)
     assert {own.id: talk.sent_back[own.id] for own in EVERY} == {own.id: expected(own) for own in EVERY}
     said = Counter(record.get("verdict") for record in gate_log(client.project))
-    denials = sum(step.denied for own in EVERY for step in own.steps)
+    denials = sum(len(names) for own in EVERY for names in expected(own))
     assert said["deny"] == said["overruled"] == denials
     assert talk.advice > 0
 
@@ -118,3 +118,19 @@ def test_fourteen_agents_of_one_message_all_start_though_one_ran_alone_before(
     talk = play(with_gate(client, tmp_path), tmp_path, [many])
     assert talk.sent_back == {"fourteen": [[], []]}
     assert [said["wave"] for said in gate_log(client.project) if "wave" in said] == [1, 14]
+
+
+def test_a_cap_holds_calls_back_until_others_have_ended_and_all_get_done(
+    client: Client, tmp_path: Path
+) -> None:
+    names = [f"letter {char}" for char in "abcdefg"]
+    many = Scenario("capped", "Describe the letters.", (lone(*names),), needless=False)
+    with_gate(client, tmp_path)
+    client.env |= {"FANOUT_AGENTS_AT_ONCE": "2"}
+    talk = play(client, tmp_path, [many])
+    said = Counter(record.get("verdict") for record in gate_log(client.project))
+    assert talk.ended == {"capped"}
+    assert said["held"] >= 1
+    assert said["held"] == len(talk.sent_back["capped"][0]), "each is judged again when it is sent again"
+    assert set(talk.sent_back["capped"][0]) < set(names), "some started at once"
+    assert said["pass"] + said["overruled"] == len(names)

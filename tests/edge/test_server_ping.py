@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,9 @@ pytestmark = pytest.mark.slow
 
 SERVE = [sys.executable, "-P", "-m", "fanout_mcp", "serve"]
 AT_ONCE_S = 0.2
+"""The server's own processor time while a ping waits: what it waits for other programs is no freeze."""
+STUCK_S = 3.0
+"""On the clock, whatever else the machine does: a loop that waits takes no processor time."""
 FILE, ATTACHED, ANSWER, LINE = 390_000, 190_000, 3_900_000, 9_000
 PIECES = {
     "JWT": "-eyJ-eyJ",
@@ -36,8 +40,20 @@ PIECES = {
     "not ASCII": "é\u0416\u4e2d ",
 }
 CALLS: list[tuple[str, dict[str, Any]]] = [
-    ("oracle_batch", {"question": "Is it wise?", "files": ["attached.md"], "deadline_s": 20}),
-    ("council", {"question": "Is it wise?", "rounds": 2, "files": ["attached.md"], "deadline_s": 20}),
+    (
+        "oracle_batch",
+        {"question": "Is it wise?", "files": ["attached.md"], "deadline_s": 20, "max_cost_usd": 100},
+    ),
+    (
+        "council",
+        {
+            "question": "Is it wise?",
+            "rounds": 2,
+            "files": ["attached.md"],
+            "deadline_s": 20,
+            "max_cost_usd": 100,
+        },
+    ),
     ("batch_review", {"patterns": ["hostile.md", "hostile.py"], "max_cost_usd": 100}),
     ("summarize_files", {"paths": ["hostile.md", "hostile.py"], "max_cost_usd": 100}),
     ("explore_modules", {"modules": ["part"], "max_cost_usd": 100}),
@@ -77,7 +93,7 @@ def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
     log = tmp_path / ".claude" / "memory" / "hook_performance.jsonl"
     log.parent.mkdir(parents=True)
     log.write_text(lines)
-    with answering(piece * (ANSWER // len(piece.encode()))) as url:
+    with answering(piece * (ANSWER // (len(json.dumps(piece)) - 2))) as url:
         env = {
             "FANOUT_BASE_URL": url,
             "FANOUT_MODEL": "maker/first",
@@ -93,12 +109,23 @@ def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
 def test_a_ping_is_answered_at_once(hostile: Wire, tool: str, arguments: dict[str, Any]) -> None:
     hostile.call(tool, {"unknown": 1})  # the tool is loaded: what is measured is the text
     call = hostile.send("tools/call", {"name": tool, "arguments": arguments})
-    waits: list[float] = []
+    waits: list[tuple[float, float]] = []
     while not any(note.get("id") == call for note in hostile.notes):
-        began = time.monotonic()
+        began, used = time.monotonic(), processor_s(hostile)
         hostile.answer(hostile.send("ping"))
-        waits.append(time.monotonic() - began)
-    assert max(waits) <= AT_ONCE_S, f"{max(waits):.2f} s, of {len(waits)}"
+        waits.append((processor_s(hostile) - used, time.monotonic() - began))
+    busy, waited = (max(column) for column in zip(*waits, strict=True))
+    assert min(busy, waited) <= AT_ONCE_S, f"{busy:.2f} s of processor time, of {len(waits)}"
+    assert waited <= STUCK_S, f"{waited:.2f} s, of {len(waits)}"
+
+
+def processor_s(server: Wire) -> float:
+    """Return the seconds of processor time of a process, all threads; the clock, where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_server_ends_at_once_while_it_digests_a_hostile_answer(hostile: Wire) -> None:

@@ -112,6 +112,44 @@ def test_no_other_model_is_asked_where_that_would_not_be_right(error: BackendErr
     assert (outcome.status, outcome.passed) == ("failed", ())
 
 
+@pytest.mark.parametrize(
+    "error", [AuthRejected("key"), QuotaSpent("no credit")], ids=lambda e: type(e).__name__
+)
+def test_another_provider_is_asked_where_the_key_or_its_credit_is_at_fault(error: BackendError) -> None:
+    asked = replace(with_fallbacks("a", "old", "old-2"), elsewhere=("other:new",))
+    ask = answering(old=error, **{"other:new": "hello"})
+    (outcome,) = virtually(lambda: run([asked], ask, plan(10), Limits(5)))
+    assert outcome.answer is not None
+    assert (outcome.answer.model, outcome.calls) == ("other:new", 2), "the same key was not tried again"
+    assert outcome.passed == (f"old: {error}",)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelGone("gone"),
+        ContextTooSmall("too long"),
+        RateLimited("busy", 500.0),
+        Filtered("no"),
+        Rejected("n"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_other_provider_is_asked_for_anything_else(error: BackendError) -> None:
+    asked = replace(with_fallbacks("a", "old"), elsewhere=("other:new",))
+    (outcome,) = virtually(lambda: run([asked], answering(old=error), plan(10), Limits(5)))
+    assert outcome.status == "failed"
+
+
+def test_a_job_that_names_no_stand_ins_has_those_of_its_providers_row() -> None:
+    limits = Limits(5, stand_ins=lambda model: (("new",), ()) if model == "old" else ((), ()))
+    asked = replace(job("a"), model="old")
+    ask = answering(old=ModelGone("gone"), new="hello")
+    (outcome,) = virtually(lambda: run([asked], ask, plan(10), limits))
+    assert outcome.answer is not None
+    assert outcome.answer.model == "new"
+
+
 def test_when_none_of_a_row_answers_each_is_named_with_its_reason() -> None:
     ask = answering(old=ModelGone("gone"), new=QuotaSpent("no credit"))
     (outcome,) = virtually(lambda: run([with_fallbacks("a", "old", "new")], ask, plan(10), Limits(5)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.gate.watch import opinion
 from fanout_hooks.log.append import after_event
-from fanout_hooks.run import dispatch
+from fanout_hooks.run import decide, dispatch
 from fanout_hooks.run.dispatch import Answer, Handled, Request
 from fanout_hooks.run.state import RuntimeState
 from fanout_hooks.warm.loop import Loop, memory_file
@@ -94,6 +95,39 @@ class Running:
 
         return self.loop.run(in_time())
 
+    def settle(self) -> None:
+        """Do what follows an answer, and wait until all that is kept ready is ready."""
+
+        def is_busy() -> bool:
+            spares, uv = self.runtime.spares, self.runtime.uv
+            return spares.is_filling or (uv is not None and uv.is_asking)
+
+        async def quiet() -> None:
+            while is_busy():
+                await self.loop.sleep(0.01)
+
+        self.runtime.settle()
+        self.loop.run(self.loop.sleep(0))
+        ended = self.loop.spawn(quiet())
+        self.loop.run(self.loop.first(ended, DEADLINE_S))
+        assert ended.done, f"what is started ahead was not ready in {DEADLINE_S} s"
+
+    @contextmanager
+    def seeing(self) -> Iterator[list[Native]]:
+        """Note what each hook left, in configuration order, on its way to the decision."""
+        seen: list[Native] = []
+        understand = decide.understand
+
+        def noted(left: decide.HookResult, event: str) -> decide.Opinion:
+            seen.append(Native(left.exit, left.stdout, left.stderr))
+            return understand(left, event)
+
+        vars(decide)["understand"] = noted
+        try:
+            yield seen
+        finally:
+            vars(decide)["understand"] = understand
+
 
 @dataclass
 class Sandbox:
@@ -142,6 +176,10 @@ class Sandbox:
         data["hooks"].setdefault(event, []).append({"matcher": matcher, "hooks": full})
         path.write_text(json.dumps(data))
 
+    def unhook(self) -> None:
+        """Take back what is registered."""
+        (self.project / ".claude" / "fanout" / "hooks.local.json").unlink(missing_ok=True)
+
     # --- running it --------------------------------------------------------------------------------------
 
     def here(self, event: Event) -> Event:
@@ -154,6 +192,7 @@ class Sandbox:
     def running(self) -> Iterator[Running]:
         loop = Loop()
         runtime = RuntimeState(loop, str(self.state), opinion, after_event)
+        runtime.stay()
         try:
             yield Running(self, loop, runtime)
         finally:
@@ -183,6 +222,14 @@ class Sandbox:
         finally:
             for fd in (stdin, out, err):
                 os.close(fd)
+
+    def forget(self) -> None:
+        """Remove every file that hooks left in the project."""
+        for path in self.project.iterdir():
+            if path.is_dir() and path.name != ".claude":
+                shutil.rmtree(path)
+            elif path.name != ".claude":
+                path.unlink()
 
     # --- what it left ------------------------------------------------------------------------------------
 

@@ -89,9 +89,9 @@ SEEDED = (
         AGENTS,
     ),
     Talk(
-        "two modules in German",
-        "Erkläre Anmeldung und Versand.",
-        _agents(("Untersuche die Anmeldung", "Mit bcrypt."), ("Untersuche den Versand", "Per DHL.")),
+        "two modules that the person named",
+        "Explain login and delivery.",
+        _agents(("Investigate the login", "By bcrypt."), ("Investigate the delivery", "By parcel.")),
         AGENTS,
     ),
     Talk("background agents one by one", "Review the parser and the printer.", _background, AGENTS),

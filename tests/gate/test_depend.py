@@ -15,43 +15,91 @@ ANSWER = (
 PROMPT = "Explain how auth, billing and search work in this repository, and find what is slow in billing."
 
 
+ALIKE = (
+    pytest.param("Explore auth", "Explore billing", id="one word"),
+    pytest.param("Explore src/auth.", "Explore src/billing.", id="one path"),
+    pytest.param(
+        "Review auth.py for leaks. List line numbers.",
+        "Review mail.py for leaks. List line numbers.",
+        id="a shared sentence",
+    ),
+    pytest.param(
+        "Research Kafka as a queue: pros and cons.", "Research NATS as a queue: pros and cons.", id="a name"
+    ),
+    pytest.param(
+        "Write unit tests for pkg/money/parse.go. Cover overflow.",
+        "Write unit tests for pkg/dates/parse.go. Cover leap years.",
+        id="changes in files of their own",
+    ),
+    pytest.param("List TODOs in src/ai, with age.", "List TODOs in src/ui, with age.", id="a folder"),
+)
+CHANGED = (
+    pytest.param(
+        "Add a --timeout flag to cmd/main.go.", "Add a --retries flag to cmd/main.go.", id="one file"
+    ),
+    pytest.param("Add a logout button to the header.", "Add a search box to the header.", id="one place"),
+    pytest.param("Write chapter 3 of the guide.", "Write chapter 4 of the guide.", id="the next chapter"),
+    pytest.param(
+        "Write migration 0042_tenants.sql.", "Write migration 0043_owners.sql.", id="the next migration"
+    ),
+    pytest.param(
+        "Implement the service layer in shop/service.go.",
+        "Implement the HTTP layer in shop/http.go, using the service.",
+        id="what the first makes",
+    ),
+    pytest.param("Write the parser.", "Write the command line.", id="parts of one work"),
+    pytest.param("Scaffold the shop package.", "Scaffold the mail package.", id="a foundation"),
+)
+DISTURB = (
+    pytest.param("Deploy auth to staging.", "Deploy billing to staging.", id="deployments"),
+    pytest.param("Benchmark the encoder.", "Benchmark the decoder.", id="measurements"),
+    pytest.param("Merge branch fix-a.", "Merge branch fix-b.", id="merges"),
+    pytest.param(
+        "Try a learning rate of 0.1 and train.", "Try a learning rate of 0.5 and train.", id="experiments"
+    ),
+    pytest.param(
+        "Check whether the leak comes from the cache.",
+        "Check whether the leak comes from the socket.",
+        id="suspects",
+    ),
+)
+
+
+@pytest.mark.parametrize(("first", "second"), ALIKE)
+def test_two_of_one_form_could_have_gone_together(first: str, second: str) -> None:
+    assert why_of(first, second) == ""
+
+
+@pytest.mark.parametrize(("first", "second"), CHANGED)
+def test_what_may_work_on_the_same_passes(first: str, second: str) -> None:
+    assert why_of(first, second)
+
+
+@pytest.mark.parametrize(("first", "second"), DISTURB)
+def test_what_may_disturb_each_other_passes(first: str, second: str) -> None:
+    assert why_of(first, second)
+
+
 @pytest.mark.parametrize(
-    "task",
+    ("first", "second"),
     [
+        pytest.param("Explore auth", "Review billing for bugs.", id="another verb"),
+        pytest.param("Explore auth", "Explore auth with a focus on tokens", id="the same with an addition"),
+        pytest.param("Explore auth", "Explore auth", id="the same again"),
+        pytest.param("Explore src/auth", "Explore how billing talks to auth", id="the first's subject"),
         pytest.param(
-            "Explore billing\nExplore src/billing and report how invoices are made.", id="another folder"
+            "Erkunde das Modul auth und die Tests", "Erkunde das Modul mail und die Tests", id="German"
         ),
-        pytest.param(
-            "Explore search\nRead the search code. Report the main classes in 100 words.", id="another topic"
-        ),
-        pytest.param(
-            "Review billing\nReview billing for bugs. List all issues found, with line numbers.",
-            id="report what is found",
-        ),
-        pytest.param(
-            "Slow parts\nFind what is slow in billing. Return at most 10 findings.", id="a number of its own"
-        ),
-        pytest.param(
-            "Read three files\nSummarise these files: billing/a.py, billing/b.py, billing/c.py",
-            id="these files, named",
-        ),
-        pytest.param(
-            "Check search\nRun a search over billing and describe each problem you find.", id="you find"
-        ),
-        pytest.param("Explore billing\nExplore the implementation of billing.", id="the implementation of"),
-        pytest.param("Count\nCount the modules above 300 lines.", id="above a number"),
-        pytest.param(
-            "Docs\nReport which public functions lack documentation; give path and line for each.", id="docs"
-        ),
-        pytest.param(
-            "Dependencies\nList third-party packages and the version each is pinned to.", id="dependencies"
-        ),
-        pytest.param("Explore tests\nHow are the tests organised? Where are fixtures?", id="the tests"),
-        pytest.param("Explore CLI\nExplain the command line: entry points, options, exit codes.", id="cli"),
+        pytest.param("\u5206\u6790 auth \u6a21\u5757", "\u5206\u6790 mail \u6a21\u5757", id="Chinese"),
     ],
 )
-def test_an_independent_task_does_not_depend(task: str) -> None:
-    assert dependence.why(task, Earlier(EARLIER, ANSWER), PROMPT) == ""
+def test_what_is_not_clearly_one_form_passes(first: str, second: str) -> None:
+    assert why_of(first, second)
+
+
+def why_of(first: str, second: str) -> str:
+    made, then = (f"{' '.join(text.split()[:4])}\n{text}" for text in (first, second))
+    return dependence.why(then, Earlier(made, "Done.", "general-purpose"), "Please help me with this.")
 
 
 @pytest.mark.parametrize(
@@ -89,24 +137,38 @@ def test_a_dependent_task_is_recognised(task: str) -> None:
     assert dependence.why(task, Earlier(EARLIER, ANSWER), PROMPT)
 
 
-def test_checking_what_an_agent_was_told_to_change_depends_on_it() -> None:
-    made = Earlier("Implement caching\nImplement the cache in billing.", "Done.")
-    assert dependence.why("Run tests\nRun the whole test suite.", made, PROMPT)
-    assert dependence.why("Review\nReview billing for bugs.", made, PROMPT)
-    assert not dependence.why("Search\nImplement paging in search.", made, PROMPT)
-
-
-def test_checking_after_an_agent_that_only_reads_is_no_dependence() -> None:
-    listed = Earlier("Fix list\nList what to fix.", "Nothing.", "Explore")
-    assert not dependence.why("Review search\nReview search for bugs.", listed, PROMPT)
-
-
-def test_what_the_human_named_before_is_no_news() -> None:
+def test_what_the_human_named_before_may_stand_in_an_answer_too() -> None:
     prompt = "Look at src/auth/session_store.py and at src/billing/invoice.py."
-    earlier = Earlier(EARLIER, "See src/billing/invoice.py too.")
+    earlier = Earlier("Store\nExplain src/auth/store.py.", "See src/billing/invoice.py too.")
     assert not dependence.why("Invoice\nExplain src/billing/invoice.py.", earlier, prompt)
+    assert dependence.why("Invoice\nExplain src/billing/invoice.py.", earlier, "Look at src/auth/store.py.")
+
+
+def test_what_answers_before_the_last_one_say_counts_too() -> None:
+    earlier = Earlier("Explain auth\nExplain auth.", "Fine.")
+    assert dependence.why("Ledger\nExplain ledger.", earlier, "Explain.", "The ledger is slow.")
+
+
+@pytest.mark.parametrize(
+    "answer", ["API Error: 529 overloaded", "I could not access the page.", "No match in src/.", ""]
+)
+def test_after_a_failure_the_next_attempt_passes(answer: str) -> None:
+    earlier = Earlier("Search src\nSearch src for the limit.", answer)
+    assert bool(dependence.why("Search lib\nSearch lib for the limit.", earlier, "")) == bool(answer)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Look at them one by one.",
+        "First auth, then billing.",
+        "Don't run them at the same time, wait for each.",
+    ],
+)
+def test_an_order_that_the_person_asked_for_is_kept(prompt: str) -> None:
+    assert dependence.why("Mail\nExplore mail", Earlier("Auth\nExplore auth", "Fine."), prompt)
 
 
 def test_names_are_matched_as_whole_words() -> None:
-    earlier = Earlier(EARLIER, "There are 1423 lines.")
-    assert not dependence.why("Read\nExplain line 42 of billing.", earlier, PROMPT)
+    earlier = Earlier("Line 40\nExplain line 40 of billing.", "There are 1423 lines.")
+    assert not dependence.why("Line 62\nExplain line 62 of billing.", earlier, PROMPT)

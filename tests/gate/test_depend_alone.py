@@ -64,27 +64,6 @@ def test_what_can_not_be_read_alone_depends(task: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "task",
-    [
-        "Explore src/cache and describe how it evicts entries.",
-        "Explain how the scheduler and its queue work.",
-        "Find out whether it is possible to run the mailer without SMTP.",
-        "Compare both the iOS and the Android client.",
-        "Explore the mail templates. Report your findings in 100 words.",
-        "Explore the repository and describe how it sets up fixtures.",
-        "Explore the CLI",
-        "Explore the API layer",
-        "List all the REST endpoints of the server",
-        "Look at the database",
-    ],
-)
-def test_what_has_a_subject_of_its_own_does_not(task: str) -> None:
-    assert (
-        dependence.why(f"{' '.join(task.split()[:4])}\n{task}", EARLIER, "give me the lay of the land") == ""
-    )
-
-
-@pytest.mark.parametrize(
     ("first", "answer", "second"),
     [
         pytest.param(
@@ -121,13 +100,3 @@ def test_what_has_a_subject_of_its_own_does_not(task: str) -> None:
 )
 def test_tasks_of_one_form_can_depend_too(first: str, answer: str, second: str) -> None:
     assert dependence.why(second, Earlier(first, answer), "")
-
-
-def test_whoever_looks_for_a_cause_follows_a_trail() -> None:
-    human = "Our login is broken on Safari, please help."
-    cause = Earlier(
-        "Find cause\nFind out why login fails on Safari.", "The cookie lacks an attribute.", "Explore"
-    )
-    task = "Explain tracking prevention\nHow does tracking prevention treat third parties?"
-    assert dependence.why(task, cause, human)
-    assert not dependence.why(task, cause, "Tell me about Safari's login and its tracking prevention.")

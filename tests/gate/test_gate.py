@@ -90,6 +90,17 @@ def test_an_agent_that_still_runs_makes_no_sequence() -> None:
     assert session.message("Explore search") == ["deny"]
 
 
+def test_an_agents_result_counts_before_its_stop_has_been_seen() -> None:
+    session = Session()
+    session.prompt()
+    first, _ = session.call("Explore auth")
+    session.send("SubagentStart", agent_id="a")
+    done = {"status": "completed", "agentId": "a", "content": "Fine."}
+    session.send("PostToolUse", **first, tool_response=done)
+    session.send("PostToolBatch", tool_calls=[first])
+    assert session.message("Explore billing") == ["deny"]
+
+
 def test_a_resumed_agent_is_no_new_launch_and_runs_again() -> None:
     session = Session()
     session.prompt()
@@ -235,7 +246,7 @@ def test_every_order_of_fourteen_calls_in_one_message_passes_whole(order: list[i
     session = Session()
     session.prompt()
     session.message("Explore auth")
-    kinds = [session.call(f"Explore part {number}")[1].kind for number in order]
+    kinds = [session.call(f"Explore part{number}")[1].kind for number in order]
     assert kinds == ["wait"] + ["pass"] * 13
     assert session.settle().kind == "pass"
 

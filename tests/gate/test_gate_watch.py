@@ -100,7 +100,7 @@ def test_a_word_that_is_no_mode_is_said_once_a_session_and_again_when_it_changes
         return watched.see(prompt)[0].message
 
     first = said("srict")
-    assert first.startswith('fanout: the gate reads "srict" in FANOUT_GATE, which is no mode')
+    assert first.startswith('fanout: the gate reads "srict" in FANOUT_GATE, which is not a mode')
     assert [said("srict"), said("srict")] == ["", ""]
     assert '"strickt"' in said("strickt")
     assert said("srict") == ""

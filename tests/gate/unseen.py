@@ -10,8 +10,10 @@ mind.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fanout_hooks.gate.gate import Verdict
@@ -50,6 +52,29 @@ def unseen() -> list[Unseen]:
         *(Unseen(**fields, mended=True) for name in MENDED for fields in _read(name)),
         *(Unseen(**{"mended": False} | fields, after=True) for name in AFTER for fields in _read(name)),
     ]
+
+
+def fresh() -> list[Unseen]:
+    """Return 60 legitimate and 30 needless pairs by one author, written before these rules were.
+
+    First measured with the rules as they were then: 1 of 60 denied, 28 of 30 sent back.
+    """
+    rows = map(json.loads, (Path(__file__).parent / "pairs_fresh.jsonl").read_text("utf-8").splitlines())
+    return [_pair(row) for row in rows]
+
+
+def _pair(row: dict[str, Any]) -> Unseen:
+    (first, second), is_needless = (row["first"], row["second"]), row["kind"] == "needless"
+    return Unseen(
+        "Please help me with this project.",
+        first["description"],
+        first["prompt"],
+        row["answer"],
+        second["description"],
+        second["prompt"],
+        is_needless,
+        mended=False,
+    )
 
 
 def second_of(pair: Unseen) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import fnmatch
 import json
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanout_hooks.adoption.entries import STATE
+from fanout_hooks.client import places
 from fanout_hooks.learn import memory
 from fanout_hooks.learn import memory as learn_memory
 from fanout_hooks.learn.memory import Memory
@@ -187,3 +190,35 @@ def test_no_record_that_a_project_ships_is_believed(tmp_path: Path, monkeypatch:
     for folder in (project / "inside", project / "not there", tmp_path / "link"):
         assert memory.path_of(str(folder), str(project)).startswith(str(tmp_path / "home"))
     assert memory.path_of(str(tmp_path / "own"), str(project)).startswith(str(tmp_path / "own"))
+
+
+# --- where it lies: the shell's line and Python agree, and no project decides -------------------------------
+
+PLACES: list[tuple[dict[str, str], str]] = [
+    ({}, "/home/u/.local/state/fanout/hooks"),
+    ({"XDG_STATE_HOME": "/state"}, "/state/fanout/hooks"),
+    ({"FANOUT_STATE_DIR": "/own state"}, "/own state/hooks"),
+    ({"FANOUT_STATE_DIR": "/own", "XDG_STATE_HOME": "/state"}, "/own/hooks"),
+    ({"FANOUT_STATE_DIR": "/work/project-2"}, "/work/project-2/hooks"),
+    ({"FANOUT_STATE_DIR": "/work/project"}, ""),
+    ({"FANOUT_STATE_DIR": "/work/project/.claude/x"}, ""),
+    ({"XDG_STATE_HOME": "/work/project/.x"}, ""),
+    ({"FANOUT_STATE_DIR": ".claude/x"}, ""),
+    ({"FANOUT_STATE_DIR": "."}, ""),
+    ({"XDG_STATE_HOME": "x"}, ""),
+    ({"FANOUT_STATE_DIR": "/proc/self/cwd/.claude"}, ""),
+    ({"FANOUT_STATE_DIR": "/dev/fd/3"}, ""),
+    ({"FANOUT_STATE_DIR": "/work/other/../project/x"}, ""),
+    ({"FANOUT_STATE_DIR": "/work/./project"}, ""),
+    ({"FANOUT_STATE_DIR": "/work/project/."}, ""),
+]
+
+
+@pytest.mark.parametrize(("given", "folder"), PLACES, ids=str)
+def test_no_folder_of_a_project_is_taken_for_the_users_own(given: dict[str, str], folder: str) -> None:
+    env = {"HOME": "/home/u", "CLAUDE_PROJECT_DIR": "/work/project", **given}
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'{STATE}; printf %s "$s"'], env=env, capture_output=True, text=True, check=True
+    )
+    wanted = folder or "/home/u/.local/state/fanout/hooks"
+    assert (places.state_folder(env), done.stdout) == (wanted, wanted)

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel import asking
-from fanout_mcp.panel.asking import read_material
+from fanout_mcp.panel.asking import LEFT_OUT, packed, read_material
+from fanout_mcp.types import Prompt
 
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
 
@@ -144,3 +147,28 @@ def test_too_many_files_and_too_much_text_are_refused_with_the_bound(root: Path)
 
 def test_no_file_is_no_material(root: Path) -> None:
     assert read_material(root, []) == asking.Material()
+
+
+# --- small contexts ---
+
+
+@given(st.integers(500, 20_000), st.integers(100, 8_000), st.text(min_size=1, max_size=60_000))
+def test_a_packed_prompt_keeps_its_head_and_fits_with_its_answer(tokens: int, most: int, text: str) -> None:
+    prompt = Prompt("You judge.", text)
+    short = packed(prompt, tokens, most)
+    if short is None:
+        return
+    answer = min(most, max(tokens // 3, asking.MIN_ANSWER))
+    assert len(short.system + short.user) <= (tokens - answer) * asking.CHARS_A_TOKEN
+    kept, _, note = short.user.rpartition("\n")
+    assert text.startswith(kept)
+    assert note == LEFT_OUT.format(count=len(text) - len(kept))
+
+
+@pytest.mark.parametrize(
+    ("length", "tokens"),
+    [(300, 4_000), (200_000, 1_000), (10, 1)],
+    ids=["it fits", "too little left", "none"],
+)
+def test_a_prompt_is_not_packed_where_that_helps_no_one(length: int, tokens: int) -> None:
+    assert packed(Prompt("You judge.", "x" * length), tokens, 1_500) is None

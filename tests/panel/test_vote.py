@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_mcp.panel.vote import CAUTION, Ballot, Stakes, decide, default_quorum, is_decided
+from fanout_mcp.panel.vote import CAUTION, Ballot, Stakes, decide, default_quorum, in_words, is_decided
 
 
 def votes(text: str) -> dict[str, int]:
@@ -108,3 +108,29 @@ def test_every_verdict_is_one_that_somebody_gave_by_a_quorum(panel: tuple[str, B
 def test_a_vote_with_nobody_left_is_decided_unless_it_is_no_verdict(panel: tuple[str, Ballot]) -> None:
     said, rule = panel
     assert is_decided(votes(said), 0, rule) == (decide(votes(said), rule).decision != "NO_VERDICT")
+
+
+@pytest.mark.parametrize(
+    ("counts", "ballot", "words"),
+    [
+        ({"PROCEED": 3}, Ballot(3, 2), "PROCEED: 3 of 3 agree"),
+        ({"PROCEED": 2, "STOP": 1}, Ballot(3, 2), "PROCEED: 2 of 3 agree"),
+        (
+            {"PROCEED": 1, "SIMPLIFY": 1, "STOP": 1},
+            Ballot(3, 2),
+            "STOP by the rule, a split: 1 of 3 each for STOP, SIMPLIFY and PROCEED; the most cautious counts",
+        ),
+        (
+            {"PROCEED": 2, "SIMPLIFY": 2, "STOP": 1},
+            Ballot(5, 3),
+            "SIMPLIFY by the rule, a split: 2 of 5 each for SIMPLIFY and PROCEED; the most cautious counts",
+        ),
+        ({"PROCEED": 2, "STOP": 1}, Ballot(3, 2, "critical"), "STOP: 1 of 3 agree"),
+        ({}, Ballot(3, 2), "NO_VERDICT: no member answered"),
+        ({"PROCEED": 1, "ABSTAIN": 2}, Ballot(3, 2), "NO_VERDICT: 1 of 3 took a position, 2 are needed"),
+    ],
+)
+def test_a_decision_is_one_line_and_a_tie_is_shown_as_a_split(
+    counts: dict[str, int], ballot: Ballot, words: str
+) -> None:
+    assert in_words(counts, ballot) == words

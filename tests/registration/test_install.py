@@ -496,3 +496,63 @@ def test_what_stays_on_the_disk_is_named(mine: Path, home: Path, capsys: pytest.
     capsys.readouterr()
     main(["uninstall", "--yes"])
     assert f"  {home / '.config' / 'fanout' / 'state'}: the files as they were" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("log", "gate", "events"),
+    [
+        ("y", "y", ["PostToolBatch", "PreToolUse", "UserPromptSubmit"]),
+        ("n", "y", ["PostToolBatch", "PreToolUse", "UserPromptSubmit"]),
+        ("y", "n", ["UserPromptSubmit"]),
+        ("n", "n", []),
+    ],
+)
+def test_a_person_sees_the_plan_and_is_asked_for_log_and_gate_each(
+    home: Path, monkeypatch: pytest.MonkeyPatch, log: str, gate: str, events: list[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("PATH", str(home))  # without `claude`, nothing is asked about spending
+    monkeypatch.setattr("sys.stdin", Terminal(f"{log}\n{gate}\nn\ny\n"))
+    monkeypatch.setattr("sys.stdout", shown := Terminal())
+    assert main(["install"]) == 0
+    told = shown.getvalue()
+    assert told.index("+ mcpServers.fanout: ") < told.index("Hook log: ") < told.index("Gate on agents: ")
+    path = home / ".claude" / "settings.json"
+    hooks = load(path)["hooks"] if path.exists() else {}
+    assert [
+        event for event in ("PostToolBatch", "PreToolUse", "UserPromptSubmit") if event in hooks
+    ] == events
+    assert ("fanout_log" in json.dumps(hooks)) == (log == "n" and gate == "y")
+
+
+@pytest.mark.parametrize("flag", ["--no-gate", "--no-hooks"])
+def test_installing_again_without_the_gate_takes_its_entries_out(home: Path, flag: str) -> None:
+    main(["install", "--yes"])
+    main(["install", "--yes", flag])
+    hooks = load(home / ".claude" / "settings.json").get("hooks", {})
+    left = [event for event, groups in hooks.items() if groups]
+    assert left == ([] if flag == "--no-hooks" else ["UserPromptSubmit"])
+
+
+def test_taking_out_names_what_stays_in_this_project_and_in_those_that_are_known(
+    home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    for project in (Path.cwd(), other):
+        (project / ".claude" / "memory").mkdir(parents=True)
+        (project / ".claude" / "memory" / "hook_performance.jsonl").write_text("{}\n")
+    (other / ".claude" / "fanout").mkdir()
+    (home / ".claude.json").write_text(json.dumps({"projects": {str(other): {}}}))
+    main(["install", "--yes"])
+    capsys.readouterr()
+    main(["uninstall", "--yes", "--diff", "none"])
+    told = " ".join(capsys.readouterr().out.split())
+    for path in (
+        Path.cwd() / ".claude/memory/hook_performance.jsonl",
+        other / ".claude/memory/hook_performance.jsonl",
+        other / ".claude/fanout",
+    ):
+        assert f"{path}:" in told

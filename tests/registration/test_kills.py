@@ -1,4 +1,7 @@
-"""A command killed anywhere leaves every file old or new, loses no hook, and ends well when repeated."""
+"""A command that is killed anywhere leaves every file old or new, loses no hook, and ends well when repeated.
+
+Three of four kills come before one of its changes to a file, spread over all of them, the fourth at any time.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ import fanout_hooks.cli, fanout_mcp.cli
 import fanout_hooks.adoption.adopt, fanout_hooks.adoption.restore
 import fanout_mcp.registration.install, fanout_mcp.registration.uninstall
 
+counted = os.open(os.path.join(sys.argv[1], "changes.txt"), os.O_RDWR | os.O_CREAT)
 top, command, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 home, project = top / "home", top / "home" / "project"
 GUARDS = [f"echo guard-{number} >&2; exit 2" for number in range(30)]
@@ -47,12 +51,32 @@ def call(command):
         return main(list(words))
 
 
-def fork(command):
+CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link", "os.truncate"}
+
+
+def count_changes(at):
+    '''Count what is done to files below `home`, into a file; die before number `at`.'''
+    seen = 0
+
+    def hook(event, args):
+        nonlocal seen
+        path = os.fsdecode(args[0]) if event in CHANGES and isinstance(args[0], (str, bytes)) else ""
+        if path.startswith(str(home)):
+            if seen == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seen += 1
+            os.pwrite(counted, b"%08d" % seen, 0)
+
+    sys.addaudithook(hook)
+
+
+def fork(command, at=None):
     child = os.fork()
     if child:
         return child
     code = 3
     try:
+        count_changes(at)
         os.dup2(os.open(top / "stderr.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         code = call(command)
     finally:
@@ -96,6 +120,7 @@ before = files()
 began = time.monotonic()
 done(command)
 took = time.monotonic() - began
+changes = int(os.pread(counted, 8, 0))
 after = files()
 assert before != after
 chance = random.Random(seed)
@@ -104,9 +129,12 @@ for kill in range(kills):
     os.chdir(top)
     fresh(top / "kept")
     os.chdir(project)
-    child = fork(command)
-    time.sleep(chance.uniform(0, took))
-    os.kill(child, signal.SIGKILL)
+    if kill % 4:
+        child = fork(command, kill * changes // kills)
+    else:
+        child = fork(command)
+        time.sleep(chance.uniform(0, took))
+        os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     found = files()
     interrupted += found not in (before, after)
@@ -116,7 +144,7 @@ for kill in range(kills):
     again = files()
     unlike += [name for name in {*again, *after} if again.get(name) != after.get(name)]
 print(json.dumps({"kills": kills, "torn": sorted(set(torn)), "lost": len(lost), "unlike": sorted(set(unlike)),
-                  "interrupted": interrupted, "took": round(took, 3)}))
+                  "interrupted": interrupted, "changes": changes, "took": round(took, 3)}))
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks.adoption import entries
+from fanout_hooks.gate import gate
 from fanout_mcp.cli import main
 
 
@@ -35,7 +35,7 @@ def test_each_event_each_file_and_each_permission_is_a_line(
     assert lines[1].endswith(" -I -m fanout_mcp serve")
     assert "  + permissions.allow: mcp__fanout" in lines
     events = [line for line in lines if line.startswith("  + hooks.")]
-    assert [line.split()[1].removeprefix("hooks.").rstrip(":") for line in events] == list(entries.EVENTS)
+    assert [line.split()[1].removeprefix("hooks.").rstrip(":") for line in events] == list(gate.ENTRIES)
     assert any(
         line.startswith("  + hooks.PreToolUse [Agent|Task]: a call of the server fanout, ") for line in events
     )

@@ -126,9 +126,9 @@ def test_changed_lines_come_first_and_tests_last() -> None:
 
 def test_a_noisy_rule_is_capped_but_never_what_is_grave() -> None:
     noisy = [_finding(line, "low", "noise", "n") for line in range(1, 9)]
-    grave = [_finding(line, "high", "grave", "g") for line in range(1, 9)]
-    kept, left = capped([*grave, *noisy], 3)
-    assert ([finding.rule for finding in kept].count("grave"), left) == (8, {"noise": 5})
+    severe = [_finding(line, "high", "severe", "g") for line in range(1, 9)]
+    kept, left = capped([*severe, *noisy], 3)
+    assert ([finding.rule for finding in kept].count("severe"), left) == (8, {"noise": 5})
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def lines(*items: Json) -> str:
     return "".join(json.dumps(item) + "\n" for item in items)
 
 
-def said(
+def claim(
     reviewer: str, text: str, line: int | None = None, path: str | None = "shop.py", **more: Json
 ) -> Json:
     item = {"reviewer": reviewer, "text": text, "path": path, "line": line} | more
@@ -57,37 +57,40 @@ BALANCE = "The balance is raised without a lock; two refunds at once lose one"
 @pytest.mark.parametrize(
     ("one", "other", "is_same"),
     [
-        pytest.param(said("a", SHELL, 5), said("b", SHELL_TOO, 5), True, id="same line, other words"),
-        pytest.param(said("a", SHELL, 5), said("b", SHELL_TOO, 7), True, id="two lines apart"),
-        pytest.param(said("a", ZERO, 6), said("b", ZERO_TOO, 3), True, id="cited at the function's head"),
-        pytest.param(said("a", SHELL, 5), said("b", ZERO_TOO, 6), False, id="neighbours, two defects"),
-        pytest.param(said("a", SHELL, 5), said("b", BALANCE, 5), False, id="same line, two defects"),
-        pytest.param(said("a", SHELL, 5), said("b", SHELL_TOO, 5, "till.py"), False, id="two files"),
-        pytest.param(said("a", ZERO, 6), said("b", ZERO_TOO, None, None), True, id="one without a path"),
-        pytest.param(said("a", ZERO, None, None), said("b", ZERO_TOO, None, None), True, id="both without"),
+        pytest.param(claim("a", SHELL, 5), claim("b", SHELL_TOO, 5), True, id="same line, other words"),
+        pytest.param(claim("a", SHELL, 5), claim("b", SHELL_TOO, 7), True, id="two lines apart"),
+        pytest.param(claim("a", ZERO, 6), claim("b", ZERO_TOO, 3), True, id="cited at the function's head"),
+        pytest.param(claim("a", SHELL, 5), claim("b", ZERO_TOO, 6), False, id="neighbours, two defects"),
+        pytest.param(claim("a", SHELL, 5), claim("b", BALANCE, 5), False, id="same line, two defects"),
+        pytest.param(claim("a", SHELL, 5), claim("b", SHELL_TOO, 5, "till.py"), False, id="two files"),
+        pytest.param(claim("a", ZERO, 6), claim("b", ZERO_TOO, None, None), True, id="one without a path"),
+        pytest.param(claim("a", ZERO, None, None), claim("b", ZERO_TOO, None, None), True, id="both without"),
         pytest.param(
-            said("a", ZERO, None, None), said("b", BALANCE, None, None), False, id="without, two defects"
+            claim("a", ZERO, None, None), claim("b", BALANCE, None, None), False, id="without, two defects"
         ),
         pytest.param(
-            said("a", SHELL, None, None, change="1"),
-            said("b", SHELL, None, None, change="2"),
+            claim("a", SHELL, None, None, change="1"),
+            claim("b", SHELL, None, None, change="2"),
             False,
             id="two changes",
         ),
         pytest.param(
-            said("a", "Unused variable", 5), said("a", "Unused variable", 90), False, id="one reviewer, twice"
+            claim("a", "Unused variable", 5),
+            claim("a", "Unused variable", 90),
+            False,
+            id="one reviewer, twice",
         ),
     ],
 )
 def test_two_findings_are_one_by_place_and_by_words(one: Json, other: Json, is_same: bool) -> None:  # noqa: FBT001 a table's column
-    rest = [said("c", BALANCE, 9), said("c", "The import of os is not sorted", 1)]
+    rest = [claim("c", BALANCE, 9), claim("c", "The import of os is not sorted", 1)]
     groups = [finding.members for finding in united(one, other, *rest)]
     assert any({0, 1} <= set(members) for members in groups) == is_same
 
 
 def test_what_more_reviewers_named_comes_first_with_its_measured_rate() -> None:
     first, *rest = united(
-        said("a", SHELL, 5), said("b", SHELL_TOO, 5), said("c", BALANCE, 9), said("b", ZERO, 6)
+        claim("a", SHELL, 5), claim("b", SHELL_TOO, 5), claim("c", BALANCE, 9), claim("b", ZERO, 6)
     )
     assert first.reviewers == ("a", "b")
     assert first.probability == probability(2, 3)
@@ -106,7 +109,7 @@ def test_an_analyser_counts_where_it_spoke_and_not_where_it_can_not() -> None:
     result = {"message": {"text": "Shell with user.name"}, "locations": [{"physicalLocation": place}]}
     sarif = {"runs": [{"tool": {"driver": {"name": "lint"}}, "results": [result]}]}
     found = [
-        *read_findings("in.jsonl", lines(said("a", SHELL_TOO, 5), said("b", ZERO, 6)).encode()).findings,
+        *read_findings("in.jsonl", lines(claim("a", SHELL_TOO, 5), claim("b", ZERO, 6)).encode()).findings,
         *read_findings("l.sarif", json.dumps(sarif).encode()).findings,
     ]
     rates = {finding.line: finding.probability for finding in rated(found)}
@@ -120,7 +123,7 @@ WORDS = st.lists(
 )
 ITEMS = st.lists(
     st.builds(
-        lambda who, text, path, line, change: said(who, " ".join(text), line, path, change=change),
+        lambda who, text, path, line, change: claim(who, " ".join(text), line, path, change=change),
         st.sampled_from("abc"),
         WORDS,
         st.sampled_from([None, "shop.py", "till.py"]),
@@ -172,9 +175,9 @@ def test_the_command_verifies_unites_and_counts(project: Path, capsys: pytest.Ca
     one = project / "one.jsonl"
     one.write_text(
         lines(
-            said("a", SHELL, 4, quote='os.system("log " + user.name)', severity="high"),
-            said("a", "The cache is never emptied", 2, quote="cache.clear(everything)"),
-            said("b", ZERO, 6),
+            claim("a", SHELL, 4, quote='os.system("log " + user.name)', severity="high"),
+            claim("a", "The cache is never emptied", 2, quote="cache.clear(everything)"),
+            claim("b", ZERO, 6),
         )
     )
     report = {
@@ -196,7 +199,7 @@ def test_the_command_verifies_unites_and_counts(project: Path, capsys: pytest.Ca
 
 
 def test_without_flags_it_prints_markdown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "a.jsonl").write_text(lines(said("a", "Use `x` @team <b>", 5), said("b", ZERO, 6)))
+    (project / "a.jsonl").write_text(lines(claim("a", "Use `x` @team <b>", 5), claim("b", ZERO, 6)))
     assert main(["merge", str(project / "a.jsonl"), "--fail-on", "high"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("### 2 findings of 2 reviewers")
@@ -219,7 +222,7 @@ def test_a_file_that_can_not_be_merged_is_refused(
 @pytest.mark.slow
 def test_ten_thousand_findings_of_eight_reviewers_take_less_than_two_seconds() -> None:
     texts = [f"handle_{n} " + " ".join(f"w{n * k % 97}" for k in range(1, 7)) for n in range(2_500)]
-    items = [said(f"r{n % 8}", texts[n % 2_500], 1 + n % 700, f"src/m{n % 200}.py") for n in range(10_000)]
+    items = [claim(f"r{n % 8}", texts[n % 2_500], 1 + n % 700, f"src/m{n % 200}.py") for n in range(10_000)]
     text = lines(*items).encode()
     before = time.process_time()
     found = rated(read_findings("in.jsonl", text).findings)
@@ -239,5 +242,5 @@ def test_a_log_holds_at_most_what_code_hosts_take_and_says_what_is_left_out() ->
 
 
 def test_merged_findings_stay_as_they_are_when_merged_again() -> None:
-    once = merge(united(said("a", SHELL, 5), said("b", SHELL_TOO, 5), said("b", ZERO, 6)))
+    once = merge(united(claim("a", SHELL, 5), claim("b", SHELL_TOO, 5), claim("b", ZERO, 6)))
     assert merge(once) == once

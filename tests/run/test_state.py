@@ -106,7 +106,7 @@ def test_the_interpreters_that_were_used_least_lately_are_ended(made: list[Kept]
         exe.write_bytes(b"\x7fELF")
         one.interpreter(program(exe), {}, "/", known)
         one.interpreter(program(exes[0]), {}, "/", known)
-    assert [kept.closed for kept in made] == [False, True, True, False, False, False]
+    assert [kept.closed for kept in made] == [False, True, True, *[False] * (MAX_INTERPRETERS - 1)]
 
 
 def test_an_interpreter_at_work_is_not_ended(made: list[Kept], tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_an_interpreter_at_work_is_not_ended(made: list[Kept], tmp_path: Path) -
         exe.write_bytes(b"\x7fELF")
         one.interpreter(program(exe), {}, "/", known)
         made[0].is_at_rest = False
-    assert [kept.closed for kept in made] == [False, True, False, False, False, False]
+    assert [kept.closed for kept in made] == [False, True, *[False] * MAX_INTERPRETERS]
     made[0].is_at_rest = True
     one.interpreter(program(tmp_path / "python2"), {}, "/", known)
     assert made[0].closed

@@ -13,7 +13,17 @@ from fakes.repositories import partial, whole
 from fanout_mcp.review.changes import Tree, old_texts, resolve, tree_at
 from fanout_mcp.source import git as module
 from fanout_mcp.source.discover import discover, listing
-from fanout_mcp.source.git import BARE, NO_GIT, NO_REPOSITORY, PARTIAL, Repository, churn, git, repository
+from fanout_mcp.source.git import (
+    BARE,
+    NO_GIT,
+    NO_REPOSITORY,
+    PARTIAL,
+    Repository,
+    churn,
+    git,
+    repository,
+    subjects,
+)
 
 SOURCES = [
     path
@@ -326,3 +336,20 @@ def test_a_clone_with_lost_objects_says_so(source: Path) -> None:
     for name in plain(source, "rev-list", "--objects", "HEAD~1").split():
         (source / ".git" / "objects" / name[:2] / name[2:]).unlink(missing_ok=True)
     assert "could not read it" in churn(source).problem
+
+
+def test_subjects_of_commits_are_kept_for_each_path_but_not_those_of_mass_changes(tmp_path: Path) -> None:
+    plain(tmp_path, "init", "-q")
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b.py").write_text("1")
+    plain(tmp_path, "add", "-A")
+    plain(tmp_path, "commit", "-qm", "Begin")
+    (tmp_path / "a.py").write_text("2")
+    for number in range(30):
+        (tmp_path / f"mass{number}.py").write_text("1")
+    plain(tmp_path, "add", "-A")
+    plain(tmp_path, "commit", "-qm", "Change everything")
+    (tmp_path / "b.py").write_text("2")
+    plain(tmp_path, "commit", "-qam", "Fix the total")
+    assert subjects(tmp_path) == {"a.py": ["Begin"], "b.py": ["Fix the total", "Begin"]}
+    assert subjects(tmp_path / "nowhere") == {}

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fanout_mcp.structure.languages import LANGUAGES, language_of
+from fanout_mcp.structure.languages import LANGUAGES, language_of, rewritten
 from fanout_mcp.structure.outline import Outline, as_json, from_json, outline_path, outline_text
-from fanout_mcp.structure.repair import rewritten
 
 PYTHON = '''\
 """Carts. They hold things."""

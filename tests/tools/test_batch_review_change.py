@@ -230,3 +230,18 @@ async def test_a_key_in_a_removed_line_does_not_leave(root: Path, workers: Worke
     (job,) = backend.asked
     assert "-KEY" in job.prompt.user
     assert key not in job.prompt.user
+
+
+async def test_a_sibling_worktree_is_reviewed_when_it_is_named(root: Path, workers: Workers) -> None:
+    side = root.with_name(f"{root.name}-side")
+    git(root, "worktree", "add", "-q", "-b", "side", str(side))
+    (side / "more.py").write_text("import os\nos.system(input())\n")
+    data = await review(root, workers, PlanBackend(), patterns=[str(side / "more.py")], base=None)
+    assert [item["path"] for item in data["findings"] if item["rule"] == "command-injection"] == ["more.py"]
+    assert "branch side" in data["receipt"]["tree"]
+
+
+async def test_a_result_begins_with_one_line_for_a_person(root: Path, workers: Workers) -> None:
+    data = await review(root, workers, PlanBackend(), base=None)
+    assert next(iter(data)) == "headline"
+    assert "in 2 files; first src/shop.py:" in data["headline"]

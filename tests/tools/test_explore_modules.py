@@ -124,7 +124,7 @@ async def test_a_focus_points_at_the_lines_where_it_matters(root: Path, workers:
 async def test_a_question_ranks_the_files_that_matter(root: Path, workers: Workers) -> None:
     data = await explore(root, workers, question="where are the items in the store counted?")
     assert data["ranked"][0]["path"] == "shop/stock.py"
-    assert data["ranked"][0]["symbols"] == ["count_items_in_store (line 5)"]
+    assert data["ranked"][0]["symbols"] == ["count_items_in_store (lines 5-6)"]
 
 
 async def test_every_statement_of_a_model_is_checked_against_what_it_was_shown(

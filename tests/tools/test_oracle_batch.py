@@ -66,8 +66,20 @@ def test_three_experts_answer_in_the_time_of_one(tmp_path: Path) -> None:
     }
     assert (got.data["failed"], got.data["cut"], got.is_error) == ([], [], False)
     spent = {"calls": 3, "tokens_in": 300, "tokens_out": 60, "cost_usd": 0.003, "elapsed_s": 1.4}
-    assert got.data["receipt"] == spent
+    assert got.data["receipt"] == {**spent, "makers": 1}
     assert got.seconds == 1.4
+    assert got.data["headline"] == "PROCEED: 2 of 3 agree"
+
+
+def test_the_receipt_counts_the_makers_that_were_asked(tmp_path: Path) -> None:
+    models = ["openai:gpt-5.5", "~anthropic/claude-opus-latest", "codex"]
+    got = consult(tmp_path, panel(), models=models)
+    assert got.data["receipt"]["makers"] == 2, "codex is OpenAI's"
+
+
+def test_what_a_dry_run_would_ask_and_cost_is_its_first_line(tmp_path: Path) -> None:
+    got = consult(tmp_path, panel(), dry_run=True)
+    assert got.data["headline"].startswith("Would ask 3 members, ")
 
 
 @pytest.mark.parametrize(("preset", "members"), [("quick", 3), ("comprehensive", 5), ("all", EVERY_PERSONA)])
@@ -314,7 +326,7 @@ def test_without_a_model_the_host_gets_agent_calls_to_send_in_one_message(tmp_pa
     (tmp_path / "plan.md").write_text("Do it.")
     got = consult(tmp_path, PlanBackend("There is no key."), files=["plan.md"])
     assert (got.data["decision"], got.is_error) == ("NOT_ASKED", False)
-    assert got.data["note"].startswith("No model is set up, so nobody was asked. There is no key.")
+    assert got.data["note"].startswith("No model is set up, so no one was asked. There is no key.")
     (message,) = got.data["plan"]["messages"]
     assert [call["description"] for call in message] == [
         "Judge on the question",

@@ -11,7 +11,7 @@ import pytest
 
 import fakes.upstream
 from fakes.upstream import until
-from fanout_mcp.backends.claude_cli import open_claude
+from fanout_mcp.backends.clients import open_client
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.state.settings import Settings
@@ -30,7 +30,7 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
     (tmp_path / "bin" / "claude").symlink_to(FAKE)
     environment = {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
     settings = Settings(tmp_path, tmp_path / "config", backend="claude")
-    async with open_claude(settings, environment) as backend:
+    async with open_client("claude", settings, environment) as backend:
         yield Services(settings, backend, Limits(50))
 
 

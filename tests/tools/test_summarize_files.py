@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -355,12 +356,14 @@ async def test_what_cannot_be_analysed_is_said(root: Path, workers: Workers) -> 
         assert skipped["src/closed.py"] == "no permission"
 
 
-async def test_a_state_folder_that_cannot_be_written_changes_nothing_in_the_answer(
+async def test_folders_that_cannot_be_written_change_nothing_in_the_answer(
     root: Path, workers: Workers
 ) -> None:
     before = await summarize(root, workers, paths=["src"])
-    (root / ".claude").rename(root.parent / "away")
-    (root / ".claude").write_text("a file where a folder should be")
+    shutil.rmtree(root.parent / "user" / "cache", ignore_errors=True)
+    for folder in (root / ".claude", root.parent / "user" / "cache"):
+        folder.parent.mkdir(exist_ok=True)
+        folder.write_text("a file where a folder should be")
     backend = Scripted(default=Reply(summary()))
     data = await summarize(root, workers, paths=["src"])
     assert data["files"] == before["files"]

@@ -37,8 +37,13 @@ from fanout_hooks.gate import gate
 from fanout_hooks.run.choose import groups_of
 from fanout_hooks.run.launch import Launch
 
-STATE = 's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"'
-"""places.state_folder in the shell's words: the session's environment decides, not that of the install."""
+STATE = (
+    's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"; '
+    'case "$s" in [!/]*|/proc/*|/dev/*|*/../*|*/./*|"${CLAUDE_PROJECT_DIR:-/none}"/*) '
+    's="$HOME/.local/state/fanout/hooks";; esac'
+)
+"""places.state_folder in the shell's words: the session's environment decides, not that of the install, but
+never for a folder that the project can hold."""
 LOOK = (
     'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '
     'if read -r p <"$s/alive/server-$k$w" && kill -0 "$p"; then '
@@ -383,10 +388,10 @@ def _holds_guards(value: Any, depth: int = _DEPTH) -> bool:
 # --- The log and the gate -----------------------------------------------------------------------------------
 # The log and the gate, for users without hooks: what `fanout install` and the plugin
 # register.
-#     with_log_and_gate(hooks, server="fanout", mode="on")  -> the `hooks` of a settings file with our groups
-#     without_log_and_gate(hooks)                              -> the same without them; adopted hooks stay
-#     log_and_gate_entries(server="fanout", mode="on")      -> {"PreToolUse": [group, ...], ...}
-#     plugin_hooks()                                           -> the content of hooks/hooks.json
+#     log_and_gate_entries(Wanted())   -> {"PreToolUse": [group, ...], ...}
+#     with_log_and_gate(hooks)         -> the `hooks` of a settings file with our groups
+#     without_log_and_gate(hooks)      -> the same without them; adopted hooks stay
+#     plugin_hooks()                   -> the content of hooks/hooks.json; `make generate` writes it
 #
 # All pure. client/settings.py reads and writes the file, client/json_edit.py puts `hooks` into its text and
 # shows the change.
@@ -397,32 +402,52 @@ def _holds_guards(value: Any, depth: int = _DEPTH) -> bool:
 
 MODE = "on"
 """Which mode counts is read at every event (gate/watch.py): a change of it needs no new entries."""
-EVENTS = gate.ENTRIES | {"PostToolUse": ""}
-"""Event -> matcher. PostToolUse sees every tool: the first one of a day writes the report."""
+LOG_ENTRIES = {"UserPromptSubmit": ""}
+"""Event -> matcher, of the log without the gate: the first prompt of a day writes the report."""
 TIMEOUT_S = 30.0
 """For a server that is starting; the gate itself waits a quarter of a second."""
 
 
+class Wanted(NamedTuple):
+    """What of it is registered; with neither there is no entry at all."""
+
+    log: bool = True
+    gate: bool = True
+    mode: str = MODE
+    """The gate's, unless environment, project or user set another."""
+
+
+BOTH = Wanted()
+
+
 def log_and_gate_entries(
-    server: str = SERVER, mode: str = MODE, launch: Launch | None = None
+    wanted: Wanted = BOTH, server: str = SERVER, launch: Launch | None = None
 ) -> dict[str, list[Group]]:
     """Return our groups by event; our own process is started as `launch` says, else as this one was."""
     own = launch or Launch.own()
     found = f"p={shlex.quote(own.python)}; m={shlex.quote(own.script)}"
-    given = {"fanout_gate": mode}
-    return _own_groups(server, given, found, f"--gate {shlex.quote(mode)}", "fanout uninstall")
+    mode = wanted.mode if wanted.gate else "off"
+    given, words = {"fanout_gate": mode}, f"--gate {shlex.quote(mode)}"
+    if not wanted.log:
+        given, words = given | {"fanout_log": "off"}, f"{words} --log off"
+    matchers = gate.ENTRIES if wanted.gate else LOG_ENTRIES if wanted.log else {}  # the gate's hold the log's
+    return _own_groups(matchers, server, given, found, words, "fanout uninstall")
 
 
 def plugin_hooks() -> dict[str, Any]:
-    """Return what the plugin registers: the same, with its own paths, standing down beside the settings'."""
+    """Return what the plugin registers: the gate alone, standing down beside settings that hold it too."""
     given = {"fanout_gate": MODE, "fanout_from": "plugin"}
     words = f"--gate {MODE} --from plugin"
-    groups = _own_groups(PLUGIN_SERVER, given, FROM_PLUGIN, words, "claude plugin uninstall fanout")
-    return {"description": "The hook log, its daily report, and the sequential-agent gate", "hooks": groups}
+    advice = "claude plugin uninstall fanout"
+    groups = _own_groups(gate.ENTRIES, PLUGIN_SERVER, given, FROM_PLUGIN, words, advice)
+    return {
+        "description": "The gate on agents that are sent one by one, or too many at once",
+        "hooks": groups,
+    }
 
 
 def _own_groups(
-    server: str, given: dict[str, str], found: str, words: str, advice: str
+    matchers: dict[str, str], server: str, given: dict[str, str], found: str, words: str, advice: str
 ) -> dict[str, list[Group]]:
     look, gone = LOOK % (kind_of(server), ""), GONE % (advice, 1)
     line = shell("gate", look, found, START % words, gone)
@@ -435,15 +460,15 @@ def _own_groups(
                 command(line, TIMEOUT_S),
             ],
         )
-        for event, matcher in EVENTS.items()
+        for event, matcher in matchers.items()
     }
 
 
 def with_log_and_gate(
-    hooks: dict[str, Any], server: str = SERVER, mode: str = MODE, launch: Launch | None = None
+    hooks: dict[str, Any], wanted: Wanted = BOTH, server: str = SERVER, launch: Launch | None = None
 ) -> dict[str, Any]:
     """Return `hooks` with our groups, whatever version of them was there before."""
-    return joined(without_log_and_gate(hooks), log_and_gate_entries(server, mode, launch))
+    return joined(without_log_and_gate(hooks), log_and_gate_entries(wanted, server, launch))
 
 
 def without_log_and_gate(hooks: dict[str, Any]) -> dict[str, Any]:

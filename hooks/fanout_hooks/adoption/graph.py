@@ -20,8 +20,9 @@ from fanout_hooks.run import plan
 
 WAYS = {
     "warm": "in the warm worker, in turn",
-    "trial": "in turn, in its own process until it is known",
+    "trial": "in its own process, side by side, until it is known",
     "alone": "kept warm in its own process",
+    "spare": "a Node process that was started ahead",
     "lane": "its own process, as written",
 }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import threading
@@ -31,7 +32,11 @@ def main(words: list[str]) -> int:
     raw = sys.stdin.buffer.read()
     event = json.loads(raw.decode("utf-8", "replace"))
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), words[0])
-    with open(path, encoding="utf-8") as file:
+    # A FIFO in its place would hold the event up for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise ValueError(path + " is not a regular file")
+    with open(descriptor, encoding="utf-8") as file:
         config = json.load(file)
     only = words[1] if len(words) > 1 else ""
     if only and not is_there(config, event, only):

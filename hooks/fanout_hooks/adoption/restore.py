@@ -78,6 +78,30 @@ def perform(plan: Restoration, place: Place) -> str:
     return kept
 
 
+def is_unfinished(place: Place) -> bool:
+    """Say whether a restoration was killed when all hooks of its hooks.json were back already."""
+    try:
+        before, known = hooks_of(settings.read(place.settings)), settings.read(place.hooks)
+        held = native.plain(hooks_of(known))
+    except Refused:
+        return False
+    there, left = (
+        [(event, group.get("matcher"), entry) for event, group, entry in entries.each(hooks)]
+        for hooks in (before, held)
+    )
+    return bool(left) and all(one in there for one in left)
+
+
+def finish(place: Place) -> None:
+    """Take away what such a restoration has left. Raises Refused, OSError."""
+    must_stay_in_project(place)
+    beside, beside_text = without_calls(place)
+    if beside is not None:
+        take_out_calls(place, beside, beside_text)
+    settings.remove(settings.read(place.hooks), place.state)
+    _tidy(place)
+
+
 def take_out_calls(place: Place, file: settings.File, text: str) -> None:
     """Write what `without_calls` returned: the committed sentinels run the hooks from then on."""
     if text != file.text and (json.loads(text) or not is_made_for_calls(place)):
@@ -190,13 +214,18 @@ def run(args: argparse.Namespace) -> int:
         raise Refused("--from goes with one --scope: it is the copy of one scope's hooks")
     plans = [(place, plan_restoration(place, args.copy)) for place in chosen]
     found = [(place, plan) for place, plan in plans if plan is not None]
-    if not found:
+    unfinished = [place for place, plan in plans if plan is None and is_unfinished(place)]
+    if not found and not unfinished:
         say("Nothing is adopted in " + ", ".join(place.settings for place, _ in plans))
         return OK
+    for place in unfinished:
+        say_wrapped(f"{place.scope}: the hooks of {place.hooks} are back already; it goes")
     for place, plan in found:
         _show(place, plan, args.diff)
     if not confirm(args):
         return OK
+    for place in unfinished:
+        finish(place)
     for place, _ in found:
         again = plan_restoration(place, args.copy)  # a committed scope and the user's own share a file
         if again is not None:

@@ -42,13 +42,21 @@ def settings_file(scope: str, project: str, claude: str) -> str:
 
 
 def state_folder(env: Mapping[str, str]) -> str:
-    """Return the user's own folder for what the hooks' processes keep."""
-    if env.get("FANOUT_STATE_DIR"):
-        return os.path.join(env["FANOUT_STATE_DIR"], "hooks")
-    base = env.get("XDG_STATE_HOME") or os.path.join(
-        env.get("HOME") or os.path.expanduser("~"), ".local", "state"
+    """Return the user's own folder for what the hooks' processes keep: never one that a project can hold.
+
+    A repository can set variables (`.envrc`, its settings), and a program that starts for every event is read
+    from there. The same rule in the shell's words is adoption/entries.py's STATE.
+    """
+    own = os.path.join(env.get("HOME") or os.path.expanduser("~"), ".local", "state")
+    base = env.get("FANOUT_STATE_DIR") or os.path.join(env.get("XDG_STATE_HOME") or own, "fanout")
+    project = env.get("CLAUDE_PROJECT_DIR")
+    is_planted = (
+        not base.startswith("/")
+        or base.startswith(("/proc/", "/dev/"))
+        or not {"..", "."}.isdisjoint(base.split("/"))
+        or (project and f"{base}/".startswith(f"{project}/"))
     )
-    return os.path.join(base, "fanout", "hooks")
+    return os.path.join(own, "fanout", "hooks") if is_planted else os.path.join(base, "hooks")
 
 
 def _home(env: Mapping[str, str]) -> str:
@@ -64,6 +72,15 @@ PLACES = ("settings.json", "settings.local.json")
 SIGN = b'"fanout_gate"'
 CALL = b'"run_hooks"'
 MAX_BYTES = 8 << 20
+
+
+OPTIONS = ("CLAUDE_PLUGIN_OPTION_GATE", "FANOUT_PLUGIN_GATE")
+"""The plugin's option, as the client gives it to hooks and as the plugin gives it to its server."""
+
+
+def plugin_stands_down(project: str, env: Mapping[str, str]) -> bool:
+    """Say whether the plugin's entries do nothing: its option is off, or settings hold the same entries."""
+    return any(env.get(name) == "false" for name in OPTIONS) or by_settings(project, env)
 
 
 def by_settings(project: str, env: Mapping[str, str]) -> bool:

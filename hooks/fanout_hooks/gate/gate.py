@@ -1,9 +1,9 @@
 """The sequential-agent gate: an agent launched alone, after one that ran alone, is sent back once.
 
-Theory of operation. Claude Code starts the tools of a message while the message still streams, and tells a
-hook neither the message nor the turn. Two events do delimit: PostToolBatch fires once per assistant message,
-after its calls; a human UserPromptSubmit begins a new task. So every agent call since the last PostToolBatch
-belongs to one *wave*, and each scope (the main conversation, or one sub-agent) has its own waves.
+Theory of operation. Claude Code starts the tools of a message while the message still streams, and gives
+a hook neither the message nor the turn. Two events delimit them: PostToolBatch fires once per assistant
+message, after its calls; a human UserPromptSubmit begins a new task. So every agent call since the last
+PostToolBatch belongs to one *wave*, and each scope (the main conversation or one sub-agent) has its own.
 
 Rules, all of them here; what depends on what is dependence.py's:
 
@@ -64,10 +64,10 @@ class Scope(NamedTuple):
     open: tuple[Call, ...] = ()
     last: tuple[Call, ...] = ()
     """The last closed wave that launched anything."""
-    told: str = ""
+    answers: str = ""
     """What the agents of the waves before that one answered."""
     seen: str = ""
-    """What other tools and notifications said since that wave."""
+    """What other tools and notifications returned since that wave."""
     changed: bool = False
     """The conversation itself changed something since that wave, or a person answered a question."""
     spent: bool = False
@@ -75,7 +75,7 @@ class Scope(NamedTuple):
     sent_back: tuple[str, ...] = ()
     """Tasks that were denied once; sent again they pass."""
     split: tuple[str, ...] = ()
-    """Ids of calls denied before a slow message brought their siblings: their resending is no new wave."""
+    """Ids of calls denied before a slow message brought their siblings; sent again, they are no new wave."""
     advised: bool = False
 
 
@@ -131,7 +131,7 @@ def put_agent(history: History, event: dict[str, Any], agent: Agent) -> History:
 
 
 def joined(history: History, call: Call) -> Call:
-    """Join a call with what its agent's own events said; a resumed agent runs again."""
+    """Join a call with what its agent's own events reported; a resumed agent runs again."""
     agent = history.agents.get(call.agent) if call.agent else None
     if agent is None:
         return call
@@ -156,7 +156,7 @@ def text_of(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        # a block's `type` is no word of anybody's
+        # a block's `type` is not part of the text
         return "\n".join(filter(None, (text_of(own) for key, own in value.items() if key != "type")))
     if isinstance(value, list):
         return "\n".join(filter(None, map(text_of, value)))
@@ -189,7 +189,7 @@ ENTRIES: dict[str, str] = {
     "SubagentStop": "",
 }
 """The settings entries that the gate needs: event to matcher. A wider matcher does no harm. Each entry
-carries `fanout_gate: MODE` (cold: `--gate MODE`), which counts where nothing else is said (watch.py)."""
+carries `fanout_gate: MODE` (cold: `--gate MODE`), which counts where nothing else is set (watch.py)."""
 
 
 class Verdict(NamedTuple):
@@ -231,6 +231,14 @@ def settle(history: History, event: dict[str, Any], mode: Mode) -> tuple[History
         scope = scope._replace(open=marked, sent_back=(*scope.sent_back, call.key))
     kind: Literal["context", "deny"] = "context" if mode == "warn" else "deny"
     return put(history, event, scope), Verdict(kind, _reason(call, scope.last, mode), note)
+
+
+def hold(history: History, event: dict[str, Any]) -> History:
+    """Take back a call that was let through here and is over a cap: sent again, it is not a new wave."""
+    scope, call = scope_of(history, event), call_of(event)
+    marked = tuple(own._replace(denied=True) if own.id == call.id else own for own in scope.open)
+    again = scope.sent_back if call.key in scope.sent_back else (*scope.sent_back, call.key)
+    return put(history, event, scope._replace(open=marked, sent_back=again))
 
 
 def is_settled(history: History, event: dict[str, Any]) -> bool:
@@ -287,8 +295,8 @@ def _why_it_passes(history: History, scope: Scope, call: Call, mode: Mode) -> st
         return "something was changed in between"
     from fanout_hooks.gate import dependence  # compile their words: only where there is something to compare
 
-    said = dependence.Earlier(earlier.whole, earlier.answer, earlier.kind, scope.seen)
-    return dependence.why(call.whole, said, scope.prompt, scope.told)
+    before = dependence.Earlier(earlier.whole, earlier.answer, earlier.kind, scope.seen)
+    return dependence.why(call.whole, before, scope.prompt, scope.answers)
 
 
 def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
@@ -296,8 +304,8 @@ def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[His
     response = event.get("tool_response")
     fields: dict[str, Any] = response if isinstance(response, dict) else {}
     runs_on = fields.get("status") == "async_launched" or fields.get("isAsync") is True
-    said = fields["content"] if "content" in fields else event.get("error") or response
-    answer = text_of(said)[:KEEP_CHARS]
+    content = fields["content"] if "content" in fields else event.get("error") or response
+    answer = text_of(content)[:KEEP_CHARS]
     result = {
         "agent": str(fields.get("agentId", "")),
         "finished": not runs_on,
@@ -305,12 +313,18 @@ def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[His
         "answer": "" if runs_on else answer,
     }
 
-    def told(call: Call) -> Call:
+    def with_result(call: Call) -> Call:
         return call._replace(**result) if call.id == event.get("tool_use_id") else call
 
     scope = scope_of(history, event)
-    scope = scope._replace(open=tuple(map(told, scope.open)), last=tuple(map(told, scope.last)))
-    return put(history, event, scope), PASS
+    scope = scope._replace(open=tuple(map(with_result, scope.open)), last=tuple(map(with_result, scope.last)))
+    history = put(history, event, scope)
+    agent = str(fields.get("agentId") or "")
+    if agent and not runs_on:  # its SubagentStop may come later, after the next call even
+        known = history.agents.get(agent, Agent())
+        ended = known._replace(finished=True, answer=known.answer or answer)
+        history = put_agent(history, {"agent_id": agent}, ended)
+    return history, PASS
 
 
 def _on_batch(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
@@ -327,7 +341,7 @@ def _on_batch(history: History, event: dict[str, Any], mode: Mode) -> tuple[Hist
     closed = Scope(
         prompt=scope.prompt,
         last=wave if len(wave) == 1 else tuple(call._replace(answer="") for call in wave),
-        told=kept(scope.told, f"{before}\n{scope.seen}".strip()),
+        answers=kept(scope.answers, f"{before}\n{scope.seen}".strip()),
         sent_back=scope.sent_back,
         split=() if resent else scope.split,
         advised=scope.advised or advise,
@@ -344,14 +358,14 @@ def _on_other_tools(history: History, event: dict[str, Any], scope: Scope) -> tu
         return history, PASS
     calls = [call for call in event.get("tool_calls") or [] if isinstance(call, dict)]
     others = [call for call in calls if call.get("tool_name") not in AGENT_TOOLS]
-    said = "\n".join(text_of(call.get("tool_response")) for call in others)
+    shown = "\n".join(text_of(call.get("tool_response")) for call in others)
     changed = scope.changed or any(map(_changes_something, others))
-    scope = scope._replace(open=(), seen=kept(scope.seen, said), changed=changed)
+    scope = scope._replace(open=(), seen=kept(scope.seen, shown), changed=changed)
     return put(history, event, scope), PASS
 
 
 def _on_start(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
-    """Also a resumed agent (SendMessage): it runs again, and is no new launch."""
+    """Also a resumed agent (SendMessage): it runs again, and is not a new launch."""
     del mode
     known = history.agents.get(str(event.get("agent_id")), Agent())
     return put_agent(history, event, known._replace(finished=False)), PASS
@@ -409,15 +423,17 @@ ADVICE = (
 
 def _reason(call: Call, before: tuple[Call, ...], mode: Mode) -> str:
     earlier = " and ".join(f'"{one.name}"' for one in before[:2]) + (" and others" if len(before) > 2 else "")
-    told = f'fanout gate: "{call.name}" was sent alone after {earlier} had run'
+    happened = f'fanout gate: "{call.name}" was sent alone after {earlier} had run'
     together = "ALL remaining independent agents in ONE message (several Agent calls side by side)"
     if mode == "warn":
-        return f"{told}, and nothing in its task depends on that answer. Send {together}: they run at once."
+        return (
+            f"{happened}, and nothing in its task depends on that answer. Send {together}: they run at once."
+        )
     again = "If it is the only one left, send the same call again: it will be let through."
     if mode == "strict":
-        return f"{told}. Send {together}: they run at once. {again}"
+        return f"{happened}. Send {together}: they run at once. {again}"
     return (
-        f"{told}, and nothing in its task depends on that answer. Send {together}: they run at once. "
+        f"{happened}, and nothing in its task depends on that answer. Send {together}: they run at once. "
         f'If this one does depend on the earlier answer, add a line "depends on: {before[0].name}" to its '
         f"prompt. {again}"
     )

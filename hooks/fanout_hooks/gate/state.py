@@ -14,10 +14,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
 from fanout_hooks.client.places import state_folder
+from fanout_hooks.gate import governor
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
 
 KEEP_SESSIONS_S = 7 * 24 * 3600
@@ -25,6 +26,7 @@ MAX_BYTES = 4 << 20
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What reading something else than our own JSON comes to."""
 Step = Callable[[History], tuple[History, Verdict]]
+T = TypeVar("T")
 
 
 class Unusable(Exception):
@@ -44,7 +46,7 @@ class Done(NamedTuple):
 
 
 def attempt(where: str, session: str, step: Step) -> Done | None:
-    """Run one pure step on a session's history, under its lock. None: somebody else holds it now.
+    """Run one pure step on a session's history, under its lock. None: another process holds it now.
 
     It never waits, for it is called in a loop that serves other events too. Raises Unusable.
     """
@@ -66,33 +68,69 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
 
 
 def peek(where: str, session: str) -> History:
-    """Return a session's history as it stands (files are replaced whole, so no lock is needed)."""
+    """Return a session's history as it is now (files are replaced whole, so no lock is needed)."""
     try:
         raw = _load(_path(where, session))
         return History() if raw is None else _from_json(json.loads(raw))
     except OSError as error:
         raise Unusable(f"{where}: {error.strerror or error}") from error
     except DAMAGE:
-        return History()  # whoever takes the next step, under the lock, sets it aside
+        return History()  # the next step, under the lock, sets it aside
+
+
+def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T]]) -> list[T]:
+    """Run a pure step on the ledger of all sessions, under its lock; return its value in a list.
+
+    The list is empty where another process holds the lock now. Raises Unusable.
+    """
+    path = os.path.join(where, governor.FILE)
+    try:
+        with _locked(path + ".lock", where) as is_ours:
+            if not is_ours:
+                return []
+            before = governor.read(path)
+            after, value = step(before)
+            if after != before:
+                governor.write(path, after)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror or error}") from error
+    return [value]
+
+
+def has_launches(where: str, session: str) -> bool:
+    """Say whether agents of a session are counted as running, without a lock: a look before most events."""
+    path = os.path.join(where, governor.FILE)
+    try:
+        if json.dumps(session).encode() not in files.read(path, governor.MAX_BYTES):
+            return False
+        launches = governor.read(path).launches
+    except OSError:
+        return False
+    return any(own.session == session and not own.ended for own in launches)
 
 
 def is_news(where: str, session: str, text: str) -> bool:
-    """Say whether a session wasn't told this yet, and keep that it is. Where nothing can be kept: yes."""
-    path = f"{_path(where, session)}.{_name(text)}.said"
+    """Say whether a text wasn't reported in a session yet, and keep that it now is; yes if that fails."""
+    path, line = f"{_path(where, session)}.reported", f"{digest(text)}\n".encode()
     try:
-        os.close(_opened(path, where, os.O_WRONLY | os.O_EXCL))
-    except FileExistsError:
-        return False
+        fd = _opened(path, where, os.O_RDWR | os.O_APPEND)
+        with os.fdopen(fd, "r+b", buffering=0) as file:
+            known = file.read(MAX_BYTES) or b""
+            if line in known:
+                return False
+            file.write(line)
+        if not known:
+            sweep(where, time.time())
     except OSError:
         return True
     return True
 
 
 def _path(where: str, session: str) -> str:
-    return os.path.join(where, _name(session) + ".json")
+    return os.path.join(where, digest(session) + ".json")
 
 
-def _name(text: str) -> str:
+def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
@@ -154,8 +192,8 @@ def _read(path: str) -> tuple[History, str]:
     try:
         return _from_json(json.loads(raw)), ""
     except DAMAGE:
-        os.replace(path, path + ".damaged")  # kept for whoever wonders; the session starts anew
-        return History(), f"had a damaged history: it is set aside as {path}.damaged, and a new one begun"
+        os.replace(path, path + ".damaged")  # kept for the curious; the session starts again
+        return History(), f"had a damaged history: it is set aside as {path}.damaged, and a new one is begun"
 
 
 def _load(path: str) -> bytes | None:
@@ -189,7 +227,8 @@ def _from_json(data: dict[str, Any]) -> History:
     def scope(own: dict[str, Any]) -> Scope:
         calls = {name: tuple(Call(**call) for call in own[name]) for name in ("open", "last")}
         lists = {name: tuple(own[name]) for name in ("sent_back", "split")}
-        return Scope(**(own | calls | lists))
+        known = {name: own[name] for name in Scope._fields if name in own}  # another version may have others
+        return Scope(**(known | calls | lists))
 
     return History(
         {str(key): scope(own) for key, own in data["scopes"].items()},

@@ -1,7 +1,7 @@
 """Runs the sequential-agent gate on one event: decides, and lets a lone call wait for siblings.
 
 The decision is gate.py's, pure; the history is state.py's. What is here is the waiting, for siblings and
-for the lock, in the loop of whoever calls: other events go on meanwhile, and one of them may be the sibling.
+for the lock, in the caller's loop: other events go on meanwhile, and one of them may be the sibling.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
-from fanout_hooks.gate import gate, state
+from fanout_hooks.gate import gate, governor, state
 from fanout_hooks.gate.gate import MODES, Mode
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.warm.loop import Loop
@@ -26,7 +26,7 @@ from fanout_hooks.warm.loop import Loop
 #     ~/.config/fanout/config.toml             gate = "warn"
 #     the settings entry                       what the install wrote, else smart
 #
-# What can't be read or isn't a mode is passed over, and said once a session (watch.py): a typo must
+# What can't be read or isn't a mode is passed over, and reported once a session (watch.py): a typo must
 # neither block nor switch off.
 
 DEFAULT: Mode = "smart"
@@ -39,6 +39,7 @@ class Chosen(NamedTuple):
     remind: bool = False
     """The user wants the reminder (watch.py)."""
     problem: str = ""
+    caps: governor.Caps = governor.Caps()
 
 
 def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
@@ -47,20 +48,21 @@ def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
     problems: list[str] = []
     user = _user_file(env)
     own = _read(user, problems, follow=True)
-    said = (
+    places = (
         ("FANOUT_GATE", env.get("FANOUT_GATE")),
         (os.path.join(project, ".claude", "fanout", "config.json"), _of_project(project, problems)),
         (user, toml_value(own, "gate")),
         ("the settings entry", entry),
     )
     remind = toml_value(own, "gate_reminder") == "true"
-    for where, word in said:
+    caps = governor.caps_of(env, lambda key: toml_value(own, key), problems)
+    for where, word in places:
         if not word or word == "on":
             continue
         if mode := next((one for one in MODES if one == word), None):
-            return Chosen(mode, remind, "; ".join(problems))
-        problems.append(f'reads "{word}" in {where}, which is no mode: there are {", ".join(MODES)}')
-    return Chosen(DEFAULT, remind, "; ".join(problems))
+            return Chosen(mode, remind, "; ".join(problems), caps)
+        problems.append(f'reads "{word}" in {where}, which is not a mode: there are {", ".join(MODES)}')
+    return Chosen(DEFAULT, remind, "; ".join(problems), caps)
 
 
 def toml_value(text: str, name: str) -> str:
@@ -113,32 +115,42 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry:
     if not gate.concerns(event):
         return Opinion(NAME)
     chosen = choose(event, env, entry)
-    message = _news(chosen.problem, event, env) if event["hook_event_name"] == "UserPromptSubmit" else ""
+    message = (
+        _unreported(chosen.problem, event, env) if event["hook_event_name"] == "UserPromptSubmit" else ""
+    )
     reminder = _reminder(event) if chosen.remind else ""
     if chosen.mode == "off":
         return Opinion(NAME, context=reminder, message=message)
     try:
         done = await _decided(loop, event, env, chosen.mode)
+        ruling = (
+            await _governed(loop, event, env, chosen.caps)
+            if done.verdict.kind != "deny"
+            else governor.Ruling()
+        )
     except state.Unusable as trouble:
         # For the log alone: as a message it would come with every event of the session.
         note = {"verdict": "skipped", "why": str(trouble)}
         return Opinion(NAME, context=reminder, message=message, note=note)
     verdict = done.verdict
-    message = "\n".join(filter(None, (message, _told(done.note))))
+    message = "\n".join(filter(None, (message, _message(done.note), ruling.warning)))
+    if ruling.denial:
+        note = {"verdict": "held", "why": ruling.why, "call": gate.call_of(event).name}
+        return Opinion(NAME, "deny", ruling.denial, message=message, note=note)
     if verdict.kind == "deny":
         return Opinion(NAME, "deny", verdict.text, message=message, note=verdict.note)
-    context = verdict.text if verdict.kind == "context" else reminder
+    context = "\n".join(filter(None, (verdict.text if verdict.kind == "context" else reminder, ruling.twice)))
     return Opinion(NAME, context=context, message=message, note=verdict.note)
 
 
-def _news(problem: str, event: dict[str, Any], env: dict[str, str]) -> str:
-    """Return what to tell the user of a problem that this session wasn't told of yet."""
+def _unreported(problem: str, event: dict[str, Any], env: dict[str, str]) -> str:
+    """Return the message about a problem that wasn't reported in this session yet."""
     session = str(event.get("session_id", ""))
     is_new = bool(problem) and state.is_news(state.folder(env), session, problem)
-    return _told(problem) if is_new else ""
+    return _message(problem) if is_new else ""
 
 
-def _told(problem: str) -> str:
+def _message(problem: str) -> str:
     return f"fanout: the gate {problem}" if problem else ""
 
 
@@ -164,6 +176,40 @@ async def _stepped(loop: Loop, where: str, session: str, step: state.Step) -> st
     return done
 
 
+async def _governed(
+    loop: Loop, event: dict[str, Any], env: dict[str, str], caps: governor.Caps
+) -> governor.Ruling:
+    """Count a call that is about to start, or what has ended. Raises state.Unusable."""
+    where, session, now = state.folder(env), str(event.get("session_id", "")), time.time()
+    starts = event["hook_event_name"] == "PreToolUse"
+    if not starts and not state.has_launches(where, session):
+        return governor.Ruling()
+
+    def step(ledger: governor.Ledger) -> tuple[governor.Ledger, governor.Ruling]:
+        if not starts:
+            return governor.ended(ledger, event, _is_machine), governor.Ruling()
+        call, pid = gate.call_of(event), env.get("CLAUDE_PID", "")
+        launch = governor.Launch(
+            *(session, str(event.get("agent_id") or "main"), call.id, state.digest(call.key), call.name, now),
+            int(pid) if pid.isdecimal() else 0,
+        )
+        return governor.launched(governor.pruned(ledger, now, governor.is_alive), launch, caps)
+
+    until = time.monotonic() + LOCK_WAIT_S
+    while not (done := state.count(where, step)):
+        if time.monotonic() > until:
+            raise state.Unusable("another process has held the lock of the launches for too long")
+        await loop.sleep(LOCK_LOOK_S)
+    (ruling,) = done
+    if ruling.denial:
+        await _stepped(loop, where, session, lambda history: (gate.hold(history, event), gate.PASS))
+    return ruling
+
+
+def _is_machine(prompt: str) -> bool:
+    return prompt.lstrip().startswith(gate.MACHINE_TURN)
+
+
 def _reminder(event: dict[str, Any]) -> str:
     if event.get("hook_event_name") != "UserPromptSubmit":
         return ""
@@ -172,7 +218,7 @@ def _reminder(event: dict[str, Any]) -> str:
 
 
 def _with_launcher(event: dict[str, Any]) -> dict[str, Any]:
-    """Add which call launched the sub-agent that speaks: the client keeps it beside its transcript."""
+    """Add which call launched the sub-agent of the event: the client keeps it beside its transcript."""
     agent = str(event.get("agent_id") or "")
     if event.get("hook_event_name") != "PreToolUse" or not agent or os.path.basename(agent) != agent:
         return event
@@ -182,12 +228,12 @@ def _with_launcher(event: dict[str, Any]) -> dict[str, Any]:
             meta = json.loads(file.read(1 << 16))
         return event | {"launched_by": str(meta["toolUseId"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return event  # it only means that less is known of what the sub-agent was told
+        return event  # it only means that less is known of the sub-agent's own prompt
 
 
 # --- gate reminder ------------------------------------------------------------------------------------------
 # The reminder: a line of context for a prompt that looks like work for several agents. Off by default.
-# On with `gate_reminder = true` in the user's config.toml. It speaks only when the prompt itself counts or
+# On with `gate_reminder = true` in the user's config.toml. It comes only when the prompt itself counts or
 # lists several things, or says that it wants the whole of something.
 
 TEXT = (

@@ -191,6 +191,10 @@ def _rotate(path: str) -> None:
         return  # the folder is read-only: the log just grows
 
 
+REPORTS_ON = ("UserPromptSubmit", "PostToolUse")
+"""The daily report is looked at when a prompt is answered, and where PostToolUse hooks are adopted."""
+
+
 def after_event(project: str, state: str, event: str, record: dict[str, Any] | None) -> str:
     """Log an event that had hooks, and start the daily report when it is due; return what went wrong, or "".
 
@@ -202,15 +206,15 @@ def after_event(project: str, state: str, event: str, record: dict[str, Any] | N
             append(path_of(project), {"timestamp": stamp(), **record})
         except Unwritable as error:
             problem = f"the hook log: {error}"
-    if event == "PostToolUse":
+    if event in REPORTS_ON:
         write_report_when_due(project, state)
     return problem
 
 
 # --- Starts the daily report in its own process, that nothing waits for. -----------------------------
-# Looked at after each PostToolUse, when the answer is out: the first one after 24 hours starts it, if there
-# is a log. Cold, every event is its own process, so what was tried is remembered in the user's state
-# folder.
+# Looked at after a prompt (and after PostToolUse hooks), when the answer is out: the first one after 24 hours
+# starts it, if there is a log. Cold, every event is its own process, so what was tried is remembered in the
+# user's state folder.
 
 REPORT_NAME = os.path.join(".claude", "memory", "hook_performance_report.md")
 EVERY_S = 24 * 3600
@@ -265,12 +269,14 @@ def write_report_when_due(
 def _is_first(project: str, state: str, now: float) -> bool:
     """Say whether no process has tried it in these ten minutes; where that can't be kept, none does."""
     folder, name = os.path.join(state, "daily"), memory.name_of(project)
-    mark = f"{name}.{now // AGAIN_S:.0f}"
+    slot = int(now // AGAIN_S)
+    mark = f"{name}.{slot}"
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.close(os.open(os.path.join(folder, mark), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         for other in os.listdir(folder):
-            if other.startswith(name) and other != mark:
+            when = other.rpartition(".")[2]
+            if other != mark and (other.startswith(name) or not when.isdecimal() or int(when) < slot):
                 os.unlink(os.path.join(folder, other))
     except FileNotFoundError:
         return True  # another sweeps, too

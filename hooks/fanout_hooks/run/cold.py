@@ -56,7 +56,7 @@ def main(argv: list[str], ask_gate: AskGate | None = None, write_log: WriteLog |
         sys.stderr.write("fanout: what came on stdin is not a hook event\n")
         return 2 if only else 0
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd", ""))
-    if options.get("from") == "plugin" and places.by_settings(project, env):
+    if options.get("from") == "plugin" and places.plugin_stands_down(project, env):
         return 0
     state = places.state_folder(env)
     # Guards make no claim: each has one entry, and one that runs twice only denies twice.

@@ -187,15 +187,16 @@ async def _run(runtime: RuntimeState, request: Request, plan: Plan) -> tuple[lis
         await runtime.places.take()
         wait_ms = round((time.perf_counter() - began) * MS, 2)
 
-        def end(ran: Ran) -> None:
-            ended[ran.place].set(_outcome(plan.planned[ran.place], ran, wait_ms))
+        def end(ran: Ran, way: str = "") -> None:
+            planned = plan.planned[ran.place]
+            ended[ran.place].set(_outcome(planned._replace(way=way or planned.way), ran, wait_ms))
 
         try:
             if plan.planned[unit.places[0]].program is not None:
                 notes.extend(await _run_warm(runtime, plan, unit, hook_input, end))
             # What no worker has taken (there is no interpreter, or it was lost) runs as a process each.
             for place in [place for place in unit.places if not ended[place].done]:
-                end(await _run_lane(runtime, request, plan, place, hook_input))
+                end(*await _run_lane(runtime, request, plan, place, hook_input))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must cost no hook's event
             from fanout_hooks.crash import explain
 
@@ -207,7 +208,7 @@ async def _run(runtime: RuntimeState, request: Request, plan: Plan) -> tuple[lis
             runtime.places.give_back()
             runtime.locks.release(held)
 
-    stdin = sealed_file("stdin", request.raw if request.raw is not None else to_stdin(request.event))
+    stdin = sealed_file("stdin", _stdin_of(request))
     try:
         shared = HookInput(stdin, request.env, _cwd_of(request))
         for unit in [runtime.loop.spawn(run_unit(unit, shared)) for unit in plan.units]:
@@ -227,12 +228,15 @@ async def _run_warm(
         if own.program is not None
     ]
     program = tasks[0].program
+    given = plan.planned[unit.places[0]].env
+    if given is not None:
+        hook_input = hook_input._replace(env=given)
 
     def on_result(ran: Ran) -> None:
         planned, crashed = plan.planned[ran.place], ran.timed_out or ran.exit < 0
         plan.memory.note(planned.file, ran.ms, effects=ran.effects, taint=ran.taint, crashed=crashed)
         if planned.way == "trial":
-            # Trials run one after another. Should the client cut the event, the next one begins further on.
+            # Should the client cut the event, what was learned so far stands for the next one.
             plan.memory.save()
         end(ran)
 
@@ -245,18 +249,25 @@ async def _run_warm(
 
 async def _run_lane(
     runtime: RuntimeState, request: Request, plan: Plan, place: int, hook_input: HookInput
-) -> Ran:
+) -> tuple[Ran, str]:
     """Run one hook as its own process."""
     from fanout_hooks.run.lanes import work_of
 
-    hook = plan.planned[place].hook
+    hook, node, way = plan.planned[place].hook, plan.planned[place].node, "lane"
     if hook.type == "http":
         from fanout_hooks.client import policy  # hardly ever: `adopt` leaves them to the client
 
         hook = policy.bounded(hook, policy.read(project_of(request), claude_folder(request.env)))
-    line, env = work_of(hook, hook_input.env)
-    ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
-    return Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out)
+    if node is not None:
+        ended, way = await runtime.run_node(node, hook, _stdin_of(request), hook_input)
+    else:
+        line, env = work_of(hook, hook_input.env)
+        ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
+    return Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), way
+
+
+def _stdin_of(request: Request) -> bytes:
+    return request.raw if request.raw is not None else to_stdin(request.event)
 
 
 def _outcome(planned: Planned, ran: Ran, wait_ms: float) -> Outcome:

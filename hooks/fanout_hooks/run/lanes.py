@@ -77,6 +77,8 @@ class Lifeline:
 # --- Hooks as processes -------------------------------------------------------------------------------------
 
 MAX_OUTPUT = 16 << 20
+CONTROL = 200
+"""Above what a program opens itself, so that it finds the numbers that it would find natively."""
 POLL_S = 0.005
 """Where the system has no pidfd (macOS), a child's end is looked for this often."""
 
@@ -112,11 +114,12 @@ def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]
 class Holder:
     """A command at work, as seen from here: the process that waits for it and ends as it does."""
 
-    __slots__ = ("pid", "returncode")
+    __slots__ = ("ended", "pid", "returncode")
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self.ended: Future[bool] = Future()
 
     def poll(self, how: int = os.WNOHANG) -> int | None:
         """Return the exit status, negative for a signal; None while it is at work."""
@@ -149,25 +152,35 @@ class Lanes:
         try:
             source = reopened(stdin)
             try:
-                process = self._start(line, (source, out, err), env, nearest(cwd))
+                process = self.start(line, (source, out, err), env, nearest(cwd))
             except (OSError, ValueError) as error:
                 # What a shell says of a command it can't start; the client, too, goes on.
                 why = getattr(error, "strerror", None) or error
                 return Ended(127, _ms(began), b"", f"{line[0]}: {why}\n".encode())
             finally:
                 os.close(source)
-            ended = _end_of(self._loop, process)
-            timed_out, alone_s = await self._wait(process, ended, out, timeout_s)
-            self._forget(process)
-            if alone_s is not None:
-                self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
-                return Ended(0, _ms(began), _content(out), b"")
-            if timed_out:
-                await self._cut(process, ended, 0.0)
-            return Ended(process.returncode or 0, _ms(began), _content(out), _content(err), timed_out)
+            return await self.finish(process, out, err, timeout_s, began)
         finally:
             os.close(out)
             os.close(err)
+
+    async def finish(self, process: Holder, out: int, err: int, timeout_s: float, began: float) -> Ended:
+        """See a command that was started to its end or its deadline."""
+        ended = process.ended
+        timed_out, alone_s = await self._wait(process, ended, out, timeout_s)
+        self._forget(process)
+        if alone_s is not None:
+            self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
+            return Ended(0, _ms(began), _content(out), b"")
+        if timed_out:
+            await self._cut(process, ended, 0.0)
+        return Ended(process.returncode or 0, _ms(began), _content(out), _content(err), timed_out)
+
+    async def discard(self, process: Holder) -> None:
+        """End a command whose answer is of no use."""
+        kill_group(process.pid)
+        await process.ended
+        self._forget(process)
 
     async def _wait(
         self, process: Holder, ended: Future[bool], out: int, timeout_s: float
@@ -194,19 +207,28 @@ class Lanes:
             kill_group(process.pid)
             await ended
 
-    def _start(self, line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> Holder:
+    def start(
+        self,
+        line: list[str],
+        files: tuple[int, int, int],
+        env: dict[str, str],
+        cwd: str,
+        control: int | None = None,
+    ) -> Holder:
+        """Start a command; `control` is one more descriptor for it, which it finds as number CONTROL."""
         if self._lifeline is None:
             self._lifeline = Lifeline()
         pid = os.fork()
         if pid == 0:
-            _hold(line, files, env, cwd)
+            _hold(line, files, env, cwd, control)
         process = Holder(pid)
+        process.ended = _end_of(self._loop, process)
         self._running[pid] = process
         self._lifeline.report(self._running)
         return process
 
     def _forget(self, process: Holder) -> None:
-        del self._running[process.pid]
+        self._running.pop(process.pid, None)
         if self._lifeline is not None:
             self._lifeline.report(self._running)
 
@@ -222,16 +244,27 @@ class Lanes:
             self._lifeline.close()
 
 
-def _hold(line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str) -> NoReturn:
-    """Be a command's holder: one process group with it, and no descriptor but its three."""
+def _hold(
+    line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str, control: int | None
+) -> NoReturn:
+    """Be a command's holder: one process group with it, and no descriptor but its own."""
     status = 127
+    passed: tuple[int, ...] = ()
     try:
         os.setsid()
         for number, fd in enumerate(files):
             os.dup2(fd, number)
-        close_from(3)
+        if control is not None:
+            os.dup2(control, 3)
+        close_from(3 if control is None else 4)
+        if control is not None:
+            passed = (os.dup2(3, CONTROL),)
+            os.close(3)
         try:
-            status = subprocess.Popen(line, env=env, cwd=cwd).wait()
+            process = subprocess.Popen(line, env=env, cwd=cwd, pass_fds=passed)
+            for fd in passed:
+                os.close(fd)
+            status = process.wait()
         except (OSError, ValueError) as error:
             # What a shell says of a command it can't start; the client, too, goes on.
             os.write(2, f"{line[0]}: {error}\n".encode("utf-8", "replace"))

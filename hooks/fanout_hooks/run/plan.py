@@ -1,12 +1,13 @@
 """How an event's hooks will run: each one's way, who waits for whom, what starts together, what is locked.
 
 Each hook has a way to run:
-  warm    plain Python, known to be fast and clean: one after another in one worker, in configuration order
-  trial   plain Python not known yet: the same chain, but its own worker
-  alone   plain Python that is slow, starts processes or leaves things behind: its own worker, side by side
+  warm    plain Python, known to be fast and clean: one after another in one seat, in configuration order
+  trial   plain Python not known yet: its own seat, side by side as natively, watched
+  alone   plain Python that is slow, starts processes or leaves things behind: its own seat, side by side
+  spare   Node: a process started ahead where there is one, else a lane
   lane    everything else: the command itself, side by side
-Warm and trial hooks form one chain, so among them configuration order holds by itself, but where `after`
-turns it around; the others wait only for hooks that they conflict with. What a hook is known to write is
+Warm hooks form one chain, so among them configuration order holds by itself, but where `after` turns it
+around; the others wait only for hooks that they conflict with. What a hook is known to write is
 locked across events while it runs.
 
 Units never wait for one another in a circle: hooks are put in an order in which everybody comes after those
@@ -22,11 +23,15 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fanout_hooks.client.config import Hook
 from fanout_hooks.learn.memory import Memory, version_of
-from fanout_hooks.warm.command import Program, plain_python
+from fanout_hooks.warm.command import Program, launcher, python_of, words_of
+
+if TYPE_CHECKING:
+    from fanout_hooks.warm.node import NodeProgram
+    from fanout_hooks.warm.uv import Answers
 
 # --- Which hooks must wait for which: two conflict when one writes what the other reads or writes. ----------
 # Rules:
@@ -237,6 +242,11 @@ class Planned(NamedTuple):
     program: Program | None
     file: str
     """The script's path, by which it is remembered."""
+    node: NodeProgram | None = None
+    env: dict[str, str] | None = None
+    """The environment that a launcher gives it, where that is another than the event's."""
+    watched: tuple[str, ...] = ()
+    """Files that its way depends on beside its script."""
 
 
 class Unit(NamedTuple):
@@ -281,13 +291,14 @@ def make(
     env: dict[str, str],
     memory: Memory,
     declared: frozenset[str] = frozenset(),
+    uv: Answers | None = None,
 ) -> Plan:
     """Plan the hooks of one event; `declared` is what hooks of any event say that they write."""
-    planned = tuple(_planned(hook, cwd, env, memory) for hook in hooks)
+    planned = tuple(_planned(hook, cwd, env, memory, uv) for hook in hooks)
     footprints = tuple(_footprint(one, project, memory) for one in planned)
     waits = tuple(waits_for(footprints))
     levels = batch_levels(len(hooks), [wait for wait in waits if wait.why != IN_TURN])
-    files = dict.fromkeys(one.file for one in planned if one.file)
+    files = dict.fromkeys(file for one in planned for file in (one.file, *one.watched) if file)
     written = memory.written.union(declared, *(one.writes for one in footprints))
     return Plan(
         planned,
@@ -301,12 +312,40 @@ def make(
     )
 
 
-def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory) -> Planned:
+def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None = None) -> Planned:
     if hook.type != "command" or hook.isolate:
         return Planned(hook, "lane", None, "")
-    program = plain_python(hook.command, hook.args, env, cwd)
+    words = words_of(hook.command, hook.args, env, cwd)
+    kind = launcher(words)
+    if kind == "node":
+        from fanout_hooks.warm.node import node_of, shell_of  # what other hooks don't need costs them nothing
+
+        node = node_of(words, env, cwd, shell_of(hook.command, hook.args))
+        return Planned(hook, "lane" if node is None else "spare", None, "", node)
+    if kind == "uv":
+        return _planned_uv(hook, words, cwd, env, memory, uv)
+    program = python_of(words, env, cwd) if kind == "python" else None
     if program is None:
         return Planned(hook, "lane", None, "")
+    return _planned_python(hook, program, cwd, memory)
+
+
+def _planned_uv(
+    hook: Hook, words: Sequence[str], cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None
+) -> Planned:
+    from fanout_hooks.warm.uv import uv_of
+
+    asked = uv_of(words, env, cwd) if uv is not None else None
+    if uv is None or asked is None:
+        return Planned(hook, "lane", None, "")
+    found = uv.find(asked, env, cwd)
+    if found is None:
+        return Planned(hook, "lane", None, "", watched=asked.watched)
+    planned = _planned_python(hook, found.program, cwd, memory)
+    return planned._replace(env=found.env, watched=found.watched)
+
+
+def _planned_python(hook: Hook, program: Program, cwd: str, memory: Memory) -> Planned:
     file = os.path.join(cwd, program.script)
     record = memory.of(file)
     if not record.is_learned:
@@ -323,12 +362,11 @@ def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
         reads, writes = reads | record.reads, writes | record.writes
     itself = frozenset({f"hook {planned.file or hook.command or hook.url}"})
     shares: frozenset[str] = frozenset()
-    if planned.way == "trial" or (planned.way == "lane" and not (reads or writes or resources)):
+    if planned.way == "trial" or (planned.program is None and not (reads or writes or resources)):
         resources |= itself  # not known: at least never beside itself
     elif planned.file and writes:
         shares = itself  # a session that planned it before it was known may still have it on trial
-    in_turn = planned.way in ("warm", "trial")
-    return Footprint(hook.name, reads, writes, resources, shares, hook.after, in_turn)
+    return Footprint(hook.name, reads, writes, resources, shares, hook.after, planned.way == "warm")
 
 
 def _absolute(paths: Sequence[str], project: str) -> frozenset[str]:
@@ -379,7 +417,9 @@ def _in_order(direct: Sequence[set[int]]) -> list[int]:
 def _fits(one: Planned, first: Planned) -> bool:
     """Say whether two programs run in the same interpreter."""
     ours, theirs = one.program, first.program
-    return ours is not None and theirs is not None and (ours.exe, ours.flags) == (theirs.exe, theirs.flags)
+    if ours is None or theirs is None:
+        return False
+    return (ours.exe, ours.flags, one.env) == (theirs.exe, theirs.flags, first.env)
 
 
 def _unit(group: list[int], footprints: Sequence[Footprint], waits: Sequence[Wait], written: Writers) -> Unit:

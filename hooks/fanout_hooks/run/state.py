@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,11 +21,13 @@ from fanout_hooks.run import plan as plans
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan
 from fanout_hooks.warm.command import Program
-from fanout_hooks.warm.interpreter import Interpreter, key_of
-from fanout_hooks.warm.loop import Future, Loop, on_stderr
+from fanout_hooks.warm.interpreter import HookInput, Interpreter, key_of
+from fanout_hooks.warm.loop import Future, Loop, on_stderr, sealed_file
 
 if TYPE_CHECKING:
-    from fanout_hooks.run.lanes import Lanes
+    from fanout_hooks.run.lanes import Ended, Holder, Lanes
+    from fanout_hooks.warm.node import NodeProgram, Spares
+    from fanout_hooks.warm.uv import Answers
 
 
 # --- Locks on what hooks write, across events, sub-agents and sessions. -------------------------------------
@@ -147,8 +150,10 @@ AT_ONCE = 50
 """Processes of hooks at work at one time; more wait their turn."""
 
 MAX_PLANS = 64
-MAX_INTERPRETERS = 4
-"""At rest: each is a zygote and a worker. A project's hooks rarely name two."""
+MAX_INTERPRETERS = 16
+"""At rest: each is a zygote and a worker. uv gives each script with inline dependencies one of its own."""
+QUESTION_S = 60.0
+"""For uv to say what it would start."""
 
 
 class Places:
@@ -202,6 +207,9 @@ class RuntimeState:
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._reported: set[str] = set()
         self._lanes: Lanes | None = None
+        self._spares: Spares[Holder] | None = None
+        self.uv: Answers | None = None
+        """What uv said of scripts; None in a process that stays for one event only."""
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
         """Return the hooks of the registered scopes, read again when a file has changed."""
@@ -233,7 +241,7 @@ class RuntimeState:
             return known[1]
         if len(self._plans) > MAX_PLANS:
             self._plans.clear()
-        made = plans.make(hooks, project, cwd, env, memory, self._declared)
+        made = plans.make(hooks, project, cwd, env, memory, self._declared, self.uv)
         self._plans[key] = (env, made)
         return made
 
@@ -253,6 +261,56 @@ class RuntimeState:
             if self._interpreters[old].is_at_rest:
                 self._interpreters.pop(old).close()
         return interpreter
+
+    async def run_node(
+        self, program: NodeProgram, hook: Hook, stdin: bytes, hook_input: HookInput
+    ) -> tuple[Ended, str]:
+        """Run a Node hook in the process that waits for it, else as written; return also which it was."""
+        from fanout_hooks.run.lanes import work_of
+
+        began = time.perf_counter()
+        env, cwd = hook_input.env, hook_input.cwd
+        spare = self.spares.take(program, stdin, env, cwd)
+        try:
+            if spare is None:
+                line, env = work_of(hook, env)
+                return await self.lanes.run(line, hook_input.stdin, env, cwd, hook.timeout_s), "lane"
+            try:
+                ended = self.lanes.finish(spare.process, spare.out, spare.err, hook.timeout_s, began)
+                return await ended, "spare"
+            finally:
+                spare.close()
+        finally:
+            self.spares.done()
+
+    @property
+    def spares(self) -> Spares[Holder]:
+        """Return the Node processes that were started ahead."""
+        if self._spares is None:
+            from fanout_hooks.warm.node import Spares
+
+            self._spares = Spares(self.loop, self.lanes)
+        return self._spares
+
+    def stay(self) -> None:
+        """Keep things ready for later events: this process will see more than one."""
+        from fanout_hooks.warm.uv import Answers
+
+        self.uv = Answers(self._question, self._plans.clear, self._state)
+
+    async def _question(self, line: list[str], env: dict[str, str], cwd: str) -> Ended:
+        stdin = sealed_file("stdin", b"")
+        try:
+            return await self.lanes.run(line, stdin, env, cwd, QUESTION_S)
+        finally:
+            os.close(stdin)
+
+    def settle(self) -> None:
+        """Get ready for the next event, now that one's answer is out; only a process that stays calls it."""
+        if self._spares is not None:
+            self._spares.refill()
+        if self.uv is not None and self.uv.has_questions:
+            self.loop.leave(self.uv.ask())
 
     @property
     def lanes(self) -> Lanes:
@@ -276,6 +334,8 @@ class RuntimeState:
 
     def close(self) -> None:
         """End every process that is at work or waits for some."""
+        if self._spares is not None:
+            self._spares.close()
         if self._lanes is not None:
             self._lanes.close()
         for interpreter in self._interpreters.values():

@@ -36,8 +36,8 @@ SERVERS_OWN = frozenset(
 )
 SERVERS_OWN_PREFIX = "CLAUDE_PLUGIN_OPTION_"
 """The client gives these to a plugin's server; a user may set the same names for everything."""
-KEPT = ("FANOUT_GATE",)
-"""Says the gate's mode, wherever the user put it."""
+KEPT = ("FANOUT_GATE", "FANOUT_PLUGIN_GATE")
+"""Say the gate's mode, wherever the user put it, and the plugin's option."""
 
 
 class Session(NamedTuple):
@@ -131,6 +131,7 @@ class Supervisor:
         self, runtime: RuntimeState, server: Channel, env: dict[str, str], pids: tuple[int, int]
     ) -> None:
         self.runtime = runtime
+        runtime.stay()
         self.loop = runtime.loop
         self.server = server
         self.env = env
@@ -159,16 +160,19 @@ class Supervisor:
             name = events.claim_name(event, scopes)
             env = self._env(event)
             origin = str(arguments.get("fanout_from", ""))
-            if origin == "plugin" and places.by_settings(env["CLAUDE_PROJECT_DIR"], env):
+            if origin == "plugin" and places.plugin_stands_down(env["CLAUDE_PROJECT_DIR"], env):
                 name = ""
             elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
-                handled = await handle(self.runtime, Request(event, tuple(scopes.split()), env, gate=gate))
+                is_logged = arguments.get("fanout_log") != "off"
+                request = Request(event, tuple(scopes.split()), env, gate=gate, is_logged=is_logged)
+                handled = await handle(self.runtime, request)
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
             from fanout_hooks.crash import explain
 
             self.runtime.complain(explain("answering an event", error, self.env))
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
         handled.afterwards()
+        self.runtime.settle()
         if name:
             await self.loop.sleep(claims.WARM_CLAIM_S)
             claims.drop(self.alive, name)

@@ -1,21 +1,25 @@
-"""Is a hook's command nothing but `python script arguments`? Then a warm interpreter can run it.
+"""Is a hook's command nothing but `python script arguments` (or `node`, `uv run`)? Then it can be kept warm.
 
 The shell is read, not run: words, quotes, `$NAME` and `~/`, as in `python3 "$CLAUDE_PROJECT_DIR"/hooks/x.py`.
 Whatever could mean more (pipes, globs, assignments, substitutions, `-m`, `-c`) is "no": the shell runs it.
 A backslash at the end of a line joins it with the next, but for one within a variable's name: that is "no".
-A script that is its own command (`#!/usr/bin/env python3`, executable) counts as well.
+A script that is its own command (`#!/usr/bin/env python3`, executable) counts as well. Node's and uv's own
+words are read in node.py and uv.py.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-_PYTHON = re.compile(r"python(3(\.\d+)?)?")
+_LAUNCHER = re.compile(r"(?P<python>python(?:3(?:\.\d+)?)?)|(?P<node>node(?:js)?)|(?P<uv>uv)")
 _FLAGS = re.compile(r"-[uBsSEIPOd]+")
 _SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 _NAME = re.compile(r"\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)", re.ASCII)
+_ENV_SPECIAL = frozenset("'\"\\$#=")
+"""What `env -S` would not take as it is."""
 _SPECIAL = frozenset(";|&<>()*?[]{}`!\n")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _JOINED = "\\\n"
@@ -32,13 +36,18 @@ class Program(NamedTuple):
 
 def plain_python(command: str, args: tuple[str, ...] | None, env: dict[str, str], cwd: str) -> Program | None:
     """Return the program that a hook's command starts, or None when it needs its own process."""
-    words = [command, *args] if args is not None else split(command, env)
-    if not words or (args is None and _ASSIGNMENT.match(words[0])):
-        return None
-    if words[0] == "exec" and args is None:
-        words = words[1:]
-    words = _shebang(words, env, cwd)
-    if not words or not _PYTHON.fullmatch(os.path.basename(words[0])):
+    return python_of(words_of(command, args, env, cwd), env, cwd)
+
+
+def launcher(words: Sequence[str]) -> str:
+    """Return which launcher a command names: python, node, uv or ""."""
+    match = _LAUNCHER.fullmatch(os.path.basename(words[0])) if words else None
+    return str(match.lastgroup) if match is not None else ""
+
+
+def python_of(words: Sequence[str], env: dict[str, str], cwd: str) -> Program | None:
+    """Return the program of a command in words; None when it isn't one interpreter with one script."""
+    if launcher(words) != "python":
         return None
     exe = which(words[0], env, cwd)
     flags = ""
@@ -51,6 +60,16 @@ def plain_python(command: str, args: tuple[str, ...] | None, env: dict[str, str]
     if exe is None or at >= len(words) or os.path.isdir(os.path.join(cwd, words[at])):
         return None
     return Program(exe, "".join(sorted(set(flags))), words[at], tuple(words[at + 1 :]))
+
+
+def words_of(command: str, args: tuple[str, ...] | None, env: dict[str, str], cwd: str) -> list[str]:
+    """Return what a hook's command executes, a script's first line read; nothing where a shell is needed."""
+    words = [command, *args] if args is not None else split(command, env)
+    if not words or (args is None and _ASSIGNMENT.match(words[0])):
+        return []
+    if words[0] == "exec" and args is None:
+        words = words[1:]
+    return _shebang(words, env, cwd)
 
 
 def which(name: str, env: dict[str, str], cwd: str) -> str | None:
@@ -67,8 +86,8 @@ def which(name: str, env: dict[str, str], cwd: str) -> str | None:
 
 def _shebang(words: list[str], env: dict[str, str], cwd: str) -> list[str]:
     """Replace a script that is its own command by what its first line says."""
-    if not words or not words[0].endswith(".py"):
-        return words
+    if not words or launcher(words):
+        return words  # itself a script perhaps: a version manager's shim
     path = which(words[0], env, cwd)
     if path is None:
         return words
@@ -79,12 +98,18 @@ def _shebang(words: list[str], env: dict[str, str], cwd: str) -> list[str]:
         return words
     if not first.startswith("#!"):
         return words
-    interpreter = first[2:].split()
-    if interpreter[:1] in (["/usr/bin/env"], ["/bin/env"]):
-        interpreter = interpreter[1:]
-    if len(interpreter) != 1:
+    found = first[2:].split()
+    if found[:1] in (["/usr/bin/env"], ["/bin/env"]):
+        found = found[1:]
+        if found[:1] == ["-S"] and not _ENV_SPECIAL.intersection(first[2:]):
+            found = found[1:]
+        elif len(found) != 1:
+            return words
+    elif len(found) != 1:
         return words
-    return [interpreter[0], path, *words[1:]]
+    if not launcher(found):
+        return words
+    return [*found, words[0] if "/" in words[0] else path, *words[1:]]
 
 
 def split(command: str, env: dict[str, str]) -> list[str] | None:

@@ -14,7 +14,9 @@ class Route(NamedTuple):
     provider: str
     """What limits are counted by, together with the model."""
     fallbacks: tuple[str, ...] = ()
-    """Models to ask in its place, in this order."""
+    """Models of the same provider to ask in its place, in this order."""
+    elsewhere: tuple[str, ...] = ()
+    """Models of other providers that the user agreed to, where this one's key or credit is at fault."""
 
 
 class Backend(Protocol):

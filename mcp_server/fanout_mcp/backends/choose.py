@@ -3,7 +3,8 @@
 Rules of `auto`, in this order:
 1. `http` when there is a base URL (an OpenRouter key stands for OpenRouter's), or a provider that the user
    enabled and that has its key (providers.py).
-2. `claude` when the user agreed to it once, it is on PATH, and we are not already below one of its calls.
+2. `claude`, or another command-line client, when the user agreed to it once, it is on PATH, and we are not
+   already below one of their calls.
 3. `plan`.
 A backend asked for by name is that one or an error: never another one that spends something else.
 """
@@ -16,12 +17,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import anyio
 
 from fanout_mcp.backends.base import Backend, Route
-from fanout_mcp.backends.providers import OPENROUTER, Providers, Row, maker_of, panel_of, read
+from fanout_mcp.backends.providers import CLIENTS, OPENROUTER, Providers, Row, maker_of, panel_of, read
 from fanout_mcp.errors import Rejected, SettingsError
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.types import Answer, Job, ModelPrice
@@ -42,7 +43,7 @@ NOT_AGREED: Final = (
 class Choice:
     """The backend, why it is that one, and what stands in the way of the others (for `fanout doctor`)."""
 
-    name: Literal["http", "claude", "plan"]
+    name: Literal["http", "claude", "codex", "gemini", "plan"]
     why: str
     missing: tuple[str, ...] = ()
 
@@ -67,10 +68,12 @@ def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, st
     if not http:
         first = f"there is an endpoint: {settings.base_url}" if settings.base_url else ""
         return Choice("http", first or f"you enabled {', '.join(row.title for row in rows)}")
-    agreed = settings.claude_agreed
+    agreed = settings.claude_agreed or "claude" in settings.enabled
     missing = (*http, *claude, *(() if agreed else (NOT_AGREED,)))
     if agreed and not claude:
         return Choice("claude", "you agreed to it, and `claude` is on PATH", tuple(http))
+    if (client := _enabled_client(settings, env, env_path)) is not None:
+        return Choice(client, f"you enabled {client}, and it is on PATH", missing)
     return Choice("plan", "no model can be used: " + "; ".join(missing), missing)
 
 
@@ -109,6 +112,16 @@ def _enabled(settings: Settings, env: Mapping[str, str] | None) -> list[Row]:
     return [row for row in found.usable.values() if row.name in settings.enabled and not row.client]
 
 
+def _enabled_client(
+    settings: Settings, env: Mapping[str, str] | None, path: str | None
+) -> Literal["codex", "gemini"] | None:
+    """Return the first enabled client beside `claude` that can be used."""
+    own = {**(os.environ if env is None else env), **({} if path is None else {"PATH": path})}
+    usable = providers_of(settings, own).usable if settings.enabled else {}
+    found = next((name for name in usable if name in {"codex", "gemini"}), None)
+    return cast("Literal['codex', 'gemini'] | None", found)
+
+
 def endpoint_for(row: Row, key: str | None) -> Endpoint:
     """Return where a row is reached."""
     from fanout_mcp.backends.http import Endpoint  # httpx2 is imported with it
@@ -143,9 +156,9 @@ async def open_backend(settings: Settings, env: Mapping[str, str] | None = None)
 
         async def opened(row: Row) -> Backend:
             if row.client:
-                from fanout_mcp.backends.claude_cli import open_claude
+                from fanout_mcp.backends.clients import open_client
 
-                return await stack.enter_async_context(open_claude(settings, env))
+                return await stack.enter_async_context(open_client(row.client, settings, env))
             from fanout_mcp.backends.http import open_http
 
             return await stack.enter_async_context(open_http(settings, endpoint_for(row, key_of(row))))
@@ -165,8 +178,8 @@ async def open_backend(settings: Settings, env: Mapping[str, str] | None = None)
 
 def _primary(choice: Choice, settings: Settings, found: Providers) -> Row | None:
     """Return the row that names without a provider go to, None for a plain endpoint."""
-    if choice.name == "claude":
-        return found.rows["claude"]
+    if choice.name in CLIENTS:
+        return found.rows[choice.name]
     if settings.base_url is None:
         return _enabled(settings, found.env)[0]
     row = found.rows[OPENROUTER]
@@ -218,9 +231,11 @@ class MixedBackend:
     def route(self, model: str | None) -> Route:
         """Say which provider's limits a model counts against, and who is asked in its place."""
         row, rest = self._split(model)
+        elsewhere = tuple(self._first_of(one) for one in self._agreed() if one is not row)
         if row is None:
-            return Route(self.provider)
-        return Route(row.host or row.name, tuple(self._named(row, one) for one in row.next_after(rest)))
+            return Route(self.provider, (), elsewhere)
+        following = tuple(self._named(row, one) for one in row.next_after(rest))
+        return Route(row.host or row.name, following, elsewhere)
 
     async def price(self, model: str | None) -> ModelPrice | None:
         backend, name = await self._backend_of(model)
@@ -260,14 +275,21 @@ class MixedBackend:
         if self.row is None:
             own = self.primary.default_model(persona)
             found.append((own, maker_of(own) if own else self.provider))
-        usable = self.providers.usable  # a key alone, as OpenRouter's, asks nobody beside the chosen endpoint
-        enabled = [usable[name] for name in self.settings.enabled if name in usable]
-        others = [row for row in enabled if row is not self.row]
+        others = [row for row in self._agreed() if row is not self.row]
         for row in ([self.row] if self.row else []) + others:
             model = next(iter(row.models_for(persona)), None)
             name = self._named(row, model) if model else self._bare(row)
             found.append((name, maker_of(model, row) if model else row.name))
         return found
+
+    def _agreed(self) -> list[Row]:
+        """Return the providers that may be asked unnamed: a key alone, as OpenRouter's, is no agreement."""
+        usable = self.providers.usable
+        return [usable[name] for name in self.settings.enabled if name in usable]
+
+    def _first_of(self, row: Row) -> str:
+        first = next(iter(row.models_for("default")), "")
+        return f"{row.name}:{first}" if first else row.name
 
     async def _backend_of(self, model: str | None) -> tuple[Backend, str | None]:
         row, rest = self.providers.split(model) if model else (None, "")

@@ -190,9 +190,11 @@ class Providers:
     def _missing_for_client(self, row: Row) -> str:
         if self.settings.is_child:
             return "this process runs below such a client already"
-        is_agreed = self.settings.claude_agreed or self.settings.backend == row.name
+        is_agreed = self.settings.backend == row.name or (
+            row.name == "claude" and self.settings.claude_agreed
+        )
         if not is_agreed and row.name not in self.settings.enabled:
-            return NOT_AGREED
+            return NOT_AGREED if row.name == "claude" else f"fanout providers enable {row.name}"
         found = shutil.which(row.client, path=self.env.get("PATH", ""))
         return "" if found else f"`{row.client}` is not on PATH"
 
@@ -226,8 +228,8 @@ class Providers:
             return row, rest
         if self.settings.base_url and colon and self.settings.base_url != OPENROUTER_URL:
             return None, model  # `mistral:7b` of a local server
-        if not colon and name == "claude":
-            return None, model
+        if not colon and row.client and self.settings.base_url:
+            return None, model  # the name of a model, to whatever endpoint there is
         raise InvalidInput(f"{model}: {row.title} is not in use yet: {self.missing(row)}. Nobody was asked.")
 
     def _check_spelling(self, name: str, model: str) -> None:

@@ -340,8 +340,9 @@ CAUSES: Final = (
         "model_not_exist",
         r"no endpoints? found|no (?:allowed|available) providers|not a valid model|"
         r"(?:invalid|unknown|unsupported|unrecognized) model\b|no models? (?:is |are )?loaded|"
-        r"(?:model|deployment)\b.{0,120}?(?:not found|not exist|n't exist|not loaded|decommissioned|"
-        r"deprecated|retired|no longer|been removed|been shut down|not supported for|is not available\b)|"
+        r"(?:models?|deployment)\b.{0,120}?(?:not found|not exist|n't exist|not loaded|decommissioned|"
+        r"deprecated|retired|no longer|been removed|been shut down|not supported (?:for|when|with)|"
+        r"is not available\b)|"
         r"not found: model|(?:could not|couldn't|failed to) (?:find|load) .{0,20}model",
     ),
     _cause(

@@ -54,6 +54,7 @@ class Scripted:
     max_parallel: int | None = None
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[Job] = field(default_factory=list)
     in_flight: int = 0
     peak: int = 0
@@ -67,7 +68,7 @@ class Scripted:
         return self.default_model
 
     def route(self, model: str | None) -> Route:
-        return Route(self.provider, self.fallbacks.get(model or "", ()))
+        return Route(self.provider, self.fallbacks.get(model or "", ()), self.elsewhere.get(model or "", ()))
 
     async def price(self, model: str | None) -> ModelPrice | None:
         return self.prices.get(model or "")

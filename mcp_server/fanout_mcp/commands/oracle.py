@@ -95,7 +95,8 @@ def show(console: Console, data: Json) -> None:
         display.show_dry(console, data)
         return
     decision = data["decision"]
-    console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {_agreed(data)}")
+    how = data["headline"].removeprefix(decision).lstrip(": ")
+    console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {escape(how)}")
     console.print(_members(data))
     spent = data["receipt"]
     took = f"{counted(spent['calls'], 'call')}, {spent['elapsed_s']} s"
@@ -103,15 +104,6 @@ def show(console: Console, data: Json) -> None:
     console.print(f"[dim]{took}, cost {cost(spent)}.[/]")
     if data["report"]:
         console.print(f"[dim]{escape(data['report'])}[/]", soft_wrap=True)  # a broken path can't be clicked
-
-
-def _agreed(data: Json) -> str:
-    """By how many of those who took a position; an abstention is none."""
-    if not data["votes"]:
-        return "no member answered"
-    positions = sum(vote["verdict"] != "ABSTAIN" for vote in data["votes"])
-    agreeing = round(data["agreement"] * positions)
-    return f"{agreeing} of {positions} agree" if positions else "no member took a position"
 
 
 def _members(data: Json) -> Table:

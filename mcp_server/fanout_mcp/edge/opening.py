@@ -19,7 +19,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     # In a thread: it brings the HTTP client along, and hook events pass through this loop.
     await anyio.to_thread.run_sync(importlib.import_module, "fanout_mcp.backends.choose")
     from fanout_mcp.backends.choose import open_backend
-    from fanout_mcp.backends.claude_cli import processes_at_once
+    from fanout_mcp.backends.clients import processes_at_once
     from fanout_mcp.backends.providers import CLIENTS
     from fanout_mcp.engine.limits import Limits
 
@@ -30,4 +30,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         def provider_of(model: str | None) -> str:
             return backend.route(model).provider
 
-        yield Services(settings, backend, Limits(settings.max_parallel, caps, provider_of), workers)
+        def stand_ins(model: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+            return backend.route(model)[1:]
+
+        yield Services(
+            settings, backend, Limits(settings.max_parallel, caps, provider_of, stand_ins), workers
+        )

@@ -186,14 +186,17 @@ class Limits:
         max_parallel: int,
         caps: Mapping[str, int] | None = None,
         provider_of: Callable[[str | None], str] | None = None,
+        stand_ins: Callable[[str | None], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _: ((), ()),
     ) -> None:
         """`caps`: providers with a lower cap of their own (processes on this machine).
 
-        `provider_of`: whose a model is, where one backend serves several providers.
+        `provider_of`: whose a model is, where one backend serves several providers. `stand_ins`: the models
+        to ask in one's place, of its own provider and of others, for jobs that name none.
         """
         self._max_parallel = max_parallel
         self._caps = dict(caps or {})
         self._provider_of = provider_of
+        self.stand_ins = stand_ins
         self._wholes: dict[str, Limiter] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
 

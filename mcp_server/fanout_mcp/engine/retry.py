@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from fanout_mcp.errors import (
     AllThinking,
+    AuthRejected,
     BackendError,
     BadAnswer,
     ContextTooSmall,
@@ -51,6 +52,9 @@ FALLS_BACK: tuple[type[BackendError], ...] = (
 )
 """Given up for one of these, a job goes to its next model: another one may well answer. The last two only are
 given up where the wait is longer than the deadline."""
+
+CROSSES: tuple[type[BackendError], ...] = (QuotaSpent, AuthRejected)
+"""These hold for all models of a provider's key: another provider is asked, where the user agreed to one."""
 
 ONCE = Rule(1, ())
 RULES: tuple[tuple[type[BackendError], Rule], ...] = (

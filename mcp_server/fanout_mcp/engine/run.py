@@ -188,6 +188,9 @@ class _Attempts:
     """The calls made for one job."""
 
     def __init__(self, owner: _Run, job: Job) -> None:
+        if job.fallbacks is None:
+            fallbacks, elsewhere = owner.limits.stand_ins(job.model)
+            job = replace(job, fallbacks=fallbacks, elsewhere=elsewhere)
         self.run, self.job = owner, job
         self.asked = job
         self.passed: list[str] = []
@@ -211,14 +214,26 @@ class _Attempts:
     async def until_settled(self) -> Answer | BackendError:
         """Try the job's model, then each that stands in for it, while there is a reason to."""
         result = await self._until_given_up()
-        while isinstance(result, retry.FALLS_BACK) and self.job.fallbacks and not self.run.ended.cause:
+        while isinstance(result, BackendError) and not self.run.ended.cause:
+            following = self._following(result)
+            if following is None:
+                break
             self.passed.append(f"{self.job.model or 'the default model'}: {self._reason(result)}")
-            following, *rest = self.job.fallbacks
-            self.job = replace(self.job, model=following, fallbacks=tuple(rest))
+            self.job = following
             self.failures.clear()
             self.why = ""
             result = await self._until_given_up()
         return result
+
+    def _following(self, error: BackendError) -> Job | None:
+        """Return the job for the next model, None where none may be asked for this error."""
+        job = self.job
+        if isinstance(error, retry.CROSSES) and job.elsewhere:
+            # What the first provider's other models would say is known: its key is the same.
+            return replace(job, model=job.elsewhere[0], fallbacks=(), elsewhere=job.elsewhere[1:])
+        if isinstance(error, retry.FALLS_BACK) and job.fallbacks:
+            return replace(job, model=job.fallbacks[0], fallbacks=job.fallbacks[1:])
+        return None
 
     async def _until_given_up(self) -> Answer | BackendError:
         limiter = self.run.limits.of(self.job.provider, self.job.model)

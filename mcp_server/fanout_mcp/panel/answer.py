@@ -68,11 +68,16 @@ class Position:
     instead: str = ""
     """Why the member's own model did not."""
 
+    is_shortened: bool = False
+    """It judged a shortened prompt: the model's context is small."""
+
     @property
     def note(self) -> str:
-        """What was changed in it, and why."""
+        """What was changed in it or in its question, and why."""
         lacked = " and ".join(self.missing)
-        return f"said STOP without {lacked}: counted as SIMPLIFY" if lacked else ""
+        changed = f"said STOP without {lacked}: counted as SIMPLIFY" if lacked else ""
+        shortened = "judged a shortened prompt, its context is small" if self.is_shortened else ""
+        return "; ".join(filter(None, (changed, shortened)))
 
 
 @dataclass(frozen=True, slots=True)

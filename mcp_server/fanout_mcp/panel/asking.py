@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fanout_mcp.engine.retry import ONCE, larger_budget, rule_for
-from fanout_mcp.errors import BackendError, InvalidInput, UnreadableAnswer
+from fanout_mcp.errors import BackendError, ContextTooSmall, InvalidInput, UnreadableAnswer
 from fanout_mcp.panel.answer import FORM, PARSE, Position, Unreadable, parse, position_of
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.panel.vote import Ballot, Stakes, is_decided
@@ -123,6 +123,31 @@ def repair(prompt: Prompt, answer: str, why: str) -> Prompt:
     )
 
 
+CHARS_A_TOKEN = 3
+"""Code has three; prose four."""
+LEFT_OUT = "[The rest, {count:,} characters, was left out: it does not fit into this model's context.]"
+MIN_SHARE = 0.1
+"""Of a prompt: with less of it no one could judge."""
+
+
+def packed(prompt: Prompt, tokens: int, max_tokens: int) -> Prompt | None:
+    """Shorten a prompt for a context of so many tokens, None where too little of it would be left.
+
+    The question is at its head, so the end goes: what was attached, or what others said.
+    """
+    answer = min(max_tokens, max(tokens // 3, MIN_ANSWER))
+    room = (tokens - answer) * CHARS_A_TOKEN - len(prompt.system) - len(LEFT_OUT) - 20
+    if room < MIN_SHARE * len(prompt.user) or room >= len(prompt.user):
+        return None
+    at = prompt.user.rfind("\n", 0, room)
+    kept = prompt.user[: at if at > room // 2 else room]
+    return replace(prompt, user=f"{kept}\n{LEFT_OUT.format(count=len(prompt.user) - len(kept))}")
+
+
+MIN_ANSWER = 400
+"""Tokens that an answer in the form takes."""
+
+
 def for_agent(member: Member, question: str, material: Material, stakes: Stakes) -> str:
     """The same for an agent of the host, which answers in words."""
     asked = first(member, question, Material(), stakes)
@@ -145,6 +170,8 @@ class Asking:
         self._failed: dict[str, str] = {}
         self._unread: dict[tuple[str, str | None], tuple[Answer, Unreadable]] = {}
         """By member and model: an answer that could not be read, to be asked for again."""
+        self._shortened: set[str] = set()
+        """Members that got less than the whole prompt."""
         self.positions: dict[str, Position] = {}
         self.answers: dict[str, str] = {}
         """What each member wrote, word for word, readable or not."""
@@ -164,6 +191,8 @@ class Asking:
             raise lost.billed(answer.usage)
         if job.model != own:
             read = replace(read, model=job.model or "", instead=self._failed.get(job.key, ""))
+        if job.key in self._shortened:
+            read = replace(read, is_shortened=True)
         self.positions[job.key] = read
         return answer
 
@@ -186,7 +215,7 @@ class Asking:
 
     async def _once(self, job: Job) -> tuple[Answer, Position | Unreadable]:
         try:
-            answer = await self._ask(job)
+            answer = await self._ask_packed(job)
         except BackendError as error:
             self._failed[job.key] = str(error)
             raise
@@ -198,6 +227,18 @@ class Asking:
             return parse(answer.text, answer.data, is_cut=answer.truncated)
         [(_, read)] = await self._workers.map(PARSE, [[answer.text, answer.data, answer.truncated]])
         return Unreadable(f"reading it {read.reason}") if isinstance(read, Failure) else position_of(read)
+
+    async def _ask_packed(self, job: Job) -> Answer:
+        """Ask; once more with a shorter prompt where the context is too small and no other stands in."""
+        try:
+            return await self._ask(job)
+        except ContextTooSmall as error:
+            short = packed(job.prompt, error.limit, job.max_tokens) if error.limit else None
+            if job.fallbacks or short is None:
+                raise
+            answer = await self._ask(replace(job, prompt=short))
+            self._shortened.add(job.key)
+            return replace(answer, usage=error.usage + answer.usage)
 
     def counts(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Count the verdicts of the members that have answered."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.base import Backend
-from fanout_mcp.backends.plan import agent_call
-from fanout_mcp.backends.providers import thinking_tokens
-from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, estimate
+from fanout_mcp.backends.base import Backend, Route
+from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.providers import maker_of, thinking_tokens
+from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, dollars, estimate
 from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
@@ -24,7 +25,7 @@ from fanout_mcp.panel import asking as panel_asking
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import Asking, Material
 from fanout_mcp.panel.personas import Member, seat
-from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum
+from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.secrets import in_thread
 from fanout_mcp.source.workers import Workers
@@ -38,6 +39,11 @@ MAX_TOKENS = 1_500
 """Of one answer; five reasons of a sentence each take about 300."""
 
 
+class StandIns(TypedDict):
+    fallbacks: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is the same for every call of a consultation."""
@@ -47,8 +53,8 @@ class Terms:
     max_cost_usd: float
     prices: Mapping[str | None, ModelPrice | None]
     max_tokens: int = TOKENS_WITHOUT_PRICE
-    fallbacks: Mapping[str | None, tuple[str, ...]] = field(default_factory=dict)
-    """By model: which ones are asked in its place."""
+    routes: Mapping[str | None, Route] = field(default_factory=dict)
+    """By model: where it goes, and which ones are asked in its place."""
     thinking: Mapping[str | None, int] = field(default_factory=dict)
     """By model: output tokens that its thinking takes beside the answer."""
     effort: Effort | None = None
@@ -61,6 +67,11 @@ class Terms:
 
     def price(self, one: Job) -> ModelPrice | None:
         return self.prices.get(one.model)
+
+    def stand_ins(self, model: str | None) -> StandIns:
+        """Return a job's fields for who is asked in a model's place."""
+        route = self.routes.get(model, Route(self.provider))
+        return {"fallbacks": route.fallbacks, "elsewhere": route.elsewhere}
 
 
 class Price(NamedTuple):
@@ -92,7 +103,7 @@ def job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) ->
         SCHEMA,
         MAX_TOKENS + int(terms.share * terms.thinking.get(model, 0)),
         provider=terms.provider,
-        fallbacks=terms.fallbacks.get(model, ()),
+        **terms.stand_ins(model),
         effort=terms.effort,
     )
 
@@ -195,6 +206,8 @@ class PanelArguments(BaseModel):
     dry_run: Annotated[bool, Field(description="Only the members and the price.")] = False
 
 
+FAR_S: Final = 0.3
+"""For the prices of other providers, which are asked only if one fails: they are mostly in the cache."""
 EFFORT: Final[dict[Stakes, Effort]] = {"exploration": "low", "production": "medium", "critical": "high"}
 """How hard reasoning models think, by what is at stake."""
 
@@ -245,13 +258,15 @@ async def terms_of(
 
     Prices get a third of the time at most: without a price tokens are bounded.
     """
-    fallbacks = {model: backend.route(model).fallbacks for model in models}
-    asked = {*models, *(one for following in fallbacks.values() for one in following)}
+    routes = {model: backend.route(model) for model in models}
+    near = {*models, *(one for route in routes.values() for one in route.fallbacks)}
+    far = {one for route in routes.values() for one in route.elsewhere} - near
     began = anyio.current_time()
-    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(asked)
-    with anyio.move_on_after(args.deadline_s / 3):
-        for model in asked:
-            prices[model] = await backend.price(model)
+    prices: dict[str | None, ModelPrice | None] = dict.fromkeys(near | far)
+    for asked, most_s in ((near, args.deadline_s / 3), (far, FAR_S)):
+        with anyio.move_on_after(most_s):
+            for model in asked:
+                prices[model] = await backend.price(model)
     left_s = args.deadline_s - (anyio.current_time() - began)
     effort = EFFORT[args.stakes]
     thinking = {model: thinking_tokens(model, effort) for model in models}
@@ -261,14 +276,25 @@ async def terms_of(
         args.max_cost_usd,
         prices,
         max_tokens,
-        fallbacks,
+        routes,
         thinking,
         effort,
     )
 
 
-def agent_calls(asked: Consultation) -> list[dict[str, Json]]:
-    """Without a model: each member as an agent that the host runs itself."""
+def not_asked(asked: Consultation, note: str) -> dict[str, Json]:
+    """Without a model: ready agent calls that the host runs itself; `note` says how to go on from them."""
+    calls = _agent_calls(asked)
+    return {
+        "headline": f"No model was asked: a plan of {len(calls)} Agent calls for you to send",
+        "decision": "NOT_ASKED",
+        "note": note,
+        **ignored(asked),
+        "plan": {"messages": messages(calls)},
+    }
+
+
+def _agent_calls(asked: Consultation) -> list[dict[str, Json]]:
     return [
         agent_call(
             f"{member.persona.title} on the question",
@@ -395,16 +421,25 @@ def width(members: int) -> int:
 def short_verdict(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> dict[str, Json]:
     wide = width(len(asked.members))
     members = {member.key: member for member in asked.members}
+    counts: Counter[str] = Counter(said.verdict for said in closed.positions.values())
     return {
+        "headline": in_words(counts, asked.ballot),
         "decision": closed.decision,
         "rule": rule(asked, closed),
         "agreement": closed.agreement,
         "votes": [vote(members[key], closed, wide) for key in members if key in closed.positions],
         "failed": [{"member": key, "reason": clip(why, wide)} for key, why in closed.failed.items()],
         "cut": list(closed.cut),
-        "receipt": {**spent, **stand_ins(members, closed)},
+        "receipt": {**spent, **makers(asked.members), **stand_ins(members, closed)},
         **ignored(asked),
     }
+
+
+def makers(members: Sequence[Member]) -> dict[str, Json]:
+    """Of how many makers the models are that were asked; those whose maker is not known count as one."""
+    named = [(maker_of(member.model), member.model) for member in members if member.model]
+    found = {"" if maker == model else maker for maker, model in named}
+    return {"makers": len(found)} if found else {}
 
 
 def stand_ins(members: Mapping[str, Member], closed: Ruling) -> dict[str, Json]:
@@ -452,7 +487,9 @@ def receipt(calls: int, used: Usage, elapsed_s: float) -> dict[str, Json]:
 
 def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
     """Who would be asked, and what it may cost at most."""
+    cost = "cost unknown" if expected.cost_usd is None else f"at most {dollars(expected.cost_usd)}"
     return {
+        "headline": f"Would ask {len(asked.members)} members, {expected.calls} calls, {cost}",
         "dry_run": True,
         "members": [
             {"member": one.key, "persona": one.persona.name, "model": one.model} for one in asked.members
@@ -466,6 +503,35 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
         },
         **ignored(asked),
     }
+
+
+_TEXT: Final = {"type": "string"}
+_MAYBE: Final = {"type": ["string", "null"]}
+VERDICT_FORM: Final[Mapping[str, Json]] = {
+    "decision": {"enum": ["PROCEED", "SIMPLIFY", "STOP", "NO_VERDICT", "NOT_ASKED"]},
+    "rule": _TEXT,
+    "agreement": {"type": "number"},
+    "votes": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(("member", "persona", "verdict", "summary"), _TEXT),
+                **dict.fromkeys(("model", "blocker", "smallest_change"), _MAYBE),
+                "confidence": {"type": ["integer", "null"]},
+            },
+        },
+    },
+    "failed": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"member": _TEXT, "reason": _TEXT}},
+    },
+    "cut": {"type": "array", "items": _TEXT},
+    "receipt": {"type": "object"},
+    "report": _TEXT,
+    "plan": {"type": "object"},
+}
+"""JSON schemas of a verdict's fields, as short_verdict, dry and not_asked fill them."""
 
 
 def fitted(texts: Sequence[str], wide: int) -> list[str]:

@@ -88,7 +88,7 @@ class Council:
                 jobs.append(consult.job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
                 told = panel_deliberation.Told(n, held, tuple(held), panel_deliberation.longest_synthesis())
-                jobs.append(panel_deliberation.job(asked, told, self.synthesis_model, terms.provider))
+                jobs.append(panel_deliberation.job(asked, told, self.synthesis_model, terms))
         return jobs
 
 
@@ -210,7 +210,7 @@ class SynthesisWriter:
         moved = changed(draft.rounds[-1], standing(draft.rounds[:-1]))
         told = panel_deliberation.Told(draft.n, standing(draft.rounds), moved, self._last())
         council = self._council
-        job = panel_deliberation.job(council.asked, told, council.synthesis_model, council.terms.provider)
+        job = panel_deliberation.job(council.asked, told, council.synthesis_model, council.terms)
 
         def heard(outcome: Outcome) -> None:
             self._end(draft, outcome)

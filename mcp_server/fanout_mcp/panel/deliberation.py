@@ -23,7 +23,7 @@ from fanout_mcp import jsonish
 from fanout_mcp.panel import asking
 from fanout_mcp.panel.answer import Position, words
 from fanout_mcp.panel.asking import LANGUAGE
-from fanout_mcp.panel.consult import Consultation, clip
+from fanout_mcp.panel.consult import Consultation, Terms, clip
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.panel.vote import Ballot, Decision, decide, is_decided
 from fanout_mcp.source.pack import new_fence
@@ -311,7 +311,7 @@ class Told:
     """What was written on the last round."""
 
 
-def job(asked: Consultation, told: Told, model: str | None, provider: str) -> Job:
+def job(asked: Consultation, told: Told, model: str | None, terms: Terms) -> Job:
     fence = new_fence()
     parts = [f"Question:\n{asked.question}", f"Round {told.n}.", REPORT_RULE.format(fence=fence)]
     for member in asked.members:
@@ -326,7 +326,15 @@ def job(asked: Consultation, told: Told, model: str | None, provider: str) -> Jo
         said = "\n".join(f"{name}: {value}" for name, value in told.before.fields().items())
         parts.append(f"Your report on the round before:\n{said}")
     prompt = Prompt(SYNTHESIS_SYSTEM, "\n\n".join(parts))
-    return Job(f"synthesis-{told.n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS, provider=provider)
+    return Job(
+        f"synthesis-{told.n}",
+        prompt,
+        model,
+        SYNTHESIS_SCHEMA,
+        MAX_TOKENS,
+        terms.provider,
+        **terms.stand_ins(model),
+    )
 
 
 def longest_synthesis() -> Synthesis:

@@ -459,7 +459,10 @@ def unite(chosen: Chosen, outcomes: Sequence[Outcome], said: Mapping[str, Sequen
 def short(swarm: Swarm) -> dict[str, Json]:
     """The result as the model reads it: ranked and bounded, the rest is in the report."""
     more = len(swarm.groups) - MAX_SHOWN
+    shared = sum(len(group.agents) > 1 for group in swarm.groups)
     return {
+        "headline": f"{len(swarm.groups)} answers of {len(swarm.chosen.lenses)} agents, "
+        f"{shared} named by more than one",
         "lenses": swarm.chosen.kind,
         "agents": len(swarm.chosen.lenses),
         "answers": [_answer(group, place) for place, group in enumerate(swarm.groups[:MAX_SHOWN])],

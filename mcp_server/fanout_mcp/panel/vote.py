@@ -60,6 +60,8 @@ class Result:
 
     decision: Decision
     agreement: float
+    tied: tuple[Verdict, ...] = ()
+    """The verdicts that as many chose, where the decision is one of several."""
 
 
 def default_quorum(members: int) -> int:
@@ -78,7 +80,26 @@ def decide(counts: Mapping[str, int], ballot: Ballot) -> Result:
     if ballot.stakes == "exploration" and 3 * votes["STOP"] < 2 * positions:
         votes = {"STOP": 0, "SIMPLIFY": votes["SIMPLIFY"] + votes["STOP"], "PROCEED": votes["PROCEED"]}
     winner = max(CAUTION, key=lambda verdict: votes[verdict])  # max keeps the first of equals: the cautious
-    return Result(winner, _share(votes[winner], positions))
+    tied = tuple(verdict for verdict in CAUTION if votes[verdict] == votes[winner])
+    return Result(winner, _share(votes[winner], positions), tied if len(tied) > 1 else ())
+
+
+def in_words(counts: Mapping[str, int], ballot: Ballot) -> str:
+    """Return the decision as one line for a person; a tie is shown as the split that it is."""
+    result = decide(counts, ballot)
+    positions = sum(counts.get(verdict, 0) for verdict in CAUTION)
+    if result.decision == "NO_VERDICT" and not sum(counts.values()):
+        return "NO_VERDICT: no member answered"
+    if result.decision == "NO_VERDICT":
+        return f"NO_VERDICT: {positions} of {ballot.members} took a position, {ballot.quorum} are needed"
+    agreeing = round(result.agreement * positions)
+    if result.tied:
+        sides = " and ".join(filter(None, (", ".join(result.tied[:-1]), result.tied[-1])))
+        return (
+            f"{result.decision} by the rule, a split: {agreeing} of {positions} each for {sides}; "
+            "the most cautious counts"
+        )
+    return f"{result.decision}: {agreeing} of {positions} agree"
 
 
 def is_decided(counts: Mapping[str, int], outstanding: int, ballot: Ballot) -> bool:

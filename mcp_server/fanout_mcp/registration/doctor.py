@@ -113,7 +113,7 @@ def _providers(had: Settings) -> Iterator[Finding]:
         if missing := found.missing(found.rows[name]):
             yield Finding(f"provider {name}", "bad", "enabled, and can't be asked", f"{missing}.")
     for row in found.rows.values():
-        if row.name not in {*found.usable, *had.enabled} and not row.client and found.is_there(row):
+        if row.name not in {*found.usable, *had.enabled} and row.name != "claude" and found.is_there(row):
             yield Finding(f"provider {row.name}", "missing", "found, and not in use", found.missing(row))
 
 

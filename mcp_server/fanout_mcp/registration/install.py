@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -227,7 +228,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="write without asking; agrees to nothing else")
     consent.add_flag(parser)
-    parser.add_argument("--no-hooks", action="store_true", help="without the hook log and the agent gate")
+    parser.add_argument("--no-log", action="store_true", help="without the hook log and its daily report")
+    parser.add_argument("--no-gate", action="store_true", help="without the gate on agents")
+    parser.add_argument("--no-hooks", action="store_true", help="with neither of the two")
     parser.add_argument("--no-skill", action="store_true", help="without the skill")
     parser.add_argument(
         "--allow-tools", action="store_true", help="let Claude use fanout's tools without asking each time"
@@ -242,14 +245,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     console, had = talking(), settings.read()
     project = project_of(had.project)
-    where, wanted = places(args.scope, project), choices(args, had)
-    if plugin := plugin_in(project):
-        console.print(f"The plugin {plugin} is on and brings server, skill and hooks.")
+    where, plugin = places(args.scope, project), plugin_in(project)
+    wanted = _flags(args)
+    if plugin:
+        console.print(f"The plugin {plugin} is on and brings server, skill and gate.")
         wanted = wanted.beside_the_plugin
 
     def make() -> plan.Plan:
         old = registration_places.read(had.config_dir).scopes.get(where.name, registration_places.Installed())
         return plan.installing(where, wanted, old, had.config_dir / "config.toml")
+
+    if is_terminal() and not args.yes:
+        with refusing():
+            show(console, make(), "none")
+        wanted = _asked(wanted, had)
 
     def write(planned: plan.Plan) -> None:
         before = registration_places.read(had.config_dir)
@@ -273,14 +282,34 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def choices(args: argparse.Namespace, had: settings.Settings) -> Choices:
-    """Take what was said; ask about permission and spending only a person at a terminal."""
-    allow, claude = args.allow_tools, args.claude_backend
-    if is_terminal() and not args.yes:
-        allow = allow or ask("Let Claude use fanout's tools without asking each time?", default=False)
-        if not claude and not had.claude_agreed and shutil.which("claude"):
-            claude = ask(
-                "Without an API key, let fanout call your own `claude`? It spends your subscription.",
-                default=False,
-            )
-    return Choices(hooks=not args.no_hooks, skill=not args.no_skill, allow_tools=allow, claude_backend=claude)
+def _flags(args: argparse.Namespace) -> Choices:
+    """Return what the command line says."""
+    return Choices(
+        log=not (args.no_log or args.no_hooks),
+        gate=not (args.no_gate or args.no_hooks),
+        skill=not args.no_skill,
+        allow_tools=args.allow_tools,
+        claude_backend=args.claude_backend,
+    )
+
+
+GATE: Final = (
+    "Gate on agents: when Claude sends agents one by one that could run together, it is asked once to send "
+    "them in one message; from 20 at once you get a warning?"
+)
+LOG: Final = "Hook log: times of hooks and a daily report, in .claude/memory of each project?"
+
+
+def _asked(wanted: Choices, had: settings.Settings) -> Choices:
+    """Ask a person at a terminal about each part that runs, writes or spends; a flag has answered already."""
+    log, gate = wanted.log and ask(LOG, default=True), wanted.gate and ask(GATE, default=True)
+    allow = wanted.allow_tools or ask(
+        "Let Claude use fanout's tools without asking each time?", default=False
+    )
+    claude = wanted.claude_backend
+    if not claude and not had.claude_agreed and shutil.which("claude"):
+        claude = ask(
+            "Without an API key, let fanout call your own `claude`? It spends your subscription.",
+            default=False,
+        )
+    return replace(wanted, log=log, gate=gate, allow_tools=allow, claude_backend=claude)

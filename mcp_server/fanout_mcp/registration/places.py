@@ -52,7 +52,10 @@ class Made(BaseModel, frozen=True):
     containers: tuple[Keys, ...] = ()
 
     def __add__(self, other: Made) -> Made:
-        return Made(additions=self.additions + other.additions, containers=self.containers + other.containers)
+        # Once each: what an installation that was killed had recorded, the next one makes.
+        additions = tuple(one for one in other.additions if one not in self.additions)
+        containers = tuple(keys for keys in other.containers if keys not in self.containers)
+        return Made(additions=self.additions + additions, containers=self.containers + containers)
 
     def split(self, wanted: Iterable[Addition]) -> tuple[Made, Made]:
         """Return what is still wanted, with the containers, and what isn't any more."""

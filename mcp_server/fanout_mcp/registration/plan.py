@@ -17,7 +17,7 @@ from typing import Final
 
 import fanout_mcp
 from fanout_hooks.adoption.adopt import beside_original, hand_over, hooks_of, is_made_for_calls
-from fanout_hooks.adoption.entries import log_and_gate_entries, without_log_and_gate
+from fanout_hooks.adoption.entries import Wanted, log_and_gate_entries, without_log_and_gate
 from fanout_hooks.client import json_edit
 from fanout_hooks.client import places as where
 from fanout_hooks.client import settings as files
@@ -73,7 +73,8 @@ class Choices:
     """What the user wants of it. Spending and permissions are never implied by anything else."""
 
     server: bool = True
-    hooks: bool = True
+    log: bool = True
+    gate: bool = True
     skill: bool = True
     allow_tools: bool = False
     claude_backend: bool = False
@@ -81,7 +82,7 @@ class Choices:
     @property
     def beside_the_plugin(self) -> Choices:
         """The plugin brings server, hooks and skill; a second set would be one too many."""
-        return replace(self, server=False, hooks=False, skill=False)
+        return replace(self, server=False, log=False, gate=False, skill=False)
 
 
 def server_entry() -> Json:
@@ -105,12 +106,12 @@ def for_settings(choices: Choices) -> list[Addition]:
     """Return what goes into the settings file."""
     rule = RULE if choices.server else PLUGIN_RULE
     wanted = [Addition(keys=ALLOW, value=rule, is_item=True)] if choices.allow_tools else []
-    if choices.hooks:
-        wanted += [
-            Addition(keys=("hooks", event), value=group, is_item=True)
-            for event, groups in log_and_gate_entries(SERVER).items()
-            for group in groups
-        ]
+    entries = log_and_gate_entries(Wanted(log=choices.log, gate=choices.gate), SERVER)
+    wanted += [
+        Addition(keys=("hooks", event), value=group, is_item=True)
+        for event, groups in entries.items()
+        for group in groups
+    ]
     return wanted
 
 

@@ -165,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
     if not planned.changes:  # the user has taken it all out by hand
         forget()
     console.print("fanout is out.")
-    for line in _left(had):
+    for line in _left(had, where):
         paragraph(console, line, hanging=4)
     return OK
 
@@ -190,13 +190,23 @@ def _hooks_are_back(
     return True
 
 
-def _left(had: settings.Settings) -> list[str]:
-    """Say what stays on the disk: copies that somebody may want back, and what was measured."""
-    folders = {
+IN_PROJECTS: Final = {
+    ".claude/memory/hook_performance.jsonl": "the hook log",
+    ".claude/memory/hook_performance_report.md": "its daily report",
+    ".claude/fanout": "reports, and what was set for the project",
+}
+"""What fanout leaves in a project, relative to its root. `.claude/memory` may hold what others wrote."""
+
+
+def _left(had: settings.Settings, here: Places) -> list[str]:
+    """Return what stays on the disk: copies that somebody may want back, logs, and what was measured."""
+    found = {
         had.config_dir / plan.STATE: "the files as they were before each change",
         Path(
             state_folder(dict(os.environ))
         ).parent: "the same of adopted hooks, and what was learned of them",
     }
-    kept = [f"  {folder}: {what}" for folder, what in folders.items() if folder.is_dir()]
-    return ["These folders stay; remove them when you need them no more:", *kept] if kept else []
+    projects = dict.fromkeys([str(had.project), *_known_projects(here.servers)])
+    found |= {Path(project, name): what for project in projects for name, what in IN_PROJECTS.items()}
+    kept = [f"  {path}: {what}" for path, what in found.items() if path.exists()]
+    return ["These stay; remove them when you don't need them any more:", *kept] if kept else []

@@ -104,7 +104,7 @@ def _stem(word: str) -> str:
 
 
 class Texts:
-    """The words of some claims, and how much each tells among just those."""
+    """The words of some claims, and how much weight each has among just those."""
 
     __slots__ = ("_bits", "_holders", "_lengths", "_weights", "_words")
 
@@ -172,7 +172,7 @@ def joined(count: int, likenesses: Mapping[tuple[int, int], float], bar: float =
     while queue:
         _, one, other, size = heapq.heappop(queue)
         if one not in groups or other not in groups or len(groups[one]) + len(groups[other]) != size:
-            continue  # one of them has grown or is gone: what it is now stands in the queue as well
+            continue  # one of them has grown or is gone: its new form is in the queue as well
         groups[one] += groups.pop(other)
         gone = sums.pop(other)
         mine = sums[one]

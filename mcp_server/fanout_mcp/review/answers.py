@@ -113,12 +113,12 @@ def _items(text: str, data: Json) -> list[Json] | None:
     if found is not None:
         items: list[Json] = found.get("findings", found.get("issues"))
         return items
-    said = jsonish.spoken(text)[: jsonish.MAX_LENGTH]
-    for value in (data, *map(jsonish.whole, (said, *_FENCE.findall(said)))):
+    answer_text = jsonish.spoken(text)[: jsonish.MAX_LENGTH]
+    for value in (data, *map(jsonish.whole, (answer_text, *_FENCE.findall(answer_text)))):
         if isinstance(value, list):
             return value
-    one_by_one = list(jsonish.objects(said, jsonish.has("quote")))
-    return one_by_one if one_by_one or _CUT.search(said) else None
+    one_by_one = list(jsonish.objects(answer_text, jsonish.has("quote")))
+    return one_by_one if one_by_one or _CUT.search(answer_text) else None
 
 
 def _finding(item: Json, reviewer: str) -> Finding | None:

@@ -131,13 +131,15 @@ def _read_all(root: Path, patterns: Sequence[str], most_files: int, old: Tree | 
 
 
 def _check(count: int, size: int, most_files: int) -> None:
-    """Raise InvalidInput for more than anybody may have meant, or than is held at once."""
-    told = f"The patterns match {count:,} files ({_spoken(size)}, about {size // 4:,} tokens), more than "
+    """Raise InvalidInput for more than anyone may have meant, or than is held at once."""
+    matched = f"The patterns match {count:,} files ({_spoken(size)}, about {size // 4:,} tokens), more than "
     if count > most_files:
-        raise InvalidInput(f"{told}max_files={most_files:,}. Narrow them, give a `base`, or raise max_files.")
+        raise InvalidInput(
+            f"{matched}max_files={most_files:,}. Narrow them, give a `base`, or raise max_files."
+        )
     if size > MAX_REVIEW_BYTES:
         raise InvalidInput(
-            f"{told}the {_spoken(MAX_REVIEW_BYTES)} of one review. Narrow them, or review folder by folder."
+            f"{matched}the {_spoken(MAX_REVIEW_BYTES)} of one review. Narrow them; review by folder."
         )
 
 

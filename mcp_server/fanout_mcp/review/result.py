@@ -58,7 +58,7 @@ def size(value: Json) -> int:
 
 
 def few(reasons_by_name: Mapping[str, str]) -> dict[str, Json]:
-    """Count by reason and name the first few; a thousand names help nobody."""
+    """Count by reason and name the first few; a thousand names help no one."""
     first = dict(list(reasons_by_name.items())[:5])
     return {
         "count": len(reasons_by_name),
@@ -111,7 +111,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What the engines said, before it is cut to size."""
+    """What the engines found, before it is cut to size."""
 
     findings: tuple[Finding, ...] = ()
     dropped: Mapping[str, int] | None = None
@@ -132,7 +132,7 @@ class Reviewed:
 
 
 def is_lost(gathered: Gathered, reviewed: Reviewed) -> bool:
-    """Nobody looked: no file could be read, or the model that alone was to review said a thing of none."""
+    """Tell whether no one looked: no file could be read, or the only model answered for none."""
     if not gathered.files:
         return gathered.changed is None
     reviewed_count = len(gathered.files) - len(reviewed.left_out or {})
@@ -252,8 +252,8 @@ MAX_TEXT: Final = 700
 def to_markdown(title: str, findings: Sequence[Finding], notes: Sequence[str] = ()) -> str:
     """Return a heading, what was found in one line, a list of findings, and notes below it."""
     counts = Counter(finding.severity for finding in findings)
-    said = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
-    head = f"### {title}\n\n{said or 'Nothing found'}.\n"
+    total = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
+    head = f"### {title}\n\n{total or 'Nothing found'}.\n"
     tail = "".join(f"\n{_plain(note)}\n" for note in notes)
     items: list[str] = []
     room = MARKDOWN_MAX_CHARACTERS - len(head) - len(tail) - 100

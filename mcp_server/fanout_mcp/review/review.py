@@ -100,7 +100,7 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the model's reviewers said, and what it took."""
+    """What the model's reviewers answered, and what it took."""
 
     found: Answered = field(default_factory=lambda: Answered((), {}, {}, {}, {}))
     outcomes: Sequence[Outcome] = ()
@@ -211,7 +211,7 @@ async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mappin
         questions = [Question(one.job, one.fence) for one in asked]
         outcomes = await journal.ask(questions, Plan(DEADLINE_S, budget=request.budget), is_good)
         answered = await in_thread(collect, asked, outcomes, known)
-        await in_thread(remember, journal.cache, places, answered.said)
+        await in_thread(remember, journal.cache, places, answered.by_file)
         answered = replace(answered, not_analysed={**answered.not_analysed, **unread})
         return Answers(answered, outcomes, len(known), journal.problem)
 

@@ -202,6 +202,28 @@ def churn(root: Path, commits: int = MAX_COMMITS) -> History:
     return History(counts, log.problem)
 
 
+MAX_SUBJECTS: Final = 1_000
+MAX_CHANGED: Final = 20
+"""Files that a commit may change and still say something of each."""
+
+
+def subjects(root: Path) -> dict[str, list[str]]:
+    """Return what the last commits that changed a path below `root` were called; {} without history."""
+    form = ("--no-merges", "--no-renames", "--name-only", "--relative", "-z", "--format=%x01%s")
+    log = git(root, "log", "-n", str(MAX_SUBJECTS), *form)
+    found: dict[str, list[str]] = {}
+    subject, paths = "", list[str]()
+    for name in [*names(log.output), "\1"]:
+        path = name.lstrip("\n")
+        if not path.startswith("\1"):
+            paths.append(path)
+            continue
+        for changed in paths if len(paths) <= MAX_CHANGED else ():
+            found.setdefault(changed, []).append(subject)
+        subject, paths = path[1:], []
+    return found
+
+
 # --- Finding it --------------------------------------------------------------------------------------------
 
 

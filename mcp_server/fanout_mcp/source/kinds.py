@@ -48,7 +48,9 @@ _TESTS: Final = frozenset(
     androidtest jvmtest commontest t xt tap test-d tests-d typetests type-tests dtslint conformance
     benchmark benchmarks bench benches""".split()  # noqa: SIM905 - as above
 )
-_TEST_FOLDER: Final = re.compile(r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$")
+_TEST_FOLDER: Final = re.compile(
+    r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$|(?!la|con|pro|fas|grea|at|hot|ear)[a-z]{3,}test$"
+)
 """`Shop.UnitTests`, `integration_tests`, `AlamofireTests`; read with its capitals, then without them."""
 
 _EXAMPLES: Final = frozenset(

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from fanout_hooks.gate.governor import KEYS as CAPS
 from fanout_hooks.learn.memory import name_of
 from fanout_mcp.errors import SettingsError, why
 from fanout_mcp.types import ModelPrice
@@ -33,12 +34,19 @@ BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
 KEYS: Mapping[str, type] = {
     **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate"), str),
     **dict.fromkeys(("claude_agreed", "claude_api_key", "hedge", "gate_reminder"), bool),
+    **dict.fromkeys(CAPS.values(), int),
     "prices": dict,
     "enabled": list,
 }
 """What config.toml may say. Another key is a slip of the pen: passed over, it would be believed."""
 
-KINDS = {str: "text in quotes", bool: "true or false", dict: "a table", list: "a list"}
+KINDS = {
+    str: "text in quotes",
+    bool: "true or false",
+    int: "a whole number",
+    dict: "a table",
+    list: "a list",
+}
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 DEFAULT_MAX_PARALLEL = 50
@@ -204,7 +212,7 @@ def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
             near = get_close_matches(name, KEYS, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}."
             raise SettingsError(f"{path}: there is no setting {name}; {hint}")
-        if not isinstance(value, KEYS[name]):
+        if not isinstance(value, KEYS[name]) or (KEYS[name] is int and isinstance(value, bool)):
             raise SettingsError(f"{path}: {name} must be {KINDS[KEYS[name]]}, not {type(value).__name__}.")
     return table
 

@@ -248,16 +248,34 @@ Signals = Mapping[str, Sequence[Any]]
 """Path to `[what, count, [lines]]`, as signals.scan_file returns."""
 
 
-def described(module: Module, known: Graph, facts: Facts, focus: str, signals: Signals) -> dict[str, Json]:
-    """Return a module's fields as the static engine knows them."""
+def described(
+    module: Module, known: Graph, facts: Facts, focus: str, signals: Signals, *, most: int = MAX_SYMBOLS
+) -> dict[str, Json]:
+    """Return a module's fields as the static engine knows them; `most`: rows of each list."""
     statements = [
-        *_components(facts, known),
-        *_interactions(module, facts, known),
+        *_components(facts, known)[:most],
+        *_interactions(module, facts, known)[: most // 3],
         *_observations(module, facts, focus, signals),
-        *_risks(module, known, facts),
+        *_risks(module, known, facts)[:most],
     ]
     report = [overview(module, known), *statements]
-    return fields(module, known, facts, module_purpose(module, known, facts), report)
+    entry = fields(module, known, facts, module_purpose(module, known, facts), report)
+    if most < MAX_SYMBOLS:  # of a map: the statements bring their places along
+        del entry["citations"]
+        entry = {name: _short(value, most) for name, value in entry.items()}
+    return entry
+
+
+def _short(value: Json, most: int) -> Json:
+    if not isinstance(value, list) or len(value) <= most:
+        return value
+    return [*value[:most], f"and {_rest(value[most:]):,} more"]
+
+
+def _rest(rows: Sequence[str]) -> int:
+    """Count rows, the last of which may count others itself: `and 7 more`."""
+    match = re.fullmatch(r"and ([\d,]+) more", rows[-1])
+    return len(rows) - 1 + int(match[1].replace(",", "")) if match else len(rows)
 
 
 def fields(module: Module, known: Graph, facts: Facts, line: str, report: Sequence[str]) -> dict[str, Json]:
@@ -496,7 +514,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         (symbol.end_line - symbol.line + 1, outline.path, symbol)
         for outline in outlines
         for symbol in outline.symbols
-        if symbol.kind in {"function", "method"}
+        if symbol.kind in {"function", "method"} and symbol.parent.partition(".")[0] not in {"tests", "test"}
     ]
     if functions:
         length, path, symbol = max(functions, key=lambda item: item[0])
@@ -510,7 +528,8 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     }
     hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
     found += [
-        f"Hub: {files(users[path])} use {path}; changes there reach far [{path}:1]." for path in hubs[:2]
+        f"Hub: {files(users[path])} use {path}; changes there reach far [{_use(path, known) or f'{path}:1'}]."
+        for path in hubs[:2]
     ]
     if outlines and not facts.tests and not all(map(is_test, module.paths)):
         found.append(f"Risk: no test file imports it or is named after it [{outlines[0].path}:1].")

@@ -107,6 +107,7 @@ def first_sentence(text: str) -> str:
 def plain_text(text: str) -> str:
     """Take the marks of Markdown and RST out of a line: links, roles, tags, emphasis."""
     text = _INLINE.sub(lambda match: match[1] or match[2] or "", text)
+    text = re.sub(r"\[(`[^`]+`)\]", r"\1", text)  # a link of Rust's documents
     return " ".join(text.replace("**", "").replace("``", "`").split())
 
 

@@ -5,21 +5,19 @@ tree-sitter grammars parse 4 to 17 % more files per CPU-second than ast-grep-py,
 where it fails on 13, have Zig, which it has not, and take 25 MB for the ten younger languages where it takes
 45 MB. They speak the queries and nodes that the review's flow engine stands on; ast-grep would be a second
 way to say the same. Languages whose grammars are larger than their use (SQL 14 MB) or not on PyPI are
-outlined
-by patterns (patterns.py), and labelled so.
+outlined by patterns (patterns.py), and labelled so. The table of languages is languages.toml.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-
-from fanout_mcp.structure.repair import prepared, rewritten
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import tree_sitter
@@ -52,99 +50,18 @@ class Language:
         return {"C++": "cpp", "C#": "csharp"}.get(self.name, self.name.lower())
 
 
-LANGUAGES: Final = (
-    Language(
-        "Python",
-        "tree_sitter_python",
-        (".py", ".pyi", ".pyw"),
-        queries=("python",),
-        comment="#",
-        block=None,
-        nests=True,
-    ),
-    Language(
-        "JavaScript",
-        "tree_sitter_javascript",
-        (".js", ".jsx", ".mjs", ".cjs"),
-        queries=("script", "javascript"),
-    ),
-    Language(
-        "TypeScript",
-        "tree_sitter_typescript",
-        (".ts", ".mts", ".cts"),
-        "language_typescript",
-        ("script", "typescript"),
-    ),
-    Language("TSX", "tree_sitter_typescript", (".tsx",), "language_tsx", ("script", "typescript")),
-    Language("Go", "tree_sitter_go", (".go",), queries=("go",)),
-    Language("Rust", "tree_sitter_rust", (".rs",), queries=("rust",), nests=True),
-    Language("Java", "tree_sitter_java", (".java",), queries=("java",)),
-    Language("C", "tree_sitter_c", (".c",), queries=("c",)),
-    Language(
-        "C++",
-        "tree_sitter_cpp",
-        (".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".ipp", ".inl", ".cu", ".cuh", ".ino"),
-        queries=("cpp",),
-        nests=True,
-    ),
-    Language("C#", "tree_sitter_c_sharp", (".cs",), queries=("c_sharp",)),
-    Language(
-        "Ruby", "tree_sitter_ruby", (".rb", ".rake", ".gemspec"), queries=("ruby",), comment="#", block=None
-    ),
-    Language("PHP", "tree_sitter_php", (".php",), "language_php", ("php",)),
-    Language(
-        "Bash", "tree_sitter_bash", (".sh", ".bash", ".bats"), queries=("bash",), comment="#", block=None
-    ),
-    Language(
-        "Kotlin",
-        "tree_sitter_kotlin",
-        (".kt", ".kts"),
-        queries=("kotlin",),
-        bodies=("class_body", "enum_class_body", "function_body"),
-        nests=True,
-    ),
-    Language("Swift", "tree_sitter_swift", (".swift",), queries=("swift",), nests=True),
-    Language("Scala", "tree_sitter_scala", (".scala", ".sc", ".sbt"), queries=("scala",), nests=True),
-    Language("Dart", "tree_sitter_dart", (".dart",), queries=("dart",), nests=True),
-    Language("Lua", "tree_sitter_lua", (".lua",), queries=("lua",), comment="--", block=("--[[", "]]")),
-    Language(
-        "Elixir",
-        "tree_sitter_elixir",
-        (".ex", ".exs"),
-        queries=("elixir",),
-        comment="#",
-        block=None,
-        bodies=("do_block",),
-    ),
-    Language(
-        "Haskell", "tree_sitter_haskell", (".hs",), queries=("haskell",), comment="--", block=("{-", "-}")
-    ),
-    Language("Zig", "tree_sitter_zig", (".zig",), queries=("zig",), block=None, nests=True),
-    Language("HCL", "tree_sitter_hcl", (".tf", ".hcl", ".tofu"), queries=("hcl",), comment="#", block=None),
-    Language("Solidity", "tree_sitter_solidity", (".sol",), queries=("solidity",), nests=True),
-)
+def _table() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
+
+
+def _language(row: Mapping[str, Any]) -> Language:
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    return Language(**{**fields, "block": fields["block"] or None} if "block" in fields else fields)
+
+
+LANGUAGES: Final = tuple(_language(row) for row in _table()["language"])
 _BY_EXTENSION: Final = {ext: language for language in LANGUAGES for ext in language.extensions}
-_BY_INTERPRETER: Final = {
-    "python": ".py",
-    "node": ".js",
-    "sh": ".sh",
-    "bash": ".sh",
-    "ruby": ".rb",
-    "php": ".php",
-    "dash": ".sh",
-    "zsh": ".sh",
-    "bats": ".sh",
-    "lua": ".lua",
-    "luajit": ".lua",
-    "elixir": ".exs",
-    "deno": ".ts",
-    "bun": ".ts",
-    "runghc": ".hs",
-    "kotlin": ".kts",
-    "scala": ".scala",
-    "swift": ".swift",
-    "dart": ".dart",
-}
+_BY_INTERPRETER: Final = {name: ext for ext, names in _table()["interpreters"].items() for name in names}
 _SHEBANG: Final = re.compile(r"#!\s*\S*?([a-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([a-z]+))?")
 
 
@@ -290,7 +207,7 @@ def _rust(path: str) -> list[str]:
 
 
 # --- What a language's query finds in a file: definitions, imports, and what the file says it exports. ------
-# A file that the grammar does not understand as a whole is parsed again as repair.py rewrites it. The tree
+# A file that the grammar does not understand as a whole is parsed again as `rewritten` returns it. The tree
 # with the least damage counts; where a rewriting left out branches, the other trees add what only they have.
 
 BRANCHED: Final = 2
@@ -480,3 +397,144 @@ def _damage(root: Node) -> int:
         else:
             waiting.extend(child for child in node.children if child.has_error or child.is_missing)
     return total
+
+
+# --- What a grammar trips over though compilers take it, rewritten in place for another parse. --------------
+# Every rewriting keeps each byte's place, so that lines and signatures still come from the file itself. Only
+# a file with errors is rewritten.
+
+_BLANK: Final = bytes(32 if byte not in b"\t\r\n" else byte for byte in range(256))
+
+# `export type * from` and variance in type parameters are newer than the TypeScript grammar.
+_NEW: Final = re.compile(
+    rb"(?m)(?<=^export )type(?= \*)|(?<=[<,] )(?:in|out)(?= \w+[,>])|(?<=<)in out(?= \w)"
+)
+# It takes a call signature for a part of the line before when that one ends without a semicolon.
+_CALL_SIGNATURE: Final = re.compile(rb"([ \t]*)[ \t](?=[<(])")
+_UNFINISHED: Final = re.compile(rb"(?:[=(,|&?:{\[;+<]|=>|^)$")
+
+# The Kotlin grammar does not know an interface of one function.
+_FUN_INTERFACE: Final = re.compile(rb"\bfun(?=[ \t]+interface\b)")
+
+# C's macros that stand where a keyword, an attribute or a template parameter may; that only the preprocessor
+# knows. Alone on a line, before a name, behind a parameter or its list.
+_MACRO_NAME: Final = rb"[A-Z][A-Z0-9]*_[A-Z0-9_]+"
+_GIVEN: Final = rb"(?:\((?:[^()]++|\((?:[^()]++|\([^()]*+\))*+\))*+\))"
+_MAX_LENGTH: Final = 1_000
+"""Bytes of a line in which macros are looked for: from each of them to where its parentheses end."""
+
+_MACRO: Final = re.compile(
+    rb"^[ \t]*+" + _MACRO_NAME + _GIVEN + rb"?[ \t]*;?\r?$"
+    rb"|\b" + _MACRO_NAME + _GIVEN + rb"?(?=[ \t]+[\w:~*&\[])"
+    rb"|(?<=\)) " + _MACRO_NAME + _GIVEN + rb"?(?=[ \t]*[;{])"
+    rb"|(?<=[\w*&]) " + _MACRO_NAME + rb"(?=[ \t]*[,)])"
+)
+_PARAMETER: Final = re.compile(rb"(?:^|(?<=,))([ \t]*)(" + _MACRO_NAME + _GIVEN + rb")(?=[ \t]*[,>])")
+_DIRECTIVE: Final = re.compile(rb"[ \t]*#[ \t]*(\w*)")
+_OPENING: Final = frozenset({b"if", b"ifdef", b"ifndef"})
+_OTHER: Final = frozenset({b"else", b"elif", b"elifdef", b"elifndef"})
+
+
+# Between `class` and its name an attribute; behind a parameter list what a thread checker reads. The grammar
+# makes something else of them and notices nothing, so they go before the first parse.
+_EXPORT: Final = re.compile(
+    rb"\b(class|struct|union)((?:[ \t]+(?!final\b|alignas\b)[A-Za-z_]\w*(?:\([^()\n]*\))?)+?)"
+    rb"(?=[ \t]+[A-Za-z_]\w*(?:<[^<>\n;{}]*>)?(?:[ \t]+final)?[ \t\r\n]*(?::[^:]|\{))"
+)
+_GUARD: Final = re.compile(
+    rb"(?<=\))((?:[ \t\r\n]+(?:const|noexcept|override|final))*)"
+    rb"((?:[ \t\r\n]+[A-Z][A-Z0-9_]{2,}(?:\((?:[^()\n]|\([^()\n]*\))*\))?)+)(?=[ \t\r\n]*[;{]"
+    rb"|[ \t\r\n]*=[ \t]*(?:0|default|delete))"
+)
+
+
+_GUARDED: Final = re.compile(
+    rb"(?m)^([ \t]+[\w:<>,*& \t]*[\w>*&][ \t]+[*&]*\w+)"
+    rb"([ \t]+[A-Z][A-Z0-9]*_[A-Z0-9_]*\([\w:>.*&-]*\))(?=[ \t]*[;={])"
+)
+
+
+def prepared(data: bytes, language: str) -> bytes:
+    """Blank what the grammar would silently take for something else; each byte keeps its place."""
+    if language not in {"C", "C++"}:
+        return data
+    data = _EXPORT.sub(lambda match: match[1] + match[2].translate(_BLANK), data)
+    for pattern in (_GUARD, _GUARDED):
+        data = pattern.sub(lambda match: match[1] + match[2].translate(_BLANK), data)
+    return data
+
+
+def rewritten(data: bytes, language: str) -> Iterator[bytes]:
+    """Yield what may be parsed instead, each once; nothing for a language that has no rewriting."""
+    seen = {data}
+    for rewrite in _REWRITES.get(language, ()):
+        data = rewrite(data)
+        if data not in seen:
+            seen.add(data)
+            yield data
+
+
+def _blank(match: re.Match[bytes]) -> bytes:
+    return match[0].translate(_BLANK)
+
+
+def _class(match: re.Match[bytes]) -> bytes:
+    return match[1] + b"class".ljust(len(match[2]))
+
+
+def _typescript(data: bytes) -> bytes:
+    lines = _NEW.sub(_blank, data).split(b"\n")
+    before = b""
+    for number, line in enumerate(lines):
+        signature = _CALL_SIGNATURE.match(line)
+        if signature and not _UNFINISHED.search(before):
+            lines[number] = signature[1] + b";" + line[signature.end() :]
+        code = line.partition(b"//")[0].strip()
+        if code and not code.startswith((b"*", b"/*")):
+            before = code
+    return b"\n".join(lines)
+
+
+def _without_macros(data: bytes) -> bytes:
+    lines = data.split(b"\n")
+    in_directive = False
+    for number, line in enumerate(lines):
+        in_directive = in_directive or bool(_DIRECTIVE.match(line))
+        if not in_directive and b"_" in line and len(line) <= _MAX_LENGTH:
+            lines[number] = _MACRO.sub(_blank, _PARAMETER.sub(_class, line))
+        in_directive = in_directive and line.rstrip(b"\r").endswith(b"\\")
+    return b"\n".join(lines)
+
+
+def _first_branches(data: bytes) -> bytes:
+    """Of the branches for several platforms leave the first: together they need not have matching braces."""
+    lines = data.split(b"\n")
+    others: list[bool] = []
+    word: bytes | None = None
+    for number, line in enumerate(lines):
+        if word is None:
+            directive = _DIRECTIVE.match(line)
+            word = directive[1] if directive else None
+            if word in _OPENING:
+                others.append(False)
+            elif others and word in _OTHER:
+                others[-1] = True
+            elif others and word == b"endif":
+                others.pop()
+        if word in _OPENING or word in _OTHER or word == b"endif" or any(others):
+            lines[number] = line.translate(_BLANK)
+        if not line.rstrip(b"\r").endswith(b"\\"):
+            word = None
+    return b"\n".join(lines)
+
+
+def _kotlin(data: bytes) -> bytes:
+    return _FUN_INTERFACE.sub(_blank, data)
+
+
+_REWRITES: Final[dict[str, tuple[Callable[[bytes], bytes], ...]]] = {
+    "TypeScript": (_typescript,),
+    "Kotlin": (_kotlin,),
+    "C": (_without_macros, _first_branches),
+    "C++": (_without_macros, _first_branches),
+}

@@ -1,4 +1,4 @@
-"""Languages without a grammar here: definitions and imports by a table of patterns, line by line.
+"""Languages without a grammar here: definitions and imports by the patterns of patterns.toml, line by line.
 
 Comments and strings of several lines are blanked first, so that nothing in them is taken for a definition.
 What comes of it is labelled: a pattern sees a definition's first line, not where it ends.
@@ -7,10 +7,11 @@ What comes of it is labelled: a pattern sees a definition's first line, not wher
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Final
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
 from fanout_mcp.structure.documents import spoken
 
@@ -26,10 +27,10 @@ class Form:
     """`definitions`: kind to pattern, whose last group is the name; `%` in a kind takes the first group."""
 
     name: str
-    endings: tuple[str, ...]
     comments: tuple[str, ...]
-    block: tuple[str, str] | None
     definitions: tuple[tuple[str, str], ...]
+    endings: tuple[str, ...] = ()
+    block: tuple[str, str] | None = None
     imports: str = r"(?!)"
     files: tuple[str, ...] = ()
     is_blind: bool = False
@@ -37,279 +38,30 @@ class Form:
 
 
 _SQL_PART: Final = r"(?:[\w$]+|\"[^\"\n]+\"|`[^`\n]+`|\[[^\]\n]+\])"
-_SQL_NAME: Final = rf"({_SQL_PART}(?:\s*\.\s*{_SQL_PART})*)"
-_OR: Final = r"(?:\s+or\s+(?:replace|alter))?"
-_IF: Final = r"(?:\s+if\s+not\s+exists)?"
-FORMS: Final = (
-    Form(
-        "SQL",
-        (".sql", ".ddl", ".psql", ".pgsql"),
-        ("--",),
-        ("/*", "*/"),
-        (
-            (
-                "%",
-                (
-                    rf"^[ \t]*create{_OR}(?:\s+(?:global|local))?(?:\s+(?:temp|temporary|unlogged|external"
-                    rf"|foreign))?"
-                    rf"(?:\s+materialized)?\s+(table|view|sequence|type|domain|schema){_IF}\s+{_SQL_NAME}"
-                ),
-            ),
-            (
-                "%",
-                (
-                    rf"^[ \t]*create{_OR}(?:\s+definer\s*=\s*\S+)?(?:\s+aggregate)?\s+(function|procedure"
-                    rf"|trigger|macro)"
-                    rf"{_IF}\s+{_SQL_NAME}"
-                ),
-            ),
-            (
-                "index",
-                rf"^[ \t]*create(?:\s+unique)?\s+index(?:\s+concurrently)?{_IF}\s+(?!on\b){_SQL_NAME}",
-            ),
-        ),
-        is_blind=True,
-    ),
-    Form(
-        "Protobuf",
-        (".proto",),
-        ("//",),
-        ("/*", "*/"),
-        (
-            ("%", r"^[ \t]*(message|service|enum)\s+(\w+)"),
-            ("rpc", r"^[ \t]*rpc\s+(\w+)"),
-            ("extend", r"^[ \t]*extend\s+([\w.]+)"),
-        ),
-        r"^[ \t]*import\s+(?:public\s+|weak\s+)?\"([^\"]+)\"",
-    ),
-    Form(
-        "GraphQL",
-        (".graphql", ".gql", ".graphqls"),
-        ("#",),
-        None,
-        (
-            ("%", r"^[ \t]*(?:extend\s+)?(type|interface|enum|input|union|scalar)\s+(\w+)"),
-            ("directive", r"^[ \t]*directive\s+@(\w+)"),
-            ("%", r"^[ \t]*(query|mutation|subscription|fragment)\s+(\w+)"),
-        ),
-        r"^#import\s+[\"']([^\"']+)",
-    ),
-    Form(
-        "PowerShell",
-        (".ps1", ".psm1"),
-        ("#",),
-        ("<#", "#>"),
-        (
-            (
-                "function",
-                r"^[ \t]*(?:function|filter|workflow)\s+(?:(?:global|script|local|private):)?([\w-]+)",
-            ),
-            ("%", r"^[ \t]*(class|enum)\s+(\w+)"),
-        ),
-        r"^[ \t]*(?:Import-Module\s+(?:-Name\s+)?|using\s+module\s+|\.\s+)['\"]?([^\s'\"|;]+)",
-        is_blind=True,
-    ),
-    Form(
-        "Groovy",
-        (".groovy", ".gvy"),
-        ("//",),
-        ("/*", "*/"),
-        (
-            (
-                "%",
-                (
-                    r"^[ \t]*(?:@\w+\s+)*(?:(?:public|private|protected|static|final|abstract|sealed)\s+)*"
-                    r"(class|interface|trait|enum|@interface)\s+(\w+)"
-                ),
-            ),
-            (
-                "method",
-                (
-                    r"^[ \t]*(?:(?:public|private|protected|static|final|abstract|synchronized)\s+)*(?:def"
-                    r"|void|boolean|int|long"
-                    r"|double|float|byte|char|[A-Z][\w.]*(?:<[^()\n]*>)?(?:\[\])*)\s+(\w+|'[^'\n]+'|\"[^\"\n]+\")\s*\([^;\n]*"
-                    r"(?:\{|\)|,)\s*$"
-                ),
-            ),
-        ),
-        r"^[ \t]*import\s+(?:static\s+)?([\w.*]+)",
-        ("jenkinsfile",),
-    ),
-    Form(
-        "Gradle",
-        (".gradle",),
-        ("//",),
-        ("/*", "*/"),
-        (
-            ("task", r"^[ \t]*(?:task\s+|tasks\.(?:register|create)\s*\(?\s*['\"])(\w+)"),
-            ("block", r"^(\w+)\s*\{"),
-            ("function", r"^[ \t]*def\s+(\w+)\s*\("),
-        ),
-        r"^[ \t]*(?:apply\s+plugin:\s*|id\s*\(?\s*)['\"]([\w.-]+)",
-    ),
-    Form(
-        "R",
-        (".r",),
-        ("#",),
-        None,
-        (
-            ("function", r"^[ \t]*(`[^`\n]+`|[\w.]+)\s*(?:<-|<<-|=)\s*(?:function\s*\(|\\\()"),
-            ("class", r"\b(?:setClass|setRefClass|R6Class)\s*\(\s*(?:Class\s*=\s*)?[\"']([\w.]+)"),
-            ("method", r"\bset(?:Generic|Method)\s*\(\s*(?:f\s*=\s*|name\s*=\s*)?[\"']([^\"'\n]+)"),
-        ),
-        r"\b(?:library|require|requireNamespace|source)\s*\(\s*[\"']?([\w./-]+)",
-        is_blind=True,
-    ),
-    Form(
-        "Julia",
-        (".jl",),
-        ("#",),
-        ("#=", "=#"),
-        (
-            ("%", r"^[ \t]*(?:@\w+\s+)*(?:mutable\s+)?(struct|module|baremodule|macro)\s+(\w+!?)"),
-            ("type", r"^[ \t]*(?:abstract|primitive)\s+type\s+(\w+)"),
-            (
-                "function",
-                (
-                    r"^[ \t]*(?:@[\w.]+\s+)*function\s+(?:\([^()\n]*\)\s*)?([\w.!]+"
-                    r"|[\w.]*\(?:?[^\w\s(]+\)?)\s*[({]"
-                ),
-            ),
-            (
-                "function",
-                (
-                    r"^(?:[ \t]*@[\w.]+[ \t]+|[ \t]*)([A-Za-z_][\w.!]*)(?:\{[^=\n]*\})?\([^\n]*\)"
-                    r"(?:::[^=\n]+)?(?:\s+where\s+[^=\n]+)?\s*=(?![=>])"
-                ),
-            ),
-            ("constant", r"^const\s+(\w+)"),
-        ),
-        r"^[ \t]*(?:using|import|include\()\s*[\"']?([\w./]+)",
-    ),
-    Form(
-        "Perl",
-        (".pl", ".pm", ".psgi"),
-        ("#",),
-        None,
-        (
-            ("package", r"^[ \t]*package\s+([\w:]+)"),
-            ("function", r"^[ \t]*(?:my\s+)?(?:sub|method)\s+([\w:]+)"),
-            ("%", r"^[ \t]*(class|role)\s+([\w:]+)"),
-            ("constant", r"^[ \t]*use\s+constant\s+(?!\{)(\w+)"),
-        ),
-        r"^[ \t]*(?:use|require)\s+(?!(?:strict|warnings|utf8|constant|vars|feature|lib|v?\d)\b)([\w:]+)",
-    ),
-    Form(
-        "Make",
-        (".mk", ".mak"),
-        ("#",),
-        None,
-        (
-            ("target", r"^([A-Za-z0-9][\w./%$(){}-]*(?:[ \t]+[A-Za-z][\w./%-]*)*)[ \t]*::?(?![=:])"),
-            ("macro", r"^define\s+(\w+)"),
-        ),
-        r"^-?include\s+(\S+)",
-        ("makefile", "gnumakefile"),
-    ),
-    Form(
-        "Docker",
-        (".dockerfile",),
-        ("#",),
-        None,
-        (
-            ("stage", r"^FROM\s+(?:--\S+\s+)?\S+\s+AS\s+(\S+)"),
-            ("image", r"^FROM\s+(?:--\S+\s+)?(\S+)(?!.*\sAS\s)"),
-            ("%", r"^(EXPOSE|ENTRYPOINT|CMD)\s+([^\n]{1,80})"),
-        ),
-        files=("dockerfile", "containerfile"),
-        is_blind=True,
-    ),
-    Form(
-        "Objective-C",
-        (".m", ".mm"),
-        ("//",),
-        ("/*", "*/"),
-        (
-            ("%", r"^@(interface|implementation|protocol)\s+(\w+)"),
-            ("method", r"^[-+]\s*\([^()\n]*\)\s*(\w+)"),
-            ("function", r"^(?:static\s+)?[A-Za-z_][\w\s*]*?[\s*](\w+)\s*\([^;\n]*\)\s*\{"),
-        ),
-        r"^#(?:import|include)\s+[<\"]([^>\"]+)",
-    ),
-    Form(
-        "Clojure",
-        (".clj", ".cljs", ".cljc"),
-        (";",),
-        None,
-        (
-            ("namespace", r"^\(ns\s+(?:\^\S+\s+)*([\w.\-*]+)"),
-            ("function", r"^\(defn-?\s+(?:\^\S+\s+)*([^\s()\[\]]+)"),
-            ("%", r"^\(def(macro|protocol|record|type|multi)\s+(?:\^\S+\s+)*([^\s()\[\]]+)"),
-            ("constant", r"^\(def(?:once)?\s+(?:\^\S+\s+)*([^\s()\[\]]+)"),
-        ),
-        r"\[([\w.\-]+)\s+:(?:as|refer)\b",
-    ),
-    Form(
-        "Erlang",
-        (".erl", ".hrl"),
-        ("%",),
-        None,
-        (
-            ("module", r"^-module\(\s*(\w+)"),
-            ("record", r"^-record\(\s*(\w+)"),
-            ("type", r"^-(?:type|opaque)\s+(\w+)"),
-            ("function", r"^([a-z]\w*)\([^\n]*(?:->|,|\))\s*$|^([a-z]\w*)\([^\n]*->"),
-        ),
-        r"^-include(?:_lib)?\(\"([^\"]+)",
-    ),
-    Form(
-        "F#",
-        (".fs", ".fsx", ".fsi"),
-        ("//",),
-        ("(*", "*)"),
-        (
-            ("%", r"^[ \t]*(module|namespace)\s+(?:rec\s+|internal\s+|private\s+)*([\w.]+)"),
-            ("type", r"^[ \t]*(?:type|and)\s+(?:internal\s+|private\s+|public\s+)?(\w+)"),
-            ("function", r"^(?:    )?let\s+(?:rec\s+|inline\s+|private\s+|internal\s+|mutable\s+)*(\w+)"),
-            ("method", r"^[ \t]*(?:static\s+)?(?:member|override|default|abstract)\s+(?:\w+\.)?(\w+)"),
-        ),
-        r"^[ \t]*open\s+([\w.]+)",
-    ),
-    Form(
-        "OCaml",
-        (".ml", ".mli"),
-        ("\0",),
-        ("(*", "*)"),
-        (
-            ("function", r"^(?:  )?(?:let|and)\s+(?:rec\s+)?(\w+)"),
-            (
-                "%",
-                (
-                    r"^[ \t]*(type|module|class|exception|external|val)\s+(?:type\s+|rec\s+|nonrec\s+"
-                    r"|\([^)\n]*\)\s+|'\w+\s+)*(\w+)"
-                ),
-            ),
-        ),
-        r"^[ \t]*(?:open|include)\s+([\w.]+)",
-    ),
-    Form(
-        "Nim",
-        (".nim",),
-        ("#",),
-        None,
-        (
-            ("function", r"^(?:proc|func|method|iterator|converter|template|macro)\s+(`[^`\n]+`|\w+)"),
-            (
-                "type",
-                (
-                    r"^  (\w+)\*?(?:\[[^\]\n]*\])?\s*(?:\{[^}\n]*\}\s*)?=\s*(?:ref\s+)?(?:object|enum"
-                    r"|tuple|distinct|concept)"
-                ),
-            ),
-        ),
-        r"^(?:import|include|from)\s+([\w/.]+)",
-    ),
-)
+_PARTS: Final = {
+    "<NAME>": rf"({_SQL_PART}(?:\s*\.\s*{_SQL_PART})*)",
+    "<OR>": r"(?:\s+or\s+(?:replace|alter))?",
+    "<IF>": r"(?:\s+if\s+not\s+exists)?",
+}
+"""What patterns of SQL have in common."""
+
+
+def _form(row: Mapping[str, Any]) -> Form:
+    fields: dict[str, Any] = {
+        k: tuple(value) if isinstance(value, list) else value for k, value in row.items()
+    }
+    fields["definitions"] = tuple((kind, _whole(pattern)) for kind, pattern in row["definitions"])
+    return Form(**fields)
+
+
+def _whole(pattern: str) -> str:
+    for name, part in _PARTS.items():
+        pattern = pattern.replace(name, part)
+    return pattern
+
+
+_TABLE: Final = Path(__file__).with_name("patterns.toml")
+FORMS: Final = tuple(_form(row) for row in tomllib.loads(_TABLE.read_text(encoding="utf-8"))["form"])
 _BY_ENDING: Final = {ending: form for form in FORMS for ending in form.endings}
 _BY_NAME: Final = {name: form for form in FORMS for name in form.files}
 

@@ -1,4 +1,4 @@
-"""Which files a question is about: BM25 over bodies and over names, and what the question mentions outright.
+"""Which files a question is about: BM25 over bodies, names and past commits, and what it mentions outright.
 
 Scanning runs in worker processes and returns counts of the question's words only, so that ranking a
 repository costs the server a few sums.
@@ -22,13 +22,19 @@ from fanout_mcp.structure.outline import Outline
 from fanout_mcp.types import Json
 
 K1: Final = 1.6
-B: Final = 0.85
+B: Final = 0.75
 MAX_TERMS: Final = 120
 OUTLINE_WEIGHT: Final = 0.5
 MAX_QUESTION: Final = 20_000
 MENTION: Final = 6.0
 PATH_WORD: Final = 1.5
 """For each word of the question that stands in the path."""
+HISTORY_WEIGHT: Final = 0.5
+"""Of the subjects of the commits that changed a file, against its body."""
+
+CHURN: Final = 1.2
+"""For each e-fold of such commits: what changed often changes again."""
+
 WEIGHTS: Final[Mapping[Kind, float]] = {
     "test": 0.1, "fixture": 0.1, "generated": 0.15, "vendored": 0.1, "example": 0.25, "docs": 0.2,
     "product": 1.0,
@@ -45,7 +51,7 @@ BARREL_WEIGHT: Final = 0.5
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PATHS: Final = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,4}\b|\b\w+(?:\.\w+)+")
-_COMMON: Final = frozenset(
+COMMON: Final = frozenset(
     """a an and are as at be but by can do does for from has have how i if in into is it its me my no not of
     on or our should so that the their them then there these this to was we what when where which who why will
     with would you your self none true false return def class import file code get set
@@ -74,7 +80,7 @@ def terms(question: str) -> list[str]:
     found: dict[str, None] = {}
     for word in _IDENTIFIER.findall(question):
         for part in _split(word):
-            if len(part) > 1 and part not in _COMMON:
+            if len(part) > 1 and part not in COMMON:
                 found[part] = None
     return list(found)[:MAX_TERMS]
 
@@ -116,9 +122,16 @@ def rank(
     paths: Sequence[str],
     known: Graph,
     bodies: Mapping[str, tuple[int, Mapping[str, int]]],
+    *,
+    changes: Mapping[str, Sequence[str]] | None = None,
     most: int = 10,
 ) -> list[Ranked]:
-    """Return the files that matter for the question, best first."""
+    """Return the files that matter for the question, best first.
+
+    `bodies`: how many words a file has, and how often each of the question's. `changes`: a path to the
+    subjects of the commits that changed it.
+    """
+    changes = changes or {}
     question = meant(question)
     outlines = [known.outlines[path] for path in paths]
     asked = bag(question)
@@ -127,16 +140,21 @@ def rank(
     names = {outline.path: _names(outline) for outline in outlines}
     body = _bm25(wanted, bodies)
     outline = _bm25(wanted, {path: (sum(counts.values()), counts) for path, counts in names.items()})
+    histories = {one.path: bag("\n".join(changes[one.path])) for one in outlines if one.path in changes}
+    history = _bm25(wanted, {path: (sum(counts.values()), counts) for path, counts in histories.items()})
     mentions = _mentions(question)
     best_body = max(body.values(), default=0) or 1.0
     best_outline = max(outline.values(), default=0) or 1.0
+    best_history = max(history.values(), default=0) or 1.0
     scores = {}
     for one in outlines:
         score = 10 * body.get(one.path, 0) / best_body
         score += OUTLINE_WEIGHT * 10 * outline.get(one.path, 0) / best_outline
+        score += HISTORY_WEIGHT * 10 * history.get(one.path, 0) / best_history
         score += MENTION * _mentioned(one, mentions)
         score += PATH_WORD * len(wanted.keys() & bag(one.path).keys())
         if score > 0:
+            score += CHURN * math.log1p(len(changes.get(one.path, ())))
             weight = WEIGHTS[one.kind] * (BARREL_WEIGHT if _is_barrel(one) else 1.0)
             scores[one.path] = score * weight * (1.0 if is_code(one) else DATA_WEIGHT)
     best = sorted(scores, key=lambda path: (-scores[path], path))[:most]
@@ -238,5 +256,8 @@ def _symbols(outline: Outline, wanted: Iterable[str], mentions: set[str]) -> tup
     for symbol in outline.symbols:
         hits = len(set(_split(symbol.name)).intersection(wanted)) + 3 * (symbol.name.lower() in names)
         if hits:
-            scored.append((-hits, symbol.line, symbol.name))
-    return tuple(f"{name} (line {line})" for _, line, name in sorted(scored)[:4])
+            scored.append((-hits, symbol.line, symbol.end_line, symbol.name))
+    return tuple(
+        f"{name} (line {line})" if end <= line else f"{name} (lines {line}-{end})"
+        for _, line, end, name in sorted(scored)[:4]
+    )

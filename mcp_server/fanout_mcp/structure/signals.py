@@ -15,7 +15,8 @@ is for the review to say. Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,226 +34,33 @@ FOCUSES: Final = ("architecture", "security", "performance", "testing", "data fl
 PLACES: Final = 3
 """Places named for each signal in a file; the rest is counted."""
 
-_CALLS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "python": {"call": ("function",), "decorator": ()},
-    "javascript": {"call_expression": ("function",), "new_expression": ("constructor",)},
-    "typescript": {"call_expression": ("function",), "new_expression": ("constructor",)},
-    "tsx": {"call_expression": ("function",), "new_expression": ("constructor",)},
-    "go": {"call_expression": ("function",), "go_statement": ()},
-    "rust": {"call_expression": ("function",), "macro_invocation": ("macro",), "unsafe_block": ()},
-    "java": {
-        "method_invocation": ("object", "name"),
-        "object_creation_expression": ("type",),
-        "synchronized_statement": (),
-    },
-    "c": {"call_expression": ("function",)},
-    "cpp": {"call_expression": ("function",)},
-    "csharp": {
-        "invocation_expression": ("function",),
-        "object_creation_expression": ("type",),
-        "lock_statement": (),
-    },
-    "ruby": {"call": ("receiver", "method")},
-    "php": {
-        "function_call_expression": ("function",),
-        "member_call_expression": ("object", "name"),
-        "scoped_call_expression": ("scope", "name"),
-        "object_creation_expression": (),
-    },
-    "bash": {"command": ("name",)},
-    "kotlin": {"call_expression": ()},
-    "swift": {"call_expression": ()},
-    "scala": {"call_expression": ("function",), "instance_expression": ()},
-    "lua": {"function_call": ("name",)},
-    "elixir": {"call": ("target",)},
-    "zig": {"call_expression": ("function",), "builtin_function": ()},
-    "solidity": {"call_expression": ("function",)},
-    "haskell": {"apply": ("function",)},
+_TABLE: Final = tomllib.loads(Path(__file__).with_name("signals.toml").read_text(encoding="utf-8"))
+_CALLS: Final[Mapping[str, Mapping[str, list[str]]]] = {
+    language: {row.split()[0]: row.split()[1:] for row in rows} for language, rows in _TABLE["calls"].items()
 }
-"""A node that is a call, to the fields that name what is called; () for its first child, or its own type."""
+"""A node that is a call, to the fields that name what is called; none: its first child, or itself."""
 
 _STATEMENTS: Final = frozenset({"go_statement", "unsafe_block", "synchronized_statement", "lock_statement"})
 
-_NET: Final = (
-    r"requests\.(?:get|post|put|patch|delete|head|options|request|Session|session)|httpx2?\.(?:get|post|put|patch|delete"
-    r"|head|request|stream|Client|AsyncClient)|urllib\.request\.urlopen|urllib3\.PoolManager|aiohttp\.ClientSession"
-    r"|socket\.(?:socket|create_connection|create_server)|http\.client\.HTTPS?Connection|asyncio\.open_connection"
-    r"|anyio\.connect_tcp|smtplib\.SMTP\w*|ftplib\.FTP\w*|paramiko\.SSHClient"
-    r"|fetch|globalThis\.fetch|window\.fetch|axios(?:\.\w+)?|(?:node:)?https?\.(?:get|request)|(?:node:)?net\.(?:connect|createConnection)"
-    r"|XMLHttpRequest|WebSocket|undici\.\w+|got(?:\.\w+)?"
-    r"|net/http\.(?:Get|Post|PostForm|Head|NewRequest|NewRequestWithContext)|net\.Dial\w*"
-    r"|reqwest::\S+|(?:std::net::)?(?:TcpStream|UdpSocket|TcpListener)::\w+"
-    r"|(?:java\.net\.)?(?:Socket|ServerSocket)|(?:java\.net\.http\.)?HttpClient\.newHttpClient|(?:okhttp3\.)?OkHttpClient(?:\.Builder)?"
-    r"|HttpClient|URLSession(?:\.shared\.\w+)?|curl_init|curl_exec|fsockopen|Net::HTTP\.\w+|TCPSocket\.new|curl|wget"
-)
-_SLEEP: Final = (
-    r"(?:time|asyncio|anyio|trio|gevent|eventlet)\.sleep|time\.Sleep|(?:java\.lang\.)?Thread\.sleep|(?:std::|tokio::)?(?:thread|time)"
-    r"::sleep|(?:System\.Threading\.)?(?:Thread\.Sleep|Task\.Delay)|setTimeout|setInterval|sleep|usleep|nanosleep|Process\.sleep"
-)
 _SQL: Final = re.compile(
     r"(?is)^\(?\s*[rbfuRBFU@$]{0,2}[\"'`]{1,3}\s*(?:select|insert|update|delete|create|with|drop|alter|merge|replace)\s"
 )
-_READS_ALL: Final = (
-    r"(?:\w+\.)*\w*\.?read_(?:text|bytes)|open\.read(?:lines)?|(?:node:)?fs(?:/promises|\.promises)?\.readFile(?:Sync)?"
-    r"|os\.ReadFile|io\.ReadAll|io/ioutil\.Read(?:All|File)|(?:std::)?fs::read(?:_to_string)?"
-    r"|(?:java\.nio\.file\.)?Files\.read(?:AllBytes|String|AllLines)|(?:System\.IO\.)?File\.ReadAll\w+|file_get_contents|File\.read"
-)
-_WRITES: Final = (
-    r"(?:\w+\.)*\w*\.?write_(?:text|bytes)|(?:node:)?fs(?:/promises|\.promises)?\.(?:writeFile|appendFile)(?:Sync)?|os\.(?:WriteFile|Create)"
-    r"|io/ioutil\.WriteFile|(?:std::)?fs::write|(?:std::fs::)?File::create|(?:java\.nio\.file\.)?Files\.write\w*"
-    r"|(?:System\.IO\.)?File\.(?:WriteAll|Append)\w+|file_put_contents|File\.write"
-)
 
-Table = Mapping[str, str]
-SIGNALS: Final[Mapping[str, Table]] = {
-    "security": {
-        "runs programs": (
-            r"subprocess\.(?:run|Popen|call|check_call|check_output|getoutput|getstatusoutput)|os\.(?:system|popen|exec\w+|spawn\w+"
-            r"|posix_spawnp?)|asyncio\.(?:subprocess\.)?create_subprocess_\w+|anyio\.(?:run_process|open_process)|pty\.spawn"
-            r"|(?:node:)?child_process\.(?:exec|spawn|execFile|fork)(?:Sync)?|execa(?:\.\w+)?|Bun\.spawn(?:Sync)?|Deno\.Command"
-            r"|os/exec\.Command(?:Context)?|syscall\.Exec|(?:std::process::)?Command::new|(?:java\.lang\.)?(?:Runtime\.getRuntime\.exec"
-            r"|ProcessBuilder)|(?:System\.Diagnostics\.)?Process\.Start|shell_exec|proc_open|passthru|popen|Kernel\.(?:system|exec|spawn)"
-            r"|Open3\.\w+|os\.execute|io\.popen|System\.cmd|std\.process\.Child\.\w+"
-        ),
-        "evaluates code": (
-            r"eval|exec\$python|Function|vm\.run\w+|loadstring|Code\.eval_\w+|instance_eval|class_eval|ast\.literal_eval\$never"
-        ),
-        "loads objects from data": (
-            r"(?:c?[pP]ickle|dill|cloudpickle)\.(?:loads?|Unpickler)|marshal\.loads?|yaml\.(?:load|load_all|unsafe_load|full_load)"
-            r"|shelve\.open|joblib\.load|torch\.load|jsonpickle\.decode|(?:java\.io\.)?ObjectInputStream|unserialize|Marshal\.load"
-            r"|YAML\.(?:load|unsafe_load)|BinaryFormatter|encoding/gob\.NewDecoder"
-        ),
-        "sends SQL": "$sql",
-        "opens connections": _NET,
-        "uses cryptography": (
-            r"hashlib\.\w+|hmac\.\w+|secrets\.\w+|cryptography\.\S+|Crypto(?:dome)?\.\S+|(?:node:)?crypto\.\w+|crypto\.subtle\.\w+|crypto/\S+"
-            r"|golang\.org/x/crypto/\S+|(?:java\.security\.)?MessageDigest\.getInstance|(?:javax\.crypto\.)?(?:Cipher|Mac|KeyGenerator)\.getInstance"
-            r"|(?:java\.security\.)?(?:Signature|KeyPairGenerator)\.getInstance|password_(?:hash|verify)|openssl_\w+|Digest::\w+\.\w+|OpenSSL::\S+"
-            r"|EVP_\w+|SHA(?:1|256|512)(?:_\w+|\.\w+)?|MD5(?:_\w+|\.\w+)?|bcrypt\.\w+|argon2\.\w+|ring::\S+|keccak256|ecrecover"
-        ),
-        "marks text as safe": (
-            r"(?:markupsafe\.)?Markup|django\.utils\.safestring\.(?:mark_safe|SafeString)|document\.write(?:ln)?|html_safe|(?:\w+\.)+html_safe"
-            r"|html/template\.HTML|dangerouslySetInnerHTML"
-        ),
-        "has unsafe code": r"unsafe_block",
-    },
-    "performance": {
-        "sleeps": _SLEEP,
-        "sends SQL": "$sql",
-        "reads whole files": _READS_ALL,
-        "caches results": (
-            r"functools\.(?:lru_cache|cache|cached_property)|cachetools\.\w+|django\.utils\.functional\.cached_property|(?:react|vue)\.(?:useMemo|memo)"
-            r"|React\.(?:useMemo|memo)|useMemo|lodash\.memoize"
-        ),
-        "copies deeply": r"copy\.deepcopy|structuredClone|(?:lodash|_)[./]cloneDeep",
-        "runs in parallel": (
-            r"threading\.Thread|concurrent\.futures\.\w*PoolExecutor|multiprocessing\.(?:Process|Pool|pool\.\w+)|asyncio\.(?:gather|create_task"
-            r"|TaskGroup|ensure_future|to_thread)|anyio\.create_task_group|trio\.open_nursery|go_statement|Promise\.(?:all|allSettled|any|race)"
-            r"|Worker|(?:node:)?worker_threads\.Worker|tokio::(?:task::)?spawn\w*|(?:std::)?thread::(?:spawn|scope)|rayon::\S+"
-            r"|(?:java\.util\.concurrent\.)?(?:Executors\.\w+|CompletableFuture\.\w+)|Thread|(?:System\.Threading\.Tasks\.)?(?:Task\.Run"
-            r"|Parallel\.\w+|Task\.WhenAll)|DispatchQueue\.\S*async\w*|Thread\.new|pthread_create|std::(?:thread|async)|Task\.async\w*"
-            r"|(?:kotlinx\.coroutines\.)?(?:GlobalScope|\w*[sS]cope)\.(?:launch|async)"
-        ),
-        "holds locks": (
-            r"threading\.(?:Lock|RLock|Condition|Semaphore|BoundedSemaphore)|(?:asyncio|anyio|trio|multiprocessing)\.(?:Lock|RLock|Condition"
-            r"|Semaphore)|synchronized_statement|lock_statement|(?:\w+\.)+(?:Lock|RLock)\$go|(?:std::sync::|tokio::sync::)?(?:Mutex|RwLock)::new"
-            r"|(?:java\.util\.concurrent\.locks\.)?Reentrant\w*Lock|pthread_\w+lock|NSLock|(?:kotlinx\.coroutines\.sync\.)?Mutex|Mutex\.new"
-            r"|(?:\w+\.)*\w+\.withLock"
-        ),
-        "compiles regular expressions": (
-            r"(?:re|regex)\.compile|RegExp|regexp\.(?:MustCompile|Compile)|(?:java\.util\.regex\.)?Pattern\.compile|(?:regex::)?Regex::new|Regex"
-        ),
-    },
-    "testing": {
-        "asserts": (
-            r"assert_statement|(?:self|this)\.assert\w+|pytest\.(?:raises|warns)|expect|assert(?:\.\w+)*|t\.(?:Error|Errorf|Fatal|Fatalf|Fail|FailNow)"
-            r"|github\.com/stretchr/testify/(?:assert|require)\.\w+|(?:assert|debug_assert)(?:_eq|_ne)?|assert[A-Z]\w*|XCT\w+|Assert\.\w+"
-            r"|(?:\w+\.)+should\w*|EXPECT_\w+|ASSERT_\w+|refute\w*|assert_\w+"
-        ),
-        "fakes": (
-            r"unittest\.mock\.(?:\w*Mock|patch|create_autospec|mock_open|seal)(?:\.\w+)*|mock\.(?:\w*Mock|patch|create_autospec)(?:\.\w+)*"
-            r"|monkeypatch\.\w+|mocker\.\w+(?:\.\w+)*|(?:jest|vi|vitest\.vi)\.(?:fn|mock|spyOn|mocked|doMock)|sinon\.\w+|gomock\.\w+"
-            r"|(?:org\.mockito\.)?(?:Mockito|ArgumentMatchers)\.\w+|org\.mockito\.Mockito\.\w+|io\.mockk\.\w+|mockk"
-        ),
-        "skips": (
-            r"pytest\.(?:skip|importorskip|xfail)|pytest\.mark\.(?:skip|skipif|xfail)|unittest\.(?:skip\w*|expectedFailure)|(?:self\.)?skipTest"
-            r"|(?:it|test|describe)\.(?:skip|todo|skipIf)(?:\.\w+)*|xit|xdescribe|xtest|t\.Skip\w*|XCTSkip\w*"
-        ),
-        "waits": _SLEEP,
-        "depends on time or chance": (
-            r"time\.(?:time|monotonic|perf_counter|time_ns)|datetime\.(?:datetime|date)\.(?:now|utcnow|today)|random\.\w+|uuid\.uuid[14]|os\.urandom"
-            r"|Date\.now|Math\.random|time\.(?:Now|Since)|math/rand(?:/v2)?\.\w+|(?:java\.time\.)?(?:Instant|LocalDate|LocalDateTime)\.now"
-            r"|System\.(?:currentTimeMillis|nanoTime)|(?:java\.util\.)?Random|(?:std::time::)?(?:SystemTime|Instant)::now|rand::\S+"
-        ),
-    },
-    "data flow": {
-        "reads input": (
-            r"input\$python|sys\.stdin\.\w+|argparse\.ArgumentParser|flag\.Parse|(?:std::)?io::stdin|(?:std::)?env::args\w*|(?:java\.util\.)?Scanner"
-            r"|(?:node:)?readline\.createInterface|scanf|fscanf|(?:System\.)?Console\.ReadLine|readLine|readline|STDIN\.\w+|\$argv"
-        ),
-        "reads the environment": (
-            r"os\.getenv|os\.environ\.get|environ\.get|os\.(?:Getenv|LookupEnv|Environ)|(?:std::)?env::vars?(?:_os)?|System\.getenv|getenv"
-            r"|ENV\.fetch|(?:System\.)?Environment\.GetEnvironmentVariable|System\.get_env|\$env"
-        ),
-        "writes the environment": (
-            r"os\.putenv|os\.environ\.(?:setdefault|update|pop)|os\.(?:Setenv|Unsetenv)|(?:std::)?env::set_var"
-            r"|setenv|putenv|\$setenv"
-        ),
-        "reads files": r"\$open_r|os\.Open|(?:std::fs::)?File::open|" + _READS_ALL,
-        "writes files": r"\$open_w|" + _WRITES,
-        "talks to a database": (
-            r"\$sql|sqlite3\.connect|aiosqlite\.connect|psycopg\d?\.connect|asyncpg\.\w+|sqlalchemy\.(?:ext\.asyncio\.)?create_(?:async_)?engine|pymysql\.connect"
-            r"|database/sql\.Open|(?:java\.sql\.)?DriverManager\.getConnection|PDO|mysqli_connect|redis\.Redis|pymongo\.MongoClient"
-        ),
-        "talks over the network": _NET,
-        "parses": (
-            r"(?:json|ujson|orjson|simplejson|tomllib|tomli|toml)\.loads?|yaml\.(?:safe_)?load(?:_all)?|csv\.(?:reader|DictReader)|xml\.etree\.ElementTree\.\w+"
-            r"|JSON\.parse|(?:encoding/json|encoding/xml|gopkg\.in/yaml\.v\d)\.(?:Unmarshal|NewDecoder)|serde_json::from_\w+|toml::from_str"
-            r"|json_decode|JSON\.load|Jason\.decode!?|(?:System\.Text\.Json\.)?JsonSerializer\.Deserialize\w*"
-        ),
-        "serialises": (
-            r"(?:json|ujson|orjson|simplejson)\.dumps?|yaml\.(?:safe_)?dump|csv\.(?:writer|DictWriter)|JSON\.stringify|pickle\.dumps?"
-            r"|(?:encoding/json|encoding/xml|gopkg\.in/yaml\.v\d)\.(?:Marshal|MarshalIndent|NewEncoder)|serde_json::to_\w+|json_encode"
-            r"|JSON\.(?:generate|dump)|Jason\.encode!?|(?:System\.Text\.Json\.)?JsonSerializer\.Serialize\w*"
-        ),
-    },
-}  # fmt: skip
 
+def _pattern(names: Sequence[str]) -> str:
+    return "|".join(_pattern(_TABLE["shared"][name[1:]]) if name[0] == "@" else name for name in names)
+
+
+SIGNALS: Final[Mapping[str, Mapping[str, str]]] = {
+    focus: {what: _pattern(names) for what, names in _TABLE[focus].items()}
+    for focus in FOCUSES
+    if focus in _TABLE
+}
 _SHELL: Final = frozenset({"curl", "wget", "sleep", "eval"})
 """Of the names above, what a shell's command may be; the rest is not meant there."""
 
-_ONLY_IN: Final[Mapping[str, frozenset[str]]] = {
-    "fetch": frozenset({"javascript", "typescript", "tsx"}),
-    "Function": frozenset({"javascript", "typescript", "tsx"}),
-    "RegExp": frozenset({"javascript", "typescript", "tsx"}),
-    "Worker": frozenset({"javascript", "typescript", "tsx"}),
-    "WebSocket": frozenset({"javascript", "typescript", "tsx"}),
-    "setTimeout": frozenset({"javascript", "typescript", "tsx"}),
-    "setInterval": frozenset({"javascript", "typescript", "tsx"}),
-    "useMemo": frozenset({"javascript", "typescript", "tsx"}),
-    "expect": frozenset({"javascript", "typescript", "tsx", "dart", "zig", "swift"}),
-    "eval": frozenset({"python", "javascript", "typescript", "tsx", "ruby", "bash"}),
-    "sleep": frozenset({"c", "cpp", "ruby", "php", "bash"}),
-    "usleep": frozenset({"c", "cpp", "php"}),
-    "popen": frozenset({"c", "cpp", "php"}),
-    "getenv": frozenset({"c", "cpp", "php"}),
-    "setenv": frozenset({"c", "cpp", "swift"}),
-    "putenv": frozenset({"c", "cpp", "php"}),
-    "assert": frozenset(
-        {"javascript", "typescript", "tsx", "c", "cpp", "kotlin", "swift", "scala", "lua", "rust"}
-    ),
-    "readline": frozenset({"swift", "php"}),
-    "readLine": frozenset({"kotlin", "swift", "scala"}),
-    "Thread": frozenset({"java", "kotlin", "csharp", "swift", "scala"}),
-    "Mutex": frozenset({"kotlin"}),
-    "Regex": frozenset({"csharp", "kotlin", "swift"}),
-    "curl": frozenset({"bash"}),
-    "wget": frozenset({"bash"}),
-    "PDO": frozenset({"php"}),
-    "Random": frozenset({"java", "kotlin", "csharp", "scala"}),
-    "HttpClient": frozenset({"csharp", "kotlin", "java"}),
-    "got": frozenset({"javascript", "typescript", "tsx"}),
-    "axios": frozenset({"javascript", "typescript", "tsx"}),
+_ONLY_IN: Final = {
+    name: frozenset(languages.split()) for languages, names in _TABLE["only"].items() for name in names
 }
 """Names that mean this in some languages only."""
 
@@ -306,7 +114,7 @@ def _compiled(focus: str) -> tuple[tuple[str, Match], ...]:
 
 
 def _matcher(pattern: str) -> Match:
-    search = re.compile(r"\$sql" if pattern == "$sql" else pattern).fullmatch
+    search = re.compile(pattern).fullmatch
 
     def matches(name: str, language: str) -> bool:
         if language == "bash" and name not in _SHELL:
@@ -347,7 +155,7 @@ def _happenings(code: bytes, language: Language) -> Iterator[tuple[str, int]]:
 
 def _name(node: Node, language: Language) -> tuple[str, Node | None]:
     """Return the dotted name of what a node calls, without arguments inside, and the node that names it."""
-    fields = _CALLS.get(language.key, {}).get(node.type, ())
+    fields = _CALLS.get(language.key, {}).get(node.type, [])
     parts = [child for field in fields if (child := node.child_by_field_name(field)) is not None]
     if not fields:
         first = node.named_child(0) if node.named_child_count else None

@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.discover import VENDORED, discover
-from fanout_mcp.source.git import churn
+from fanout_mcp.source.git import churn, subjects
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.state.cache import Form, opened, trim, unpacked
@@ -230,7 +230,19 @@ class Gathering:
         receipt.name_only(outline.path for outline in read if outline.how == "name")
         gone = [*skipped, *(outline.path for outline in known if outline.skipped)]
         gathered = await anyio.to_thread.run_sync(_structure, read, names, history.commits, gone)
-        return gathered if not question else replace(gathered, ranked=await self._rank(question, gathered))
+        if not question:
+            return gathered
+        ranked = await self._rank(question, gathered)
+        modules = gathered.modules
+        if gathered.is_map and ranked:  # of a whole project those that hold what was asked for
+            best = {one.path: place for place, one in enumerate(ranked)}
+            holding = [
+                (min(best[p] for p in one.paths if p in best), one)
+                for one in modules
+                if best.keys() & {*one.paths}
+            ]
+            modules = [one for _, one in sorted(holding, key=lambda found: found[0])]
+        return replace(gathered, ranked=ranked, modules=modules)
 
     async def signals(self, focus: str, gathered: Gathered) -> dict[str, list[Json]]:
         """Look for the focus in the modules' files; architecture is structure alone."""
@@ -246,7 +258,11 @@ class Gathering:
         items = [[str(self.root), path, wanted] for path in paths]
         results = await self.workers.map("fanout_mcp.structure.rank:count_file", items)
         bodies = {item[1]: (found[0], found[1]) for item, found in results if not isinstance(found, Failure)}
-        return await anyio.to_thread.run_sync(rank.rank, question, paths, gathered.graph, bodies)
+
+        def ranked() -> list[rank.Ranked]:
+            return rank.rank(question, paths, gathered.graph, bodies, changes=subjects(self.root))
+
+        return await anyio.to_thread.run_sync(ranked)
 
 
 def _structure(

@@ -6,7 +6,6 @@ gather (lenses) -> plan (jobs, price; or the host's own agents) -> perform (one 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 import anyio.to_thread
@@ -21,7 +20,7 @@ from fanout_mcp.panel import swarm as panel_swarm
 from fanout_mcp.panel.swarm import Chosen
 from fanout_mcp.reports import text
 from fanout_mcp.source.secrets import in_thread
-from fanout_mcp.tools.services import Services, Tool, ToolResult
+from fanout_mcp.tools.services import LINES, Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 from fanout_mcp.usage import Usage
 
@@ -66,8 +65,7 @@ async def _perform(
 ) -> ToolResult:
     backend = services.backend
     model = backend.default_model("swarm")
-    following = backend.route(model).fallbacks
-    jobs = [replace(one, fallbacks=following) for one in swarm.jobs(task, chosen, model, backend.provider)]
+    jobs = swarm.jobs(task, chosen, model, backend.provider)
     purse = swarm.priced(jobs, await backend.price(model), args.max_cost_usd)
     plan = Plan(args.deadline_s, swarm.Enough(len(jobs)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
@@ -102,7 +100,8 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     ]
     why = getattr(services.backend, "why", "")
     return {
-        "note": f"Nobody was asked. {why} Send the Agent calls of one message side by side (at most "
+        "headline": f"No model was asked: a plan of {len(calls)} Agent calls for you to send",
+        "note": f"No one was asked. {why} Send the Agent calls of one message side by side (at most "
         f"{MAX}), then those of the next. Then merge what is the same, and rank by how many said it.",
         "lenses": chosen.kind,
         "plan": {"messages": messages(calls)},
@@ -117,5 +116,21 @@ TOOL: Tool[Args] = Tool(
     ),
     arguments=Args,
     call=call,
+    output={
+        "lenses": {"type": "string"},
+        "agents": {"type": "integer"},
+        "answers": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"title": {"type": "string"}, "detail": {"type": "string"}, "said_by": LINES},
+            },
+        },
+        "merged": {"type": "integer"},
+        "cut": {"type": "integer"},
+        "receipt": {"type": "object"},
+        "report": {"type": "string"},
+        "plan": {"type": "object"},
+    },
     search_hint="swarm, brainstorm, many agents, test cases, hypotheses",
 )

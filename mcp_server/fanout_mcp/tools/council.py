@@ -11,14 +11,12 @@ from typing import Annotated, Final
 import anyio.to_thread
 from pydantic import ConfigDict, Field
 
-from fanout_mcp.backends.plan import messages
 from fanout_mcp.panel import consult, result
 from fanout_mcp.panel import consult as panel_consult
 from fanout_mcp.panel.consult import (
     TOKENS_WITHOUT_PRICE,
     Consultation,
     PanelArguments,
-    agent_calls,
     gather,
     terms_of,
 )
@@ -95,15 +93,13 @@ def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str,
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
     why = getattr(services.backend, "why", "")
     asked = replace(asked, question=text.set_aside(services.settings.state, "question", asked.question))
-    return {
-        "decision": "NOT_ASKED",
-        "note": f"No model is set up, so nobody was asked. {why} Send the agent calls of each message below "
+    return consult.not_asked(
+        asked,
+        f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "
         f"side by side: round 1. For each further round, at most {rounds}, send them again with the others' "
         "answers of the round before added, without names; stop when round 1 is unanimous or no verdict "
         f"changed. Then apply the rule: {asked.ballot.rule}.",
-        **panel_consult.ignored(asked),
-        "plan": {"messages": messages(agent_calls(asked))},
-    }
+    )
 
 
 TOOL: Tool[Args] = Tool(
@@ -116,5 +112,13 @@ TOOL: Tool[Args] = Tool(
     ),
     arguments=Args,
     call=call,
+    output={
+        **consult.VERDICT_FORM,
+        "converged": {"type": "boolean"},
+        "rounds": {"type": ["array", "integer"]},
+        "synthesis": {"type": ["object", "string"]},
+        "saved_s": {"type": "number"},
+        "wasted": {"type": "object"},
+    },
     search_hint="debate, deliberation, consensus, dissent, rounds of experts",
 )

@@ -27,8 +27,9 @@ from fanout_mcp.source.pack import locate as locate_quote
 from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt
 from fanout_mcp.structure import describe
 from fanout_mcp.structure import model as structure_model
-from fanout_mcp.structure.graph import FEW, Module
+from fanout_mcp.structure.graph import Module
 from fanout_mcp.structure.survey import Gathered, Gathering
+from fanout_mcp.text import compact
 from fanout_mcp.tools.services import (
     LINES,
     MAX_TOTAL_TOKENS,
@@ -104,8 +105,10 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         if args.engine == "model":
             receipt.insist()
     signals = await gathering.signals(args.focus, gathered)
+    limit = _limit(args, gathered)
+    room = None if limit == LIMIT else limit // max(1, len(gathered.modules))
     entries = (
-        (module, _entry(module, gathered, args.focus, signals, answers.get(module.name)))
+        (module, _entry(module, gathered, args.focus, signals, answers.get(module.name), room=room))
         for module in gathered.modules
     )
     return ToolResult(await anyio.to_thread.run_sync(_render, services, args, gathered, receipt, entries))
@@ -198,7 +201,6 @@ class _Asking:
             schema=structure_model.CLAIMS_SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
-            fallbacks=backend.route(backend.default_model("explore")).fallbacks,
             workspace=mirror,
         )
 
@@ -243,6 +245,12 @@ def _locator(files: Sequence[pack.Packed]) -> structure_model.Locate:
 MAP_LIMIT: Final = 9_500
 """Characters for the modules of a map: with what is folded and the receipt within 4,000 tokens."""
 
+QUESTION_LIMIT: Final = 1_500
+"""Characters for the modules beside the files that are ranked for a question: those files are the answer."""
+
+ROWS: Final = (12, 6, 3, 1)
+"""Rows of each list of a module, tried from the left until a map has room for it."""
+
 FOLDED_LIMIT: Final = 3_000
 
 
@@ -254,7 +262,7 @@ def _render(
     entries: Iterable[tuple[Module, Json]],
 ) -> Json:
     state = services.settings.state
-    limit = MAP_LIMIT if gathered.is_map and len(gathered.modules) > FEW else LIMIT
+    limit = _limit(args, gathered)
     bounded = Bounded(
         "module", len(gathered.modules), state, "modules", args.cursor, args.detail, limit=limit
     )
@@ -266,7 +274,7 @@ def _render(
         bounded.add(entry, sum(outline.tokens for outline in known if outline.how != "name"))
     receipt.read = len(read)
     data, raw = bounded.result("modules")
-    if gathered.folded and not args.cursor:
+    if gathered.folded and not args.cursor and not args.question:
         data["folded"] = _fitting(gathered.folded)
     if args.question:
         data["ranked"] = [
@@ -279,6 +287,13 @@ def _render(
         )
     head = {"headline": _headline(args, gathered)}
     return {**head, **data, "receipt": receipt.as_json(data, raw)}
+
+
+def _limit(args: Args, gathered: Gathered) -> int:
+    """Return the characters for all modules: what was named is shown in full, a map in short."""
+    if not gathered.is_map or args.detail == "full":
+        return LIMIT
+    return QUESTION_LIMIT if args.question else MAP_LIMIT
 
 
 def _fitting(lines: Sequence[str]) -> list[str]:
@@ -318,10 +333,17 @@ def _entry(
     focus: str,
     signals: describe.Signals,
     answer: structure_model.Exploration | None,
+    *,
+    room: int | None,
 ) -> dict[str, Json]:
     known, own = gathered.graph, gathered.facts[module.name]
     if answer is None or not answer.statements:
-        return {**describe.described(module, known, own, focus, signals), "derived": True}
+        entry = describe.described(module, known, own, focus, signals)
+        for most in ROWS if room is not None else ():
+            if len(compact(entry)) <= (room or 0):
+                break
+            entry = describe.described(module, known, own, focus, signals, most=most)
+        return {**entry, "derived": True}
     report = [describe.overview(module, known), *answer.statements]
     purpose = answer.purpose or describe.module_purpose(module, known, own)
     return {**describe.fields(module, known, own, purpose, report), "derived": False}

@@ -11,7 +11,6 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
-from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import asking as panel_asking
@@ -25,7 +24,6 @@ from fanout_mcp.panel.consult import (
     PanelArguments,
     Ruling,
     Terms,
-    agent_calls,
     gather,
     terms_of,
 )
@@ -82,13 +80,11 @@ def for_host(services: Services, asked: Consultation) -> dict[str, Json]:
     """Without a model: ready agent calls that the host runs itself, all in one message."""
     why = getattr(services.backend, "why", "")
     asked = replace(asked, question=text.set_aside(services.settings.state, "question", asked.question))
-    return {
-        "decision": "NOT_ASKED",
-        "note": f"No model is set up, so nobody was asked. {why} Send the agent calls of each message below "
+    return consult.not_asked(
+        asked,
+        f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "
         f"side by side, then apply the rule: {asked.ballot.rule}.",
-        **panel_consult.ignored(asked),
-        "plan": {"messages": messages(agent_calls(asked))},
-    }
+    )
 
 
 def report(asked: Consultation, closed: Ruling, asking: Asking, data: Mapping[str, Json]) -> str:
@@ -110,6 +106,7 @@ TOOL: Tool[Args] = Tool(
     ),
     arguments=Args,
     call=call,
+    output=consult.VERDICT_FORM,
     always_load=True,
     search_hint="second opinion, expert panel, verdict, decision, critique",
 )

@@ -249,7 +249,6 @@ class _Asking:
             schema=SUMMARY_SCHEMA,
             max_tokens=ANSWER_TOKENS,
             provider=backend.provider,
-            fallbacks=backend.route(backend.default_model("summary")).fallbacks,
         )
 
 

@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("t.py", 'db_password = "Tr0ub4"', "Tr0ub4", id="a short password"),
     ],
 )
-def test_a_secret_is_found_wherever_it_stands_and_never_shown(
+def test_a_secret_is_found_in_any_notation_and_never_shown(
     project: Path, capsys: pytest.CaptureFixture[str], name: str, line: str, secret: str
 ) -> None:
     (project / name).write_text(f"{line}\n")
@@ -58,8 +58,21 @@ def test_a_secret_is_found_wherever_it_stands_and_never_shown(
         pytest.param('ACCESS_TOKEN_URL = "https://a.example/oauth2/token"', id="an address"),
     ],
 )
-def test_what_stands_for_a_secret_is_no_grave_finding(line: str) -> None:
+def test_what_stands_for_a_secret_is_not_a_severe_finding(line: str) -> None:
     assert all(finding.severity == "low" for finding in review_secrets("a.txt", line, ()))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        pytest.param("a.py", 'raise ValueError("pass read_one/write_one, not both")', id="pass, a verb"),
+        pytest.param("a.ts", "if (text.startsWith('-----BEGIN PRIVATE KEY-----')) parse(text)", id="a frame"),
+        pytest.param("a.py", 'logger.debug(f"credentials: client_id={client_id}")', id="a log's words"),
+        pytest.param("a.cs", "// Version=4.0.0.0, PublicKeyToken=24c2f752a8e58a10", id="a public token"),
+    ],
+)
+def test_words_of_a_text_are_not_a_secret(name: str, line: str) -> None:
+    assert [finding.quote for finding in review_secrets(name, line, ())] == []
 
 
 def test_a_phrase_for_a_password_is_scrubbed_and_a_name_is_not() -> None:

@@ -1,4 +1,4 @@
-"""Bugs, slow code and style in other languages: each rule on code that it means, and on its sound twin."""
+"""Bugs and slow code in other languages: each rule on code that it means, and on its sound twin."""
 
 from __future__ import annotations
 
@@ -51,10 +51,6 @@ CASES = [
         "for (const x of xs) { if (ys.includes(x)) f(x); }",
         "if (ys.includes(x)) f(x);",
     ),
-    ("javascript", "leftover", "debugger;", "debug();"),
-    ("javascript", "var", "var a = 1;", "const a = 1;"),
-    ("typescript", "any", "const a: any = f();", "const a: unknown = f();"),
-    ("javascript", "nested-ternary", "const a = b ? c : d ? e : f;", "const a = b ? c : d;"),
     (
         "go",
         "ignored-error",
@@ -97,7 +93,6 @@ CASES = [
         "package a\nfunc f() { for { <-time.After(d) } }",
         "package a\nfunc f() { <-time.After(d) }",
     ),
-    ("go", "panic", 'package a\nfunc f() { panic("x") }', "package a\nfunc f() { g() }"),
     (
         "java",
         "text-identity",
@@ -134,13 +129,6 @@ CASES = [
         "class A { void f() { for (int i : ids) { repo.findById(i); } } }",
         "class A { void f() { repo.findById(1); } }",
     ),
-    (
-        "java",
-        "printed",
-        'class A { void f() { System.out.println("x"); } }',
-        "class A { void f() { log(1); } }",
-    ),
-    ("java", "import-of-all", "import java.util.*;", "import java.util.List;"),
     ("csharp", "async-void", "class A { async void F() { } }", "class A { async Task F() { } }"),
     (
         "csharp",
@@ -173,7 +161,6 @@ CASES = [
         "void f(void) { for (i = 0; i < strlen(s); i++) g(); }",
         "void f(void) { for (i = 0; i < n; i++) g(); }",
     ),
-    ("c", "goto", "void f(void) { goto middle; middle: g(); }", "void f(void) { goto out; out: g(); }"),
     (
         "c",
         "use-after-free",
@@ -213,7 +200,6 @@ CASES = [
     ("ruby", "loads-all", "User.all.each { |u| f(u) }", "User.find_each { |u| f(u) }"),
     ("php", "loose-equality", "<?php\nif ($a == $b) { f(); }", "<?php\nif ($a === $b) { f(); }"),
     ("php", "silenced", "<?php\n$a = @file($p);", "<?php\n$a = file($p);"),
-    ("php", "printed", "<?php\nvar_dump($a);", "<?php\nf($a);"),
     (
         "php",
         "length-in-loop",
@@ -229,7 +215,10 @@ CASES = [
     ("bash", "lists-by-ls", "for f in $(ls); do g; done", "for f in *; do g; done"),
     ("bash", "lost-in-pipe", "f | while read -r x; do n=1; done", "while read -r x; do n=1; done < <(f)"),
     ("bash", "useless-cat", "cat a.txt | grep x", "grep x a.txt"),
-    ("bash", "backticks", "a=`date`", "a=$(date)"),
+    ("javascript", "error-not-thrown", "new TypeError('no');", "throw new TypeError('no');"),
+    ("java", "assertion-cannot-fail", "class A { { assertTrue(true); } }", "class A { { assertTrue(a); } }"),
+    ("javascript", "assertion-cannot-fail", "expect(f(1));", "expect(f(1)).toBe(2);"),
+    ("bash", "unquoted-expansion", "[ $a = b ] && f", '[ "$a" = b ] && [[ $a = b ]] && f'),
 ]
 
 
@@ -237,7 +226,7 @@ def rules_found(language: str, text: str) -> set[str]:
     return {
         finding.rule
         for focus in FOCUSES
-        if focus in {"bugs", "performance", "style"}
+        if focus in {"bugs", "performance"}
         for finding in review_quality("a", text, language, focus).findings
     }
 
@@ -256,10 +245,3 @@ def test_every_rule_has_a_case() -> None:
 
 def test_quotes_and_comments_are_no_code() -> None:
     assert not rules_found("javascript", "// if (a == b) debugger;\nconst a = 'b == c';\n")
-
-
-def test_long_and_crowded_functions_are_told_in_every_language() -> None:
-    body = "\n".join(f"  f({n});" for n in range(120))
-    text = f"function g(a, b, c, d, e, f, h, i, j) {{\n{body}\n}}\n"
-    found = {finding.rule for finding in review_quality("a.js", text, "javascript", "style").findings}
-    assert {"long-function", "crowded-function"} <= found

@@ -1,4 +1,4 @@
-"""Slow regular expressions are told from those that only look alike, and really are slow."""
+"""Slow regular expressions are distinguished from those that only look alike, and really are slow."""
 
 from __future__ import annotations
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
 
 import anyio.to_thread
 
@@ -13,6 +16,7 @@ from fanout_mcp.review.static import patterns
 from fanout_mcp.review.static.grammars import GRAMMARS, language_of
 from fanout_mcp.review.static.lint import count_rules
 from fanout_mcp.review.static.patterns import format_of, review_plain
+from fanout_mcp.review.static.python import bugs
 from fanout_mcp.review.static.python.sinks import CALLS, METHODS
 from fanout_mcp.review.static.quality import quality_rules_of
 from fanout_mcp.review.static.rules import rules_of
@@ -63,6 +67,10 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
         findings = review_structure(path, text)
         imports = imports_of(path, text) if language == "python" else []
         unread = understood(text, language)
+    elif focus == "bugs" and language == "python":
+        from fanout_mcp.review.static.python.bugs import review_bugs
+
+        findings = review_bugs(path, text)
     elif language and language != "python":
         from fanout_mcp.review.static.quality import review_quality
 
@@ -72,8 +80,26 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
 
         known = {finding.line for finding in findings if finding.rule == RULE}
         findings += review_secrets(path, text, known)
-    found = [asdict(finding) for finding in findings]
+    tested = test_lines(text) if language == "rust" else ()
+    found = [asdict(finding) for finding in findings if not any(finding.line in part for part in tested)]
     return {"findings": found, "imports": imports, "unread": unread, "settled": settled}
+
+
+_RUST_TEST = re.compile(r"^(?P<indent>\s*)#\[(?:cfg\((?:all\()?test\b|(?:\w+::)?test\b|rstest\b)")
+
+
+def test_lines(text: str) -> list[range]:
+    """Return the lines of a Rust file's own tests, modules and functions, as rustfmt lays them out."""
+    lines = text.split("\n")
+    parts: list[range] = []
+    for number, line in enumerate(lines, 1):
+        mark = _RUST_TEST.match(line)
+        if mark is None or (parts and number in parts[-1]):
+            continue
+        closing = mark["indent"] + "}"
+        end = next((at for at in range(number, len(lines)) if lines[at].rstrip() == closing), number)
+        parts.append(range(number, end + 2))
+    return parts
 
 
 def lint_batch(item: dict[str, Json]) -> dict[str, Json]:
@@ -127,14 +153,13 @@ async def review_static(
     paths = sorted(texts)
     known = [path for path in paths if language_of(path)]
     python = [path for path in known if language_of(path) == "python"]
-    read = {path for path in paths if language_of(path) or (focus == "security" and format_of(path))}
-    not_analysed = {path: "no analyser for this kind of file" for path in paths if path not in read}
+    not_analysed = {path: reason for path in paths if (reason := _no_rules(path, focus))}
     if focus == "security":
         own = paths  # secrets stand in files of any kind; these stay not analysed for all else
-    elif focus == "architecture":
-        own = known
+    elif focus in {"architecture", "bugs"}:
+        own = [path for path in known if path not in not_analysed]
     else:
-        own = [path for path in known if path not in set(python)]
+        own = [path for path in known if path not in set(python) and path not in not_analysed]
     items: list[Json] = [{"path": path, "text": texts[path], "focus": focus} for path in own]
     analysed = await workers.map(ANALYSE, items, on_done=on_done)
     batches: list[Json] = [
@@ -198,11 +223,23 @@ def coverage(paths: Iterable[str], focuses: Sequence[Focus]) -> dict[str, dict[s
     return {focus: {kind: _rules_for(kind, focus) for kind in sorted(kinds)} for focus in focuses}
 
 
+def _no_rules(path: str, focus: Focus) -> str:
+    """Return why no analyser of a focus reads such a file, "" where one does."""
+    kind = language_of(path) or (format_of(path) if focus == "security" else None)
+    if kind is None:
+        suffix = PurePosixPath(path).suffix
+        return f"no analyser for {suffix} files" if suffix else "no analyser for this kind of file"
+    if focus in {"architecture", "security"} or _rules_for(kind, focus):
+        return ""
+    return f"no rules on {focus} for {kind}"
+
+
+@functools.cache
 def _rules_for(kind: str, focus: Focus) -> int:
     if kind == "python":
         groups = [(sink,) for sink in CALLS.values()] + list(METHODS.values()) if focus == "security" else []
         sinks = {sink.weakness for group in groups for sink in group}
-        return len(sinks) + count_rules(focus)
+        return len(sinks) + count_rules(focus) + (bugs.RULES if focus == "bugs" else 0)
     if kind not in GRAMMARS:
         return len(rules_of(kind)) if focus == "security" else 0
     if focus == "security":

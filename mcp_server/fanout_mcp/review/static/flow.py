@@ -23,7 +23,7 @@ from fanout_mcp.review.static.rules import LOCAL, REMOTE
 # Tables that a file in a language other than Python wrote down itself: what is looked up there is no
 # input.
 # Neither is a name that a condition found in one, below a folder, or to match a pattern. A condition is taken
-# to hold for the rest of the function: whoever asks, asks before use.
+# to hold for the rest of the function: a check comes before use.
 
 CONSTANT: Final = re.compile(r"(?!(ENV|ARGV|STDIN)$)[A-Z][A-Z0-9_]+")
 _TABLE: Final = re.compile(
@@ -120,12 +120,12 @@ _LOCAL = re.compile(
     r"process\.(argv|env)|os\.(Args|Getenv)|flag\.\w+|env::(args|var)|stdin\(\)|System\.(getenv|getProperty)|"
     r"args\[|\.nextLine|\.readLine|Console\.ReadLine|Environment\.Get|ARGV|ENV\[|gets|STDIN|\$argv|getenv|argv|std::cin"
 )
-"""Sources that whoever starts the program fills."""
+"""Sources that the user who starts the program fills."""
 _OWN_ADDRESS = re.compile(
-    r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))\b"
+    r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
     r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b"
 )
-"""The address that the client asked for: whoever follows the redirect chose it."""
+"""The address that the client asked for: a redirect to it stays on the site."""
 _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
 
 
@@ -142,6 +142,8 @@ class Flow:
     """Name of a parsed address -> the names that it was parsed from."""
     own: set[str] = field(default_factory=set)
     """Names whose only input is the address of the request itself."""
+    is_main: bool = False
+    """In C: the function that is given the command line."""
     until: int = 0
     """The byte where the outermost function ends."""
     branch: int = 0
@@ -154,6 +156,7 @@ class Flow:
             self.names.clear()
             self.queries.clear()
             self.parsed.clear()
+            self.is_main = re.search(r"\bw?main\s*\(", _text(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters")
         if parameters is not None and (self.grammar.parameter or self.grammar.route):
             self._take_parameters(node, parameters)
@@ -227,7 +230,9 @@ class Flow:
             return 0
         levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
         levels += [
-            LOCAL if _LOCAL.search(found[0]) else REMOTE for found in self.grammar.source.finditer(bare)
+            LOCAL if _LOCAL.search(found[0]) else REMOTE
+            for found in self.grammar.source.finditer(bare)
+            if self.is_main or found[0] != "argv"
         ]
         return max(levels, default=0)
 
@@ -239,7 +244,7 @@ class Flow:
         )
 
     def bare(self, text: str) -> str:
-        """Take out the constant text of strings; what stands in them as a variable stays."""
+        """Take out the constant text of strings; variables in them stay."""
         holds = re.compile(self.grammar.interpolation)
 
         def variables(found: re.Match[str]) -> str:
@@ -248,7 +253,7 @@ class Flow:
         return _STRING.sub(variables, text)
 
     def varies(self, text: str) -> bool:
-        """Tell whether more than constants stands in a text; CONSTANT_CASE names one in every language."""
+        """Tell whether a text holds more than constants; CONSTANT_CASE names one in every language."""
         words = _NAME.findall(_FORMATS.sub("(", without_lookups(self.bare(text), self.tables)))
         return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words if word != "$")
 

@@ -70,7 +70,8 @@ _JS = Grammar(
     ),
     re.compile(
         _NUMBERS
-        + r"encodeURIComponent|escapeHtml|escape\(|DOMPurify|sanitize|basename|validator\.|\.escape\("
+        + r"encodeURIComponent|createObjectURL|escapeHtml|escape\(|DOMPurify|sanitize|basename|validator\."
+        + r"|\.escape\("
     ),
     r"\$\{",
     parameter=re.compile(

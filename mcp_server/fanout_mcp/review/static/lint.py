@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from fanout_mcp.types import Json
 SELECT: Final[dict[Focus, tuple[str, str]]] = {
     "security": ("S", "S101,S311,S404,S413,S603,S607"),
     "bugs": (
-        "F,B,PLE,PLW,PLR0124,E9,ASYNC,BLE,RUF006,SIM115",
+        "F,B,PLE,PLW,PLR0124,PGH005,E9,ASYNC,BLE,RUF006,SIM115",
         "B028,PLW1641,RUF012,B904,PLW2901,PLW0603,F401,F403,F405,B905,PLW0717,PLW1514,B007,PLE0704",
     ),
     "performance": (
@@ -40,8 +41,8 @@ SELECT: Final[dict[Focus, tuple[str, str]]] = {
 }
 """Focus -> what is selected, what is left out of it.
 
-The order of imports is told by the project's own folders, which ruff is not shown; and which newer forms a
-project may use, by the oldest Python that it serves, which nobody knows here.
+The order of imports depends on the project's own folders, which ruff is not shown; and which newer forms a
+project may use, on the oldest Python that it serves, which is not known here.
 """
 
 SECURITY: Final[dict[str, tuple[Severity, str]]] = {
@@ -101,7 +102,8 @@ SECURITY: Final[dict[str, tuple[Severity, str]]] = {
 """What ruff sees is a call, not what flows into it, so most of it is low until our own reading agrees."""
 
 _MEDIUM_CODES = """
-    F821 F822 F823 F811 F502 F601 F631 F632 F702 F706 PLE E9 B006 B012 B015 B020 B909 PLW0129 ASYNC105
+    F821 F822 F823 F811
+    F50 F52 F601 F631 F632 F702 F706 PLE PLR0124 PLW0133 PGH005 E9 B012 B015 B020 B909 PLW0129 ASYNC105
     ASYNC210 ASYNC212 ASYNC221 ASYNC222 ASYNC251 RUF006
 """
 _MEDIUM = tuple(_MEDIUM_CODES.split())
@@ -226,12 +228,17 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
     known = SECURITY.get(code) if focus == "security" else None
     weakness = WEAKNESSES[known[1]] if known else None
     is_safe = "seems safe" in row["message"]
+    severity = severity_of(code, focus)
+    if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
+        severity = "low"  # an import for another version, or for types alone
+    if code == "RUF006" and re.match(r"\w+\s*=", words):
+        severity = "low"  # the name keeps the task while the function runs
     return Finding(
         path=path,
         line=first,
         end_line=last,
         quote=words,
-        severity="info" if is_safe else severity_of(code, focus),
+        severity="info" if is_safe else severity,
         rule=known[1] if known else code,
         title=weakness.title if weakness else row["message"].split("\n")[0][:160],
         why=f"{code}: {row['message']}"[:300] if known else "",

@@ -1,7 +1,7 @@
 """Review files in the languages other than Python by rules (rules.py), over tree-sitter's tree.
 
 How: the calls and assignments of a file are read in order, and flow.py says which names hold input at each.
-That is coarse, so what only varies is told with low confidence. C and C++ have a reading of memory beside it.
+That is coarse, so what only varies is reported with low confidence. C and C++ have a reading of memory too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fanout_mcp.source.secrets import redact
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
 _SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|cookie", re.IGNORECASE)
-"""What makes a broken hash grave: it stands beside what must stay secret or be vouched for."""
+"""What makes a broken hash severe: secrets or signatures beside it."""
 MAX_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 CONFIDENCE = 55
@@ -42,7 +42,7 @@ class Reviewed(NamedTuple):
 
 def review_patterns(path: str, text: str, language: str) -> Reviewed:
     """Return what the language's rules find in a file."""
-    rules = [rule for rule in rules_of(language) if rule.file is None or rule.file.search(text)]
+    rules = [rule for rule in rules_of(language) if rule.reads(text)]
     _, parser = parser_of(language)
     grammar = GRAMMARS[language]
     data = text.encode("utf-8", "replace")
@@ -78,8 +78,8 @@ def unread(root: Node) -> str:
         elif node.has_error:
             stack += node.children
     share = size / max(1, root.end_byte)
-    told = f"{100 * share:.0f} % of it is no syntax that was understood, from line {first} on"
-    return told * (share > MAX_UNREAD)
+    reason = f"{100 * share:.0f} % of it could not be parsed, from line {first} on"
+    return reason * (share > MAX_UNREAD)
 
 
 def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flow) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
-    level = flow.level(text) if rule.needs != "always" else 0
+    level = flow.level(_first(text) if rule.first else text) if rule.needs != "always" else 0
     if (
         rule.weakness == "sql-injection"
         and rule.needs != "always"
@@ -150,6 +150,23 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     yield _place(where, node, rule.weakness, severity, confidence, why)
 
 
+def _first(arguments: str) -> str:
+    """Return the first of a call's arguments, commas inside brackets and strings left alone."""
+    depth, quote_mark = 0, ""
+    for at, sign in enumerate(arguments[:2_000]):
+        if quote_mark:
+            quote_mark = "" if sign == quote_mark else quote_mark
+        elif sign in "\"'`":
+            quote_mark = sign
+        elif sign in "([{":
+            depth += 1
+        elif sign in ")]}":
+            depth -= 1
+        elif sign == "," and depth == 1:
+            return arguments[:at]
+    return arguments
+
+
 _FIXED_START: dict[str, re.Pattern[str]] = {
     "ssrf": re.compile(r"""^\(\s*[$@]?["'`]https?://\w[\w.-]*(:(\d+|\$?\{[^{}]*\}|%[dsv]))?([/?]|["'`])"""),
     "open-redirect": re.compile(
@@ -172,7 +189,7 @@ _STARTED: dict[str, Severity] = {
         "low",
     ),
 }
-"""Whoever starts a program may name its files and programs: told, but as less."""
+"""The user who starts a program may name its files and programs: reported, but as less."""
 
 
 _OWN_OUTPUT: frozenset[str] = frozenset({"log-injection", "xss", "open-redirect", "header-injection"})
@@ -262,9 +279,10 @@ PLAIN_CONFIDENCE: Final = 50
 
 _BY_SUFFIX: Final = {
     **dict.fromkeys(("yml", "yaml"), "yaml"),
+    "tf": "terraform",
     "dockerfile": "dockerfile",
     **dict.fromkeys(
-        ("properties", "ini", "cfg", "conf", "config", "cnf", "tf", "xml", "htaccess", "toml"), "settings"
+        ("properties", "ini", "cfg", "conf", "config", "cnf", "xml", "htaccess", "toml"), "settings"
     ),
     **dict.fromkeys(
         (
@@ -295,6 +313,7 @@ _COMMENT: Final = {
     "yaml": re.compile(r"^\s*#"),
     "dockerfile": re.compile(r"^\s*#"),
     "settings": re.compile(r"^\s*([#;]|<!--)"),
+    "terraform": re.compile(r"^\s*(#|//)"),
     "markup": re.compile(r"^\s*(<!--|\{#)"),
 }
 
@@ -309,8 +328,51 @@ def format_of(path: str) -> str | None:
 def review_plain(path: str, text: str, form: str) -> Iterator[Finding]:
     lines = text.split("\n")
     kept = [(number, line) for number, line in enumerate(lines, 1) if not _COMMENT[form].match(line)]
-    rules = [rule for rule in rules_of(form) if rule.file is None or rule.file.search(text)]
-    yield from line_findings((path, lines), kept, rules, PLAIN_CONFIDENCE)
+    rules = [rule for rule in rules_of(form) if rule.reads(text)]
+    by_line = [rule for rule in rules if rule.kind == "line"]
+    yield from line_findings((path, lines), kept, by_line, PLAIN_CONFIDENCE)
+    if form == "terraform":
+        known = [rule for rule in rules if rule.kind == "block"]
+        yield from _block_findings(path, lines, known)
+
+
+_RESOURCE: Final = re.compile(r'^(?:resource|data)\s+"(?P<type>\w+)"')
+
+
+def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Look at each top-level block of a Terraform file, as `terraform fmt` lays it out."""
+    start, kind = 0, ""
+    for number, line in enumerate(lines, 1):
+        if (opened := _RESOURCE.match(line)) is not None:
+            start, kind = number, opened["type"]
+        if not kind or not line.rstrip().endswith("}") or line[:1].isspace():
+            continue
+        inside = ("" if _COMMENT["terraform"].match(one) else one for one in lines[start - 1 : number])
+        body = "\n".join(inside)
+        for rule in rules:
+            if rule.pattern.search(kind) and (place := _block_place(rule, body)) is not None:
+                at = start + body.count("\n", 0, place)
+                yield found(
+                    path,
+                    lines,
+                    (at, at),
+                    rule.weakness,
+                    severity=rule.severity or WEAKNESSES[rule.weakness].severity,
+                    confidence=PLAIN_CONFIDENCE,
+                    why=rule.why or (f"{kind} lacks the setting." if rule.missing else ""),
+                    reviewer="rules",
+                )
+        kind = ""
+
+
+def _block_place(rule: Rule, body: str) -> int | None:
+    """Return where in a block a rule applies; None where it doesn't."""
+    if rule.unless and rule.unless.search(body):
+        return None
+    if rule.missing:
+        return None if rule.missing.search(body) else 0
+    hit = rule.match.search(body) if rule.match else None
+    return None if hit is None else hit.start() + len(hit[0]) - len(hit[0].lstrip())
 
 
 # --- Secrets that stand in a file, by the recogniser that scrubs them from whatever leaves. -----------------
@@ -368,6 +430,15 @@ def _entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values()) if text else 0.0
 
 
+_PROGRAM: Final = re.compile(
+    r"\.(?:kts?|swift|scala|dart|lua|exs?|hs|zig|sol|groovy|mm?|pl|r|jl|vb|fs|cljs?|erl)$", re.IGNORECASE
+)
+"""Programs in languages that no rules are for."""
+_THROWAWAY: Final = re.compile(
+    r"(?:^|/)(?:\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
+    r"|\.(?:github/workflows|circleci|buildkite)/.+)$"
+)
+"""Runs of continuous integration: the databases that they start are gone when they end."""
 _COMMENTED: Final = re.compile(r"\s*(?:#|//|/?\*|<!--|--|;)")
 _GIVEN: Final = re.compile(
     r"""([\w.\-]{1,100})["'\])]{0,3}\s{0,9}(?::\s{0,9}&?[\w.<>\[\]]{1,40}\s{0,9}=|=>|:=|[:=,])\s{0,9}[bBfru@$]{0,2}["'`]$"""
@@ -376,7 +447,7 @@ _GIVEN: Final = re.compile(
 
 
 def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
-    """Tell whether what was redacted in a program is a secret in the code, not words of a text or comment."""
+    """Tell whether what was redacted in a program is a secret of its code, not words of a text."""
     if mark == "pem":
         return re.search(r"[A-Za-z0-9+/]{40}", " ".join(lines)) is not None
     if mark != "value":
@@ -391,17 +462,21 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     if not count:
         return
     lines = text.split("\n")
-    is_program = language_of(path) is not None
+    is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
+    is_throwaway = _THROWAWAY.search(path) is not None
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
         # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
         if mark and (mark[1] not in DOUBTFUL or number not in known):
-            if is_program and not _is_given(mark[1], line[: mark.start()], lines[number - 1 : number + 3]):
+            if (is_program or mark[1] == "pem") and not _is_given(
+                mark[1], line[: mark.start()], lines[number - 1 : number + 3]
+            ):
                 continue
             taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
             is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
-            is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken)
+            is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken) is not None
             is_shown = mark[1] == "value" and not is_program
+            is_placeholder = is_placeholder or (is_throwaway and mark[1] in DOUBTFUL)
             doubtful: Severity = "low" if is_placeholder else "medium"
             yield found(
                 path,

@@ -1,10 +1,12 @@
-"""Bugs, slow code and style in the languages other than Python: rules/quality.toml over tree-sitter's tree.
+"""Bugs and slow code in the languages other than Python: rules/quality.toml over tree-sitter's tree.
 
 A rule has `name`, `languages`, `focus`, `title`, `fix`, perhaps `severity` (else low), and is one of
     line = regex of a line without its comments
     node = kinds of node, with `match` on the node's text and `inside` = "loop" | "function" | "same"
-and may have `unless` (a regex of the same text) and `file` (a regex that the file must match).
-Long and crowded functions are counted in every language.
+and may have `unless` (a regex of the same text), `head` (one of the head of the function around it), `file`
+(one that the file must match) and `without` (one that it must not).
+What one place alone does not show is read by functions below: promises and errors that no one waits for or
+looks at, files left open, formats whose arguments don't fit. Style is a linter's job.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-from lizard import analyze_file  # type: ignore[attr-defined] # made at import
 from tree_sitter import Node
 
 from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, Severity
@@ -26,10 +28,6 @@ from fanout_mcp.review.static.grammars import GRAMMARS, parser_of
 from fanout_mcp.review.static.patterns import Reviewed, uncommented, unread
 from fanout_mcp.review.static.rules import WEAKNESSES, found, quote
 
-LONG: Final = 100
-"""Lines of a function, of code alone."""
-CROWDED: Final = 8
-"""Parameters."""
 LOOPS: Final = frozenset(
     """for_statement for_in_statement while_statement do_statement enhanced_for_statement foreach_statement
     for_each_statement for_expression while_expression loop_expression for while until
@@ -53,6 +51,14 @@ class Rule:
     unless: re.Pattern[str] | None
     inside: str
     file: re.Pattern[str] | None
+    without: re.Pattern[str] | None
+    head: re.Pattern[str] | None
+
+    def reads(self, text: str) -> bool:
+        """Tell whether the rule is for a file with this text."""
+        return not (
+            (self.file and not self.file.search(text)) or (self.without and self.without.search(text))
+        )
 
     def takes(self, text: str) -> bool:
         return not (
@@ -62,19 +68,17 @@ class Rule:
 
 def review_quality(path: str, text: str, language: str, focus: Focus) -> Reviewed:
     """Return what the rules of a focus find in a file."""
-    rules = [
-        rule for rule in quality_rules_of(language, focus) if rule.file is None or rule.file.search(text)
-    ]
+    rules = [rule for rule in quality_rules_of(language, focus) if rule.reads(text)]
     data = text.encode("utf-8", "replace")
     root = parser_of(language)[1].parse(data).root_node
     lines = text.split("\n")
     results = [*_by_line(path, lines, uncommented(data, root, language), rules)]
     results += _by_node(path, lines, root, language, rules)
-    if focus == "style":
-        results += _functions(path, text, lines)
     not_read = unread(root)
     if focus == "bugs" and language in {"c", "cpp"} and not not_read:
         results += _memory(path, lines, root)
+    if focus == "bugs":
+        results += _relations(path, lines, root, language)
     return Reviewed(results, not_read)
 
 
@@ -94,38 +98,23 @@ def _by_node(path: str, lines: list[str], root: Node, language: str, rules: list
     if not by_kind:
         return
     functions = frozenset(GRAMMARS[language].functions)
-    stack: list[tuple[Node, frozenset[str]]] = [(root, frozenset())]
+    stack: list[tuple[Node, frozenset[str], str]] = [(root, frozenset(), "")]
     while stack:
-        node, around = stack.pop()
+        node, around, head = stack.pop()
         kind = node.type if node.is_named else ""
         for rule in by_kind.get(kind, ()):
             text = (node.text or b"")[:_MAX_TEXT].decode("utf-8", "replace")
             wanted = kind if rule.inside == "same" else rule.inside
-            if (not wanted or wanted in around) and rule.takes(text):
+            is_there = (not wanted or wanted in around) and (not rule.head or rule.head.search(head))
+            if is_there and rule.takes(text):
                 yield _finding(path, lines, node.start_point[0] + 1, node.end_point[0] + 1, rule)
         if kind in functions:
-            around = frozenset({"function"})
+            around, head = frozenset({"function"}), _head(node)
         elif kind in LOOPS:
             around |= {"loop"}
         elif kind in by_kind:
             around |= {kind}
-        stack += [(child, around) for child in node.children]
-
-
-def _functions(path: str, text: str, lines: list[str]) -> Iterator[Finding]:
-    for function in analyze_file.analyze_source_code(path, text).function_list:
-        if function.nloc > LONG:
-            title = f"{function.name} has {function.nloc} lines"
-            yield _counted(path, lines, function.start_line, "long-function", title)
-        if len(function.parameters) > CROWDED:
-            title = f"{function.name} takes {len(function.parameters)} parameters"
-            yield _counted(path, lines, function.start_line, "crowded-function", title)
-
-
-def _counted(path: str, lines: list[str], line: int, name: str, title: str) -> Finding:
-    words = quote(lines, line, line)
-    fix = "Split it by what it does."
-    return Finding(path, line, line, words, "low", name, title, "", fix, None, 70, ("rules",))
+        stack += [(child, around, head) for child in node.children]
 
 
 def _memory(path: str, lines: list[str], root: Node) -> Iterator[Finding]:
@@ -156,7 +145,10 @@ def quality_rules() -> tuple[Rule, ...]:
     return tuple(_rule(table) for table in tomllib.loads(data)["rule"])
 
 
-_FIELDS = frozenset("name languages focus title fix severity line node match unless inside file".split())  # noqa: SIM905 - read as a list of words
+_FIELDS = frozenset(
+    """name languages focus title fix severity line node match unless inside file without
+    head""".split()  # noqa: SIM905 - read as a list of words
+)
 
 
 def _rule(table: dict[str, str]) -> Rule:
@@ -164,8 +156,9 @@ def _rule(table: dict[str, str]) -> Rule:
     severity = next((level for level in SEVERITIES if level == table.get("severity", "low")), None)
     if severity is None or not table.keys() <= _FIELDS or not languages <= set(GRAMMARS):
         raise ValueError(f"quality.toml: this rule is wrong: {table}")
-    line, match, unless, file = (
-        re.compile(table[name]) if name in table else None for name in ("line", "match", "unless", "file")
+    line, match, unless, file, without, head = (
+        re.compile(table[name]) if name in table else None
+        for name in ("line", "match", "unless", "file", "without", "head")
     )
     return Rule(
         table["name"],
@@ -180,4 +173,260 @@ def _rule(table: dict[str, str]) -> Rule:
         unless,
         table.get("inside", ""),
         file,
+        without,
+        head,
     )
+
+
+# --- What one place alone does not show. --------------------------------------------------------------------
+
+
+class _Defect(NamedTuple):
+    name: str
+    title: str
+    fix: str
+
+
+_FLOATING = _Defect("floating-promise", "No one waits for this promise, nor hears of its error", "await it.")
+_ALWAYS_TRUE = _Defect("missing-await", "A promise is always true", "await it.")
+_FLOATING_TASK = _Defect("floating-task", "No one waits for this task, nor hears of its error", "await it.")
+_LOST_ERROR = _Defect("lost-error", "An error is overwritten before anyone looks at it", "Check err first.")
+_UNCLOSED = _Defect("unclosed-file", "It is never closed", "defer Close() once the error is checked.")
+_FORMAT = _Defect("format-arguments", "The format and its arguments don't fit", "Give one for each verb.")
+
+
+def _relations(path: str, lines: list[str], root: Node, language: str) -> Iterator[Finding]:
+    readers = {
+        **dict.fromkeys(("javascript", "typescript", "tsx"), (_promises,)),
+        "go": (_errors, _unclosed, _formats),
+        "csharp": (_tasks, _formats),
+        **dict.fromkeys(("c", "cpp", "php", "java"), (_formats,)),
+    }
+    for reader in readers.get(language, ()):
+        for node, defect, severity in reader(root):
+            rule = _DEFECT_RULES[defect.name, severity]
+            yield _finding(path, lines, node.start_point[0] + 1, node.end_point[0] + 1, rule)
+
+
+Defects = Iterator[tuple[Node, _Defect, Severity]]
+
+
+def _nodes(root: Node) -> Iterator[Node]:
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed(node.children)
+
+
+def _source(node: Node | None) -> str:
+    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+
+
+def _head(function: Node) -> str:
+    body = function.child_by_field_name("body")
+    whole = _source(function)
+    return whole[: len(whole) - len(_source(body))] if body is not None else whole
+
+
+_JS_FUNCTIONS: Final = frozenset(
+    {"function_declaration", "function_expression", "arrow_function", "method_definition"}
+)
+
+
+def _around(node: Node, kinds: Container[str]) -> Node | None:
+    """Return the nearest node of these kinds that holds another."""
+    holder = node.parent
+    while holder is not None and holder.type not in kinds:
+        holder = holder.parent
+    return holder
+
+
+def _is_async(function: Node) -> bool:
+    return any(child.type == "async" for child in function.children)
+
+
+def _promises(root: Node) -> Defects:
+    """Find calls of the file's own async functions that nothing waits for, or that decide a condition."""
+    nodes = list(_nodes(root))
+    kinds: dict[str, set[bool]] = {}
+    guarded: set[str] = set()
+    for node in nodes:
+        function = node.child_by_field_name("value") if node.type == "variable_declarator" else node
+        if function is None or function.type not in _JS_FUNCTIONS:
+            continue
+        name = _source(node.child_by_field_name("name"))
+        if name and node.type != "arrow_function":
+            name = f"this.{name}" if node.type == "method_definition" else name
+            kinds.setdefault(name, set()).add(_is_async(function))
+            if _catches_all(function):
+                guarded.add(name)
+    waits = {name for name, found in kinds.items() if found == {True}} - guarded
+    for node in nodes:
+        if node.type == "expression_statement" and node.named_children:
+            call = node.named_children[0]
+            outer = _around(node, _JS_FUNCTIONS)
+            if outer is not None and _called(call) in waits:
+                yield node, _FLOATING, "medium" if _is_async(outer) else "low"
+        elif node.type in {"if_statement", "while_statement"}:
+            test = node.child_by_field_name("condition")
+            inner = test.named_children[0] if test is not None and test.named_children else None
+            while inner is not None and inner.type == "unary_expression":
+                inner = inner.child_by_field_name("argument")
+            if inner is not None and _called(inner) in waits | guarded:
+                yield inner, _ALWAYS_TRUE, "medium"
+
+
+def _called(node: Node) -> str:
+    return _source(node.child_by_field_name("function")) if node.type == "call_expression" else ""
+
+
+def _catches_all(function: Node) -> bool:
+    """Tell whether the function's body is one try with a catch: no error leaves it."""
+    body = function.child_by_field_name("body")
+    inside = [one for one in body.named_children if one.type != "comment"] if body is not None else []
+    return (
+        len(inside) == 1
+        and inside[0].type == "try_statement"
+        and inside[0].child_by_field_name("handler") is not None
+    )
+
+
+def _tasks(root: Node) -> Defects:
+    for node in _nodes(root):
+        if node.type != "expression_statement" or not node.named_children:
+            continue
+        call = node.named_children[0]
+        name = _source(call.child_by_field_name("function")) if call.type == "invocation_expression" else ""
+        method = _around(node, {"method_declaration", "local_function_statement", "lambda_expression"})
+        if name.endswith("Async") and method is not None and re.search(r"\basync\b", _head(method)):
+            yield node, _FLOATING_TASK, "medium"
+
+
+_GO_ASSIGNS: Final = frozenset({"short_var_declaration", "assignment_statement"})
+
+
+def _errors(root: Node) -> Defects:
+    """Find errors that the next statement overwrites."""
+    for node in _nodes(root):
+        if node.type not in {"block", "statement_list"}:
+            continue
+        inside = [child for child in node.named_children if child.type != "comment"]
+        for one, following in pairwise(inside):
+            if one.type in _GO_ASSIGNS and following.type in _GO_ASSIGNS:
+                sides = [_source(each.child_by_field_name("left")) for each in (one, following)]
+                is_read = re.search(r"\berr\b", _source(following.child_by_field_name("right")))
+                if all(re.search(r"\berr$", side) for side in sides) and not is_read:
+                    yield one, _LOST_ERROR, "medium"
+
+
+_OPENS: Final = re.compile(
+    r"^(?:(os\.(?:Open|Create|OpenFile))|(?:http\.(?:Get|Post|Head|PostForm)|\w*[cC]lient\.Do))\("
+)
+
+
+_HANDS_ON: Final = (
+    r"\breturn\b[^\n]*\b{0}\b(?!\.)|[:=]\s*&?{0}\b(?!\.)|\([^()\n]*\b{0}\b(?!\.)[^()\n]*\)"
+    r"|\b{0}\s*<-|<-\s*{0}\b|,\s*{0}\b(?!\.)"
+)
+"""Where a name is returned, stored, sent or given to another function."""
+
+
+def _unclosed(root: Node) -> Defects:
+    """Find files and answers that a Go function opens, and neither closes nor hands on."""
+    for node in _nodes(root):
+        if node.type != "short_var_declaration":
+            continue
+        opened = _OPENS.match(_source(node.child_by_field_name("right")))
+        name = _source(node.child_by_field_name("left")).split(",")[0].strip()
+        function = _around(node, {"function_declaration", "method_declaration", "func_literal"})
+        if opened is None or name == "_" or function is None:
+            continue
+        rest = _source(function)[node.end_byte - function.start_byte :]
+        is_file = opened[1] is not None
+        closes = rf"\b{name}\.Close\b" if is_file else rf"\b{name}\.Body\b"
+        hands_on = _HANDS_ON.replace("{0}", re.escape(name))
+        if not re.search(closes, rest) and not re.search(hands_on, rest):
+            yield node, _UNCLOSED, "medium"
+
+
+_FORMATTERS: Final = re.compile(
+    r"^(?:(?P<first>fmt\.(?:Printf|Sprintf|Errorf)|log\.(?:Printf|Fatalf|Panicf)|\\?v?s?printf|String\.format"
+    r"|[sS]tring\.Format)|(?P<second>fmt\.Fprintf|fprintf|sprintf|dprintf)|(?P<third>snprintf))$"
+)
+_VERB: Final = re.compile(r"%(?:%|[-+ #0'(,]*(\*|\d+)?(?:\.(\*|\d+)?)?(?:hh?|ll?|[jztLq])?([a-zA-Z]))")
+_STRINGS: Final = frozenset(
+    {"interpreted_string_literal", "raw_string_literal", "string_literal", "string", "encapsed_string"}
+)
+
+
+def _formats(root: Node) -> Defects:
+    """Find formats with more verbs than arguments; in Go also with fewer."""
+    language = {"source_file": "go", "program": "", "translation_unit": "c", "compilation_unit": "csharp"}
+    kind = language.get(root.type, "")
+    for node in _nodes(root):
+        fields = _CALLS.get(node.type)
+        if fields is None:
+            continue
+        name = ".".join(filter(None, (_source(node.child_by_field_name(one)) for one in fields)))
+        found = _FORMATTERS.match(name)
+        given = node.child_by_field_name("arguments")
+        if found is None or given is None:
+            continue
+        arguments = [child for child in given.named_children if child.type != "comment"]
+        at = ("first", "second", "third").index(found.lastgroup or "first")
+        at += kind == "c" and name == "sprintf" and not at
+        if len(arguments) <= at or any("..." in _source(one) for one in arguments):
+            continue
+        literal = arguments[at]
+        while literal.type == "argument" and literal.named_children:
+            literal = literal.named_children[-1]
+        wanted = _verbs(_source(literal), braces="tring.Format" in name) if literal.type in _STRINGS else None
+        has = len(arguments) - at - 1
+        is_array = has == 1 and (wanted or 0) > 1 and "tring." in name
+        if wanted is not None and not is_array and (has < wanted or (kind == "go" and has > wanted)):
+            yield node, _FORMAT, "medium"
+
+
+_CALLS: Final = {
+    "call_expression": ("function",),
+    "function_call_expression": ("function",),
+    "invocation_expression": ("function",),
+    "method_invocation": ("object", "name"),
+}
+
+
+def _verbs(text: str, *, braces: bool) -> int | None:
+    """Count the arguments that a format takes; None where they are named or numbered."""
+    if braces:
+        numbers = [int(one) for one in re.findall(r"(?<!\{)\{(\d{1,3})[^{}]*\}", text)]
+        return max(numbers) + 1 if numbers else None
+    if re.search(r"%\[|%\d+\$|%<|\$\w|\{\$|#\{", text):
+        return None
+    count = 0
+    for verb in _VERB.finditer(text):
+        if verb[3] and verb[3] not in "nm":
+            count += 1 + (verb[1] == "*") + (verb[2] == "*")
+    return count
+
+
+_DEFECT_RULES: Final[dict[tuple[str, Severity], Rule]] = {
+    (one.name, severity): Rule(
+        one.name,
+        frozenset(),
+        "bugs",
+        one.title,
+        one.fix,
+        severity,
+        line=None,
+        nodes=frozenset(),
+        match=None,
+        unless=None,
+        inside="",
+        file=None,
+        without=None,
+        head=None,
+    )
+    for one in (_FLOATING, _ALWAYS_TRUE, _FLOATING_TASK, _LOST_ERROR, _UNCLOSED, _FORMAT)
+    for severity in ("medium", "low")
+}

@@ -4,8 +4,9 @@ A rule is one of
     call = regex of what is called, with `needs` = "input" | "varies" | "always"
     assign = regex of the left side, with `needs` and `match` on the right one
     line = regex of a line without its comments
-and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`) and `file`
-(a regex that the file must hold).
+    block = regex of a Terraform resource's type, with `match` on the block or `missing` from it
+and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
+that the file must match) and `without` (one that it must not).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
@@ -23,7 +24,7 @@ from fanout_mcp.review.finding import SEVERITIES, Finding, Severity
 from fanout_mcp.review.static.grammars import GRAMMARS
 
 # --- weaknesses ---------------------------------------------------------------------------------------------
-# What each weakness is called, why it matters and what to do: said once, for the rules of every language.
+# What each weakness is called, why it matters and what to do, for the rules of every language.
 
 
 REMOTE, LOCAL, PARAM = 3, 2, 1
@@ -71,6 +72,8 @@ WEAKNESSES: dict[str, Weakness] = {
     ),
     "xxe": Weakness(611, "medium", "XML is parsed with entities on", "Use defusedxml; resolve no entities."),
     "xml-bomb": Weakness(776, "low", "XML is parsed without a guard against bombs", "Use defusedxml."),
+    "open-network": Weakness(284, "medium", "Reachable from any address", "Name the networks that need it."),
+    "missing-log": Weakness(778, "low", "Nothing records who did what", "Switch logging on."),
     "open-redirect": Weakness(601, "medium", "Input chooses where a user is sent", "Allow own paths only."),
     "ldap-injection": Weakness(
         90, "high", "An LDAP filter is built from input", "Escape it (escape_filter_chars)."
@@ -99,7 +102,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "weak-hash": Weakness(328, "medium", "A broken hash", "Use SHA-256; for passwords scrypt or argon2."),
     "weak-cipher": Weakness(327, "medium", "A broken cipher or mode", "Use AES-GCM or ChaCha20-Poly1305."),
     "weak-key": Weakness(326, "medium", "A key that is too short", "RSA from 2048 bits, EC from 224."),
-    "static-iv": Weakness(329, "medium", "A fixed initialisation vector", "Draw it anew for every message."),
+    "static-iv": Weakness(329, "medium", "A fixed initialisation vector", "Draw one for every message."),
     "weak-password-hash": Weakness(
         916, "medium", "A password is hashed too fast", "Use scrypt or argon2, salted."
     ),
@@ -125,7 +128,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "secret-in-log": Weakness(532, "medium", "A secret is written to a log", "Leave it out."),
     "csrf": Weakness(352, "medium", "Protection against forged requests is off", "Leave it on."),
     "cors": Weakness(942, "medium", "Any site may read the answers", "Name the origins."),
-    "missing-auth": Weakness(306, "low", "A critical function asks nobody who they are", "Require a login."),
+    "missing-auth": Weakness(306, "low", "A critical function requires no login", "Require a login."),
     "unrestricted-upload": Weakness(
         434, "medium", "A file of any type is stored", "Check type, name and size."
     ),
@@ -167,7 +170,7 @@ WEAKNESSES: dict[str, Weakness] = {
     "foreign-code": Weakness(829, "high", "Code of others runs here", "Pin it, and run it without secrets."),
     "unpinned": Weakness(829, "low", "What this stands for may change", "Pin a version or a digest."),
     "unsigned-package": Weakness(347, "medium", "Packages are installed unchecked", "Leave the check on."),
-    "information-exposed": Weakness(200, "low", "More is told than users need", "Switch it off."),
+    "information-exposed": Weakness(200, "low", "More is shown than users need", "Switch it off."),
     "directory-listing": Weakness(548, "medium", "Folders can be listed", "Switch it off."),
     "unencrypted": Weakness(311, "medium", "Data is stored in the clear", "Switch encryption on."),
     "weak-login": Weakness(287, "medium", "The login can be passed", "Ask for a key or a token."),
@@ -188,11 +191,13 @@ WEAKNESSES: dict[str, Weakness] = {
 
 # --- rules ------------------------------------------------------------------------------------------
 
-Kind = Literal["call", "assign", "line"]
+Kind = Literal["call", "assign", "line", "block"]
 Needs = Literal["input", "varies", "always"]
-_KINDS: tuple[Kind, ...] = ("call", "assign", "line")
+_KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
 _NEEDS: tuple[Needs, ...] = ("input", "varies", "always")
-_FIELDS = frozenset({"weakness", "needs", "match", "unless", "file", "severity", "why", "bare", *_KINDS})
+_FIELDS = frozenset(
+    """weakness needs match unless file severity why bare first missing without""".split()  # noqa: SIM905 - words
+) | frozenset(_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +211,19 @@ class Rule:
     file: re.Pattern[str] | None = None
     severity: Severity | None = None
     why: str = ""
+    without: re.Pattern[str] | None = None
+    missing: re.Pattern[str] | None = None
+    """What a sound block holds."""
+    first: bool = False
+    """Input counts in the first argument alone."""
     bare: bool = False
     """`match` and `unless` look at code alone: the constant text of strings is taken out."""
+
+    def reads(self, text: str) -> bool:
+        """Tell whether the rule is for a file with this text."""
+        return not (
+            (self.file and not self.file.search(text)) or (self.without and self.without.search(text))
+        )
 
     def takes(self, text: str) -> bool:
         """Tell whether the text of the arguments, the right side or the line is what the rule means."""
@@ -216,11 +232,15 @@ class Rule:
         )
 
 
+_FORMS: Mapping[str, tuple[str, ...]] = {"terraform": ("settings", "terraform")}
+"""Forms of files that have the rules of several."""
+
+
 @functools.cache
 def rules_of(language: str) -> tuple[Rule, ...]:
     """Read the rules of a language or a form of file; raises ValueError naming a rule that is wrong."""
     rules: list[Rule] = []
-    own = GRAMMARS[language].rules if language in GRAMMARS else ()
+    own = GRAMMARS[language].rules if language in GRAMMARS else _FORMS.get(language, ())
     for name in own or (language,):
         data = files("fanout_mcp.review.static").joinpath("rules", f"{name}.toml").read_text("utf-8")
         rules += [_rule(name, table) for table in tomllib.loads(data)["rule"]]
@@ -245,9 +265,12 @@ def _rule(name: str, table: dict[str, Any]) -> Rule:
         match=_optional(table.get("match")),
         unless=_optional(table.get("unless")),
         file=_optional(table.get("file")),
+        without=_optional(table.get("without")),
+        missing=_optional(table.get("missing")),
         severity=next((level for level in SEVERITIES if level == table.get("severity")), None),
         why=table.get("why", ""),
         bare=bool(table.get("bare")),
+        first=bool(table.get("first")),
     )
 
 
@@ -258,7 +281,7 @@ def _optional(pattern: str | None) -> re.Pattern[str] | None:
 # --- From a place in a file to a finding with its verbatim words. -------------------------------------------
 
 MAX_QUOTE = 400
-"""Characters; a long line is cut at its end, so that the quote still stands in the file."""
+"""Characters; a long line is cut at its end, so that the quote is still found in the file."""
 
 
 def quote(lines: Sequence[str], first: int, last: int) -> str:

@@ -101,7 +101,7 @@ def _at_load(body: Iterable[ast.stmt]) -> Iterable[ast.stmt]:
 def review_imports(
     imports: Mapping[str, Sequence[tuple[str, int]]], texts: Mapping[str, str]
 ) -> list[Finding]:
-    """Find cycles and hubs among Python files, from what imports_of said of each."""
+    """Find cycles and hubs among Python files, from what imports_of returned for each."""
     modules = {name: path for path in imports for name in _module_names(path)}
     edges: dict[str, dict[str, int]] = defaultdict(dict)
     for path, names in imports.items():

@@ -90,7 +90,7 @@ def refused(test: ast.expr) -> tuple[dict[str, frozenset[str]], bool]:
 
 
 def cleaned(env: Env, names: AbstractSet[str]) -> Env:
-    """Return what is known anew once these names were checked: of them, and of what they were taken from."""
+    """Return what is known once these names were checked: of them, and of what they were taken from."""
     result: Env = {}
     for name in names & env.keys():
         value = env[name]

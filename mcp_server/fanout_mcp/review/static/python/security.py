@@ -128,7 +128,7 @@ _ROUTE = re.compile(r"\.(route|get|post|put|delete|patch)\(")
 
 
 def shapes(nodes: Iterable[ast.AST]) -> Iterator[Hit]:
-    """Yield what stands in a module's nodes; every one is looked at once."""
+    """Yield what is weak in a module's nodes; every one is visited once."""
     for node in nodes:
         rule = _RULES.get(type(node))
         if rule is not None:
@@ -222,7 +222,7 @@ _WHO = re.compile(
 
 def _subscript(node: ast.Subscript) -> Iterator[Hit]:
     if _name(node.value) in {"cookies", "COOKIES"} and _WHO.match(_source_text(node.slice) or ""):
-        yield _hit("cookie-trust", node, "Whoever sends it may write what he likes.")
+        yield _hit("cookie-trust", node, "The client may send any value.")
 
 
 def _assert(node: ast.Assert) -> Iterator[Hit]:
@@ -330,7 +330,7 @@ def _try(node: ast.Try) -> Iterator[Hit]:
         caught = ast.unparse(handler.type) if handler.type else ""
         is_broad = caught in {"", "Exception", "BaseException"}
         if is_broad and all(isinstance(item, ast.Pass | ast.Continue) for item in handler.body):
-            yield _hit("swallowed-error", handler, "Whatever went wrong, nobody hears of it.")
+            yield _hit("swallowed-error", handler, "Every error is dropped here, unlogged.")
 
 
 def _while(node: ast.While) -> Iterator[Hit]:
@@ -398,7 +398,7 @@ def _module(node: ast.Module) -> Iterator[Hit]:
 
 
 def _changed(node: ast.AST) -> list[str]:
-    """Return the names that a statement computes anew; a constant is the same whoever comes first."""
+    """Return the names that a statement computes; a constant is the same in any order."""
     if isinstance(node, ast.AugAssign):
         return [_name(node.target)]
     if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):

@@ -21,13 +21,13 @@ from fanout_mcp.review.static.regexes import is_slow
 from fanout_mcp.review.static.rules import REMOTE
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
 
-# --- Names that are given a constant: switches that weaken, secrets that stand in the code. -----------------
+# --- Names that are given a constant: switches that weaken, hard-coded secrets. -----------------
 
 PASSWORD_NAME = re.compile(r"passw(or)?d|pwd|passphrase", re.IGNORECASE)
 
 
 def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> None:
-    """Look at a name that is given a constant: switches that weaken, secrets that stand in the code."""
+    """Look at a name that is given a constant: switches that weaken, hard-coded secrets."""
     switch = _SWITCHES.get(name)
     if switch is not None and value.const is switch[1]:
         add(reader, switch[0], node)
@@ -93,10 +93,10 @@ def _hash(reader: Reader, call: Call) -> None:
     holder = _around(reader)
     is_password = bool(PASSWORD_NAME.search(words) or PASSWORD_NAME.search(holder))
     if chosen.lower().replace("-", "") in _WEAK_HASHES:
-        grave = (
+        is_severe = (
             is_password or any(v.level == REMOTE for v in data) or bool(_SECRET_NAME.search(words + holder))
         )
-        add(reader, "weak-hash", call.node, 0 if grave else 1)
+        add(reader, "weak-hash", call.node, 0 if is_severe else 1)
     elif is_password and "name" not in words:
         add(reader, "weak-password-hash", call.node, 0 if PASSWORD_NAME.search(words) else 1)
 

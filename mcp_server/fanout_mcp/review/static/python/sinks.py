@@ -1,4 +1,4 @@
-"""Decide what it means that a value arrives somewhere: the rules behind python_tables.CALLS and METHODS."""
+"""Where outside input must not arrive in a Python program, and what it means when it does."""
 
 from __future__ import annotations
 
@@ -256,11 +256,11 @@ REMOTE_ONLY = names(
     "zero-division xss csv-injection unsafe-reflection nosql-injection unrestricted-upload "
     "mass-assignment"
 )
-"""Told only when the input is seen to come from beyond the program: parameters reach these all the time."""
+"""Reported only for input from beyond the program: parameters reach these all the time."""
 LOCAL_IS_FINE = frozenset(
     {"path-traversal", "ssrf", "log-injection", "xxe", "open-redirect", "regex-injection"}
 )
-"""Whoever starts a program may name its files: told, but low."""
+"""The user who starts a program may name its files: reported, but low."""
 
 _SQL = re.compile(
     r"\b(select\b.*\bfrom|insert\s+into|update\b.+\bset|delete\s+from|drop\s+table|where)\b",
@@ -370,7 +370,7 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
 
 
 def _bounded(value: Value) -> Value:
-    """Return input that reaches less than it could: told, but low."""
+    """Return input that reaches less than it could: reported, but low."""
     return replace(value, taint=replace(value.taint, level=PARAM)) if value.taint else value
 
 
@@ -468,7 +468,7 @@ _AS_HTML = frozenset({"flask", "bottle", "web", "cherrypy", "webapp2", "quart", 
 
 
 def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
-    """Look at what a view returns: text goes out as HTML, an error's text tells too much."""
+    """Look at what a view returns: text goes out as HTML, an error's text reveals too much."""
     if not reader.scope.is_route or value.taint is None:
         return
     given = node.value.elts[0] if isinstance(node.value, ast.Tuple) and node.value.elts else node.value
@@ -483,5 +483,5 @@ def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
         return
     if value.taint.is_direct and not value.is_number and value.level == REMOTE and not value.is_request:
         if isinstance(given, ast.Call) and reader.dotted(given.func) in CALLS:
-            return  # said where it was called
+            return  # reported where it was called
         report(reader, "xss", node, value)

@@ -4,7 +4,7 @@ How: every function is read once, statement by statement, with an environment th
 is known of its value: where input in it came from, what it was cleaned for, and its constant text.
 Branches are joined, loops read twice, containers count as a whole. Calls of functions of the same file
 are followed by a second reading with the strongest input that any call passed; unknown calls pass input
-on. What a function's own parameters reach is told with low confidence: nobody knows who calls it.
+on. What a function's own parameters reach is reported with low confidence: the callers are not known.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from fanout_mcp.review.static.python.values import (
 from fanout_mcp.review.static.rules import PARAM, REMOTE
 
 # --- python parameters --------------------------------------------------------------------------------------
-# What a function of a Python program is given: by a framework from a request, or by nobody knows whom.
+# What a function of a Python program is given: by a framework from a request, or by unknown callers.
 
 
 def arguments(node: Function) -> list[ast.arg]:

@@ -22,7 +22,7 @@ class Taint:
     is_direct: bool = True
     """It passed no function that we don't know."""
     is_error: bool = False
-    """The text of an exception: it tells too much rather than does harm."""
+    """The text of an exception: it reveals too much rather than does harm."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,362 @@
+"""Node hooks: processes started ahead, each used for one event of its hook (node_spare.cjs waits in them).
+
+A Node hook's price is Node's start (50 ms of CPU), not its own work. A *spare* is the hook's own command with
+a preload in front: Node has started, has not looked at the script, and waits. The event gives it folder,
+variables and stdin; then Node reads and runs the script as it always does. So everything is native by itself:
+a fresh module graph, CommonJS and ES modules, exit codes, open handles, rejections, children. What is given
+ahead is only what Node decides before it reads a script: its options and what it takes from the environment,
+so a spare serves only events whose environment is the same but for what the client sets for each.
+
+A spare is used once. The next one is started when no hook of ours is at work, so that a burst of events is
+never slower than natively: what finds no spare is started as its author wrote it, and one that is still
+starting is taken all the same, for it is ahead. Those that are used most have spares, as many as memory and
+MAX_SPARES allow, and not longer than IDLE_S after their last event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from fanout_hooks.learn.memory import version_of
+from fanout_hooks.warm.command import which
+from fanout_hooks.warm.loop import Future, Loop, memory_file
+
+PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_spare.cjs")
+MAX_SPARES = 12
+"""Some 9 MB each."""
+SPARE_BYTES = 100 << 20
+"""Of memory that is free for one more spare: a machine that is short of it has better uses."""
+AT_ONCE = max(1, min(4, os.cpu_count() or 1))
+"""Spares that start side by side."""
+IDLE_S = 600.0
+SETTLE_S = 0.01
+"""After an event, before spares are started: the answer is on its way, the next event may be, too."""
+READY_S = 10.0
+MAX_DEATHS = 3
+"""Spares that end before they are ready: this Node can't be kept warm."""
+MAX_STDIN = 1 << 20
+"""What a pipe takes in one piece (the system's limit for users)."""
+MAX_WANTED = 200
+
+NODES = ("node", "nodejs")
+FLAGS = re.compile(
+    r"--(no-(warnings|deprecation|addons|experimental-[a-z-]+)|(throw|trace)-deprecation|trace-(warnings|uncaught)"
+    r"|enable-source-maps|experimental-(strip-types|transform-types|vm-modules|json-modules|wasm-modules"
+    r"|import-meta-resolve|fetch|require-module|detect-module|sqlite|websocket|global-[a-z]+)"
+    r"|preserve-symlinks(-main)?|expose-gc|use-strict|pending-deprecation|insecure-http-parser"
+    r"|(unhandled-rejections|disable-warning|max-old-space-size|max-semi-space-size|stack-trace-limit"
+    r"|stack-size|dns-result-order|max-http-header-size)=[\w:-]+)"
+)
+"""Options of one word that name no file to run and no other way of running."""
+PER_EVENT = re.compile(r"CLAUDE\w*|PWD")
+"""Variables that the client sets anew for each event, none of which Node itself looks at."""
+
+
+class NodeProgram(NamedTuple):
+    """A Node program: the command in words, the binary that it names."""
+
+    words: tuple[str, ...]
+    exe: str
+    shell: tuple[str, ...]
+    """What starts it natively: how it ends by a signal, and who its parent is, is the shell's to say."""
+
+
+def node_of(
+    words: Sequence[str], env: dict[str, str], cwd: str, shell: Sequence[str] = ()
+) -> NodeProgram | None:
+    """Return the Node program of a command in words, or None when it can't be started ahead."""
+    exe = which(words[0], env, cwd)
+    # A version manager's `node` is a script or a link to another program: which Node it means may change.
+    if exe is None or os.path.basename(os.path.realpath(exe)) not in NODES or _is_script(exe):
+        return None
+    if not all(FLAGS.fullmatch(own) for own in env.get("NODE_OPTIONS", "").split()):
+        return None
+    at = 1
+    while at < len(words) and FLAGS.fullmatch(words[at]):
+        at += 1
+    if at >= len(words) or words[at].startswith("-"):
+        return None
+    return NodeProgram(tuple(words), exe, tuple(shell))
+
+
+def shell_of(command: str, args: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the shell that starts a hook's command natively, for words that follow it."""
+    if args is not None:
+        return ()
+    return ("/bin/sh", "-c", 'exec "$0" "$@"' if command.split()[:1] == ["exec"] else '"$0" "$@"')
+
+
+def _is_script(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == b"#!"
+
+
+class Process(Protocol):
+    """A command at work (run/lanes.py)."""
+
+    ended: Future[bool]
+
+
+P = TypeVar("P", bound=Process)
+
+
+class Starter(Protocol[P]):
+    """What starts and ends commands (run/lanes.py)."""
+
+    def start(
+        self,
+        line: list[str],
+        files: tuple[int, int, int],
+        env: dict[str, str],
+        cwd: str,
+        control: int | None = None,
+    ) -> P: ...
+
+    async def discard(self, process: P) -> None: ...
+
+
+Key = tuple[NodeProgram, str, str]
+"""The command, the version of its Node, the folder."""
+
+
+class Spare(Generic[P]):
+    """One process that waits. Its files are open here until `close`."""
+
+    def __init__(self, starter: Starter[P], program: NodeProgram, env: dict[str, str], cwd: str) -> None:
+        self.env = env
+        self.cwd = cwd
+        self.is_ready: Future[bool] = Future()
+        """False when it ended before."""
+        self.out, self.err = memory_file("out"), memory_file("err")
+        stdin, self._stdin = os.pipe()
+        self._ours, theirs = socket.socketpair()
+        try:
+            line = [*program.shell, program.words[0], "-r", PRELOAD, *program.words[1:]]
+            self.process = starter.start(line, (stdin, self.out, self.err), env, cwd, theirs.fileno())
+        except OSError:
+            self.close()
+            raise
+        finally:
+            os.close(stdin)
+            theirs.close()
+
+    def wait_ready(self, loop: Loop) -> None:
+        """Have `is_ready` set when Node has started, or has ended."""
+        number = self._ours.fileno()
+
+        def on_byte() -> None:
+            loop.unwatch(number)
+            try:
+                self.is_ready.set(self._ours.recv(1) == b"!")
+            except OSError:
+                self.is_ready.set(False)
+
+        loop.watch(number, on_byte)
+        self.process.ended.then(lambda: self.is_ready.set(False))
+        self.is_ready.then(lambda: loop.unwatch(number))
+
+    def fits(self, env: dict[str, str]) -> bool:
+        """Say whether Node has decided nothing by variables that are others now."""
+        if env is self.env:
+            return True
+        return _lasting(env) == _lasting(self.env)
+
+    def give(self, stdin: bytes, env: dict[str, str]) -> bool:
+        """Hand over the event; False when it can't be, and then the spare is of no use."""
+        changed = {name: value for name, value in env.items() if self.env.get(name) != value}
+        gone = [name for name in self.env if name not in env]
+        body = json.dumps({"cwd": self.cwd, "set": changed, "unset": gone}).encode()
+        try:
+            if len(stdin) > 1 << 16:
+                fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, MAX_STDIN)
+            os.set_blocking(self._stdin, False)
+            if stdin and os.write(self._stdin, stdin) < len(stdin):
+                return False
+            self._ours.setblocking(False)
+            return self._ours.send(len(body).to_bytes(4, "big") + body) == len(body) + 4
+        except (OSError, AttributeError):
+            return False
+        finally:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        if self._stdin >= 0:
+            os.close(self._stdin)
+        self._stdin = -1
+
+    def close(self) -> None:
+        self._end_input()
+        self.is_ready.set(False)
+        self._ours.close()
+        for fd in (self.out, self.err):
+            os.close(fd)
+
+
+def _lasting(env: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if not PER_EVENT.fullmatch(name)}
+
+
+class Wanted(Generic[P]):
+    """A hook that runs again and again, and its spare."""
+
+    def __init__(self) -> None:
+        self.env: dict[str, str] = {}
+        self.uses = 0
+        self.last = 0.0
+        self.deaths = 0
+        self.spare: Spare[P] | None = None
+
+
+class Spares(Generic[P]):
+    """The spares of all Node hooks. Nothing is started before `refill` was called once."""
+
+    def __init__(self, loop: Loop, starter: Starter[P]) -> None:
+        self._loop = loop
+        self._starter = starter
+        self._wanted: dict[Key, Wanted[P]] = {}
+        self._at_work = 0
+        self.is_filling = self._is_watching = False
+
+    def __len__(self) -> int:
+        """Return how many wait, or are about to."""
+        return sum(
+            own.spare is not None and not own.spare.process.ended.done for own in self._wanted.values()
+        )
+
+    def take(self, program: NodeProgram, stdin: bytes, env: dict[str, str], cwd: str) -> Spare[P] | None:
+        """Return the hook's spare with the event in it, or None: then it runs as written.
+
+        Call `done` in any case when the hook has ended.
+        """
+        self._at_work += 1
+        key = (program, version_of(program.exe), cwd)
+        wanted = self._wanted.setdefault(key, Wanted())
+        wanted.env, wanted.last = env, time.monotonic()
+        wanted.uses += 1
+        spare, wanted.spare = wanted.spare, None
+        if spare is None:
+            return None
+        if not spare.process.ended.done and spare.fits(env) and spare.give(stdin, env):
+            return spare
+        self._drop(spare)
+        return None
+
+    def done(self) -> None:
+        """Note that a hook that was asked for has ended."""
+        self._at_work -= 1
+
+    def refill(self) -> None:
+        """Start what is missing, in the background; call it when an event's answer is out."""
+        if self._wanted and not self.is_filling:
+            self.is_filling = True
+            self._loop.leave(self._fill())
+        if self._wanted and not self._is_watching:
+            self._is_watching = True
+            self._loop.leave(self._watch())
+
+    async def _fill(self) -> None:
+        """Keep AT_ONCE spares starting while no hook is at work and one is missing."""
+        try:
+            await self._loop.sleep(SETTLE_S)
+            starting: list[Spare[P]] = []
+            while not self._at_work:
+                chosen = self._chosen()
+                for key, wanted in self._wanted.items():
+                    if wanted.spare is not None and key not in chosen:
+                        self._drop(wanted.spare)
+                        wanted.spare = None
+                missing = [key for key in chosen if self._wanted[key].spare is None]
+                for key in missing[: max(0, AT_ONCE - len(starting))]:
+                    spare = self._start(key)
+                    if spare is not None:
+                        starting.append(spare)
+                if not starting:
+                    return
+                await self._loop.first(_any_of([spare.is_ready for spare in starting]), READY_S)
+                starting = [spare for spare in starting if not spare.is_ready.done]
+        finally:
+            self.is_filling = False
+
+    def _chosen(self) -> list[Key]:
+        """Return which hooks have a spare: those used most, of equals the first; as many as there is room."""
+        now = time.monotonic()
+        for key in [key for key, own in self._wanted.items() if now - own.last > IDLE_S]:
+            self._forget(key)
+        while len(self._wanted) > MAX_WANTED:
+            self._forget(min(self._wanted, key=lambda key: self._wanted[key].last))
+        able = [key for key, own in self._wanted.items() if own.deaths < MAX_DEATHS]
+        return sorted(able, key=lambda key: -self._wanted[key].uses)[: min(MAX_SPARES, _room())]
+
+    def _start(self, key: Key) -> Spare[P] | None:
+        program, _, cwd = key
+        wanted = self._wanted[key]
+        try:
+            spare = Spare(self._starter, program, wanted.env, cwd)
+        except OSError:
+            wanted.deaths += 1
+            return None
+        wanted.spare = spare
+        spare.wait_ready(self._loop)
+        spare.is_ready.then(lambda: self._looked_at(wanted, spare))
+        return spare
+
+    def _looked_at(self, wanted: Wanted[P], spare: Spare[P]) -> None:
+        if wanted.spare is not spare:
+            return  # taken, or dropped
+        if spare.is_ready.result():
+            wanted.deaths = 0
+            return
+        wanted.deaths += 1
+        wanted.spare = None
+        self._drop(spare)
+
+    async def _watch(self) -> None:
+        """Give back what no event has used for IDLE_S."""
+        try:
+            while self._wanted:
+                oldest = min(own.last for own in self._wanted.values())
+                await self._loop.sleep(max(1.0, oldest + IDLE_S - time.monotonic()))
+                if not self._at_work:
+                    self._chosen()
+        finally:
+            self._is_watching = False
+
+    def _forget(self, key: Key) -> None:
+        spare = self._wanted.pop(key).spare
+        if spare is not None:
+            self._drop(spare)
+
+    def _drop(self, spare: Spare[P]) -> None:
+        self._loop.leave(self._starter.discard(spare.process))
+        spare.close()
+
+    def close(self) -> None:
+        """Let every spare end: its end of the socket closes."""
+        for wanted in self._wanted.values():
+            if wanted.spare is not None:
+                wanted.spare.close()
+        self._wanted.clear()
+
+
+def _any_of(futures: list[Future[bool]]) -> Future[bool]:
+    either: Future[bool] = Future()
+    for future in futures:
+        future.then(lambda: either.set(True))
+    return either
+
+
+def _room() -> int:
+    """Return how many spares the machine's memory has room for."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024 // SPARE_BYTES
+    return MAX_SPARES

@@ -1,0 +1,603 @@
+"""Command-line clients as models: one process a call, without tools, bounded, killed with its group.
+
+CLIENTS is the table of what differs between `claude`, `codex` and `gemini`: arguments, files, environment,
+and how the answer is read. What is the same for all of them:
+
+1. The child sees none of the project, runs none of the user's hooks and MCP servers, and gets no key but its
+   own: ANTHROPIC_API_KEY would beat the login of `claude` and bill someone else.
+2. FANOUT_CHILD in its environment keeps a fanout below it from starting a client again.
+3. A variable that moves the client to another host is passed on only where that host is this machine: a
+   repository can set variables, and the login would go along. (ANTHROPIC_BASE_URL stays: Claude Code itself,
+   which runs us, has already trusted it.)
+4. Prompt in, answer and errors out go through files without names: no pipe can fill up, and nothing has to be
+   read while the child runs, so a call is one task that only waits for one process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.abc import Process
+
+from fanout_mcp.backends.base import Route
+from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
+from fanout_mcp.backends.providers import Row
+from fanout_mcp.backends.providers import read as read_rows
+from fanout_mcp.backends.refusals import error_in, redact, refusal
+from fanout_mcp.backends.request import QUIRKS
+from fanout_mcp.errors import (
+    AuthRejected,
+    BackendError,
+    BadAnswer,
+    DeadlineExceeded,
+    QuotaSpent,
+    Rejected,
+    ServerFault,
+    SettingsError,
+    TooLarge,
+    Unreachable,
+    why,
+)
+from fanout_mcp.jsonish import MAX_LENGTH
+from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
+from fanout_mcp.text import clean_text, printable
+from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.usage import UNTOLD, Usage
+
+MAX_BYTES: Final = 16_000_000
+MAX_STDERR: Final = 64_000
+MAX_ARGUMENT: Final = 100_000
+"""Bytes; Linux allows 128 kB for one argument. Longer system prompts go through a file."""
+MAX_PROMPT: Final = 9_500_000
+"""`claude -p` refuses more than 10 MB on stdin, without JSON."""
+CALL_S: Final = 600.0
+TURNS: Final = "12"
+MAX_PROCESSES: Final = 16
+PROCESS_MB: Final = 350
+"""Of one client, as measured: `claude` 250, `gemini` 330, `codex` 60."""
+
+
+class Call(NamedTuple):
+    """One call as a client's row sees it."""
+
+    job: Job
+    model: str
+    system_file: str
+    """Already holds the system prompt."""
+    schema_file: str
+    """Already holds the job's schema, if it has one."""
+    base_url: str
+    """Where the client is sent, "" for its own host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What is particular to one program."""
+
+    name: str
+    version: str
+    """The one that its flags were checked with."""
+    log_in: str
+    arguments: Callable[[Call], Sequence[str]]
+    stdin: Callable[[Job], str]
+    read: Callable[[Job, int, bytes, str], Answer]
+    """(job, exit status, stdout, stderr) -> the answer. Raises BackendError."""
+    base_url: str = ""
+    """The variable that names another host; passed on for this machine alone."""
+    keys: frozenset[str] = frozenset()
+    """Variables of keys that it may have."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Set for every call; `{system}` stands for the system prompt's file."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Put into its working folder, which is then always the same one: it keeps a list of all it has seen."""
+    takes_workspace: bool = False
+
+
+# --- claude ------------------------------------------------------------------------------------------------
+
+
+def claude_arguments(call: Call) -> list[str]:
+    system = clean_text(call.job.prompt.system)
+    is_long = len(system.encode()) > MAX_ARGUMENT
+    instructed = ["--system-prompt-file", call.system_file] if is_long else ["--system-prompt", system]
+    tools = ["--tools", ""]
+    if call.job.workspace is not None:
+        # No --allowedTools: `Read` in it would open the whole disk, dontAsk opens what is below the cwd.
+        tools = ["--tools", "Read,Grep,Glob", "--permission-mode", "dontAsk", "--max-turns", TURNS]
+    wanted = [] if call.job.schema is None else ["--json-schema", json.dumps(dict(call.job.schema))]
+    # --safe-mode keeps the login and leaves out hooks, MCP servers, memory files and skills.
+    isolated = ["--safe-mode", "--strict-mcp-config", "--no-session-persistence"]
+    chosen = ["--model", call.model] if call.model else []
+    return ["-p", "--output-format", "json", *isolated, *tools, *instructed, *chosen, *wanted]
+
+
+def read_claude(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
+    """Judged by exit status 0 and not is_error: `subtype` says "success" also for API errors."""
+    body = _object(stdout)
+    if body is None:
+        raise _without_answer(CLIENTS["claude"], code, stderr)
+    try:
+        return _claude_answer(job, body, code)
+    except BackendError as error:
+        error.billed(_claude_usage(body) or Usage())
+        raise
+
+
+def _claude_answer(job: Job, body: Mapping[str, Json], code: int) -> Answer:
+    if code != 0 or body.get("is_error") is not False:
+        message = body.get("result") or body.get("errors") or body.get("subtype") or f"exit status {code}"
+        reason = message if isinstance(message, str) else json.dumps(message)
+        is_final = str(body.get("subtype", "")).startswith("error_max") or "too long" in reason.lower()
+        raise _failure(CLIENTS["claude"], reason, body.get("api_error_status"), is_final=is_final)
+    data, result = body.get("structured_output"), body.get("result")
+    text = result if isinstance(result, str) and result.strip() else json.dumps(data) if data else ""
+    if not text:
+        raise BadAnswer("`claude` ended without an answer.")
+    if job.schema is not None and data is None and _parsed(text) is None:
+        raise BadAnswer("`claude` answered without the structured output that it was asked for.")
+    used = body.get("modelUsage")
+    names = [str(name) for name in used] if isinstance(used, dict) else []
+    return _answer(job, text, names[0] if names else job.model or "claude", _claude_usage(body), data)
+
+
+def _claude_usage(body: Mapping[str, Json]) -> Usage | None:
+    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+    counts = _counts(body.get("usage"), names)
+    return Usage(sum(counts[:3]), counts[3], dollars(body.get("total_cost_usd"))) if counts else None
+
+
+# --- codex -------------------------------------------------------------------------------------------------
+
+CODEX_TOOLS: Final = (
+    *("shell_tool", "unified_exec", "view_image", "image_generation", "code_mode", "goals", "apps"),
+    *("plugins", "multi_agent", "hooks"),
+)
+"""Features that bring tools. Switched off by -c and not by --disable, which ends the client when a version
+does not know the name; what is left (apply_patch) the read-only sandbox refuses."""
+
+
+def codex_arguments(call: Call) -> list[str]:
+    off = [f"features.{name}=false" for name in CODEX_TOOLS]
+    moved = [f"openai_base_url={json.dumps(call.base_url)}"] if call.base_url else []
+    configured = [word for one in ('web_search="disabled"', *off, *moved) for word in ("-c", one)]
+    isolated = ["--skip-git-repo-check", "--ephemeral", "--ignore-user-config", "--ignore-rules"]
+    wanted = [] if call.job.schema is None else ["--output-schema", call.schema_file]
+    chosen = ["-m", call.model] if call.model else []
+    return ["exec", *isolated, "-s", "read-only", "--json", *configured, *wanted, *chosen, "-"]
+
+
+def read_codex(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
+    """One event a line; the last message of the agent is the answer, `turn.completed` ends it."""
+    client, text, reason, usage, is_complete = CLIENTS["codex"], "", "", None, False
+    for event in _lines(stdout):
+        item = event.get("item")
+        match event.get("type"):
+            case "item.completed" if isinstance(item, dict) and item.get("type") == "agent_message":
+                text = str(item.get("text") or "")
+            case "turn.completed":
+                is_complete = True
+                # cached_input_tokens and reasoning_output_tokens are parts of these two
+                counts = _counts(event.get("usage"), ("input_tokens", "output_tokens"))
+                usage = Usage(counts[0], counts[1]) if counts else None
+            case "turn.failed" | "error":
+                error = event.get("error")
+                reason = str((error if isinstance(error, dict) else event).get("message") or reason)
+    if not is_complete or code != 0:
+        failed = _failure(client, reason) if reason else _without_answer(client, code, stderr)
+        raise failed.billed(usage or Usage())
+    if not text.strip():
+        raise BadAnswer("`codex` ended without an answer.").billed(usage or Usage())
+    return _answer(job, text, job.model or "codex", usage)
+
+
+# --- gemini ------------------------------------------------------------------------------------------------
+
+GEMINI_SETTINGS: Final = {
+    "tools": {"core": ["none"]},  # an empty list means all of them
+    "mcp": {"allowed": ["none"]},
+    "hooksConfig": {"enabled": False},
+    "skills": {"enabled": False},
+    "telemetry": {"enabled": False},
+    "privacy": {"usageStatisticsEnabled": False},
+    # The engine retries, and knows the deadline; its own back-off takes minutes.
+    "general": {"maxAttempts": 1, "enableAutoUpdate": False, "enableAutoUpdateNotification": False},
+}
+"""Of the working folder, which beat the user's; the login (security.auth) stays the user's."""
+
+
+def gemini_arguments(call: Call) -> list[str]:
+    chosen = ["-m", call.model] if call.model else []
+    return ["--approval-mode", "plan", "-e", "none", "-o", "json", *chosen, "-p", " "]
+
+
+def read_gemini(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
+    client, body = CLIENTS["gemini"], _object(stdout)
+    if body is None:  # the error goes to stderr then, as an object after all the rest, or inside a trace
+        written = stderr.encode()
+        body = _object(written[written.rfind(b"\n{\n") + 1 :])
+    if body is None:
+        found = _API_ERROR.search(stderr)
+        raise _failure(client, found[1]) if found else _without_answer(client, code, stderr)
+    error = body.get("error")
+    if isinstance(error, dict) or code != 0:
+        error = error if isinstance(error, dict) else {}
+        if code == GEMINI_NO_LOGIN:
+            raise AuthRejected(client.log_in)
+        status = error.get("code")  # the client's own codes are below 100
+        is_status = isinstance(status, int) and status >= 400
+        message = str(error.get("message") or f"exit status {code}")
+        raise _failure(client, message, status if is_status else None)
+    name, usage = _gemini_usage(body.get("stats"))
+    text = body.get("response")
+    if not isinstance(text, str) or not text.strip():
+        raise BadAnswer("`gemini` ended without an answer.").billed(usage or Usage())
+    return _answer(job, text, name or job.model or "gemini", usage)
+
+
+GEMINI_NO_LOGIN: Final = 41
+GEMINI_COUNTS: Final = ("prompt", "candidates", "thoughts")
+_API_ERROR: Final = re.compile(r"ApiError: (\{.*\})")
+
+
+def _gemini_usage(stats: Json) -> tuple[str, Usage | None]:
+    """Return the model that wrote most (another may have chosen it), and what all of them used."""
+    models = stats.get("models") if isinstance(stats, dict) else None
+    found = [
+        (str(name), counts)
+        for name, one in (models.items() if isinstance(models, dict) else ())
+        if isinstance(one, dict) and (counts := _counts(one.get("tokens"), GEMINI_COUNTS))
+    ]
+    if not found:
+        return "", None
+    used = Usage(sum(counts[0] for _, counts in found), sum(counts[1] + counts[2] for _, counts in found))
+    return max(found, key=lambda one: one[1][1])[0], used
+
+
+# --- the table ---------------------------------------------------------------------------------------------
+
+CLIENTS: Final[Mapping[str, Client]] = {
+    one.name: one
+    for one in (
+        Client(
+            "claude",
+            "2.1.332",
+            "`claude` is not logged in, or its login is no longer valid: run `claude`, then /login.",
+            claude_arguments,
+            lambda job: job.prompt.user,
+            read_claude,
+            # Its own back-off goes on for over a minute.
+            environment={"CLAUDE_CODE_MAX_RETRIES": "1", "DISABLE_AUTOUPDATER": "1"},
+            takes_workspace=True,
+        ),
+        Client(
+            "codex",
+            "0.171.0",
+            "`codex` is not logged in, or its login is no longer valid: run `codex login`.",
+            codex_arguments,
+            lambda job: f"{job.prompt.system}\n\n{job.prompt.user}",
+            read_codex,
+            base_url="OPENAI_BASE_URL",
+            keys=frozenset({"CODEX_API_KEY"}),
+        ),
+        Client(
+            "gemini",
+            "0.61.0",
+            "`gemini` is not logged in, or its login is no longer valid: run `gemini`, then /auth.",
+            gemini_arguments,
+            lambda job: job.prompt.user,
+            read_gemini,
+            base_url="GOOGLE_GEMINI_BASE_URL",
+            keys=frozenset({"GEMINI_API_KEY", "GOOGLE_API_KEY"}),
+            environment={
+                "GEMINI_SYSTEM_MD": "{system}",
+                "GEMINI_CLI_TRUST_WORKSPACE": "true",  # --skip-trust comes too late for the settings
+                "GEMINI_CLI_NO_RELAUNCH": "true",  # one process, half the start
+            },
+            files={".gemini/settings.json": json.dumps(GEMINI_SETTINGS)},
+        ),
+    )
+}
+
+
+# --- one call ----------------------------------------------------------------------------------------------
+
+
+def processes_at_once() -> int:
+    """Return how many clients may run at once: as free memory allows, from two a core up to MAX_PROCESSES."""
+    least = 2 * (os.cpu_count() or 1)
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return least
+    free = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
+    return max(least, min(MAX_PROCESSES, int(free[1]) // (PROCESS_MB * 1024))) if free else least
+
+
+@dataclass(slots=True)
+class ClientBackend:
+    """One program of the table."""
+
+    settings: Settings
+    client: Client
+    program: str
+    folder: Path
+    """Where calls without a workspace run: there is nothing in it to read."""
+    environment: Mapping[str, str] = field(repr=False)
+    row: Row
+    base_url: str = ""
+    has_model: bool = True
+    max_parallel: int | None = field(default_factory=processes_at_once)
+    """Kept by the engine's limits, which every run of several calls goes through."""
+
+    @property
+    def name(self) -> str:
+        return self.client.name
+
+    @property
+    def provider(self) -> str:
+        return self.client.name
+
+    def default_model(self, purpose: str) -> str | None:
+        """Return None where the client's own default is asked."""
+        return self.settings.model or next(iter(self.row.models_for(purpose)), None)
+
+    def seating(self) -> Callable[[str], str | None]:
+        return self.default_model
+
+    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
+        return Route(self.provider)
+
+    async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - the seam's signature
+        """Unknown: what a call costs a subscription is published by none."""
+        return None
+
+    async def ask(self, job: Job) -> Answer:
+        model = job.model or next(iter(self.row.models_for("default")), "")
+        if model.startswith("-"):
+            raise Rejected(f"{printable(model)[:60]!r} is not a model's name.")
+        if job.workspace is not None and not self.client.takes_workspace:
+            raise Rejected(f"`{self.name}` reads no project here; ask claude:MODEL for that.")
+        prompt = clean_text(self.client.stdin(job)).encode()
+        if not job.prompt.user.strip() or len(prompt) > MAX_PROMPT:
+            raise Rejected(f"The prompt is empty, or longer than the 10 MB that `{self.name}` takes.")
+        try:
+            with anyio.fail_after(CALL_S):
+                return await self._ask_as_it_can(job, model, prompt)
+        except TimeoutError:
+            late = DeadlineExceeded(f"`{self.name}` was not done after {CALL_S:g} s.")
+            raise late.billed(UNTOLD) from None
+
+    async def _ask_as_it_can(self, job: Job, model: str, prompt: bytes) -> Answer:
+        """Ask; once more without the schema where that is refused."""
+        try:
+            return await self._run(job, model, prompt)
+        except Rejected as error:
+            if job.schema is None or not QUIRKS["schema"].words.search(error.words):
+                raise
+            answer = await self._run(replace(job, schema=None), model, prompt)
+            return replace(answer, usage=error.usage + answer.usage)
+
+    async def _run(self, job: Job, model: str, prompt: bytes) -> Answer:
+        if job.on_request is not None:
+            job.on_request()
+        with (
+            tempfile.TemporaryFile() as stdin,
+            tempfile.TemporaryFile() as stdout,
+            tempfile.TemporaryFile() as stderr,
+            tempfile.NamedTemporaryFile(suffix=".txt") as system,
+            tempfile.NamedTemporaryFile(suffix=".json") as schema,
+        ):
+            stdin.write(prompt)
+            stdin.seek(0)
+            system.write(clean_text(job.prompt.system).encode())
+            schema.write(json.dumps(dict(job.schema or {})).encode())
+            system.flush()
+            schema.flush()
+            call = Call(job, model, system.name, schema.name, self.base_url)
+            own = {name: text.format(system=system.name) for name, text in self.client.environment.items()}
+            code = await self._wait(call, {**self.environment, **own}, (stdin, stdout, stderr))
+            written = _head(stdout, MAX_BYTES + 1)
+            if len(written) > MAX_BYTES:
+                raise TooLarge(
+                    f"`{self.name}` wrote more than {MAX_BYTES // 1_000_000} MB; the answer was dropped."
+                )
+            return self.client.read(job, code, written, _head(stderr, MAX_STDERR).decode("utf-8", "replace"))
+
+    async def _wait(
+        self, call: Call, environment: Mapping[str, str], streams: tuple[IO[bytes], IO[bytes], IO[bytes]]
+    ) -> int:
+        """Run the program to its end and return its exit status; cancelled, kill all that it started."""
+        stdin, stdout, stderr = streams
+        try:
+            process = await anyio.open_process(
+                [self.program, *self.client.arguments(call)],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=call.job.workspace or self.folder,
+                env=environment,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"`{self.name}` could not be started: {why(error)}.") from None
+        _bound_output(process.pid)
+        try:
+            return await process.wait()
+        finally:
+            await _end(process)
+
+
+async def _end(process: Process) -> None:
+    """Kill the group: also after a normal end, for what the child may have left behind."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with anyio.CancelScope(shield=True):
+        await process.wait()
+        await process.aclose()
+
+
+def _bound_output(pid: int) -> None:
+    """Let no file that the child writes pass the cap, where the system can do that from outside."""
+    if sys.platform == "linux":
+        import resource
+
+        with suppress(OSError, ValueError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (4 * MAX_BYTES, 4 * MAX_BYTES))
+
+
+def _head(file: IO[bytes], most: int) -> bytes:
+    file.seek(0)
+    return file.read(most)
+
+
+# --- reading what a child left -----------------------------------------------------------------------------
+
+LOGIN: Final = re.compile(
+    r"not logged in|/login|invalid api key|authentication_error|oauth token|api key not valid|"
+    r"invalid auth method|must specify the gemini_api_key|(?:log|sign) ?in again|refresh token",
+    re.IGNORECASE,
+)
+QUOTA: Final = re.compile(
+    r"usage limit|hit your (?:\w+ )?limit|quota exceeded|exhausted your|out of (?:\w+ )?usage|"
+    r"exceeded your .{0,20}quota",
+    re.IGNORECASE,
+)
+"""A plan's limits, which are over in hours: no use in waiting for them."""
+_STATUS: Final = re.compile(r"\bstatus (?:code )?(\d{3})\b")
+_USAGE_ERROR: Final = re.compile(
+    r"unexpected argument|unknown (?:argument|option|feature)|invalid value", re.IGNORECASE
+)
+
+
+def _failure(client: Client, message: str, status: Json = None, *, is_final: bool = False) -> BackendError:
+    """Return what a client's own message means; it may quote its provider's error as JSON or by status."""
+    begin = message.find("{")
+    quoted = _parsed(message[begin:]) if begin >= 0 else None
+    found = error_in(quoted, is_refusal=True) if isinstance(quoted, dict) else None
+    shown = " ".join(printable(redact(found.words if found else message, None)).split())
+    shown = re.sub(r", url: \S+$", "", shown)
+    if not isinstance(status, int):
+        match = _STATUS.search(message)
+        # A provider's own error without a number is a refusal: other failures are the client's words.
+        status = int(match[1]) if match else (found.status or 400) if found else None
+    error: BackendError
+    if LOGIN.search(shown) or status in {401, 403}:
+        error = AuthRejected(client.log_in)
+    elif QUOTA.search(shown):
+        error = QuotaSpent(f"`{client.name}`: the quota of its plan is used up: {shown[:300]}")
+    elif isinstance(status, int) and 400 <= status < 600:
+        error = refusal(status, found or shown, f"`{client.name}`", None)
+    else:
+        error = (Rejected if is_final else ServerFault)(f"`{client.name}` failed: {shown[:300]}")
+    error.words = shown
+    return error
+
+
+def _without_answer(client: Client, code: int, stderr: str) -> BackendError:
+    shown = " ".join(printable(redact(stderr, None)).split())[:300]
+    if LOGIN.search(shown):
+        return AuthRejected(client.log_in)
+    if code in {0, -signal.SIGTERM, -signal.SIGKILL, 128 + signal.SIGTERM}:
+        return Unreachable(f"`{client.name}` was stopped before it answered.")
+    # It refuses what it was given (options, schema, prompt) in words on stderr: no second try changes that.
+    known = f" fanout knows version {client.version}." if _USAGE_ERROR.search(shown) else ""
+    error = Rejected(f"`{client.name}` ended with status {code}: {shown or 'without a message.'}{known}")
+    error.words = shown
+    return error
+
+
+def _answer(job: Job, text: str, model: str, usage: Usage | None, data: Json = None) -> Answer:
+    is_cut = data is None and len(text) > MAX_LENGTH
+    text = clean_text(text[:MAX_LENGTH])  # what is behind it, no one reads
+    return Answer(text, printable(model), usage or estimate(job, text), data, truncated=is_cut)
+
+
+def _parsed(text: str | bytes) -> Json:
+    try:
+        return parse(text)
+    except BadAnswer:
+        return None
+
+
+def _object(stdout: bytes) -> Mapping[str, Json] | None:
+    body = _parsed(stdout) if stdout.strip() else None
+    return body if isinstance(body, dict) else None
+
+
+def _lines(stdout: bytes) -> Iterator[Mapping[str, Json]]:
+    return (body for line in stdout.splitlines() if (body := _object(line)) is not None)
+
+
+def _counts(usage: Json, names: Sequence[str]) -> list[int] | None:
+    if not isinstance(usage, dict):
+        return None
+    found = [tokens(usage.get(name) or 0) for name in names]
+    known = [count for count in found if count is not None]
+    return known if len(known) == len(found) else None
+
+
+# --- opening -----------------------------------------------------------------------------------------------
+
+NOT_OURS: Final = frozenset(
+    {"FANOUT_API_KEY", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "ANTHROPIC_AUTH_TOKEN"}
+)
+"""Left out beside all providers' keys; with the middle two a child believes that it runs inside another."""
+ELSEWHERE: Final = frozenset(
+    {"OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "CODE_ASSIST_ENDPOINT"}
+)
+
+
+def child_environment(
+    client: Client, settings: Settings, own: Mapping[str, str], keys: Sequence[str]
+) -> dict[str, str]:
+    """Return what a child gets of our environment. `keys`: the variables of all providers' keys."""
+    kept = client.keys
+    if client.name == "claude" and settings.claude_api_key:
+        kept = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
+    left_out = NOT_OURS.union(keys, *(one.keys for one in CLIENTS.values())) - kept
+    left_out |= {name for name in ELSEWHERE if urlsplit(own.get(name, "")).hostname not in LOOPBACK_HOSTS}
+    return {**{name: value for name, value in own.items() if name not in left_out}, "FANOUT_CHILD": "1"}
+
+
+@asynccontextmanager
+async def open_client(
+    name: str, settings: Settings, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[ClientBackend]:
+    """Yield the backend of one client. Raises SettingsError when it is not on PATH, or we run below one."""
+    client = CLIENTS[name]
+    own = os.environ if environment is None else environment
+    program = shutil.which(name, path=own.get("PATH", ""))
+    if program is None or settings.is_child:
+        raise SettingsError(
+            f"`{name}` can't be used here: it is not on PATH, or this runs below one already."
+        )
+    rows = read_rows(settings.config_dir)
+    env = child_environment(client, settings, own, [row.key for row in rows.values() if row.key])
+    with tempfile.TemporaryDirectory(prefix=f"fanout-{name}-") as empty:
+        folder = _prepared(client, settings) if client.files else Path(empty)
+        base_url = env.get(client.base_url, "") if client.base_url else ""
+        yield ClientBackend(settings, client, program, folder, env, rows[name], base_url)
+
+
+def _prepared(client: Client, settings: Settings) -> Path:
+    """Return the client's own working folder, with the files that its row puts there."""
+    folder = (settings.cache_home or settings.config_dir / "cache") / "clients" / client.name
+    for name, text in client.files.items():
+        path = folder / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    return folder

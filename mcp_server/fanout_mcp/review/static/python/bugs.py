@@ -1,0 +1,215 @@
+"""Bugs in a Python file that one place alone does not show: shared defaults, coroutines never awaited.
+
+A rule that ruff has too goes by its code, so that both are one finding: ruff sees a shape, and here is the
+use that makes it a defect.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from fanout_mcp.review.finding import Finding
+from fanout_mcp.review.static.python.security import parse_python
+from fanout_mcp.review.static.python.values import GROWS, Function
+from fanout_mcp.review.static.rules import quote
+
+RULES: Final = 4
+
+
+class Bug(NamedTuple):
+    node: ast.AST
+    rule: str
+    title: str
+    fix: str
+
+
+def review_bugs(path: str, text: str) -> list[Finding]:
+    tree = parse_python(text)
+    if tree is None:
+        return []  # ruff says why
+    lines = text.split("\n")
+    return [_finding(path, lines, bug) for bug in _bugs(tree)]
+
+
+def _finding(path: str, lines: list[str], bug: Bug) -> Finding:
+    line = getattr(bug.node, "lineno", 1)
+    return Finding(
+        path=path,
+        line=line,
+        end_line=line,
+        quote=quote(lines, line, line),
+        severity="medium",
+        rule=bug.rule,
+        title=bug.title,
+        fix=bug.fix,
+        confidence=65,
+        reviewers=("rules",),
+    )
+
+
+def _bugs(tree: ast.Module) -> Iterator[Bug]:
+    coroutines = _coroutines(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, Function):
+            yield from _defaults(node)
+            yield from _unclosed(node)
+            yield from _not_awaited(node, coroutines)
+        elif isinstance(node, ast.Call):
+            yield from _assertion(node)
+        elif isinstance(node, ast.Assert):
+            yield from _always_true(node)
+
+
+def _own(function: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a function does itself, without the functions and classes inside it."""
+    stack = list(ast.iter_child_nodes(function))
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            stack += ast.iter_child_nodes(node)
+
+
+def _coroutines(tree: ast.Module) -> set[str]:
+    """Return the names of functions, and `self.name` of methods, that are async wherever they are defined."""
+    kinds: dict[str, set[bool]] = {}
+    for holder in ast.walk(tree):
+        for node in getattr(holder, "body", []) if not isinstance(holder, ast.Lambda | ast.IfExp) else []:
+            if isinstance(node, Function):
+                name = f"self.{node.name}" if isinstance(holder, ast.ClassDef) else node.name
+                is_plain = isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list
+                is_generator = any(isinstance(one, ast.Yield) for one in _own(node))
+                kinds.setdefault(name, set()).add(is_plain and not is_generator)
+    return {name for name, found in kinds.items() if found == {True}} | {"asyncio.sleep", "anyio.sleep"}
+
+
+def _not_awaited(function: ast.AST, coroutines: set[str]) -> Iterator[Bug]:
+    for node in _own(function):
+        tested = node.test if isinstance(node, ast.If | ast.While) else None
+        if isinstance(tested, ast.UnaryOp):
+            tested = tested.operand
+        called = node.value if isinstance(node, ast.Expr) else tested
+        if isinstance(called, ast.Call) and ast.unparse(called.func) in coroutines:
+            yield Bug(called, "missing-await", "A coroutine is made and never awaited", "await it.")
+
+
+def _defaults(function: Function) -> Iterator[Bug]:
+    """Find defaults that are a list, dict or set, and that the function itself changes."""
+    plain = [*function.args.posonlyargs, *function.args.args]
+    pairs = [
+        *zip(plain[len(plain) - len(function.args.defaults) :], function.args.defaults, strict=True),
+        *zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True),
+    ]
+    mutable = {
+        argument.arg: default
+        for argument, default in pairs
+        if isinstance(default, ast.List | ast.Dict | ast.Set)
+        or (isinstance(default, ast.Call) and ast.unparse(default.func) in {"list", "dict", "set"})
+    }
+    for node in _own(function) if mutable else ():
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            mutable.pop(node.id, None)  # another value from here on, as far as this goes
+    for name in [name for node in _own(function) for name in _changed(node) if name in mutable]:
+        if name in mutable:
+            title = f"All calls share the default of {name}, and this function changes it"
+            yield Bug(mutable.pop(name), "B006", title, "Default to None; make it inside.")
+
+
+def _changed(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in GROWS:
+        holder: ast.AST | None = node.func.value
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+        holder = node.value
+    elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add | ast.BitOr):
+        holder = node.target
+    else:
+        holder = None
+    if isinstance(holder, ast.Name):
+        yield holder.id
+
+
+def _unclosed(function: Function) -> Iterator[Bug]:
+    """Find files opened for writing, and neither closed nor handed on: what is written may be lost."""
+    opened: dict[str, ast.Call] = {}
+    for node in _own(function):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            call = node.value
+            if isinstance(call, ast.Call) and _writes(call):
+                opened[node.targets[0].id] = call
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            inner = node.func.value
+            if isinstance(inner, ast.Call) and _writes(inner):
+                yield Bug(inner, "SIM115", "A file is written and never closed", "with open(...) as file.")
+    used = {
+        inner.id
+        for node in ast.walk(function)
+        for inner in _handed(node)
+        if isinstance(inner, ast.Name) and inner.id in opened
+    }
+    for name in sorted(opened.keys() - used):
+        yield Bug(opened[name], "SIM115", "A file is written and never closed", "with open(...) as file.")
+
+
+def _writes(call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Name) or call.func.id != "open":
+        return False
+    mode = (
+        call.args[1]
+        if len(call.args) > 1
+        else next((k.value for k in call.keywords if k.arg == "mode"), None)
+    )
+    return (
+        isinstance(mode, ast.Constant) and isinstance(mode.value, str) and bool(set(mode.value) & set("wax+"))
+    )
+
+
+def _handed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a node closes, returns, stores or gives to another."""
+    if isinstance(node, ast.Attribute) and node.attr in {"close", "detach"}:
+        yield node.value
+    elif isinstance(node, ast.Call):
+        yield from (*node.args, *(keyword.value for keyword in node.keywords))
+    elif isinstance(node, ast.Return | ast.Yield) and node.value is not None:
+        yield from ast.walk(node.value)
+    elif isinstance(node, ast.Assign | ast.withitem):
+        yield from ast.walk(node.value if isinstance(node, ast.Assign) else node.context_expr)
+    elif isinstance(node, ast.List | ast.Tuple | ast.Dict):
+        yield from ast.iter_child_nodes(node)
+
+
+def _assertion(node: ast.Call) -> Iterator[Bug]:
+    """Find assertTrue(computed, expected): the second is a message, and nothing is compared."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    second = node.args[1] if len(node.args) == 2 else None
+    if name in {"assertTrue", "assertFalse"} and second is not None:
+        is_text = isinstance(second, ast.JoinedStr | ast.Name | ast.BinOp | ast.Call | ast.Attribute) or (
+            isinstance(second, ast.Constant) and isinstance(second.value, str)
+        )
+        if not is_text:
+            yield Bug(
+                node,
+                "assertion-cannot-fail",
+                "The second argument is a message: nothing is compared",
+                "assertEqual.",
+            )
+
+
+def _always_true(node: ast.Assert) -> Iterator[Bug]:
+    test = node.test
+    is_size = (
+        isinstance(test, ast.Compare)
+        and isinstance(test.left, ast.Call)
+        and ast.unparse(test.left.func) == "len"
+        and isinstance(test.ops[0], ast.GtE)
+        and isinstance(test.comparators[0], ast.Constant)
+        and test.comparators[0].value == 0
+    )
+    is_made = isinstance(test, ast.Lambda | ast.GeneratorExp | ast.JoinedStr) and not (
+        isinstance(test, ast.JoinedStr) and not test.values
+    )
+    if is_size or is_made:
+        yield Bug(
+            node, "assertion-cannot-fail", "This assertion can't fail", "Compare with what was expected."
+        )

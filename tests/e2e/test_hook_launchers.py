@@ -1,0 +1,65 @@
+"""Hooks that Node and `uv run` start, in the real client: kept warm, and doing what they do natively."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from e2e.client import Client
+from e2e.hooked import Hooked, Json, bash, group
+from fakes.model import Text, serving, turns
+from warm.test_uv import UV
+
+pytestmark = pytest.mark.e2e
+
+GUARD = """
+const fs = require('fs');
+const event = JSON.parse(fs.readFileSync(0, 'utf8'));
+const {CLAUDECODE} = process.env;
+const seen = [event.tool_input.command, process.cwd() === event.cwd, CLAUDECODE, process.argv.length];
+fs.appendFileSync(process.env.HOME + '/seen', JSON.stringify(seen) + '\\n');
+if (event.tool_input.command.includes('forbidden')) {
+  console.error('not that one');
+  process.exit(2);
+}
+"""
+SCRIPT = """# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+# ///
+import json, os, sys
+event = json.load(sys.stdin)
+command = event["tool_input"]["command"]
+seen = [command, os.getcwd() == event["cwd"], os.environ["VIRTUAL_ENV"] == sys.prefix, len(sys.argv)]
+with open(os.environ["HOME"] + "/seen", "a") as file:
+    file.write(json.dumps(seen) + "\\n")
+if "forbidden" in command:
+    sys.exit(2)
+"""
+COMMANDS = ["echo one", "echo two", "echo forbidden", "echo three", "echo four", "echo five"]
+
+
+def session(client: Client, hook: Json, way: str) -> tuple[list[str], list[bool], list[str]]:
+    """Run a session; return what the hook saw, which calls were refused, and how the hook ran."""
+    hooked = Hooked.make(client, {"PreToolUse": [group(hook, matcher="Bash")]}, way)
+    with serving(turns([*[[bash(one)] for one in COMMANDS], [Text("done")]])) as model:
+        assert client.say(model, "please do").result == "done"
+        refused = [result.is_error for result in model.requests[-1].tool_results]
+    seen = (client.home / "seen").read_text().splitlines()
+    return seen, refused, [row["lane"] for record in hooked.log() for row in record["hooks"]]
+
+
+@pytest.mark.parametrize("kind", ["node", "uv"])
+def test_a_hook_is_kept_warm_and_its_answers_are_the_native_ones(
+    kind: str, client: Client, tmp_path: Path
+) -> None:
+    script = tmp_path / ("guard.js" if kind == "node" else "guard.py")
+    script.write_text(GUARD if kind == "node" else SCRIPT)
+    line = f"node {script}" if kind == "node" else f"{UV} run --script {script}"
+    hook = {"type": "command", "command": line, "timeout": 60}
+    other = Client.make(client.program, tmp_path / "native")
+    seen, refused, ways = session(client, hook, "warm")
+    assert (seen, refused) == session(other, hook, "native")[:2]
+    assert ways[0] == "lane"
+    assert ways[-1] == ("spare" if kind == "node" else "warm")

@@ -1,0 +1,243 @@
+"""Hooks that `uv run` starts: kept warm in the interpreter that uv would take, as long as that holds."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakes.sandbox import Native, Running, Sandbox, pre_tool_use
+
+UV = shutil.which("uv", path=f"{Path(sys.executable).parent}") or shutil.which("uv") or ""
+HEAD = """# /// script
+# requires-python = ">=3.11"
+# dependencies = [{0}]
+# ///
+import json, os, sys
+event = json.load(sys.stdin)
+"""
+SEE = """
+own = {name: value for name, value in os.environ.items() if name != "LC_CTYPE"}
+print(json.dumps([sorted(own.items()), sys.argv, sys.path, sys.executable, sys.prefix, event["tool_input"]]))
+"""
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    """Return a sandbox whose `uv` reaches no network: packages come from a folder."""
+    assert UV, "uv is a development dependency: install it"
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheel(wheels, "greeting", "1.0", "TEXT = 'good day'\n")
+    made = Sandbox(tmp_path / "sandbox")
+    made.env |= {
+        "PATH": f"{Path(UV).parent}:{made.env['PATH']}",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_PYTHON": sys.executable,
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    _written(made.home / ".config/uv/uv.toml", f'no-index = true\nfind-links = ["{wheels}"]\n')
+    return made
+
+
+def wheel(folder: Path, name: str, version: str, source: str) -> None:
+    """Make a package of one module."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": source,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    rows = []
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        for path, text in files.items():
+            file.writestr(path, text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+            rows.append(f"{path},sha256={digest},{len(text.encode())}\n")
+        file.writestr(f"{info}/RECORD", "".join(rows) + f"{info}/RECORD,,\n")
+
+
+def script(sandbox: Sandbox, name: str, source: str, needs: str = "") -> Path:
+    return sandbox.script(name, HEAD.format(needs) + source)
+
+
+def settled(run: Running, count: int = 4) -> list[str]:
+    """Run events, each with what follows its answer; return each one's way."""
+    for number in range(count):
+        run.event(pre_tool_use(f"event {number}"))
+        run.settle()
+    return [row["lane"] for record in run.sandbox.log()[-count:] for row in record["hooks"]]
+
+
+WAYS = {
+    "inline dependencies": ("uv run --script {script}", '"greeting"'),
+    "inline, none": ("uv run {script} one 'two three'", ""),
+    "quiet, short": ("uv run -q -s {script}", '"greeting"'),
+    "no project": ("uv run --no-project {script}", '"greeting"'),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(sandbox: Sandbox, way: str) -> None:
+    command, needs = WAYS[way]
+    uses = "import greeting\nprint(greeting.TEXT)\n" if needs else ""
+    line = command.format(script=script(sandbox, "hook", SEE + uses, needs))
+    sandbox.hooks("PreToolUse", f"{line} >out")  # as natively: a shell is needed, so no one keeps it warm
+    with sandbox.running() as run:
+        run.event(pre_tool_use("rm -rf /"))
+    native = (sandbox.project / "out").read_text()
+    sandbox.unhook()
+    sandbox.hooks("PreToolUse", line)
+    with sandbox.running() as run:
+        assert settled(run) == ["lane", "trial", "trial", "warm"]
+        with run.seeing() as seen:
+            run.event(pre_tool_use("rm -rf /"))
+    assert [own.stdout for own in seen] == [native]
+
+
+def test_a_later_session_need_not_ask_and_no_variable_is_kept(sandbox: Sandbox) -> None:
+    sandbox.env["UV_INDEX_OWN_PASSWORD"] = "hidden-one"
+    sandbox.hooks("PreToolUse", f"uv run --script {script(sandbox, 'hook', SEE)}")
+    with sandbox.running() as run:
+        settled(run)
+    with sandbox.running() as run:
+        run.event(pre_tool_use())
+    assert [row["lane"] for row in sandbox.log()[-1]["hooks"]] == ["warm"]
+    (kept,) = sandbox.state.rglob("*.uv.json")
+    assert "hidden-one" not in kept.read_text()
+    kept.write_text('{"x": 1}')
+    with sandbox.running() as run:
+        assert settled(run, 2) == ["lane", "warm"]
+
+
+def test_a_script_that_is_its_own_command_is_kept_warm(sandbox: Sandbox) -> None:
+    path = sandbox.script("own", f"#!/usr/bin/env -S uv run --script\n{HEAD.format('')}{SEE}")
+    path.chmod(0o755)
+    sandbox.hooks("PreToolUse", str(path))
+    with sandbox.running() as run:
+        assert settled(run)[-1] == "warm"
+
+
+@pytest.mark.parametrize("command", ["uv run", "uv run --project . --frozen", "uv run -q --project=$PWD"])
+def test_a_projects_script_runs_in_the_projects_environment(sandbox: Sandbox, command: str) -> None:
+    (sandbox.project / "pyproject.toml").write_text(
+        '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["greeting"]\n'
+    )
+    _written(sandbox.project / ".claude/hook.py", "import greeting, sys\nprint(greeting.TEXT, sys.prefix)\n")
+    line = f"{command} .claude/hook.py"
+    sandbox.hooks("PreToolUse", line)
+    sandbox.native("uv sync", pre_tool_use())
+    native = sandbox.native(line, pre_tool_use())
+    with sandbox.running() as run:
+        assert settled(run, 5)[-1] == "warm"
+        with run.seeing() as seen:
+            run.event(pre_tool_use())
+    assert [own.stdout for own in seen] == [native.stdout] == [f"good day {sandbox.project}/.venv\n"]
+
+
+CHANGES: dict[str, Callable[[Sandbox, Path], object]] = {
+    "the script": lambda sandbox, path: path.write_text(path.read_text() + "print('edited')\n"),
+    "its lock": lambda _, path: Path(f"{path}.lock").write_text("version = 1\n"),
+    "uv's cache": lambda sandbox, _: shutil.rmtree(sandbox.env["UV_CACHE_DIR"]),
+    "the user's settings": lambda sandbox, _: _append(
+        sandbox.home / ".config/uv/uv.toml", "offline = true\n"
+    ),
+    "a version file": lambda _, path: _written(path.parent / ".python-version", "3\n"),
+}
+
+
+def _append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def _written(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_when_something_changes_that_uv_looks_at_uv_is_asked_again(sandbox: Sandbox, what: str) -> None:
+    path = script(sandbox, "hook", "import greeting\nprint(greeting.TEXT)\n", '"greeting"')
+    sandbox.hooks("PreToolUse", f"uv run --script {path}")
+    with sandbox.running() as run:
+        assert settled(run)[-1] == "warm"
+        CHANGES[what](sandbox, path)
+        with run.seeing() as seen:
+            assert settled(run, 1) == ["lane"]
+    native = sandbox.native(f"uv run --script {path}", pre_tool_use())
+    assert [(own.exit, own.stdout) for own in seen] == [(native.exit, native.stdout)]
+
+
+LEFT = {
+    "a package that can't be had": ("uv run --script {script}", '"no-such-package"'),
+    "a dependency on a path": ("uv run --script {script}", '"greeting @ file:///nowhere"'),
+    "an option that does more": ("uv run --with greeting --script {script}", ""),
+    "another interpreter": ("uv run --python 3 {script}", ""),
+    "a module": ("uv run -m {script}", ""),
+    "another command": ("uv tool run {script}", ""),
+}
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_what_uv_alone_can_say_runs_natively_and_fails_as_natively(sandbox: Sandbox, what: str) -> None:
+    command, needs = LEFT[what]
+    line = command.format(script=script(sandbox, "hook", "print('ran')\n", needs))
+    sandbox.hooks("PreToolUse", line)
+    native = sandbox.native(line, pre_tool_use())
+    with sandbox.running() as run, run.seeing() as seen:
+        assert settled(run, 3) == ["lane"] * 3
+    assert [(own.exit, own.stdout) for own in seen] == [(native.exit, native.stdout)] * 3
+
+
+PIECES = (
+    "print(json.dumps({'systemMessage': NAME}))",
+    "sys.exit(N)",
+    "raise ValueError(NAME)",
+    "print(event['tool_name'], file=sys.stderr)",
+    "import greeting; print(greeting.TEXT); greeting.TEXT = 'changed'",
+    "open(NAME, 'a').write(str(N))",
+    "print(sys.argv, __file__ == sys.argv[0], os.environ['VIRTUAL_ENV'] == sys.prefix)",
+    "import subprocess; print(subprocess.run(['python', '-c', 'import greeting'], check=False).returncode)",
+    "os.environ['PATH'] = ''; print(os.environ.get('UV'))",
+    "import atexit; atexit.register(print, 'at exit')",
+    "import importlib.metadata as m; print(m.version('greeting'))",
+    "print(json.dumps({'decision': 'block', 'reason': NAME}))",
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "at_once"), [(6, 6), pytest.param(100, 10, marks=pytest.mark.slow)], ids=["short", "long"]
+)
+def test_generated_scripts_do_warm_what_they_do_alone(sandbox: Sandbox, count: int, at_once: int) -> None:
+    chance = random.Random(count)
+    for batch in range(count // at_once):
+        lines = []
+        for number in range(at_once):
+            head = f"NAME = 'hook{number}'\nN = {chance.randrange(4)}\n"
+            body = "\n".join(chance.sample(PIECES, chance.randint(1, 4)))
+            path = script(sandbox, f"hook_{batch}_{number}", f"{head}{body}\n", '"greeting"')
+            lines.append(f"uv run --script {path} argument")
+        sandbox.unhook()
+        sandbox.hooks("PreToolUse", *lines)
+        for line in lines:
+            sandbox.native(line, pre_tool_use())  # uv writes on stderr when it makes an environment
+        sandbox.forget()
+        alone = [sandbox.native(line, pre_tool_use()) for line in lines]
+        files = dict(sandbox.files())
+        with sandbox.running() as run:
+            settled(run, 4)
+            sandbox.forget()
+            with run.seeing() as seen:
+                run.event(pre_tool_use())
+        assert [Native(own.exit, own.stdout, own.stderr) for own in seen] == alone
+        assert dict(sandbox.files()) == files
+        ways = [row["lane"] for row in sandbox.log()[-1]["hooks"]]
+        assert set(ways) <= {"warm", "alone"}
+        sandbox.forget()
