@@ -160,7 +160,7 @@ class Sandbox:
         path.write_text(source)
         return path
 
-    def python(self, name: str, source: str, **more: Any) -> dict[str, Any]:
+    def python(self, name: str, source: str, /, **more: Any) -> dict[str, Any]:
         """Return the entry of a Python hook of this source."""
         return {"type": "command", "command": f"{PYTHON} {self.script(name, source)}", "timeout": 30, **more}
 

@@ -166,7 +166,7 @@ def test_what_a_cut_event_has_learned_stays_so_the_next_one_begins_further_on(sa
     cut = "open('ran', 'a').write('2'); open('now', 'w').write('cut'); import time; time.sleep(600)"
     sandbox.hooks(
         "UserPromptSubmit",
-        sandbox.python("first", first.read_text(), name="first"),
+        sandbox.python("first", first.read_text()) | {"name": "first"},
         sandbox.python("second", cut, after=["first"]),
     )
     for runs in (1, 2):

@@ -59,8 +59,8 @@ class Footprint(NamedTuple):
     shares: frozenset[str] = frozenset()
     """Resources of other events that it may use beside others who share them."""
     after: tuple[str, ...] = ()
-    in_turn: bool = False
-    """Runs in the one chain of Python hooks, so it follows the one before it there."""
+    in_turn: str = ""
+    """The chain of Python hooks that it runs in: it follows the one before it there."""
 
 
 class Wait(NamedTuple):
@@ -75,7 +75,7 @@ def waits_for(hooks: Sequence[Footprint]) -> list[Wait]:
     """Return who waits for whom in an event, each pair once, with the reason."""
     found: dict[tuple[int, int], str] = {}
     turned = _after(hooks, found)
-    last_in_turn = -1
+    last: dict[str, int] = {}
     for later, hook in enumerate(hooks):
         for earlier in range(later):
             why = clash(hooks[earlier], hook)
@@ -83,9 +83,10 @@ def waits_for(hooks: Sequence[Footprint]) -> list[Wait]:
             if why and pair not in found:
                 found[pair] = why
         if hook.in_turn:
-            if last_in_turn >= 0 and (later, last_in_turn) not in found:
-                found.setdefault((last_in_turn, later), IN_TURN)
-            last_in_turn = later
+            before = last.get(hook.in_turn, -1)
+            if before >= 0 and (later, before) not in found:
+                found.setdefault((before, later), IN_TURN)
+            last[hook.in_turn] = later
     return [Wait(earlier, later, why) for (earlier, later), why in _acyclic(found).items()]
 
 
@@ -366,7 +367,14 @@ def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
         resources |= itself  # not known: at least never beside itself
     elif planned.file and writes:
         shares = itself  # a session that planned it before it was known may still have it on trial
-    return Footprint(hook.name, reads, writes, resources, shares, hook.after, planned.way == "warm")
+    return Footprint(hook.name, reads, writes, resources, shares, hook.after, _chain(planned))
+
+
+def _chain(planned: Planned) -> str:
+    """Return the chain that a hook runs in: one for Python, and one for each environment of uv's."""
+    if planned.way != "warm" or planned.program is None:
+        return ""
+    return "python" if planned.env is None else planned.program.exe
 
 
 def _absolute(paths: Sequence[str], project: str) -> frozenset[str]:
