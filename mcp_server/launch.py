@@ -1,12 +1,12 @@
 """Start the server in the right environment, and answer the client while one is being made.
 
     python3 launch.py                  in a clone: its own .venv, as `make` makes it
-    python3 launch.py --data FOLDER    as a plugin: an environment of its own in FOLDER; or the clone's where
+    python3 launch.py --data FOLDER    as a plugin: its own environment in FOLDER; or the clone's where
                                        that is ready, for a clone's plugin is run from the clone
 
 Ready environment: this process becomes the server (execv). None yet: the handshake and tools/list are
 answered from the committed snapshot at once (the client waits 2 s, a first install takes longer), a process
-of its own makes the environment, tool calls wait with progress, and then the real server takes over.
+apart makes the environment, tool calls wait with progress, and then the real server takes over.
 Standard library only, and readable by every Python from 3.8 on, so that it can say what is missing.
 """
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fanout_hooks.gate import governor
 from fanout_mcp import cli
 from fanout_mcp.edge import catalog
 from fanout_mcp.panel import personas
@@ -115,6 +116,7 @@ def test_every_variable_and_setting_is_documented() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     code = [path.read_text() for folder in ("mcp_server", "hooks") for path in (ROOT / folder).rglob("*.py")]
     used = {name for text in code for name in re.findall(r'"(FANOUT_[A-Z_]+)"', text)}
+    used.add(f"FANOUT_{governor.KEYS['at_once'].upper()}")  # the row that lists all caps on agents
     assert sorted(used) == sorted(set(re.findall(r"^\| `(FANOUT_[A-Z_]+)`", page, re.MULTILINE)))
 
 

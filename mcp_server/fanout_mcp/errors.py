@@ -4,7 +4,7 @@ FanoutError                 every sentence says what is wrong and what to do
 |- InvalidInput             the caller: an argument, a path, a preset (nearest valid one named)
 |- SettingsError            the user: environment or configuration file
 |- BudgetExceeded           the caller: raise the budget or ask for less
-|- NoVerdict                nobody at fault: fewer valid answers than the quorum
+|- NoVerdict                no one at fault: fewer valid answers than the quorum
 `- BackendError             one call to a model failed; a job's failure is a value, see types.Outcome
    |- Unreachable           no connection, or it broke: retried
    |- RateLimited           429: retried, the cool-down is shared by all calls to the provider
@@ -17,7 +17,7 @@ FanoutError                 every sentence says what is wrong and what to do
    |  |- ModelGone          retired, unknown, not loaded: another model is asked
    |  |- ContextTooSmall    the prompt does not fit: another model is asked
    |  `- Filtered           moderation, content filters: never asked again, also not elsewhere
-   |- BadAnswer             200 with something that is no answer (HTML, empty, cut JSON): retried once
+   |- BadAnswer             200 with something that is not an answer (HTML, empty, cut JSON): retried once
    |  `- AllThinking        the output budget went into thinking: asked once more with a larger one
    |- UnreadableAnswer      a panel member's was not in the form, also when asked again: lost
    |- OverBudget            another call for the same job might pass the budget: not made
@@ -33,12 +33,12 @@ from fanout_mcp.usage import Usage
 
 
 def why(error: OSError | ValueError) -> str:
-    """What a system call or a parser said, without its number and without the path that we name ourselves."""
+    """Return the reason that a system call or a parser gave, without its number and path."""
     return getattr(error, "strerror", None) or str(error)
 
 
 class FanoutError(Exception):
-    """The root: its text is a sentence for whoever must act."""
+    """The root: its text is a sentence for the one who must act."""
 
 
 class InvalidInput(FanoutError):
@@ -83,7 +83,7 @@ class RateLimited(BackendError):
         super().__init__(message)
         self.retry_after = retry_after
         self.for_all_models = for_all_models
-        """The provider said that the limit is the account's, not this model's."""
+        """The provider reported that the limit is the account's, not this model's."""
 
 
 class Overloaded(BackendError):
@@ -137,7 +137,7 @@ class Filtered(Rejected):
 
 
 class BadAnswer(BackendError):
-    """The provider said 200 and sent something that is no answer."""
+    """The provider answered 200 with something that is not an answer."""
 
 
 class AllThinking(BadAnswer):

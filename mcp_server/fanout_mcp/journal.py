@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 FIRST_LOOK_S: Final = 0.02
 LAST_LOOK_S: Final = 0.25
-"""How often somebody else's call is looked for: soon at first, then seldom."""
+"""How often another process's call is looked for: soon at first, then seldom."""
 
 TELL_EVERY_S: Final = 0.5
 
@@ -177,7 +177,7 @@ class Journal:
 
 @dataclass(slots=True)
 class _Asking:
-    """The seam between engine and cache: an `Ask` that asks once, whoever else asks the same."""
+    """The seam between engine and cache: an `Ask` that asks once, however many callers ask the same."""
 
     call: Ask
     cache: Cache
@@ -185,7 +185,7 @@ class _Asking:
     is_good: IsGood
     in_turn: InTurn
     shared: set[str] = field(default_factory=set)
-    """Jobs that somebody else's call answered."""
+    """Jobs that another process's call answered."""
     good: set[str] = field(default_factory=set)
 
     async def ask(self, job: Job) -> Answer:

@@ -7,7 +7,7 @@ broken. Every tool reads answers by these rules, so that none believes what anot
    is cut off first (`spoken`). A tag inside a JSON string is a quotation and stays.
 2. Of several answers the last one counts: models correct themselves.
 3. What is slightly broken (a trailing comma, single quotes, a raw line break) is repaired, by json_repair.
-   What was cut off at its end is not: the rest of a sentence may have said the opposite.
+   What was cut off at its end is not: the rest of a sentence may have been the opposite.
 
 Degenerate answers are common (endless white space, brackets that never close), so what is read is bounded:
 reading on from every brace may not take more than a few passes over the text.
@@ -83,7 +83,7 @@ def _spans(text: str, is_wanted: IsWanted) -> Iterator[_Found]:
 
 
 def objects(text: str, is_wanted: IsWanted) -> Iterator[Json]:
-    """Yield the objects that are wanted, in their order; what lies within one of those is not looked at."""
+    """Yield the objects that are wanted, in their order; what is inside one of those is skipped."""
     return (found.value for found in _spans(text, is_wanted))
 
 
@@ -205,7 +205,7 @@ _TOKENS: Final = re.compile(
 
 
 def spoken(text: str) -> str:
-    """Return what a model said without what it thought before; "" where all of it was thinking."""
+    """Return a model's answer without its thinking; "" where all of it was thinking."""
     lower = text.lower()
     if not any(word in lower for word in _MAYBE) or whole(text.strip()) is not None:
         return text

@@ -1,6 +1,6 @@
 """Make any value safe to put on a JSON wire: text from models and file names is not always text.
 
-A lone surrogate kills an SDK server when it encodes its answer, NaN is no JSON, NUL cuts strings in C code,
+A lone surrogate kills an SDK server when it encodes its answer, NaN is not JSON, NUL cuts strings in C code,
 escape sequences and bidirectional marks rewrite what a terminal shows.
 """
 
@@ -30,7 +30,7 @@ def clean_text(text: str, *, keep_nul: bool = False) -> str:
 
 
 def quoted(text: str) -> str:
-    """Set somebody's words apart in Markdown, whatever Markdown they hold."""
+    """Quote text in Markdown, line by line, so that its own Markdown has no effect outside."""
     return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines()) or "> (nothing)"
 
 
@@ -51,7 +51,7 @@ def clean(value: Json, depth: int = 0) -> Json:
     return printable(str(value))
 
 
-# --- How many of a thing, in words. -------------------------------------------------------------------------
+# --- JSON and counts as text. -------------------------------------------------------------------------------
 
 
 def compact(value: Json) -> str:

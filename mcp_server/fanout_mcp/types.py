@@ -63,7 +63,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said. `model` is the one that answered, as the provider names it."""
+    """A model's answer. `model` is the one that answered, as the provider names it."""
 
     text: str
     model: str

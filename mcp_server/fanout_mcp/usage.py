@@ -1,4 +1,4 @@
-"""What calls consumed: tokens, and money as far as somebody told it. A sum keeps the part that is known."""
+"""What calls consumed: tokens, and money as far as it is known. A sum keeps the part that is known."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Usage:
         return {"tokens_in": self.tokens_in, "tokens_out": self.tokens_out, **self.cost_fields()}
 
     def cost_fields(self) -> dict[str, float | None]:
-        """`cost_is_at_least` stands there only where the cost is known in part."""
+        """`cost_is_at_least` is there only where the cost is known in part."""
         cost = None if self.cost_usd is None else round(self.cost_usd, 6)
         is_part = self.is_partial and cost is not None
         return {"cost_usd": cost, **({"cost_is_at_least": True} if is_part else {})}

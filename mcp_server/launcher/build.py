@@ -1,7 +1,7 @@
 """Make the environment: one process, one command after another, and never two sessions at once.
 
-It is a process of its own, so that a session which ends early doesn't throw the install away: the next one
-finds it ready, or still at work. The lock is the kernel's (flock): whoever dies lets go of it.
+It is a separate process, so that a session which ends early doesn't throw the install away: the next one
+finds it ready, or still at work. The lock is the kernel's (flock): it ends with the process that holds it.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def _run(step: list[str], log: str) -> int:
 
 
 def last_line(log: str) -> str:
-    """Return what a failed command said went wrong: its last line with an error, else its last line."""
+    """Return why a command failed: its last line with an error, else its last line."""
     with open(log, "rb") as file:
         file.seek(max(0, os.path.getsize(log) - 4000))
         text = file.read().decode("utf-8", "replace")
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    told = [line for line in lines if "error" in line.lower()] or lines
-    return told[-1][:300] if told else "the install failed and said nothing"
+    reasons = [line for line in lines if "error" in line.lower()] or lines
+    return reasons[-1][:300] if reasons else "the install failed without a message"

@@ -17,7 +17,7 @@ OLDEST = (3, 11)
 PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 NO_PYTHON = "Python 3.11 or newer is not on PATH, nor is uv; install one of them"
 OLD_S = 14 * 86400.0
-"""Environments of other versions that nobody started for so long are removed."""
+"""Environments of other versions that were not started for so long are removed."""
 
 
 class Environment:
@@ -31,7 +31,7 @@ class Environment:
         )
         self.python = os.path.join(self.folder, "bin", "python")
         self.workplace = self.folder if data is None else data
-        """Where the lock and the log of a build stand."""
+        """The folder of a build's lock and log."""
         self.log = os.path.join(self.workplace, "setup.log")
         self.failure = os.path.join(self.workplace, "setup.failed")
         self.stamp = os.path.join(self.folder, ".serves")
@@ -112,7 +112,7 @@ class Environment:
             return f"the install ended early; {self.log} may say why"
 
     def sweep(self) -> None:
-        """Remove environments of other versions that nobody has started for two weeks."""
+        """Remove environments of other versions that were not started for two weeks."""
         parent = os.path.dirname(self.folder)
         for name in os.listdir(parent):
             other = os.path.join(parent, name)
@@ -143,7 +143,7 @@ def source_key() -> str:
 
 
 def found_on_path(name: str) -> str | None:
-    """Find a program on PATH, never one that lies in the project that is worked on."""
+    """Find a program on PATH, never one inside the project."""
     project = os.path.realpath(os.environ.get("CLAUDE_PROJECT_DIR") or os.curdir)
     home = os.path.realpath(os.path.expanduser("~"))
     kept = [

@@ -42,13 +42,13 @@ class Front:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         with open(os.path.join(HERE, "fanout_mcp", "edge", "tools.json"), encoding="utf-8") as file:
-            self.told = json.load(file)
-        self.info = {"name": "fanout", "version": self.told["version"], "title": "fanout"}
+            self.listed = json.load(file)
+        self.info = {"name": "fanout", "version": self.listed["version"], "title": "fanout"}
         self.handshake: list[bytes] = []
         self.waiting: dict[Any, Waiting] = {}
         self.builder: subprocess.Popen[bytes] | None = None
         self.failure = ""
-        self.told_at = 0.0
+        self.listed_at = 0.0
 
     def run(self) -> None:
         """Serve until the client ends or the real server takes over; does not return."""
@@ -93,9 +93,9 @@ class Front:
 
     def tell_progress(self) -> None:
         now = time.monotonic()
-        if now - self.told_at < PROGRESS_S:
+        if now - self.listed_at < PROGRESS_S:
             return
-        self.told_at = now
+        self.listed_at = now
         for call in self.waiting.values():
             if call.token is not None:
                 params = {"progressToken": call.token, "progress": now - call.since, "message": NEWS}
@@ -114,7 +114,7 @@ class Front:
         )
 
     def hand_over(self) -> None:
-        """Without a session to carry over, become the server that is ready now; else stand before it."""
+        """Without a session to carry over, become the server that is ready now; else relay to it."""
         if not self.handshake and not self.waiting:
             self.environment.start()
         relay(self.environment.command(), self.handshake, [call.line for call in self.waiting.values()])
@@ -146,7 +146,7 @@ class Front:
         elif method == "server/discover":
             self.answer(number, self.modern({"supportedVersions": [MODERN], **self.identity()}))
         elif method == "tools/list":
-            tools = {"tools": self.told["tools"]}
+            tools = {"tools": self.listed["tools"]}
             self.answer(number, tools if self.handshake else self.modern(tools))
         elif method == "ping":
             self.answer(number, {})
@@ -167,7 +167,10 @@ class Front:
         return None
 
     def identity(self) -> Message:
-        return {"capabilities": {"tools": {"listChanged": False}}, "instructions": self.told["instructions"]}
+        return {
+            "capabilities": {"tools": {"listChanged": False}},
+            "instructions": self.listed["instructions"],
+        }
 
     def modern(self, result: Message) -> Message:
         meta = {"io.modelcontextprotocol/serverInfo": self.info}
@@ -186,5 +189,5 @@ class Front:
 
 
 def key(number: Any) -> Any:
-    """Ids are text or whole numbers; whatever else came is at least told apart."""
+    """Ids are text or whole numbers; any other value still gets its own key."""
     return number if isinstance(number, (int, str)) else str(number)

@@ -2,7 +2,7 @@
 
 Two directions, a thread each: neither side can then block the other. The modern protocol has no session, so
 its requests are simply passed on; of the older one the handshake is repeated to the real server, whose
-answer to it nobody else sees.
+answer to it is dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def relay(command: list[str], handshake: list[bytes], waiting: list[bytes]) -> None:
     """Run the server until it or the client ends; does not return."""
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    if server.stdin is None or server.stdout is None:  # never with PIPE; it tells the type checker
+    if server.stdin is None or server.stdout is None:  # never with PIPE; for the type checker
         sys.exit(1)
     pass_signals_to(server)
     to_server, from_server = server.stdin.fileno(), server.stdout.fileno()
@@ -66,7 +66,7 @@ def skip_line(source: int) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> bool:
-    """Write it all; False when nobody reads any more."""
+    """Write it all; False when no one reads any more."""
     view = memoryview(data)
     try:
         while view:

@@ -78,10 +78,10 @@ def test_a_flag_goes_by_its_argument_s_name(command: object, tool: object) -> No
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        (["report", "--event", "prettooule"], "--event is no hook event; did you mean PreToolUse?"),
+        (["report", "--event", "prettooule"], "--event is not a hook event; did you mean PreToolUse?"),
         (
             ["report", "--fail-above", "PreToolUes=0.001"],
-            "--fail-above: PreToolUes is no hook event; did you mean PreToolUse?",
+            "--fail-above: PreToolUes is not a hook event; did you mean PreToolUse?",
         ),
         (["report", "--html", "-", "--json"], "--html -, --save - and --json each take all of the output"),
         (["report", "--days", "9999"], "--days must be less than or equal to 365."),

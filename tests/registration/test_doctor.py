@@ -104,11 +104,11 @@ def test_a_mode_that_is_none_is_a_fault_and_its_file_is_named(capsys: pytest.Cap
 def test_hooks_that_claude_code_refuses_are_a_fault_and_named(capsys: pytest.CaptureFixture[str]) -> None:
     file = Path(".claude/settings.local.json")
     file.parent.mkdir()
-    file.write_text('{"hooks": {"Stop": 3}}')
+    file.write_text('{"hooks": {"PreToolUse": 3}}')
     main(["doctor", "--json"])
     found = [one for one in json.loads(capsys.readouterr().out) if one["what"] == "hooks"]
     assert found[0]["state"] == "bad"
-    assert "Stop must be a list of groups" in found[0]["told"]
+    assert "PreToolUse must be a list of groups" in found[0]["told"]
 
 
 def test_the_plugin_is_found(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,10 @@ def test_key_order_link_and_mode_stay(mine: Path, tmp_path: Path) -> None:
         ('{"a": 1, "a": 2}', '"a" appears twice'),
         ("[]", "not a JSON object"),
         ('{"permissions": []}', "permissions should be an object"),
-        ('{"hooks": {"Stop": 3}}', "Stop must be a list of groups. Claude Code refuses it, too"),
+        (
+            '{"hooks": {"PreToolUse": 3}}',
+            "PreToolUse must be a list of groups. Claude Code reads nothing of such",
+        ),
         ('{"hooks": {"PreToolUse": [{"hooks": [{"type": "command"}]}]}}', "'command' is missing"),
     ],
 )

@@ -79,7 +79,7 @@ def test_one_day_is_drawn_by_the_hour(tmp_path: Path) -> None:
 
 
 def test_nothing_logged_is_still_a_page(tmp_path: Path) -> None:
-    assert "None: nothing stands out." in drawn(tmp_path)
+    assert "None: nothing is out of line." in drawn(tmp_path)
 
 
 def test_the_typical_event_is_the_kept_one_nearest_to_the_median(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 # --- A live board in the terminal: a council's members by round, and the newest of what they say. -----------
-# It hears a council's events and redraws ten times a second on stderr; where stderr is no terminal, each
+# It hears a council's events and redraws ten times a second on stderr; where stderr is not a terminal, each
 # event is a line instead.
 
 COLOURS: Final = {"PROCEED": "green", "SIMPLIFY": "yellow", "STOP": "red", "ABSTAIN": "dim"}
@@ -51,7 +51,7 @@ class Column:
 
 @dataclass(slots=True)
 class Board:
-    """A council as a table: told of events, drawn whenever somebody looks."""
+    """A council as a table: takes its events, is drawn on demand."""
 
     title: str
     began: float = field(default_factory=time.monotonic)
@@ -125,7 +125,7 @@ def _cell(column: Column, member: str) -> RenderableType:
 
 @contextmanager
 def watching(title: str, *, quiet: bool) -> Iterator[Tell]:
-    """Yield what is to be told of a council: a board on a terminal, lines elsewhere, nothing when `quiet`."""
+    """Yield what takes a council's events: a board on a terminal, lines elsewhere, nothing when `quiet`."""
     if quiet:
         yield _silent
     elif not sys.stderr.isatty():

@@ -122,7 +122,7 @@ MAX_OF_A_PROMPT: Final = 200
 
 
 def show(console: Console, data: Json) -> None:
-    """Where nobody is asked: what the host runs itself, message by message, an agent a line."""
+    """Show a plan: the agents that the host runs itself, message by message, one a line."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""What a shell's user types and reads back: exit statuses, and a tool's arguments as flags.
+"""Exit statuses of the shell commands, and a tool's arguments as flags.
 
 The tools name their arguments as the model knows them (`max_cost_usd`, engine="static"); here the same
 sentences name the flags. Imported before any command is chosen, so nothing heavy is imported here.
@@ -14,7 +14,7 @@ from typing import Final
 
 OK: Final = 0
 FINDINGS: Final = 1
-"""Findings or a regression at or above what the caller said should fail."""
+"""Findings or a regression at or above the limit that the caller set."""
 USAGE: Final = 2
 NO_VERDICT: Final = 3
 INTERRUPTED: Final = 128 + signal.SIGINT

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _judge(period: report.Period, asked: list[log_report.Limit], baseline: Any) -> int:
     for limit in asked:
         if limit.event not in period.events:
-            _tell(f"{limit.event} didn't run in this period, so its limit says nothing")
+            _report(f"{limit.event} didn't run in this period, so its limit says nothing")
     broken = [said for said in (log_report.above(period, limit) for limit in asked) if said]
     if baseline is not None:
         try:
@@ -78,11 +78,11 @@ def _judge(period: report.Period, asked: list[log_report.Limit], baseline: Any) 
         except ValueError as error:
             raise InvalidInput(f"--compare: {error}.") from error
     for said in broken:
-        _tell(said)
+        _report(said)
     return FINDINGS if broken else OK
 
 
-def _tell(said: str) -> None:
+def _report(said: str) -> None:
     sys.stderr.write(f"fanout report: {flat(said)}\n")
 
 
@@ -125,4 +125,4 @@ def _write(path: str, text: str, what: str) -> None:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise FanoutError(f"{path} can't be written: {why(error)}.") from error
-    _tell(f"{what} is in {path}")
+    _report(f"{what} is in {path}")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def check(target: Path) -> None:
-    """Raise InvalidInput where no log could be written, or where something else stands."""
+    """Raise InvalidInput where no log could be written, or where the file exists and is not a log."""
     if target.is_dir():
         raise InvalidInput(f"--sarif: {target} is a folder; name a file.")
     if not target.parent.is_dir():
@@ -193,7 +193,9 @@ def _accept(wanted: Sequence[str], log: str) -> int:
     known = accepted(read_settings().root)
     unknown = [one for one in wanted if one not in by_id and one not in known]
     if unknown:
-        raise InvalidInput(f"--accept: this review has no finding {unknown[0]!r}; ids stand beside findings.")
+        raise InvalidInput(
+            f"--accept: this review has no finding {unknown[0]!r}; each finding is listed with its id."
+        )
     rows = [
         {"id": one, "rule": found.rule, "path": found.path, "title": found.title, "quote": found.quote}
         for one in wanted
@@ -255,13 +257,13 @@ def _show_finding(console: Console, item: Json) -> None:
 
 
 def _is_unreviewed(data: Json) -> bool:
-    """Tell whether there were files and no one looked at one; a change may touch none of them."""
+    """Whether there were files and none of them was reviewed. A change that touches none of them is fine."""
     is_no_change = "base" in data["receipt"] and not data["receipt"]["read"]
     return "plan" not in data and not is_no_change and not _looked(data)
 
 
 def _looked(data: Json) -> str:
-    """How many findings in how many files that someone looked at; empty where no one did."""
+    """Count the findings and the files that were reviewed; empty when none was."""
     read = data["receipt"]["read"]
     looked = read - data.get("not_analysed", {}).get("count", 0) - sum(data.get("left_out", {}).values())
     found = ", ".join(f"{n} {severity}" for severity, n in data.get("counts", {}).items())
@@ -276,7 +278,7 @@ def _lost(data: Json) -> Iterator[str]:
     for name, what in (("not_analysed", "not analysed"), ("failed_reviews", "lost")):
         some = data.get(name, {"by_reason": {}, "first": {}})
         by_reason = {
-            # A review goes by a number of ours, which means nothing to a reader.
+            # Our number of a review means nothing to a reader.
             reason: {
                 "count": count,
                 "paths": [
@@ -291,7 +293,7 @@ def _lost(data: Json) -> Iterator[str]:
 
 
 def _further(data: Json) -> Iterator[str]:
-    """Where the rest stands."""
+    """Return where the rest is."""
     if data.get("more_of_a_rule"):
         yield f"Not listed: {', '.join(f'{n} more of {rule}' for rule, n in data['more_of_a_rule'].items())}."
     if "next_cursor" in data:

@@ -42,7 +42,7 @@ A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")
 
 UNBROKEN: Final = 100_000
-"""Columns of what is no terminal: a broken path can't be followed, a broken line can't be searched."""
+"""Columns without a terminal: a broken path can't be followed, a broken line can't be searched."""
 
 STEPS: Final = 20
 """Lines of progress for one call, about, in a log."""
@@ -73,7 +73,7 @@ def run_tool(
 
 
 def call_tool(tool: Tool[A], arguments: Mapping[str, Json], *, quiet: bool = False) -> ToolResult:
-    """Call a tool with services of its own; how far it is goes to stderr, nowhere when `quiet`."""
+    """Open services, call a tool and close them; progress goes to stderr, nowhere when `quiet`."""
     given = {name: value for name, value in arguments.items() if value is not None}
     parsed = parse(tool.arguments, given)
 
@@ -160,14 +160,14 @@ def live(title: str, *, quiet: bool = False) -> Iterator[Progress]:
 
 
 class Lines:
-    """Progress where nobody watches: a line each time another twentieth is through, and the last one."""
+    """Progress without a terminal: a line for each twentieth, and the last one."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._told: tuple[int | None, int, str] = (None, -1, "")
 
     def __call__(self, done: int, total: int | None, message: str) -> None:
-        # A call may have two phases of the same length: the end of each has words of its own.
+        # A call may have two phases of the same length: the end of each has its own words.
         step = (total, done * STEPS // total if total else done, message if done == total else "")
         if step == self._told:
             return
@@ -185,19 +185,21 @@ def _bar(title: str) -> Iterator[Progress]:
 
     from fanout_mcp.commands.screen import Screen
 
-    said = TextColumn("{task.fields[said]}", "dim", markup=False, table_column=Column(no_wrap=True, ratio=1))
+    message_column = TextColumn(
+        "{task.fields[message]}", "dim", markup=False, table_column=Column(no_wrap=True, ratio=1)
+    )
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        said,
+        message_column,
     )
     with Bar(*columns, console=Screen(stderr=True), transient=True, expand=True) as bar:
-        task = bar.add_task(title, total=None, said="")
+        task = bar.add_task(title, total=None, message="")
 
         def progress(done: int, total: int | None, message: str) -> None:
-            bar.update(task, completed=done, total=total, said=flat(message))
+            bar.update(task, completed=done, total=total, message=flat(message))
 
         yield progress

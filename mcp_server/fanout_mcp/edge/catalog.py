@@ -39,7 +39,7 @@ ORDER: Final = (
     "agent_swarm",
     "hook_report",
 )
-"""As they are listed: the same at every start, so that the client's prompt cache holds."""
+"""The order in the list: the same at every start, so that the client's prompt cache holds."""
 
 WHEN: Final = {
     "oracle_batch": "before a decision that is costly to undo (design, plan, risky change): N experts answer "
@@ -122,7 +122,7 @@ def describe(tool: Tool[Any]) -> dict[str, Json]:
 
 @cache
 def snapshot() -> dict[str, Json]:
-    """Read what the client is told. The file ships with the package."""
+    """Read what the handshake and `tools/list` answer; the file ships with the package."""
     content: dict[str, Json] = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
     return content
 
@@ -142,7 +142,7 @@ def shown_bytes() -> int:
     return sum(len(compact({key: tool[key] for key in keys}).encode()) for tool in snapshot()["tools"])
 
 
-# --- schema -------------------------------------------------------------------------------------------------
+# --- The schemas of arguments and results. ------------------------------------------------------------------
 # What the model is shown of a tool's arguments: pydantic's schema without the bytes that add nothing.
 
 NOISE = frozenset({"title", "$defs"})
@@ -208,12 +208,12 @@ def _without_null(node: dict[str, Json]) -> dict[str, Json]:
     return {**branches[0], **rest} if len(branches) == 1 else {**rest, "anyOf": branches}
 
 
-# --- Check a tool's arguments, and say what is wrong in sentences that the caller can act on. ---------------
+# --- Check a tool's arguments; each mistake is a sentence that the caller can act on. -----------------------
 # Rules:
 # 1. An unknown argument is refused by name with the nearest valid one: dropped silently, an option that
 #    a model misspelt would be ignored unnoticed.
 # 2. Types are strict: the client itself turns "5" into 5 where the schema says so; what still arrives
-#    mistyped is a mistake. NaN and infinity are no numbers.
+#    mistyped is a mistake. NaN and infinity are refused.
 # 3. Values are never echoed: an argument may hold a secret.
 
 A = TypeVar("A", bound=BaseModel)
@@ -294,8 +294,8 @@ def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:
         return f"There is no argument `{where}`."
     if kind == "value_error":
         return f"`{where}`: {str(detail.get('ctx', {}).get('error', 'is not valid'))[:300]}"
-    said = _INPUT_SHOULD.sub("must", detail["msg"]).replace("a valid array", "a list")
-    return f"`{where}` {said[:200]}."
+    reason = _INPUT_SHOULD.sub("must", detail["msg"]).replace("a valid array", "a list")
+    return f"`{where}` {reason[:200]}."
 
 
 def _choices(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:

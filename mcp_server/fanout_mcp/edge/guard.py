@@ -4,7 +4,7 @@
 |---|---|
 | raises FanoutError | its sentence |
 | is really cancelled (the client, a signal, end of input) | nothing: the cancellation goes on |
-| lets somebody else's CancelledError escape | "cancelled from inside" |
+| lets a foreign CancelledError escape | "cancelled from inside" |
 | runs out of memory or stack | that, and that the server goes on |
 | raises an OSError | what the system refused, and on which file |
 | raises an ExceptionGroup | the first FanoutError in it, else as any defect |
@@ -92,7 +92,7 @@ def _is_real_cancellation(problem: BaseException, before: int) -> bool:
 
 
 def _cancellations() -> int:
-    """How often somebody asked the current task to stop. A CancelledError without a request is foreign.
+    """How often the current task was asked to stop. A CancelledError without a request is foreign.
 
     On trio every cancellation is a request: it has no foreign ones.
     """
@@ -103,7 +103,7 @@ def _cancellations() -> int:
     return task.cancelling() if task is not None else 0
 
 
-# --- Progress to the client: told from any thread, never waited for, sent at most ten times a second. -------
+# --- Progress: reported from any thread without waiting, sent to the client at most ten times a second. -----
 
 GAP_S: Final = 0.1
 """A notification costs about 0.2 ms and the client shows one line: ten a second is what an eye can follow."""
@@ -148,7 +148,7 @@ class Feed:
         """Send what is new, if anything is."""
         if not self._has_news:
             return
-        self._has_news = False  # before the look: what is said meanwhile is news for the next gap
+        self._has_news = False  # before the look: what is reported meanwhile is sent in the next gap
         message = _joined([self._messages.popleft() for _ in range(len(self._messages))])
         self._sent = max(float(self._done), self._sent + STEP)
         await self._send(self._sent, self._total, message or None)
@@ -214,7 +214,7 @@ def _refused(name: str, text: str, state: Path | None) -> dict[str, Json]:
         }
     return {
         "headline": size,
-        "too_long": f"{size} All of it stands in the report; read it in parts.",
+        "too_long": f"{size} The report has all of it; read it in parts.",
         "report": str(path),
         "start": text[:PREVIEW],
     }

@@ -1,6 +1,6 @@
 """Hands hook events to the process that runs them, and the answers back: many at once over one socket.
 
-The supervisor (run/supervisor.py) is a process of its own, standard library only: hook code, even
+The supervisor (run/supervisor.py) is a separate process, standard library only: hook code, even
 its crashes and endless loops, stays far from the server, and the server's work stays far from the hooks'
 time. It is started when the client has connected, if this session's hooks call this server, else at the first
 event. When it dies, the events it had get an empty answer (the client takes that as "no opinion") and it is

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 LAST_CALL_S: Final = 0.35
-"""After so long the process ends, clean or not: the client would kill it, and then nobody its children."""
+"""Seconds until the process ends, clean or not; the client would kill it and leave its children."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -72,7 +72,7 @@ class Stderr(io.TextIOBase):
 def unblock_stderr() -> None:
     """Make writing to stderr never block, for us and for children that inherit it.
 
-    A pipe is opened anew, so that others who hold the same one keep theirs as it was.
+    A pipe is opened again, so that others who hold the same one keep theirs as it was.
     """
     mode = os.fstat(2).st_mode
     with suppress(OSError):
@@ -125,7 +125,7 @@ def leave(status: int) -> None:
 
 
 def children() -> list[int]:
-    """Return the direct children, as Linux tells them; elsewhere none, and only their owners end them."""
+    """Return the direct children as Linux lists them; on other systems none, and their owners end them."""
     found: list[int] = []
     for thread in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError, ValueError):

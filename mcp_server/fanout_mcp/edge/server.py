@@ -1,4 +1,4 @@
-"""The MCP server `fanout`: what the client is told, and what becomes of one call.
+"""The MCP server `fanout`: its answer to the handshake, its list of tools, and one tool call from end to end.
 
 One call: name -> arguments checked -> tool (imported at its first call) under the guard, its progress fed
 to the client -> result cleaned, bounded and sent. Built on the SDK's low-level Server: its high-level one
@@ -179,7 +179,7 @@ Context = ServerRequestContext[Shared, Any]
 
 def build(seams: Seams | None = None) -> Server[Shared]:
     """Return the server. Tests hand in seams: settings, services and tools of their own."""
-    told = catalog.snapshot()
+    entries_shown = catalog.snapshot()
 
     @asynccontextmanager
     async def lifespan(_: Server[Shared]) -> AsyncIterator[Shared]:
@@ -188,9 +188,9 @@ def build(seams: Seams | None = None) -> Server[Shared]:
 
     return Server(
         NAME,
-        version=told["version"],
+        version=entries_shown["version"],
         title="fanout",
-        instructions=told["instructions"],
+        instructions=entries_shown["instructions"],
         lifespan=lifespan,
         cache_hints={"server/discover": CACHE, "tools/list": CACHE},
         on_list_tools=_list_tools,

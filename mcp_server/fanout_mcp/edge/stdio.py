@@ -91,11 +91,11 @@ def _second_look(line: bytes) -> JSONRPCMessage | Refusal | None:
 
 def _refuse(value: dict[str, Json]) -> Refusal | None:
     if not isinstance(value.get("method"), str) or "id" not in value:
-        return None  # a notification or an answer: nobody waits for us
+        return None  # a notification or an answer: no reply is expected
     number = value["id"]
     if not isinstance(value.get("params", {}), dict):
         return refusal(number, INVALID_PARAMS, "params must be an object.")
-    return refusal(number, INVALID_REQUEST, "This is no JSON-RPC 2.0 request.")
+    return refusal(number, INVALID_REQUEST, "This is not a JSON-RPC 2.0 request.")
 
 
 def _is_id(value: Json) -> bool:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def found(folder: Path) -> Iterator[Kept]:
-    """Yield what our caches consist of, below a folder; what else lies there is left alone."""
+    """Yield what our caches consist of, below a folder; other files are left alone."""
     for path in sorted(folder.glob("**/*")):
         kind = next((what for name, what in KINDS.items() if path.name in _names(name)), None)
         if kind is not None and path.is_file():

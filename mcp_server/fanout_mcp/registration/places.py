@@ -2,7 +2,7 @@
 
     user       this user, every project:   ~/.claude.json, ~/.claude/settings.json, ~/.claude/skills/
     local      this user, this project:    ~/.claude.json, .claude/settings.local.json, .claude/skills/
-    project    whoever works in it:        .mcp.json, .claude/settings.json, .claude/skills/
+    project    everyone who works in it:      .mcp.json, .claude/settings.json, .claude/skills/
 
 With CLAUDE_CONFIG_DIR the user's own files are all in that folder.
 """
@@ -25,13 +25,13 @@ from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.source.git import repository
 from fanout_mcp.types import Json
 
-# --- What we add to the text of somebody's JSON file, and how exactly that is taken out again. --------------
+# --- What we add to the text of the user's JSON file, and how exactly that is taken out again. --------------
 # Rules:
 # 1. An addition is one value under a key, or one item of a list. What is there already is not added, and so
 #    not taken out either: a rule that the user wrote stays.
 # 2. Objects and lists that had to be made for it are noted, and go with it when they are empty then.
 # 3. Taking out looks for the value itself, so whatever the user changed around it stays.
-# 4. Text is put in and cut out (client/json_edit.py): of a file that nobody else changed every byte comes
+# 4. Text is put in and cut out (client/json_edit.py): every byte of an unchanged file comes
 #    back.
 
 Keys = tuple[str, ...]
@@ -95,9 +95,9 @@ def _missing(data: Json, one: Addition) -> list[Keys]:
             return [one.keys[:more] for more in range(depth, len(one.keys) + 1)]
         is_last = depth == len(one.keys)
         if not is_last and not isinstance(holder[keys[-1]], dict):
-            raise InvalidInput(f"{'.'.join(keys)} should be an object; mend it first.")
+            raise InvalidInput(f"{'.'.join(keys)} should be an object; fix it first.")
         if is_last and one.is_item and not isinstance(holder[keys[-1]], list):
-            raise InvalidInput(f"{'.'.join(keys)} should be a list; mend it first.")
+            raise InvalidInput(f"{'.'.join(keys)} should be a list; fix it first.")
     return []
 
 
@@ -153,7 +153,7 @@ class Places:
     scope: Scope
     servers: Path
     server_keys: Keys
-    """Where in `servers` our entry stands."""
+    """The keys in `servers` that lead to our entry."""
     settings: Path
     skill: Path
 
@@ -178,7 +178,7 @@ def places(scope: Scope, project: Path, env: Mapping[str, str] | None = None) ->
 
 
 def project_of(folder: Path) -> Path:
-    """Return the project a folder is in, as Claude Code tells projects apart: by its git repository."""
+    """Return the project a folder is in, as Claude Code identifies projects: by their git repository."""
     found = repository(folder)
     return folder if isinstance(found, str) else found.top
 
@@ -199,7 +199,7 @@ def _enabled(path: Path) -> dict[str, object]:
     try:
         found = json.loads(files.read(path, follow=True)).get("enabledPlugins")
     except (OSError, ValueError, AttributeError, RecursionError):
-        return {}  # whoever has to write the file says what is wrong with it
+        return {}  # the step that writes the file reports what is wrong with it
     return found if isinstance(found, dict) else {}
 
 

@@ -58,7 +58,7 @@ def _page(project_state: Path, html: str) -> str:
 
 
 def item(settings: Settings, days: int, event: str | None) -> dict[str, Json]:
-    """Return what `gather` and `make` are told: plain values, for they go to another process."""
+    """Return the input of `gather` and `make`: plain values, since they go to another process."""
     return {
         "root": str(settings.project),
         "state": str(settings.state),

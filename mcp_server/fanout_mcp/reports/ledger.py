@@ -24,7 +24,7 @@ FIELDS: Final = (
     *("tokens_raw", "tokens_returned", "cost_is_at_least"),
 )
 MAX_BYTES: Final = 8 << 20
-"""Some 40,000 calls; then the file begins anew, with the old one kept beside it."""
+"""Some 40,000 calls; then a new file begins, with the old one kept beside it."""
 
 MAX_FIGURE: Final = 1e15
 
@@ -58,7 +58,7 @@ def costs(folder: Path, since: str) -> list[dict[str, Json]]:
     """Sum the receipts from a day ("2026-11-24") on, a row per tool, the dearest first.
 
     `saved_tokens` is raw less returned, of the tools that read sources; `unpriced` counts calls of the tool
-    whose price nobody told: an unknown price is never 0.
+    of unknown price: an unknown price is never 0.
     """
     rows: dict[str, dict[str, Json]] = {}
     for line in _lines(folder, since):
@@ -75,11 +75,11 @@ def costs(folder: Path, since: str) -> list[dict[str, Json]]:
 
 
 def money(row: Json) -> str:
-    """Return a row's money; what nobody told the price of is said."""
+    """Return a row's cost, with the number of calls whose price is unknown."""
     if row["unpriced"] and not row["cost_usd"]:
         return "unknown"
-    told = dollars(row["cost_usd"])
-    return f"{told} and {row['unpriced']} of unknown price" if row["unpriced"] else told
+    known = dollars(row["cost_usd"])
+    return f"{known} and {row['unpriced']} of unknown price" if row["unpriced"] else known
 
 
 def _empty(tool: str) -> dict[str, Json]:
@@ -90,7 +90,7 @@ def _empty(tool: str) -> dict[str, Json]:
 def _lines(folder: Path, since: str) -> Iterator[dict[str, Json]]:
     for name in ("receipts.old.jsonl", NAME):
         try:
-            # One line more than the bound: the file is renamed by whoever has made it too long.
+            # One line more than the bound: the file is renamed by the process that made it too long.
             text = files.read(folder / name, MAX_BYTES + (1 << 20)).decode("utf-8", "replace")
         except OSError:
             continue

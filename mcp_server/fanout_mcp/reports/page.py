@@ -34,11 +34,11 @@ MAX_NAME: Final = 34
 
 
 class Bar(NamedTuple):
-    """One bar of a timeline: its place, its value, and what a pointer is told."""
+    """One bar of a timeline: its place, its value, and what a pointer shows."""
 
     label: str
     value: float
-    told: str
+    caption: str
 
 
 class Box(NamedTuple):
@@ -46,7 +46,7 @@ class Box(NamedTuple):
 
     name: str
     at: tuple[float, float, float, float, float, float]
-    told: str
+    caption: str
 
 
 class Span(NamedTuple):
@@ -56,7 +56,7 @@ class Span(NamedTuple):
     start: float
     ms: float
     kind: str
-    told: str
+    caption: str
 
 
 def timeline(bars: Sequence[Bar], title: str, unit: str) -> str:
@@ -71,7 +71,7 @@ def timeline(bars: Sequence[Bar], title: str, unit: str) -> str:
     every = max(1, math.ceil(len(bars) / 8))
     for place, bar in enumerate(bars):
         x, tall = left + place * step, (floor - 16) * bar.value / top if top else 0.0
-        parts.append(_rect(x + step * 0.12, floor - tall, max(step * 0.76, 1), tall, "bar", bar.told))
+        parts.append(_rect(x + step * 0.12, floor - tall, max(step * 0.76, 1), tall, "bar", bar.caption))
         if place % every == 0:
             parts.append(_text(x + step / 2, height - 12, bar.label, "soft", "middle"))
     return _svg(parts, height, title, f"{len(bars)} bars in {unit}; the highest is {top:g} or less.")
@@ -97,14 +97,14 @@ def boxes(rows: Sequence[Box], title: str) -> str:
         p5, p25, p50, p75, p95, p99 = map(x, row.at)
         parts += [
             _text(LABEL - 8, y + 4, shortened(row.name), "", "end"),
-            f"<g><title>{escape(row.told)}</title>",
+            f"<g><title>{escape(row.caption)}</title>",
             _line(p5, y, p95, y, "whisker"),
             _rect(p25, y - 6, max(p75 - p25, 1), 12, "box", ""),
             _line(p50, y - 6, p50, y + 6, "median"),
             f'<circle class="far" cx="{p99:.1f}" cy="{y:.1f}" r="2.5"/></g>',
         ]
-    told = "; ".join(row.told for row in rows[:5])
-    return _svg(parts, floor + 24, title, f"{counted(len(rows), 'hook')}. {told}")
+    caption = "; ".join(row.caption for row in rows[:5])
+    return _svg(parts, floor + 24, title, f"{counted(len(rows), 'hook')}. {caption}")
 
 
 def waterfall(spans: Sequence[Span], total: float, title: str) -> str:
@@ -127,10 +127,15 @@ def waterfall(spans: Sequence[Span], total: float, title: str) -> str:
             parts.append(_rect(x(0), y + 5, x(span.start) - x(0), 2, "wait", ""))
         parts.append(
             _rect(
-                x(span.start), y, max(x(span.start + span.ms) - x(span.start), 1.5), 12, span.kind, span.told
+                x(span.start),
+                y,
+                max(x(span.start + span.ms) - x(span.start), 1.5),
+                12,
+                span.kind,
+                span.caption,
             )
         )
-    return _svg(parts, floor + 24, title, "; ".join(span.told for span in spans[:8]))
+    return _svg(parts, floor + 24, title, "; ".join(span.caption for span in spans[:8]))
 
 
 def sparkline(values: Sequence[float], title: str) -> str:
@@ -161,10 +166,10 @@ def _nice(value: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
 
-def _svg(parts: Iterable[str], height: float, title: str, told: str) -> str:
+def _svg(parts: Iterable[str], height: float, title: str, caption: str) -> str:
     return (
         f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
-        f"<desc>{escape(told)}</desc>{''.join(parts)}</svg>"
+        f"<desc>{escape(caption)}</desc>{''.join(parts)}</svg>"
     )
 
 
@@ -172,8 +177,8 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "axis") -> str
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _rect(x: float, y: float, wide: float, tall: float, kind: str, told: str) -> str:  # noqa: PLR0917 - a place
-    title = f"<title>{escape(told)}</title>" if told else ""
+def _rect(x: float, y: float, wide: float, tall: float, kind: str, caption: str) -> str:  # noqa: PLR0917 - a place
+    title = f"<title>{escape(caption)}</title>" if caption else ""
     place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="1.5"'
     return f'<rect class="{kind}" {place}>{title}</rect>'
 
@@ -261,16 +266,16 @@ def hooks(data: Json) -> str:
         Column("last error", _field("last_error"), None, "word wide"),
         TREND,
     )
-    told = f"{len(rows)} of {len(rows)}" if len(rows) == len(data["hooks"]) else f"the {len(rows)} slowest"
+    caption = f"{len(rows)} of {len(rows)}" if len(rows) == len(data["hooks"]) else f"the {len(rows)} slowest"
     return (
         '<h2>Hooks</h2><div class="filter"><label for="find">Filter</label>'
         '<input id="find" type="search" data-filters="hooks" autocomplete="off">'
-        f'<output for="find">{told}</output></div>' + table("hooks", columns, rows)
+        f'<output for="find">{caption}</output></div>' + table("hooks", columns, rows)
     )
 
 
 def others(data: Json) -> str:
-    """Return what is told beside events and hooks: native hooks, costs, gate, changes, notes."""
+    """Return the sections beside events and hooks: native hooks, costs, gate, changes, notes."""
     parts = []
     if data["native"]:
         parts.append(
@@ -419,7 +424,7 @@ def _duration(ms: float) -> str:
 
 def _advice(data: Json) -> str:
     if not data["recommendations"]:
-        return "<h2>Recommendations</h2><p>None: nothing stands out.</p>"
+        return "<h2>Recommendations</h2><p>None: nothing is out of line.</p>"
     items = []
     for own in data["recommendations"]:
         who = f"{own['event']} / {own['hook']}" if own["hook"] else own["event"]
@@ -437,13 +442,13 @@ def _timeline(drawn: Drawn) -> str:
         return ""
     if len(days) == 1:
         slots = [(f"{hour:02d}", _hour(days[0][1], f"{hour:02d}")) for hour in range(24)]
-        by, told = "hour (UTC)", [f"{days[0][0]} {label}:00" for label, _ in slots]
+        by, caption = "hour (UTC)", [f"{days[0][0]} {label}:00" for label, _ in slots]
     else:
         slots = [(day[5:], _day(events)) for day, events in days]
-        by, told = "day", [day for day, _ in days]
+        by, caption = "day", [day for day, _ in days]
     counts = [
         Bar(label, count, f"{when}: {counted(count, 'event')}")
-        for (label, (count, _)), when in zip(slots, told, strict=True)
+        for (label, (count, _)), when in zip(slots, caption, strict=True)
     ]
     means = [
         Bar(
@@ -451,7 +456,7 @@ def _timeline(drawn: Drawn) -> str:
             us / count / 1000 if count else 0.0,
             f"{when}: {us / max(count, 1) / 1000:.1f} ms on average",
         )
-        for (label, (count, us)), when in zip(slots, told, strict=True)
+        for (label, (count, us)), when in zip(slots, caption, strict=True)
     ]
     return (
         f'<h2>Timeline</h2><p class="soft">Events by {by}</p>'
@@ -485,10 +490,10 @@ def _distribution(period: Period) -> str:
     for key, hook in hooks:
         at = [hook.ms.quantile(share) for share in QUANTILES]
         runs = counted(hook.ms.count, "run")
-        told = f"{key}: median {at[2]:.2f} ms, 95 % within {at[4]:.2f} ms, {runs}"
+        caption = f"{key}: median {at[2]:.2f} ms, 95 % within {at[4]:.2f} ms, {runs}"
         event, _, name = key.partition("/")
         shown = name if len(period.events) == 1 else f"{name} \u00b7 {event}"
-        rows.append(Box(shown, (at[0], at[1], at[2], at[3], at[4], at[5]), told))
+        rows.append(Box(shown, (at[0], at[1], at[2], at[3], at[4], at[5]), caption))
     if not rows:
         return ""
     legend = "Box: the middle half. Line: 5th to 95th percentile. Stroke: median. Dot: 99th percentile."
@@ -518,7 +523,7 @@ def _waterfalls(period: Period) -> str:
         return ""
     legend = (
         '<p class="legend"><span><i style="background:var(--warm)"></i>in the warm worker</span>'
-        '<span><i style="background:var(--lane)"></i>in a process of its own</span>'
+        '<span><i style="background:var(--lane)"></i>as a separate process</span>'
         '<span><i style="background:var(--bad)"></i>failed</span>'
         '<span><i style="background:var(--line)"></i>waited</span></p>'
     )
@@ -536,5 +541,5 @@ def _span(hook: Any) -> Span:
     failed = hook["exit"] not in (0, 2) or hook.get("timed_out")
     kind = "bar bad" if failed else "bar" if hook["lane"] == "warm" else "bar lane"
     start, ms = float(hook["wait_ms"]), float(hook["ms"])
-    told = f"{hook['name']}: from {start:.1f} ms, {ms:.2f} ms long, {hook['lane']}"
-    return Span(str(hook["name"]), start, ms, kind, told)
+    caption = f"{hook['name']}: from {start:.1f} ms, {ms:.2f} ms long, {hook['lane']}"
+    return Span(str(hook["name"]), start, ms, kind, caption)

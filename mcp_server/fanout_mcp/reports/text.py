@@ -16,9 +16,9 @@ MAX_IN_A_PLAN = 4_000
 
 
 def set_aside(folder: Path, stem: str, words: str) -> str:
-    """Return the words, or where they stand when they are too long to be repeated."""
+    """Return the text, or the path of a file that holds it when it is too long to be repeated."""
     path = keep(folder, stem, words) if len(words) > MAX_IN_A_PLAN else None
-    return words if path is None else f"Read {path} first: it stands there, whole."
+    return words if path is None else f"Read {path} first: the whole text is there."
 
 
 def write(
@@ -39,7 +39,7 @@ def write(
 
 
 def keep(folder: Path, stem: str, text: str) -> str | None:
-    """The same for a text that a path stands for; None when it has none."""
+    """Write a text that a path replaces and return the path; None when it can't be written."""
     try:
         return _written(folder, stem, redact(text)[0])
     except OSError:

@@ -3,7 +3,7 @@
 Theory of operation. One SQLite file (WAL) in the user's own folder for the project, with two tables: `answer`
 holds what came back, under a hash of what was asked; `lease` says who is asking right now. Whoever claims a
 key asks; everybody else waits for the answer, or for the lease to end. A thread renews the leases that we
-hold, so that a process that was killed or stopped lets go of its own within LEASE_S, and a call may take as
+hold, so that a process that was killed or stopped loses its lease within LEASE_S, and a call may take as
 long as it needs.
 
 Rules:
@@ -13,7 +13,7 @@ Rules:
 2. A cache that can't be had (read-only, disk full, locked, damaged, newer) costs calls, never an answer: the
    run goes on without it, and `problem` says why.
 3. JSON, no pickle. Only whole answers are kept; failures are asked again.
-4. Clocks: leases count CLOCK_MONOTONIC, which all processes of a machine share and nobody sets.
+4. Clocks: leases count CLOCK_MONOTONIC, which all processes of a machine share and nothing can set.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ FORM: Final = Form(
     ),
     MAX_BYTES,
 )
-# A lease that lies further ahead than any can was written before the machine was started anew.
+# A lease that ends later than any can was written before the machine was restarted.
 _CLAIM: Final = """
 INSERT INTO lease VALUES (:key, :owner, :until)
 ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, until = excluded.until
@@ -310,7 +310,7 @@ class Cache:
         def take(connection: sqlite3.Connection) -> Claimed:
             now = time.monotonic()
             mine = {"key": key, "owner": self._owner, "until": now + LEASE_S, "now": now, "length": LEASE_S}
-            if connection.execute(_TAKEN, mine).fetchone():  # whoever waits only reads
+            if connection.execute(_TAKEN, mine).fetchone():  # a waiter only reads
                 return "theirs"
             connection.execute("BEGIN IMMEDIATE")
             row = connection.execute("SELECT value FROM answer WHERE key = ?", (key,)).fetchone()
@@ -343,7 +343,7 @@ class Cache:
         self._with(put, None)
 
     def release(self, key: str) -> None:
-        """Let somebody else ask: our own call failed or was cancelled."""
+        """Give the lease up, so that another caller may ask: this call failed or was cancelled."""
         self._held.discard(key)
         self._with(
             lambda connection: connection.execute(

@@ -54,11 +54,11 @@ def write_report(state: Path, stem: str, ending: str, text: str) -> Path:
 
 
 def _sweep(reports: Path) -> None:
-    """Make room for one more: of our own files the newest stay, whatever else lies there stays too."""
+    """Make room for one more report: the newest of ours stay, and so does every file that is not ours."""
     own = [entry for entry in os.scandir(reports) if OURS.search(entry.name)]
     if len(own) < MAX_REPORTS:
         return
-    with suppress(OSError):  # somebody else is sweeping
+    with suppress(OSError):  # another process is sweeping
         own.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns)
         for entry in own[: len(own) - MAX_REPORTS + 1]:
             Path(entry.path).unlink()

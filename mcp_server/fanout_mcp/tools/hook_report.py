@@ -64,11 +64,11 @@ def _headline(data: Json, days: int) -> str:
 
 
 def check_event(event: str | None, named: str = "`event`") -> None:
-    """Raise InvalidInput for what is no hook event, with the nearest that is one."""
+    """Raise InvalidInput for an unknown hook event; the sentence names the nearest known one."""
     if event is not None and event not in KNOWN:
         near = get_close_matches(event, KNOWN, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KNOWN)}."
-        raise InvalidInput(f"{named} is no hook event; {hint}")
+        raise InvalidInput(f"{named} is not a hook event; {hint}")
 
 
 HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` hands it a project's hooks."
@@ -112,11 +112,11 @@ def _few(value: Json) -> Json:
 def _plain(row: Json) -> dict[str, Json]:
     found = row["trend"]
     direction = found["direction"]
-    said = f"{found['change']:+.0%}" if direction in {"slower", "faster"} else direction
+    change = f"{found['change']:+.0%}" if direction in {"slower", "faster"} else direction
     plain = {
         name: value for name, value in row.items() if value or name in {"count", "failures", "median_ms"}
     }
-    return {**plain, "trend": said}
+    return {**plain, "trend": change}
 
 
 TOOL: Tool[Args] = Tool(

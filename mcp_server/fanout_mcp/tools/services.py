@@ -1,4 +1,4 @@
-"""What a tool is handed by the edge: settings, a backend, shared limits. No tool opens any of it itself."""
+"""What the edge passes to every tool: settings, a backend, shared limits. No tool opens any of it itself."""
 
 from __future__ import annotations
 
@@ -55,14 +55,12 @@ class Tool(Generic[A]):
     call: Callable[[Services, A, Progress], Awaitable[ToolResult]]
     """Raises errors.FanoutError with a sentence for the model; anything else is a defect."""
     output: Mapping[str, Json] = field(default_factory=dict)
-    """The result's fields and their JSON schemas, beside `headline`: one line for a person, the "
-    "first field."""
+    """The result's fields and their JSON schemas; `headline`, one line for a person, comes before them."""
     always_load: bool = False
     search_hint: str = ""
 
 
-# --- affording ----------------------------------------------------------------------------------------------
-# What asking about sources may cost at most: checked before the first call, whatever is known already.
+# --- The price of a call about sources, checked before the first question. ----------------------------------
 
 MAX_TOTAL_TOKENS: Final = 5_000_000
 """Holds where no price is known."""
@@ -88,9 +86,9 @@ async def check_price(backend: Backend, wanted: Sequence[Wanted], budget: Budget
     expected = Estimate(0, 0, 0, 0.0)
     for one in wanted:
         given = int(one.tokens * MARGIN) + one.calls * FRAME_TOKENS
-        said = one.calls * one.answer_tokens
+        answered = one.calls * one.answer_tokens
         price = await backend.price(one.model)
-        expected += Estimate(one.calls, given, said, price.of(given, said) if price else None)
+        expected += Estimate(one.calls, given, answered, price.of(given, answered) if price else None)
     check(expected, budget)
 
 
