@@ -156,7 +156,8 @@ def test_traces_are_swept_and_where_none_can_be_kept_that_is_said(
     for _ in range(crash.MAX_REPORTS + 5):
         assert crash.keep(KeyError("x"), env)
     assert len(list((state / "crashes").iterdir())) == crash.MAX_REPORTS
-    monkeypatch.setenv("FANOUT_STATE_DIR", "/dev/null/nowhere")
+    (state / "a file").write_text("")
+    monkeypatch.setenv("FANOUT_STATE_DIR", str(state / "a file" / "nowhere"))
     said = crash.explain("The review", KeyError("x"), dict(os.environ))
     assert said.startswith("The review failed, which is a defect of fanout. The trace could not be kept")
 

@@ -152,12 +152,12 @@ def test_a_process_that_cannot_be_started_costs_time_only(
 @pytest.mark.usefixtures("small")
 def test_a_process_that_is_killed_costs_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, *(record(row("a", number / 100)) for number in range(500)))
-    ours = os.getpid()
+    ours, count = os.getpid(), rollup.count
 
     def killed(lines: Iterable[bytes]) -> Tally:
         if os.getpid() != ours:
             os.kill(os.getpid(), signal.SIGKILL)
-        return rollup.count(lines)
+        return count(lines)
 
     monkeypatch.setattr("fanout_hooks.log.rollup.count", killed)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)

@@ -407,7 +407,7 @@ class Ledger:
 
 # --- A consultation's result in short: what the model reads, bounded by the number of members. --------------
 
-WIDTHS: Final = ((3, 300), (8, 220), (24, 100))
+WIDTHS: Final = ((3, 300), (8, 214), (24, 100))
 """Up to so many members, so many characters for the texts of each: three in about 1 kB, eight under 4 kB."""
 
 
