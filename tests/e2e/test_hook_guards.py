@@ -284,15 +284,22 @@ def three_ways(client: Client, case: Case, folder: Path) -> None:
         seen = {way: future.result() for way, future in runs.items()}
     assert seen["native"].ran or case.name in NOTHING_RUNS
     for way in WAYS[1:]:
+        # A hook that fails is reported to the user at every event (docs/hooks.md); natively its stderr is in the
+        # transcript and in the terminal, which `-p` has not.
+        notes = tuple(word for word in seen[way].notes if word not in FAILING or word in seen["native"].notes)
         apart = [
             (name, one, other)
-            for name, one, other in zip(Seen._fields, seen["native"], seen[way], strict=True)
+            for name, one, other in zip(
+                Seen._fields, seen["native"], seen[way]._replace(notes=notes), strict=True
+            )
             if one != other
         ]
         assert (way, apart) == (way, [])
 
 
 NOTHING_RUNS = ("hooks switched off",)
+FAILING = ("SAY-lost",)
+"""What hooks print that end neither with 0 nor 2."""
 
 
 # --- a sample of generated matchers, judged by the client itself --------------------------------------------
