@@ -42,7 +42,7 @@ def test_every_tool_is_shown_and_no_key_is_used(project: Path) -> None:
     for name in catalog.names():
         assert f"▶ {name}(" in done.stdout
         assert f"{name} answered in" in done.stdout
-    assert "nobody was asked" in done.stdout
+    assert "no one was asked" in done.stdout
     assert "Agent: Judge on the question" in done.stdout
     assert upstream.log == []
     assert KEY not in done.stdout + done.stderr

@@ -31,6 +31,8 @@ class Talk:
         self.sent_back: dict[str, list[list[str]]] = {}
         """Scenario -> for each step the names of the agents that were sent back."""
         self.ended: set[str] = set()
+        self.moved: set[str] = set()
+        """Scenarios of which the client itself has put an agent into the background, as the terminal may."""
         self.advice = 0
         self._project = project
         self._slow = slow
@@ -51,6 +53,8 @@ class Talk:
         if not any(sent.lasting for sent in self._out):
             self._going_on.set()
         steps = self.sent_back.setdefault(scenario.id, [])
+        if "Async agent launched" in request.news and not any(sent.background for sent in self._out):
+            self.moved.add(scenario.id)
         self.advice += "that message launched one agent alone" in request.news
         if steps:
             back = [sent for sent in self._out if any(f'{who} "{sent.name}"' in request.news for who in SAID)]

@@ -74,7 +74,13 @@ def test_the_terminal_has_the_same_verdicts(client: Client, tmp_path: Path, *, s
         for scenario in scenarios:
             screen.type(scenario.prompt)
             screen.wait_for(f"{scenario.id} is done")
-    assert talk.sent_back == {own.id: expected(own, slow=slow) for own in scenarios}
+    for own in scenarios:
+        wanted, seen = expected(own, slow=slow), talk.sent_back[own.id]
+        if own.id in talk.moved:
+            # An agent that runs in the background is not waited for: the next one is no needless sequence.
+            assert all(set(one) <= set(other) for one, other in zip(seen, wanted, strict=True))
+        else:
+            assert seen == wanted
 
 
 def lone(*names: str) -> Step:

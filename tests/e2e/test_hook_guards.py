@@ -286,7 +286,8 @@ def three_ways(client: Client, case: Case, folder: Path) -> None:
     for way in WAYS[1:]:
         # A hook that fails is reported to the user at every event (docs/hooks.md); natively its stderr is in the
         # transcript and in the terminal, which `-p` has not.
-        notes = tuple(word for word in seen[way].notes if word not in FAILING or word in seen["native"].notes)
+        natively = seen["native"].notes
+        notes = tuple(word for word in seen[way].notes if word not in FAILING or word in natively)
         apart = [
             (name, one, other)
             for name, one, other in zip(

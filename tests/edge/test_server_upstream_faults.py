@@ -54,7 +54,7 @@ def data_of(result: dict[str, Any]) -> dict[str, Any]:
         pytest.param(Rule(kind="empty"), "sent an empty answer", id="empty"),
         pytest.param(Rule(kind="cut_json"), "sent broken JSON", id="cut JSON"),
         pytest.param(Rule(kind="cut_stream"), "before the answer was whole", id="cut stream"),
-        pytest.param(Rule(kind="raw_json", body="[1]"), "JSON that is no completion", id="other JSON"),
+        pytest.param(Rule(kind="raw_json", body="[1]"), "JSON that is not a completion", id="other JSON"),
         pytest.param(Rule(kind="endless"), "more than 4 MB", id="an answer without end"),
         pytest.param(Rule(kind="drip"), "the deadline of 1.5 s passed", id="a byte a second"),
         pytest.param(Rule(kind="hang"), "the deadline of 1.5 s passed", id="nothing at all"),
@@ -66,7 +66,9 @@ def data_of(result: dict[str, Any]) -> dict[str, Any]:
             Rule(kind="redirect", status=307, body="http://127.0.0.1:9/"), "a redirect", id="redirect"
         ),
         pytest.param(
-            Rule(kind="status", status=401, body=f"bad key {KEY}"), "the key is missing, wrong", id="401"
+            Rule(kind="status", status=401, body=f"bad key {KEY}"),
+            "Check the key: it is missing, wrong",
+            id="401",
         ),
         pytest.param(Rule(kind="status", status=404, body=f"no model for {KEY}"), "answered 404", id="404"),
         pytest.param(Rule(kind="status", status=500, body="<html>oops"), "answered 500", id="500"),

@@ -156,7 +156,7 @@ class _Run:
             await self.decided.wait()
             await anyio.sleep(grace(anyio.current_time() - self.started))
         if not self.decided.is_set():
-            self.ended = _Ending("deadline", f"the deadline of {self.plan.deadline_s:g} s passed")
+            self.ended = _Ending("deadline", f"the deadline of {self.plan.deadline_s:.3g} s passed")
         for scope in list(self.scopes.values()):
             scope.cancel()
 

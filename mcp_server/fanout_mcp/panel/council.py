@@ -470,7 +470,7 @@ class _Session:
     def _spent(self) -> str:
         """Return why nothing more may be started, "" while it may."""
         if self._left() <= 0:
-            return f"the deadline of {self.council.terms.deadline_s:g} s passed"
+            return f"the deadline of {self.council.terms.deadline_s:.3g} s passed"
         return self.council.terms.budget.spent(self.ledger.usage)
 
     def _cut_stragglers(self) -> None:
