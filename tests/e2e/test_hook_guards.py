@@ -284,8 +284,8 @@ def three_ways(client: Client, case: Case, folder: Path) -> None:
         seen = {way: future.result() for way, future in runs.items()}
     assert seen["native"].ran or case.name in NOTHING_RUNS
     for way in WAYS[1:]:
-        # A hook that fails is reported to the user at every event (docs/hooks.md); natively its stderr is in the
-        # transcript and in the terminal, which `-p` has not.
+        # A hook that fails is reported to the user at every event (docs/hooks.md); natively its stderr is in
+        # the transcript and in the terminal, which `-p` does not show.
         natively = seen["native"].notes
         notes = tuple(word for word in seen[way].notes if word not in FAILING or word in natively)
         apart = [
