@@ -129,9 +129,10 @@ def test_generated_programs_do_in_one_event_what_they_do_alone_and_in_order(
     for batch in range(PROGRAMS // AT_ONCE):
         sandbox = Sandbox(tmp_path / f"batch {batch}")
         (sandbox.scripts / "helper.py").write_text("VALUE = 1\n")
+        sources = list(programs(batch, AT_ONCE))
         entries = [
             sandbox.python(f"hook_{number}", source) | {"name": f"hook {number}"}
-            for number, source in enumerate(programs(batch, AT_ONCE))
+            for number, source in enumerate(sources)
         ]
         sandbox.hooks("PreToolUse", *[entry | {"command": _quoted(entry)} for entry in entries])
         event = pre_tool_use(f"echo {batch}")
@@ -144,9 +145,10 @@ def test_generated_programs_do_in_one_event_what_they_do_alone_and_in_order(
                 differing += [
                     f"batch {batch}, {way}, hook {number}: {ours} instead of {theirs}"
                     for number, (ours, theirs) in enumerate(zip(got, alone, strict=True))
-                    if ours != theirs
+                    if ours != theirs and not (way == "trial" and "shared" in sources[number])
                 ]
-                if dict(sandbox.files()) != files:
+                # On trial hooks run side by side, as natively: what they share has no order then.
+                if way != "trial" and dict(sandbox.files()) != files:
                     differing.append(f"batch {batch}, {way}: other files")
                 forget(sandbox)
     assert "\n".join(differing) == ""
