@@ -18,7 +18,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo test check slow e2e generate bench matchers format client constraints clean
+.PHONY: demo test check slow patterns e2e generate bench matchers format client constraints clean
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -38,17 +38,20 @@ demo: $(READY)  ## the product at work, without a key and without a network (LIV
 	@LIVE=$(LIVE) $(BIN)/fanout demo
 
 test: $(READY)  ## the tests, without the slow ones and those in the real client
-	$(BIN)/python -m pytest -n auto -m "not slow and not e2e"
+	$(BIN)/python -m pytest -n auto -m "not slow and not e2e and not patterns"
 
 check: $(READY)  ## format, lint, types, layers, generated files, and the same tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto -m "not slow and not e2e" --cov --cov-report=term
+	$(BIN)/python -m pytest -n auto -m "not slow and not e2e and not patterns" --cov --cov-report=term
 
 slow: $(READY)  ## the tests of whole processes, storms, kills and generated sets
 	$(BIN)/python -m pytest -n auto -m "slow and not e2e"
+
+patterns: $(READY)  ## every pattern of the code against generated hostile text: growth at most 2.5 x a doubling
+	$(BIN)/python -m pytest -n auto -m patterns
 
 generate: $(READY)  ## write again what is generated from the code; `make check` fails when it is stale
 	$(BIN)/python tests/generated.py

@@ -30,7 +30,7 @@ from fanout_mcp.linear import Linear
 from fanout_mcp.review.static.grammars import GRAMMARS
 from fanout_mcp.review.static.rules import rules_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.patterns
 
 FROM_S = 0.02
 """Times below this are noise."""
