@@ -77,7 +77,7 @@ RUN = (
     KILLED
     + """
 import anyio
-from fanout_mcp import cache as module
+from fanout_mcp.state import cache as module
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
