@@ -198,24 +198,24 @@ PLACES: list[tuple[dict[str, str], str]] = [
     ({"XDG_STATE_HOME": "/state"}, "/state/fanout/hooks"),
     ({"FANOUT_STATE_DIR": "/own state"}, "/own state/hooks"),
     ({"FANOUT_STATE_DIR": "/own", "XDG_STATE_HOME": "/state"}, "/own/hooks"),
-    ({"FANOUT_STATE_DIR": "/work/project-2"}, "/work/project-2/hooks"),
-    ({"FANOUT_STATE_DIR": "/work/project"}, ""),
-    ({"FANOUT_STATE_DIR": "/work/project/.claude/x"}, ""),
-    ({"XDG_STATE_HOME": "/work/project/.x"}, ""),
+    ({"FANOUT_STATE_DIR": "/srv/project-2"}, "/srv/project-2/hooks"),
+    ({"FANOUT_STATE_DIR": "/srv/project"}, ""),
+    ({"FANOUT_STATE_DIR": "/srv/project/.claude/x"}, ""),
+    ({"XDG_STATE_HOME": "/srv/project/.x"}, ""),
     ({"FANOUT_STATE_DIR": ".claude/x"}, ""),
     ({"FANOUT_STATE_DIR": "."}, ""),
     ({"XDG_STATE_HOME": "x"}, ""),
     ({"FANOUT_STATE_DIR": "/proc/self/cwd/.claude"}, ""),
     ({"FANOUT_STATE_DIR": "/dev/fd/3"}, ""),
-    ({"FANOUT_STATE_DIR": "/work/other/../project/x"}, ""),
-    ({"FANOUT_STATE_DIR": "/work/./project"}, ""),
-    ({"FANOUT_STATE_DIR": "/work/project/."}, ""),
+    ({"FANOUT_STATE_DIR": "/srv/other/../project/x"}, ""),
+    ({"FANOUT_STATE_DIR": "/srv/./project"}, ""),
+    ({"FANOUT_STATE_DIR": "/srv/project/."}, ""),
 ]
 
 
 @pytest.mark.parametrize(("given", "folder"), PLACES, ids=str)
 def test_no_folder_of_a_project_is_taken_for_the_users_own(given: dict[str, str], folder: str) -> None:
-    env = {"HOME": "/home/u", "CLAUDE_PROJECT_DIR": "/work/project", **given}
+    env = {"HOME": "/home/u", "CLAUDE_PROJECT_DIR": "/srv/project", **given}
     done = subprocess.run(
         ["/bin/sh", "-c", f'{STATE}; printf %s "$s"'], env=env, capture_output=True, text=True, check=True
     )
