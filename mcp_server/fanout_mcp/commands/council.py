@@ -133,7 +133,7 @@ def watching(title: str, *, quiet: bool) -> Iterator[Tell]:
     else:
         from rich.live import Live
 
-        from fanout_mcp.commands.screen import Screen
+        from fanout_mcp.commands.display import Screen
 
         board = Board(title)
         with Live(board, console=Screen(stderr=True), refresh_per_second=10, transient=True):

@@ -19,9 +19,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from fanout_mcp.commands import council, explore, oracle, review, summarize, swarm
-from fanout_mcp.commands.display import breaks
+from fanout_mcp.commands.display import Screen, breaks
 from fanout_mcp.commands.flags import NO_VERDICT, OK
-from fanout_mcp.commands.screen import Screen
 from fanout_mcp.commands.shell import UNBROKEN, run_async
 from fanout_mcp.text import printable
 from fanout_mcp.types import Json

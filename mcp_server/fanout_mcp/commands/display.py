@@ -6,17 +6,18 @@ Text is broken between words and never inside one, so that a path can be clicked
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
+from fanout_hooks.printable import printable
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.text import counted, flat
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
 NARROWEST: Final = 20
@@ -157,3 +158,16 @@ def show_dry(console: Console, data: Json) -> None:
     console.print(table)
     console.print(Text(f"Rule: {data['rule']}.", "dim"))
     console.print(Text(f"At most {at_most(data['at_most'])}.", "dim"))
+
+
+# --- the terminal -------------------------------------------------------------------------------------------
+# Rich itself lets ESC and bidirectional marks through. Here every piece of text is made printable after it
+# was laid out; what Rich adds itself (colours, the cursor of a progress bar) is not text and stays.
+
+
+class Screen(Console):
+    """The terminal as our commands print on it: no character of what they draw can command it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))

@@ -92,7 +92,7 @@ def _print(data: Json, now: float, *, as_json: bool) -> None:
     elif sys.stdout.isatty():
         from rich.markdown import Markdown
 
-        from fanout_mcp.commands.screen import Screen
+        from fanout_mcp.commands.display import Screen
 
         Screen().print(Markdown(printable(hooks.text(data, now))))
     else:

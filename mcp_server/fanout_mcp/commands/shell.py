@@ -130,7 +130,7 @@ def put_json(data: Json) -> None:
 
 def put(draw: Callable[[Console], None]) -> None:
     """Print as wide as the terminal; into a file or a pipe no line is broken, and none padded."""
-    from fanout_mcp.commands.screen import Screen  # rich takes 0.1 s
+    from fanout_mcp.commands.display import Screen  # rich takes 0.1 s
 
     if sys.stdout.isatty():
         draw(Screen(highlight=False))
@@ -142,7 +142,7 @@ def put(draw: Callable[[Console], None]) -> None:
 
 def talking() -> Console:
     """Return a console for a command that asks while it prints; as `put`, it breaks no line in a pipe."""
-    from fanout_mcp.commands.screen import Screen
+    from fanout_mcp.commands.display import Screen
 
     return Screen(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
 
@@ -183,7 +183,7 @@ def _bar(title: str) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
     from rich.table import Column
 
-    from fanout_mcp.commands.screen import Screen
+    from fanout_mcp.commands.display import Screen
 
     message_column = TextColumn(
         "{task.fields[message]}", "dim", markup=False, table_column=Column(no_wrap=True, ratio=1)
