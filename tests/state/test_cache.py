@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -151,6 +153,20 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(project: Path, damage: byt
     with opened(project) as cache:
         assert cache.known([key]) == {key: ANSWER}
         assert not cache.problem
+
+
+def test_callers_that_make_the_file_at_the_same_time_all_have_a_cache(project: Path) -> None:
+    together = threading.Barrier(4)
+
+    def problem(folder: Path) -> str:
+        together.wait()
+        with opened(folder) as cache:
+            return cache.problem
+
+    with ThreadPoolExecutor(4) as threads:
+        for round_ in range(40):  # one round in ten failed when openings were not serialized
+            folder = project.with_name(f"project{round_}")
+            assert list(threads.map(problem, [folder] * 4)) == [""] * 4
 
 
 def test_a_newer_file_is_left_alone(project: Path) -> None:

@@ -59,6 +59,9 @@ BESIDE: Final = ("-wal", "-shm", "-journal")
 
 _checked_file: set[tuple[str, int, int]] = set()
 """Files whose pages this process has checked: path, device, inode."""
+_opening: Final = threading.Lock()
+"""One opening at a time in a process: two that make the same file lock each other out."""
+AGAIN_S: Final = 0.01
 
 
 class NewerFile(sqlite3.OperationalError):
@@ -84,22 +87,34 @@ def opened(path: Path, form: Form, wait_s: float) -> sqlite3.Connection:
     `wait_s`: how long another process may hold the file.
     """
     own_folder(path.parent)
-    for attempt in (1, 2):
-        _must_be_a_file(path)
-        connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    until = time.monotonic() + wait_s
+    while True:
         try:
-            _prepare(connection, path, form)
-        except sqlite3.OperationalError:  # locked, full, read-only or newer: it is not broken
-            connection.close()
-            raise
-        except sqlite3.DatabaseError:
-            connection.close()
-            if attempt == 2:
+            with _opening:
+                try:
+                    return _opened_once(path, form, wait_s)
+                except sqlite3.OperationalError:  # locked, full, read-only or newer: it is not broken
+                    raise
+                except sqlite3.DatabaseError:
+                    set_aside(path)
+                    return _opened_once(path, form, wait_s)
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for another process that is about to change the journal's mode.
+            is_busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > until:
                 raise
-            set_aside(path)
-        else:
-            return connection
-    raise AssertionError("one of the two attempts returns or raises")
+            time.sleep(AGAIN_S)
+
+
+def _opened_once(path: Path, form: Form, wait_s: float) -> sqlite3.Connection:
+    _must_be_a_file(path)
+    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, path, form)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def own_folder(folder: Path) -> Path:
@@ -159,18 +174,20 @@ def _used(connection: sqlite3.Connection) -> int:
 
 
 def _must_be_a_file(path: Path) -> None:
-    """Make the file, for its owner alone, or see that it is one. Raises OSError."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    if path.is_symlink():
+    """Make the file, for its owner alone, or see that it is one. Raises OSError.
+
+    A file that is there is not opened: to close it would end the locks that this process's other connections
+    hold on it.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
         raise OSError(f"{path} is a symlink; remove it")
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
-            raise OSError(f"{path} is not a file of this user's own; remove it")
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+        raise OSError(f"{path} is not a file of this user's own; remove it")
+    if status.st_mode & 0o777 != 0o600:
+        path.chmod(0o600)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, form: Form) -> None:
