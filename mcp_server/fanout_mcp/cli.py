@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "cache": ("registration.cache", "show or clear the cache of answers and outlines"),
     "providers": ("registration.providers", "list the providers of models; enable or disable one"),
     "doctor": ("registration.doctor", "which backend would be used and why, and what is missing"),
+    "policy": ("registration.policy", "the company's policy and its audit log: check, show, verify"),
     "install": ("registration.install", "register server, skill and hooks with Claude Code"),
     "uninstall": ("registration.uninstall", "undo what `fanout install` did, and nothing else"),
 }

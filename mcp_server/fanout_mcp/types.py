@@ -33,6 +33,8 @@ class Prompt:
 
     system: str
     user: str
+    sources: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """SHA-256 of each file whose text is in it."""
 
 
 @dataclass(frozen=True, slots=True)

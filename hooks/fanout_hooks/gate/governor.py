@@ -39,6 +39,8 @@ class Caps(NamedTuple):
     per_hour_session: int = 0
     warn_at: int = WARN_AT
     """Warn when so many run at once in all sessions; 0 never warns."""
+    by: str = "the user"
+    """Who set them."""
 
 
 KEYS: dict[str, str] = {
@@ -101,7 +103,7 @@ def launched(ledger: Ledger, call: Launch, caps: Caps) -> tuple[Ledger, Ruling]:
         if limit and len(counted) >= limit:
             mine = sum(own.session == call.session for own in counted)
             why = f"{len(counted)} agents {words} ({mine} of this session), and the cap is {limit}"
-            return ledger, Ruling(_denial(call, why, limit, counted, now, per_hour=per_hour), why)
+            return ledger, Ruling(_denial(call, why, limit, counted, now, caps.by, per_hour=per_hour), why)
     after = ledger._replace(launches=(*ledger.launches, call)[-MAX_LAUNCHES:])
     return after, Ruling(warning=_warning(caps, [*running, call]), twice=_twice(call, running))
 
@@ -116,14 +118,16 @@ def _limits(
     yield caps.per_hour_session, own_recent, "were started within an hour", True
 
 
-def _denial(call: Launch, why: str, limit: int, counted: list[Launch], now: float, *, per_hour: bool) -> str:
+def _denial(
+    call: Launch, why: str, limit: int, counted: list[Launch], now: float, by: str, *, per_hour: bool
+) -> str:
     if per_hour:
         minutes = max(1, round((min(own.began for own in counted) + HOUR_S - now) / 60))
         when = f"The next one may start in {minutes} min"
     else:
         when = "The rest are to follow when some have ended"
     return (
-        f'fanout governor: "{call.name}" was not started: {why} (set by the user). 0 more may go now; those '
+        f'fanout governor: "{call.name}" was not started: {why} (set by {by}). 0 more may go now; those '
         f"that have started run on. {when}: then send this call again, unchanged, at most {limit} at once. "
         "It is judged again each time. Don't do its work in another way to get around the cap."
     )
@@ -202,7 +206,7 @@ def pruned(ledger: Ledger, now: float, is_alive: Callable[[int], bool]) -> Ledge
 
 def caps_of(env: dict[str, str], value_of: Callable[[str], str], problems: list[str]) -> Caps:
     """Read the caps: the environment first, then the user's config.toml, by `value_of(key)`."""
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
     for field, key in KEYS.items():
         word = env.get(f"FANOUT_{key.upper()}") or value_of(key)
         if word and not (word.isascii() and word.isdigit() and len(word) < 10):
@@ -210,6 +214,18 @@ def caps_of(env: dict[str, str], value_of: Callable[[str], str], problems: list[
         elif word:
             found[field] = int(word)
     return Caps(**found)
+
+
+def bounded(caps: Caps, company: object) -> Caps:
+    """Return caps that are at most the company's, by key as in config.toml."""
+    for field, key in KEYS.items():
+        most = company.get(key) if isinstance(company, dict) else None
+        if not isinstance(most, int) or isinstance(most, bool) or most <= 0:
+            continue
+        if not 0 < getattr(caps, field) <= most:
+            changed: dict[str, Any] = {field: most, "by": "the company's policy"}
+            caps = caps._replace(**changed)
+    return caps
 
 
 def read(path: str) -> Ledger:

@@ -19,8 +19,9 @@ from fanout_hooks.run.decide import Opinion
 from fanout_hooks.warm.loop import Loop
 
 # --- gate mode ----------------------------------------------------------------------------------------------
-# Which mode the gate is in for one event: the environment, the project, the user, the entry, in this
-# order.
+# Which mode the gate is in for one event: the company, the environment, the project, the user, the entry, in
+# this order.
+#     /etc/fanout/policy.json                  what `fanout policy write-json` wrote there, as root's
 #     FANOUT_GATE                              for this session
 #     <project>/.claude/fanout/config.json     {"gate": "strict"}; a project may say this and nothing else
 #     ~/.config/fanout/config.toml             gate = "warn"
@@ -31,6 +32,8 @@ from fanout_hooks.warm.loop import Loop
 
 DEFAULT: Mode = "smart"
 MAX_BYTES = 64 << 10
+POLICY = "/etc/fanout/policy.json"
+POLICY_OWNER = 0
 TABLE = re.compile(r"^[ \t]{0,99}\[", re.MULTILINE)
 
 
@@ -48,14 +51,18 @@ def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
     problems: list[str] = []
     user = _user_file(env)
     own = _read(user, problems, follow=True)
+    company = _of_company(problems)
     places = (
+        (POLICY, str(company.get("gate") or "")),
         ("FANOUT_GATE", env.get("FANOUT_GATE")),
         (os.path.join(project, ".claude", "fanout", "config.json"), _of_project(project, problems)),
         (user, toml_value(own, "gate")),
         ("the settings entry", entry),
     )
     remind = toml_value(own, "gate_reminder") == "true"
-    caps = governor.caps_of(env, lambda key: toml_value(own, key), problems)
+    caps = governor.bounded(
+        governor.caps_of(env, lambda key: toml_value(own, key), problems), company.get("governor")
+    )
     for where, word in places:
         if not word or word == "on":
             continue
@@ -63,6 +70,34 @@ def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
             return Chosen(mode, remind, "; ".join(problems), caps)
         problems.append(f'reads "{word}" in {where}, which is not a mode: there are {", ".join(MODES)}')
     return Chosen(DEFAULT, remind, "; ".join(problems), caps)
+
+
+def _of_company(problems: list[str]) -> dict[str, Any]:
+    """Return what the company's policy says to hooks; a copy that isn't root's makes the gate strict."""
+    try:
+        fd = os.open(POLICY, files.FLAGS)
+    except FileNotFoundError:
+        if os.path.lexists(POLICY[: -len("json")] + "toml"):
+            problems.append(f"finds no {POLICY} beside the policy: sudo fanout policy write-json")
+        return {}
+    except OSError as error:
+        problems.append(f"can't read {POLICY}: {error.strerror}")
+        return {"gate": "strict"}
+    with os.fdopen(fd, "rb") as file:
+        for status in (os.fstat(fd), os.stat(os.path.dirname(POLICY))):
+            if status.st_uid != POLICY_OWNER or status.st_mode & 0o022:
+                problems.append(
+                    f"can't trust {POLICY}: it and its folder must be root's, writable by root alone"
+                )
+                return {"gate": "strict"}
+        try:
+            data = json.loads(file.read(MAX_BYTES))
+        except (OSError, ValueError, RecursionError):
+            data = None
+    if isinstance(data, dict):
+        return data
+    problems.append(f"can't read {POLICY}: it must hold one JSON object")
+    return {"gate": "strict"}
 
 
 def toml_value(text: str, name: str) -> str:

@@ -22,8 +22,19 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import anyio
 
 from fanout_mcp.backends.base import Backend, Route
-from fanout_mcp.backends.providers import CLIENTS, OPENROUTER, Providers, Row, maker_of, panel_of, read
+from fanout_mcp.backends.providers import (
+    CLIENTS,
+    OPENROUTER,
+    Providers,
+    Row,
+    barred_client,
+    barred_host,
+    maker_of,
+    panel_of,
+    read,
+)
 from fanout_mcp.errors import Rejected, SettingsError
+from fanout_mcp.state import audit
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.types import Answer, Job, ModelPrice
 
@@ -51,9 +62,13 @@ class Choice:
 def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, str] | None = None) -> Choice:
     """Choose without opening anything. Raises SettingsError when the backend asked for can't be had."""
     rows = _enabled(settings, env)
-    http = [] if settings.base_url or rows else [NO_ENDPOINT]
+    barred = barred_host(settings.base_url or "")
+    settings = _governed(settings)
+    http = [] if settings.base_url or rows else [barred or NO_ENDPOINT]
     claude = _missing_for_claude(settings, env_path)
     asked = settings.backend
+    if asked == "http" and http and barred:
+        raise SettingsError(f"{_said(settings)}, but {barred}.")
     if asked == "http" and http:
         raise SettingsError(
             f"{_said(settings)}, but there is no endpoint: set OPENROUTER_API_KEY, or FANOUT_BASE_URL "
@@ -90,7 +105,15 @@ def _said(settings: Settings, name: str | None = None) -> str:
 def _missing_for_claude(settings: Settings, env_path: str | None) -> list[str]:
     path = os.environ.get("PATH", "") if env_path is None else env_path
     found = shutil.which("claude", path=path)
+    if barred := barred_client("claude", path):
+        return [barred]
     return [*([IS_CHILD] if settings.is_child else []), *([] if found else [NO_CLAUDE])]
+
+
+def _governed(settings: Settings) -> Settings:
+    """Return the settings without an endpoint that the policy forbids."""
+    barred = barred_host(settings.base_url or "")
+    return replace(settings, base_url=None, api_key=None) if barred else settings
 
 
 def providers_of(settings: Settings, env: Mapping[str, str] | None = None) -> Providers:
@@ -151,6 +174,7 @@ async def open_backend(settings: Settings, env: Mapping[str, str] | None = None)
         yield PlanBackend(choice.why[:1].upper() + choice.why[1:] + ".")
         return
 
+    settings = _governed(settings)
     found = providers_of(settings, env)
     async with AsyncExitStack() as stack:
 
@@ -244,7 +268,10 @@ class MixedBackend:
     async def ask(self, job: Job) -> Answer:
         backend, name = await self._backend_of(job.model)
         try:
-            return await backend.ask(job if name == job.model else replace(job, model=name))
+            async with audit.asking(job, await backend.price(name), backend.provider) as answered:
+                answer = await backend.ask(job if name == job.model else replace(job, model=name))
+                answered(answer)
+                return answer
         except Rejected as error:
             meant = self.providers.rows.get((name or "").partition(":")[0])
             if meant is None or not (name or "").partition(":")[1]:

@@ -34,7 +34,7 @@ from anyio.abc import Process
 
 from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
-from fanout_mcp.backends.providers import Row
+from fanout_mcp.backends.providers import Row, barred_client, barred_host
 from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.refusals import error_in, redact, refusal
 from fanout_mcp.backends.request import QUIRKS
@@ -43,6 +43,7 @@ from fanout_mcp.errors import (
     BackendError,
     BadAnswer,
     DeadlineExceeded,
+    NotAllowed,
     QuotaSpent,
     Rejected,
     ServerFault,
@@ -52,6 +53,7 @@ from fanout_mcp.errors import (
     why,
 )
 from fanout_mcp.jsonish import MAX_LENGTH
+from fanout_mcp.state import policy
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
@@ -366,6 +368,12 @@ class ClientBackend:
 
     async def ask(self, job: Job) -> Answer:
         model = job.model or next(iter(self.row.models_for("default")), "")
+        company = policy.current()
+        barred = barred_client(self.name, self.environment.get("PATH", "")) or company.refusal(
+            "models", model
+        )
+        if barred:
+            raise NotAllowed(f"{barred}.")
         if model.startswith("-"):
             raise Rejected(f"{printable(model)[:60]!r} is not a model's name.")
         if job.workspace is not None and not self.client.takes_workspace:
@@ -569,7 +577,22 @@ def child_environment(
         kept = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
     left_out = NOT_OURS.union(keys, *(one.keys for one in CLIENTS.values())) - kept
     left_out |= {name for name in ELSEWHERE if urlsplit(own.get(name, "")).hostname not in LOOPBACK_HOSTS}
+    left_out |= {name for name, value in own.items() if _is_barred(name, value)}
     return {**{name: value for name, value in own.items() if name not in left_out}, "FANOUT_CHILD": "1"}
+
+
+_HOSTS: Final = re.compile(r"_(?:BASE_URL|ENDPOINT|PROXY)$|_USE_(?:BEDROCK|VERTEX|FOUNDRY)$", re.IGNORECASE)
+_MODELS: Final = re.compile(r"^(?:ANTHROPIC|CLAUDE|GEMINI|OPENAI|CODEX)_\w*MODEL(?:_|$)")
+
+
+def _is_barred(name: str, value: str) -> bool:
+    """Tell a variable that would lead a client to a host or a model that the policy does not allow."""
+    company = policy.current()
+    if _MODELS.search(name):
+        return company.models is not None
+    if not _HOSTS.search(name) or (company.hosts is None and company.providers is None):
+        return False
+    return not urlsplit(value).hostname or bool(barred_host(value))
 
 
 @asynccontextmanager

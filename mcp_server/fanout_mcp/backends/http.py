@@ -33,6 +33,7 @@ from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import Completion, parse
 from fanout_mcp.backends.pool import KEEP_S, FastPool
 from fanout_mcp.backends.prices import Prices, kept_at
+from fanout_mcp.backends.providers import barred_host
 from fanout_mcp.backends.refusals import error_in, refusal
 from fanout_mcp.backends.request import (
     MARGIN,
@@ -49,11 +50,13 @@ from fanout_mcp.errors import (
     BadAnswer,
     ContextTooSmall,
     DeadlineExceeded,
+    NotAllowed,
     Rejected,
     SettingsError,
     TooLarge,
     Unreachable,
 )
+from fanout_mcp.state import policy
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.text import printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
@@ -266,7 +269,8 @@ class HttpBackend:
     def __post_init__(self) -> None:
         self.provider = urlsplit(self.endpoint.base_url).netloc
         self._completions = self._url(self.endpoint.path)
-        kept = kept_at(self.settings.config_dir, self.endpoint.base_url)
+        is_capped = policy.current().is_capped
+        kept = None if is_capped else kept_at(self.settings.config_dir, self.endpoint.base_url)
         self.prices = Prices(self._fetch_models, kept, self.settings.prices)
 
     def _url(self, path: str) -> httpcore2.URL:
@@ -289,6 +293,8 @@ class HttpBackend:
 
     async def ask(self, job: Job) -> Answer:
         model = job.model or self.default_model("default") or await self._first_model()
+        if barred := policy.current().refusal("models", model):
+            raise NotAllowed(f"{barred}.")
         body = request_body(self._fitting(job, model), model, is_openrouter=self.endpoint.is_openrouter)
         if job.effort and self.endpoint.effort:
             effort = self.endpoint.effort
@@ -365,6 +371,9 @@ class HttpBackend:
         return completion.answer(job, streamed=is_stream)
 
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
+        for at in (self.endpoint.base_url, _shown(url)):  # a row's path can't move it to another host
+            if barred := barred_host(at) or (policy.current().hosts and _barred_proxy(self.settings, at)):
+                raise NotAllowed(f"{barred}.")
         # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
         # when an answer is left in its middle, and its objects, which cost more than all else of a call.
         content = b"" if body is None else json.dumps(body).encode()
@@ -558,6 +567,21 @@ async def open_http(settings: Settings, endpoint: Endpoint | None = None) -> Asy
     )
     async with pool:
         yield HttpBackend(settings, pool, headers, endpoint)
+
+
+def _shown(url: httpcore2.URL) -> str:
+    """Return an address as text, without what follows its host."""
+    port = f":{url.port}" if url.port else ""
+    host = url.host.decode("ascii", "replace")
+    return f"{url.scheme.decode('ascii')}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+def _barred_proxy(settings: Settings, base_url: str) -> str:
+    """Return why the policy forbids the user's proxy: it is a host that all of this passes through."""
+    if settings.proxy is None or urlsplit(base_url).hostname in LOOPBACK_HOSTS:
+        return ""
+    url = urlsplit(settings.proxy)
+    return policy.current().refusal("hosts", url.hostname or "", also=url.netloc)
 
 
 def _checked(key: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from fanout_mcp.backends.base import Route
 from fanout_mcp.errors import InvalidInput, Rejected
+from fanout_mcp.state import policy
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
 
 MAX: Final = 6
@@ -65,7 +66,11 @@ FILES_PER_AGENT: Final = 5
 
 
 def chosen(engine: Engine, *, has_model: bool) -> Literal["model", "static", "plan"]:
-    """Resolve `auto`. Raises InvalidInput when a model is asked for and there is none."""
+    """Resolve `auto`. Raises InvalidInput when a model is asked for and there is none, or none may be."""
+    if has_model and not policy.current().sources_may_leave:
+        if engine == "model":
+            raise InvalidInput(f"The policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
+        has_model = False
     if engine == "auto":
         return "model" if has_model else "static"
     if engine == "model" and not has_model:

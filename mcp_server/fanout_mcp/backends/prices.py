@@ -46,7 +46,8 @@ class Prices:
     """`fetch` gets the body of /models, or raises BackendError; nothing here raises for want of a network."""
 
     fetch: Callable[[], Awaitable[Json]]
-    kept: Path
+    kept: Path | None
+    """None where the policy limits dollars: the user could write a price into it."""
     table: Mapping[str, ModelPrice]
     now: Callable[[], float] = time.time
     problem: BackendError | None = None
@@ -78,8 +79,8 @@ class Prices:
 
     async def _load(self) -> tuple[Mapping[str, Model], float]:
         with suppress(OSError, ValueError, RecursionError):
-            age = self.now() - self.kept.stat().st_mtime
-            if 0 <= age < DAY_S and (models := read_models(json.loads(self.kept.read_bytes()))):
+            age = self.now() - self.kept.stat().st_mtime if self.kept else -1.0
+            if self.kept and 0 <= age < DAY_S and (models := read_models(json.loads(self.kept.read_bytes()))):
                 return models, self.now() + DAY_S - age
         try:
             body = await self.fetch()
@@ -91,7 +92,8 @@ class Prices:
         if not models:
             return {}, self.now() + RETRY_S
         with suppress(OSError, ValueError):
-            _write(self.kept, body)
+            if self.kept is not None:
+                _write(self.kept, body)
         return models, self.now() + DAY_S
 
 

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
+from fanout_mcp.state import policy
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.types import Effort, Json
 
@@ -74,7 +75,10 @@ class Row:
     def models_for(self, purpose: str) -> tuple[str, ...]:
         """Return the models for a purpose, the first choice first; none where only the server knows them."""
         group = "quick" if purpose in QUICK else "strong"
-        return tuple(self.seats.get(purpose) or self.models.get(group) or self.models.get("strong") or ())
+        lists = (self.seats.get(purpose), self.models.get(group), self.models.get("strong"))
+        company = policy.current()
+        allowed = ([one for one in some or () if not company.refusal("models", one)] for some in lists)
+        return tuple(next(filter(None, allowed), ()))
 
     def next_after(self, model: str) -> tuple[str, ...]:
         """Return what is asked in a model's place: the rest of its list, else the strong ones."""
@@ -179,6 +183,8 @@ class Providers:
         """Return what keeps a row from being used, "" where nothing does."""
         if row.client:
             return self._missing_for_client(row)
+        if barred := policy.current().refusal("providers", row.name) or barred_host(row.base_url):
+            return barred
         if not row.base_url:
             return f"give its base_url in your own {OWN_FILE}"
         if row.key and not self.key(row):
@@ -188,6 +194,8 @@ class Providers:
         return "" if row.name in self.settings.enabled else f"fanout providers enable {row.name}"
 
     def _missing_for_client(self, row: Row) -> str:
+        if barred := barred_client(row.client, self.env.get("PATH", "")):
+            return barred
         if self.settings.is_child:
             return "this process runs below such a client already"
         is_agreed = self.settings.backend == row.name or (
@@ -243,6 +251,34 @@ def _listens(row: Row) -> bool:
     with suppress(OSError), socket.create_connection((url.hostname or "", url.port or 80), LOOK_S):
         return True
     return False
+
+
+def barred_host(base_url: str) -> str:
+    """Return why the policy lets nothing be sent to a base URL, "" where it does.
+
+    A provider's name allows its own host alone, since a user's row may move it; and a host that belongs to
+    providers of ours is allowed with one of them only.
+    """
+    found, url = policy.current(), urlsplit(base_url)
+    if not base_url or (found.providers is None and found.hosts is None):
+        return ""
+    rows = [(name, urlsplit(row.get("base_url", "")).netloc) for name, row in _ours().items()]
+    owners = [name for name, netloc in rows if netloc and netloc == url.netloc]
+    if owners and all(found.refusal("providers", name) for name in owners):
+        return found.refusal("providers", owners[0])
+    if found.hosts is None and not owners:
+        return f"{url.hostname or base_url} is not allowed: {found.sentence('providers')}"
+    return found.refusal("hosts", url.hostname or "", also=url.netloc)
+
+
+def barred_client(name: str, path: str) -> str:
+    """Return why the policy keeps a client from being started, "" where it doesn't.
+
+    A policy may name it by its program's absolute path.
+    """
+    program = shutil.which(name, path=path)
+    also = str(Path(program).resolve()) if program else ""
+    return policy.current().refusal("command-line clients", name, also=also)
 
 
 NOT_AGREED: Final = "agree to it: fanout install --claude-backend"

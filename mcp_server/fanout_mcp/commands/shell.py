@@ -29,9 +29,9 @@ from fanout_mcp.commands.flags import NO_VERDICT, OK
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.edge.opening import open_services
 from fanout_mcp.reports import ledger
-from fanout_mcp.state import settings
+from fanout_mcp.state import audit, settings
 from fanout_mcp.text import clean, flat
-from fanout_mcp.tools.services import Tool, ToolResult
+from fanout_mcp.tools.services import Tool, ToolResult, verdict
 from fanout_mcp.types import Json, Progress, no_progress
 
 if TYPE_CHECKING:
@@ -79,8 +79,10 @@ def call_tool(tool: Tool[A], arguments: Mapping[str, Json], *, quiet: bool = Fal
 
     async def call() -> ToolResult:
         async with open_services(settings.read()) as services:
-            with live(tool.title, quiet=quiet) as progress:
+            most_usd = getattr(parsed, "max_cost_usd", 0.0)
+            with audit.call(tool.name, most_usd) as record, live(tool.title, quiet=quiet) as progress:
                 result = await tool.call(services, parsed, progress)
+                record.verdict = verdict(result)
             ledger.note(services.settings.records, tool.name, result.data)
             return result
 

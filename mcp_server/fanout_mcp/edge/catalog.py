@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.state import policy
 from fanout_mcp.text import clean_text, compact
 from fanout_mcp.tools.services import Tool
 from fanout_mcp.types import Json
@@ -230,12 +231,22 @@ def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
     if not problems:
         try:
             # As JSON, where strict mode still lets an array become a tuple or a set.
-            return model.model_validate_json(json.dumps(_cleaned(arguments)), strict=True)
+            return _affordable(model.model_validate_json(json.dumps(_cleaned(arguments)), strict=True))
         except ValidationError as error:
             problems = [_sentence(detail, arguments) for detail in error.errors(include_url=False)]
         except RecursionError:
             problems = ["The arguments are nested too deeply."]
     raise InvalidInput(" ".join(_first(list(dict.fromkeys(problems)))))
+
+
+def _affordable(parsed: A) -> A:
+    """Lower what a call may cost to the policy's dollars. Raises InvalidInput where more was asked for."""
+    name = "max_cost_usd"
+    asked = getattr(parsed, name, None)
+    if not isinstance(asked, float):
+        return parsed
+    allowed = policy.dollars_of(asked, is_default=name not in parsed.model_fields_set)
+    return parsed if allowed == asked else parsed.model_copy(update={name: allowed})
 
 
 def _first(problems: list[str]) -> list[str]:

@@ -39,10 +39,10 @@ from fanout_mcp.edge.guard import feeding, guarded, wire
 from fanout_mcp.edge.opening import open_services
 from fanout_mcp.errors import FanoutError, InvalidInput, SettingsError
 from fanout_mcp.reports import ledger
-from fanout_mcp.state import settings
+from fanout_mcp.state import audit, settings
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import clean_text
-from fanout_mcp.tools.services import Services, Tool, ToolResult
+from fanout_mcp.tools.services import Services, Tool, ToolResult, verdict
 from fanout_mcp.types import Json
 
 # --- What all calls of one connection share, opened at the first call that needs it. ------------------------
@@ -214,8 +214,11 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         parsed = parse(tool.arguments, arguments)
         async with shared.calls:
             services = await shared.services()
-            async with feeding(ctx.session.report_progress) as progress:
-                return await guarded(tool.name, lambda: tool.call(services, parsed, progress))
+            with audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0)) as record:
+                async with feeding(ctx.session.report_progress) as progress:
+                    result = await guarded(tool.name, lambda: tool.call(services, parsed, progress))
+                record.verdict = verdict(result)
+                return result
 
     result = await guarded(clean_text(params.name)[:60], call)
     ledger.note(shared.records, params.name, result.data)

@@ -17,6 +17,7 @@ from fanout_mcp.source.pack import RULE, new_fence
 from fanout_mcp.source.read import Skipped, read
 from fanout_mcp.source.secrets import SMALL, scrub
 from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.state import policy
 from fanout_mcp.types import Answer, Ask, Job, Outcome, Prompt
 from fanout_mcp.usage import Usage
 
@@ -36,6 +37,8 @@ class Material:
     text: str = ""
     files: tuple[str, ...] = ()
     redacted: int = 0
+    digests: tuple[str, ...] = ()
+    """SHA-256 of each file."""
 
 
 def read_material(
@@ -47,11 +50,14 @@ def read_material(
     """
     if not files:
         return Material()
+    if not policy.current().sources_may_leave:
+        raise InvalidInput(f"No file is attached: the policy {policy.PLACE} lets none leave; {policy.ASK}.")
     if len(files) > MAX_FILES:
         raise InvalidInput(f"{len(files):,} files are too many; attach at most {MAX_FILES}.")
     fence = new_fence()
     parts, redacted = [RULE.format(fence=fence)], 0
     texts: list[tuple[str, str]] = []
+    digests: list[str] = []
     for name in dict.fromkeys(_relative(root, file) for file in files):
         source = read(root, name, at_most=MAX_FILE_BYTES)
         if isinstance(source, Skipped):
@@ -59,6 +65,7 @@ def read_material(
                 f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name, source.reason)}"
             )
         texts.append((name, source.text))
+        digests.append(source.digest)
     for (name, _), scrubbed in zip(texts, scrub(workers, texts, stop), strict=True):
         if isinstance(scrubbed, Failure):
             raise InvalidInput(f"{name[:200]!r} can't be attached: taking secrets out {scrubbed.reason}.")
@@ -71,7 +78,7 @@ def read_material(
             f"The attached files have {len(material):,} characters; at most {MAX_MATERIAL_CHARS:,} can be "
             "sent. Attach fewer, or ask summarize_files first."
         )
-    return Material(material, tuple(name for name, _ in texts), redacted)
+    return Material(material, tuple(name for name, _ in texts), redacted, tuple(digests))
 
 
 def _advice(root: Path, name: str, reason: str) -> str:
@@ -109,7 +116,7 @@ def first(member: Member, question: str, material: Material, stakes: Stakes) -> 
     parts = [f"Question:\n{question.strip()}", STAKES[stakes]]
     if material.text:
         parts.append(f"Attached files:\n{material.text}")
-    return Prompt(system(member), "\n\n".join(parts))
+    return Prompt(system(member), "\n\n".join(parts), material.digests)
 
 
 def repair(prompt: Prompt, answer: str, why: str) -> Prompt:

@@ -30,7 +30,7 @@ from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import AllThinking, BackendError, SettingsError
 from fanout_mcp.registration.places import SCOPES, Places, places, plugin_in, project_of
 from fanout_mcp.registration.plan import ALLOW, PLUGIN_RULE, RULE, is_server_entry
-from fanout_mcp.state import settings
+from fanout_mcp.state import policy, settings
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.types import Job, Json, Prompt
 
@@ -67,6 +67,7 @@ def look(had: Settings | None, error: str = "") -> list[Finding]:
     """Look at everything. `had` is None where the settings can't be read, and `error` says why."""
     root = had.project if had is not None else Path.cwd()
     return [
+        *_policy(),
         *(_backend(had) if had is not None else [Finding("settings", "bad", error)]),
         Finding("python", "good", f"{platform.python_version()}, {sys.executable}"),
         *(_own(had.config_dir) if had is not None else []),
@@ -75,6 +76,19 @@ def look(had: Settings | None, error: str = "") -> list[Finding]:
         *_registered(root),
         *_hooks(root),
     ]
+
+
+def _policy() -> Iterator[Finding]:
+    """Name the company's policy and all that it forbids."""
+    try:
+        found = policy.current()
+    except SettingsError as error:
+        yield Finding("policy", "bad", str(error))
+        return
+    if found.is_there:
+        yield Finding(
+            "policy", "good", f"{policy.PLACE}: {'; '.join(found.forbids()) or 'it forbids nothing'}"
+        )
 
 
 def _backend(had: Settings) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
@@ -22,6 +23,7 @@ from typing import Final, NamedTuple
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import BARE, git
 from fanout_mcp.source.read import MAX_BYTES, decode, lines_of
+from fanout_mcp.state import policy
 from fanout_mcp.types import Json
 
 COMPARE = "fanout_mcp.review.changes:compare"
@@ -90,6 +92,7 @@ def tree_at(root: Path, commit: str, depth: int = 0) -> Tree | str:
     listed = git(root, "ls-tree", "-r", "-z", commit)
     if listed.problem:
         return listed.problem
+    top = os.path.realpath(root)
     files: dict[str, Old] = {}
     unknown: list[str] = []
     for row in listed.output.split(b"\0"):
@@ -98,7 +101,7 @@ def tree_at(root: Path, commit: str, depth: int = 0) -> Tree | str:
         if not tab or len(fields) != 3:
             continue
         path, named = name.decode("utf-8", "surrogateescape"), fields[2].decode("ascii")
-        if fields[1] == b"blob":
+        if fields[1] == b"blob" and not policy.kept_in(f"{top}/{path}"):
             files[path] = Old(named, root)
         elif fields[1] == b"commit":
             inner = root / path

@@ -206,7 +206,8 @@ async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mappin
         known = await in_thread(recall, journal.cache, places)
         reviews = await in_thread(plan, clean, batch, known, diffs)
         await means.check_price(await in_thread(_calls, reviews))
-        asked = await in_thread(ask, reviews, focus, backend.provider)
+        digests = {source.path: source.digest for source in gathered.files}
+        asked = await in_thread(ask, reviews, focus, backend.provider, digests)
         journal.tally.total = len(asked)
         questions = [Question(one.job, one.fence) for one in asked]
         outcomes = await journal.ask(questions, Plan(DEADLINE_S, budget=request.budget), is_good)

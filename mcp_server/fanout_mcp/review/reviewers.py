@@ -184,10 +184,12 @@ def prompt(
     reviewer: Reviewer,
     fence: str,
     diffs: Mapping[str, str] | None = None,
+    *,
+    digests: Mapping[str, str] | None = None,
 ) -> Prompt:
     """Put a group of files before a reviewer; lines are numbered as in their files.
 
-    With `diffs` (path to unified diff) it is asked what the change breaks.
+    With `diffs` (path to unified diff) it is asked what the change breaks. `digests`: of the files, by path.
     """
     files: list[str] = []
     for part in group.parts:
@@ -196,7 +198,8 @@ def prompt(
             files.append(f"{fence} diff of {part.path}\n{diffs[part.path]}\n{fence} end of the diff")
     user = "Review these files.\n\n" + "\n\n".join(files) + "\n\nNow the JSON object."
     rules = RULES.format(stance=reviewer.stance, focus=spoken(focuses), fence=fence)
-    return Prompt(rules + (CHANGE if diffs else ""), user)
+    sources = tuple(dict.fromkeys((digests or {}).get(path, path) for path in group.paths))
+    return Prompt(rules + (CHANGE if diffs else ""), user, sources)
 
 
 def spoken(focuses: Sequence[Focus]) -> str:
@@ -344,12 +347,17 @@ def plan(
     return reviews
 
 
-def ask(reviews: Iterable[Review], focuses: Sequence[Focus], provider: str) -> list[Asked]:
-    """Put reviews into words."""
+def ask(
+    reviews: Iterable[Review],
+    focuses: Sequence[Focus],
+    provider: str,
+    digests: Mapping[str, str] | None = None,
+) -> list[Asked]:
+    """Put reviews into words. `digests`: SHA-256 of the files, by path."""
     asked = []
     for review in reviews:
         fence = pack.new_fence()
-        words = prompt(review.group, focuses, review.seat.reviewer, fence, review.diffs)
+        words = prompt(review.group, focuses, review.seat.reviewer, fence, review.diffs, digests=digests)
         job = Job(review.key, words, review.seat.model, SCHEMA, ANSWER_TOKENS, provider)
         asked.append(Asked(job, review.seat, review.group, fence))
     return asked

@@ -30,6 +30,7 @@ from fanout_hooks.client import files
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import BARE, NO_REPOSITORY, Reply, git, names, worktrees
 from fanout_mcp.source.secrets import is_secret_path
+from fanout_mcp.state import policy
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -330,6 +331,8 @@ def _kind(root: Path, path: str) -> str | None:
 def _reason(root: Path, path: str, *, is_named: bool) -> str:
     if is_secret_path(path):
         return "secret file"
+    if kept_in := policy.kept_in(f"{os.path.realpath(root)}/{path}"):
+        return kept_in
     if not is_named:
         if _is_own_state(path):
             return "fanout's own state"

@@ -29,6 +29,7 @@ from typing import Final
 
 from fanout_mcp.errors import why
 from fanout_mcp.source.secrets import is_secret_path
+from fanout_mcp.state import policy
 
 MAX_BYTES: Final = 1_000_000
 """Larger files are data, generated or hostile; parsers need up to 200 times their size in memory."""
@@ -108,6 +109,8 @@ def read_bytes(root: Path, path: str, *, at_most: int = MAX_BYTES) -> bytes | Sk
                 return Skipped(path, "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
             if status.st_size > at_most:
                 return Skipped(path, f"larger than {at_most:,} bytes")
+            if kept_in := policy.kept_in_file(descriptor):
+                return Skipped(path, kept_in)
             data = _all(descriptor, at_most + 1)
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None

@@ -8,6 +8,7 @@ Rules:
    when the user's own file (`config.toml` in the configuration folder) names it too.
 4. What is kept to be opened again (cache, receipts) lies in the user's own folders, one a project; a folder
    of the project is never taken for one of them, whatever the environment says.
+5. A company's policy (policy.py) beats all of this; where it can't be trusted, nothing is read at all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from urllib.parse import urlsplit
 from fanout_hooks.gate.governor import KEYS as CAPS
 from fanout_hooks.learn.memory import name_of
 from fanout_mcp.errors import SettingsError, why
+from fanout_mcp.state import policy
 from fanout_mcp.types import ModelPrice
 
 BackendName = Literal["auto", "http", "claude", "plan"]
@@ -117,6 +119,7 @@ class Settings:
 
 def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
     """Read the environment and the user's config.toml. Raises SettingsError that names what is wrong."""
+    company = policy.current()
     env = os.environ if env is None else env
     told = root or (Path(env["CLAUDE_PROJECT_DIR"]) if env.get("CLAUDE_PROJECT_DIR") else None)
     root = (told or Path.cwd()).resolve()
@@ -139,7 +142,8 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         hedge=bool(table.get("hedge")),
         is_child="FANOUT_CHILD" in env,
         proxy=_optional_text(table, "proxy"),
-        prices=_prices(table, config_dir / "config.toml"),
+        # Where dollars are limited, a user's own price of 0 would lift the limit.
+        prices=company.prices if company.is_capped else _prices(table, config_dir / "config.toml"),
         enabled=_names(table, "enabled", config_dir / "config.toml"),
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
         cache_home=_kept_in(env, "cache", "XDG_CACHE_HOME", ".cache", root),

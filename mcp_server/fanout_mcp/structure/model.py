@@ -185,6 +185,7 @@ def summary_question(
         f"Summarise this file in at most {max_words} words.{wanted}\n\n{numbered(file, fence)}\n\n"
         "Its outline (line, signature), also between fences:\n"
         f"{fence} begins outline\n{outline}\n{fence} ends",
+        (file.digest,),
     )
 
 

@@ -196,7 +196,11 @@ class _Asking:
         )
         return Job(
             key=module.name,
-            prompt=Prompt(f"{structure_model.CLAIMS_SYSTEM} {pack.RULE.format(fence=self.fence)}", user),
+            prompt=Prompt(
+                f"{structure_model.CLAIMS_SYSTEM} {pack.RULE.format(fence=self.fence)}",
+                user,
+                tuple(file.digest for file in files if not file.skipped),
+            ),
             model=backend.default_model("explore"),
             schema=structure_model.CLAIMS_SCHEMA,
             max_tokens=ANSWER_TOKENS,

@@ -37,6 +37,12 @@ class ToolResult:
     is_error: bool = False
 
 
+def verdict(result: ToolResult) -> str:
+    """Return what came of a call, in a word: a panel's decision, else `done` or `error`."""
+    decision = result.data.get("decision") if isinstance(result.data, dict) else None
+    return str(decision) if decision else "error" if result.is_error else "done"
+
+
 A = TypeVar("A", bound=BaseModel)
 
 LINES: Final[dict[str, Json]] = {"type": "array", "items": {"type": "string"}}

@@ -1,0 +1,425 @@
+"""The audit log that a policy asks for: one JSON line a call, each holding the hash of the line before it.
+
+Theory of operation. Each user of the machine has one chain of lines, in `<folder>/<uid>.jsonl` and the files
+that it was rotated to. A line has its number `n` and, as `prev`, the SHA-256 of the whole line before it, so
+a line that is changed, taken out, put in or moved breaks the chain at that place. What a chain alone can't
+show is that its newest lines are gone, or that all of it was written again; so number and hash of each line
+also go to a second place, which the writer can only add to (syslog, or a file of another owner).
+
+Rules:
+1. A call has its line when it ends, however it ends. One that asks a model has a line before its first
+   question leaves, too: a process that is killed can't take that back.
+2. Writers lock the file, so that number, hash and the sum of dollars are those of the newest line.
+3. Who spent what is added up from the lines themselves. What was set aside by a call whose end is missing
+   counts as spent.
+4. No question, answer, path or key is written: hashes, names of models, and figures.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import stat
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
+from fanout_mcp.state import policy
+from fanout_mcp.state.policy import Audit, Policy
+from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.usage import Usage
+
+log = logging.getLogger("fanout")
+
+MAX_BYTES: Final = 8 << 20
+"""Some 20,000 calls; then the file is renamed to `<uid>.<number of its last line>.jsonl`."""
+MAX_LINE: Final = 64 << 10
+MAX_FILES: Final = 500
+"""Hashes in one line; of more files there is one hash over all of theirs."""
+LOCK_S: Final = 1.0
+"""Another writer holds the lock for less than a millisecond."""
+FIRST: Final = "0" * 64
+SYSLOG: Final = "/dev/log"
+AUTHPRIV_INFO: Final = 10 * 8 + 6
+APPEND_ONLY: Final = 0x20
+"""FS_APPEND_FL: the file can only grow, whoever owns it; root alone sets and clears it."""
+GET_FLAGS: Final = 0x80086601
+
+who: ContextVar[str] = ContextVar("who", default="")
+"""The user of a service, where it isn't the system's."""
+
+
+@dataclass(slots=True)
+class Call:
+    """What one call of a tool has done so far."""
+
+    tool: str
+    most_usd: float = 0.0
+    """What it may cost, by its own argument."""
+    trace: str = field(default_factory=lambda: secrets.token_hex(16))
+    files: dict[str, None] = field(default_factory=dict)
+    """SHA-256 of each file that left."""
+    models: Counter[str] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
+    usd: float = 0.0
+    """Spent, by the provider's bill, else by its price; what no bill came for, at its most."""
+    verdict: str = ""
+    is_begun: bool = False
+
+
+_call: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+@contextmanager
+def call(tool: str, most_usd: float = 0.0, trace: str = "") -> Iterator[Call]:
+    """Log what happens inside as one call. Raises SettingsError where a call must have a line, and can't."""
+    now = Call(tool, most_usd)
+    now.trace = trace or now.trace
+    found = policy.current()
+    token = _call.set(now)
+    try:
+        yield now
+    except BaseException as error:
+        now.verdict = now.verdict or ("refused" if isinstance(error, Exception) else "cancelled")
+        with suppress(SettingsError):  # the error itself is what the caller is to read
+            _write(found, now, "done")
+        raise
+    else:
+        _write(found, now, "done")
+    finally:
+        _call.reset(token)
+
+
+@asynccontextmanager
+async def asking(
+    job: Job, price: ModelPrice | None, provider: str
+) -> AsyncIterator[Callable[[Answer], None]]:
+    """Let one question leave, if the policy does; yield what takes its answer. Raises BackendError."""
+    found, now = policy.current(), _call.get() or Call("check")
+    if not found.sources_may_leave and (job.prompt.sources or job.workspace is not None):
+        raise Rejected(f"Not asked: the policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
+    if found.is_capped and price is None and not found.unpriced:
+        raise NotAllowed(
+            f"Not asked: the policy {policy.PLACE} limits dollars, and what {job.model or provider} costs is "
+            f"not known; {policy.ASK} (`unpriced`, or a price under [prices])."
+        )
+    if found.max_usd_per_call is not None and now.usd >= max(found.max_usd_per_call, 1e-9):
+        raise OverBudget(
+            f"not asked: the ${found.max_usd_per_call:g} that the policy allows a call are spent"
+        )
+    if not now.is_begun:
+        now.is_begun = True
+        try:
+            _write(found, now, "asking")
+        except SettingsError as error:
+            now.is_begun = False
+            raise Rejected(str(error)) from None
+    now.files.update(dict.fromkeys(job.prompt.sources))
+    now.models[f"{provider}:{job.model or 'default'}"] += 1
+    sent = len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
+    most = price.of(sent, job.max_tokens) if price else 0.0
+    used: Usage | None = None
+
+    def answered(answer: Answer) -> None:
+        nonlocal used
+        used = answer.usage
+
+    now.usd += most  # until the bill is here: calls at the same moment see each other
+    try:
+        yield answered
+    except BackendError as error:
+        used = error.usage
+        raise
+    finally:
+        if used is not None:
+            cost = used.cost_usd
+            if cost is None or used.is_partial:
+                cost = max(cost or 0.0, price.of(used.tokens_in, used.tokens_out) if price else 0.0)
+            now.usage += used
+            now.usd += (max(cost, most) if used.is_partial else cost) - most
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+
+def _write(found: Policy, now: Call, state: str) -> None:
+    """Write a call's line. Raises SettingsError where it must be and can't, or where dollars are used up."""
+    if found.audit is None:
+        return
+    reserved = 0.0
+    if state == "asking":
+        reserved = max(now.most_usd, 0.0)
+    line: dict[str, Json] = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "user": who.get() or str(os.getuid()),
+        "tool": now.tool[:60],
+        "state": state,
+        "trace": now.trace,
+    }
+    if state == "asking":
+        line["reserved_usd"] = reserved
+    else:
+        hashes = list(now.files)
+        many = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
+        line |= {
+            "files": len(hashes),
+            "sha256": hashes if len(hashes) <= MAX_FILES else [many],
+            "models": {name[:200]: count for name, count in now.models.most_common(50)},
+            "tokens_in": now.usage.tokens_in,
+            "tokens_out": now.usage.tokens_out,
+            "cost_usd": round(now.usd, 6),
+            "verdict": now.verdict[:40],
+        }
+    is_counted = state == "asking" and (found.max_usd_per_day, found.max_usd_per_month) != (None, None)
+    try:
+        append(found.audit, line, (lambda log_: _afford(found, log_, line)) if is_counted else None)
+    except OSError as error:
+        sentence = (
+            f"The audit log {found.audit.folder} can't be written ({why(error)}), and the policy "
+            f"{policy.PLACE} refuses calls that leave no line in it; {policy.ASK}."
+        )
+        if found.audit.required or is_counted:
+            raise SettingsError(sentence) from error
+        log.warning("the audit log %s can't be written: %s", found.audit.folder, why(error))
+
+
+def append(audit: Audit, line: Mapping[str, Json], check: Callable[[_Log], None] | None = None) -> None:
+    """Add a line to this user's chain, and its hash to the second place. Raises OSError, and as `check`."""
+    path = Path(audit.folder) / f"{os.getuid()}.jsonl"
+    with _locked(path) as descriptor:
+        last = _last(path, descriptor)
+        if check is not None:
+            if not is_append_only(descriptor):
+                raise OSError(0, "its file must be root's and append-only: sudo fanout policy prepare USER")
+            check(_logs.setdefault(str(path), _Log(path)))
+        text = json.dumps({"n": last.n + 1, "prev": last.hash, **line}, separators=(",", ":")).encode()
+        torn = b"" if last.is_whole else b"\n"
+        if os.write(descriptor, torn + text + b"\n") != len(torn) + len(text) + 1:
+            raise OSError(0, "the disk is full")
+        _note(audit.second, f"{path.stem} {last.n + 1} {hashlib.sha256(text).hexdigest()}")
+        if os.fstat(descriptor).st_size > MAX_BYTES:
+            with suppress(OSError):  # a file of root's is rotated by root: fanout policy prepare
+                path.rename(path.with_name(f"{path.stem}.{last.n + 1:010d}.jsonl"))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    until = time.monotonic() + LOCK_S
+    while True:
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid not in {os.getuid(), policy.OWNER}:
+                raise OSError(0, f"{path} is not a regular file of this user's or of root's")
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise OSError(0, f"{path} is locked by another process") from None
+                    time.sleep(0.001)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), status):  # else it was rotated meanwhile
+                    yield descriptor
+                    return
+        finally:
+            os.close(descriptor)
+
+
+class _Last(NamedTuple):
+    n: int = 0
+    hash: str = FIRST
+    is_whole: bool = True
+    """The file ends with a line's end."""
+
+
+def _last(path: Path, descriptor: int) -> _Last:
+    """Return the newest line of a chain; that of the newest rotated file where this one is empty."""
+    size = os.fstat(descriptor).st_size
+    if size:
+        return newest(os.pread(descriptor, 2 * MAX_LINE, max(0, size - 2 * MAX_LINE)))
+    older = _rotated(path)
+    return newest(older[-1].read_bytes()[-2 * MAX_LINE :]) if older else _Last()
+
+
+def newest(tail: bytes) -> _Last:
+    whole, end, torn = tail.rpartition(b"\n")
+    line = whole.rpartition(b"\n")[2] if end else b""
+    try:
+        n = int(json.loads(line)["n"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        n = 0
+    return _Last(n, hashlib.sha256(line).hexdigest() if line else FIRST, not torn)
+
+
+def _rotated(path: Path) -> list[Path]:
+    return sorted(path.parent.glob(f"{path.stem}.[0-9]*.jsonl"))
+
+
+def is_append_only(descriptor: int) -> bool:
+    """Say whether a file is root's and can only grow, so that this user can neither cut nor remove it."""
+    if os.fstat(descriptor).st_uid != policy.OWNER:
+        return False
+    try:
+        flags = int.from_bytes(fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))[:4], "little")
+    except OSError:
+        return bool(getattr(os.fstat(descriptor), "st_flags", 0) & getattr(stat, "SF_APPEND", 0))
+    return bool(flags & APPEND_ONLY)
+
+
+def _note(second: str, words: str) -> None:
+    """Send user, number and hash to the second place. Raises OSError."""
+    if not second:
+        return
+    if second == "syslog":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+            to.setblocking(False)
+            to.connect(SYSLOG)
+            to.send(f"<{AUTHPRIV_INFO}>fanout-audit[{os.getpid()}]: {words}".encode())
+        return
+    descriptor = os.open(second, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, f"{words}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+# --- dollars of a day and a month --------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Log:
+    """What a chain says was spent; reads only what was added since the last look."""
+
+    path: Path
+    at: int = 0
+    inode: int = 0
+    spent: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By user and day."""
+    open: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+    """By trace: what a call set aside whose end isn't there."""
+
+    def read(self) -> None:
+        with self.path.open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            if inode != self.inode:  # the first look, or it was rotated
+                self.inode, self.at = inode, 0
+                self.spent.clear()
+                self.open.clear()
+                for older in _rotated(self.path):
+                    self._add(older.read_bytes())
+            file.seek(self.at)
+            data = file.read()
+        self.at += len(data)
+        self._add(data)
+
+    def _add(self, data: bytes) -> None:
+        for text in data.splitlines():
+            try:
+                line = json.loads(text)
+                key = (str(line["user"]), str(line["at"])[:10])
+                if line["state"] == "asking":
+                    self.open[line["trace"]] = (*key, max(0.0, float(line["reserved_usd"])))
+                else:
+                    self.open.pop(line["trace"], None)
+                    self.spent[key] = self.spent.get(key, 0.0) + max(0.0, float(line["cost_usd"]))
+            except (ValueError, TypeError, KeyError, RecursionError):
+                continue
+
+    def usd(self, user: str, day: str) -> float:
+        """Return what a user spent and set aside on a day ("2026-11-30") or in a month ("2026-11")."""
+        spent = sum(usd for (one, at), usd in self.spent.items() if one == user and at.startswith(day))
+        return spent + sum(usd for one, at, usd in self.open.values() if one == user and at.startswith(day))
+
+
+_logs: dict[str, _Log] = {}
+
+
+def _afford(found: Policy, chain: _Log, line: Mapping[str, Json]) -> None:
+    chain.read()
+    for cap, span, length in ((found.max_usd_per_day, "day", 10), (found.max_usd_per_month, "month", 7)):
+        if cap is None:
+            continue
+        spent = chain.usd(line["user"], line["at"][:length])
+        if spent + line["reserved_usd"] > cap:
+            reserved = line["reserved_usd"]
+            raise SettingsError(
+                f"The policy {policy.PLACE} allows ${cap:g} a {span}: ${spent:.2f} are spent or set aside, "
+                f"and this call may cost ${reserved:g}. Lower max_cost_usd, wait, or {policy.ASK}."
+            )
+
+
+# --- checking ----------------------------------------------------------------------------------------------
+
+_NOTE: Final = re.compile(r"(?:^|\s)(\d+) (\d+) ([0-9a-f]{64})\s*$")
+
+
+def verify(folder: Path, second: Iterable[str] | None) -> tuple[list[str], list[str]]:
+    """Check every chain in a folder; return what is wrong, and what could not be told.
+
+    `second`: the lines of the second place, None where there is none.
+    """
+    wrong: list[str] = []
+    chains = {path.name.partition(".")[0] for path in folder.glob("*.jsonl")}
+    seen: dict[str, dict[int, str]] = {name: {} for name in chains}
+    for name in sorted(chains):
+        wrong += _check(folder / f"{name}.jsonl", seen[name])
+    if second is None:
+        unknown = ["whether the newest lines were cut off, a whole chain removed, or all of it written again"]
+        return wrong, [f"{unknown[0]}: the policy names no second place"]
+    notes: dict[str, list[tuple[int, str]]] = {}
+    for text in second:
+        if match := _NOTE.search(text):
+            notes.setdefault(match[1], []).append((int(match[2]), match[3]))
+    for name in sorted({*chains, *notes}):
+        wrong += _compare(name, seen.get(name, {}), notes.get(name, []))
+    return wrong, ["calls of a copy of fanout that was changed not to write"]
+
+
+def _check(path: Path, seen: dict[int, str]) -> Iterator[str]:
+    before = _Last()
+    for part in [*_rotated(path), *([path] if path.exists() else [])]:
+        data = part.read_bytes()
+        if data and not data.endswith(b"\n"):
+            yield f"{part.name}: its last line is torn"
+        for row, text in enumerate(data.split(b"\n")[: data.count(b"\n")], 1):
+            try:
+                line = json.loads(text)
+                n, prev = line["n"], line["prev"]
+            except (ValueError, TypeError, KeyError, RecursionError):
+                yield f"{part.name}: row {row} is not a line of the log"
+                continue
+            if (n, prev) != (before.n + 1, before.hash):
+                gap = (
+                    f"line {before.n + 1} was expected" if n != before.n + 1 else "the line before it changed"
+                )
+                yield f"{part.name}: row {row} (line {n}) breaks the chain: {gap}"
+            before = _Last(n, hashlib.sha256(text).hexdigest())
+            seen[n] = before.hash
+
+
+def _compare(name: str, seen: Mapping[int, str], notes: list[tuple[int, str]]) -> Iterator[str]:
+    noted = dict(notes)
+    if len(noted) != len(notes):
+        twice = sorted(n for n, count in Counter(n for n, _ in notes).items() if count > 1)
+        yield f"{name}: line {twice[0]} was written more than once: the chain began again"
+    if missing := sorted(noted.keys() - seen.keys()):
+        yield f"{name}: {len(missing)} lines from line {missing[0]} on are gone; the second place has them"
+    if changed := sorted(n for n, hash_ in noted.items() if seen.get(n, hash_) != hash_):
+        yield f"{name}: line {changed[0]} is not the one that was written"
+    if noted and (added := sorted(n for n in seen if n not in noted and n > min(noted))):
+        yield f"{name}: line {added[0]} is not in the second place"

@@ -1,0 +1,356 @@
+"""The company's policy: a file of root's that beats the user's settings, the environment and every argument.
+
+Rules:
+1. Its place is a constant. No variable, no setting and no argument moves it, and no other file adds to it.
+2. It binds only as root's: owned by root, in folders of root's, and writable by no one else. A file that is
+   there and isn't so, can't be read, or says something unknown stops every call (closed, never open), with a
+   sentence for the administrator.
+3. It is looked at anew for each decision (one stat), so that a running server obeys a change at once.
+4. A list that is absent forbids nothing, with one exception: once providers, hosts or models are limited, no
+   command-line client is allowed that `clients` doesn't name.
+
+docs/policy.md has the fields, and against whom all of this holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Protocol
+
+from fanout_hooks.gate.gate import MODES
+from fanout_hooks.gate.governor import KEYS as CAPS
+from fanout_mcp.errors import InvalidInput, SettingsError, why
+from fanout_mcp.types import Json, ModelPrice
+
+PLACE: Final = "/etc/fanout/policy.toml"
+COPY: Final = "/etc/fanout/policy.json"
+"""What hooks read of it (hooks/fanout_hooks/gate/watch.py): they start without a TOML parser."""
+OWNER: Final = 0
+TOP: Final = "/"
+"""Folders from here on must be root's, too. Tests replace these four in their own process."""
+MAX_BYTES: Final = 256 << 10
+ASK: Final = "ask your administrator"
+
+Kind = Literal["providers", "hosts", "models", "command-line clients"]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Where each call leaves its line (audit.py)."""
+
+    folder: str
+    second: str = ""
+    """`syslog`, or a file of another owner: it gets the newest hash and count. "": there is none."""
+    required: bool = False
+    """A call whose line can't be written is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is allowed; None and empty: everything. Dollars are of one user."""
+
+    providers: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    clients: tuple[str, ...] | None = None
+    sources_may_leave: bool = True
+    never_leave: tuple[str, ...] = ()
+    """Paths in the form of a .gitignore, from the root of the file system on."""
+    max_usd_per_call: float | None = None
+    max_usd_per_day: float | None = None
+    max_usd_per_month: float | None = None
+    unpriced: bool = False
+    """Models without a known price may be asked where dollars are limited."""
+    prices: Mapping[str, ModelPrice] = field(default_factory=dict)
+    gate: str = ""
+    governor: Mapping[str, int] = field(default_factory=dict)
+    audit: Audit | None = None
+    is_there: bool = False
+
+    @property
+    def is_capped(self) -> bool:
+        return any(cap is not None for cap in self.caps)
+
+    @property
+    def caps(self) -> tuple[float | None, float | None, float | None]:
+        return self.max_usd_per_call, self.max_usd_per_day, self.max_usd_per_month
+
+    def refusal(self, kind: Kind, name: str, *, also: str = "") -> str:
+        """Return why `name` (or `also`, the same thing spelled longer) may not be used, "" where it may."""
+        allowed = self.allowed(kind)
+        names = {name, also or name, name.removeprefix("~")}  # `~author/family-latest` is an alias
+        if allowed is None or any(fnmatchcase(one, pattern) for one in names for pattern in allowed):
+            return ""
+        return f"{name or 'a model without a name'} is not allowed: {self.sentence(kind)}"
+
+    def allowed(self, kind: Kind) -> tuple[str, ...] | None:
+        if kind != "command-line clients":
+            return {"providers": self.providers, "hosts": self.hosts, "models": self.models}[kind]
+        is_limited = any(one is not None for one in (self.providers, self.hosts, self.models))
+        return () if self.clients is None and is_limited else self.clients
+
+    def sentence(self, kind: Kind) -> str:
+        allowed = self.allowed(kind)
+        only = f"allows only the {kind} {', '.join(allowed)}" if allowed else f"allows no {kind}"
+        return f"the policy {PLACE} {only}; {ASK}"
+
+    def forbids(self) -> Iterator[str]:
+        """Yield a line for each thing that is limited."""
+        kinds: tuple[Kind, ...] = ("providers", "hosts", "models", "command-line clients")
+        for kind in kinds:
+            if (allowed := self.allowed(kind)) is not None:
+                yield f"only the {kind} {', '.join(allowed)}" if allowed else f"no {kind}"
+        if not self.sources_may_leave:
+            yield "no model is sent sources"
+        if self.never_leave:
+            yield f"never read: {' '.join(self.never_leave)}"
+        for cap, span in zip(self.caps, ("call", "day", "month"), strict=True):
+            if cap is not None:
+                yield f"at most ${cap:g} a {span}"
+        if self.gate:
+            yield f"the gate is {self.gate}"
+        for name, count in self.governor.items():
+            yield f"{name} at most {count}"
+        if self.audit is not None:
+            yield f"every call leaves a line in {self.audit.folder}" + (
+                ", or is refused" if self.audit.required else ""
+            )
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+class _Kept(NamedTuple):
+    stamp: tuple[object, ...]
+    policy: Policy
+
+
+_kept = _Kept((), Policy())
+
+
+def current() -> Policy:
+    """Return the policy in force, an empty one where there is none. Raises SettingsError (rule 2)."""
+    global _kept  # noqa: PLW0603 - what the last look found, so that a look costs one stat
+    try:
+        status = os.stat(PLACE)  # noqa: PTH116 - a Path would cost more than the call
+    except FileNotFoundError:
+        if os.path.lexists(COPY):
+            raise _closed(f"is missing, and {COPY} is there") from None
+        return Policy()
+    except OSError as error:
+        raise _closed(f"can't be looked at: {why(error)}") from error
+    stamp = (PLACE, OWNER, *_stamp(status))
+    if stamp != _kept.stamp:
+        _kept = _Kept(stamp, _loaded())
+    return _kept.policy
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        *(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns),
+        *(status.st_uid, status.st_mode),
+    )
+
+
+def _closed(problem: str) -> SettingsError:
+    return SettingsError(
+        f"The policy {PLACE} {problem}. Until that is corrected nothing is read or asked; {ASK} "
+        "(sudo fanout policy check)."
+    )
+
+
+def _loaded() -> Policy:
+    try:
+        if problem := untrusted(PLACE):
+            raise _closed(problem)
+        text = trusted_bytes(PLACE).decode("utf-8")
+        if not text.strip():
+            raise _closed("is empty")  # it may be half written: never open for that moment
+        return parse(tomllib.loads(text))
+    except OSError as error:
+        raise _closed(f"can't be read: {why(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise _closed(f"can't be read: {error}") from error
+
+
+def untrusted(path: str) -> str:
+    """Return why a file does not bind as root's, "" where it does."""
+    at = os.path.realpath(path)
+    for folder in {*Path(path).parents, *Path(at).parents}:
+        if folder.is_relative_to(TOP) and (problem := _foreign(folder.stat())):
+            return f"can't be trusted: its folder {folder} is {problem}"
+    problem = _foreign(os.lstat(at))
+    return f"can't be trusted: it is {problem}" if problem else ""
+
+
+def _foreign(status: os.stat_result) -> str:
+    if status.st_uid != OWNER:
+        return f"owned by user {status.st_uid}, not by root"
+    return "writable by others than root" if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
+
+
+def trusted_bytes(path: str) -> bytes:
+    """Read a file whose owner and mode hold for what was opened. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode) or before.st_size > MAX_BYTES:
+            raise OSError(0, f"not a regular file of at most {MAX_BYTES:,} bytes")
+        if problem := _foreign(before):
+            raise OSError(0, f"it is {problem}")
+        data = file.read(MAX_BYTES + 1)
+        if _stamp(os.fstat(descriptor)) != _stamp(before) or len(data) != before.st_size:
+            raise OSError(0, "it changed while it was read; replace it by `mv`, which is one step")
+        return data
+
+
+# --- what it may say ---------------------------------------------------------------------------------------
+
+_LISTS: Final = ("providers", "hosts", "models", "clients", "never_leave")
+_DOLLARS: Final = ("max_usd_per_call", "max_usd_per_day", "max_usd_per_month")
+_NAMES: Final = tuple(one.name for one in fields(Policy) if one.name != "is_there")
+
+
+def parse(table: Mapping[str, Json]) -> Policy:
+    """Return the policy that a table says. Raises ValueError that names what is wrong."""
+    _known(table, _NAMES, "the policy")
+    given: dict[str, Json] = dict(table)
+    for name in _LISTS:
+        if name in given:
+            given[name] = _texts(name, given[name])
+    for name in _DOLLARS:
+        if name in given and not (_is_number(given[name]) and 0 <= given[name] < float("inf")):
+            raise ValueError(f"{name} must be a number of dollars, got {given[name]!r}")
+    for name in ("sources_may_leave", "unpriced"):
+        if not isinstance(given.get(name, False), bool):
+            raise ValueError(f"{name} must be true or false")  # noqa: TRY004 - one kind of error for a file
+    if any(pattern.startswith("!") for pattern in given.get("never_leave", ())):
+        raise ValueError('never_leave takes no exceptions ("!")')
+    if "gate" in given and given["gate"] not in MODES:
+        raise ValueError(f"gate must be one of {', '.join(MODES)}, got {given['gate']!r}")
+    caps = _table(given, "governor", tuple(CAPS.values()))
+    for name, count in caps.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise ValueError(f"governor.{name} must be a whole number, got {count!r}")
+    prices = {model: _price(model, one) for model, one in _table(given, "prices", None).items()}
+    found = Policy(**{**given, "prices": prices, "governor": caps, "audit": _audit(given), "is_there": True})
+    if found.audit is None and (found.max_usd_per_day, found.max_usd_per_month) != (None, None):
+        raise ValueError("dollars a day or a month are counted in the audit log: name it as [audit] folder")
+    return found
+
+
+def _audit(given: Mapping[str, Json]) -> Audit | None:
+    if "audit" not in given:
+        return None
+    table = _table(given, "audit", ("folder", "second", "required"))
+    folder, second = table.get("folder"), table.get("second", "")
+    if not isinstance(folder, str) or not os.path.isabs(folder):  # noqa: PTH117 - a text
+        raise ValueError("audit.folder must be an absolute path")
+    if not isinstance(second, str) or (second not in {"", "syslog"} and not second.startswith("/")):
+        raise ValueError('audit.second must be "syslog" or an absolute path')
+    if not isinstance(table.get("required", False), bool):
+        raise ValueError("audit.required must be true or false")  # noqa: TRY004 - as above
+    return Audit(folder, second, table.get("required", False))
+
+
+def _table(given: Mapping[str, Json], name: str, known: tuple[str, ...] | None) -> dict[str, Json]:
+    value = given.get(name, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a table; begin it with a line [{name}]")  # noqa: TRY004 - as above
+    if known is not None:
+        _known(value, known, f"[{name}]")
+    return value
+
+
+def _known(table: Mapping[str, Json], names: tuple[str, ...], where: str) -> None:
+    for name in table:
+        if name not in names:
+            near = get_close_matches(name, names, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise ValueError(f"{where} has no field {name}; {hint}")
+
+
+def _texts(name: str, value: Json) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise ValueError(f"{name} must be a list of texts")
+    return tuple(value)
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _price(model: str, value: Json) -> ModelPrice:
+    each: list[Json] = [value.get(name) if isinstance(value, dict) else None for name in ("in", "out")]
+    if not all(_is_number(one) and 0 <= one < float("inf") for one in each):
+        raise ValueError(f'prices."{model}" must hold in and out, dollars per million tokens')
+    return ModelPrice(float(each[0]), float(each[1]))
+
+
+# --- deciding ----------------------------------------------------------------------------------------------
+
+
+def dollars_of(asked: float, *, is_default: bool) -> float:
+    """Return what a call may cost: the default is lowered to the policy's. Raises InvalidInput for more."""
+    cap = current().max_usd_per_call
+    if cap is None or asked <= cap:
+        return asked
+    if is_default:
+        return cap
+    raise InvalidInput(
+        f"max_cost_usd is {asked:g}, and the policy {PLACE} allows at most ${cap:g} a call; {ASK}."
+    )
+
+
+def kept_in(path: str) -> str:
+    """Return why a file at an absolute path (without links) must not be read, "" where it may."""
+    patterns = current().never_leave
+    if not patterns or not _matches(patterns, path):
+        return ""
+    return f"kept in by the policy {PLACE}"
+
+
+def kept_in_file(descriptor: int) -> str:
+    """The same of an open file: its path is the system's, whatever was swapped on the way to it."""
+    if not current().never_leave:
+        return ""
+    if os.fstat(descriptor).st_nlink != 1:
+        return f"has several names or none (hard links), and the policy {PLACE} keeps paths in"
+    try:
+        return kept_in(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - a text
+    except OSError:
+        import fcntl
+
+        named = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)) if hasattr(fcntl, "F_GETPATH") else b""
+        path = os.fsdecode(named.rstrip(b"\0"))
+        return kept_in(path) if path else f"its path is not known, and the policy {PLACE} keeps paths in"
+
+
+def _matches(patterns: tuple[str, ...], path: str) -> bool:
+    return _spec(patterns).match_file(path.lstrip("/"))
+
+
+@lru_cache(maxsize=4)
+def _spec(patterns: tuple[str, ...]) -> _Spec:
+    from pathspec import GitIgnoreSpec  # only where there is such a list
+
+    return GitIgnoreSpec.from_lines(patterns)
+
+
+class _Spec(Protocol):
+    def match_file(self, file: str) -> bool: ...
+
+
+def copy_of(policy: Policy, digest: str) -> bytes:
+    """Return the part that hooks read, as JSON."""
+    data = {"gate": policy.gate, "governor": dict(policy.governor), "policy": digest}
+    return (json.dumps(data, indent=1) + "\n").encode()
