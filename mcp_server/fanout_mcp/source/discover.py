@@ -331,8 +331,6 @@ def _kind(root: Path, path: str) -> str | None:
 def _reason(root: Path, path: str, *, is_named: bool) -> str:
     if is_secret_path(path):
         return "secret file"
-    if kept_in := policy.kept_in(f"{os.path.realpath(root)}/{path}"):
-        return kept_in
     if not is_named:
         if _is_own_state(path):
             return "fanout's own state"
@@ -342,12 +340,15 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
         if parts[-1] in _LOCKS or _MEDIA.search(parts[-1]):
             return "generated, locked or media"
     try:
-        mode = os.lstat(f"{root}/{path}").st_mode
+        status = os.lstat(f"{root}/{path}")
+        mode, links = status.st_mode, status.st_nlink
     except (OSError, ValueError):
         return "not there"
     if stat.S_ISLNK(mode):
         return "symlink"
-    return "" if stat.S_ISREG(mode) else "not a regular file"
+    if not stat.S_ISREG(mode):
+        return "not a regular file"
+    return policy.kept_in(f"{os.path.realpath(root)}/{path}", links)
 
 
 def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> list[str] | None:

@@ -5,7 +5,7 @@ Rules:
 2. It binds only as root's: owned by root, in folders of root's, and writable by no one else. A file that is
    there and isn't so, can't be read, or says something unknown stops every call (closed, never open), with a
    sentence for the administrator.
-3. It is looked at anew for each decision (one stat), so that a running server obeys a change at once.
+3. It is looked at anew for each decision (two stats), so that a running server obeys a change at once.
 4. A list that is absent forbids nothing, with one exception: once providers, hosts or models are limited, no
    command-line client is allowed that `clients` doesn't name.
 
@@ -141,14 +141,15 @@ def current() -> Policy:
     """Return the policy in force, an empty one where there is none. Raises SettingsError (rule 2)."""
     global _kept  # noqa: PLW0603 - what the last look found, so that a look costs one stat
     try:
-        status = os.stat(PLACE)  # noqa: PTH116 - a Path would cost more than the call
+        # A Path would cost more than the calls.
+        status, folder = os.stat(PLACE), os.stat(os.path.dirname(PLACE))  # noqa: PTH116, PTH120
     except FileNotFoundError:
         if os.path.lexists(COPY):
             raise _closed(f"is missing, and {COPY} is there") from None
         return Policy()
     except OSError as error:
         raise _closed(f"can't be looked at: {why(error)}") from error
-    stamp = (PLACE, OWNER, *_stamp(status))
+    stamp = (PLACE, OWNER, *_stamp(status), *_stamp(folder))
     if stamp != _kept.stamp:
         _kept = _Kept(stamp, _loaded())
     return _kept.policy
@@ -311,32 +312,32 @@ def dollars_of(asked: float, *, is_default: bool) -> float:
     )
 
 
-def kept_in(path: str) -> str:
-    """Return why a file at an absolute path (without links) must not be read, "" where it may."""
+def kept_in(path: str, links: int = 1) -> str:
+    """Return why a file at an absolute path (without links) must not be read, "" where it may.
+
+    `links`: how many names it has; one of the others may be kept in.
+    """
     patterns = current().never_leave
-    if not patterns or not _matches(patterns, path):
+    if not patterns:
         return ""
-    return f"kept in by the policy {PLACE}"
+    if links != 1:
+        return f"has several names or none (hard links), and the policy {PLACE} keeps paths in"
+    return f"kept in by the policy {PLACE}" if _spec(patterns).match_file(path.lstrip("/")) else ""
 
 
 def kept_in_file(descriptor: int) -> str:
     """The same of an open file: its path is the system's, whatever was swapped on the way to it."""
     if not current().never_leave:
         return ""
-    if os.fstat(descriptor).st_nlink != 1:
-        return f"has several names or none (hard links), and the policy {PLACE} keeps paths in"
+    links = os.fstat(descriptor).st_nlink
     try:
-        return kept_in(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - a text
+        return kept_in(os.readlink(f"/proc/self/fd/{descriptor}"), links)  # noqa: PTH115 - a text
     except OSError:
         import fcntl
 
         named = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)) if hasattr(fcntl, "F_GETPATH") else b""
         path = os.fsdecode(named.rstrip(b"\0"))
-        return kept_in(path) if path else f"its path is not known, and the policy {PLACE} keeps paths in"
-
-
-def _matches(patterns: tuple[str, ...], path: str) -> bool:
-    return _spec(patterns).match_file(path.lstrip("/"))
+        return kept_in(path, links) if path else f"its path is not known, and the policy {PLACE} keeps paths in"
 
 
 @lru_cache(maxsize=4)
