@@ -172,7 +172,7 @@ def _verify(found: policy.Policy, folder: Path | None, second: str | None) -> in
             else None
         )
         wrong, unknown = audit.verify(place, texts)
-        count = sum(1 for path in place.glob("*.jsonl") for _ in path.open("rb"))
+        count = sum(path.read_bytes().count(b"\n") for path in place.glob("*.jsonl"))
     except OSError as error:
         raise InvalidInput(f"the log can't be read: {error}.") from error
     lines = [

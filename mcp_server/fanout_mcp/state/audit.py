@@ -232,12 +232,18 @@ def _locked(path: Path) -> Iterator[int]:
                     if time.monotonic() > until:
                         raise OSError(0, f"{path} is locked by another process") from None
                     time.sleep(0.001)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), status):  # else it was rotated meanwhile
-                    yield descriptor
-                    return
+            if _is_at(path, status):  # else it was rotated meanwhile
+                yield descriptor
+                return
         finally:
             os.close(descriptor)
+
+
+def _is_at(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), status)
+    except FileNotFoundError:
+        return False
 
 
 class _Last(NamedTuple):
@@ -399,7 +405,7 @@ def _check(path: Path, seen: dict[int, str]) -> Iterator[str]:
         for row, text in enumerate(data.split(b"\n")[: data.count(b"\n")], 1):
             try:
                 line = json.loads(text)
-                n, prev = line["n"], line["prev"]
+                n, prev = int(line["n"]), line["prev"]
             except (ValueError, TypeError, KeyError, RecursionError):
                 yield f"{part.name}: row {row} is not a line of the log"
                 continue
