@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "serve": ("edge.process", "run the MCP server over stdin and stdout"),
+    "serve": ("scale.serve", "run the MCP server over stdin and stdout, or over HTTP"),
     "demo": ("commands.demo", "show the server at work on this folder, without a key"),
     "oracle": ("commands.oracle", "ask a panel of experts at once"),
     "council": ("commands.council", "a panel whose members read each other and answer again"),

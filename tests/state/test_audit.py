@@ -1,4 +1,4 @@
-"""The audit log: a line a call, a chain that shows every change, and a second place for what a chain can't."""
+"""The audit log: a line a call, a chain that shows each change, a second place for what it can't show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fakes.upstream import serving
 from fanout_mcp.cli import main
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.state import audit, policy
-from fanout_mcp.state.audit import Audit
+from fanout_mcp.state.policy import Audit
 
 __all__ = ["company"]
 
@@ -97,7 +97,9 @@ BY_THE_SECOND_PLACE: dict[str, Callable[[Path], None]] = {
     "removed": lambda folder: log_of(folder).unlink(),
     "all written again": edited(rewritten),
     "begun again": begun_again,
-    "a line added by hand": edited(lambda rows: [*rows, rewritten([rows[-1].replace('"n":10', '"n":11')])[0]]),
+    "a line added by hand": edited(
+        lambda rows: [*rows, rewritten([rows[-1].replace('"n":10', '"n":11')])[0]]
+    ),
 }
 
 
@@ -196,9 +198,7 @@ def test_a_torn_line_does_not_swallow_the_next_one(tmp_path: Path) -> None:
     assert [one.partition(": ")[2] for one in found] == ["row 4 is not a line of the log"]
 
 
-def test_syslog_gets_number_and_hash_of_each_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_syslog_gets_number_and_hash_of_each_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at = f"/tmp/fanout-syslog-{os.getpid()}"
     monkeypatch.setattr(audit, "SYSLOG", at)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
@@ -230,7 +230,11 @@ def asked(company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             monkeypatch.setenv("FANOUT_BASE_URL", upstream.url)
             monkeypatch.setenv("FANOUT_API_KEY", "sk-very-secret")
             main(list(words))
-        return [json.loads(line) for line in lines(company.log)] if company.log.is_file() and not company.log.is_symlink() else []
+        return (
+            [json.loads(line) for line in lines(company.log)]
+            if company.log.is_file() and not company.log.is_symlink()
+            else []
+        )
 
     return run
 
@@ -285,7 +289,12 @@ UNWRITABLE: dict[str, Callable[[Company], object]] = {
 @pytest.mark.parametrize("way", UNWRITABLE)
 @pytest.mark.parametrize("is_required", [True, False])
 def test_a_log_that_can_t_be_written_stops_calls_only_where_the_policy_says_so(
-    company: Company, asked: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], way: str, *, is_required: bool
+    company: Company,
+    asked: Callable[..., list[Any]],
+    capsys: pytest.CaptureFixture[str],
+    way: str,
+    *,
+    is_required: bool,
 ) -> None:
     second = 'second = "/nonexistent/second"\n' if way == "a second place that is missing" else ""
     company.says(company.logged(f"{second}required = {str(is_required).lower()}"))

@@ -1,7 +1,7 @@
-"""Ways round a policy that an unprivileged user or a project may try: none of them gets a forbidden thing done.
+"""Ways round a policy that an unprivileged user or a project may try: none gets a forbidden thing done.
 
-What is forbidden would be seen: a provider on loopback counts its questions, and fake clients leave a mark. The
-way itself is what a user, a project or the environment can set; the policy is in place before.
+What is forbidden would be seen: a provider on loopback counts its questions, and fake clients leave a mark.
+The way itself is what a user, a project or the environment can set; the policy is in place before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -249,7 +250,11 @@ TO_A_CLIENT: dict[str, tuple[Way, tuple[str, ...]]] = {
     "row-renamed": (providers('[claude]\nclient = "codex"\n', "claude"), ("--models", "claude:x")),
     "key-passed-on": (config('claude_agreed = true\nclaude_api_key = true\nenabled = ["claude"]\n'), ()),
 }
-ALLOWED = {"none named": "clients = []\n", "others limited": 'providers = ["groq"]\n', "by hosts": "hosts = []\n"}
+ALLOWED = {
+    "none named": "clients = []\n",
+    "others limited": 'providers = ["groq"]\n',
+    "by hosts": "hosts = []\n",
+}
 
 
 @pytest.mark.parametrize("allowed", ALLOWED)
@@ -372,16 +377,21 @@ def test_no_call_costs_more_than_the_policy_allows(machine: Machine, way: str) -
     assert machine.questions == 0
 
 
-SPENT: dict[str, Way] = {
+def _replaced(make: Callable[[Path], object]) -> Callable[[Machine], None]:
+    def way(machine: Machine) -> None:
+        machine.company.log.unlink()
+        make(machine.company.log)
+
+    return way
+
+
+SPENT: dict[str, Callable[[Machine], object]] = {
     "log-removed": lambda machine: machine.company.log.unlink(),
     "log-emptied": lambda machine: machine.company.log.write_text(""),
     "folder-removed": lambda machine: shutil.rmtree(machine.company.logs),
-    "log-as-a-link": lambda machine: (
-        machine.company.log.unlink(),
-        machine.company.log.symlink_to("/dev/null"),
-    )
-    and None,
-    "log-as-a-fifo": lambda machine: (machine.company.log.unlink(), os.mkfifo(machine.company.log)) and None,
+    "log-as-a-link": _replaced(lambda log: log.symlink_to("/dev/null")),
+    "log-as-a-fifo": _replaced(os.mkfifo),
+    "log-as-a-folder": _replaced(Path.mkdir),
     "another-home": environment(HOME="/nonexistent", XDG_STATE_HOME="/nonexistent"),
     "another-user-variable": environment(USER="other", LOGNAME="other"),
     "another-project": lambda machine: machine.monkeypatch.chdir(machine.home),
@@ -405,7 +415,7 @@ def test_the_dollars_of_a_day_stay_spent(machine: Machine, way: str) -> None:
     append_only["log"] = str(machine.company.log.stat().st_ino)
     machine.monkeypatch.setattr(audit, "is_append_only", is_append_only)
     line = {"user": str(os.getuid()), "tool": "oracle_batch", "trace": "t", "cost_usd": 0.05, "state": "done"}
-    at = audit.time.strftime("%Y-%m-%dT%H:%M:%SZ", audit.time.gmtime())
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     found = policy.current().audit
     assert found is not None
     audit.append(found, {**line, "at": at})
@@ -660,8 +670,18 @@ def test_a_tighter_cap_of_the_user_s_own_stays(machine: Machine) -> None:
     assert watch.choose({"cwd": str(machine.project)}, env, "smart").caps.at_once == 2
 
 
-TABLES = (TO_ANOTHER_HOST, TO_A_CLIENT, TO_ANOTHER_MODEL, DEARER, SPENT, SENDING, KEPT_IN, CLOSED, GATE)
+TABLES: tuple[Sized, ...] = (
+    TO_ANOTHER_HOST,
+    TO_A_CLIENT,
+    TO_ANOTHER_MODEL,
+    DEARER,
+    SPENT,
+    SENDING,
+    KEPT_IN,
+    CLOSED,
+    GATE,
+)
 
 
 def test_the_tables_hold_at_least_a_hundred_ways() -> None:
-    assert sum(map(len, TABLES)) >= 100
+    assert sum(len(table) for table in TABLES) >= 100

@@ -7,7 +7,6 @@ cancellation is flushed; and a timer ends the process if anything of that hangs.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import fcntl
 import io
@@ -174,16 +173,3 @@ def main(seams: Seams | None = None) -> int:
             ending.status = ending.status or 1
     leave(ending.status)
     return 0
-
-
-# --- `fanout serve`: the MCP server over stdin and stdout. --------------------------------------------------
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none: a client starts it, settings come from the user's own files and the environment."""
-    parser.epilog = "Register it with `fanout install`."
-
-
-def run(_: argparse.Namespace) -> int:
-
-    return main()

@@ -12,7 +12,7 @@ import importlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -70,6 +70,10 @@ def _bridge() -> Bridge:
     return bridge
 
 
+def _anyone(*_: object) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Seams:
     """Where the server touches the world; production's are the defaults."""
@@ -79,6 +83,8 @@ class Seams:
     names: Callable[[], list[str]] = catalog.names
     load: Callable[[str], Tool[Any]] = catalog.load
     bridge: Callable[[], Bridge] = _bridge
+    admitted: Callable[[Any, str, Any, audit.Call], AbstractContextManager[None]] = _anyone
+    """(request, tool, arguments, record) -> open while the call is at work; a service decides who may."""
 
 
 @dataclass(slots=True)
@@ -214,7 +220,10 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         parsed = parse(tool.arguments, arguments)
         async with shared.calls:
             services = await shared.services()
-            with audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0)) as record:
+            with (
+                audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0)) as record,
+                shared.seams.admitted(ctx.request, tool.name, parsed, record),
+            ):
                 async with feeding(ctx.session.report_progress) as progress:
                     result = await guarded(tool.name, lambda: tool.call(services, parsed, progress))
                 record.verdict = verdict(result)

@@ -337,7 +337,9 @@ def kept_in_file(descriptor: int) -> str:
 
         named = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)) if hasattr(fcntl, "F_GETPATH") else b""
         path = os.fsdecode(named.rstrip(b"\0"))
-        return kept_in(path, links) if path else f"its path is not known, and the policy {PLACE} keeps paths in"
+        return (
+            kept_in(path, links) if path else f"its path is not known, and the policy {PLACE} keeps paths in"
+        )
 
 
 @lru_cache(maxsize=4)
