@@ -22,17 +22,14 @@ from fanout_mcp.edge import catalog
 pytestmark = pytest.mark.e2e
 
 SUITE = Path(__file__).parents[2] / ".client" / "suite" / "node_modules"
-HTTP_APP = Path(__file__).with_name("http_app.py")
 SERVER = [sys.executable, "-I", "-m", "fanout_mcp", "serve"]
 
 REQUIRED = {
     "2025-11-25": (
-        "server-initialize",
-        "server-session-lifecycle",
+        "server-initialize",  # its scenarios of sessions don't apply: the service is stateless
         "ping",
         "tools-list",
         "tools-call-error",
-        "server-sse-multiple-streams",
         "dns-rebinding-protection",
     ),
     "2026-07-28": (
@@ -74,16 +71,17 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, str(HTTP_APP)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    log = tmp_path_factory.mktemp("service") / "log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen([*SERVER, "--http", "127.0.0.1:0"], stderr=stderr)
     try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/mcp"
+        while not (found := re.search(r"serving (http://\S+)\n", log.read_text())):
+            assert process.poll() is None, log.read_text()
+        yield found[1]
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()
 
 
 Checks = Mapping[str, list[dict[str, Any]]]

@@ -301,6 +301,7 @@ def application(service: Service, seams: Seams, hosts: list[str], origins: list[
 
 async def _serve(service: Service, args: argparse.Namespace) -> int:
     import uvicorn
+    from sse_starlette.sse import AppStatus
 
     from fanout_mcp.edge.server import Seams
     from fanout_mcp.state import settings
@@ -314,7 +315,8 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
         service.has_project = args.project is not None
         # Reports are files of this machine, which no caller reads.
         had = replace(settings.read(root=root), state_dir=Path(empty) / ".claude" / "fanout")
-        app = application(service, Seams(read_settings=lambda: had), hosts, args.allow_origin)
+        origins = args.allow_origin or ([] if args.allow_host else [f"http://{one}" for one in hosts])
+        app = application(service, Seams(read_settings=lambda: had), hosts, origins)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -323,6 +325,7 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
             proxy_headers=False,
         )
         server = uvicorn.Server(config)
+        AppStatus.disable_automatic_graceful_drain()  # it would cut every answer at the first signal
         async with contextlib.AsyncExitStack() as stack:
             sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
             if args.health:
