@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from fanout_mcp.edge.server import Seams
     from fanout_mcp.state.audit import Call
 
-SCOPES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("oracle_batch", "council", "agent_swarm"), "ask"),
-    **dict.fromkeys(("explore_modules", "summarize_files", "batch_review"), "read"),
+SCOPES: Final[Mapping[str, frozenset[str]]] = {
+    "read": frozenset({"paths", "patterns", "modules"}),
+    "ask": frozenset({"question", "task"}),
 }
-"""Tool -> the scope that it takes; a tool that is not here is not for callers from outside."""
+"""Scope -> arguments; a tool takes the first that it has one of. One without is not for callers from outside."""
 MAX_AT_WORK: Final = 64
 MAX_BODY: Final = 4 << 20
 RETRY_AFTER_S: Final = 2
@@ -67,7 +67,7 @@ class User(NamedTuple):
     """One row of the tokens' file."""
 
     name: str
-    scopes: frozenset[str] = frozenset(SCOPES.values())
+    scopes: frozenset[str] = frozenset(SCOPES)
     max_parallel: int = 8
     max_usd_per_day: float | None = None
 
@@ -148,12 +148,8 @@ def read_users(path: Path) -> dict[str, User]:
 
 def _user(name: str, row: Json) -> tuple[str, User]:
     known = {"sha256", "scopes", "max_parallel", "max_usd_per_day"}
-    scopes = frozenset(row.get("scopes", SCOPES.values()))
-    if (
-        not re.fullmatch(r"[0-9a-f]{64}", row["sha256"])
-        or row.keys() - known
-        or scopes - set(SCOPES.values())
-    ):
+    scopes = frozenset(row.get("scopes", SCOPES))
+    if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]) or row.keys() - known or scopes - set(SCOPES):
         raise ValueError(f"[{name}] has a wrong sha256, scope or field")
     cap = row.get("max_usd_per_day")
     return row["sha256"], User(
@@ -240,7 +236,8 @@ class Service:
             self._count(tool, record, time.monotonic() - began)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:
-        needed = SCOPES.get(tool)
+        takes = type(given).model_fields
+        needed = next((scope for scope, names in SCOPES.items() if not names.isdisjoint(takes)), None)
         if needed is None:
             raise InvalidInput(f"{tool} is not served over HTTP: it is about the service's own machine.")
         if needed not in user.scopes:
