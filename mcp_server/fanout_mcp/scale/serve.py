@@ -49,7 +49,7 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "read": frozenset({"paths", "patterns", "modules"}),
     "ask": frozenset({"question", "task"}),
 }
-"""Scope -> arguments; a tool takes the first that it has one of. One without is not for callers from outside."""
+"""Scope -> arguments: a tool needs the first scope that it has one of; one without is not for outsiders."""
 MAX_AT_WORK: Final = 64
 MAX_BODY: Final = 4 << 20
 RETRY_AFTER_S: Final = 2
@@ -322,7 +322,7 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
             proxy_headers=False,
         )
         server = uvicorn.Server(config)
-        AppStatus.disable_automatic_graceful_drain()  # it would cut every answer at the first signal
+        AppStatus.enable_automatic_graceful_drain = False  # it would cut every answer at the first signal
         async with contextlib.AsyncExitStack() as stack:
             sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
             if args.health:
