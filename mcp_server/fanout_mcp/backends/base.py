@@ -34,10 +34,6 @@ class Backend(Protocol):
     def provider(self) -> str:
         """The host of the base URL, or the backend's name: the provider of models whose name says none."""
 
-    @property
-    def max_parallel(self) -> int | None:
-        """A cap of the backend's own (processes on this machine), None when only the user's cap counts."""
-
     def default_model(self, purpose: str) -> str | None:
         """Return the model for a persona, or for `summary`, `review`, `explore`, `swarm`, `synthesis`."""
 

@@ -213,10 +213,6 @@ class MixedBackend:
     def provider(self) -> str:
         return self.primary.provider
 
-    @property
-    def max_parallel(self) -> int | None:
-        return self.primary.max_parallel
-
     def default_model(self, purpose: str) -> str | None:
         if self.settings.model or self.row is None or self.row.client:
             return self.settings.model or self.primary.default_model(purpose)

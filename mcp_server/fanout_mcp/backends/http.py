@@ -255,7 +255,6 @@ class HttpBackend:
     endpoint: Endpoint
     name: str = "http"
     has_model: bool = True
-    max_parallel: int | None = None
     prices: Prices = field(init=False, repr=False)
     _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
     _contexts: dict[str, int] = field(default_factory=dict)

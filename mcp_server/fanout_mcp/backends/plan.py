@@ -35,7 +35,6 @@ class PlanBackend:
     name: str = "plan"
     has_model: bool = False
     provider: str = "plan"
-    max_parallel: int | None = None
 
     def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
         return None

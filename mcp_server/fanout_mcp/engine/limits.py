@@ -99,6 +99,12 @@ class Limiter:
         if self.whole is not None:
             self.whole.leave_place()
 
+    def resize(self, cap: int) -> None:
+        """Take another cap; what is in flight beyond it stays."""
+        self.cap = cap
+        self.limit = float(cap) if self._cut_at is None else min(self.limit, float(cap))
+        self._serve()
+
     def leave_place(self) -> None:
         self.in_flight -= 1
         self._moved_at = anyio.current_time()
@@ -184,11 +190,11 @@ class Limits:
     def __init__(
         self,
         max_parallel: int,
-        caps: Mapping[str, int] | None = None,
+        caps: Mapping[str, Callable[[], int]] | None = None,
         provider_of: Callable[[str | None], str] | None = None,
         stand_ins: Callable[[str | None], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _: ((), ()),
     ) -> None:
-        """`caps`: providers with a lower cap of their own (processes on this machine).
+        """`caps`: how many calls providers take that run on this machine, asked again for each call.
 
         `provider_of`: whose a model is, where one backend serves several providers. `stand_ins`: the models
         to ask in one's place, of its own provider and of others, for jobs that name none.
@@ -204,18 +210,18 @@ class Limits:
         """Return the limiter of a model."""
         if self._provider_of is not None:
             provider = self._provider_of(model)
+        whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
-            whole = self.whole(provider)
-            found = self._limiters[provider, model] = Limiter(whole.cap, whole)
+            found = self._limiters[provider, model] = Limiter(self._max_parallel, whole)
         return found
 
     def whole(self, provider: str) -> Limiter:
         """Return the limiter of a whole provider."""
-        if provider not in self._wholes:
-            cap = min(self._max_parallel, self._caps.get(provider, self._max_parallel))
-            self._wholes[provider] = Limiter(cap)
-        return self._wholes[provider]
+        found = self._wholes.setdefault(provider, Limiter(self._max_parallel))
+        if (cap := self._caps.get(provider)) is not None:
+            found.resize(min(self._max_parallel, cap()))
+        return found
 
     def workers(self, providers: frozenset[str] | None = None) -> int:
         """Return how many workers can be busy at once: more would only wait."""

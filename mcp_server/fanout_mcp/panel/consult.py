@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 import anyio
@@ -24,7 +24,7 @@ from fanout_mcp.panel import asking, personas
 from fanout_mcp.panel import asking as panel_asking
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import Asking, Material
-from fanout_mcp.panel.personas import Member, seat
+from fanout_mcp.panel.personas import Library, Member, seat
 from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.secrets import in_thread
@@ -109,6 +109,17 @@ def job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) ->
 
 
 SHARES: Final = (1.0, 0.5, 0.25, 0.0)
+LONG: Final = 20_000
+"""Characters; the tokens of less are counted in under a millisecond, and a thread takes its time as well."""
+
+
+async def within_budget(
+    asked: Consultation, terms: Terms, jobs: Callable[[Terms], Sequence[Job]]
+) -> tuple[Terms, Price]:
+    """Do what `affordable` does, in a thread where much was attached. Raises BudgetExceeded."""
+    if len(asked.question) + len(asked.material.text) <= LONG:
+        return affordable(terms, jobs)
+    return await anyio.to_thread.run_sync(affordable, terms, jobs)
 
 
 def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Terms, Price]:
@@ -128,15 +139,16 @@ def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Te
 
 def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     """Say what these jobs may cost, and refuse what is over the budget. Raises BudgetExceeded."""
-    count = cache(source_receipt.at_most)  # of panels whose members all read the same
+    count = cache(source_receipt.at_most)  # all members of a panel read the same question
 
     def of_prompt(prompt: Prompt) -> int:
-        return count(prompt.system) + count(prompt.user)
+        return _of_persona(prompt.system) + count(prompt.user)
+
+    repair = _of_repair()
 
     def of_repair(prompt: Prompt) -> int:
         return of_prompt(prompt) + repair
 
-    repair = of_prompt(panel_asking.repair(Prompt("", ""), "words " * panel_asking.MAX_SHOWN, "why " * 50))
     planned = estimate(jobs, of_prompt, terms.price)
     check(planned, terms.budget)
     members = [replace(one, max_tokens=larger_budget(one.max_tokens)) for one in jobs if one.schema is SCHEMA]
@@ -146,6 +158,19 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
         replace(most, cost_usd=None if most.cost_usd is None else allowed.max_cost_usd),
         Purse(allowed, planned, lambda one: of_prompt(one.prompt), terms.price),
     )
+
+
+@lru_cache(maxsize=64)
+def _of_persona(system: str) -> int:
+    """Count what is the same from call to call only once."""
+    return source_receipt.at_most(system)
+
+
+@cache
+def _of_repair() -> int:
+    """Return the most tokens that asking for the form once more adds to a prompt."""
+    asked = panel_asking.repair(Prompt("", ""), "words " * panel_asking.MAX_SHOWN, "why " * 50)
+    return source_receipt.at_most(asked.system) + source_receipt.at_most(asked.user)
 
 
 def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan:
@@ -236,15 +261,26 @@ async def gather(
             f"question has {len(question):,} characters; at most {MAX_CHARS:,}. Put long text into a file "
             "of the project and attach it with files."
         )
-    library = await anyio.to_thread.run_sync(personas.read, settings.config_dir)
+    library = await _library(settings)
     members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):
         raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
-    files = args.files or []
-    attached = await in_thread(lambda stop: asking.read_material(settings.root, files, workers, stop))
+    attached = await _attached(settings, args.files or [], workers)
     ballot = Ballot(len(members), quorum, args.stakes)
     return Consultation(question, members, attached, ballot, tuple(library.broken.values()))
+
+
+async def _library(settings: Settings) -> Library:
+    if not personas.has_own(settings.config_dir):
+        return personas.built_in()
+    return await anyio.to_thread.run_sync(personas.read, settings.config_dir)
+
+
+async def _attached(settings: Settings, files: Sequence[str], workers: Workers | None) -> Material:
+    if not files:
+        return Material()
+    return await in_thread(lambda stop: asking.read_material(settings.root, files, workers, stop))
 
 
 async def terms_of(

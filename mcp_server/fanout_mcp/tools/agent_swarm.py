@@ -18,8 +18,7 @@ from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel import consult, swarm
 from fanout_mcp.panel import swarm as panel_swarm
 from fanout_mcp.panel.swarm import Chosen
-from fanout_mcp.reports import text
-from fanout_mcp.source.secrets import in_thread
+from fanout_mcp.reports.text import keep, write_report
 from fanout_mcp.tools.services import LINES, Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 from fanout_mcp.usage import Usage
@@ -78,9 +77,7 @@ async def _perform(
     calls, used = sum(one.calls for one in outcomes), sum((one.usage for one in outcomes), Usage())
     data["receipt"] = consult.receipt(calls, used, elapsed_s)
     whole = swarm.report(task, found)
-    data["report"] = await in_thread(
-        lambda stop: text.write(services.settings.state, "swarm", whole, services.workers, stop)
-    )
+    data["report"] = await write_report(services.settings.state, "swarm", whole, services.workers)
     return ToolResult(data, is_error=not any(outcome.is_answered for outcome in outcomes))
 
 
@@ -90,7 +87,7 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
         raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MAX_PLANNED}.")
     is_long = len(panel_swarm.for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
     told = panel_swarm.brief(task, chosen)
-    path = text.keep(services.settings.state, "swarm-task", told) if is_long else None
+    path = keep(services.settings.state, "swarm-task", told) if is_long else None
     calls = [
         agent_call(
             consult.clip(f"Look at: {lens.name}", 60),

@@ -22,8 +22,7 @@ from fanout_mcp.panel.consult import (
 )
 from fanout_mcp.panel.council import Council, deliberate
 from fanout_mcp.panel.deliberation import Event, Said, Synthesised, Tell, line
-from fanout_mcp.reports import text
-from fanout_mcp.source.secrets import in_thread
+from fanout_mcp.reports.text import set_aside, write_report
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
@@ -64,7 +63,7 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
     council = Council(asked, terms, args.rounds, args.speculate, writer, tell, services.workers)
-    # In a thread: it counts the tokens of all that was attached.
+    # Always in a thread: later rounds quote every member.
     terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.longest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
@@ -72,9 +71,7 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
     data = result.short(asked, held)
     whole = result.report(asked, held, data)
-    data["report"] = await in_thread(
-        lambda stop: text.write(services.settings.state, "council", whole, services.workers, stop)
-    )
+    data["report"] = await write_report(services.settings.state, "council", whole, services.workers)
     return ToolResult(data, is_error=data["decision"] == "NO_VERDICT")
 
 
@@ -92,7 +89,7 @@ class _Line:
 def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str, Json]:
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
     why = getattr(services.backend, "why", "")
-    asked = replace(asked, question=text.set_aside(services.settings.state, "question", asked.question))
+    asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
     return consult.not_asked(
         asked,
         f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "
