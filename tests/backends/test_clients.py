@@ -383,7 +383,7 @@ async def test_of_several_messages_of_codex_the_last_one_is_the_answer(opened: O
 
 async def test_a_schema_that_codex_refuses_is_left_out_once(opened: Opened) -> None:
     sent: list[int] = []
-    job = replace(a_job("no-schema"), schema={"type": "object"}, on_request=lambda: sent.append(1))
+    job = replace(a_job("no-schema"), schema={"type": "object"}, on_request=lambda _: sent.append(1))
     async with opened("codex") as codex:
         assert (await codex.ask(job)).text.startswith("You said:")
     assert len(sent) == 2

@@ -411,12 +411,12 @@ class ClientBackend:
         except Rejected as error:
             if job.schema is None or not QUIRKS["schema"].words.search(error.words):
                 raise
-            answer = await self._run(replace(job, schema=None), model, prompt)
+            answer = await self._run(replace(job, schema=None), model, prompt, error.usage)
             return replace(answer, usage=error.usage + answer.usage)
 
-    async def _run(self, job: Job, model: str, prompt: bytes) -> Answer:
+    async def _run(self, job: Job, model: str, prompt: bytes, spent: Usage = Usage()) -> Answer:  # noqa: B008 - frozen
         if job.on_request is not None:
-            job.on_request()
+            job.on_request(spent)
         if self.client.takes_several and job.workspace is None and len(job.prompt.system) <= MAX_ARGUMENT // 4:
             return await self._ask_warm(Call(job, model, "", "", self.base_url, is_alone=False), prompt)
         with (

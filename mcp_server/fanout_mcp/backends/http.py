@@ -322,7 +322,7 @@ class HttpBackend:
             for quirk in unknown:
                 sent = QUIRKS[quirk].change(sent)
             try:
-                answer = await self._send(job, sent, model)
+                answer = await self._send(job, sent, model, spent)
             except BackendError as error:
                 if isinstance(error, ContextTooSmall) and error.limit:
                     self._contexts[model] = error.limit
@@ -339,13 +339,14 @@ class HttpBackend:
                 self._quirks[model] = self._quirks.get(model, self.endpoint.lacks) | unknown
                 return replace(answer, usage=spent + answer.usage) if spent != Usage() else answer
 
-    async def _send(self, job: Job, body: Body, model: str) -> Answer:
+    async def _send(self, job: Job, body: Body, model: str, spent: Usage) -> Answer:
+        """Send one request; `spent`: what those before it in this call were billed."""
         completion = Completion(self.provider, self.endpoint.key)
         url = self._completions
         if "{model}" in self.endpoint.path:
             url = self._url(self.endpoint.path.replace("{model}", quote(model, safe="")))
         if job.on_request is not None:
-            job.on_request()
+            job.on_request(spent)
         try:
             with Mapped(self.provider):
                 response = await self._open("POST", url, body)

@@ -318,9 +318,10 @@ class _Attempts:
         used = UNTOLD
         sent = 0
 
-        def on_request() -> None:
-            nonlocal sent
+        def on_request(billed: Usage) -> None:
+            nonlocal sent, used
             sent += 1
+            used = billed + UNTOLD
             self.calls += sent > 1  # the backend asked again by itself, in another form
 
         try:

@@ -394,10 +394,11 @@ class Ledger:
             self.entries.append(entry)
             upper = job.on_request
 
-            def on_request() -> None:
+            def on_request(billed: Usage) -> None:
                 entry.requests += 1
+                entry.reported = billed
                 if upper is not None:
-                    upper()
+                    upper(billed)
 
             try:
                 answer = await self._ask(replace(job, on_request=on_request))
@@ -409,7 +410,7 @@ class Ledger:
                 raise
             finally:
                 if entry.state == "open":
-                    entry.state, entry.reported = "cut", UNTOLD
+                    entry.state, entry.reported = "cut", entry.reported + UNTOLD
             entry.state, entry.reported = "answered", answer.usage
             return answer
 
@@ -438,7 +439,7 @@ class Ledger:
         sent = source_receipt.count(entry.job.prompt.system) + source_receipt.count(entry.job.prompt.user)
         price = self._prices.get(entry.job.model)
         cost = None if price is None else sent * price.usd_per_mtok_in / 1e6
-        return Usage(sent, 0, cost, is_partial=True)
+        return entry.reported + Usage(sent, 0, cost, is_partial=True)
 
 
 # --- A consultation's result in short: what the model reads, bounded by the number of members. --------------
