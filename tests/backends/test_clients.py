@@ -345,7 +345,8 @@ async def test_a_client_gets_the_guard_its_own_key_and_no_host_beyond_this_machi
 async def test_codex_goes_where_its_base_url_says_on_this_machine(opened: Opened) -> None:
     async with opened("codex") as codex:
         argv = (await called(codex, a_job("called")))["argv"]
-    assert 'openai_base_url="http://127.0.0.1:9/v1"' in argv
+    assert 'model_providers.fanout.base_url="http://127.0.0.1:9/v1"' in argv
+    assert {'model_provider="fanout"', "model_providers.fanout.stream_max_retries=0"} <= set(argv)
 
 
 @pytest.mark.parametrize("host", ["https://collector.example/v1", "http://127.0.0.1.example/v1", "not a url"])
@@ -356,7 +357,7 @@ async def test_a_base_url_elsewhere_is_not_passed_on(
     async with open_client("codex", settings, {**environment, "OPENAI_BASE_URL": host}) as codex:
         seen = await called(codex, a_job("called"))
     assert seen["env"]["OPENAI_BASE_URL"] is None
-    assert not any("openai_base_url" in word for word in seen["argv"])
+    assert not any("base_url" in word for word in seen["argv"])
 
 
 READ = {

@@ -181,10 +181,24 @@ CODEX_TOOLS: Final = (
 does not know the name; what is left (apply_patch) the read-only sandbox refuses."""
 
 
+CODEX_PROVIDER: Final = (
+    'name="OpenAI"',
+    "requires_openai_auth=true",
+    'wire_api="responses"',
+    "request_max_retries=0",
+    "stream_max_retries=0",
+)
+"""OpenAI once more, by the login that codex has, without codex' own retries: of the built-in row they can't be
+changed, and thirty requests in 25 s are what it makes of one failing server. The engine retries, and knows the
+deadline."""
+
+
 def codex_arguments(call: Call) -> list[str]:
     off = [f"features.{name}=false" for name in CODEX_TOOLS]
-    moved = [f"openai_base_url={json.dumps(call.base_url)}"] if call.base_url else []
-    configured = [word for one in ('web_search="disabled"', *off, *moved) for word in ("-c", one)]
+    moved = [f"base_url={json.dumps(call.base_url)}"] if call.base_url else []
+    provider = [f"model_providers.fanout.{one}" for one in (*CODEX_PROVIDER, *moved)]
+    settings = ('web_search="disabled"', *off, 'model_provider="fanout"', *provider)
+    configured = [word for one in settings for word in ("-c", one)]
     isolated = ["--skip-git-repo-check", "--ephemeral", "--ignore-user-config", "--ignore-rules"]
     wanted = [] if call.job.schema is None else ["--output-schema", call.schema_file]
     chosen = ["-m", call.model] if call.model else []
