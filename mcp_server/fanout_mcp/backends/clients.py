@@ -188,8 +188,8 @@ CODEX_PROVIDER: Final = (
     "request_max_retries=0",
     "stream_max_retries=0",
 )
-"""OpenAI once more, by the login that codex has, without codex' own retries: of the built-in row they can't be
-changed, and thirty requests in 25 s are what it makes of one failing server. The engine retries, and knows the
+"""OpenAI once more, by the login that codex has, without codex' own retries: of the built-in row they can't
+be changed, and it makes thirty requests in 25 s of one failing server. The engine retries, and knows the
 deadline."""
 
 
@@ -431,7 +431,11 @@ class ClientBackend:
     async def _run(self, job: Job, model: str, prompt: bytes, spent: Usage = Usage()) -> Answer:  # noqa: B008 - frozen
         if job.on_request is not None:
             job.on_request(spent)
-        if self.client.takes_several and job.workspace is None and len(job.prompt.system) <= MAX_ARGUMENT // 4:
+        if (
+            self.client.takes_several
+            and job.workspace is None
+            and len(job.prompt.system) <= MAX_ARGUMENT // 4
+        ):
             return await self._ask_warm(Call(job, model, "", "", self.base_url, is_alone=False), prompt)
         with (
             tempfile.TemporaryFile() as stdin,

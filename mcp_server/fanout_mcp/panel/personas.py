@@ -107,12 +107,16 @@ def read(config_dir: Path) -> Library:
     return Library(personas, presets, broken)
 
 
-@cache
 def built_in() -> Library:
-    """Read the personas and presets that ship, once a process; `all` is made of every persona."""
+    """Return the personas and presets that ship; `all` is made of every persona."""
+    return _shipped(OURS)
+
+
+@cache
+def _shipped(folder: Path) -> Library:
     broken: dict[str, str] = {}
-    personas = _folder(OURS / "personas", broken)
-    presets = _presets(OURS / PRESETS, broken)
+    personas = _folder(folder / "personas", broken)
+    presets = _presets(folder / PRESETS, broken)
     in_order = dict.fromkeys([*(name for names in presets.values() for name in names), *sorted(personas)])
     return Library({name: personas[name] for name in in_order}, {**presets, "all": list(in_order)}, broken)
 

@@ -146,6 +146,7 @@ def _kept(had: Settings) -> Iterator[Finding]:
     hooks = state_folder(dict(os.environ))
     yield Finding("cache", "good", f"{had.cache} (fanout cache)")
     yield Finding("receipts", "good", str(had.records))
+    yield Finding("votes", "good", f"{had.votes} (fanout record)")
     yield Finding("learned", "good", path_of(hooks, str(had.project)))
     inside = [name for name, folder in _asked_for() if folder.resolve().is_relative_to(had.project)]
     if inside:

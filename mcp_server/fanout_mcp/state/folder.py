@@ -43,7 +43,7 @@ def write_report(state: Path, stem: str, ending: str, text: str) -> Path:
     """Write a whole report; return its path. Raises OSError, and then nothing half-written stays."""
     path, descriptor = _create(state, stem, ending)
     try:
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(text.encode("utf-8", "replace"))
     except OSError:
         path.unlink(missing_ok=True)
@@ -61,9 +61,10 @@ def _create(state: Path, stem: str, ending: str) -> tuple[Path, int]:
 
 def _sweep(reports: Path) -> None:
     """Make room for one more report: the newest of ours stay, and so does every file that is not ours."""
-    if len(names := os.listdir(reports)) < MAX_REPORTS:
+    files = list(reports.iterdir())
+    if len(files) < MAX_REPORTS:
         return
-    own = [reports / name for name in names if OURS.search(name)]
+    own = [file for file in files if OURS.search(file.name)]
     if len(own) < MAX_REPORTS:
         return
     with suppress(OSError):  # another process is sweeping

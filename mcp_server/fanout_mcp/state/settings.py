@@ -114,6 +114,11 @@ class Settings:
         """The user's own folder for the receipts of this project."""
         return (self.state_home or self.config_dir / "state") / "projects" / name_of(str(self.project))
 
+    @property
+    def votes(self) -> Path:
+        """The user's own folder of how members of panels voted, over all projects."""
+        return (self.state_home or self.config_dir / "state") / "votes"
+
 
 def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
     """Read the environment and the user's config.toml. Raises SettingsError that names what is wrong."""

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
+from fanout_mcp.panel import record
 from fanout_mcp.panel.asking import Asking, Decided, first
 from fanout_mcp.panel.consult import (
     VERDICT_FORM,
@@ -63,6 +64,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     spent = receipt(ledger.calls, ledger.usage, anyio.current_time() - began)
 
     ruling = close(outcomes, asking, asked.ballot)
+    spent |= record.keep(services.settings.votes, asked.members, ruling)
     data = short_verdict(asked, ruling, spent)
     whole = _report(asked, ruling, asking, spent)
     data["report"] = await write_report(services.settings.state, "oracle", whole, services.workers)
