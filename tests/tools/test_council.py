@@ -16,7 +16,7 @@ from fakes.virtual import virtually
 from fanout_mcp import cli
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
-from fanout_mcp.commands.council import Board
+from fanout_mcp.commands.panels import Board
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Rejected
