@@ -1,4 +1,4 @@
-"""`fanout install` and `fanout uninstall`: register server, skill and hooks with Claude Code, and take them out."""
+"""`fanout install` and `uninstall`: register server, skill and hooks with Claude Code, or remove them."""
 
 from __future__ import annotations
 
