@@ -34,7 +34,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "report": ("commands.report", "where hook time goes, as text, data and a page with charts"),
     "audit": ("commands.audit", "agents that could run at once; hooks that are slow or race"),
     "cache": ("registration.cache", "show or clear the cache of answers and outlines"),
-    "record": ("commands.record", "note whether a panel was right, and show how often its members were"),
+    "record": (
+        "commands.panels:record",
+        "note whether a panel was right, and show how often its members were",
+    ),
     "providers": ("registration.providers", "list the providers of models; enable or disable one"),
     "doctor": ("registration.doctor", "which backend would be used and why, and what is missing"),
     "install": ("registration.install", "register server, skill and hooks with Claude Code"),

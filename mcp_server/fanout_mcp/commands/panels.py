@@ -1,4 +1,4 @@
-"""`fanout oracle`, `council` and `swarm`: a question or a task for many models, from the shell."""
+"""`fanout oracle`, `council`, `swarm` and `record`: ask many models from the shell, and note who was right."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.flags import NO_VERDICT, OK, Command
-from fanout_mcp.commands.shell import add_output, call_tool, emit, run_tool
+from fanout_mcp.commands.shell import add_output, call_tool, emit, put, put_json, run_tool
 from fanout_mcp.engine.budget import cost
+from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel.deliberation import Discarded, Event, Opened, RoundClosed, Said, Synthesised, Tell, line
 from fanout_mcp.panel.personas import built_in
+from fanout_mcp.panel.record import Track, settle, tracks
+from fanout_mcp.state import settings
 from fanout_mcp.text import counted, printable
 from fanout_mcp.tools.services import Services, ToolResult
 from fanout_mcp.types import Json, Progress
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fanout_mcp.tools.council import Args
+
 
 # --- oracle -------------------------------------------------------------------------------------------------
 
@@ -404,3 +408,45 @@ def show_swarm(console: Console, data: Json) -> None:
     took = f"{spent['elapsed_s']} s, cost {cost(spent)}."
     console.print(Text(f"{counts}.{more} {took}", "dim"))
     console.print(Text(data["report"] or "", "dim"), soft_wrap=True)
+
+
+# --- record -------------------------------------------------------------------------------------------------
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", metavar="ID", help="a consultation, by the `id` of its receipt")
+    parser.add_argument(
+        "became",
+        nargs="?",
+        metavar="right|wrong",
+        choices=["right", "wrong"],
+        help="what its decision proved",
+    )
+    add_output(parser)
+
+
+def _run_record(args: argparse.Namespace) -> int:
+    folder = settings.read().votes
+    if args.id is not None:
+        if args.became is None:
+            raise InvalidInput(f"What did {args.id[:40]} prove to be? Say fanout record ID right, or wrong.")
+        settle(folder, args.id, is_right=args.became == "right")
+    found = tracks(folder)
+    if args.json:
+        put_json({member: asdict(track) for member, track in found.items()})
+    else:
+        put(lambda console: show_tracks(console, found))
+    return OK
+
+
+record = Command(_add_record, _run_record)
+
+
+def show_tracks(console: Console, found: dict[str, Track]) -> None:
+    from rich.text import Text
+
+    for member, track in found.items():
+        share = f"{track.right} of {track.settled} right" if track.settled else "none recorded yet"
+        console.print(Text(f"{member}: ", "bold").append(f"{share}, {track.consultations} asked", "not bold"))
+    if not found:
+        console.print("No panel has been asked yet.", style="dim")
