@@ -122,7 +122,7 @@ class Ask(Protocol):
 
 
 class Progress(Protocol):
-    """Told by the workers, never awaited: the edge coalesces. `done` strictly grows; total may be None."""
+    """Called by the workers, never awaited: the edge coalesces. `done` strictly grows; total may be None."""
 
     def __call__(self, done: int, total: int | None, message: str) -> None: ...
 

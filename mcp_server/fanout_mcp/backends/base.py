@@ -44,7 +44,7 @@ class Backend(Protocol):
         """Say where a model's questions go. Raises InvalidInput for a provider that may not be used."""
 
     async def price(self, model: str | None) -> ModelPrice | None:
-        """Return the price of a model, None when unknown; cached, never raises for want of a network."""
+        """Return the price of a model, None when unknown; cached; a network failure is None, not an error."""
 
     async def ask(self, job: Job) -> Answer:
         """Answer one job. Raises errors.BackendError. Cancelling closes the upstream stream at once."""

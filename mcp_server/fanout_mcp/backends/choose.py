@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 NO_ENDPOINT: Final = "no OPENROUTER_API_KEY and no FANOUT_BASE_URL"
 NO_CLAUDE: Final = "`claude` is not on PATH"
 IS_CHILD: Final = "this process runs below a `claude` call of fanout itself"
-NOT_AGREED: Final = (
-    "nobody agreed yet that `claude` may spend your subscription (`fanout install --claude-backend`)"
-)
+NOT_AGREED: Final = "`claude` may not spend your subscription yet (`fanout install --claude-backend`)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ from fanout_mcp.jsonish import MAX_LENGTH
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 MAX_BYTES: Final = 16_000_000
 MAX_STDERR: Final = 64_000
@@ -359,7 +359,7 @@ def processes_at_once() -> int:
 
 
 def allowed_processes(free_mb: float, load: float) -> int:
-    """`load`: runnable processes a core. Two at least: a panel of one after the other is no panel."""
+    """`load`: runnable processes a core. Two at least: members that run one by one are not a panel."""
     by_memory = min(MAX_PROCESSES, free_mb / PROCESS_MB)
     return max(2, int(min(by_memory, MAX_PROCESSES * BUSY / max(load, BUSY))))
 
@@ -416,7 +416,7 @@ class ClientBackend:
                 return await self._ask_as_it_can(job, model, prompt)
         except TimeoutError:
             late = DeadlineExceeded(f"`{self.name}` was not done after {CALL_S:g} s.")
-            raise late.billed(UNTOLD) from None
+            raise late.billed(UNREPORTED) from None
 
     async def _ask_as_it_can(self, job: Job, model: str, prompt: bytes) -> Answer:
         """Ask; once more without the schema where that is refused."""
@@ -550,7 +550,7 @@ Streams = tuple[IO[bytes] | int, IO[bytes] | int, IO[bytes]]
 # `claude` takes half a second to start. One that has answered waits for the next call with the same arguments
 # (model, system prompt, schema): the next round of a council, a repair, the next question to the same panel.
 # Rules:
-# 1. It is told `/clear` at once, and is used again only after it has confirmed it (`conversation_reset`): the
+# 1. It is sent `/clear` at once, and is used again only after it has confirmed it (`conversation_reset`): the
 #    next request then holds one user message and nothing of the last one (tests/e2e/test_clients.py).
 # 2. At most MAX_WAITING wait, the newest; each is ended after KEEP_S.
 # 3. Whatever goes otherwise than expected ends the process, and the next call starts a new one.

@@ -132,7 +132,7 @@ class Completion:
             self.finish = finish.lower()
 
     def answer(self, job: Job, *, streamed: bool) -> Answer:
-        """Raises BackendError when what came is no answer."""
+        """Raises BackendError when what came is not an answer."""
         came = "".join(self.text)
         written = clean_text(came[:MAX_LENGTH])  # what is behind it, no one reads
         text = spoken(written)
@@ -230,7 +230,7 @@ def tokens(count: Json) -> int | None:
 
 
 def dollars(cost: Json) -> float | None:
-    """Read a sum; None for what is no sum: a price that is not known is never 0."""
+    """Read a sum; None for anything else: a price that is not known is never 0."""
     is_number = isinstance(cost, (int, float)) and not isinstance(cost, bool)
     value = float(cost or 0) if is_number and -1 < (cost or 0) < MAX_DOLLARS else -1.0
     return value if value >= 0 else None

@@ -59,7 +59,7 @@ from fanout_mcp.errors import (
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 # --- What a model costs: from the provider's /models, else from the user's own table, else unknown, never 0.
 # The list is kept for a day in the user's folder, not in the project's: a repository must not be able to ship
@@ -83,7 +83,7 @@ class Model:
 
 @dataclass(slots=True)
 class Prices:
-    """`fetch` gets the body of /models, or raises BackendError; nothing here raises for want of a network."""
+    """`fetch` gets the body of /models, or raises BackendError; nothing here raises on a network failure."""
 
     fetch: Callable[[], Awaitable[Json]]
     kept: Path
@@ -110,7 +110,7 @@ class Prices:
         return next((one.id for one in (await self.models()).values() if one.is_chat), None)
 
     async def models(self) -> Mapping[str, Model]:
-        """Return the provider's models in its order; empty when it tells none."""
+        """Return the provider's models in its order; empty when it lists none."""
         async with self._lock:
             if self._models is None or self.now() >= self._until:
                 self._models, self._until = await self._load()
@@ -223,7 +223,7 @@ MAX_LIST_BYTES: Final = 16_000_000
 """Of /models; OpenRouter's list is about 1 MB."""
 MAX_ERROR_BYTES: Final = 16_000
 CALL_S: Final = 600.0
-"""The end of a call that nobody else ends; callers bring a shorter deadline."""
+"""A call's last deadline; callers bring a shorter one."""
 LIST_S: Final = 5.0
 END_S: Final = 0.25
 """From [DONE] to the end of the stream; some servers leave it open."""
@@ -327,7 +327,7 @@ class HttpBackend:
                 return await self._ask_as_it_can(job, model, body)
         except TimeoutError:
             late = DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
-            raise late.billed(UNTOLD) from None
+            raise late.billed(UNREPORTED) from None
 
     def _fitting(self, job: Job, model: str) -> Job:
         """Ask for no more output than the model's context has room for, where its size is known."""
@@ -395,7 +395,7 @@ class HttpBackend:
         return completion.answer(job, streamed=is_stream)
 
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
-        # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
+        # To the pool itself: of httpx2's client we would use nothing but its generators, which are left open
         # when an answer is left in its middle, and its objects, which cost more than all else of a call.
         content = b"" if body is None else json.dumps(body).encode()
         sized = [] if body is None else [JSON_BODY, (b"Content-Length", b"%d" % len(content))]
@@ -594,7 +594,7 @@ def _checked(key: str) -> str:
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
-            "The API key holds characters that no key has (a line break, a space?). Set it anew."
+            "The API key holds characters that no key has (a line break, a space?). Set it again."
         )
     return key
 

@@ -2,7 +2,7 @@
 
 The stock pool looks at every connection on each call and each release; from about 100 calls in flight its
 own work shows in the wall time. Here idle connections are a stack: take the one used last (its TLS session is
-the warmest), put it back when its answer was read to the end, else close it; whoever puts one back closes
+the warmest), put it back when its answer was read to the end, else close it; putting one back closes
 those at the bottom that are too old or that the server has left. A semaphore caps the connections. Foreign
 errors pass as they are: openai_http maps them by name.
 """
@@ -100,7 +100,7 @@ class Socket(httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             return self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - as above
-        if info == "is_readable":  # of an idle one: it ended, or sent what nobody asked for
+        if info == "is_readable":  # of an idle one: it ended, or sent unrequested bytes
             return bool(self._poll.poll(0))
         return None
 
@@ -195,7 +195,7 @@ class FastPool:
 def _has_unread(connection: httpcore2.AsyncHTTPConnection) -> bool:
     """Whether bytes came after the answer: they would become the answer to the next question.
 
-    What comes later still, when the next question is already out, nobody can tell from its answer.
+    What comes later still, when the next question is already out, can't be told from its answer.
     """
     inner = getattr(connection, "_connection", None)
     state = getattr(inner, "_h11_state", None)

@@ -1,4 +1,4 @@
-"""`fanout oracle`, `council`, `swarm` and `record`: ask many models from the shell, and note who was right."""
+"""`fanout oracle`, `council`, `swarm` and `record`: ask many models from the shell, note who was right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from fanout_mcp.commands.flags import NO_VERDICT, OK, Command
 from fanout_mcp.commands.shell import add_output, call_tool, emit, put, put_json, run_tool
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.panel.deliberation import Discarded, Event, Opened, RoundClosed, Said, Synthesised, Tell, line
+from fanout_mcp.panel.deliberation import (
+    Answered,
+    Discarded,
+    Event,
+    OnEvent,
+    Opened,
+    RoundClosed,
+    Synthesised,
+    line,
+)
 from fanout_mcp.panel.personas import built_in
 from fanout_mcp.panel.record import Track, settle, tracks
 from fanout_mcp.state import settings
@@ -166,8 +175,8 @@ def _run_council(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.council import TOOL, watched
 
     async def call(services: Services, given: Args, _: Progress) -> ToolResult:
-        with watching(" ".join(given.question.split()), quiet=args.json) as tell:
-            return await watched(services, given, tell)
+        with watching(" ".join(given.question.split()), quiet=args.json) as on_event:
+            return await watched(services, given, on_event)
 
     arguments = {
         **panel_arguments(args),
@@ -260,7 +269,7 @@ class Board:
             case Opened(_, asked, speculative):
                 self.members += [member for member in asked if member not in self.members]
                 column.asked, column.speculative = asked, speculative
-            case Said():
+            case Answered():
                 self._on_message(event, column)
             case RoundClosed(_, decision, agreement, is_converged, _):
                 column.verdict = (decision, COLOURS.get(decision, "magenta"))
@@ -272,8 +281,8 @@ class Board:
                 column.discarded, column.verdict, column.synthesis = True, ("not needed", "dim"), ("", "")
                 self.last = line(event)
 
-    def _on_message(self, event: Said, column: Column) -> None:
-        text, style = _said(event)
+    def _on_message(self, event: Answered, column: Column) -> None:
+        text, style = _shown(event)
         if column.agree:  # the round had closed: the answer joins the newest one
             column.cells[event.member] = ("late", "dim")
             column, text = self.columns[max(self.columns)], f"<{text}"
@@ -304,7 +313,7 @@ class Board:
         return Group(above, table, below, Text(LEGEND, "dim", no_wrap=True, overflow="ellipsis"))
 
 
-def _said(event: Said) -> tuple[str, str]:
+def _shown(event: Answered) -> tuple[str, str]:
     if event.position is None:
         return "failed", "magenta"
     return event.position.verdict.lower(), COLOURS[event.position.verdict]
@@ -319,7 +328,7 @@ def _cell(column: Column, member: str) -> RenderableType:
 
 
 @contextmanager
-def watching(title: str, *, quiet: bool) -> Iterator[Tell]:
+def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
     """Yield what takes a council's events: a board on a terminal, lines elsewhere, nothing when `quiet`."""
     if quiet:
         yield _silent

@@ -5,14 +5,14 @@ every call. The first 429 or 529 cuts it to 0.7 of what is in flight (at most ev
 success of a call that started after the cut raises it by one, which doubles it every round trip, until the
 next cut. Evidence ages: FORGOTTEN_S after the last cut it is wide open again, so that one 429 of an idle hour
 ago does not slow a panel of eight. A Retry-After holds back every call to that model, not only the one
-that got it, for LONGEST_WAIT_S at most: then one of them finds out whether it is still true. A call that has
+that got it, for MAX_WAIT_S at most: then one of them finds out whether it is still true. A call that has
 not that much time fails at once and says why.
 
 A limit is one model's: gateways serve hundreds, and what is exhausted is mostly the provider behind one of
 them. The whole provider is held back when it says that the limit is the account's, or when two of its models
 push back within TWO_WITHIN_S; then for no longer than both of them ask for.
 
-Fair between consultations: whoever waits is served by turns among the runs that wait, so a panel of three
+Fair between consultations: free places go by turns to the runs that wait, so a panel of three
 never queues behind a review of five hundred.
 """
 
@@ -31,7 +31,7 @@ CUT_EVERY_S = 0.5
 FORGOTTEN_S = 60.0
 """Providers count by the minute: what one said before that is no longer true."""
 STANDSTILL_S = 5.0
-"""A cut limit grows by one whenever no place has become free for so long, though somebody waits for one: else
+"""A cut limit grows by one whenever no place has become free for so long, although a call waits for one: else
 one silent call could keep all others from being asked until their deadline."""
 SAMPLES = 200
 """Calls remembered per provider: what a hedge's delay and its share are derived from."""

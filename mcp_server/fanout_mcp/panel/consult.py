@@ -31,7 +31,7 @@ from fanout_mcp.source.secrets import in_thread
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Ask, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 TOKENS_WITHOUT_PRICE = 600_000
 """What holds where no price is known: eight members with the largest attachments."""
@@ -79,7 +79,7 @@ class Price(NamedTuple):
 
     at_most: Estimate
     purse: Purse
-    """Holds it to that: whoever asks once more has to ask it."""
+    """Holds it to that: every further call has to ask it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class Consultation:
     material: Material
     ballot: Ballot
     ignored: tuple[str, ...] = ()
-    """What is wrong with the user's own personas and presets; nobody here needed them."""
+    """What is wrong with the user's own personas and presets; this consultation needs none of them."""
 
 
 async def gather(
@@ -410,7 +410,7 @@ class Ledger:
                 raise
             finally:
                 if entry.state == "open":
-                    entry.state, entry.reported = "cut", entry.reported + UNTOLD
+                    entry.state, entry.reported = "cut", entry.reported + UNREPORTED
             entry.state, entry.reported = "answered", answer.usage
             return answer
 
@@ -458,7 +458,7 @@ def width(members: int) -> int:
 def short_verdict(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> dict[str, Json]:
     wide = width(len(asked.members))
     members = {member.key: member for member in asked.members}
-    counts: Counter[str] = Counter(said.verdict for said in closed.positions.values())
+    counts: Counter[str] = Counter(position.verdict for position in closed.positions.values())
     return {
         "headline": in_words(counts, asked.ballot),
         "decision": closed.decision,
@@ -481,37 +481,46 @@ def makers(members: Sequence[Member]) -> dict[str, Json]:
 
 def stand_ins(members: Mapping[str, Member], closed: Ruling) -> dict[str, Json]:
     """Who answered for whom and why; nothing where each member's own model did."""
-    told = [
-        {"member": key, "asked": members[key].model, "answered": said.model, "why": clip(said.instead, 160)}
-        for key, said in closed.positions.items()
-        if said.model
+    answered = [
+        {
+            "member": key,
+            "asked": members[key].model,
+            "answered": position.model,
+            "why": clip(position.instead, 160),
+        }
+        for key, position in closed.positions.items()
+        if position.model
     ]
-    return {"fallbacks": told} if told else {}
+    return {"fallbacks": answered} if answered else {}
 
 
 def ignored(asked: Consultation) -> dict[str, Json]:
     """What was passed over of the user's own files; nothing where all is well."""
-    told = [clip(why, 300) for why in asked.ignored[:MAX_IGNORED]]
-    return {"ignored": told} if told else {}
+    reasons = [clip(why, 300) for why in asked.ignored[:MAX_IGNORED]]
+    return {"ignored": reasons} if reasons else {}
 
 
 def rule(asked: Consultation, closed: Ruling) -> str:
-    return asked.ballot.applied(sum(bool(said.missing) for said in closed.positions.values()))
+    return asked.ballot.applied(sum(bool(position.missing) for position in closed.positions.values()))
 
 
 def vote(member: Member, closed: Ruling, wide: int) -> dict[str, Json]:
-    said = closed.positions[member.key]
+    position = closed.positions[member.key]
     summary, blocker, change = fitted(
-        (f"{said.summary} ({said.note})" if said.note else said.summary, said.blocker, said.smallest_change),
+        (
+            f"{position.summary} ({position.note})" if position.note else position.summary,
+            position.blocker,
+            position.smallest_change,
+        ),
         wide,
     )
     return {
         "member": member.key,
         "persona": member.persona.name,
-        "model": said.model or member.model,
-        **({"instead_of": member.model} if said.model else {}),
-        "verdict": said.verdict,
-        "confidence": said.confidence,
+        "model": position.model or member.model,
+        **({"instead_of": member.model} if position.model else {}),
+        "verdict": position.verdict,
+        "confidence": position.confidence,
         "summary": summary,
         "blocker": blocker or None,
         "smallest_change": change or None,

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 
 # --- summary ------------------------------------------------------------------------------------------------
-# What a change adds and takes out, in a line each: what somebody reads before the diff, or instead of it.
+# What a change adds and takes out, in a line each: read before the diff, or instead of it.
 
 MAX_LENGTH: Final = 100
-"""Of a value of somebody else's."""
+"""Characters of a value that is not ours."""
 
 
 def of(change: Change) -> list[str]:
@@ -150,8 +150,8 @@ def carry_out(
 ) -> Plan | None:
     """Show a plan, ask, and write it; return what was planned, None when it wasn't wanted.
 
-    Nobody waits while somebody thinks: the lock is taken for writing, and what another process wrote
-    before that is planned for, and shown, anew.
+    No lock is held while the user decides: it is taken for writing, and where another process wrote first,
+    the plan is made and shown again.
     """
     with refusing():
         planned = make()
@@ -207,14 +207,14 @@ def is_wanted(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not is_terminal():
-        raise InvalidInput("nobody can be asked here, so nothing was written. Add --yes to write this.")
+        raise InvalidInput("no terminal to ask at, so nothing was written. Add --yes to write this.")
     return ask(question, default=False)
 
 
 def ask(question: str, *, default: bool) -> bool:
     try:
         answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
-    except EOFError:  # Ctrl-D: whoever leaves has agreed to nothing
+    except EOFError:  # Ctrl-D is not consent
         sys.stdout.write("\n")
         return False
     return answer in {"y", "yes"} if answer else default
@@ -283,7 +283,7 @@ def run(args: argparse.Namespace) -> int:
     elif not planned.changes:
         console.print("Everything is installed already.")
     else:
-        console.print("Installed. Start Claude Code anew; `fanout uninstall` takes exactly this out again.")
+        console.print("Installed. Restart Claude Code; `fanout uninstall` removes exactly this.")
     return OK
 
 
@@ -337,7 +337,7 @@ class Return:
     """None: only the calls for a committed file's hooks are taken out."""
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         if self.plan is None:
             shared, own = self.place.settings, self.place.beside
             return f"{shared} stays as it is, for all who share it; its calls in {own} go."
@@ -471,7 +471,7 @@ def _hooks_are_back(
         found = returning(installed, where, project)
         show_changes(console, [one.change for one in found], diff)
         for one in found:
-            paragraph(console, one.told)
+            paragraph(console, one.line)
         for path in elsewhere(where, project):
             paragraph(console, f"Hooks of {path} are adopted, too: run `fanout-hooks restore` there.")
         if not found:
@@ -491,7 +491,7 @@ IN_PROJECTS: Final = {
 
 
 def _left(had: settings.Settings, here: Places) -> list[str]:
-    """Return what stays on the disk: copies that somebody may want back, logs, and what was measured."""
+    """Return what stays on the disk: copies that may be wanted back, logs, and what was measured."""
     found = {
         had.config_dir / plan.STATE: "the files as they were before each change",
         Path(

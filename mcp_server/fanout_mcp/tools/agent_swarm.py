@@ -104,8 +104,8 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     if len(chosen.lenses) > MAX_PLANNED:
         raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MAX_PLANNED}.")
     is_long = len(for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
-    told = brief(task, chosen)
-    path = keep(services.settings.state, "swarm-task", told) if is_long else None
+    shared = brief(task, chosen)
+    path = keep(services.settings.state, "swarm-task", shared) if is_long else None
     calls = [
         agent_call(
             consult.clip(f"Look at: {lens.name}", 60),
@@ -225,7 +225,7 @@ def _table() -> Json:
 
 MAX_IDEAS: Final = 5
 MAX_DETAIL_CHARS: Final = 2_000
-"""Of one idea's detail: what is longer is no idea any more."""
+"""Of one idea's detail: a longer one is not one idea."""
 TITLE_CHARS: Final = 200
 
 SCHEMA: Final[dict[str, Json]] = {
@@ -286,7 +286,7 @@ def brief(task: str, chosen: Chosen) -> str:
 
 
 def for_reader(path: str, lens: Lens) -> str:
-    """What such an agent is told beside the brief."""
+    """The prompt of such an agent, beside the brief."""
     return f"Read {path}: it holds your task. {_lens(lens)}"
 
 
@@ -329,7 +329,7 @@ def _pairs(items: list[Json]) -> Iterator[tuple[str, str]]:
 
 # --- Near-duplicates: the same idea in other words is one idea, with everybody who had it. ------------------
 # Theory of operation. Texts are compared by their words, each weighing the more the fewer ideas it is in: in
-# a swarm on "input" that word tells nothing apart. Two ideas are one when their titles share most of that
+# a swarm on "input" that word distinguishes nothing. Two ideas are one when their titles share most of that
 # weight, or their whole texts do. What turns a sentence round must agree: its negations and numbers. Missing
 # a duplicate costs a line; merging two ideas loses one, so the bar is high.
 #
@@ -341,7 +341,7 @@ def _pairs(items: list[Json]) -> Iterator[tuple[str, str]]:
 TITLES_ALIKE: Final = 0.8
 """Between one word of five missing (the same) and one of five replaced (another: empty list, huge list)."""
 TEXTS_ALIKE: Final = 0.65
-"""Where both have details: whole texts are never told in the same words unless they are the same."""
+"""Where both have details: whole texts never share their words unless they are the same."""
 HOPELESS: Final = 0.3
 """Share of plain words below which no weighing brings two texts together: it spares most comparisons."""
 

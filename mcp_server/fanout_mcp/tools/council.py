@@ -21,7 +21,7 @@ from fanout_mcp.panel.consult import (
     terms_of,
 )
 from fanout_mcp.panel.council import Council, deliberate
-from fanout_mcp.panel.deliberation import Event, Said, Synthesised, Tell, line
+from fanout_mcp.panel.deliberation import Answered, Event, OnEvent, Synthesised, line
 from fanout_mcp.reports.text import set_aside, write_report
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
@@ -32,8 +32,8 @@ MAX_ROUNDS: Final = 5
 def _in_short(schema: dict[str, Json]) -> None:
     """Of the arguments that oracle_batch, always shown beside it, takes too, show the types alone."""
     for name in PanelArguments.model_fields:
-        told = schema["properties"][name]
-        form = told["anyOf"][0] if "anyOf" in told else told  # the other branch is null
+        shown = schema["properties"][name]
+        form = shown["anyOf"][0] if "anyOf" in shown else shown  # the other branch is null
         schema["properties"][name] = {key: form[key] for key in ("type", "enum") if key in form}
 
 
@@ -50,8 +50,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     return await watched(services, args, _Line(progress, args.rounds))
 
 
-async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
-    """Hold a council; `tell` hears of everything as it happens."""
+async def watched(services: Services, args: Args, on_event: OnEvent) -> ToolResult:
+    """Hold a council; `on_event` is called with everything as it happens."""
     asked = await gather(services.settings, services.backend, args, services.workers)
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked, args.rounds))
@@ -62,9 +62,9 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         args,
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
-    council = Council(asked, terms, args.rounds, args.speculate, writer, tell, services.workers)
+    council = Council(asked, terms, args.rounds, args.speculate, writer, on_event, services.workers)
     # Always in a thread: later rounds quote every member.
-    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.longest_jobs)
+    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.largest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
         return ToolResult({**panel_consult.dry(asked, price.at_most), "rounds": args.rounds})
@@ -76,13 +76,13 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
 
 
 class _Line:
-    """Tells a council as lines of progress; how many calls it will take is not known before its end."""
+    """Reports a council as lines of progress; how many calls it will take is not known before its end."""
 
     def __init__(self, progress: Progress, rounds: int) -> None:
         self._progress, self._rounds, self._done = progress, rounds, 0
 
     def __call__(self, event: Event) -> None:
-        self._done += isinstance(event, Said | Synthesised)
+        self._done += isinstance(event, Answered | Synthesised)
         self._progress(self._done, None, line(event))
 
 
