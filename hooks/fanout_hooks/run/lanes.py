@@ -116,11 +116,25 @@ class Lanes:
             os.close(out)
             os.close(err)
 
-    async def finish(self, process: Holder, out: int, err: int, timeout_s: float, began: float) -> Ended:
-        """See a command that was started to its end or its deadline."""
+    async def finish(
+        self,
+        process: Holder,
+        out: int,
+        err: int,
+        timeout_s: float,
+        began: float,
+        over: Future[bool] | None = None,
+    ) -> Ended:
+        """See a command that was started to its end or its deadline.
+
+        `over` is set when its program has ended with 0 and only the process is left to end, if not by its end.
+        """
         ended = process.ended
-        timed_out, alone_s = await self._wait(process, ended, out, timeout_s)
+        timed_out, alone_s = await self._wait(process, over or ended, out, timeout_s)
         self._forget(process)
+        if over is not None and over.done and not ended.done:
+            self._loop.leave(self._leave(process, ended, timeout_s))
+            return Ended(0, _ms(began), _content(out), _content(err))
         if alone_s is not None:
             self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
             return Ended(0, _ms(began), _content(out), b"")

@@ -158,14 +158,18 @@ class RuntimeState:
         env, cwd = hook_input.env, hook_input.cwd
         spare = self.spares.take(program, stdin, env, cwd)
         try:
-            if spare is None:
-                line, env = work_of(hook, env)
-                return await self.lanes.run(line, hook_input.stdin, env, cwd, hook.timeout_s), "lane"
-            try:
-                ended = self.lanes.finish(spare.process, spare.out, spare.err, hook.timeout_s, began)
-                return await ended, "spare"
-            finally:
-                spare.close()
+            if spare is not None:
+                try:
+                    ended = await self.lanes.finish(
+                        spare.process, spare.out, spare.err, hook.timeout_s, began, spare.is_over
+                    )
+                    if ended.timed_out or spare.was_taken():
+                        return ended, "spare"
+                finally:
+                    spare.close()
+            # There is none, or it was killed before the event got to it.
+            line, env = work_of(hook, env)
+            return await self.lanes.run(line, hook_input.stdin, env, cwd, hook.timeout_s), "lane"
         finally:
             self.spares.done()
 
