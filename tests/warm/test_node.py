@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
 import shlex
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fakes.sandbox import Event, Native, Running, Sandbox, pre_tool_use
+from fanout_hooks.run.lanes import CONTROL
 from fanout_hooks.warm import node
 from fanout_hooks.warm.command import which, words_of
-from fanout_hooks.warm.loop import Loop
 
 HEAD = "const fs = require('fs'), path = require('path');\n"
 READ = HEAD + "const event = JSON.parse(fs.readFileSync(0, 'utf8'));\n"
@@ -356,23 +358,25 @@ ENDS: dict[str, tuple[str, bool]] = {
 
 @pytest.mark.parametrize("name", ENDS)
 def test_a_program_reports_its_end_ahead_only_where_nothing_of_it_is_left_to_run(
-    sandbox: Sandbox, name: str
+    tmp_path: Path, name: str
 ) -> None:
     source, reports = ENDS[name]
-    sandbox.hooks("PreToolUse", program(sandbox, "hook", source))
-    with sandbox.running() as run:
-        known(run)
-        given = node.Spare.give
-        taken: list[node.Spare[Any]] = []
-
-        def noted(spare: node.Spare[Any], loop: Loop, stdin: bytes, env: dict[str, str]) -> bool:
-            taken.append(spare)
-            return given(spare, loop, stdin, env)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(node.Spare, "give", noted)
-            run.event(pre_tool_use())
-    assert [spare.has_reported for spare in taken] == [reports]
+    path = tmp_path / "hook.js"
+    path.write_text(source)
+    ours, theirs = socket.socketpair()
+    read, write = os.pipe()
+    os.dup2(theirs.fileno(), CONTROL)
+    ends = f"/proc/{os.getpid()}/fd/{write}"
+    given = {"cwd": str(tmp_path), "set": {}, "unset": [], "end": ends, "pipe": os.readlink(ends)}
+    body = json.dumps(given).encode()
+    with ours, theirs:
+        ours.send(len(body).to_bytes(4, "big") + body)
+        line = ["node", "-r", node.PRELOAD, str(path)]
+        subprocess.run(line, pass_fds=[CONTROL], capture_output=True, timeout=60, check=False)
+        os.close(CONTROL)
+    os.close(write)
+    with os.fdopen(read, "rb") as reported:
+        assert bool(reported.read()) == reports
 
 
 async def gone(run: Running) -> None:

@@ -127,7 +127,7 @@ class Lanes:
     ) -> Ended:
         """See a command that was started to its end or its deadline.
 
-        `over` is set when its program has ended with 0 and only the process is left to end, if not by its end.
+        `over` is set when its program has ended with 0 and the process is all that is left to end, or ended.
         """
         ended = process.ended
         timed_out, alone_s = await self._wait(process, over or ended, out, timeout_s)

@@ -10,8 +10,9 @@ so a spare serves only events whose environment is the same but for what the cli
 A spare is used once. The next one is started when no hook of ours is at work, so that a burst of events is
 never slower than natively: what finds no spare is started as its author wrote it, and one that is still
 starting is taken all the same, for it is ahead. Two thirds of what Node does after the event is taking itself
-apart: a program that ends with 0 reports so before (`is_over`), and that is done beside what follows. Those that are used most have spares, as many as memory and
-MAX_SPARES allow, and not longer than IDLE_S after their last event.
+apart: a program that ends with 0 reports so before (`is_over`), and the rest is done beside what follows.
+Those that are used most have spares, as many as memory and MAX_SPARES allow, and not longer than IDLE_S after
+their last event.
 """
 
 from __future__ import annotations
@@ -138,7 +139,6 @@ class Spare(Generic[P]):
         """False when it ended before."""
         self.is_over: Future[bool] = Future()
         """Set when the program reports that it has ended with 0, or the process has ended."""
-        self.has_reported = False
         self._end = (-1, -1)
         self.out, self.err = memory_file("out"), memory_file("err")
         stdin, self._stdin = os.pipe()
@@ -200,7 +200,7 @@ class Spare(Generic[P]):
         return False
 
     def _watch_end(self, loop: Loop, env: dict[str, str]) -> dict[str, str]:
-        """Return where the program can report its end; nothing where it can't, or Node has more to do then."""
+        """Return where the program can report its end; nothing where it can't, or Node has more to do."""
         self.process.ended.then(lambda: self.is_over.set(True))
         if env.get("NODE_V8_COVERAGE"):
             return {}
@@ -210,12 +210,7 @@ class Spare(Generic[P]):
             pipe = os.readlink(path)
         except OSError:  # a system without /proc
             return {}
-
-        def on_report() -> None:
-            self.has_reported = True
-            self.is_over.set(True)
-
-        loop.watch(read, on_report)
+        loop.watch(read, lambda: self.is_over.set(True))
         self.is_over.then(lambda: loop.unwatch(read))
         return {"end": path, "pipe": pipe}
 
