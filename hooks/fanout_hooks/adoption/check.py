@@ -134,7 +134,11 @@ def _switched_off(own: Place) -> bool:
 def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
     is_own = native.owned_by(own.scope)
     is_adopted = any(is_own(entry) for _, _, entry in entries.each(hooks))
-    for left in native.left(entries.without_ours(hooks)):
+    theirs = entries.without_ours(hooks)
+    taken, _ = native.split(theirs)
+    held = {hook.event: [] for hook in config.load((own.scope,), own.project, own.claude).hooks}
+    slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
+    for left in adopt.left(theirs, slow):
         if left.why:
             yield Finding("note", own.settings, f"{left.event}: {left.name} stays native: {left.why}")
         elif is_adopted:

@@ -124,14 +124,14 @@ def _middle(bucket: int) -> float:
 
 # --- The tally of a log -------------------------------------------------------------------------------------
 
-FORM = 3
+FORM = 4
 """Of what `to_json` writes; another form is counted again from the log."""
 SAMPLES = 5
 """Whole records kept of each event and day, so that a typical one can be drawn."""
 MAX_NOTES = 100
 """Of a day; five times as many are kept apart while they are counted."""
 MAX_SESSIONS = 200
-PAID_LANES = ("lane", "alone")
+PAID_LANES = ("lane", "alone", "spare")
 """Where a hook has its own process."""
 
 

@@ -370,8 +370,9 @@ class Spares(Generic[P]):
     def close(self) -> None:
         """Let every spare end: its end of the socket closes."""
         for wanted in self._wanted.values():
-            if wanted.spare is not None:
-                wanted.spare.close()
+            spare, wanted.spare = wanted.spare, None  # first: closing reports that it will never be ready
+            if spare is not None:
+                spare.close()
         self._wanted.clear()
 
 
