@@ -19,7 +19,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -386,8 +386,8 @@ class Slow(NamedTuple):
     why: str
 
 
-def without_gain(taken: Hooks, held: Hooks, server: str, project: str) -> list[Slow]:
-    """Return the entries that adopting would make no faster, but for events that fanout runs already."""
+def without_gain(taken: Hooks, held: Container[str], server: str, project: str) -> list[Slow]:
+    """Return the entries that adopting would make no faster, but for the events `held`: fanout runs those."""
     env = {**os.environ, "CLAUDE_PROJECT_DIR": project}
     found = []
     for event, groups in taken.items():
@@ -398,21 +398,19 @@ def without_gain(taken: Hooks, held: Hooks, server: str, project: str) -> list[S
         others = [entry for entry in own if entry not in guards]
         found += [Slow(entry, NOT_GUARD) for entry in guards]
         kinds = Counter(kind_of(entry, env, project) for entry in others)
-        is_warm = bool(server) and event in events.WARM
-        if not _is_gain(kinds, is_warm=is_warm):
-            why = (
-                NOT_WARM
-                if is_warm
-                else NOT_SERVED
-                if event in events.WARM and _is_gain(kinds, is_warm=True)
-                else NOT_COLD
-            )
-            found += [Slow(entry, why) for entry in others]
+        if not _is_gain(kinds, is_warm=bool(server) and event in events.WARM):
+            found += [Slow(entry, _why_slow(event, server, kinds)) for entry in others]
     return found
 
 
 def _is_gain(kinds: Counter[str], *, is_warm: bool) -> bool:
     return kinds.total() > kinds[""] if is_warm else kinds["python"] >= WORTH_A_START
+
+
+def _why_slow(event: str, server: str, kinds: Counter[str]) -> str:
+    if event not in events.WARM:
+        return NOT_COLD
+    return NOT_WARM if server or not _is_gain(kinds, is_warm=True) else NOT_SERVED
 
 
 def kind_of(entry: dict[str, Any], env: dict[str, str], cwd: str) -> str:
@@ -422,8 +420,11 @@ def kind_of(entry: dict[str, Any], env: dict[str, str], cwd: str) -> str:
         return ""
     words = words_of(str(entry["command"]), None if args is None else tuple(args), env, cwd)
     kind = launcher(words)
-    starts = {"python": python_of, "node": node_of, "uv": uv_of}
-    return kind if kind and starts[kind](words, env, cwd) is not None else ""
+    if kind == "python":
+        return kind if python_of(words, env, cwd) is not None else ""
+    if kind == "node":
+        return kind if node_of(words, env, cwd) is not None else ""
+    return kind if kind and uv_of(words, env, cwd) is not None else ""
 
 
 def left(stay: Hooks, slow: Sequence[Slow]) -> list[StaysNative]:

@@ -136,7 +136,7 @@ def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
     is_adopted = any(is_own(entry) for _, _, entry in entries.each(hooks))
     theirs = entries.without_ours(hooks)
     taken, _ = native.split(theirs)
-    held = {hook.event: [] for hook in config.load((own.scope,), own.project, own.claude).hooks}
+    held = {hook.event for hook in config.load((own.scope,), own.project, own.claude).hooks}
     slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
     for left in adopt.left(theirs, slow):
         if left.why:

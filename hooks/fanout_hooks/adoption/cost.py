@@ -99,7 +99,7 @@ def held(project: str, env: dict[str, str]) -> Held:
             problems += run.problems
         theirs = entries.without_ours(before)
         taken, _ = native.split(theirs)
-        known = {hook.event: [] for hook in adopted if hook.scope == scope}
+        known = {hook.event for hook in adopted if hook.scope == scope}
         slow = adopt.without_gain(taken, known, places.server_of(own) or places.SERVER, project)
         reasons = {id(one.entry): one.why for one in slow}
         for event, group, entry in entries.each(theirs):
