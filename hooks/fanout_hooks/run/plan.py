@@ -296,13 +296,15 @@ def make(
     memory: Memory,
     declared: frozenset[str] = frozenset(),
     uv: Answers | None = None,
+    *,
+    is_for_one: bool = False,
 ) -> Plan:
     """Plan the hooks of one event; `declared` is what hooks of any event say that they write.
 
-    `uv` is None in a process that stays for this event alone: few Python hooks run as they are written there.
+    `is_for_one`: the process ends with this event, so few Python hooks run as they are written.
     """
     planned = tuple(_planned(hook, cwd, env, memory, uv) for hook in hooks)
-    if uv is None and sum(one.program is not None for one in planned) < WORTH_A_START:
+    if is_for_one and sum(one.program is not None for one in planned) < WORTH_A_START:
         planned = tuple(one._replace(way="lane", program=None) for one in planned)
     footprints = tuple(_footprint(one, project, memory) for one in planned)
     waits = tuple(waits_for(footprints))

@@ -77,8 +77,12 @@ class RuntimeState:
         state_folder: str,
         ask_gate: AskGate | None = None,
         write_log: WriteLog | None = None,
+        *,
+        is_for_one: bool = False,
     ) -> None:
         self.loop = loop
+        self.is_for_one = is_for_one
+        """This process ends with the event."""
         self.ask_gate = ask_gate
         self.write_log = write_log
         loop.complain = self.complain
@@ -127,7 +131,9 @@ class RuntimeState:
             return known[1]
         if len(self._plans) > MAX_PLANS:
             self._plans.clear()
-        made = plans.make(hooks, project, cwd, env, memory, self._declared, self.uv)
+        made = plans.make(
+            hooks, project, cwd, env, memory, self._declared, self.uv, is_for_one=self.is_for_one
+        )
         self._plans[key] = (env, made)
         return made
 
