@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from fanout_hooks.adoption import adopt, entries, native
+from fanout_hooks.adoption import adopt, entries, native, pitfalls
 from fanout_hooks.adoption.consent import add_project, project_of, say, say_json, say_wrapped
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import config, events, files, places, policy
@@ -71,6 +71,9 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
     if twice:
         where = f"the gate is registered here and in {twice[0]}"
         found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
+    found += [Finding("note", "hooks", sentence) for sentence in pitfalls.of(project, env)]
+    log = log_append.path_of(project)
+    found += [Finding("note", log, sentence) for sentence in pitfalls.failures(records(project))]
     path, why = path_in_use(project, env)
     return [*found, Finding("good" if path == "warm" else "note", "path", f"{path}: {why}")]
 

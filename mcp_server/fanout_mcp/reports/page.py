@@ -537,7 +537,9 @@ def typical(event: EventTally) -> Json:
     median = event.elapsed.quantile(0.5)
     with_hooks = [sample for sample in event.samples if sample.get("hooks")]
     known = [sample for sample in with_hooks if all(hook["lane"] != "trial" for hook in sample["hooks"])]
-    return min(known or with_hooks, key=lambda sample: abs(float(sample["elapsed_ms"]) - median), default=None)
+    return min(
+        known or with_hooks, key=lambda sample: abs(float(sample["elapsed_ms"]) - median), default=None
+    )
 
 
 KINDS = {"warm": "bar", "spare": "bar spare"}
