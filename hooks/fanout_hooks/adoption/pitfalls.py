@@ -73,8 +73,8 @@ def of_hooks(hooks: Hooks, env: dict[str, str], project: str) -> Iterator[str]:
             yield f"{event}: {name}: {why}"
         if event in ("Stop", "SubagentStop") and _never_looks(entry, env, project):
             yield (
-                f"{event}: {name} can block and never looks at `{LOOKS}`: it may block again and again, until "
-                "Claude Code ends the turn without its answer"
+                f"{event}: {name} can block and never looks at `{LOOKS}`: it may block again and again, "
+                "until Claude Code ends the turn without its answer"
             )
 
 
@@ -139,7 +139,6 @@ def _never_looks(entry: dict[str, Any], env: dict[str, str], project: str) -> bo
     exec_form = tuple(map(str, args)) if isinstance(args, list) else None
     words = words_of(command, exec_form, env, project) or re.findall(r"[^\s'\"|&;<>()]+", command)
     texts = [command, *(_text(os.path.join(project, word)) for word in words)]
-    # What a script imports may look for it, so the whole of a hook's own folder has to be without it.
     return any(BLOCKS.search(text) for text in texts) and not any(LOOKS in text for text in texts)
 
 
@@ -173,7 +172,7 @@ def of_plugins(project: str, env: dict[str, str]) -> Iterator[str]:
         if held:
             counted = "1 hook" if len(held) == 1 else f"{len(held)} hooks"
             at = ", ".join(dict.fromkeys(event for event, _ in held))
-            yield f"the plugin {name} has {counted} ({at}): a plugin's hooks stay native, fanout can't take them"
+            yield f"the plugin {name} has {counted} ({at}): what belongs to a plugin stays native"
 
 
 def _roots(installed: Any) -> Iterator[str]:

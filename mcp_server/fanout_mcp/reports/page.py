@@ -522,7 +522,8 @@ def _waterfalls(period: Period) -> str:
     if not parts:
         return ""
     legend = (
-        '<p class="legend"><span><i style="background:var(--warm)"></i>warm: in a worker that is kept ready</span>'
+        '<p class="legend">'
+        '<span><i style="background:var(--warm)"></i>warm: in a worker that is kept ready</span>'
         '<span><i style="background:var(--mark)"></i>spare: in a process that was started ahead</span>'
         '<span><i style="background:var(--lane)"></i>a process of its own (lane), as Claude Code starts it; '
         "on trial, as long as a hook isn't known</span>"
@@ -533,7 +534,7 @@ def _waterfalls(period: Period) -> str:
 
 
 def typical(event: EventTally) -> Json:
-    """Return the kept event whose time is nearest to the median, one without trial runs where there is one."""
+    """Return the kept event whose time is nearest to the median, of those without trial runs if possible."""
     median = event.elapsed.quantile(0.5)
     with_hooks = [sample for sample in event.samples if sample.get("hooks")]
     known = [sample for sample in with_hooks if all(hook["lane"] != "trial" for hook in sample["hooks"])]
