@@ -302,10 +302,10 @@ def _event_of(data: Any) -> EventTally:
 
 # --- Comparing two digests ----------------------------------------------------------------------------------
 # Whether something became slower or faster, or whether it is noise. Durations of hooks are skewed and
-# heavy-tailed, so ranks are compared and not means: the Mann-Whitney test on the buckets, ties corrected. Many
-# hooks are looked at together, so the p values are corrected by Holm's method: with nothing changed, at most
-# one report in twenty names any hook at all. And a change that none would feel is not a trend: the median must
-# have moved by 5 % and by 0.05 ms.
+# heavy-tailed, so ranks are compared and not means: the Mann-Whitney test on the buckets, ties corrected.
+# Many hooks are looked at together, so the p values are corrected by Holm's method: with nothing changed, at
+# most one report in twenty names any hook at all. And a change that none would feel is not a trend: the
+# median must have moved by 5 % and by 0.05 ms.
 
 ALPHA = 0.05
 MIN_COUNT = 20
