@@ -49,7 +49,7 @@ _TESTS: Final = frozenset(
     benchmark benchmarks bench benches""".split()  # noqa: SIM905 - as above
 )
 _TEST_FOLDER: Final = re.compile(
-    r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$|(?!la|con|pro|fas|grea|at|hot|ear)[a-z]{3,}test$"
+    r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$|.+\.(?:benchmarks?|specs?|testing)$|(?!la|con|pro|fas|grea|at|hot|ear)[a-z]{3,}test$"
 )
 """`Shop.UnitTests`, `integration_tests`, `AlamofireTests`; read with its capitals, then without them."""
 

@@ -55,7 +55,7 @@ _TOOL: Final = re.compile(
     r"|v8 ignore"
     r"|ruff:|mypy:|type:|pylint|flake8|pyright|noqa|fmt:|isort:|yapf|nosec|frozen_string_literal|rubocop|encoding:"
     r"|<?/?reference|@charset|clang-format|nolint|swiftlint|swift-tools-version|ktlint|detekt|sourcery|credo:"
-    r"|dart format|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
+    r"|dart format|mark:|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
     r"|language\s+\w+"
     r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc"
     r"|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b|todo\b|fixme\b|xxx\b)"
@@ -67,7 +67,8 @@ _TAG: Final = re.compile(
     r"\s*(?:[@\\](?:param|tparam|returns?|type|typedef|template|throws?|exception|example|see|since|deprecated|default"
     r"|private|protected|public|callback|property|overload|this|version|author|extends|implements|copyright|license"
     r"|package|category|link|internal|ingroup|addtogroup|sa|inheritdoc|note|date|module|namespace|fileoverview|file)\b"
-    r"|:(?:param|return|returns|raises|rtype|type|members)\b)"
+    r"|:(?:param|return|returns|raises|rtype|type|members)\b"
+    r"|<(?:param|typeparam|returns|remarks|value|example|exception|permission|inheritdoc)\b)"
 )
 _MARK: Final = re.compile(r"\s*@\w")
 """A line that begins with a tag that no one here knows says something to a tool."""
@@ -75,6 +76,10 @@ _MARK: Final = re.compile(r"\s*@\w")
 _BRIEF: Final = re.compile(
     r"^\s*[@\\](?:notice|dev|brief|summary|file(?:overview)?|overview|description|desc|title)\b:?\s*|^[|^]\s+|^Description\s*:\s*"
 )
+_XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
+_XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
+"""Of .NET's documents: a reference stands for its name, other marks for nothing."""
+
 _ATTRIBUTE: Final = re.compile(rb"^\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
     r"\s*(?:package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
@@ -144,6 +149,9 @@ def spoken(lines: Iterable[str], name: str = "") -> str:
 def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     """Return its sentence, and whether it is but a title: a single word, or an @title."""
     prose = list(takewhile(lambda line: not _TAG.match(line) or _BRIEF.match(line), lines))
+    if any("<summary>" in line for line in prose):
+        told = "\n".join(prose).partition("</summary>")[0].partition("<summary>")[2]
+        prose = _XML_MARK.sub("", _XML_NAME.sub(r"\1", told)).strip().split("\n")
     prose = [
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]
@@ -172,7 +180,7 @@ def doc_above(source: list[bytes], row: int, language: Language) -> str:
         row -= 1
     found: list[bytes] = []
     in_block = language.block is not None and row >= 0 and source[row].rstrip().endswith(closes)
-    while row >= 0 and len(found) < 60:
+    while row >= 0 and len(found) < 300:
         line = source[row].strip()
         if not (in_block or line.startswith(marks)):
             break
@@ -208,7 +216,12 @@ def opening(text: str, root: Node, language: Language, name: str = "") -> str:
         if language.name == "Python" and code and number:
             break  # from the second on a comment above an import is about that import
         lines = [_unmarked(line.strip()) for line in group]
-        is_own = not code or group[0].lstrip().startswith(("//!", "/*!")) or _is_first(code, language)
+        is_own = (
+            not code
+            or group[0].lstrip().startswith(("//!", "/*!"))
+            or _is_first(code, language)
+            or any(map(_OWN_TAG.match, lines))
+        )
         sentence = spoken(lines, name) if is_own else ""
         if sentence:
             return sentence
@@ -251,11 +264,18 @@ def _groups(text: str, language: Language) -> Iterator[tuple[list[str], str]]:
         else:
             if group:
                 yield group, line
-            if not _is_first(line, language) or language.name == "Bash":
+            if not _is_first(line, language) or language.name == "Bash" or _BODY.match(line):
                 return
             group = []
     if group:
         yield group, ""
+
+
+_BODY: Final = re.compile(r"\s*(?:defmodule|module|namespace)\s+[^;\s({]+\s*(?:do|\{)?\s*$")
+"""What holds the rest of its file: a comment below it belongs to something inside."""
+
+_OWN_TAG: Final = re.compile(r"\s*@(?:module|classmod|script|file|fileoverview|packageDocumentation)\b")
+"""A tag that makes a comment its file's, whatever it touches."""
 
 
 def elixir_doc(node: Node, source: list[bytes], language: Language) -> str:
@@ -343,7 +363,12 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
         return kind, *_markdown(text)
     if kind in _PATTERNS:
         return kind, _described(kind, text), _keys(kind, text)
-    return kind or "text", _head(text), []
+    markup = next((name for name, begins in _MARKUP if begins.match(text)), "")
+    return (markup, "", []) if markup and not kind else (kind or "text", _head(text), [])
+
+
+_MARKUP: Final = (("XML", re.compile(r"\ufeff?\s*<[?!A-Za-z]")), ("YAML", re.compile(r"%YAML|---\s*$", re.MULTILINE)))
+"""Data under an ending that no one knows, by how it begins."""
 
 
 def _markdown(text: str) -> tuple[str, Places]:
@@ -351,6 +376,11 @@ def _markdown(text: str) -> tuple[str, Places]:
     paragraph: list[str] = []
     is_open = False
     fence = ""
+    front = _FRONT.match(text)
+    if front:
+        own = re.search(r"^(?:description|summary)\s*:\s*([^\n>|]{8,})$", front[1], re.MULTILINE)
+        text = "\n" * front[0].count("\n") + text[front.end() :]
+        paragraph = [own[1].strip("\"' ")] if own else []
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)

@@ -321,16 +321,21 @@ def _go_name(path: str) -> str:
 _VERSION: Final = re.compile(r"v\d+$")
 _FUNCTIONS: Final = frozenset(
     """function_definition function_declaration function_expression arrow_function method_definition
-    generator_function generator_function_declaration lambda""".split()  # noqa: SIM905 - words read better as text
+    generator_function generator_function_declaration lambda method singleton_method method_declaration
+    """.split()  # noqa: SIM905 - words read better as text
 )
 
 
+_LATE: Final = frozenset({"Ruby", "Lua", "PHP"})
+"""Languages beside Python and scripts where a function may load a file as it runs."""
+
+
 def _when(node: Node, language: Language) -> When:
-    """Tell when an import happens; only Python and scripts have imports that are late or never."""
+    """Tell when an import happens; others load all before they run."""
     if language.name == "Python":
         if node.start_point[1] == 0:
             return ""
-    elif language.queries[0] != "script":
+    elif language.name not in _LATE and language.queries[0] != "script":
         return ""
     above: Node | None = node.parent
     if above is not None and above.type == "import_statement":

@@ -208,14 +208,18 @@ def _project_file(text: str) -> Triples:
 def _quoted(text: str) -> Triples:
     """Read names and descriptions in scripts that are manifests: mix.exs, gemspecs, Package.swift."""
     for what, pattern in (
-        ("name", r"(?m)(?:\bapp:\s*:|\bname:\s*\"|\.name\s*=\s*[\"']|^name\s*=\s*\"?|^name:\s*)([\w.@/-]+)"),
+        ("name", r"(?m)(?:\bapp:\s*:|\bname:\s*\"|\.name\s*=\s*[\"'.]|^name\s*=\s*\"?|^name:\s*)([\w.@/-]+)"),
         (
             "description",
             r"(?mi)(?:\bdescription:\s*|\.(?:summary|description)\s*=\s*|^description\s*[=:]\s*|^synopsis:\s*)[\"']?([^\"'\n]{8,})",
         ),
     ):
         match = re.search(pattern, text)
-        yield what, "", match[1].strip() if match else ""
+        value = match[1].strip() if match else ""
+        if value.startswith("@"):  # an attribute of the module
+            given = re.search(rf"{re.escape(value.rstrip(','))}\s+\"([^\"]+)\"", text)
+            value = given[1] if given else ""
+        yield what, "", value
 
 
 def _text(value: object) -> str:
@@ -238,6 +242,7 @@ _READERS: Final[dict[str, Callable[[str], Triples]]] = {
     "settings.gradle": _gradle_settings,
     "settings.gradle.kts": _gradle_settings,
     "pom.xml": _pom,
+    "build.zig.zon": _quoted,
     "mix.exs": _quoted,
     "Package.swift": _quoted,
     "setup.cfg": _quoted,

@@ -93,8 +93,10 @@ def is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return name in {"__init__", "__call__", "__enter__", "__aenter__", "__iter__"}
     if language == "Python":
         return not name.startswith("_")
-    # Before the parameters: one of them may be called private.
-    return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(signature.partition("(")[0])
+    # Before the name: its constructor or one of its parameters may be private.
+    before, found, _ = signature.partition(name)
+    head = before if found else signature.partition("(")[0]
+    return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(head)
 
 
 # --- What stands out in a file: where a program starts, how much it branches, what to know first. -----------
@@ -152,7 +154,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 15
+VERSION: Final = 16
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -216,6 +218,8 @@ class Outline:
     """Names that the file takes from its imports, where an import names no file: `path/to/package.Name`."""
     declares: tuple[tuple[str, str, str, int], ...] = ()
     """What a manifest declares (manifests.py): what, a name, a value, the line."""
+    doc_line: int = 1
+    """Where `doc` begins."""
 
 
 def outline_file(item: Json) -> Json:
@@ -241,7 +245,15 @@ def outline_path(root: Path, path: str) -> Outline:
     problem = source_read.problem(data if encoding == "utf-8" else text.encode("utf-8", "replace"))
     if problem:
         return Outline(path, size=len(data), skipped=problem, kind=kind_of(path))
-    return replace(outline_text(path, text), size=len(data))
+    outline = outline_text(path, text)
+    return replace(outline, size=len(data), doc_line=_line_of(outline.doc, text))
+
+
+def _line_of(doc: str, text: str) -> int:
+    """Find the line where a doc begins: its first words, whatever marks stand between them."""
+    words = re.findall(r"[^\W_]+", doc)[:4]
+    match = re.search(r"(?:[\W_]{1,20})".join(map(re.escape, words)), text[:20_000]) if words else None
+    return text.count("\n", 0, match.start()) + 1 if match else 1
 
 
 def outline_text(path: str, text: str) -> Outline:

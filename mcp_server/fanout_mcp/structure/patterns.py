@@ -78,6 +78,8 @@ class Read:
 def form_of(path: str) -> Form | None:
     """Return the form of a file by its ending or name; None for what has no patterns."""
     name = PurePosixPath(path).name.lower()
+    if name.endswith((".patch", ".diff")):
+        return None
     return (
         _BY_NAME.get(name)
         or _BY_ENDING.get(PurePosixPath(name).suffix)

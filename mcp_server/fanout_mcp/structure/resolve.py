@@ -264,7 +264,12 @@ def resolved(outline: Outline, known: Index) -> tuple[dict[str, list[str]], list
 def _unimported(outline: Outline, known: Index) -> list[str]:
     """Return the files whose types a file uses without naming them: C# and Swift need no import for that."""
     if outline.language == "Swift":
-        files = (known.types.get(name, ()) for name in outline.uses)
+        own = {symbol.name for symbol in outline.symbols}
+        files = (
+            [path for path in known.types.get(name, ()) if _is_seen(path, outline)]
+            for name in outline.uses
+            if name not in own
+        )
         return list(dict.fromkeys(one[0] for one in files if len(one) == 1 and one[0] != outline.path))
     if outline.language == "C#":
         own = {f"{s.parent}.{s.name}".lstrip(".") for s in outline.symbols if s.kind == "namespace"}
@@ -273,6 +278,22 @@ def _unimported(outline: Outline, known: Index) -> list[str]:
             path for space in sorted(around) for path in _used(outline, space, known) if path != outline.path
         ]
     return []
+
+
+def _is_seen(path: str, outline: Outline) -> bool:
+    """Tell whether a Swift file sees another one's types: of its own target, or of one that it imports."""
+    target, own = _swift_target(path), _swift_target(outline.path)
+    return not target or not own or target == own or target.replace("-", "_") in outline.imports
+
+
+def _swift_target(path: str) -> str:
+    """Return the folder of a package's target; "" in a project that is one module."""
+    parts = path.split("/")
+    at = next((at for at, part in enumerate(parts[:-2]) if part in _SWIFT_ROOTS), None)
+    return parts[at + 1] if at is not None else ""
+
+
+_SWIFT_ROOTS: Final = frozenset({"Sources", "Source", "Tests", "Plugins", "Tools", "Examples"})
 
 
 def _used(outline: Outline, place: str, known: Index) -> list[str]:
@@ -285,9 +306,7 @@ def _targets(outline: Outline, name: str, known: Index) -> list[str]:
     if language == "Go":
         return _go(outline, name, known)
     if language in _JVM and known.defines:
-        found = _jvm(outline, name, known)
-        if found or name.endswith(".*"):
-            return found
+        return _jvm(outline, name, known)
     if language == "C#":
         return _used(outline, name, known)
     one = _target(outline, name, known)
@@ -334,7 +353,12 @@ def _target(outline: Outline, name: str, known: Index) -> str | None:
         case "Dart":
             return _dart(folder, name, known)
         case "Zig":
-            return _joined(folder, name, known, ("",)) if name.endswith((".zig", ".zon")) else None
+            place = known.packages.get("build.zig.zon", {}).get(name)
+            if place is None:
+                return _joined(folder, name, known, ("",)) if name.endswith((".zig", ".zon")) else None
+            return _joined(place, name, known, (".zig",)) or _joined(
+                posixpath.join(place, "src"), "", known, (f"/{name}.zig", "/root.zig", "/main.zig")
+            )
         case "Solidity":
             if name.startswith("."):
                 return _joined(folder, name, known, ("",))
