@@ -88,7 +88,9 @@ def _top(outline: Outline) -> list[Symbol]:
 
 
 def _is_named(symbol: Symbol, outline: Outline) -> bool:
-    return _letters(symbol.name.rpartition(".")[2]) == _letters(posixpath.basename(outline.path).partition(".")[0])
+    return _letters(symbol.name.rpartition(".")[2]) == _letters(
+        posixpath.basename(outline.path).partition(".")[0]
+    )
 
 
 def _main_doc(outline: Outline) -> tuple[str, int]:
@@ -113,7 +115,9 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
 
 def _own_words(outline: Outline) -> str:
     """Return what a file says of itself, or of what it is named after."""
-    own = (one.doc for one in outline.symbols if one.doc and (_is_named(one, outline) or one.kind == "module"))
+    own = (
+        one.doc for one in outline.symbols if one.doc and (_is_named(one, outline) or one.kind == "module")
+    )
     return outline.doc or next(own, "")
 
 
@@ -464,7 +468,7 @@ def overview(module: Module, known: Graph) -> str:
 
 
 def _components(facts: Facts, known: Graph) -> list[str]:
-    found = []
+    found: list[str] = []
     shown = [path for path in facts.central if known.outlines[path].kind == "product"] or list(facts.central)
     for path in shown:
         outline = known.outlines[path]

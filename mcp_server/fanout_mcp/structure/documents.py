@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import PurePosixPath
 from string import whitespace
 from typing import TYPE_CHECKING, Final
 
@@ -357,8 +357,7 @@ _PATTERNS: Final = {
 
 def describe(path: str, text: str) -> tuple[str, str, Places]:
     """Return what kind of file it is, its own words or head, and its headings or keys with their lines."""
-    name = PurePosixPath(path)
-    kind = _KINDS.get(name.suffix.lower(), "")
+    kind = _KINDS.get(posixpath.splitext(path)[1].lower(), "")
     if kind == "Markdown":
         return kind, *_markdown(text)
     if kind in _PATTERNS:
@@ -367,7 +366,10 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
     return (markup, "", []) if markup and not kind else (kind or "text", _head(text), [])
 
 
-_MARKUP: Final = (("XML", re.compile(r"\ufeff?\s*<[?!A-Za-z]")), ("YAML", re.compile(r"%YAML|---\s*$", re.MULTILINE)))
+_MARKUP: Final = (
+    ("XML", re.compile(r"\ufeff?\s*<[?!A-Za-z]")),
+    ("YAML", re.compile(r"%YAML|---\s*$", re.MULTILINE)),
+)
 """Data under an ending that no one knows, by how it begins."""
 
 
@@ -515,11 +517,11 @@ class Script:
 
 def script_of(path: str, text: str) -> Script | None:
     """Return the script of a component or the code of a notebook; None for any other file."""
-    name = PurePosixPath(path)
-    if name.suffix == ".ipynb":
+    stem, ending = posixpath.splitext(posixpath.basename(path))
+    if ending == ".ipynb":
         language = language_of("cells.py")
         return Script("Notebook", "", _cell_code(text), language, _first_words(text)) if language else None
-    kind = _COMPONENTS.get(name.suffix.lower())
+    kind = _COMPONENTS.get(ending.lower())
     if kind is None:
         return None
     places = [(match.start(2), match.end(2), match[1]) for match in _SCRIPT.finditer(text)]
@@ -531,7 +533,7 @@ def script_of(path: str, text: str) -> Script | None:
     comment = re.match(r"\s*<!--(.*?)-->", text, re.DOTALL)
     doc = first_sentence(comment[1]) if comment and "@component" not in comment[1][:20] else ""
     code = _blanked(text, [(start, end) for start, end, _ in places])
-    return Script(kind, name.stem, code, language, doc) if language else None
+    return Script(kind, stem, code, language, doc) if language else None
 
 
 def _blanked(text: str, places: list[tuple[int, int]]) -> str:

@@ -490,9 +490,7 @@ def _started(manifest: str, value: str, known: Mapping[str, Outline]) -> str | N
         stem = posixpath.normpath(posixpath.join(folder, value))
         built = re.sub(r"(^|/)(?:dist|build|lib|out)/(?:(?:esm|cjs)/)?", r"\1src/", stem, count=1)
         names = (one for base in (stem, built) for one in (base, re.sub(r"\.[mc]?js$", ".ts", base)))
-        return next(
-            (f"{name}:{known[name].entry or 1}" for name in names if name in known), None
-        )
+        return next((f"{name}:{known[name].entry or 1}" for name in names if name in known), None)
     tail = module.strip().replace(".", "/")
     for path in (f"{tail}.py", f"{tail}/__init__.py", f"{tail}/__main__.py"):
         for root in (folder, posixpath.join(folder, "src"), ""):
@@ -507,14 +505,18 @@ def _started(manifest: str, value: str, known: Mapping[str, Outline]) -> str | N
     return None
 
 
-_UNTESTED: Final = frozenset({"__init__", "index", "mod", "build", "settings", "setup", "package", "src", "lib", ""})
+_UNTESTED: Final = frozenset(
+    {"__init__", "index", "mod", "build", "settings", "setup", "package", "src", "lib", ""}
+)
 """Names that many files share: a test of that name may be any one's."""
 
 
 def tests_of(module: Module, known: Graph) -> list[str]:
     """Return the test files that touch a module: they import it, or are named after it or its files."""
     own = {path for path in module.paths if not is_test(path)} or set(module.paths)
-    names = {posixpath.basename(path).partition(".")[0].lower() for path in own if is_code(known.outlines[path])}
+    names = {
+        posixpath.basename(path).partition(".")[0].lower() for path in own if is_code(known.outlines[path])
+    }
     names = (names | {posixpath.basename(module.name).lower()}) - _UNTESTED
     scores: dict[str, float] = {}
     for path in own:

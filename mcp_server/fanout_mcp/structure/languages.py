@@ -11,12 +11,13 @@ outlined by patterns (patterns.py), and labelled so. The table of languages is l
 from __future__ import annotations
 
 import importlib
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ _SHEBANG: Final = re.compile(r"#!\s*\S*?([a-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([a-z]+)
 
 def language_of(path: str, head: str = "") -> Language | None:
     """Tell by the extension, else by the first line; None for what has no grammar here."""
-    extension = PurePosixPath(path).suffix.lower()
+    extension = posixpath.splitext(path)[1].lower()
     if extension in _BY_EXTENSION:
         return _BY_EXTENSION[extension]
     if not extension and head.startswith("#!"):
@@ -362,7 +363,8 @@ def _found(node: Node, kind: str, name: Node, language: Language) -> Found:
     text = text_of(name)
     if not text.isidentifier():
         text = " ".join(text.split())
-        text = text.strip("'\"`").lstrip(":") or text
+        quotes = "\"`" if language.name == "Haskell" else "'\"`"  # there a prime is part of the name
+        text = text.strip(quotes).lstrip(":") or text
     body = None
     if language.name == "Dart" and node.type.endswith("_signature"):
         outer = node.parent if node.parent is not None and node.parent.type == "method_signature" else node

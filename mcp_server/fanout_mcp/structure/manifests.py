@@ -18,7 +18,6 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 Declared = tuple[str, str, str, int]
@@ -29,7 +28,7 @@ MAX_DECLARED: Final = 400
 
 def declared(path: str, text: str) -> list[Declared]:
     """Return what a manifest declares; nothing for a file that is none, or is broken."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     reader = _READERS.get(name) or next((read for ending, read in _ENDINGS if name.endswith(ending)), None)
     if reader is None or len(text) > 1_000_000:
         return []
@@ -162,7 +161,7 @@ def _composer(text: str) -> Triples:
             for folder in [folders] if isinstance(folders, str) else folders:
                 yield "autoload", namespace, _text(folder) or "."
     for value in data.get("bin") or ():
-        yield "script", PurePosixPath(_text(value)).name, _text(value)
+        yield "script", _text(value).rpartition("/")[2], _text(value)
 
 
 def _keyed(text: str) -> Triples:

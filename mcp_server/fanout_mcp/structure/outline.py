@@ -154,7 +154,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 16
+VERSION: Final = 17
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -250,10 +250,12 @@ def outline_path(root: Path, path: str) -> Outline:
 
 
 def _line_of(doc: str, text: str) -> int:
-    """Find the line where a doc begins: its first words, whatever marks stand between them."""
-    words = re.findall(r"[^\W_]+", doc)[:4]
-    match = re.search(r"(?:[\W_]{1,20})".join(map(re.escape, words)), text[:20_000]) if words else None
-    return text.count("\n", 0, match.start()) + 1 if match else 1
+    """Find the line where a doc begins: its first words, of which a line may hold one alone."""
+    for length in (24, 12, doc.find(" ")):
+        at = text.find(doc[:length], 0, 20_000) if doc and length > 0 else -1
+        if at >= 0:
+            return text.count("\n", 0, at) + 1
+    return 1
 
 
 def outline_text(path: str, text: str) -> Outline:
@@ -306,8 +308,12 @@ def _outline_patterns(path: str, text: str, lines: int) -> Outline:
 def _outline_plain(path: str, text: str, lines: int) -> Outline:
     language, doc, places = documents.describe(path, text)
     what = "heading" if language == "Markdown" else "key"
-    names = [(redact(name)[0], line) for name, line in places]
-    symbols = tuple(Symbol(what, name, line, line, name) for name, line in names)
+    doc, *names = redact("\n".join(text.replace("\n", " ") for text in [doc, *(one for one, _ in places)]))[
+        0
+    ].split("\n")
+    symbols = tuple(
+        Symbol(what, name, line, line, name) for name, (_, line) in zip(names, places, strict=True)
+    )
     declares = manifests.declared(path, text)
     own = next((one for one in declares if one[0] == "name"), None)
     if own:
@@ -319,7 +325,7 @@ def _outline_plain(path: str, text: str, lines: int) -> Outline:
         len(text),
         lines,
         count(text),
-        redact(doc)[0],
+        doc,
         symbols,
         how=how,
         declares=tuple(declares),

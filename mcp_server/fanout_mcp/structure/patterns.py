@@ -6,11 +6,12 @@ What comes of it is labelled: a pattern sees a definition's first line, not wher
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 from fanout_mcp.structure.documents import spoken
@@ -77,12 +78,12 @@ class Read:
 
 def form_of(path: str) -> Form | None:
     """Return the form of a file by its ending or name; None for what has no patterns."""
-    name = PurePosixPath(path).name.lower()
+    name = posixpath.basename(path).lower()
     if name.endswith((".patch", ".diff")):
         return None
     return (
         _BY_NAME.get(name)
-        or _BY_ENDING.get(PurePosixPath(name).suffix)
+        or _BY_ENDING.get(posixpath.splitext(name)[1])
         or _BY_NAME.get(name.partition(".")[0] if name.startswith(("dockerfile.", "makefile.")) else "")
     )
 

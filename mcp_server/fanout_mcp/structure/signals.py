@@ -162,7 +162,9 @@ def _tests_inside(root: Node, language: Language) -> Iterator[tuple[int, int]]:
     is_test = False
     for node in root.named_children if language.key in {"rust", "zig"} else ():
         if node.type == "attribute_item":
-            is_test = is_test or re.match(rb"#\[(?:cfg\((?:all\()?test\b|test\b)", node.text or b"") is not None
+            is_test = (
+                is_test or re.match(rb"#\[(?:cfg\((?:all\()?test\b|test\b)", node.text or b"") is not None
+            )
             continue
         if is_test or node.type == "test_declaration":
             yield node.start_byte, node.end_byte
