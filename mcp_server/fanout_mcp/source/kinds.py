@@ -85,9 +85,6 @@ _MARK: Final = re.compile(
 )
 _COMMENT: Final = re.compile(r"^\s*(?://|/\*|\*|#|--|;|<!--|%|\(\*|\"\"\"|'''|@|\{-)")
 
-_BLOCKS: Final = {"/*": "*/", "<!--": "-->", "(*": "*)", "{-": "-}", '"""': '"""', "'''": "'''"}
-"""What begins a comment of several lines, and what ends it."""
-
 _TEST_NAME: Final = re.compile(
     r"^(?:test|tests|conftest|setuptests|test_helper|spec_helper|rails_helper)\.\w+$|^test[_-].+\.\w+$"
     r"|.+[_.-](?:tests?|spec|e2e|cy)\.\w+(?:\.snap)?$|.+\.(?:t\.sol|t)$|.+[_-](?:test|spec)[_-](?:helpers?|utils?)\.\w+$"

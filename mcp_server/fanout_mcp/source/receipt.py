@@ -64,11 +64,6 @@ def count(text: str) -> int:
     )
 
 
-def budgeted(text: str) -> int:
-    """The estimate with its margin: what to plan with where a limit is hard."""
-    return int(count(text) * MARGIN) + 1
-
-
 def at_most(text: str) -> int:
     """A bound for prices: also for scripts and encoded data, where a token is a character or two."""
     foreign = len(text) - len(text.encode("ascii", "ignore"))

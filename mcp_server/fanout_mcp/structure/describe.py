@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fanout_mcp.source.kinds import is_test
-from fanout_mcp.structure.documents import plain_text
+from fanout_mcp.structure.comments import plain_text
 from fanout_mcp.structure.graph import Facts, Graph, Module, shortened
 from fanout_mcp.structure.outline import Outline, Symbol
 from fanout_mcp.types import Json
@@ -578,7 +578,7 @@ def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
     }
     hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
     found += [
-        f"Hub: {files(users[path])} use {path}; changes there reach far [{_use(path, known) or _place(path, known)}]."
+        f"Hub: {files(users[path])} use {path}; changes there reach far [{_use(path, known)}]."
         for path in hubs[:2]
     ]
     if focus == "testing" and functions and not facts.tests and not all(map(is_test, module.paths)):
@@ -588,13 +588,10 @@ def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
 
 
 def _use(path: str, known: Graph) -> str:
-    """Return a place where product code imports a file; "" where none has a line."""
-    users = sorted(user for user in known.imported_by.get(path, ()) if not is_test(user))
-    return next((f"{user}:{line}" for user in users if (line := known.lines.get((user, path)))), "")
-
-
-def _place(path: str, known: Graph) -> str:
-    """Return where a file defines what it is about."""
+    """Return a place where product code imports a file; where no line does, what the file is about."""
+    for user in sorted(known.imported_by.get(path, ())):
+        if not is_test(user) and (user, path) in known.lines:
+            return f"{user}:{known.lines[user, path]}"
     main = main_symbol(known.outlines[path])
     return f"{path}:{main.line if main else 1}"
 

@@ -16,6 +16,7 @@ from typing import Final
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import MAX_COMMITS
 from fanout_mcp.source.kinds import Kind, is_test, kind_of
+from fanout_mcp.structure.languages import table
 from fanout_mcp.structure.manifests import PACKAGE_FILES
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.resolve import SCRIPTS, index, is_standard, resolved
@@ -174,18 +175,7 @@ FEW: Final = 12
 MAX_TREES: Final = 4
 """Folders of a kind that get a line each."""
 
-_DATA: Final = frozenset(
-    """.txt .csv .tsv .xml .html .htm .css .scss .sass .less .svg .json .jsonc .json5 .jsonl .yaml .yml .toml
-    .ini .cfg
-    .conf .properties .md .rst .log .lock .plist .xcconfig .pbxproj .strings .xib .storyboard .po .pot .diff
-    .patch
-    .env .in .tmpl .tpl .template .j2 .jinja .ejs .hbs .mustache .erb .haml .pug .snap .map .sum .mod .work
-    .bib
-    .pro .editorconfig .gitignore .gitattributes .dockerignore .npmignore .prettierrc .eslintrc .iml .bazelrc
-    .resx .xsd .xsl .dtd .pem .crt .asc .sig .dat .bat .cmd .podspec .resolved .modulemap
-    .entitlements .api .golden .sln .slnx .props .targets .dotsettings .zon .eex .heex .leex .ltp .mdoc .rockspec
-    """.split()  # noqa: SIM905 - words read better as text
-)
+_DATA: Final = frozenset(table()["data"]["endings"].split())
 """What is read but holds no code."""
 
 

@@ -5,7 +5,7 @@ tree-sitter grammars parse 4 to 17 % more files per CPU-second than ast-grep-py,
 where it fails on 13, have Zig, which it has not, and take 25 MB for the ten younger languages where it takes
 45 MB. They speak the queries and nodes that the review's flow engine stands on; ast-grep would be a second
 way to say the same. Languages whose grammars are larger than their use (SQL 14 MB) or not on PyPI are
-outlined by patterns (patterns.py), and labelled so. The table of languages is languages.toml.
+outlined by patterns (documents.py), and labelled so. The table of languages is languages.toml.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Language:
         return {"C++": "cpp", "C#": "csharp"}.get(self.name, self.name.lower())
 
 
-def _table() -> dict[str, Any]:
+@cache
+def table() -> dict[str, Any]:
+    """Return languages.toml."""
     return tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
 
 
@@ -60,9 +62,9 @@ def _language(row: Mapping[str, Any]) -> Language:
     return Language(**{**fields, "block": fields["block"] or None} if "block" in fields else fields)
 
 
-LANGUAGES: Final = tuple(_language(row) for row in _table()["language"])
+LANGUAGES: Final = tuple(_language(row) for row in table()["language"])
 _BY_EXTENSION: Final = {ext: language for language in LANGUAGES for ext in language.extensions}
-_BY_INTERPRETER: Final = {name: ext for ext, names in _table()["interpreters"].items() for name in names}
+_BY_INTERPRETER: Final = {name: ext for ext, names in table()["interpreters"].items() for name in names}
 _SHEBANG: Final = re.compile(r"#!\s*\S*?([a-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([a-z]+))?")
 
 
@@ -363,7 +365,7 @@ def _found(node: Node, kind: str, name: Node, language: Language) -> Found:
     text = text_of(name)
     if not text.isidentifier():
         text = " ".join(text.split())
-        quotes = "\"`" if language.name == "Haskell" else "'\"`"  # there a prime is part of the name
+        quotes = '"`' if language.name == "Haskell" else "'\"`"  # there a prime is part of the name
         text = text.strip(quotes).lstrip(":") or text
     body = None
     if language.name == "Dart" and node.type.endswith("_signature"):

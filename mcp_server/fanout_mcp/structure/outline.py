@@ -18,17 +18,26 @@ from fanout_mcp.source.kinds import HEAD, Kind, kind_of
 from fanout_mcp.source.read import MAX_BYTES, MAX_NOTEBOOK_BYTES, Skipped, cells, read_bytes
 from fanout_mcp.source.receipt import count
 from fanout_mcp.source.secrets import is_secret_path, redact
-from fanout_mcp.structure import documents, manifests, patterns
-from fanout_mcp.structure.documents import (
+from fanout_mcp.structure import documents, manifests
+from fanout_mcp.structure.comments import (
     block_doc,
     doc_above,
     elixir_doc,
     first_child,
     first_sentence,
     opening,
-    script_of,
 )
-from fanout_mcp.structure.languages import Captured, Found, Language, captured, language_of, ordered, text_of
+from fanout_mcp.structure.documents import script_of
+from fanout_mcp.structure.languages import (
+    Captured,
+    Found,
+    Language,
+    captured,
+    language_of,
+    ordered,
+    table,
+    text_of,
+)
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -115,13 +124,8 @@ _PYTHON_BRANCH: Final = re.compile(_any_of("if elif for while case except"))
 _MARKS: Final = ("TODO", "FIXME", "XXX", "HACK")
 _NOTES: Final = re.compile(rf"\b(?:{'|'.join(_MARKS)})\b")
 _MAIN: Final = {
-    "Python": ("__main__", re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)),
-    "Go": ("func main()", re.compile(r"^func main\(\)", re.MULTILINE)),
-    "Rust": ("fn main()", re.compile(r"^(?:pub )?(?:async )?fn main\(\)", re.MULTILINE)),
-    "Java": ("void main(", re.compile(r"\bpublic static void main\(")),
-    "C": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
-    "C++": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
-    "C#": (" Main(", re.compile(r"\bstatic (?:async )?(?:void|int|Task)\s+Main\(")),
+    language: (sign, re.compile(pattern, re.MULTILINE))
+    for language, (sign, pattern) in table()["main"].items()
 }
 """Where a program starts: what a file without it can't hold, found by plain search, and the pattern."""
 
@@ -278,13 +282,13 @@ def outline_text(path: str, text: str) -> Outline:
             kind=kind,
             size=len(text),
         )
-    if patterns.form_of(path):
+    if documents.form_of(path):
         return replace(_outline_patterns(path, text, lines), kind=kind)
     return replace(_outline_plain(path, text, lines), kind=kind)
 
 
 def _outline_patterns(path: str, text: str, lines: int) -> Outline:
-    read = patterns.read(path, text)
+    read = documents.read_patterns(path, text)
     symbols = [
         Symbol(what, name, line, line, signature, doc)
         for what, name, line, signature, doc in read.definitions

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fanout_mcp.source import read as source_read
 from fanout_mcp.source.read import Skipped, read
-from fanout_mcp.structure.documents import first_child, script_of
+from fanout_mcp.structure.comments import first_child
+from fanout_mcp.structure.documents import script_of
 from fanout_mcp.structure.languages import Language, grammar, language_of
 from fanout_mcp.types import Json
 
