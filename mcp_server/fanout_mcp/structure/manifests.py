@@ -210,13 +210,13 @@ def _quoted(text: str) -> Triples:
         ("name", r"(?m)(?:\bapp:\s*:|\bname:\s*\"|\.name\s*=\s*[\"'.]|^name\s*=\s*\"?|^name:\s*)([\w.@/-]+)"),
         (
             "description",
-            r"(?mi)(?:\bdescription:\s*|\.(?:summary|description)\s*=\s*|^description\s*[=:]\s*|^synopsis:\s*)[\"']?([^\"'\n]{8,})",
+            r"(?mi)(?:\bdescription:\s*|\.(?:summary|description)\s*=\s*|^description\s*[=:]\s*|^synopsis:\s*)[\"']?(@\w+|[^\"'\n]{8,})",
         ),
     ):
         match = re.search(pattern, text)
         value = match[1].strip() if match else ""
         if value.startswith("@"):  # an attribute of the module
-            given = re.search(rf"{re.escape(value.rstrip(','))}\s+\"([^\"]+)\"", text)
+            given = re.search(rf"{re.escape(value)}\s+\"([^\"]+)\"", text)
             value = given[1] if given else ""
         yield what, "", value
 
