@@ -80,9 +80,25 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
 
         known = {finding.line for finding in findings if finding.rule == RULE}
         findings += review_secrets(path, text, known)
+    if any(finding.rule == "weak-random" for finding in findings):
+        lines = text.split("\n")
+        findings = [one for one in findings if not (one.rule == "weak-random" and _is_play(one.line, lines))]
     tested = test_lines(text) if language == "rust" else ()
     found = [asdict(finding) for finding in findings if not any(finding.line in part for part in tested)]
     return {"findings": found, "imports": imports, "unread": unread, "settled": settled}
+
+
+_PLAY = re.compile(
+    r"(?i)jitter|delay|back_?off|retr(?:y|ies)|noise|shuffl|colou?r|sleep|timeout|interval|sampl|position|animat|dice"
+    r"|game|weight|percent|probab|seed|bench|velocity|opacity|rotat|placeholder|mock|fake|sort\(|uniform|choice"
+)
+"""What chance decides that no one gains from guessing."""
+_SECRET = re.compile(r"(?i)passw|pwd|secret|token|otp|nonce|salt|session|cookie|csrf|api_?key|captcha|remember")
+
+
+def _is_play(line: int, lines: Sequence[str]) -> bool:
+    around = "\n".join(lines[max(0, line - 3) : line + 1])
+    return _PLAY.search(around) is not None and _SECRET.search(around) is None
 
 
 _RUST_TEST = re.compile(r"^(?P<indent>\s*)#\[(?:cfg\((?:all\()?test\b|(?:\w+::)?test\b|rstest\b)")

@@ -98,6 +98,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
             "short_var_declaration": ("left", "right"),
             "assignment_statement": ("left", "right"),
             "var_spec": ("name", "value"),
+            "const_spec": ("name", "value"),
         },
         ("function_declaration", "method_declaration", "func_literal"),
         ("comment",),

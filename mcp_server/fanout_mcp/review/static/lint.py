@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -123,6 +123,22 @@ def severity_of(code: str, focus: Focus) -> Severity:
     return "medium" if code.startswith(_MEDIUM) and focus != "style" else _BY_FOCUS[focus]
 
 
+def _is_closed(_path: str, words: str, text: str) -> bool:
+    """Tell whether what is opened is kept by an object, closed by its name, or returned."""
+    named = re.match(r"(?:self\.\w+|(\w+))\s*=\s", words)
+    return named is not None and (
+        named[1] is None or re.search(rf"\b{named[1]}\.close\(|\b(?:return|yield) {named[1]}\b", text) is not None
+    )
+
+
+def _is_lazy(path: str, _words: str, text: str) -> bool:
+    """Tell whether names of a module may come from its own modules or from `__getattr__`."""
+    return path.endswith("__init__.py") or "def __getattr__(" in text
+
+
+_OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {"SIM115": _is_closed, "F822": _is_lazy}
+
+
 # --- lint ------------------------------------------------------------------------------------------
 
 TIMEOUT_S = 40
@@ -229,6 +245,8 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
     weakness = WEAKNESSES[known[1]] if known else None
     is_safe = "seems safe" in row["message"]
     severity = severity_of(code, focus)
+    if code in _OFTEN_FINE and _OFTEN_FINE[code](path, words, "\n".join(lines)):
+        return None
     if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
         severity = "low"  # an import for another version, or for types alone
     if code == "RUF006" and re.match(r"\w+\s*=", words):

@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -20,7 +21,7 @@ from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
 from fanout_mcp.review.static.grammars import GRAMMARS, Grammar, language_of, parser_of
 from fanout_mcp.review.static.regexes import is_slow
-from fanout_mcp.review.static.rules import REMOTE, WEAKNESSES, Rule, found, line_findings, rules_of
+from fanout_mcp.review.static.rules import PARAM, REMOTE, SWITCH, WEAKNESSES, Rule, found, line_findings, rules_of
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
 
@@ -57,11 +58,32 @@ def review_patterns(path: str, text: str, language: str) -> Reviewed:
     if language in {"c", "cpp"} and not not_read:
         results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
     best: dict[tuple[str, int], Finding] = {}
+    joined = [one for one in results if one.rule == "path-traversal"]
     for finding in results:
+        if finding.rule == "no-certificate-check" and _is_switch(root, finding.line):
+            finding = replace(finding, severity="low", why="Only where a setting asks for it.")
+        if finding.rule == "path-traversal" and _is_used(finding, joined):
+            continue
         known = best.get((finding.rule, finding.line))
         if known is None or finding.confidence > known.confidence:
             best[finding.rule, finding.line] = finding
     return Reviewed(list(best.values()), not_read)
+
+
+_JOINED: Final = re.compile(
+    r"(?P<name>[\w$]+)\s*:?=\s*(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
+)
+MAX_APART: Final = 40
+"""Lines between a path that is put together and its use."""
+
+
+def _is_used(finding: Finding, others: Sequence[Finding]) -> bool:
+    """Tell whether a path is put together here and used later: one defect, and its place is the use."""
+    named = _JOINED.search(finding.quote)
+    return named is not None and any(
+        0 < other.line - finding.line <= MAX_APART and re.search(rf"(?<![\w$]){re.escape(named['name'])}\b", other.quote)
+        for other in others
+    )
 
 
 def unread(root: Node) -> str:
@@ -87,6 +109,7 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
     calls = [rule for rule in rules if rule.kind == "call"]
     assigns = [rule for rule in rules if rule.kind == "assign"]
     for node in nodes:
+        flow.place = node.start_byte
         if node.type in grammar.functions:
             flow.enter(node)
         elif node.type in grammar.calls:
@@ -119,7 +142,10 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
-    level = flow.level(_first(text) if rule.first else text) if rule.needs != "always" else 0
+    counted = _first(text) if rule.first else text
+    level = flow.level(counted) if rule.needs != "always" else 0
+    if rule.needs == "remote" and level < REMOTE:
+        return
     if (
         rule.weakness == "sql-injection"
         and rule.needs != "always"
@@ -141,7 +167,7 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
             if rule.weakness == "open-redirect" and flow.is_own(text):
                 severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
-        elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
+        elif rule.needs == "varies" and flow.varies(counted) and not flow.grammar.clean.search(counted):
             is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
             severity, confidence = "low", 45 if is_built else 30  # a parameter: its callers may be sound
             why = why or "What arrives here varies."
@@ -150,8 +176,23 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     yield _place(where, node, rule.weakness, severity, confidence, why)
 
 
+def _is_switch(root: Node, line: int) -> bool:
+    """Tell whether a line lies in a condition that asks whether checks are wanted: its user decides."""
+    holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
+    while holder is not None:
+        asked = holder.child_by_field_name("condition") if holder.type.startswith("if") else None
+        if asked is not None and SWITCH.search(_text(asked)):
+            return True
+        holder = holder.parent
+    return False
+
+
+_CONTEXT: Final = re.compile(r"^\(\s*(?:ctx|context\.\w+\(\)|\w+\.Context\(\))\s*,")
+
+
 def _first(arguments: str) -> str:
-    """Return the first of a call's arguments, commas inside brackets and strings left alone."""
+    """Return the first of a call's arguments (after Go's context), commas inside brackets left alone."""
+    arguments = _CONTEXT.sub("(", arguments)
     depth, quote_mark = 0, ""
     for at, sign in enumerate(arguments[:2_000]):
         if quote_mark:
@@ -206,6 +247,8 @@ def _is_harmless(weakness: str, level: int, text: str) -> bool:
 
 def _reached(weakness: str, level: int) -> Severity | None:
     """Return how severe it is that input arrives, None for the weakness's own severity."""
+    if level == PARAM:
+        return "low"
     return _STARTED.get(weakness) if level < REMOTE else None
 
 
@@ -365,12 +408,19 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         kind = ""
 
 
+_SETTING: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+
+
 def _block_place(rule: Rule, body: str) -> int | None:
     """Return where in a block a rule applies; None where it doesn't."""
     if rule.unless and rule.unless.search(body):
         return None
     if rule.missing:
-        return None if rule.missing.search(body) else 0
+        if rule.missing.search(body):
+            return None
+        setting = _SETTING.search(rule.missing.pattern)  # there, and switched off: that line is the place
+        switched = re.search(rf"(?m)^[ \t]*{setting[0]}\s*=", body) if setting else None
+        return switched.start() if switched else 0
     hit = rule.match.search(body) if rule.match else None
     return None if hit is None else hit.start() + len(hit[0]) - len(hit[0].lstrip())
 
@@ -456,6 +506,25 @@ def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
     return _COMMENTED.match(before) is None and given is not None and kind_of(given[1]) is not None
 
 
+def _lines_of_text(path: str, text: str) -> frozenset[int]:
+    """Return the lines that begin inside a string of a program: what they hold is words, not code."""
+    language = language_of(path)
+    if language is None or language == "python":
+        return frozenset()
+    root = parser_of(language)[1].parse(text.encode("utf-8", "replace")).root_node
+    lines: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.end_point[0] == node.start_point[0]:
+            continue
+        if "string" in node.type or "heredoc" in node.type or node.type == "text":
+            lines.update(range(node.start_point[0] + 2, node.end_point[0] + 2))
+        else:
+            stack += node.children
+    return frozenset(lines)
+
+
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
     clean, count = redact(text, path)
@@ -464,6 +533,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     lines = text.split("\n")
     is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
     is_throwaway = _THROWAWAY.search(path) is not None
+    within = _lines_of_text(path, text)
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
         # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
@@ -473,6 +543,8 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             ):
                 continue
             taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
+            if is_program and mark[1] == "value" and (number in within or re.search(r"[$#{]\{", taken)):
+                continue
             is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
             is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken) is not None
             is_shown = mark[1] == "value" and not is_program

@@ -1,7 +1,7 @@
 """Our rules for the languages other than Python, and for files that are no programs: data in rules/*.toml.
 
 A rule is one of
-    call = regex of what is called, with `needs` = "input" | "varies" | "always"
+    call = regex of what is called, with `needs` = "remote" | "input" | "varies" | "always"
     assign = regex of the left side, with `needs` and `match` on the right one
     line = regex of a line without its comments
     block = regex of a Terraform resource's type, with `match` on the block or `missing` from it
@@ -29,6 +29,10 @@ from fanout_mcp.review.static.grammars import GRAMMARS
 
 REMOTE, LOCAL, PARAM = 3, 2, 1
 """Who sends the input: someone beyond this machine, who starts the program, who calls the function."""
+
+
+SWITCH = re.compile(r"(?i)verif|insecure|skip|trust|unsafe|self.?signed")
+"""What a condition asks whose user decides whether certificates are checked."""
 
 
 class Weakness(NamedTuple):
@@ -192,9 +196,9 @@ WEAKNESSES: dict[str, Weakness] = {
 # --- rules ------------------------------------------------------------------------------------------
 
 Kind = Literal["call", "assign", "line", "block"]
-Needs = Literal["input", "varies", "always"]
+Needs = Literal["remote", "input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
-_NEEDS: tuple[Needs, ...] = ("input", "varies", "always")
+_NEEDS: tuple[Needs, ...] = ("remote", "input", "varies", "always")
 _FIELDS = frozenset(
     """weakness needs match unless file severity why bare first missing without""".split()  # noqa: SIM905 - words
 ) | frozenset(_KINDS)

@@ -349,10 +349,15 @@ def _compiled(reader: Reader, call: Call) -> None:
         add(reader, "input-validation", call.node, 1, "The dot before the domain matches any character.")
 
 
+_TELLS_LITTLE = frozenset({"len", "bool", "type", "id", "mask", "redact"})
+
+
 def _logged(reader: Reader, call: Call) -> None:
     if "log" not in call.name.lower():
         return
     for argument in call.node.args:
+        if isinstance(argument, ast.Call) and ast.unparse(argument.func) in _TELLS_LITTLE:
+            continue
         for inner in ast.walk(argument):
             called = (
                 inner.id
