@@ -90,14 +90,16 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
 
 _PLAY = re.compile(
     r"(?i)jitter|delay|back_?off|retr(?:y|ies)|noise|shuffl|colou?r|sleep|timeout|interval|sampl|position|animat|dice"
-    r"|game|weight|percent|probab|seed|bench|velocity|opacity|rotat|placeholder|mock|fake|sort\(|uniform|choice"
+    r"|game|weight|percent|probab|seed|bench|velocity|opacity|rotat|placeholder|mock|fake|sort\(|uniform"
 )
 """What chance decides that no one gains from guessing."""
 _SECRET = re.compile(r"(?i)passw|pwd|secret|token|otp|nonce|salt|session|cookie|csrf|api_?key|captcha|remember")
 
 
 def _is_play(line: int, lines: Sequence[str]) -> bool:
-    around = "\n".join(lines[max(0, line - 3) : line + 1])
+    own, around = lines[line - 1], "\n".join(lines[max(0, line - 3) : line + 1])
+    if _SECRET.search(own) is None and _PLAY.search(own):
+        return True
     return _PLAY.search(around) is not None and _SECRET.search(around) is None
 
 

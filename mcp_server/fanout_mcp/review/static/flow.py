@@ -100,7 +100,8 @@ _VARIABLE = re.compile(
     r"|\$\w{1,99}(?:(?:->|\[)[\w'\"]{1,99}\]?){0,30}|\$[@*#?]|\$\([^)]{0,200}\)"
 )
 _WORDS = frozenset(
-    {"new", "true", "false", "null", "nil", "None", "this", "self", "return", "await", "const", "undefined"}
+    """new true false null nil None this self return await const undefined include include_once require
+    require_once echo print""".split()  # noqa: SIM905 - words read better as text
 )
 _FILLS = re.compile(
     r"(^|\.)(append|add|push|put|set|insert|unshift|strcpy|strncpy|strcat|sprintf|snprintf|fgets|scanf|recv|read|"
@@ -139,7 +140,7 @@ _OTHER_DATA = re.compile(
 """What a file, a site or a program answers to input is another's data: that it was asked is the finding."""
 _OWN_ADDRESS = re.compile(
     r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
-    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.referr?er\b"
+    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.referr?er\b|\b(?:r|req|request)\.Host\b"
 )
 """The address that the client asked for, or came from: a redirect to it stays on the site."""
 _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
@@ -237,9 +238,11 @@ class Flow:
         asked = node.child_by_field_name("condition")
         condition = _text(asked) if asked is not None else ""
         for name in checked_names(self.bare(condition), self.tables, self.names):
-            for each in (name, *self.parsed.get(name, ())):
-                self.names.pop(each, None)
-                self.safe.add(each)
+            root = name.partition(".")[0]
+            for each in (name, root, *self.parsed.get(root, ())):
+                if each == name or each in self.names:
+                    self.names.pop(each, None)
+                    self.safe.add(each)
 
     def receive(self, name: str, arguments: str) -> None:
         """Let a container or a buffer take what is put into it."""
@@ -290,7 +293,7 @@ class Flow:
         holds = re.compile(self.grammar.interpolation)
 
         def variables(found: re.Match[str]) -> str:
-            return " ".join(_VARIABLE.findall(found[0])) if holds.search(found[0]) else " "
+            return " ".join(filter(holds.search, _VARIABLE.findall(found[0])))
 
         return _STRING.sub(variables, text)
 

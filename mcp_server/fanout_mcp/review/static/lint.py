@@ -103,7 +103,7 @@ SECURITY: Final[dict[str, tuple[Severity, str]]] = {
 
 _MEDIUM_CODES = """
     F821 F822 F823 F811
-    F50 F52 F601 F631 F632 F702 F706 PLE PLR0124 PLW0133 PGH005 E9 B012 B015 B020 B909 PLW0129 ASYNC105
+    F50 F52 F601 F631 F632 F702 F706 PLE PLR0124 PLW0133 PGH005 E9 B012 B015 B909 PLW0129 ASYNC105
     ASYNC210 ASYNC212 ASYNC221 ASYNC222 ASYNC251 RUF006
 """
 _MEDIUM = tuple(_MEDIUM_CODES.split())
@@ -136,7 +136,17 @@ def _is_lazy(path: str, _words: str, text: str) -> bool:
     return path.endswith("__init__.py") or "def __getattr__(" in text
 
 
-_OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {"SIM115": _is_closed, "F822": _is_lazy}
+def _is_own_log(_path: str, _words: str, text: str) -> bool:
+    """Tell whether what looks like a logger is the project's own: nothing imports `logging`."""
+    return "logging" not in text
+
+
+_OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {
+    "SIM115": _is_closed,
+    "F822": _is_lazy,
+    "PLE1205": _is_own_log,
+    "PLE1206": _is_own_log,
+}
 
 
 # --- lint ------------------------------------------------------------------------------------------

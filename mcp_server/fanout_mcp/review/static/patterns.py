@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import math
 import re
+import string
+import zlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +22,7 @@ from tree_sitter import Node, Query, QueryCursor
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
 from fanout_mcp.review.static.grammars import GRAMMARS, Grammar, language_of, parser_of
-from fanout_mcp.review.static.regexes import is_slow
+from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
 from fanout_mcp.review.static.rules import PARAM, REMOTE, SWITCH, WEAKNESSES, Rule, found, line_findings, rules_of
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
@@ -461,7 +463,7 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
         if mark is None or mark[1] in _NOT_A_PROVIDER:
             continue
         key = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-        if not _MADE_UP.search(key) and _entropy(key) >= MIN_ENTROPY:
+        if not _MADE_UP.search(key) and _entropy(key) >= MIN_ENTROPY and _is_whole(key):
             why = f"It has the form of a key of {mark[1]}, and looks issued."
             yield found(
                 path,
@@ -473,6 +475,22 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
                 why=why,
                 reviewer="secrets",
             )
+
+
+_CHECKED: Final = re.compile(r"(?:gh[pousr]|npm)_(?P<drawn>[A-Za-z0-9]{30})(?P<sum>[A-Za-z0-9]{6})(?![A-Za-z0-9])")
+_BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+def _is_whole(key: str) -> bool:
+    """Tell whether a key's checksum is right, where its provider's keys end in one (GitHub, npm)."""
+    parts = _CHECKED.match(key)
+    if parts is None:
+        return True
+    number, digits = zlib.crc32(parts["drawn"].encode()), ""
+    while number:
+        number, rest = divmod(number, 62)
+        digits = _BASE62[rest] + digits
+    return digits.rjust(6, "0") == parts["sum"]
 
 
 def _entropy(text: str) -> float:
@@ -494,6 +512,10 @@ _GIVEN: Final = re.compile(
     r"""([\w.\-]{1,100})["'\])]{0,3}\s{0,9}(?::\s{0,9}&?[\w.<>\[\]]{1,40}\s{0,9}=|=>|:=|[:=,])\s{0,9}[bBfru@$]{0,2}["'`]$"""
 )
 """A name and the string that it is given, at the end of a text."""
+
+
+_IS_BUILT: Final = re.compile(r"[$#{]\{")
+_SETS: Final = re.compile(r"[\w\"'\]]\s*[:=>]\s*[\"']?$")
 
 
 def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
@@ -543,7 +565,12 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             ):
                 continue
             taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-            if is_program and mark[1] == "value" and (number in within or re.search(r"[$#{]\{", taken)):
+            if is_program and mark[1] == "value" and (number in within or _IS_BUILT.search(taken)):
+                continue
+            if mark[1] in DOUBTFUL and IS_PATTERN.search(taken):
+                continue
+            before = line[: mark.start()]
+            if not is_program and _COMMENTED.match(line) and mark[1] == "value" and not _SETS.search(before):
                 continue
             is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
             is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken) is not None

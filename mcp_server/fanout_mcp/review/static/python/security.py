@@ -497,7 +497,7 @@ def read_python(path: str, text: str) -> Read:
 
 def _switched(node: ast.If) -> Iterable[int]:
     """Return the lines that run only where someone asked for no checks."""
-    last = node.body[-1].end_lineno or node.lineno
+    last = node.end_lineno or node.lineno
     return range(node.lineno, last + 1) if SWITCH.search(ast.unparse(node.test)) else ()
 
 
