@@ -102,6 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="accept this finding of the review, in a committed file",
     )
+    parser.add_argument(
+        "--explain", metavar="RULE", help="show what a rule means, an example and its source; reviews nothing"
+    )
     parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
     flags.add_engine(parser, "model", "static", "plan")
     parser.add_argument(
@@ -120,6 +123,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.explain:
+        from fanout_mcp.review.static.analyse import explain
+
+        sys.stdout.write(explain(args.explain, read_settings().config_dir / "rules"))
+        return OK
     from fanout_mcp.tools.batch_review import TOOL
 
     arguments = {

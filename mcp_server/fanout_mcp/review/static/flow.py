@@ -45,7 +45,9 @@ _CHECKS: Final = (
     re.compile(bounded(r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]")),
     re.compile(bounded(r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)")),
     re.compile(bounded(r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)")),
-    re.compile(bounded(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")),
+    re.compile(
+        bounded(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")
+    ),
     re.compile(bounded(r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])")),
     re.compile(
         bounded(
@@ -114,7 +116,9 @@ SQL = re.compile(
 )
 _JOINS = re.compile(r"\+|\$\{|#\{|\.=|\s\.\s|\$\w|format|Sprintf|\bf\"|%s|\{\w*\}", re.IGNORECASE)
 """How text is put together from pieces, in any of the languages."""
-_FORMATS = re.compile(r"\b(?:filepath\.Join|path\.(?:join|resolve)|Path\.Combine|Paths\.get|fmt\.Sprintf|String\.[fF]ormat|string\.Format|sprintf|format!)\s*\(")
+_FORMATS = re.compile(
+    r"\b(?:filepath\.Join|path\.(?:join|resolve)|Path\.Combine|Paths\.get|fmt\.Sprintf|String\.[fF]ormat|string\.Format|sprintf|format!)\s*\("
+)
 """Names that put text together and are no part of it."""
 _NUMBER = re.compile(
     r"\b(int|long|short|float|double|bool|boolean|number|[iu](8|16|32|64|size)|Integer|Long|Guid|UUID|Uuid|DateTime)\b"
@@ -134,7 +138,8 @@ _POSITION = re.compile(r"\$\{?[1-9@*]")
 _OTHER_DATA = re.compile(
     bounded(
         r"\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
-        r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start)" + rf"\({_PAIRED}\)"
+        r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start)"
+        rf"\({_PAIRED}\)"
     )
 )
 """What a file, a site or a program answers to input is another's data: that it was asked is the finding."""

@@ -127,7 +127,8 @@ def _is_closed(_path: str, words: str, text: str) -> bool:
     """Tell whether what is opened is kept by an object, closed by its name, or returned."""
     named = re.match(r"(?:self\.\w+|(\w+))\s*=\s", words)
     return named is not None and (
-        named[1] is None or re.search(rf"\b{named[1]}\.close\(|\b(?:return|yield) {named[1]}\b", text) is not None
+        named[1] is None
+        or re.search(rf"\b{named[1]}\.close\(|\b(?:return|yield) {named[1]}\b", text) is not None
     )
 
 
@@ -176,6 +177,16 @@ def count_rules(focus: Focus) -> int:
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return 0
     return sum(_is_of(code, selected) and not _is_of(code, left_out) for code in codes)
+
+
+def ruff_says(code: str) -> str:
+    """Return ruff's own page on one of its rules, "" where it has none."""
+    if not re.fullmatch(r"[A-Z]{1,8}\d{2,4}", code):
+        return ""
+    done = subprocess.run(
+        [find_ruff_bin(), "rule", code], capture_output=True, timeout=TIMEOUT_S, check=False
+    )
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
 def _is_of(code: str, selectors: Sequence[str]) -> bool:

@@ -21,9 +21,18 @@ from tree_sitter import Node, Query, QueryCursor
 
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
-from fanout_mcp.review.static.grammars import GRAMMARS, Grammar, language_of, parser_of
+from fanout_mcp.review.static.grammars import Grammar, grammar_of, language_of, parser_of
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
-from fanout_mcp.review.static.rules import PARAM, REMOTE, SWITCH, WEAKNESSES, Rule, found, line_findings, rules_of
+from fanout_mcp.review.static.rules import (
+    PARAM,
+    REMOTE,
+    SWITCH,
+    WEAKNESSES,
+    Rule,
+    found,
+    line_findings,
+    rules_of,
+)
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
 
@@ -43,11 +52,11 @@ class Reviewed(NamedTuple):
     """Why parts of the file were not understood; empty when it was read."""
 
 
-def review_patterns(path: str, text: str, language: str) -> Reviewed:
-    """Return what the language's rules find in a file."""
-    rules = [rule for rule in rules_of(language) if rule.reads(text)]
+def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = ()) -> Reviewed:
+    """Return what the language's rules find in a file, or the user's `own` where they are given."""
+    rules = [rule for rule in own or rules_of(language) if rule.reads(text)]
     _, parser = parser_of(language)
-    grammar = GRAMMARS[language]
+    grammar = grammar_of(language)
     data = text.encode("utf-8", "replace")
     root = parser.parse(data).root_node
     nodes = QueryCursor(_query(language)).captures(root).get("n", [])
@@ -57,13 +66,14 @@ def review_patterns(path: str, text: str, language: str) -> Reviewed:
     kept = list(enumerate(_blanked(data, nodes, grammar), 1))
     results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
     not_read = unread(root)
-    if language in {"c", "cpp"} and not not_read:
+    if language in {"c", "cpp"} and not not_read and not own:
         results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
     best: dict[tuple[str, int], Finding] = {}
     joined = [one for one in results if one.rule == "path-traversal"]
-    for finding in results:
-        if finding.rule == "no-certificate-check" and _is_switch(root, finding.line):
-            finding = replace(finding, severity="low", why="Only where a setting asks for it.")
+    for one in results:
+        is_switch = one.rule == "no-certificate-check" and _is_switch(root, one.line)
+        why = "Only where a setting asks for it."
+        finding = replace(one, severity="low", why=why) if is_switch else one
         if finding.rule == "path-traversal" and _is_used(finding, joined):
             continue
         known = best.get((finding.rule, finding.line))
@@ -83,7 +93,8 @@ def _is_used(finding: Finding, others: Sequence[Finding]) -> bool:
     """Tell whether a path is put together here and used later: one defect, and its place is the use."""
     named = _JOINED.search(finding.quote)
     return named is not None and any(
-        0 < other.line - finding.line <= MAX_APART and re.search(rf"(?<![\w$]){re.escape(named['name'])}\b", other.quote)
+        0 < other.line - finding.line <= MAX_APART
+        and re.search(rf"(?<![\w$]){re.escape(named['name'])}\b", other.quote)
         for other in others
     )
 
@@ -275,7 +286,7 @@ def _place(  # noqa: PLR0917 the order of Finding itself
 
 def uncommented(data: bytes, root: Node, language: str) -> list[str]:
     """Return a file's lines with comments blanked out."""
-    return _blanked(data, QueryCursor(_query(language)).captures(root).get("n", []), GRAMMARS[language])
+    return _blanked(data, QueryCursor(_query(language)).captures(root).get("n", []), grammar_of(language))
 
 
 def _blanked(data: bytes, nodes: Iterable[Node], grammar: Grammar) -> list[str]:
@@ -311,7 +322,7 @@ def _text(node: Node | None) -> str:
 
 @functools.cache
 def _query(language: str) -> Query:
-    grammar = GRAMMARS[language]
+    grammar = grammar_of(language)
     types = [*grammar.calls, *grammar.assigns, *grammar.functions, *grammar.comments, *grammar.regexes]
     types += grammar.conditions
     return Query(parser_of(language)[0], "[" + " ".join(f"({name})" for name in types) + "] @n")
@@ -354,13 +365,14 @@ _BY_SUFFIX: Final = {
 _BY_NAME: Final = re.compile(
     r"(?i)^(?P<dockerfile>(docker|container)file(\..+)?)$|^(?P<settings>sshd_config|nginx\.conf)$"
 )
-_COMMENT: Final = {
+FORMS: Final = {
     "yaml": re.compile(r"^\s*#"),
     "dockerfile": re.compile(r"^\s*#"),
     "settings": re.compile(r"^\s*([#;]|<!--)"),
     "terraform": re.compile(r"^\s*(#|//)"),
     "markup": re.compile(r"^\s*(<!--|\{#)"),
 }
+"""Forms of files that are no programs, and what begins a comment in each."""
 
 
 def format_of(path: str) -> str | None:
@@ -370,10 +382,22 @@ def format_of(path: str) -> str | None:
     return named.lastgroup if named else _BY_SUFFIX.get(name.rpartition(".")[2].lower())
 
 
-def review_plain(path: str, text: str, form: str) -> Iterator[Finding]:
+def review_own(path: str, text: str, kind: str, rules: Sequence[Rule]) -> list[Finding]:
+    """Return what the user's own rules for a language or a form of file find."""
+    is_plain = kind in FORMS
+    found = (
+        review_plain(path, text, kind, rules)
+        if is_plain
+        else review_patterns(path, text, kind, rules).findings
+    )
+    names = {rule.weakness for rule in rules}
+    return [finding for finding in found if finding.rule in names]
+
+
+def review_plain(path: str, text: str, form: str, own: Sequence[Rule] = ()) -> Iterator[Finding]:
     lines = text.split("\n")
-    kept = [(number, line) for number, line in enumerate(lines, 1) if not _COMMENT[form].match(line)]
-    rules = [rule for rule in rules_of(form) if rule.reads(text)]
+    kept = [(number, line) for number, line in enumerate(lines, 1) if not FORMS[form].match(line)]
+    rules = [rule for rule in own or rules_of(form) if rule.reads(text)]
     by_line = [rule for rule in rules if rule.kind == "line"]
     yield from line_findings((path, lines), kept, by_line, PLAIN_CONFIDENCE)
     if form == "terraform":
@@ -392,7 +416,7 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
             start, kind = number, opened["type"]
         if not kind or not line.rstrip().endswith("}") or line[:1].isspace():
             continue
-        inside = ("" if _COMMENT["terraform"].match(one) else one for one in lines[start - 1 : number])
+        inside = ("" if FORMS["terraform"].match(one) else one for one in lines[start - 1 : number])
         body = "\n".join(inside)
         for rule in rules:
             if rule.pattern.search(kind) and (place := _block_place(rule, body)) is not None:
@@ -477,7 +501,9 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
             )
 
 
-_CHECKED: Final = re.compile(r"(?:gh[pousr]|npm)_(?P<drawn>[A-Za-z0-9]{30})(?P<sum>[A-Za-z0-9]{6})(?![A-Za-z0-9])")
+_CHECKED: Final = re.compile(
+    r"(?:gh[pousr]|npm)_(?P<drawn>[A-Za-z0-9]{30})(?P<sum>[A-Za-z0-9]{6})(?![A-Za-z0-9])"
+)
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 

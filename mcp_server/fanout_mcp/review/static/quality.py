@@ -191,7 +191,9 @@ _FLOATING = _Defect("floating-promise", "No one waits for this promise, nor hear
 _ALWAYS_TRUE = _Defect("missing-await", "A promise is always true", "await it.")
 _FLOATING_TASK = _Defect("floating-task", "No one waits for this task, nor hears of its error", "await it.")
 _LOST_ERROR = _Defect("lost-error", "An error is overwritten before anyone looks at it", "Check err first.")
-_UNSEEN_ERROR = _Defect("lost-error", "A callback never looks at the error that it is given", "Check it first.")
+_UNSEEN_ERROR = _Defect(
+    "lost-error", "A callback never looks at the error that it is given", "Check it first."
+)
 _UNCLOSED = _Defect("unclosed-file", "It is never closed", "defer Close() once the error is checked.")
 _FORMAT = _Defect("format-arguments", "The format and its arguments don't fit", "Give one for each verb.")
 
@@ -279,7 +281,9 @@ def _promises(root: Node) -> Defects:
 
 
 _CALLBACK: Final = re.compile(r"^(?:async\s+)?(?:function\s*\w*\s*)?\(?\s*(?P<name>err|error|e)\b\s*[,)=:]")
-_LISTENS: Final = re.compile(r"(?:^|\.)(?:on|once|catch|then|addListener|addEventListener|subscribe|map|forEach)$")
+_LISTENS: Final = re.compile(
+    r"(?:^|\.)(?:on|once|catch|then|addListener|addEventListener|subscribe|map|forEach)$"
+)
 
 
 def _callbacks(root: Node) -> Defects:
@@ -451,3 +455,5 @@ _DEFECT_RULES: Final[dict[tuple[_Defect, Severity], Rule]] = {
     for one in (_FLOATING, _ALWAYS_TRUE, _FLOATING_TASK, _LOST_ERROR, _UNSEEN_ERROR, _UNCLOSED, _FORMAT)
     for severity in ("medium", "low")
 }
+DEFECTS: Final = tuple({rule.name: rule for rule in _DEFECT_RULES.values()}.values())
+"""What the functions here find, as rules."""

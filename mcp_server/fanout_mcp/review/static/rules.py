@@ -12,13 +12,15 @@ that the file must match) and `without` (one that it must not).
 from __future__ import annotations
 
 import functools
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from fanout_mcp.errors import InvalidInput
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.finding import SEVERITIES, Finding, Severity
 from fanout_mcp.review.static.grammars import GRAMMARS
@@ -282,6 +284,61 @@ def _optional(pattern: str | None) -> re.Pattern[str] | None:
     return re.compile(bounded(pattern)) if pattern is not None else None
 
 
+# --- The user's own rules: `[[rule]]` tables in rules/*.toml of their configuration folder. -----------------
+# A rule of theirs has the fields above but `weakness`, and `name`, `title`, `languages` (a word each), two
+# programs, `bad` that it finds and `good` that it leaves alone, and perhaps `fix`, `cwe` and `focus`.
+
+BUILT_IN: Final = frozenset(WEAKNESSES)
+_TEXTS = ("name", "title", "languages", "bad", "good")
+_OWN_FIELDS = (_FIELDS - {"weakness"}) | {*_TEXTS, "fix", "cwe", "focus", "source"}
+
+
+class OwnRule(NamedTuple):
+    rule: Rule
+    languages: frozenset[str]
+    focus: str
+    bad: str
+    good: str
+    source: str
+    """The file that it stands in."""
+
+
+@functools.cache
+def own_rules(tables: str) -> tuple[OwnRule, ...]:
+    """Read a JSON list of rules' tables. Raises InvalidInput that names the rule and what is wrong."""
+    return tuple(_own(table) for table in (json.loads(tables) if tables else ()))
+
+
+def _own(table: dict[str, Any]) -> OwnRule:
+    name, where = table.get("name"), f"{table['source']}: rule {table.get('name')!r}"
+    if missing := [field for field in _TEXTS if not isinstance(table.get(field), str) or not table[field]]:
+        raise InvalidInput(f"{where} has no text `{missing[0]}`; give it one.")
+    if unknown := sorted(table.keys() - _OWN_FIELDS):
+        raise InvalidInput(f"{where} has the unknown field `{unknown[0]}`; take it out.")
+    if not re.fullmatch(r"[a-z][\w-]{1,60}", str(name)) or name in BUILT_IN:
+        raise InvalidInput(f"{where}: `name` must be of a-z, 0-9, - and no built-in rule's; choose another.")
+    severity = table.get("severity", "medium")
+    focus = table.get("focus", "security")
+    if (
+        severity not in SEVERITIES
+        or focus not in {"security", "bugs"}
+        or not isinstance(table.get("cwe", 0), int)
+    ):
+        raise InvalidInput(
+            f"{where}: `severity` must be of {', '.join(SEVERITIES)}, `focus` security or bugs, "
+            "`cwe` a number."
+        )
+    WEAKNESSES[table["name"]] = Weakness(table.get("cwe", 0), severity, table["title"], table.get("fix", ""))
+    fields = {field: value for field, value in table.items() if field in _FIELDS}
+    try:
+        rule = _rule(table["source"], fields | {"weakness": name})
+    except (ValueError, TypeError, re.error) as error:
+        raise InvalidInput(f"{where} can't be read: {error}.") from None
+    return OwnRule(
+        rule, frozenset(table["languages"].split()), focus, table["bad"], table["good"], table["source"]
+    )
+
+
 # --- From a place in a file to a finding with its verbatim words. -------------------------------------------
 
 MAX_QUOTE = 400
@@ -318,7 +375,7 @@ def found(
         title=known.title,
         why=why,
         fix=known.fix,
-        cwe=known.cwe,
+        cwe=known.cwe or None,
         confidence=confidence,
         reviewers=(reviewer,),
     )

@@ -149,7 +149,9 @@ def _changed_while_read(loop: ast.For) -> Iterator[Bug]:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
                 is_taken = call.func.attr in _TAKES and ast.unparse(call.func.value) == name
             if is_taken:
-                yield Bug(statement, "B909", f"{name} is changed while it is iterated", f"for ... in list({name})")
+                yield Bug(
+                    statement, "B909", f"{name} is changed while it is iterated", f"for ... in list({name})"
+                )
 
 
 _TAKES = frozenset({"pop", "popitem", "clear", "remove", "discard"})
@@ -159,7 +161,9 @@ def _blocks(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
     """Yield a loop's body and the blocks of its conditions, which the loop goes on after."""
     yield body
     for statement in body:
-        for name in ("body", "orelse", "finalbody") if isinstance(statement, ast.If | ast.With | ast.Try) else ():
+        for name in (
+            ("body", "orelse", "finalbody") if isinstance(statement, ast.If | ast.With | ast.Try) else ()
+        ):
             if inner := getattr(statement, name, None):
                 yield from _blocks(inner)
 
