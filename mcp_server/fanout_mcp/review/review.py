@@ -129,7 +129,7 @@ async def review(means: Means, request: Request) -> tuple[Json, bool]:
     handed, disproved = await in_thread(_handed, request.with_findings, root)
     analysed, counts = Analysed((), {}), None
     if request.has_analysers:
-        analysed = await _analyse(means, request, gathered, others, texts, own)
+        analysed = await _analyse(means, request, gathered, others, texts, own=own)
         counts = await in_thread(coverage, texts, request.focus, own)
     answers = await _ask(means, request, gathered, texts) if request.engine == "model" else Answers()
 
@@ -177,6 +177,7 @@ async def _analyse(
     gathered: Gathered,
     others: Mapping[str, Kind],
     texts: Mapping[str, str],
+    *,
     own: str,
 ) -> Analysed:
     """Run the analysers; with a base over what changed as it was too, so that only new findings are left."""
@@ -188,7 +189,7 @@ async def _analyse(
         means.workers,
         lambda done: means.progress(done, total, "files analysed"),
         keys_in,
-        own,
+        own=own,
     )
     if gathered.changed is None:
         return analysed

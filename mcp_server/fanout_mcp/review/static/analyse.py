@@ -243,6 +243,7 @@ async def review_all(
     workers: Workers,
     on_done: OnDone | None = None,
     keys_in: Mapping[str, str] | None = None,
+    *,
     own: str = "",
 ) -> Analysed:
     """Review files for several focuses, and look for providers' keys in others (`keys_in`).
