@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fanout_mcp.review.finding import from_json, is_at_least
+from fanout_mcp.review.finding import Severity, from_json, is_at_least
 from fanout_mcp.review.static.analyse import analyse, lint_batch
 
 
@@ -185,7 +185,7 @@ def severe(path: str, text: str, rule: str) -> bool:
     ]
     if path.endswith(".py"):
         found += lint_batch({"files": [(path, text)], "focus": "bugs"})["findings"]
-    bar = "low" if rule in {"weak-random", "SIM115"} else "medium"
+    bar: Severity = "low" if rule in {"weak-random", "SIM115"} else "medium"
     return any(row["rule"] == rule and is_at_least(from_json(row).severity, bar) for row in found)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from fanout_mcp.cli import main
+from fanout_mcp.commands.review import explain
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.static.analyse import analyse, explain, read_own
+from fanout_mcp.review.static.analyse import analyse, read_own
 from fanout_mcp.review.static.quality import DEFECTS, quality_rules
 from fanout_mcp.review.static.rules import BUILT_IN
 from fanout_mcp.structure.languages import LANGUAGES

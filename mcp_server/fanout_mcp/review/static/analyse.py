@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import re
@@ -10,7 +9,6 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
@@ -20,12 +18,12 @@ from fanout_mcp.review.finding import Finding, Focus, from_json
 from fanout_mcp.review.merge import merge
 from fanout_mcp.review.static import patterns
 from fanout_mcp.review.static.grammars import GRAMMARS, language_of
-from fanout_mcp.review.static.lint import count_rules, ruff_says
+from fanout_mcp.review.static.lint import count_rules
 from fanout_mcp.review.static.patterns import FORMS, format_of, review_own, review_plain
 from fanout_mcp.review.static.python import bugs
 from fanout_mcp.review.static.python.sinks import CALLS, METHODS
-from fanout_mcp.review.static.quality import DEFECTS, quality_rules, quality_rules_of
-from fanout_mcp.review.static.rules import WEAKNESSES, own_rules, rules_of
+from fanout_mcp.review.static.quality import quality_rules_of
+from fanout_mcp.review.static.rules import own_rules, rules_of
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.read import problem
 from fanout_mcp.source.workers import Failure, OnDone, Workers
@@ -363,39 +361,3 @@ def _weighed(finding: Finding) -> Finding:
     """Take a password in test code for the test's own, unless its shape is a provider's."""
     is_doubtful = finding.rule == patterns.RULE and finding.confidence < patterns.SHAPED
     return replace(finding, severity="low") if is_doubtful and is_test(finding.path) else finding
-
-
-# --- What a rule means, for `fanout review --explain RULE`. -------------------------------------------------
-
-
-def explain(name: str, folder: Path) -> str:
-    """Return a rule's meaning, an example and its source as text. Raises InvalidInput with near names."""
-    own = {one.rule.weakness: one for one in own_rules(read_own(folder))}
-    rules = files("fanout_mcp.review.static").joinpath("rules")
-    examples = tomllib.loads(rules.joinpath("examples.toml").read_text("utf-8"))
-    quality = {rule.name: rule for rule in (*DEFECTS, *quality_rules())}
-    if name in WEAKNESSES:
-        meaning = WEAKNESSES[name]
-        said = [f"{name}: {meaning.title} ({meaning.severity})", f"Do: {meaning.fix}" if meaning.fix else ""]
-        if meaning.cwe:
-            said.append(
-                f"Source: CWE-{meaning.cwe}, https://cwe.mitre.org/data/definitions/{meaning.cwe}.html"
-            )
-    elif name in quality:
-        rule = quality[name]
-        said = [f"{name}: {rule.title} ({rule.severity})", f"Do: {rule.fix}"]
-    elif words := ruff_says(name):
-        return words
-    else:
-        near = difflib.get_close_matches(name, [*WEAKNESSES, *quality], n=5, cutoff=0.55)
-        listed = f"; near it are {', '.join(near)}" if near else ""
-        raise InvalidInput(f"--explain: there is no rule {name!r}{listed}. Findings name theirs.")
-    if name in own:
-        said += [f"Rule: {own[name].source}"]
-        examples[name] = [", ".join(sorted(own[name].languages)), own[name].bad]
-    else:
-        where = [one.name for one in rules.iterdir() if f'= "{name}"' in one.read_text("utf-8")]
-        said.append(f"Rules: {', '.join(sorted(where)) or 'read from the program, by no pattern'}")
-    language, program = examples[name]
-    said += ["", f"Example ({language}):", *(f"    {line}" for line in program.strip("\n").split("\n"))]
-    return "\n".join(line for at, line in enumerate(said) if line or at > 1) + "\n"

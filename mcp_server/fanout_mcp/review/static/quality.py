@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -26,7 +24,7 @@ from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, Severity
 from fanout_mcp.review.static.flow import memory_hits
 from fanout_mcp.review.static.grammars import GRAMMARS, parser_of
 from fanout_mcp.review.static.patterns import Reviewed, uncommented, unread
-from fanout_mcp.review.static.rules import WEAKNESSES, found, quote
+from fanout_mcp.review.static.rules import WEAKNESSES, found, quote, read_table
 
 LOOPS: Final = frozenset(
     """for_statement for_in_statement while_statement do_statement enhanced_for_statement foreach_statement
@@ -141,8 +139,7 @@ def quality_rules_of(language: str, focus: str) -> tuple[Rule, ...]:
 @functools.cache
 def quality_rules() -> tuple[Rule, ...]:
     """Read the data file; raises ValueError naming a rule that is wrong."""
-    data = files("fanout_mcp.review.static").joinpath("rules", "quality.toml").read_text("utf-8")
-    return tuple(_rule(table) for table in tomllib.loads(data)["rule"])
+    return tuple(_rule(row) for row in read_table("quality.toml")["rule"])
 
 
 _FIELDS = frozenset(
