@@ -1,8 +1,8 @@
 """Read what a review is about: files below the root, with a base only changed ones; the rest has reasons.
 
-What changed is found without letting git run anything of the repository's: a worktree diff runs filters and
-text conversions that it names. So the ref's tree is listed, each file's blob id is computed from bytes that we
-read ourselves, and only blobs that differ are compared.
+What changed is found without letting git run anything of the repository's: a worktree diff runs filters
+and text conversions that it names. So the ref's tree is listed, each file's blob id is computed from bytes
+that we read ourselves, and only blobs that differ are compared.
 
 Rules:
 1. A file that is new is compared with what it was renamed or copied from: the same bytes anywhere in the
