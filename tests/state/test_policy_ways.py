@@ -367,7 +367,7 @@ def test_no_call_costs_more_than_the_policy_allows(machine: Machine, way: str) -
     prepare, words = DEARER[way]
     prepare(machine)
     if way == "price-list-that-was-kept":
-        from fanout_mcp.backends.prices import kept_at
+        from fanout_mcp.backends.http import kept_at
 
         kept = kept_at(machine.home / ".config" / "fanout", machine.evil.url)
         kept.parent.mkdir(parents=True)
