@@ -358,7 +358,7 @@ def test_show_and_doctor_name_all_that_is_forbidden(
     assert main(["policy", "show"]) == 0
     shown = capsys.readouterr().out
     main(["doctor", "--json"])
-    (told,) = [one["told"] for one in json.loads(capsys.readouterr().out) if one["what"] == "policy"]
+    (told,) = [one["detail"] for one in json.loads(capsys.readouterr().out) if one["what"] == "policy"]
     for thing in (
         "only the providers groq",
         "only the models llama*",

@@ -32,6 +32,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -39,7 +40,7 @@ from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, Se
 from fanout_mcp.state import policy
 from fanout_mcp.state.policy import Audit, Policy
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
-from fanout_mcp.usage import Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 log = logging.getLogger("fanout")
 
@@ -83,11 +84,9 @@ _call: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 @contextmanager
-def call(tool: str, most_usd: float = 0.0, trace: str = "") -> Iterator[Call]:
+def call(tool: str, most_usd: float = 0.0) -> Iterator[Call]:
     """Log what happens inside as one call. Raises SettingsError where a call must have a line, and can't."""
-    now = Call(tool, most_usd)
-    now.trace = trace or now.trace
-    found = policy.current()
+    now, found = Call(tool, most_usd), policy.current()
     token = _call.set(now)
     try:
         yield now
@@ -107,7 +106,8 @@ async def asking(
     job: Job, price: ModelPrice | None, provider: str
 ) -> AsyncIterator[Callable[[Answer], None]]:
     """Let one question leave, if the policy does; yield what takes its answer. Raises BackendError."""
-    found, now = policy.current(), _call.get() or Call("check")
+    found, outer = policy.current(), _call.get()
+    now = outer or Call("check")  # fanout doctor --check: a call of one question
     if not found.sources_may_leave and (job.prompt.sources or job.workspace is not None):
         raise Rejected(f"Not asked: the policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
     if found.is_capped and price is None and not found.unpriced:
@@ -136,19 +136,22 @@ async def asking(
         nonlocal used
         used = answer.usage
 
-    now.usd += most  # until the bill is here: calls at the same moment see each other
     try:
         yield answered
     except BackendError as error:
         used = error.usage
         raise
     finally:
-        if used is not None:
-            cost = used.cost_usd
-            if cost is None or used.is_partial:
-                cost = max(cost or 0.0, price.of(used.tokens_in, used.tokens_out) if price else 0.0)
-            now.usage += used
-            now.usd += (max(cost, most) if used.is_partial else cost) - most
+        if used is None or used.is_partial:  # its bill never came
+            now.usd += max(most, (used and used.cost_usd) or 0.0)
+        elif used.cost_usd is None:
+            now.usd += price.of(used.tokens_in, used.tokens_out) if price else 0.0
+        else:
+            now.usd += used.cost_usd
+        now.usage += used or UNREPORTED
+        if outer is None:
+            with suppress(SettingsError):
+                _write(found, now, "done")
 
 
 # --- writing -----------------------------------------------------------------------------------------------
@@ -158,9 +161,6 @@ def _write(found: Policy, now: Call, state: str) -> None:
     """Write a call's line. Raises SettingsError where it must be and can't, or where dollars are used up."""
     if found.audit is None:
         return
-    reserved = 0.0
-    if state == "asking":
-        reserved = max(now.most_usd, 0.0)
     line: dict[str, Json] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "user": who.get() or str(os.getuid()),
@@ -169,7 +169,7 @@ def _write(found: Policy, now: Call, state: str) -> None:
         "trace": now.trace,
     }
     if state == "asking":
-        line["reserved_usd"] = reserved
+        line["reserved_usd"] = now.most_usd
     else:
         hashes = list(now.files)
         many = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
@@ -184,7 +184,7 @@ def _write(found: Policy, now: Call, state: str) -> None:
         }
     is_counted = state == "asking" and (found.max_usd_per_day, found.max_usd_per_month) != (None, None)
     try:
-        append(found.audit, line, (lambda log_: _afford(found, log_, line)) if is_counted else None)
+        append(found.audit, line, partial(_afford, found, line) if is_counted else None)
     except OSError as error:
         sentence = (
             f"The audit log {found.audit.folder} can't be written ({why(error)}), and the policy "
@@ -355,7 +355,7 @@ class _Log:
 _logs: dict[str, _Log] = {}
 
 
-def _afford(found: Policy, chain: _Log, line: Mapping[str, Json]) -> None:
+def _afford(found: Policy, line: Mapping[str, Json], chain: _Log) -> None:
     chain.read()
     for cap, span, length in ((found.max_usd_per_day, "day", 10), (found.max_usd_per_month, "month", 7)):
         if cap is None:

@@ -19,17 +19,16 @@ import os
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
-from fanout_hooks.gate.gate import MODES
+from fanout_hooks.gate.gate import Mode
 from fanout_hooks.gate.governor import KEYS as CAPS
 from fanout_mcp.errors import InvalidInput, SettingsError, why
-from fanout_mcp.types import Json, ModelPrice
+from fanout_mcp.types import Json
 
 PLACE: Final = "/etc/fanout/policy.toml"
 COPY: Final = "/etc/fanout/policy.json"
@@ -40,6 +39,8 @@ TOP: Final = "/"
 MAX_BYTES: Final = 256 << 10
 ASK: Final = "ask your administrator"
 
+CLOSED: Final[Mapping[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
+"""For pydantic, which checks the file: an unknown field is an error."""
 Kind = Literal["providers", "hosts", "models", "command-line clients"]
 
 
@@ -52,11 +53,16 @@ class Audit:
     """`syslog`, or a file of another owner: it gets the newest hash and count. "": there is none."""
     required: bool = False
     """A call whose line can't be written is refused."""
+    __pydantic_config__: ClassVar[Mapping[str, object]] = CLOSED
+
+    def __post_init__(self) -> None:
+        if not self.folder.startswith("/") or (self.second not in {"", "syslog"} and self.second[0] != "/"):
+            raise ValueError('folder must be an absolute path, and second one or "syslog"')
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is allowed; None and empty: everything. Dollars are of one user."""
+    """What is allowed; None and empty: everything. float are of one user."""
 
     providers: tuple[str, ...] | None = None
     hosts: tuple[str, ...] | None = None
@@ -70,11 +76,23 @@ class Policy:
     max_usd_per_month: float | None = None
     unpriced: bool = False
     """Models without a known price may be asked where dollars are limited."""
-    prices: Mapping[str, ModelPrice] = field(default_factory=dict)
-    gate: str = ""
-    governor: Mapping[str, int] = field(default_factory=dict)
+    prices: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By model: of a million tokens in, and out; instead of the user's own where dollars are limited."""
+    gate: Mode | Literal[""] = ""
+    governor: dict[str, int] = field(default_factory=dict)
     audit: Audit | None = None
     is_there: bool = False
+    __pydantic_config__: ClassVar[Mapping[str, object]] = CLOSED
+
+    def __post_init__(self) -> None:
+        if any(pattern.startswith("!") for pattern in self.never_leave):
+            raise ValueError('never_leave takes no exceptions ("!")')
+        if any(cap < 0 for cap in (*self.caps, *self.governor.values()) if cap is not None):
+            raise ValueError("dollars and counts must be at least 0")
+        if unknown := self.governor.keys() - CAPS.values():
+            raise ValueError(f"[governor] has no {min(unknown)}; there are {', '.join(CAPS.values())}")
+        if self.audit is None and (self.max_usd_per_day, self.max_usd_per_month) != (None, None):
+            raise ValueError("dollars a day or a month are counted in the audit log: name its [audit] folder")
 
     @property
     def is_capped(self) -> bool:
@@ -214,87 +232,21 @@ def trusted_bytes(path: str) -> bytes:
         return data
 
 
-# --- what it may say ---------------------------------------------------------------------------------------
-
-_LISTS: Final = ("providers", "hosts", "models", "clients", "never_leave")
-_DOLLARS: Final = ("max_usd_per_call", "max_usd_per_day", "max_usd_per_month")
-_NAMES: Final = tuple(one.name for one in fields(Policy) if one.name != "is_there")
-
-
 def parse(table: Mapping[str, Json]) -> Policy:
     """Return the policy that a table says. Raises ValueError that names what is wrong."""
-    _known(table, _NAMES, "the policy")
-    given: dict[str, Json] = dict(table)
-    for name in _LISTS:
-        if name in given:
-            given[name] = _texts(name, given[name])
-    for name in _DOLLARS:
-        if name in given and not (_is_number(given[name]) and 0 <= given[name] < float("inf")):
-            raise ValueError(f"{name} must be a number of dollars, got {given[name]!r}")
-    for name in ("sources_may_leave", "unpriced"):
-        if not isinstance(given.get(name, False), bool):
-            raise ValueError(f"{name} must be true or false")  # noqa: TRY004 - one kind of error for a file
-    if any(pattern.startswith("!") for pattern in given.get("never_leave", ())):
-        raise ValueError('never_leave takes no exceptions ("!")')
-    if "gate" in given and given["gate"] not in MODES:
-        raise ValueError(f"gate must be one of {', '.join(MODES)}, got {given['gate']!r}")
-    caps = _table(given, "governor", tuple(CAPS.values()))
-    for name, count in caps.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise ValueError(f"governor.{name} must be a whole number, got {count!r}")
-    prices = {model: _price(model, one) for model, one in _table(given, "prices", None).items()}
-    found = Policy(**{**given, "prices": prices, "governor": caps, "audit": _audit(given), "is_there": True})
-    if found.audit is None and (found.max_usd_per_day, found.max_usd_per_month) != (None, None):
-        raise ValueError("dollars a day or a month are counted in the audit log: name it as [audit] folder")
-    return found
+    from pydantic import TypeAdapter, ValidationError  # only where there is a policy
 
-
-def _audit(given: Mapping[str, Json]) -> Audit | None:
-    if "audit" not in given:
-        return None
-    table = _table(given, "audit", ("folder", "second", "required"))
-    folder, second = table.get("folder"), table.get("second", "")
-    if not isinstance(folder, str) or not os.path.isabs(folder):  # noqa: PTH117 - a text
-        raise ValueError("audit.folder must be an absolute path")
-    if not isinstance(second, str) or (second not in {"", "syslog"} and not second.startswith("/")):
-        raise ValueError('audit.second must be "syslog" or an absolute path')
-    if not isinstance(table.get("required", False), bool):
-        raise ValueError("audit.required must be true or false")  # noqa: TRY004 - as above
-    return Audit(folder, second, table.get("required", False))
-
-
-def _table(given: Mapping[str, Json], name: str, known: tuple[str, ...] | None) -> dict[str, Json]:
-    value = given.get(name, {})
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be a table; begin it with a line [{name}]")  # noqa: TRY004 - as above
-    if known is not None:
-        _known(value, known, f"[{name}]")
-    return value
-
-
-def _known(table: Mapping[str, Json], names: tuple[str, ...], where: str) -> None:
-    for name in table:
-        if name not in names:
-            near = get_close_matches(name, names, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-            raise ValueError(f"{where} has no field {name}; {hint}")
-
-
-def _texts(name: str, value: Json) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise ValueError(f"{name} must be a list of texts")
-    return tuple(value)
-
-
-def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _price(model: str, value: Json) -> ModelPrice:
-    each: list[Json] = [value.get(name) if isinstance(value, dict) else None for name in ("in", "out")]
-    if not all(_is_number(one) and 0 <= one < float("inf") for one in each):
-        raise ValueError(f'prices."{model}" must hold in and out, dollars per million tokens')
-    return ModelPrice(float(each[0]), float(each[1]))
+    try:
+        # As JSON, where strict mode still lets an array become a tuple.
+        return TypeAdapter(Policy).validate_json(json.dumps({**table, "is_there": True}), strict=True)
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors(include_url=False)
+        ]
+        raise ValueError("; ".join(wrong)) from error
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 # --- deciding ----------------------------------------------------------------------------------------------

@@ -148,7 +148,9 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         is_child="FANOUT_CHILD" in env,
         proxy=_optional_text(table, "proxy"),
         # Where dollars are limited, a user's own price of 0 would lift the limit.
-        prices=company.prices if company.is_capped else _prices(table, config_dir / "config.toml"),
+        prices={model: ModelPrice(*each) for model, each in company.prices.items()}
+        if company.is_capped
+        else _prices(table, config_dir / "config.toml"),
         enabled=_names(table, "enabled", config_dir / "config.toml"),
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
         cache_home=_kept_in(env, "cache", "XDG_CACHE_HOME", ".cache", root),
