@@ -15,11 +15,17 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpcore2
+import httpx2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fakes.company import Company, company
 from fakes.upstream import Upstream, serving
 from fanout_hooks.gate import watch
+from fanout_mcp.backends.http import core_url
+from fanout_mcp.backends.providers import barred_host
 from fanout_mcp.cli import main
 from fanout_mcp.errors import FanoutError
 from fanout_mcp.source.read import Source, read
@@ -685,3 +691,95 @@ TABLES: tuple[Sized, ...] = (
 
 def test_the_tables_hold_at_least_a_hundred_ways() -> None:
     assert sum(len(table) for table in TABLES) >= 100
+
+
+# --- how an address is read ---------------------------------------------------------------------------------
+
+PIECES = (
+    *(
+        "api.groq.com",
+        "API.GROQ.COM",
+        "evil.example",
+        "127.0.0.1",
+        "@",
+        ":",
+        ":443",
+        ":pw@",
+        "/",
+        "//",
+        "\\",
+        "?",
+    ),
+    *(
+        "#",
+        ";",
+        "&",
+        ".",
+        "%40",
+        "%2f",
+        "%2e",
+        "%00",
+        "[",
+        "]",
+        "[::1]",
+        "xn--",
+        "\u3002",
+        "\uff0f",
+        "\u2100",
+        "e",
+    ),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=500)
+@given(
+    pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=7),
+    scheme=st.sampled_from(["http", "https"]),
+)
+def test_every_address_that_is_let_through_is_the_allowed_host_to_the_http_client_too(
+    company_for_all: Company, pieces: list[str], scheme: str
+) -> None:
+    """Two readers of one address that differ are the oldest way round a list of hosts."""
+    base_url = f"{scheme}://{''.join(pieces)}"
+    try:
+        barred = barred_host(base_url)
+        host = core_url(base_url).host
+    except (ValueError, httpx2.InvalidURL, httpcore2.UnsupportedProtocol):
+        return
+    if not barred:
+        assert host.lower() == b"api.groq.com"
+
+
+@pytest.fixture
+def company_for_all(company: Company) -> Company:
+    company.says(HOSTS)
+    return company
+
+
+@pytest.mark.parametrize(
+    ("policy_text", "base_url", "is_allowed"),
+    [
+        (HOSTS, "https://api.groq.com/openai/v1", True),
+        (HOSTS, "https://api.groq.com:8443/v1", True),
+        (HOSTS, "https://api.groq.com./v1", False),
+        (HOSTS, "https://api.groq.com.evil.example/v1", False),
+        (HOSTS, "https://evil-api.groq.com/v1", False),
+        ('hosts = ["*.corp.example"]', "https://gw.corp.example/v1", True),
+        ('hosts = ["*.corp.example"]', "https://corp.example/v1", False),
+        ('hosts = ["*.corp.example"]', "https://gw.corp.example.evil/v1", False),
+        ('hosts = ["localhost:11434"]', "http://localhost:11434/v1", True),
+        ('hosts = ["localhost:11434"]', "http://localhost:9999/v1", False),
+        ('providers = ["groq"]', "https://api.groq.com/openai/v1", True),
+        ('providers = ["groq"]', "https://api.openai.com/v1", False),
+        ('providers = ["groq"]\nhosts = ["*"]', "https://api.openai.com/v1", False),
+        ('providers = ["groq"]\nhosts = ["*"]', "https://API.OpenAI.com/v1", False),
+        ('providers = ["groq"]\nhosts = ["*"]', "https://api.openai.com:443/v1", False),
+        ('providers = ["groq"]\nhosts = ["*"]', "https://api.openai.com./v1", False),
+        ('providers = ["groq"]\nhosts = ["gw.corp.example"]', "https://gw.corp.example/v1", True),
+    ],
+)
+def test_a_list_of_hosts_means_whole_names(
+    company: Company, policy_text: str, base_url: str, *, is_allowed: bool
+) -> None:
+    company.says(policy_text + "\n")
+    assert (barred_host(base_url) == "") is is_allowed

@@ -262,13 +262,18 @@ def barred_host(base_url: str) -> str:
     found, url = policy.current(), urlsplit(base_url)
     if not base_url or (found.providers is None and found.hosts is None):
         return ""
-    rows = [(name, urlsplit(row.get("base_url", "")).netloc) for name, row in _ours().items()]
-    owners = [name for name, netloc in rows if netloc and netloc == url.netloc]
+    owners = [name for name, row in _ours().items() if _place(row.get("base_url", "")) == _place(base_url)]
     if owners and all(found.refusal("providers", name) for name in owners):
         return found.refusal("providers", owners[0])
     if found.hosts is None and not owners:
         return f"{url.hostname or base_url} is not allowed: {found.sentence('providers')}"
     return found.refusal("hosts", url.hostname or "", also=url.netloc)
+
+
+def _place(base_url: str) -> tuple[str, int | None]:
+    """Return host and port, however they are spelled."""
+    url = urlsplit(base_url)
+    return (url.hostname or "").rstrip("."), url.port or {"https": 443, "http": 80}.get(url.scheme)
 
 
 def barred_client(name: str, path: str) -> str:
