@@ -189,6 +189,16 @@ def test_a_body_over_the_limit_is_refused_before_it_is_parsed(service: Service) 
     connection.close()
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+def test_no_stream_is_kept_open_for_a_client_that_waits(service: Service, method: str) -> None:
+    connection = HTTPConnection(service.url.split("/")[2], timeout=WAIT_S)
+    headers = {"Authorization": "Bearer token-of-alice", "Accept": "text/event-stream"}
+    connection.request(method, "/mcp", headers=headers)
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    connection.close()
+
+
 def test_a_known_user_lists_tools_and_asks_a_panel(service: Service) -> None:
     listed = service.post(LIST)[2]["result"]["tools"]
     assert "oracle_batch" in [tool["name"] for tool in listed]

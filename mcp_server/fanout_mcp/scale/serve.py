@@ -183,6 +183,8 @@ class Service:
             user = self._known(scope)
             if user is None:
                 await self._refuse(send, 401, "a bearer token is required", b"WWW-Authenticate", b"Bearer")
+            elif scope["method"] != "POST":  # a stateless service has no stream that a GET could wait at
+                await self._refuse(send, 405, "POST alone is served", b"Allow", b"POST")
             elif self.at_work.total() >= self.max_at_work:
                 await self._refuse(send, 503, "the service is busy", b"Retry-After", b"%d" % RETRY_AFTER_S)
             elif self.at_work[user.name] >= user.max_parallel:
@@ -206,7 +208,7 @@ class Service:
 
     async def _refuse(self, send: Send, status: int, words: str, name: bytes, value: bytes) -> None:
         self.figures[f'fanout_refused_total{{status="{status}"}}'] += 1
-        busy = f"busy: {words}; retry after {RETRY_AFTER_S} s" if status != 401 else words
+        busy = f"busy: {words}; retry after {RETRY_AFTER_S} s" if name == b"Retry-After" else words
         error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": busy}}
         headers = [(b"content-type", b"application/json"), (name.lower(), value)]
         await send({"type": "http.response.start", "status": status, "headers": headers})
