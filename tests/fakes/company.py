@@ -40,7 +40,7 @@ class Company:
 
     def logged(self, rest: str = "") -> str:
         """Return the [audit] table for a log in the test's folder."""
-        self.logs.mkdir(mode=0o1733, exist_ok=True)
+        self.logs.mkdir(mode=0o1777, exist_ok=True)
         return f'[audit]\nfolder = "{self.logs}"\n{rest}\n'
 
     @property

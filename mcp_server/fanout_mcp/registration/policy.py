@@ -98,7 +98,7 @@ def _log_problems(found: policy.Policy) -> Iterator[str]:
         yield f"{folder}: {why(error)}; sudo fanout policy prepare USER..."
         return
     if status.st_uid != policy.OWNER or (status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX):
-        yield f"{folder} must be root's, and its users' files safe from one another: sudo chmod 1733 {folder}"
+        yield f"{folder} must be root's, and its users' files safe from one another: sudo chmod 1777 {folder}"
     if not found.audit.second:
         yield f"{folder}: without `second` in [audit], a log that was cut or replaced as a whole looks whole"
     elif (
