@@ -89,6 +89,7 @@ def test_every_command_ends_with_a_sentence(
         "summarize": ["x"],
         "review": ["x"],
         "merge": ["x"],
+        "policy": ["show"],
     }
     assert cli.main([name, *words.get(name, [])]) == NO_VERDICT
     is_a_sentence(capsys.readouterr().err, state, error)
