@@ -63,3 +63,27 @@ def test_a_hook_is_kept_warm_and_its_answers_are_the_native_ones(
     assert (seen, refused) == session(other, hook, "native")[:2]
     assert ways[0] == "lane"
     assert ways[-1] == ("spare" if kind == "node" else "warm")
+
+
+def test_what_would_get_no_faster_stays_native_and_all_hooks_fire_as_before(
+    client: Client, tmp_path: Path
+) -> None:
+    script = tmp_path / "guard.js"
+    script.write_text(GUARD)
+    note = f"printf '%s\\n' >>{tmp_path}/fired "
+    hooks = {
+        "PreToolUse": [group({"type": "command", "command": f"node {script}"}, matcher="Bash")],
+        "PostToolUse": [group({"type": "command", "command": f"{note}post"}, matcher="Bash")],
+        "SessionStart": [group({"type": "command", "command": f"{note}start"})],
+    }
+    hooked = Hooked.make(client, hooks, "native")
+    hooked.register_server()
+    said = " ".join(hooked.run("adopt", "--yes").split())
+    assert "PreToolUse: 1 hook, warm: guard" in said
+    assert "stays: PostToolUse: printf: it would get no faster" in said
+    assert "stays: SessionStart: printf: cold, this event would take longer than natively" in said
+    with serving(turns([[bash("echo one")], [bash("echo two")], [Text("done")]])) as model:
+        assert client.say(model, "please do").result == "done"
+    assert len((client.home / "seen").read_text().splitlines()) == 2
+    assert (tmp_path / "fired").read_text().split() == ["start", "post", "post"]
+    assert {record["phase"] for record in hooked.log()} == {"PreToolUse"}
