@@ -18,7 +18,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo test check slow patterns e2e generate bench matchers format client constraints clean
+.PHONY: demo picture test check slow patterns e2e generate bench matchers format client constraints clean
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -36,6 +36,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## the product at work, without a key and without a network (LIVE=1 uses your key)
 	@LIVE=$(LIVE) $(BIN)/fanout demo
+
+picture: $(READY)  ## draw the README's pictures again, from a real run of the demo
+	$(BIN)/python tests/picture.py
 
 test: $(READY)  ## the tests, without the slow ones and those in the real client
 	$(BIN)/python -m pytest -n auto -m "not slow and not e2e and not patterns"
