@@ -56,7 +56,9 @@ def _usage(name: str) -> str:
 
 def owner() -> str:
     """Return who publishes the repository, "" until `make owner NAME=...` has written it."""
-    found = re.search(r'^urls = .*github\.com/([^/]+)/fanout"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    found = re.search(
+        r'^urls = .*github\.com/([^/]+)/fanout"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
     return found[1] if found else ""
 
 

@@ -1,7 +1,7 @@
 """`make owner NAME=...`: write who publishes this repository wherever its address stands.
 
-Until then the placeholder OWNER/fanout stands there, pyproject's `urls` is a comment, and the README shows how
-to install from a clone.
+Until then the placeholder OWNER/fanout is there, pyproject's `urls` is a comment, and the README shows how to
+install from a clone.
 """
 
 from __future__ import annotations
