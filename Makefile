@@ -37,8 +37,10 @@ $(READY): pyproject.toml constraints.txt
 	  uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
 	  uv pip install --python $(BIN)/python -c constraints.txt -e .; \
 	else \
-	  "$(PYTHON)" -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e .; \
+	  "$(PYTHON)" -m venv $(VENV) && rm -f $(VENV)/.installed && \
+	  { $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e . && touch $(VENV)/.installed; } | \
+	  while read -r line; do case "$$line" in Collecting*) printf .;; "Installing collected"*) printf " installing";; esac; done; \
+	  echo; test -e $(VENV)/.installed; \
 	fi
 	@echo "$(CURDIR)" > $@
 
