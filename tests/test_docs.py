@@ -111,7 +111,8 @@ def complaint(command: str) -> str:
     importlib.import_module(f"{package}.{table[words[0]][0]}").add_arguments(parser)
     given = [word.partition("|")[0] for word in words[1:]]  # `show|clear`: one of them
     operands = [one for one in parser._actions if not one.option_strings and one.nargs not in {"?", "*"}]
-    given += [next(iter(one.choices or ["x"])) for one in operands if all(word.startswith("-") for word in given)]
+    if all(word.startswith("-") for word in given):
+        given += [next(iter(one.choices or ["x"])) for one in operands]
     try:
         parser.parse_args(given)
     except (argparse.ArgumentError, SystemExit) as error:

@@ -150,10 +150,9 @@ def find(stage: Stage) -> None:
         if one["symbols"]:
             stage.line(f"    {flat(', '.join(one['symbols']))}")
     spent = data["receipt"]
-    stage.note(
-        f"Answered in {spent['elapsed_s']:.1f} s with {spent['tokens_returned']:,} tokens; the files that it "
-        f"chose from have {spent['tokens_raw']:,}."
-    )
+    saved = spent["tokens_raw"] - spent["tokens_returned"]
+    of = f", {saved:,} fewer than the files that it chose from" if saved > 0 else ""
+    stage.note(f"Answered in {spent['elapsed_s']:.1f} s with {spent['tokens_returned']:,} tokens{of}.")
 
 
 async def _ranked(stage: Stage, root: Path) -> Json:
@@ -451,7 +450,7 @@ def _agrees(console: Console, count: int) -> bool:
         f"You have {counted(count, 'hook')} on {EVENT}. Measuring runs each {times} times, for real."
     )
     try:
-        return console.input("Measure yours, not the samples? [y/N] ").strip().lower() in {"y", "yes"}
+        return console.input(r"Measure yours, not the samples? \[y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:
         return False
 
