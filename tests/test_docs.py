@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import re
@@ -11,8 +10,9 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -21,7 +21,7 @@ from fanout_mcp import cli
 
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(ROOT.glob("*.md")),
     *(ROOT / name / "README.md" for name in ("mcp_server", "hooks", "benchmarks/corpus")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
@@ -98,30 +98,40 @@ def mentioned(name: str) -> list[str]:
     return [" ".join(one.split()) for one in re.findall(r"`(fanout(?:-hooks)? [^`]+)`", prose)]
 
 
-def complaint(command: str) -> str:
+class Taken(BaseException):
+    """The arguments were parsed; the command itself is not run."""
+
+
+@pytest.fixture
+def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
     """Return what our parsers have against a command; "" when they take it, or when it is a bare name."""
-    program, *words = shlex.split(command.replace("\\|", "|"))
-    table = cli.COMMANDS if program == "fanout" else hooks_cli.COMMANDS
-    package = "fanout_mcp" if program == "fanout" else "fanout_hooks"
-    if words[0] == "COMMAND":
-        return ""
-    if words[0] not in table:
-        return f"{program} has no command {words[0]}"
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    importlib.import_module(f"{package}.{table[words[0]][0]}").add_arguments(parser)
-    given = [word.partition("|")[0] for word in words[1:]]  # `show|clear`: one of them
-    operands = [one for one in parser._actions if not one.option_strings and one.nargs not in {"?", "*"}]
-    if all(word.startswith("-") for word in given):
-        given += [next(iter(one.choices or ["x"])) for one in operands]
-    try:
-        parser.parse_args(given)
-    except (argparse.ArgumentError, SystemExit) as error:
-        return f"{command}: {error}"
-    return ""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_only(self: argparse.ArgumentParser, words: Sequence[str]) -> NoReturn:
+        parse(self, words)
+        raise Taken
+
+    def told(command: str) -> str:
+        program, *words = shlex.split(command.replace("\\|", "|"))
+        if words[0] == "COMMAND":
+            return ""
+        given = [word.partition("|")[0] for word in words]  # `show|clear`: one of them
+        try:
+            (cli if program == "fanout" else hooks_cli).main(given)
+        except Taken:
+            return ""
+        except SystemExit:  # argparse has said why
+            error = capsys.readouterr().err
+            is_bare = all(word.startswith("-") for word in given[1:])
+            return "" if is_bare and "arguments are required" in error else error
+        return capsys.readouterr().err or f"{command} has read no arguments"
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+    return told
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_of_ours_is_taken_as_it_is_written(name: str) -> None:
+def test_every_command_of_ours_is_taken_as_it_is_written(name: str, complaint: Callable[[str], str]) -> None:
     consoles = [part for line in typed(name) for part in re.split(r" (?:&&|\|) ", line)]
     ours = [one for one in [*consoles, *mentioned(name)] if one.startswith(("fanout ", "fanout-hooks "))]
     assert [told for one in ours if (told := complaint(one))] == []

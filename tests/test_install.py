@@ -103,6 +103,30 @@ def test_a_line_of_the_readme_installs_both_commands(
         assert subprocess.run(version, capture_output=True, text=True, check=True).stdout.startswith(command)
 
 
+@pytest.mark.slow
+def test_the_demo_runs_from_a_clone_without_an_install(clone: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "HOME": str(tmp_path), "UV_CACHE_DIR": cache_of_uv()}
+    words = ["uv", "tool", "run", "--from", ".", "fanout", "demo"]  # what `uvx` stands for
+    done = subprocess.run(
+        words,
+        cwd=clone,
+        env=env | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 What to type next" in done.stdout
+
+
+def cache_of_uv() -> str:
+    """Return where uv keeps packages: this user's own, whatever HOME a test sets."""
+    words = [str(Path(sys.executable).parent / "uv"), "cache", "dir"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_make_sets_a_moved_clone_up_again(tmp_path: Path) -> None:
     (tmp_path / ".ready").write_text("/where/it/was\n")
     words = ["make", "--dry-run", f"VENV={tmp_path}", f"PYTHON={sys.executable}", "demo"]
