@@ -144,7 +144,7 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 
 NOT_RUN: Final = {
-    r"^claude$|^claude plugin": "tests/e2e/test_registration.py plays them in the real client",
+    r"^(git clone .*)?claude$|^claude plugin": "tests/e2e/test_docs_claude.py and test_registration.py do",
     r"^(uv tool|pipx) install ": "tests/test_install.py runs them",
     r"^make bench|^python -m benchmarks": "take minutes; their tables stand in docs/benchmarks.md",
     r"--models ": "asks models of others, which costs money",
