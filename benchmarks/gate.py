@@ -75,7 +75,7 @@ def _hits(scenario: Scenario) -> int:
 
 
 def on_unseen() -> Iterator[Row]:
-    """Judge the pairs that were written before the rules were read; those the rules were changed for apart."""
+    """Judge the pairs written before the rules were read; those that the rules were changed for apart."""
     yield from _judged("fresh, one author, before these rules", fresh())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
