@@ -145,6 +145,9 @@ def find(stage: Stage) -> None:
         if not data.get("ranked"):
             stage.note("Here no code answers that in time, so fanout's own is asked.")
             data = run_async(lambda: _ranked(stage, own))
+    if not data:
+        stage.note(f"This machine is too busy to answer within {MAX_S_OF_MAP:g} s.")
+        return
     for one in data.get("ranked", [])[:MAX_RANKED]:
         stage.line((flat(one["path"]), "bold cyan"))
         if one["symbols"]:
