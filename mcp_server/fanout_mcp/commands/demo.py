@@ -176,7 +176,8 @@ def review(stage: Stage) -> None:
     project = stage.folder / "shop"
     has_base = _commit(project, change)
     stage.typed(
-        "fanout review . --base HEAD" if has_base else "fanout review .", "a shipped change, bugs planted"
+        "fanout review . --base HEAD" if has_base else "fanout review .",
+        "shipped, with planted bugs; 2 scripted claims",
     )
     given = {"patterns": ["."], "engine": "static", "with_findings": claims, "detail": "full"}
     with stage.waiting("reviewing"):
@@ -204,7 +205,8 @@ def _commit(project: Path, change: Mapping[str, str]) -> bool:
     project.mkdir()
     source = project / change["path"]
     source.write_text(change["before"].lstrip())
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     try:
         for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "Refund whole orders"]):
             subprocess.run([*GIT, *words], cwd=project, env=env, capture_output=True, check=True)
