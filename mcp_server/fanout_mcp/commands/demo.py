@@ -38,14 +38,14 @@ from fanout_hooks.client.places import Place
 from fanout_hooks.client.settings import Refused
 from fanout_mcp.commands import flags
 from fanout_mcp.commands.display import Screen, sentences
-from fanout_mcp.commands.oracle import COLOURS
+from fanout_mcp.commands.panels import COLOURS
 from fanout_mcp.commands.review import COLOURS as SEVERITIES
 from fanout_mcp.commands.shell import run_async
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.edge.opening import open_services
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.panel.deliberation import Event, Opened, Said
+from fanout_mcp.panel.deliberation import Answered, Event, Opened
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.state.settings import read as read_settings
 from fanout_mcp.text import clean, counted, flat
@@ -303,9 +303,9 @@ class Board:
             case Opened(_, asked, _):
                 self.began = monotonic()
                 self.members |= dict.fromkeys(asked, Text("…", "dim"))
-            case Said(_, member, None, reason):
+            case Answered(_, member, None, reason):
                 self.members[member] = Text.assemble(("failed  ", "magenta"), flat(reason))
-            case Said(_, member, position, _) if position is not None:
+            case Answered(_, member, position, _) if position is not None:
                 self.seconds[member] = monotonic() - self.began
                 verdict = (f"{position.verdict:<9}", COLOURS.get(position.verdict, "dim"))
                 self.members[member] = Text.assemble(verdict, flat(position.summary))
