@@ -475,7 +475,7 @@ NEXT: Final = {
     "fanout install": "register server, skill and gate with Claude Code; each change is shown first",
     "fanout doctor": "which models a panel could have here, and what is missing",
     "fanout review . --base main": "your branch as it is, without a model",
-    "fanout-hooks adopt": "run your hooks warm and in order; `fanout-hooks restore` undoes it",
+    "fanout-hooks cost": "what your hooks cost now, and what fanout would change; then `adopt` them",
 }
 ASKS: Final = (
     "Ask the whole panel whether this migration may go out.",
