@@ -30,7 +30,7 @@ from fanout_mcp.state.cache import own_folder
 from fanout_mcp.types import Json
 
 MIN_CONSULTATIONS: Final = 20
-"""Of the same members, before anything is said of how much they are worth."""
+"""Of the same members, before their worth is reported."""
 MAX_BYTES: Final = 100_000
 """Of a panel's file, the newest: some 500 consultations."""
 ID: Final = re.compile(r"([0-9a-f]{6})-[0-9a-f]{6}")
@@ -55,7 +55,7 @@ def worth(consultations: Sequence[Votes]) -> Worth | None:
     counts = Counter(verdict for votes in consultations for verdict in votes.values())
     agreed = sum(pairs) / len(pairs)
     by_chance = sum((count / counts.total()) ** 2 for count in counts.values())
-    # Members that never said but one thing have shown no independence.
+    # Members that only ever gave one verdict have shown no independence.
     correlation = (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else 1.0
     effective = members / (1 + (members - 1) * max(0.0, correlation))
     return Worth(len(consultations), round(agreed, 2), round(effective, 1))
@@ -78,8 +78,8 @@ def keep(folder: Path, members: Sequence[Member], ruling: Ruling) -> dict[str, J
     names = {member.key: name_of(member) for member in members}
     panel = hashlib.sha256("\n".join(sorted(names.values())).encode()).hexdigest()[:6]
     identity = f"{panel}-{secrets.token_hex(3)}"
-    said = {key: one.verdict for key, one in ruling.positions.items() if one.verdict != "ABSTAIN"}
-    votes = {names[key]: verdict for key, verdict in said.items()}
+    given = {key: one.verdict for key, one in ruling.positions.items() if one.verdict != "ABSTAIN"}
+    votes = {names[key]: verdict for key, verdict in given.items()}
     try:
         path = _path(folder, panel)
         _append(path, {"id": identity, "decision": ruling.decision, "votes": votes})
@@ -162,6 +162,6 @@ def _readable(lines: Iterable[bytes]) -> Iterator[dict[str, Json]]:
         if not isinstance(one, dict) or not isinstance(one.get("id"), str):
             continue
         votes = one.get("votes")
-        is_votes = isinstance(votes, dict) and all(isinstance(said, str) for said in votes.values())
+        is_votes = isinstance(votes, dict) and all(isinstance(given, str) for given in votes.values())
         if isinstance(one.get("right"), bool) or (is_votes and isinstance(one.get("decision"), str)):
             yield one
