@@ -39,7 +39,7 @@ MINE = {
 WORDS = {
     "install": (fanout_mcp.cli.main, ["install", "--yes"]),
     "uninstall": (fanout_mcp.cli.main, ["uninstall", "--yes"]),
-    "adopt": (fanout_hooks.cli.main, ["adopt", "--yes", "--cold"]),
+    "adopt": (fanout_hooks.cli.main, ["adopt", "--all", "--yes", "--cold"]),
     "restore": (fanout_hooks.cli.main, ["restore", "--yes"]),
 }
 BEFORE = {"install": [], "uninstall": ["install"], "adopt": ["install"], "restore": ["install", "adopt"]}

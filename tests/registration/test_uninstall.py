@@ -103,7 +103,7 @@ class Machine:
         registration_places.write(self.config, kept)
 
     def adopt(self) -> None:
-        planned = adopt.plan_adoption(self.own, client_places.server_of(self.own))
+        planned = adopt.plan_adoption(self.own, client_places.server_of(self.own), takes_all=True)
         if planned.is_change:
             adopt.perform(planned, self.own)
 
@@ -113,7 +113,7 @@ class Machine:
             restore.perform(planned, self.own)
 
     def share(self) -> None:
-        planned = adopt.plan_adoption(self.shared, client_places.server_of(self.shared))
+        planned = adopt.plan_adoption(self.shared, client_places.server_of(self.shared), takes_all=True)
         if planned.is_change:
             adopt.perform(planned, self.shared)
 
