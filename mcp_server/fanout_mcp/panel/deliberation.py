@@ -219,7 +219,7 @@ TASK: Final = (
 
 def again(member: Member, asked: Consultation, n: int, held: Mapping[str, Standing]) -> Prompt:
     """The question for round `n`, to a member that has read what all others answered before."""
-    first = asking.first(member, asked.question, asked.material, asked.ballot.stakes)
+    first = asking.first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
     fence = new_fence()
     others = [held[key].position for key in _around(member.key, asked.members) if key in held]
     own = held.get(member.key)
@@ -311,7 +311,7 @@ class SynthesisInput:
     """What was written on the last round."""
 
 
-def job(asked: Consultation, given: SynthesisInput, model: str | None, terms: Terms) -> Job:
+def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None, terms: Terms) -> Job:
     fence = new_fence()
     parts = [f"Question:\n{asked.question}", f"Round {given.n}.", REPORT_RULE.format(fence=fence)]
     for member in asked.members:
@@ -342,7 +342,7 @@ def max_synthesis() -> Synthesis:
     return Synthesis(words, words, words, words)
 
 
-def read(answer: Answer) -> Synthesis | None:
+def read_synthesis(answer: Answer) -> Synthesis | None:
     """Return the synthesis, None when the answer holds none."""
     for found in jsonish.answers(answer.text[:SMALL], answer.data, jsonish.has(FIELDS[0])):
         fields = {name: found.get(name) for name in FIELDS}
