@@ -19,7 +19,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from math import comb
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -31,8 +31,8 @@ from fanout_mcp.types import Json
 
 MIN_CONSULTATIONS: Final = 20
 """Of the same members, before their worth is reported."""
-MAX_BYTES: Final = 100_000
-"""Of a panel's file, the newest: some 500 consultations."""
+MAX_BYTES: Final = 30_000
+"""Read of a panel's file, the newest: some 100 consultations, in half a millisecond."""
 ID: Final = re.compile(r"([0-9a-f]{6})-[0-9a-f]{6}")
 
 Votes = Mapping[str, str]
@@ -48,16 +48,22 @@ class Worth(NamedTuple):
 
 def worth(consultations: Sequence[Votes]) -> Worth | None:
     """Return what the members are worth together; None where no two of them ever voted on one question."""
-    pairs = [one == other for votes in consultations for one, other in combinations(votes.values(), 2)]
-    members = len({member for votes in consultations for member in votes})
+    counts: Counter[str] = Counter()
+    members: set[str] = set()
+    agreeing = pairs = 0
+    for votes in consultations:
+        own = Counter(votes.values())
+        counts.update(own)
+        members |= votes.keys()
+        agreeing += sum(comb(count, 2) for count in own.values())
+        pairs += comb(len(votes), 2)
     if not pairs:
         return None
-    counts = Counter(verdict for votes in consultations for verdict in votes.values())
-    agreed = sum(pairs) / len(pairs)
+    agreed = agreeing / pairs
     by_chance = sum((count / counts.total()) ** 2 for count in counts.values())
     # Members that only ever gave one verdict have shown no independence.
     correlation = (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else 1.0
-    effective = members / (1 + (members - 1) * max(0.0, correlation))
+    effective = len(members) / (1 + (len(members) - 1) * max(0.0, correlation))
     return Worth(len(consultations), round(agreed, 2), round(effective, 1))
 
 
