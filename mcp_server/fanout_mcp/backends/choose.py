@@ -66,7 +66,7 @@ def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, st
     claude = _missing_for_claude(settings, env_path)
     asked = settings.backend
     if asked == "http" and http and barred:
-        raise SettingsError(f"{_said(settings)}, but {barred}.")
+        raise SettingsError(f"{_setting(settings)}, but {barred}.")
     if asked == "http" and http:
         raise SettingsError(
             f"{_setting(settings)}, but there is no endpoint: set OPENROUTER_API_KEY, or FANOUT_BASE_URL "
