@@ -40,13 +40,13 @@ _BUILT: Final = frozenset(
 )
 _FIXTURES: Final = frozenset(
     """testdata test-data test_data testfixtures fixtures fixture __fixtures__ test-fixtures test_fixtures
-    snapshots __snapshots__ goldens golden cassettes testcases""".split()  # noqa: SIM905 - as above
+    test_files test-files testfiles snapshots __snapshots__ goldens golden cassettes testcases""".split()  # noqa: SIM905 - as above
 )
 _TESTS: Final = frozenset(
     """test tests testing __tests__ __mocks__ spec specs e2e unittest unittests integration_test
     integration-test test-integration acceptance-tests functional-tests cypress testsuite testlib mocks
     androidtest jvmtest commontest t xt tap test-d tests-d typetests type-tests dtslint conformance
-    benchmark benchmarks bench benches""".split()  # noqa: SIM905 - as above
+    benchmark benchmarks bench benches fuzz fuzzing""".split()  # noqa: SIM905 - as above
 )
 _TEST_FOLDER: Final = re.compile(
     r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$|.+\.(?:benchmarks?|specs?|testing)$|(?!la|con|pro|fas|grea|at|hot|ear)[a-z]{3,}test$"
