@@ -158,7 +158,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 18
+VERSION: Final = 19
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
