@@ -24,6 +24,7 @@ APACHE = """\
  */
 """
 FILES = [
+    ("README.md", "# Shop\n\nWith NPM:\n\n```\nnpm i\n```\n\nSells things.\n", "Shop: Sells things."),
     (
         "Cart.kt",
         "package a\n\n/** Holds things. */\nclass Cart private constructor(private val a: Int)\n",
