@@ -24,6 +24,7 @@ APACHE = """\
  */
 """
 FILES = [
+    ("README.md", "# Shop\n\nWith NPM:\n\n```\nnpm i\n```\n\nSells things.\n", "Shop: Sells things."),
     (
         "Cart.kt",
         "package a\n\n/** Holds things. */\nclass Cart private constructor(private val a: Int)\n",
@@ -60,6 +61,12 @@ FILES = [
         "Sells things.",
     ),
     ("a.swift", "// MARK: - Modelling\n\nstruct Cart {}\n", "no description; defines Cart (derived)"),
+    ("a.ts", "// import 'server-only';\n\nexport class Cart {}\n", "no description; defines Cart (derived)"),
+    (
+        "run.sh",
+        "#!/bin/sh\n# Exit on error\nset -e\necho\n",
+        "no description; Bash without definitions, 4 lines (derived)",
+    ),
     ("index.ts", "export * from './cart'\n", "no description; passes on ./cart (derived)"),
     ("shop.dart", "export 'src/cart.dart' show Cart;\n", "no description; passes on src/cart.dart (derived)"),
     (

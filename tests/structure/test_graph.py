@@ -170,6 +170,8 @@ def test_relative_imports_need_no_init_file() -> None:
 
 
 CYCLES = [
+    ({"a.ts": "export { type B } from './b'\n", "b.ts": "import { a } from './a'\nexport const b = a\n"}, []),
+    ({"a.ts": "export type { B } from './b'\n", "b.ts": "import { a } from './a'\nexport const b = a\n"}, []),
     (
         {"lib/a.rb": "require 'b'\n", "lib/b.rb": "def go\n  require 'a'\nend\n"},
         [],

@@ -53,7 +53,8 @@ _TOOL: Final = re.compile(
     r"|dart format|mark:|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
     r"|language\s+\w+"
     r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc"
-    r"|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b|todo\b|fixme\b|xxx\b)"
+    r"|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b"
+    r"|(?:exit|abort|stop|fail) (?:\w+ )?(?:on|if|when|fast)\b|todo\b|fixme\b|xxx\b)"
 )
 RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
 """A line of RST under a title, or above it, or between two parts."""
@@ -151,8 +152,8 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]
     whole = " ".join(prose)
-    if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole):
-        return "", False
+    if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole) or whole.rstrip().endswith((";", "{")):
+        return "", False  # without a word, a licence's, or code that was commented out
     is_title = False
     if len(prose) > 1 and re.match(r"\s*@title\b", prose[0]):
         prose = prose[1:]

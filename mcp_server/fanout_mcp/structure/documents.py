@@ -73,6 +73,8 @@ def _markdown(text: str) -> tuple[str, Places]:
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
         under = lines[number] if number < len(lines) else ""
+        if paragraph and paragraph[-1].rstrip().endswith(":") and (mark or not line.strip()):
+            paragraph, is_open = [], False  # it introduces a list or code, and says nothing by itself
         if mark:
             fence = "" if fence and mark[1].startswith(fence) else fence or mark[1][:3]
         elif fence:

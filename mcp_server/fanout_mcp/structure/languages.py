@@ -329,6 +329,9 @@ _FUNCTIONS: Final = frozenset(
 )
 
 
+_TYPES: Final = re.compile(rb"(?:import|export)\s+(?:type\b|\{\s*(?:type\s[^{},]+,?\s*)+\})")
+"""A script's statement that takes types alone: nothing is loaded for it."""
+
 _LATE: Final = frozenset({"Ruby", "Lua", "PHP"})
 """Languages beside Python and scripts where a function may load a file as it runs."""
 
@@ -341,8 +344,8 @@ def _when(node: Node, language: Language) -> When:
     elif language.name not in _LATE and language.queries[0] != "script":
         return ""
     above: Node | None = node.parent
-    if above is not None and above.type == "import_statement":
-        return "types" if (above.text or b"").startswith(b"import type") else ""
+    if above is not None and above.type in {"import_statement", "export_statement"}:
+        return "types" if _TYPES.match(above.text or b"") else ""
     inner = node
     while above is not None:
         if above.type in _FUNCTIONS:

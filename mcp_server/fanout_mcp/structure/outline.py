@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Final, Literal
 
 from fanout_mcp.source import read as source_read
@@ -103,8 +104,7 @@ def is_public(name: str, signature: str, kind: str, language: str) -> bool:
     if language == "Python":
         return not name.startswith("_")
     # Before the name: its constructor or one of its parameters may be private.
-    before, found, _ = signature.partition(name)
-    head = before if found else signature.partition("(")[0]
+    head = signature.partition(name if name and name in signature else "(")[0]
     return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(head)
 
 
@@ -158,7 +158,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 17
+VERSION: Final = 19
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -561,4 +561,10 @@ def from_json(fields: Json) -> Outline:
         named[name] = tuple(named[name])
     for name in ("late", "declares"):
         named[name] = tuple(map(tuple, named[name]))
-    return Outline(**{**named, "symbols": tuple(Symbol(*symbol) for symbol in named["symbols"])})
+    for name in ("language", "kind", "how"):  # the same few words in 100,000 outlines
+        named[name] = intern(named[name])
+    named["symbols"] = tuple(
+        Symbol(intern(kind), name, line, end, signature, doc, intern(parent), public, in_function)
+        for kind, name, line, end, signature, doc, parent, public, in_function in named["symbols"]
+    )
+    return Outline(**named)
