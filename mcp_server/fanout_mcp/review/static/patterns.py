@@ -333,35 +333,15 @@ def _query(language: str) -> Query:
 
 PLAIN_CONFIDENCE: Final = 50
 
-_BY_SUFFIX: Final = {
-    **dict.fromkeys(("yml", "yaml"), "yaml"),
-    "tf": "terraform",
+_SUFFIXES: Final = {
+    "yaml": "yml yaml",
+    "terraform": "tf",
     "dockerfile": "dockerfile",
-    **dict.fromkeys(
-        ("properties", "ini", "cfg", "conf", "config", "cnf", "xml", "htaccess", "toml"), "settings"
-    ),
-    **dict.fromkeys(
-        (
-            "html",
-            "htm",
-            "xhtml",
-            "jinja",
-            "jinja2",
-            "j2",
-            "erb",
-            "ejs",
-            "hbs",
-            "mustache",
-            "handlebars",
-            "vue",
-        ),
-        "markup",
-    ),
-    **dict.fromkeys(
-        ("svelte", "jsp", "jspx", "cshtml", "twig", "tmpl", "gohtml", "ftl", "tpl"),
-        "markup",
-    ),
+    "settings": "properties ini cfg conf config cnf xml htaccess toml",
+    "markup": "html htm xhtml jinja jinja2 j2 erb ejs hbs mustache handlebars vue svelte jsp jspx cshtml "
+    "twig tmpl gohtml ftl tpl",
 }
+_BY_SUFFIX: Final = {suffix: form for form, some in _SUFFIXES.items() for suffix in some.split()}
 _BY_NAME: Final = re.compile(
     r"(?i)^(?P<dockerfile>(docker|container)file(\..+)?)$|^(?P<settings>sshd_config|nginx\.conf)$"
 )
