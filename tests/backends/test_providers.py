@@ -216,7 +216,7 @@ def test_a_name_that_only_looks_like_a_providers_is_the_local_servers_own(bare: 
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        ("openai:gpt-5.5", "OpenAI is not in use yet: fanout providers enable openai. Nobody was asked."),
+        ("openai:gpt-5.5", "OpenAI is not in use yet: fanout providers enable openai. No one was asked."),
         ("google:x", "Google Gemini is not in use yet: set GEMINI_API_KEY"),
         ("olama:qwen3", "there is no provider 'olama'. Did you mean ollama:…?"),
     ],
@@ -264,7 +264,7 @@ class Stage:
                 self.settings, backend, Limits(50, provider_of=lambda model: backend.route(model).provider)
             )
             parsed = parse(TOOL.arguments, {"question": "Is it wise?", **arguments})
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 result = await TOOL.call(services, parsed, no_progress)
         data: dict[str, Json] = result.data
         return data
