@@ -192,6 +192,12 @@ KINDS = {
         'resource "aws_lambda_function_url" "a" {\n  authorization_type = "NONE"\n}\n',
         'resource "aws_lambda_function_url" "a" {\n  authorization_type = "AWS_IAM"\n}\n',
     ),
+    "keys that a loop copies": Kind(
+        "prototype-pollution",
+        "a.ts",
+        "const keys = path.split('.');\nlet node = target;\nfor (const key of keys) node = node[key] ??= {};\nnode[lastKey] = value;\n",
+        "const keys = path.split('.');\nconst shape = {};\nfor (const key of keys) shape[key] = known[key];\n",
+    ),
     "a key that is handed over": Kind(
         "hardcoded-secret",
         "b.js",
