@@ -83,7 +83,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
 
 
 _JOINED: Final = re.compile(
-    r"(?P<name>[\w$]+)\s*:?=\s*(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
+    r"(?P<name>[\w$]{1,60})\s{0,9}:?=\s{0,9}(?:await\s{1,9})?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
 )
 MAX_CHECKED: Final = 6
 """Lines below it that a check of a path stands in."""
@@ -215,7 +215,7 @@ def _is_switch(root: Node, line: int) -> bool:
     return False
 
 
-_CONTEXT: Final = re.compile(r"^\(\s*(?:ctx|context\.\w+\(\)|\w+\.Context\(\))\s*,")
+_CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
 
 
 def _first(arguments: str) -> str:
@@ -429,7 +429,7 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         kind = ""
 
 
-_SETTING: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+_SETTING: Final = re.compile(r"[a-z]{1,30}(?:_[a-z]{1,30}){1,9}")
 
 
 def _block_places(rule: Rule, body: str) -> list[int]:
@@ -536,7 +536,7 @@ _GIVEN: Final = re.compile(
 
 
 _IS_BUILT: Final = re.compile(r"[$#{]\{")
-_SETS: Final = re.compile(r"[\w\"'\]]\s*[:=>]\s*[\"']?$")
+_SETS: Final = re.compile(r"[\w\"'\]]\s{0,9}[:=>]\s{0,9}[\"']?$")
 
 
 _CONNECTS: Final = re.compile(

@@ -277,7 +277,9 @@ def _promises(root: Node) -> Defects:
                 yield inner, _ALWAYS_TRUE, "medium"
 
 
-_CALLBACK: Final = re.compile(r"^(?:async\s+)?(?:function\s*\w*\s*)?\(?\s*(?P<name>err|error|e)\b\s*[,)=:]")
+_CALLBACK: Final = re.compile(
+    r"^(?:async\s{1,9})?(?:function\s{0,9}\w{0,60}\s{0,9})?\(?\s{0,9}(?P<name>err|error|e)\b\s{0,9}[,)=:]"
+)
 _LISTENS: Final = re.compile(
     r"(?:^|\.)(?:on|once|catch|then|addListener|addEventListener|subscribe|map|forEach)$"
 )
