@@ -49,7 +49,7 @@ class Grammar:
 
 
 _NUMBERS = (
-    r"(?i:saniti[sz]e)\w*\(|parseInt|Number\(|parseFloat|Integer\.(parseInt|valueOf)|Long\.parseLong|strconv\.|Atoi|intval|"
+    r"(?i:saniti[sz]e)\w{0,40}\(|parseInt|Number\(|parseFloat|Integer\.(parseInt|valueOf)|Long\.parseLong|strconv\.|Atoi|intval|"
     r"int\.Parse|"
 )
 _JS = Grammar(
