@@ -63,7 +63,7 @@ class Seed(NamedTuple):
 
 
 def run() -> Iterable[Row]:
-    for name in ("seeded", "heldout", "heldout2", "heldout3", "heldout4", "heldout5", "heldout6"):
+    for name in ("seeded", "heldout", "heldout2", "heldout3", "heldout4", "heldout5", "heldout6", "heldout7"):
         yield from _within(_seeded, name)
     yield from _within(_noise)
     yield from _within(_speed)

@@ -1,8 +1,8 @@
 """Read findings that other reviewers made, in the forms that they print: SARIF, JSON, JSON lines.
 
 Theory of operation. Apart from SARIF no two tools agree on more than that a finding is an object with a
-place and a text. So there is one table of the names that fields go by, another of the names that lists of
-findings go by, and what a file is follows from what it holds. A new tool is a word in a table, not a parser.
+place and a text. So foreign.toml has a table of the names that fields go by, another of the names that lists
+of findings go by, and what a file is follows from what it holds. A new tool is a word there, not a parser.
 
 Rules:
 1. Every finding has a number: its line of a file of JSON lines, else its place among the file's findings.
@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.resources import files
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from fanout_mcp import jsonish
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.finding import Finding, Severity
+from fanout_mcp.review.finding import SEVERITIES, Finding, Severity
 from fanout_mcp.types import Json
 
 MAX_BYTES: Final = 100_000_000
@@ -31,89 +33,14 @@ MAX_QUOTE: Final = 2_000
 DEEPEST: Final = 4
 """Levels of wrapping around a list of findings."""
 
-_LISTS: Final = ("findings", "issues", "Issues", "results", "comments", "diagnostics", "problems")
-_WRAPPERS: Final = (
-    "input",
-    "result",
-    "structured_output",
-    "item",
-    "output",
-    "data",
-    "review",
-    "text",
-    "message",
-)
-"""What a client or a log puts around an answer; a text may hold JSON again."""
-
-_FIELDS: Final[dict[str, tuple[str, ...]]] = {
-    "path": (
-        *("path", "file", "filename", "fileName", "filePath", "file_path", "absolute_file_path", "file_name"),
-        *("code_location.absolute_file_path", "code_location.path", "location.path", "location.file"),
-        *("Pos.Filename", "location.filename"),
-    ),
-    "line": (
-        *("line", "start_line", "startLine", "line_number", "lineNumber", "line_start", "start.line"),
-        *("code_location.line_range.start", "line_range.start", "location.line", "location.start.line"),
-        *("location.row", "location.start_line", "Pos.Line", "lines", "row"),
-    ),
-    "end": (
-        *("end_line", "endLine", "line_end", "end.line", "code_location.line_range.end", "line_range.end"),
-        *("location.end.line", "end_location.row", "location.end_line"),
-    ),
-    "title": (
-        *("title", "summary", "text", "message", "Text", "issue_text", "extra.message", "comment"),
-        *("codegenInstructions", "issue", "description", "body", "short_summary"),
-    ),
-    "why": (
-        *("why", "failure_scenario", "body", "explanation", "description", "details", "rationale", "impact"),
-        *("comment", "codegenInstructions"),
-    ),
-    "fix": ("fix", "suggestion", "recommendation", "suggested_fix", "suggestions"),
-    "rule": (
-        *(
-            "rule",
-            "ruleId",
-            "rule_id",
-            "check_id",
-            "test_id",
-            "code.code",
-            "code",
-            "FromLinter",
-            "category",
-            "type",
-        ),
-    ),
-    "severity": (
-        *("severity", "Severity", "issue_severity", "extra.severity", "priority", "level", "impact"),
-    ),
-    "quote": ("quote", "snippet", "existing_code", "extra.lines", "SourceLines", "code_snippet"),
-    "cwe": ("cwe", "cwe_id", "issue_cwe.id", "extra.metadata.cwe", "CWE"),
-    "reviewer": ("reviewers", "reviewer", "tool", "agent"),
-}
-"""Our name of a field -> the names that others have for it, the more telling first; a dot goes down a
-level."""
-
-_MADE_BY: Final = (
-    ("FromLinter", "golangci-lint"),
-    ("check_id", "semgrep"),
-    ("test_id", "bandit"),
-    ("code_location", "codex"),
-    ("codegenInstructions", "coderabbit"),
-    ("fileName", "coderabbit"),
-    ("failure_scenario", "claude-code"),
-    ("short_summary", "claude-code"),
-)
-"""A field that one tool alone has -> its name; else a finding is the file's, by its name."""
-_ANALYSERS: Final = frozenset({"golangci-lint", "semgrep", "bandit", "eslint", "clippy"})
-
+_TABLES: Final = tomllib.loads(files("fanout_mcp.review").joinpath("foreign.toml").read_text("utf-8"))
+_LISTS: Final[list[str]] = _TABLES["lists"].split()
+_WRAPPERS: Final[list[str]] = _TABLES["wrappers"].split()
+_FIELDS: Final[dict[str, list[str]]] = {name: some.split() for name, some in _TABLES["fields"].items()}
+_MADE_BY: Final[dict[str, str]] = _TABLES["made_by"]
+_ANALYSERS: Final[frozenset[str]] = frozenset(_TABLES["analysers"].split())
 _SEVERITIES: Final[dict[str, Severity]] = {
-    **dict.fromkeys(("critical", "blocker", "severe", "fatal", "p0", "emergency"), "critical"),
-    **dict.fromkeys(("high", "error", "major", "p1", "important", "bug"), "high"),
-    **dict.fromkeys(("medium", "moderate", "warning", "warn", "p2", "pre_existing", "normal"), "medium"),
-    **dict.fromkeys(("low", "minor", "p3", "trivial", "note", "style"), "low"),
-    **dict.fromkeys(
-        ("info", "informational", "nit", "none", "hint", "help", "suggestion", "convention"), "info"
-    ),
+    word: severity for severity in SEVERITIES for word in _TABLES["severities"][severity].split()
 }
 _VERIFIED: Final = frozenset({"exact", "moved", "place"})
 _PRIORITIES: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low")
@@ -478,4 +405,4 @@ def _reviewers(value: Mapping[str, Json], known: Mapping[str, Json], name: str) 
         some := sorted({_clean(one)[:80] for one in named if isinstance(one, str)})
     ):
         return tuple(some)
-    return (next((tool for key, tool in _MADE_BY if key in value), name),)
+    return (next((tool for key, tool in _MADE_BY.items() if key in value), name),)

@@ -168,6 +168,36 @@ KINDS = {
         "import * as ec2 from 'aws-cdk-lib/aws-ec2';\ng.addIngressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(22));\n",
         "import * as ec2 from 'aws-cdk-lib/aws-ec2';\ng.addIngressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443));\n",
     ),
+    "what a database answers": Kind(
+        "xss",
+        "a.js",
+        "router.get('/a', async (ctx) => { ctx.body = '<p>' + ctx.query.a; });\n",
+        "router.get('/a', async (ctx) => {\n  const [rows] = await conn.execute('SELECT a FROM b WHERE c = ?', [ctx.query.a]);\n  ctx.body = rows;\n});\n",
+    ),
+    "a path that is compared with its folder": Kind(
+        "path-traversal",
+        "b.js",
+        "const file = path.resolve(ROOT, '.' + req.url);\nfs.readFile(file, done);\n",
+        "const file = path.resolve(ROOT, '.' + req.url);\nif (!file.startsWith(ROOT + path.sep)) return;\nfs.readFile(file, done);\n",
+    ),
+    "a password in a connection string": Kind(
+        "hardcoded-secret",
+        "A.cs",
+        'class A { const string C = "Server=db;User Id=sa;Password=Sommer#2023x;"; }\n',
+        'class A { string C(string p) => $"Server=db;User Id=sa;Password={p};"; }\n',
+    ),
+    "a function for everyone": Kind(
+        "missing-auth",
+        "a.tf",
+        'resource "aws_lambda_function_url" "a" {\n  authorization_type = "NONE"\n}\n',
+        'resource "aws_lambda_function_url" "a" {\n  authorization_type = "AWS_IAM"\n}\n',
+    ),
+    "keys that a loop copies": Kind(
+        "prototype-pollution",
+        "a.ts",
+        "const keys = path.split('.');\nlet node = target;\nfor (const key of keys) node = node[key] ??= {};\nnode[lastKey] = value;\n",
+        "const keys = path.split('.');\nconst shape = {};\nfor (const key of keys) shape[key] = known[key];\n",
+    ),
     "a key that is handed over": Kind(
         "hardcoded-secret",
         "b.js",
@@ -207,11 +237,22 @@ def test_a_defect_is_reported_and_what_only_looks_like_it_is_not(kind: str) -> N
         ("main.tf", 'resource "aws_ebs_volume" "a" {\n  size = 1\n  encrypted = false\n}\n', 3),
         (
             "main.tf",
+            'resource "aws_opensearch_domain" "a" {\n  node_to_node_encryption {\n    enabled = false\n  }\n}\n',
+            3,
+        ),
+        (
+            "main.tf",
             'resource "aws_kms_key" "a" {\n  description = "a"\n  enable_key_rotation = false\n}\n',
             3,
         ),
     ],
-    ids=["a path that is used", "a path that is used in C#", "a setting that is off", "a key that stays"],
+    ids=[
+        "a path that is used",
+        "a path that is used in C#",
+        "a setting that is off",
+        "a part of a resource",
+        "a key that stays",
+    ],
 )
 def test_one_defect_is_one_finding_at_its_place(path: str, text: str, place: int) -> None:
     found = {row["line"] for row in analyse({"path": path, "text": text, "focus": "security"})["findings"]}

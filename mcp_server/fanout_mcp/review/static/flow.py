@@ -138,7 +138,8 @@ _POSITION = re.compile(r"\$\{?[1-9@*]")
 _OTHER_DATA = re.compile(
     bounded(
         r"\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
-        r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start)"
+        r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start"
+        r"|query|Query|execute|executeQuery|Execute(?:Reader|Scalar))"
         rf"\({_PAIRED}\)"
     )
 )

@@ -49,7 +49,7 @@ class Grammar:
 
 
 _NUMBERS = (
-    r"(?i:saniti[sz]e)\w*\(|parseInt|Number\(|parseFloat|Integer\.(parseInt|valueOf)|Long\.parseLong|strconv\.|Atoi|intval|"
+    r"(?i:saniti[sz]e)\w{0,40}\(|parseInt|Number\(|parseFloat|Integer\.(parseInt|valueOf)|Long\.parseLong|strconv\.|Atoi|intval|"
     r"int\.Parse|"
 )
 _JS = Grammar(
@@ -225,7 +225,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         re.compile(
             _NUMBERS
             + r"\(int\)|htmlspecialchars|htmlentities|escapeshell(arg|cmd)|basename\(|real_escape_string|"
-            r"->quote\(|\besc_(html|attr|url|js|textarea|xml)\w*\(|wp_kses\w*\(|sanitize_\w+\(|\b(isset|empty|count|"
+            r"->quote\(|\besc_(html|attr|url|js|textarea|xml)\w{0,40}\(|wp_kses\w{0,40}\(|sanitize_\w{1,40}\(|\b(isset|empty|count|"
             r"strlen|is_\w+|ctype_\w+|in_array|array_key_exists)\(|strip_tags|FILTER_VALIDATE|preg_quote|urlencode|is_numeric|password_hash"
         ),
         r"\$\w|\{\$",

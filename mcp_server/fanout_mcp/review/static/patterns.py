@@ -74,7 +74,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
         is_switch = one.rule == "no-certificate-check" and _is_switch(root, one.line)
         why = "Only where a setting asks for it."
         finding = replace(one, severity="low", why=why) if is_switch else one
-        if finding.rule == "path-traversal" and _is_used(finding, joined):
+        if finding.rule == "path-traversal" and (_is_used(finding, joined) or _is_held(finding, where[1])):
             continue
         known = best.get((finding.rule, finding.line))
         if known is None or finding.confidence > known.confidence:
@@ -83,8 +83,10 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
 
 
 _JOINED: Final = re.compile(
-    r"(?P<name>[\w$]+)\s*:?=\s*(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
+    r"(?P<name>[\w$]{1,60})\s{0,9}:?=\s{0,9}(?:await\s{1,9})?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
 )
+MAX_CHECKED: Final = 6
+"""Lines below it that a check of a path stands in."""
 MAX_APART: Final = 40
 """Lines between a path that is put together and its use."""
 
@@ -96,6 +98,19 @@ def _is_used(finding: Finding, others: Sequence[Finding]) -> bool:
         0 < other.line - finding.line <= MAX_APART
         and re.search(rf"(?<![\w$]){re.escape(named['name'])}\b", other.quote)
         for other in others
+    )
+
+
+def _is_held(finding: Finding, lines: Sequence[str]) -> bool:
+    """Tell whether a path that is put together here is compared with its folder before it is used."""
+    named = _JOINED.search(finding.quote)
+    if named is None:
+        return False
+    name = re.escape(named["name"])
+    after = "\n".join(lines[finding.end_line : finding.end_line + MAX_CHECKED])
+    return (
+        re.search(rf"\b{name}\.[sS]tartsWith\(|HasPrefix\(\s*{name}\b|[rR]elative\([^()]*\b{name}\b", after)
+        is not None
     )
 
 
@@ -200,7 +215,7 @@ def _is_switch(root: Node, line: int) -> bool:
     return False
 
 
-_CONTEXT: Final = re.compile(r"^\(\s*(?:ctx|context\.\w+\(\)|\w+\.Context\(\))\s*,")
+_CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
 
 
 def _first(arguments: str) -> str:
@@ -333,35 +348,15 @@ def _query(language: str) -> Query:
 
 PLAIN_CONFIDENCE: Final = 50
 
-_BY_SUFFIX: Final = {
-    **dict.fromkeys(("yml", "yaml"), "yaml"),
-    "tf": "terraform",
+_SUFFIXES: Final = {
+    "yaml": "yml yaml",
+    "terraform": "tf",
     "dockerfile": "dockerfile",
-    **dict.fromkeys(
-        ("properties", "ini", "cfg", "conf", "config", "cnf", "xml", "htaccess", "toml"), "settings"
-    ),
-    **dict.fromkeys(
-        (
-            "html",
-            "htm",
-            "xhtml",
-            "jinja",
-            "jinja2",
-            "j2",
-            "erb",
-            "ejs",
-            "hbs",
-            "mustache",
-            "handlebars",
-            "vue",
-        ),
-        "markup",
-    ),
-    **dict.fromkeys(
-        ("svelte", "jsp", "jspx", "cshtml", "twig", "tmpl", "gohtml", "ftl", "tpl"),
-        "markup",
-    ),
+    "settings": "properties ini cfg conf config cnf xml htaccess toml",
+    "markup": "html htm xhtml jinja jinja2 j2 erb ejs hbs mustache handlebars vue svelte jsp jspx cshtml "
+    "twig tmpl gohtml ftl tpl",
 }
+_BY_SUFFIX: Final = {suffix: form for form, some in _SUFFIXES.items() for suffix in some.split()}
 _BY_NAME: Final = re.compile(
     r"(?i)^(?P<dockerfile>(docker|container)file(\..+)?)$|^(?P<settings>sshd_config|nginx\.conf)$"
 )
@@ -419,8 +414,8 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         inside = ("" if FORMS["terraform"].match(one) else one for one in lines[start - 1 : number])
         body = "\n".join(inside)
         for rule in rules:
-            if rule.pattern.search(kind) and (place := _block_place(rule, body)) is not None:
-                at = start + body.count("\n", 0, place)
+            places = _block_places(rule, body) if rule.pattern.search(kind) else ()
+            for at in sorted({start + body.count("\n", 0, place) for place in places}):
                 yield found(
                     path,
                     lines,
@@ -434,21 +429,21 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         kind = ""
 
 
-_SETTING: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+_SETTING: Final = re.compile(r"[a-z]{1,30}(?:_[a-z]{1,30}){1,9}")
 
 
-def _block_place(rule: Rule, body: str) -> int | None:
-    """Return where in a block a rule applies; None where it doesn't."""
+def _block_places(rule: Rule, body: str) -> list[int]:
+    """Return where in a block a rule applies."""
     if rule.unless and rule.unless.search(body):
-        return None
-    if rule.missing:
-        if rule.missing.search(body):
-            return None
-        setting = _SETTING.search(rule.missing.pattern)  # there, and switched off: that line is the place
-        switched = re.search(rf"(?m)^[ \t]*{setting[0]}\s*=", body) if setting else None
-        return switched.start() if switched else 0
-    hit = rule.match.search(body) if rule.match else None
-    return None if hit is None else hit.start() + len(hit[0]) - len(hit[0].lstrip())
+        return []
+    if rule.missing is None:
+        hits = rule.match.finditer(body) if rule.match else ()
+        return [hit.start() + len(hit[0]) - len(hit[0].lstrip()) for hit in hits]
+    if rule.missing.search(body):
+        return []
+    setting = _SETTING.search(rule.missing.pattern)  # there, and switched off: that line is the place
+    switched = re.search(rf"(?m)^[ \t]*{setting[0]}\s*=", body) if setting else None
+    return [switched.start() if switched else 0]
 
 
 # --- Secrets that stand in a file, by the recogniser that scrubs them from whatever leaves. -----------------
@@ -541,7 +536,13 @@ _GIVEN: Final = re.compile(
 
 
 _IS_BUILT: Final = re.compile(r"[$#{]\{")
-_SETS: Final = re.compile(r"[\w\"'\]]\s*[:=>]\s*[\"']?$")
+_SETS: Final = re.compile(r"[\w\"'\]]\s{0,9}[:=>]\s{0,9}[\"']?$")
+
+
+_CONNECTS: Final = re.compile(
+    r"(?i)\b(?:server|host|data source|user id|uid|user)=[^;\"']{1,80};.{0,200}\b(?:password|pwd)=$"
+)
+"""A connection string up to its password."""
 
 
 def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
@@ -549,6 +550,8 @@ def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
     if mark == "pem":
         return re.search(r"[A-Za-z0-9+/]{40}", " ".join(lines)) is not None
     if mark != "value":
+        return True
+    if _CONNECTS.search(before) and not _COMMENTED.match(before):
         return True
     given = _GIVEN.search(before)
     return _COMMENTED.match(before) is None and given is not None and kind_of(given[1]) is not None

@@ -43,14 +43,14 @@ class Rule:
     title: str
     fix: str
     severity: Severity
-    line: re.Pattern[str] | None
-    nodes: frozenset[str]
-    match: re.Pattern[str] | None
-    unless: re.Pattern[str] | None
-    inside: str
-    file: re.Pattern[str] | None
-    without: re.Pattern[str] | None
-    head: re.Pattern[str] | None
+    line: re.Pattern[str] | None = None
+    nodes: frozenset[str] = frozenset()
+    match: re.Pattern[str] | None = None
+    unless: re.Pattern[str] | None = None
+    inside: str = ""
+    file: re.Pattern[str] | None = None
+    without: re.Pattern[str] | None = None
+    head: re.Pattern[str] | None = None
 
     def reads(self, text: str) -> bool:
         """Tell whether the rule is for a file with this text."""
@@ -277,7 +277,9 @@ def _promises(root: Node) -> Defects:
                 yield inner, _ALWAYS_TRUE, "medium"
 
 
-_CALLBACK: Final = re.compile(r"^(?:async\s+)?(?:function\s*\w*\s*)?\(?\s*(?P<name>err|error|e)\b\s*[,)=:]")
+_CALLBACK: Final = re.compile(
+    r"^(?:async\s{1,9})?(?:function\s{0,9}\w{0,60}\s{0,9})?\(?\s{0,9}(?P<name>err|error|e)\b\s{0,9}[,)=:]"
+)
 _LISTENS: Final = re.compile(
     r"(?:^|\.)(?:on|once|catch|then|addListener|addEventListener|subscribe|map|forEach)$"
 )
@@ -432,25 +434,11 @@ def _verbs(text: str, *, braces: bool) -> int | None:
     return count
 
 
+_RATED: Final[tuple[Severity, ...]] = ("low", "medium")
 _DEFECT_RULES: Final[dict[tuple[_Defect, Severity], Rule]] = {
-    (one, severity): Rule(
-        one.name,
-        frozenset(),
-        "bugs",
-        one.title,
-        one.fix,
-        severity,
-        line=None,
-        nodes=frozenset(),
-        match=None,
-        unless=None,
-        inside="",
-        file=None,
-        without=None,
-        head=None,
-    )
+    (one, severity): Rule(one.name, frozenset(), "bugs", one.title, one.fix, severity)
     for one in (_FLOATING, _ALWAYS_TRUE, _FLOATING_TASK, _LOST_ERROR, _UNSEEN_ERROR, _UNCLOSED, _FORMAT)
-    for severity in ("medium", "low")
+    for severity in _RATED
 }
 DEFECTS: Final = tuple({rule.name: rule for rule in _DEFECT_RULES.values()}.values())
 """What the functions here find, as rules."""

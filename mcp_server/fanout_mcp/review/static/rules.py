@@ -33,7 +33,7 @@ REMOTE, LOCAL, PARAM = 3, 2, 1
 """Who sends the input: someone beyond this machine, who starts the program, who calls the function."""
 
 
-SWITCH = re.compile(r"(?i)verif|insecure|skip|trust|unsafe|self.?signed")
+SWITCH = re.compile(r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|self.?signed")
 """What a condition asks whose user decides whether certificates are checked."""
 
 

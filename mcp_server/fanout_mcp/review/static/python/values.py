@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,20 +197,14 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FRAMEWORKS: Final = names(
-    "flask django starlette fastapi bottle tornado aiohttp sanic falcon pyramid quart cherrypy webob "
-    "werkzeug web webapp2 rest_framework flask_restful litestar"
-)
+def _listed(name: str) -> frozenset[str]:
+    return names(read_table("python.toml")["names"][name])
+
+
+FRAMEWORKS: Final = _listed("frameworks")
 REQUEST_NAMES: Final = frozenset({"request", "req"})
-REQUEST_SAFE: Final = names(
-    "method user app endpoint blueprint scope session state is_secure is_ajax is_json resolver_match "
-    "content_length max_content_length environ_base auth id start_time loop transport version"
-)
-ROUTE_DECORATORS: Final = names(
-    "route get post put delete patch head options websocket api_route view_config api_view expose "
-    "errorhandler view add_url_rule require_http_methods csrf_exempt login_required require_POST "
-    "require_GET"
-)
+REQUEST_SAFE: Final = _listed("request_safe")
+ROUTE_DECORATORS: Final = _listed("route_decorators")
 REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
 """Bases from the standard library's servers; what they put into `self` of a request:"""
 HANDLED: Final = frozenset({"path", "headers", "rfile", "requestline", "request"})
@@ -249,30 +243,15 @@ NETWORK: Final = (
     "httpx.post()",
 )
 """Values that came over the network begin so."""
-JSON_ANSWERS: Final = names(
-    "flask.jsonify jsonify django.http.JsonResponse starlette.responses.JSONResponse "
-    "fastapi.responses.JSONResponse aiohttp.web.json_response rest_framework.response.Response "
-    "fastapi.HTTPException flask.abort"
-)
+JSON_ANSWERS: Final = _listed("json_answers")
 SOURCE_METHODS: Final = frozenset({"recv", "recvfrom", "receive_text", "receive_json", "receive_bytes"})
 SOURCE_NAMES: Final[dict[str, int]] = {"sys.argv": LOCAL, "os.environ": PARAM, "sys.stdin": LOCAL}
 
 
 LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
-RECEIVER_PATHS: Final = names(
-    "read_text read_bytes write_text write_bytes unlink rmdir mkdir rename iterdir open touch"
-)
+RECEIVER_PATHS: Final = _listed("receiver_paths")
 
-CLEANS_ALL: Final = names(
-    "int float bool len ord hash isinstance hasattr callable id type complex uuid.UUID decimal.Decimal "
-    "round abs min max sum range any all hashlib.md5 hashlib.sha1 hashlib.sha256 hashlib.sha512 hmac.new "
-    "hmac.compare_digest datetime.datetime.strptime datetime.date.fromisoformat ipaddress.ip_address "
-    "ast.literal_eval flask.jsonify jsonify django.http.JsonResponse flask.render_template "
-    "render_template django.shortcuts.render django.shortcuts.get_object_or_404 json.dumps "
-    "secrets.token_hex werkzeug.security.generate_password_hash werkzeug.security.check_password_hash "
-    "os.path.exists os.path.isfile os.path.isdir re.escape print flask.url_for url_for "
-    "django.urls.reverse"
-)
+CLEANS_ALL: Final = _listed("cleans_all")
 STILL_NUMBERS: Final = frozenset({"int", "float", "complex", "decimal.Decimal"})
 """Their results are harmless as text, but still decide sizes and divisions."""
 HARMLESS_AS_NUMBER: Final = frozenset(WEAKNESSES) - {"resource-exhaustion", "zero-division"}
@@ -306,26 +285,8 @@ CLEANS: Final[dict[str, frozenset[str]]] = {
     "repr": frozenset({"log-injection", "header-injection"}),
     "ascii": frozenset({"log-injection", "header-injection"}),
 }
-CLEANING_TESTS: Final = names(
-    "isdigit isalnum isalpha isnumeric isdecimal isidentifier is_relative_to match fullmatch "
-    "url_has_allowed_host_and_scheme is_safe_url allowed_file startswith"
-)
-GROWS: Final = names(
-    "append add insert extend update set setdefault put put_nowait appendleft write writelines push send "
-    "__setitem__ read_string read_dict"
-)
+CLEANING_TESTS: Final = _listed("cleaning_tests")
+GROWS: Final = _listed("grows")
 """Methods that put what they are given into their receiver."""
-KEEPS_TEXT: Final = names(
-    "format join strip lstrip rstrip replace lower upper title capitalize encode decode split rsplit "
-    "splitlines partition rpartition get getlist get_all pop copy read readline items values keys zfill "
-    "ljust center swapcase expandtabs format_map to_dict first getvalue setdefault translate removeprefix "
-    "removesuffix"
-)
-KEEPS_CALLS: Final = names(
-    "str bytes repr format urllib.parse.unquote urllib.parse.unquote_plus base64.b64decode "
-    "base64.b64encode os.path.join os.path.normpath os.path.abspath os.path.realpath os.path.expanduser "
-    "pathlib.Path list tuple dict set sorted reversed iter next copy.copy copy.deepcopy json.loads "
-    "codecs.decode codecs.encode textwrap.dedent bytearray io.StringIO io.BytesIO urllib.parse.urljoin "
-    "html.unescape string.Template map filter zip enumerate posixpath.join base64.urlsafe_b64decode "
-    "binascii.unhexlify"
-)
+KEEPS_TEXT: Final = _listed("keeps_text")
+KEEPS_CALLS: Final = _listed("keeps_calls")
