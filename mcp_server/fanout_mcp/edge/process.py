@@ -23,6 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from fanout_hooks.crash import blanked, secrets_of
+from fanout_mcp.edge.first import taken_over
 
 if TYPE_CHECKING:
     from fanout_mcp.edge.server import Seams
@@ -133,15 +134,15 @@ def children() -> list[int]:
     return found
 
 
-async def serve(stdin: int, stdout: int, seams: Seams | None = None) -> None:
-    """Serve one client until it closes its end."""
+async def serve(stdin: int, stdout: int, seams: Seams | None = None, begun: bytes = b"") -> None:
+    """Serve one client until it closes its end; `begun` is read first (first.py)."""
     from fanout_mcp.edge.server import build  # the SDK takes half a second; the pipes are safe by now
     from fanout_mcp.edge.stdio import can_serve, pipes
 
     server = build(seams)
     options = server.create_initialization_options()
     if can_serve(stdin, stdout):
-        async with pipes(stdin, stdout, lambda: last_call(0)) as (read, write):
+        async with pipes(stdin, stdout, lambda: last_call(0), begun) as (read, write):
             await server.run(read, write, options)
     else:
         import anyio
@@ -153,13 +154,13 @@ async def serve(stdin: int, stdout: int, seams: Seams | None = None) -> None:
             await server.run(slow_read, slow_write, options)
 
 
-def main(seams: Seams | None = None) -> int:
+def main(seams: Seams | None = None, begun: bytes = b"") -> int:
     """Run the server; does not return."""
     stdin, stdout = take_pipes()
     unblock_stderr()
     ending = Ending()
     loop = asyncio.new_event_loop()
-    task = loop.create_task(serve(stdin, stdout, seams))
+    task = loop.create_task(serve(stdin, stdout, seams, begun))
     ending.watch(task)
     while not task.done():
         try:
@@ -180,10 +181,10 @@ def main(seams: Seams | None = None) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none: a client starts it, settings come from the user's own files and the environment."""
+    """It has none for users: a client starts it, settings come from the user's own files and the environment."""
     parser.epilog = "Register it with `fanout install`."
+    parser.add_argument("--begun", type=int, metavar="DESCRIPTOR", help=argparse.SUPPRESS)
 
 
-def run(_: argparse.Namespace) -> int:
-
-    return main()
+def run(args: argparse.Namespace) -> int:
+    return main(begun=b"" if args.begun is None else taken_over(args.begun))
