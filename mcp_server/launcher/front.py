@@ -6,6 +6,7 @@ one that failed, calls are answered with the reason until the next call tries ag
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import subprocess
 
 NEWS = "setting up fanout's environment (first use only)"
+STEPS = ("creating it", "installing its packages")
 PROGRESS_S = 1.0
 
 
@@ -29,26 +31,25 @@ class SetUp:
         self.builder: subprocess.Popen[bytes] | None = None
         self.failure = ""
         self.reported_at = 0.0
-        if not self.environment.is_ready():
+        self.is_made = self.environment.is_ready()
+        if not self.is_made:
             self.start_build()
 
     def is_ready(self, first: First) -> bool:
         """Look at the build, once; what can't wait for it is answered."""
-        if self.failure and any(call.method == "tools/call" for call in first.waiting):
-            self.start_build()
         status = None if self.builder is None else self.builder.poll()
-        if status:
-            self.builder, self.failure = None, self.environment.why_failed()
-        elif status == 0:
-            self.builder = None
-        if self.builder is None and not self.failure:
-            return True
-        self.answer_hooks(first)
+        if status is not None:
+            self.builder, self.is_made = None, status == 0
+            self.failure = self.environment.why_failed() if status else ""
+        elif not self.is_made:
+            self.answer_hooks(first)
+            if self.failure and any(call.method == "tools/call" for call in first.waiting):
+                self.start_build()
         if self.failure:
             self.answer_all(first)
-        else:
+        elif not self.is_made:
             self.report_progress(first)
-        return False
+        return self.is_made
 
     def start_build(self) -> None:
         self.failure = ""
@@ -78,11 +79,12 @@ class SetUp:
         if now - self.reported_at < PROGRESS_S:
             return
         self.reported_at = now
+        news = f"{NEWS}: {STEPS[os.path.exists(self.environment.python)]}"
         for call in first.waiting:
             meta = call.params.get("_meta")
             token = meta.get("progressToken") if isinstance(meta, dict) else None
             if token is not None:
-                params = {"progressToken": token, "progress": now - call.since, "message": NEWS}
+                params = {"progressToken": token, "progress": now - call.since, "message": news}
                 first.write({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
 
     def sorry(self) -> str:

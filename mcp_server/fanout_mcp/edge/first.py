@@ -85,6 +85,10 @@ class First:
                 break
             else:
                 wait = TICK_S
+        return self.rest()
+
+    def rest(self) -> bytes:
+        """Return what the server reads before the client's pipe."""
         lines = [*self.handshake, *(one.line for one in self.waiting)]
         return b"".join(line + b"\n" for line in lines) + self.pending
 
@@ -126,6 +130,8 @@ class First:
     def answered(self, message: Message, method: str, number: Any, params: Message) -> bool:
         if not isinstance(number, (int, str)) or isinstance(number, bool):
             return False
+        if self.waiting and not self.era:
+            return False  # what came before the handshake may decide what it means
         era = self.era or ("legacy" if method == "initialize" else "modern")
         if era == "modern" and not is_modern(params):
             return False
