@@ -92,9 +92,28 @@ def test_a_clone_is_registered_by_its_own_file(client: Client, clone: Path, fold
     assert json.loads(told)["decision"] == "NOT_ASKED"
 
 
+SLOW = (
+    "import sys; "
+    "sys.meta_path.insert(0, type('Slow', (), {'find_spec': staticmethod("
+    "lambda name, *_: __import__('time').sleep(9) if name == 'mcp' else None)}))\n"
+)
+"""A line of a .pth file: what the server imports after its first answers takes nine seconds."""
+
+
+def test_a_slow_server_is_connected_and_its_tools_are_listed_from_the_start(
+    client: Client, clone: Path
+) -> None:
+    next((clone / ".venv" / "lib").glob("python*/site-packages")).joinpath("_slow.pth").write_text(SLOW)
+    client.env |= {"MCP_CONNECTION_NONBLOCKING": "false", "MCP_TIMEOUT": "6000"}  # wait so long, and no longer
+    said, told = ask(client, CLONE)
+    assert said.servers == {"fanout": "connected"}
+    assert CLONE in said.events[0]["tools"]
+    assert json.loads(told)["decision"] == "NOT_ASKED"
+
+
 def test_the_plugin_passes_the_clients_own_validation(client: Client) -> None:
     client.project = ROOT
-    done = client.run("plugin", "validate", "--strict", ".")
+    done = client.run("plugin", "validate", "--strict", "--profile", "directory", ".")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Validation passed" in done.stdout
     assert "(README_TRIVIAL)" not in done.stdout
