@@ -3,6 +3,7 @@
     python3 launch.py                  in a clone: its own .venv, as `make` makes it
     python3 launch.py --data FOLDER    as a plugin: its own environment in FOLDER; or the clone's where
                                        that is ready, for a clone's plugin is run from the clone
+    python3 launch.py ... fanout doctor    a command of fanout or fanout-hooks, from that environment
 
 The first questions are answered at once, from the committed snapshot (fanout_mcp/edge/first.py). Then this
 process becomes the server (execv). Where there is no environment yet, a process apart makes one, and tool
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from launcher.front import SetUp
 
 
+COMMANDS = {"fanout": "fanout_mcp", "fanout-hooks": "fanout_hooks.cli"}
+"""Command -> the module that is run for it."""
+
+
 def main() -> None:
     words = sys.argv[1:]
     data = words[words.index("--data") + 1] if "--data" in words[:-1] else None
@@ -33,6 +38,11 @@ def main() -> None:
         from launcher.environment import Environment
 
         sys.exit(build(Environment(data)))
+    command = next((at for at, word in enumerate(words) if word in COMMANDS), None)
+    if command is not None:
+        from launcher.front import SetUp
+
+        SetUp(data).run(COMMANDS[words[command]], words[command + 1 :])
     chosen: list[SetUp] = []
 
     def is_ready(first: First) -> bool:

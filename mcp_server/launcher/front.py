@@ -7,6 +7,7 @@ one that failed, calls are answered with the reason until the next call tries ag
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,16 @@ class SetUp:
         elif not self.is_made:
             self.report_progress(first)
         return self.is_made
+
+    def run(self, module: str, words: list[str]) -> None:
+        """Become a command of that environment, when it is made; does not return."""
+        if self.builder is not None:
+            sys.stderr.write(NEWS + "\n")
+            if self.builder.wait() != 0:
+                self.failure = self.environment.why_failed()
+        if self.failure:
+            sys.exit(self.sorry())
+        os.execv(self.environment.python, [self.environment.python, "-I", "-m", module, *words])
 
     def start_build(self) -> None:
         self.failure = ""
