@@ -7,6 +7,7 @@ import zlib
 from math import hypot
 from typing import Final
 
+PATH: Final = ".claude-plugin/icon.png"
 SIZE: Final = 512
 GROUND, LINE, START, END = (22, 27, 34), (88, 166, 255), (240, 246, 252), (63, 185, 80)
 FROM: Final = (116.0, 256.0)
@@ -33,12 +34,15 @@ def pixel(x: int, y: int) -> Colour:
     return blend(colour, START, 44.5 - hypot(x - FROM[0], y - FROM[1]))
 
 
+def rows() -> bytes:
+    """Return the picture's lines as PNG has them before compression: 512 x 512, eight bits a colour."""
+    return b"".join(b"\0" + bytes(part for x in range(SIZE) for part in pixel(x, y)) for y in range(SIZE))
+
+
 def png() -> bytes:
-    """Return the picture: 512 x 512, eight bits a colour, the same bytes on every run."""
-    rows = b"".join(b"\0" + bytes(part for x in range(SIZE) for part in pixel(x, y)) for y in range(SIZE))
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows, 9)),
+        (b"IDAT", zlib.compress(rows(), 9)),
         (b"IEND", b""),
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(
