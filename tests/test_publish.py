@@ -9,8 +9,10 @@ import sys
 import tomllib
 import zipfile
 import zlib
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import dist
@@ -58,6 +60,12 @@ def test_the_registry_entry_starts_a_command_that_there_is() -> None:
     assert len(SERVER["description"]) <= 100
     assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", SERVER["name"])
     assert f"<!-- mcp-name: {SERVER['name']} -->" in (ROOT / "README.md").read_text()
+
+
+def test_the_registry_entry_is_valid_against_its_schema() -> None:
+    version = SERVER["$schema"].split("/")[-2].replace("-", "_")
+    schema = files("skillsaw") / "schemas" / "mcp_registry" / f"v{version}" / "server.schema.json"
+    jsonschema.validate(SERVER, json.loads(schema.read_text()))
 
 
 COMMAND_SKILLS = [
