@@ -122,7 +122,6 @@ def run() -> Iterator[Row]:
 
 def hop(straight: Sequence[str], launched: Sequence[str], folder: Path) -> Iterator[Row]:
     """Measure what is left of the launcher once the server runs: nothing should be."""
-
     with started(straight, folder) as alone, started(launched, folder) as behind:
         took: tuple[list[float], list[float]] = ([], [])
         for _ in range(EVENTS):

@@ -1,4 +1,4 @@
-"""`make dist`: the wheel and the source archive in dist/, built twice to one hash, and tried in a bare environment.
+"""`make dist`: wheel and source archive in dist/, built twice to one hash, and tried in a bare environment.
 
 Two builds are equal because nothing of the machine is in them: the tracked files alone are copied, with one
 mode, and SOURCE_DATE_EPOCH is the time of the last commit.

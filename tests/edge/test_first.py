@@ -152,7 +152,7 @@ def test_every_version_of_the_protocol_is_agreed_as_the_server_does(version: str
 
 def test_the_versions_are_those_of_the_sdk() -> None:
     assert {*LEGACY} == {*HANDSHAKE_PROTOCOL_VERSIONS}
-    assert (MODERN,) == tuple(MODERN_PROTOCOL_VERSIONS)
+    assert tuple(MODERN_PROTOCOL_VERSIONS) == (MODERN,)
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 4097, 3 * MAX_HELD], ids=str)

@@ -16,7 +16,6 @@ MAX_SPARES allow, and not longer than IDLE_S after their last event.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from fanout_hooks.learn.memory import version_of
+from fanout_hooks.portable import fcntl
 from fanout_hooks.warm.command import which
 from fanout_hooks.warm.loop import Future, Loop, memory_file
 

@@ -23,7 +23,7 @@ import signal
 import stat
 import sys
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple
 
 MODERN = "2026-07-28"
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
@@ -76,7 +76,7 @@ class First:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _: os._exit(128 + number))
         sources = [0] if is_pipe(0) and is_pipe(1) else []  # a terminal or a file is left to the server
-        wait: Optional[float] = None if sources else 0
+        wait: float | None = None if sources else 0
         while True:
             if select.select([] if self.is_full() else sources, [], [], wait)[0]:
                 self.read()
@@ -147,7 +147,7 @@ class First:
         self.answer(number, result)
         return True
 
-    def result(self, era: str, method: str, params: Message) -> Optional[Message]:
+    def result(self, era: str, method: str, params: Message) -> Message | None:
         """Return the server's constant answer to a request, or None where only the server knows it."""
         if method == "tools/list" and "cursor" not in params:
             return self.modern({"tools": self.snapshot["tools"]}, era)
@@ -227,7 +227,7 @@ def is_named(info: Any) -> bool:
     return isinstance(info, dict) and all(isinstance(info.get(key), str) for key in ("name", "version"))
 
 
-# --- Hand over: bytes for a process that this one becomes, behind a descriptor that it inherits. -------------
+# --- Hand over: bytes for a process that this one becomes, behind a descriptor that it inherits. ------------
 
 
 def passed_on(begun: bytes) -> List[str]:

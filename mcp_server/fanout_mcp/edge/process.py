@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import fcntl
 import io
 import logging
 import os
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 LAST_CALL_S: Final = 0.35
 """Seconds until the process ends, clean or not; the client would kill it and leave its children."""
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS: Final = [*{signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)}]
 
 log = logging.getLogger("fanout")
 
@@ -42,7 +41,7 @@ def take_pipes() -> tuple[int, int]:
 
     After this no print, no import and no child can write into the protocol or eat from it.
     """
-    stdin, stdout = (fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) for number in (0, 1))
+    stdin, stdout = map(os.dup, (0, 1))  # 0 to 2 are open, and what `dup` returns is not inherited
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -181,7 +180,7 @@ def main(seams: Seams | None = None, begun: bytes = b"") -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none for users: a client starts it, settings come from the user's own files and the environment."""
+    """It has none for users: a client starts it, settings come from the user's files and the environment."""
     parser.epilog = "Register it with `fanout install`."
     parser.add_argument("--begun", type=int, metavar="DESCRIPTOR", help=argparse.SUPPRESS)
 
