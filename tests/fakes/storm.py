@@ -110,7 +110,7 @@ class _Storm:
                 after = self._measure()
                 self.found.memory_kb, self.found.descriptors = (base[0], after[0]), (base[1], after[1])
             except BrokenPipeError:
-                self.found.ended = self.wire.process.wait(5)
+                self.found.ended = self.wire.process.wait(30)
             self.found.ended = self.wire.process.poll()
             self.found.unanswered = [key for key in self.open if key not in self.cancelled]
             return self.found
