@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +13,7 @@ ROOT = elsewhere.ROOT
 
 ON_WINDOWS = """
 import asyncio, importlib, os, pkgutil, select, signal, subprocess, sys, tempfile
-import anyio._backends._asyncio, httpx2, mcp.server.lowlevel, mcp.server.stdio, pydantic, rich.console  # as they are
+import anyio._backends._asyncio, httpx2, mcp.server.lowlevel, mcp.server.stdio, pydantic, rich.console
 
 class Gone:
     def find_spec(self, name, path=None, target=None):

@@ -12,7 +12,7 @@ import zlib
 from importlib.resources import files
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped] # its stubs are another package
 import pytest
 
 import dist

@@ -275,7 +275,7 @@ def test_the_doctor_command_runs_in_the_environment_of_the_plugin(client: Client
 
 def test_the_evaluations_pass_with_a_scripted_model_and_the_real_server(client: Client, clone: Path) -> None:
     shutil.copytree(ROOT / "evals", clone / "evals")
-    tools = {
+    tools: dict[str, tuple[str, dict[str, object]]] = {
         "legacy_id": ("oracle_batch", {"question": "Drop legacy_id tonight?"}),
         "discount": ("explore_modules", {"question": "Where is a discount taken off the price?"}),
         "defects": ("batch_review", {"patterns": ["app.py"]}),
