@@ -130,7 +130,7 @@ class First:
     def answered(self, message: Message, method: str, number: Any, params: Message) -> bool:
         if not isinstance(number, (int, str)) or isinstance(number, bool):
             return False
-        if self.waiting and not self.era:
+        if not self.era and any(one.method for one in self.waiting):
             return False  # what came before the handshake may decide what it means
         era = self.era or ("legacy" if method == "initialize" else "modern")
         if era == "modern" and not is_modern(params):
