@@ -39,7 +39,7 @@ def standard_library(folder: Path) -> Path:
     return copy
 
 
-def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run(words: Sequence[str], *, is_shown: bool = False) -> subprocess.CompletedProcess[str]:
     """Run a command there. Raises PermissionError where the system gives no mount namespace."""
     unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
@@ -49,17 +49,15 @@ def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*unshare, "sh", "-c", MASK, str(copy), sysconfig.get_path("stdlib"), *words],
             cwd=ROOT,
-            capture_output=True,
+            capture_output=not is_shown,
             text=True,
             check=False,
         )
 
 
 def main() -> int:
-    done = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *sys.argv[1:]])
-    sys.stdout.write(done.stdout)
-    sys.stderr.write(done.stderr)
-    return done.returncode
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *sys.argv[1:]]
+    return run(words, is_shown=True).returncode
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -58,3 +59,41 @@ def test_on_windows_a_hook_says_that_it_is_not_supported(words: list[str], statu
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == "fanout: hooks need Linux or macOS; on Windows they are not supported\n"
     assert done.returncode == status
+
+
+LOOK_THEMSELVES = (
+    "test_it_is_cut_at",  # waits by a pidfd
+    "test_no_hook_outlives_its_event",
+    "test_what_a_hook_that_has_ended_left_running_goes_on_as_it_does_natively",
+    "test_no_token_stands_in_a_command_line",  # lists /proc
+    "test_any_number_of_locks_takes_one_descriptor_and_one_file",  # lists /dev/fd
+)
+"""Tests that themselves look where only Linux has something to see."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("folder", "least"), [("run", 250), ("learn", 30), ("client", 150)])
+def test_hooks_work_without_proc_memfd_pidfd_and_epoll(folder: str, least: int) -> None:
+    done = there(f"tests/{folder}")
+    assert done.returncode == 0, done.stdout[-4000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed
+    assert int(passed[1]) >= least
+
+
+@pytest.mark.slow
+def test_the_server_works_without_proc_memfd_pidfd_and_epoll() -> None:
+    done = there("tests/edge", "tests/launcher/test_launch.py")
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def there(*folders: str) -> subprocess.CompletedProcess[str]:
+    """Run these tests on what is left of Linux."""
+    apart = " and not ".join(["not linux", *LOOK_THEMSELVES])
+    words = [*folders, "-q", "-n0", "-p", "no:cacheprovider", "-k", apart]
+    try:
+        return elsewhere.run(
+            [sys.executable, "-m", "pytest", *words, "-m", "not e2e and not slow and not patterns"]
+        )
+    except PermissionError as error:
+        pytest.skip(str(error))
