@@ -66,6 +66,7 @@ LOOK_THEMSELVES = (
     "test_no_hook_outlives_its_event",
     "test_what_a_hook_that_has_ended_left_running_goes_on_as_it_does_natively",
     "test_no_token_stands_in_a_command_line",  # lists /proc
+    "test_where_the_environment_is_ready_the_launcher_becomes_the_server",
     "test_any_number_of_locks_takes_one_descriptor_and_one_file",  # lists /dev/fd
 )
 """Tests that themselves look where only Linux has something to see."""
