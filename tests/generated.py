@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import icon
 from fanout_hooks.adoption import entries
+from fanout_mcp import __version__
 from fanout_mcp.cli import COMMANDS, load
 from fanout_mcp.edge import catalog
 from fanout_mcp.panel.personas import built_in
@@ -111,6 +113,8 @@ SECTIONS: Final[dict[str, Callable[[], str]]] = {
 }
 FILES: Final[dict[str, Callable[[], str]]] = {
     "mcp_server/fanout_mcp/edge/tools.json": catalog.as_file,
+    "server.json": lambda: versioned("server.json"),
+    ".claude-plugin/plugin.json": lambda: versioned(".claude-plugin/plugin.json"),
     "hooks/hooks.json": lambda: json.dumps(entries.plugin_hooks(), indent=2) + "\n",
     "README.md": lambda: filled("README.md"),
     "docs/commands.md": lambda: filled("docs/commands.md"),
@@ -120,6 +124,12 @@ FILES: Final[dict[str, Callable[[], str]]] = {
 SECTION: Final = re.compile(r"(?<=<!-- )(\w+)(: make generate -->\n\n?)(.*?)(\n\n?<!-- end -->)", re.DOTALL)
 
 
+def versioned(name: str) -> str:
+    """Return a JSON file of ours with the package's version in it."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.sub(r'"version": "[^"]*"', f'"version": "{__version__}"', text)
+
+
 def filled(page: str) -> str:
     """Return the page with its sections as they must be."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -127,6 +137,7 @@ def filled(page: str) -> str:
 
 
 def main() -> None:
+    (ROOT / icon.PATH).write_bytes(icon.png())
     for name, content in FILES.items():
         path, wanted = ROOT / name, content()
         is_new = path.read_text(encoding="utf-8") != wanted

@@ -14,6 +14,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is the file that says so
     sys.stderr.write("fanout: its hooks need Python 3.11 or newer; " + what + "\n")
     sys.exit(2 if "--only" in sys.argv else 0)
 
+if os.name == "nt":
+    sys.stderr.write("fanout: hooks need Linux or macOS; on Windows they are not supported\n")
+    sys.exit(2 if "--only" in sys.argv else 0)
+
 if not __package__:
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

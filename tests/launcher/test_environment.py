@@ -12,7 +12,11 @@ from launcher.build import build
 from launcher.environment import Environment
 
 HERE = Path(__file__).parents[2] / "mcp_server"
-FILES = [HERE / "launch.py", *sorted((HERE / "launcher").glob("*.py"))]
+FILES = [
+    HERE / "launch.py",
+    HERE / "fanout_mcp" / "edge" / "first.py",
+    *sorted((HERE / "launcher").glob("*.py")),
+]
 EVALUATED = (ast.Assign, ast.Call, ast.Compare, ast.ClassDef)
 NEWER = {"list", "dict", "tuple", "set", "frozenset", "type"}
 

@@ -82,7 +82,10 @@ def test_a_waiting_call_hears_what_goes_on(checkout: Checkout) -> None:
         note = wire.read()
         assert note["method"] == "notifications/progress"
         assert note["params"]["progressToken"] == 7
-        assert note["params"]["message"] == "setting up fanout's environment (first use only)"
+        assert note["params"]["message"] in {
+            f"setting up fanout's environment (first use only): {step}"
+            for step in ("creating it", "installing its packages")
+        }
 
 
 def test_a_hook_never_waits_for_an_install(checkout: Checkout) -> None:
@@ -146,7 +149,7 @@ def install(checkout: Checkout) -> None:
 def test_where_the_environment_is_ready_the_launcher_becomes_the_server(checkout: Checkout) -> None:
     install(checkout)
     with checkout.start() as wire:
-        wire.ask("tools/list")
+        wire.answer(start_call(wire))
         command = Path(f"/proc/{wire.process.pid}/cmdline").read_bytes().split(b"\0")
         assert command[1:5] == [b"-I", b"-m", b"fanout_mcp", b"serve"]
 

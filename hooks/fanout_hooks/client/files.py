@@ -15,7 +15,9 @@ import os
 import stat
 from typing import BinaryIO
 
-FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+from fanout_hooks.portable import flags
+
+FLAGS = flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY")
 MAX_BYTES = 8 << 20
 
 

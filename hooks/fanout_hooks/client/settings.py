@@ -17,7 +17,6 @@ Rules:
 from __future__ import annotations
 
 import codecs
-import fcntl
 import hashlib
 import json
 import os
@@ -30,6 +29,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
 from fanout_hooks.client.files import is_running
+from fanout_hooks.portable import fcntl
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0

@@ -7,7 +7,6 @@ A file and not memory, because warm and cold hooks of one session may alternate.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from fanout_hooks.client import files
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.gate import governor
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
+from fanout_hooks.portable import fcntl
 
 KEEP_SESSIONS_S = 7 * 24 * 3600
 MAX_BYTES = 4 << 20

@@ -7,7 +7,6 @@ is locked in every session, so one must know what another has seen. Losing the f
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
 from fanout_hooks.learn.observe import covering
+from fanout_hooks.portable import fcntl
 
 # --- What is known of one script ----------------------------------------------------------------------------
 # What is known of one version of a hook's script: how long it takes, what it touches, if it keeps clean.

@@ -24,7 +24,6 @@ still is the log, so no segment is written to.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
@@ -34,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanout_hooks.client.files import folder_in
 from fanout_hooks.learn import memory
+from fanout_hooks.portable import fcntl, flags
 
 if TYPE_CHECKING:
     import subprocess
@@ -47,7 +47,7 @@ MAX_SEGMENTS = 1000
 LOCK_S = 0.25
 LOCK_LOOK_S = 0.0005
 TAIL_BYTES = 1 << 16
-FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FLAGS = flags("O_RDWR", "O_APPEND", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
 IGNORED = "hook_performance*\n.gitignore\n"
 
 

@@ -19,13 +19,13 @@ notification) may happen again in the same words.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import time
 from collections.abc import Iterator
 
 from fanout_hooks.client.files import is_running
+from fanout_hooks.portable import fcntl, flags
 
 WARM_CLAIM_S = 5.0
 """The client starts both entries at once; a sentinel that comes later than this found no server long ago."""
@@ -34,7 +34,7 @@ COLD_CLAIM_S = 600.0
 REPORTED_S = 7 * 24 * 3600.0
 """Longer than a session lasts."""
 MAX_CLAIM = 1 << 16
-NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW = flags("O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
 
 
 def folder(state_folder: str) -> str:

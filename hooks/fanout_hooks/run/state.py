@@ -5,7 +5,6 @@ The supervisor keeps one for its whole life; the cold path has one for an event.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import time
@@ -17,6 +16,7 @@ from fanout_hooks.client.config import Hook
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
+from fanout_hooks.portable import fcntl
 from fanout_hooks.run import plan as plans
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan

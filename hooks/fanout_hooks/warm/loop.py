@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import fcntl
 import heapq
 import json
 import os
@@ -21,6 +20,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
+
+from fanout_hooks.portable import fcntl
 
 T = TypeVar("T")
 HEAD = 4

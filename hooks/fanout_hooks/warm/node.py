@@ -18,7 +18,6 @@ their last event.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from fanout_hooks.learn.memory import version_of
+from fanout_hooks.portable import fcntl
 from fanout_hooks.warm.command import which
 from fanout_hooks.warm.loop import Future, Loop, memory_file
 

@@ -8,9 +8,9 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
+from fanout_mcp import __version__
 from fanout_mcp.commands import review as commands_review
 from fanout_mcp.commands.flags import FINDINGS, NO_VERDICT, OK
 from fanout_mcp.errors import InvalidInput, why
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     data = _data(findings, dropped, count)
     problem = ""
     if target:
-        log = to_sarif(findings, version("fanout-mcp"), {})
+        log = to_sarif(findings, __version__, {})
         problem = commands_review.write(clean(log), target)
         data |= {} if problem else {"sarif": str(target)}
     if args.json:

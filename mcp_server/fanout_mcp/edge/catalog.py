@@ -16,13 +16,13 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fanout_mcp import __version__
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.state import policy
 from fanout_mcp.text import clean_text, compact
@@ -89,7 +89,7 @@ def live() -> dict[str, Json]:
     found = [load(module.name) for module in pkgutil.iter_modules(tools.__path__) if module.name in ORDER]
     found.sort(key=lambda tool: ORDER.index(tool.name))
     return {
-        "version": version("fanout-mcp"),
+        "version": __version__,
         "instructions": instructions([tool.name for tool in found]),
         "tools": [describe(tool) for tool in found],
     }

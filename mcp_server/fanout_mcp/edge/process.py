@@ -8,7 +8,6 @@ cancellation is flushed; and a timer ends the process if anything of that hangs.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import io
 import logging
 import os
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 LAST_CALL_S: Final = 0.35
 """Seconds until the process ends, clean or not; the client would kill it and leave its children."""
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS: Final = [*{signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)}]
 
 log = logging.getLogger("fanout")
 
@@ -40,7 +39,7 @@ def take_pipes() -> tuple[int, int]:
 
     After this no print, no import and no child can write into the protocol or eat from it.
     """
-    stdin, stdout = (fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) for number in (0, 1))
+    stdin, stdout = map(os.dup, (0, 1))  # 0 to 2 are open, and what `dup` returns is not inherited
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -132,15 +131,15 @@ def children() -> list[int]:
     return found
 
 
-async def serve(stdin: int, stdout: int, seams: Seams | None = None) -> None:
-    """Serve one client until it closes its end."""
+async def serve(stdin: int, stdout: int, seams: Seams | None = None, begun: bytes = b"") -> None:
+    """Serve one client until it closes its end; `begun` is read first (first.py)."""
     from fanout_mcp.edge.server import build  # the SDK takes half a second; the pipes are safe by now
     from fanout_mcp.edge.stdio import can_serve, pipes
 
     server = build(seams)
     options = server.create_initialization_options()
     if can_serve(stdin, stdout):
-        async with pipes(stdin, stdout, lambda: last_call(0)) as (read, write):
+        async with pipes(stdin, stdout, lambda: last_call(0), begun) as (read, write):
             await server.run(read, write, options)
     else:
         import anyio
@@ -152,13 +151,13 @@ async def serve(stdin: int, stdout: int, seams: Seams | None = None) -> None:
             await server.run(slow_read, slow_write, options)
 
 
-def main(seams: Seams | None = None) -> int:
+def main(seams: Seams | None = None, begun: bytes = b"") -> int:
     """Run the server; does not return."""
     stdin, stdout = take_pipes()
     unblock_stderr()
     ending = Ending()
     loop = asyncio.new_event_loop()
-    task = loop.create_task(serve(stdin, stdout, seams))
+    task = loop.create_task(serve(stdin, stdout, seams, begun))
     ending.watch(task)
     while not task.done():
         try:

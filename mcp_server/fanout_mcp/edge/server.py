@@ -35,6 +35,7 @@ from mcp.types import Tool as ToolEntry
 from fanout_hooks.crash import explain
 from fanout_mcp.edge import catalog
 from fanout_mcp.edge.catalog import parse
+from fanout_mcp.edge.first import HOOKS_TOOL, TTL_MS
 from fanout_mcp.edge.guard import feeding, guarded, wire
 from fanout_mcp.edge.opening import open_services
 from fanout_mcp.errors import FanoutError, InvalidInput, SettingsError
@@ -174,11 +175,7 @@ async def sharing(seams: Seams) -> AsyncIterator[Shared]:
 
 NAME: Final = "fanout"
 
-HOOKS_TOOL: Final = "run_hooks"
-"""Not listed: hooks of type mcp_tool call it, no model does."""
-
-CACHE: Final = CacheHint(ttl_ms=600_000, scope="public")
-"""The list never changes while the server runs."""
+CACHE: Final = CacheHint(ttl_ms=TTL_MS, scope="public")
 
 Context = ServerRequestContext[Shared, Any]
 

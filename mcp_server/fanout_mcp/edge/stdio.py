@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCNotificati
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from fanout_mcp.edge.first import REPLAYED, is_pipe
 from fanout_mcp.text import clean, clean_text
 from fanout_mcp.types import Json
 
@@ -121,11 +121,7 @@ CHUNK: Final = 65_536
 
 
 def can_serve(*descriptors: int) -> bool:
-    return all(_is_pipe(os.fstat(descriptor).st_mode) for descriptor in descriptors)
-
-
-def _is_pipe(mode: int) -> bool:
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return all(map(is_pipe, descriptors))
 
 
 async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None]:
@@ -149,13 +145,17 @@ async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None]:
 
 
 @asynccontextmanager
-async def pipes(stdin: int, stdout: int, on_end: Callable[[], None]) -> AsyncIterator[Streams]:
-    """Yield the SDK's pair of streams over two descriptors.
+async def pipes(
+    stdin: int, stdout: int, on_end: Callable[[], None], begun: bytes = b""
+) -> AsyncIterator[Streams]:
+    """Yield the SDK's pair of streams over two descriptors; `begun` is read before the first.
 
     When the client has closed either, `on_end` is called and the first stream ends.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=CHUNK * 4)
+    if begun:
+        reader.feed_data(begun)
     await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdin, "rb", buffering=0)
     )
@@ -199,7 +199,8 @@ async def _pump_out(
     with suppress(ConnectionError):
         async with from_server:
             async for message in from_server:
-                await _send(writer, message.message)
+                if getattr(message.message, "id", None) != REPLAYED:  # the client has that answer already
+                    await _send(writer, message.message)
 
 
 async def _send(writer: asyncio.StreamWriter, message: JSONRPCMessage) -> None:

@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from fanout_mcp import __version__
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.agreement import rates
 from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, as_json, one_line
@@ -189,7 +189,7 @@ def render(
     if following is not None and not wanted.cursor:
         data["report"] = write(state, _report(findings, reviewed))
     if wanted.sarif:
-        log = to_sarif(findings, version("fanout-mcp"), not_analysed | gathered.skipped)
+        log = to_sarif(findings, __version__, not_analysed | gathered.skipped)
         data["sarif"] = write(state, log, "sarif")
     if note := _note(gathered, reviewed):
         data["note"] = note

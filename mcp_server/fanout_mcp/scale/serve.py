@@ -92,14 +92,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--health", metavar="HOST:PORT", help="/livez, /readyz, /metrics (default: no such port)"
     )
+    parser.add_argument("--begun", type=int, metavar="DESCRIPTOR", help=argparse.SUPPRESS)
     parser.epilog = "Register it with `fanout install`; docs/policy.md has the service."
 
 
 def run(args: argparse.Namespace) -> int:
     if args.http is None:
+        from fanout_mcp.edge.first import taken_over
         from fanout_mcp.edge.process import main
 
-        return main()
+        return main(begun=b"" if args.begun is None else taken_over(args.begun))
     users = read_users(args.tokens) if args.tokens else None
     if not is_loopback(_address(args.http)[0]) and (users is None or not args.allow_host):
         raise SettingsError(

@@ -27,6 +27,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
+from fanout_hooks.portable import flags
 from fanout_mcp.errors import why
 from fanout_mcp.source.secrets import is_secret_path
 from fanout_mcp.state import policy
@@ -37,8 +38,8 @@ MAX_BYTES: Final = 1_000_000
 MAX_NOTEBOOK_BYTES: Final = 16_000_000
 """A notebook is read as its cells; plots in its outputs are most of its bytes."""
 
-_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOCTTY", 0)
-_FOLDER: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+_FLAGS: Final = flags("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY")
+_FOLDER: Final = flags("O_RDONLY", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC")
 _CODING: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 _MARKS: Final = (

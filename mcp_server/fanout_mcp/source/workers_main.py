@@ -17,12 +17,12 @@ import gc
 import importlib
 import json
 import os
-import resource
 import select
 import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
@@ -41,13 +41,21 @@ PACKAGE: Final = "fanout_mcp."
 Function = Callable[[Any], Any]
 
 
+def _bound_memory() -> None:
+    """Give up on what would take the machine's memory, and leave no core file."""
+    import resource  # not where this module is only imported: Windows has none
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    with suppress(ValueError):  # macOS refuses a limit below what the process has mapped
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="ascii", newline="\n")
     os.dup2(2, 1)
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    soft = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _bound_memory()
     os.nice(5)  # hook events and the server's loop go first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell: our parent decides, and closes stdin
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

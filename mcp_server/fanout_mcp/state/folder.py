@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from fanout_hooks.portable import flags
+
 IGNORED = "reports/\nstate/\ncache/\n.gitignore\n"
 """Itself too, but not the whole folder: an adopted hooks.json beside them is committed."""
 MAX_REPORTS: Final = 500
 OURS: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.[a-z]+$")
-CREATED = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATED = flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
 """New files only: what a repository has planted there is neither followed nor overwritten."""
 
 
