@@ -249,7 +249,7 @@ def read_gemini(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
 
 GEMINI_NO_LOGIN: Final = 41
 GEMINI_COUNTS: Final = ("prompt", "candidates", "thoughts")
-_API_ERROR: Final = re.compile(r"ApiError: (\{.*\})")
+_API_ERROR: Final = re.compile(r"(?m)^(?>.*?ApiError: (?=\{))(.*\})")
 
 
 def _gemini_usage(stats: Json) -> tuple[str, Usage | None]:

@@ -78,7 +78,7 @@ _BRIEF: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(rb"^\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
     r"\s*(?:package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
-    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s+.*require\("
+    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\("
     r"|['\"]use strict|@file:|@testable|declare\("
     r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b)"
 )
@@ -86,7 +86,7 @@ _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$"
 )
 _INLINE: Final = re.compile(
-    r"\[([^\[\]]+)\](?:\([^()\s]*\)|\[[^\[\]]*\])|:\w+(?::\w+)*:`~?([^`<]+?)(?:\s*<[^>]*>)?`|<[^<>\s][^<>]*>"
+    r"\[([^\[\]]+)\](?:\([^()\s]*\)|\[[^\[\]]*\])|:\w{1,40}+(?::\w{1,40}+){0,3}+:`~?([^`<]++)(?:<[^<>`]*>)?`|<[^<>\s][^<>]*>"
 )
 
 
@@ -106,7 +106,7 @@ def first_sentence(text: str) -> str:
 
 def plain_text(text: str) -> str:
     """Take the marks of Markdown and RST out of a line: links, roles, tags, emphasis."""
-    text = _INLINE.sub(lambda match: match[1] or match[2] or "", text)
+    text = _INLINE.sub(lambda match: match[1] or (match[2] or "").rstrip(), text)
     text = re.sub(r"\[(`[^`]+`)\]", r"\1", text)  # a link of Rust's documents
     return " ".join(text.replace("**", "").replace("``", "`").split())
 
@@ -188,11 +188,10 @@ def _marks(language: Language) -> tuple[bytes, ...]:
 
 
 def _unmarked(line: str) -> str:
-    return re.sub(
-        r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?|\s*(?:\*+/|-\}|\]\])$",
-        "",
-        line,
-    )
+    line = re.sub(r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?", "", line)
+    if line.endswith(("*/", "-}", "]]")):
+        return line[:-2].rstrip("*" if line.endswith("*/") else "").rstrip()
+    return line
 
 
 def opening(text: str, root: Node, language: Language, name: str = "") -> str:
@@ -328,7 +327,7 @@ _KINDS: Final = {
     ".properties": "INI",
 }
 _PATTERNS: Final = {
-    "TOML": re.compile(r"^\[+([^\]\n]+)\]+|^([\w\"'.-]+)\s*="),
+    "TOML": re.compile(r"^\[++([^\]\n]++)\]+|^([\w\"'.-]+)\s*="),
     "YAML": re.compile(r"^([\w\"'./-]+)\s*:"),
     "INI": re.compile(r"^\[([^\]\n]+)\]|^([\w.-]+)\s*="),
     "JSON": re.compile(r"^(?:  |\t|    )?\"([^\"\n]{1,80})\"\s*:"),
@@ -467,7 +466,7 @@ def _commented(lines: list[str]) -> list[str]:
 # It becomes a text with as many lines as the file, blank where there is no code: every line number that comes
 # out of it is the file's own.
 
-_SCRIPT: Final = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_SCRIPT: Final = re.compile(r"<script\b([^<>]*)>(.*?)(?:</script\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _COMPONENTS: Final = {".vue": "Vue", ".svelte": "Svelte", ".astro": "Astro"}
 _FRONT: Final = re.compile(r"\A---\r?\n(.*?)^---", re.DOTALL | re.MULTILINE)
 

@@ -109,8 +109,8 @@ def _tsconfig(text: str) -> Triples:
 
 
 def _without_comments(text: str) -> str:
-    kept = re.sub(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', lambda m: m[1] or "", text, flags=re.DOTALL)
-    return re.sub(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])', lambda m: m[1] or "", kept)
+    kept = re.sub(r'((?<!\\)"(?:[^"\\\n]|\\.)*+")|//[^\n]*|/\*.*?(?:\*/|\Z)', lambda m: m[1] or "", text, flags=re.DOTALL)
+    return re.sub(r'((?<!\\)"(?:[^"\\\n]|\\.)*+")|,(?=\s*[}\]])', lambda m: m[1] or "", kept)
 
 
 def _pyproject(text: str) -> Triples:
@@ -190,8 +190,8 @@ def _pom(text: str) -> Triples:
         r"(?s)<parent>.*?</parent>|<dependenc(?:y|ies)>.*?</dependenc(?:y|ies)>|<build>.*", "", text
     )
     for what, tag in (("name", "artifactId"), ("description", "description")):
-        match = re.search(rf"<{tag}>\s*(.*?)\s*</{tag}>", plain, re.DOTALL)
-        yield what, "", " ".join(match[1].split()) if match else ""
+        value, closed, _ = plain.partition(f"<{tag}>")[2].partition(f"</{tag}>")
+        yield what, "", " ".join(value.split()) if closed else ""
     for module in re.findall(r"<module>\s*([^<]+?)\s*</module>", text):
         yield "workspace", "", module
 
@@ -201,7 +201,7 @@ def _project_file(text: str) -> Triples:
         ("name", "(?:PackageId|AssemblyName|id)"),
         ("description", "(?:Description|description)"),
     ):
-        match = re.search(rf"<({tag})>\s*(.*?)\s*</\1>", text, re.DOTALL)
+        match = re.search(rf"<({tag})>([^<]*)</\1>", text)
         yield what, "", " ".join(match[2].split()) if match else ""
 
 

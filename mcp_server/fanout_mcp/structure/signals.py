@@ -239,7 +239,7 @@ def _query(language: Language) -> Query:
 _PY_FROM: Final = re.compile(r"from\s+([.\w]+)\s+import\s+([\s\S]*)")
 _JS_IMPORT: Final = re.compile(r"import\s+(?:type\s+)?([\s\S]*?)\s+from\s*[\"']([^\"']+)[\"']")
 _JS_REQUIRE: Final = re.compile(
-    r"(?:const|let|var)\s+([\w$]+|\{[^}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)"
+    r"(?:const|let|var)\s+([\w$]+|\{[^{}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)"
 )
 
 
@@ -294,7 +294,7 @@ def _script_binds(text: str) -> dict[str, str]:
     for names, module in (*_JS_IMPORT.findall(text), *_JS_REQUIRE.findall(text)):
         inside = re.search(r"\{([\s\S]*?)\}", names)
         for part in inside[1].split(",") if inside else ():
-            name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", " ", part.strip().removeprefix("type ")).partition(
+            name, _, alias = re.sub(r"(?<!\s)(?:\s++as\s+|\s*+:\s*)", " ", part.strip().removeprefix("type ")).partition(
                 " "
             )
             if name:

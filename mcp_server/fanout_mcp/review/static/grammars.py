@@ -185,7 +185,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         route=re.compile(
             r"\[Http(Get|Post|Put|Delete|Patch)\b|\b(I?ActionResult|ViewResult|JsonResult|ContentResult)\b"
         ),
-        controller=re.compile(r":[^{]*\b\w*(Controller|ControllerBase|ApiController|PageModel|Hub)\b"),
+        controller=re.compile(r":[^{:]*(?:Controller|ControllerBase|PageModel|Hub)\b"),
         compiles=re.compile(r"^Regex(\.(IsMatch|Match|Matches|Replace|Split))?$"),
     ),
     "ruby": Grammar(
@@ -224,7 +224,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         re.compile(
             _NUMBERS
             + r"\(int\)|htmlspecialchars|htmlentities|escapeshell(arg|cmd)|basename\(|real_escape_string|"
-            r"->quote\(|\besc_(html|attr|url|js|textarea|xml)\w*\(|wp_kses\w*\(|sanitize_\w+\(|\b(isset|empty|count|"
+            r"->quote\(|\besc_(html|attr|url|js|textarea|xml)\w*\(|wp_kses\w{0,20}\(|sanitize_\w{1,40}\(|\b(isset|empty|count|"
             r"strlen|is_\w+|ctype_\w+|in_array|array_key_exists)\(|strip_tags|FILTER_VALIDATE|preg_quote|urlencode|is_numeric|password_hash"
         ),
         r"\$\w|\{\$",
