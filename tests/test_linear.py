@@ -115,12 +115,15 @@ def held(value: Any, where: str, names: tuple[str, ...], seen: set[int]) -> Iter
 
 
 def inline() -> Iterator[Use]:
-    """Patterns that are written where they are used; what is filled in and no constant is taken for a word."""
+    """Patterns that are written where they are used; of what is filled in, constants are known."""
     for name, path in sources():
         known = vars(importlib.import_module(name)) if not name.endswith("__main__") else {}
+        named = {id(node.value) for node in parsed(path).body if isinstance(node, ast.Assign | ast.AnnAssign)}
         for node in ast.walk(parsed(path)):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue
+            if id(node) in named:
+                continue  # collected by its name
             if getattr(node.func.value, "id", "") != "re" or node.func.attr == "escape":
                 continue
             text = written(node.args[0], known)
@@ -129,8 +132,7 @@ def inline() -> Iterator[Use]:
                 for flag in ("IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE"):
                     flags |= getattr(re, flag) if f"re.{flag}" in ast.unparse(node) else re.NOFLAG
                 anchored = node.func.attr in {"match", "fullmatch"}
-                if node.func.attr != "compile" or isinstance(node.args[0], ast.JoinedStr):
-                    yield Use(f"{name}:{node.lineno}", re.compile(text, flags), anchored)
+                yield Use(f"{name}:{node.lineno}", re.compile(text, flags), anchored)
 
 
 def written(node: ast.expr, known: dict[str, Any]) -> Any:
@@ -173,7 +175,9 @@ def collected() -> list[Use]:
         own = next((name for name, _ in sources() if where.startswith(f"{name}._")), "")
         used = set().union(*(methods(own if name.startswith("_") else "").get(name, set()) for name in names))
         anchored = bool(used & {"match", "fullmatch"}) and not used & SEARCHES
-        uses.setdefault((pattern.pattern, getattr(pattern, "flags", 0), anchored), Use(where, pattern, anchored))
+        uses.setdefault(
+            (pattern.pattern, getattr(pattern, "flags", 0), anchored), Use(where, pattern, anchored)
+        )
     for use in inline():
         uses.setdefault((use.pattern.pattern, getattr(use.pattern, "flags", 0), use.is_anchored), use)
     return list(uses.values())
@@ -278,9 +282,8 @@ def attacks(use: Use) -> list[tuple[str, str]]:
 def growth(use: Use, head: str, pump: str, end: str, probe_s: float = PROBE_S) -> float:
     """Return how much longer a doubled text takes, from a size that takes FROM_S; 0 for no such size.
 
-    Counted is the thread's own processor time, the least of five turns by turns; what the machine does besides
-    (other programs, a collection) makes some turns longer and none shorter. Only a growth that three
-    measurings agree on is one.
+    What counts is the thread's own processor time, the least of five by turns: what else the machine does
+    makes some turns longer and none shorter. Only a growth that three measurements agree on is one.
     """
     is_bytes = isinstance(use.pattern, Linear) or isinstance(use.pattern.pattern, bytes)
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -52,6 +51,7 @@ from fanout_mcp.errors import (
     why,
 )
 from fanout_mcp.jsonish import MAX_LENGTH
+from fanout_mcp.state.folder import find_program, safe_path
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
@@ -579,13 +579,18 @@ async def open_client(
     """Yield the backend of one client. Raises SettingsError when it is not on PATH, or we run below one."""
     client = CLIENTS[name]
     own = os.environ if environment is None else environment
-    program = shutil.which(name, path=own.get("PATH", ""))
+    path = own.get("PATH", "")
+    program = find_program(name, settings.project, path)
     if program is None or settings.is_child:
         raise SettingsError(
-            f"`{name}` can't be used here: it is not on PATH, or this runs below one already."
+            f"`{name}` can't be used here: it is not on PATH (what lies in the project "
+            "or can be replaced by any user is not run), or this runs below one already."
         )
     rows = read_rows(settings.config_dir)
     env = child_environment(client, settings, own, [row.key for row in rows.values() if row.key])
+    env["PATH"] = safe_path(
+        path, settings.project
+    )  # a client may itself be a script that `node` is looked up for
     with tempfile.TemporaryDirectory(prefix=f"fanout-{name}-") as empty:
         folder = _prepared(client, settings) if client.files else Path(empty)
         base_url = env.get(client.base_url, "") if client.base_url else ""

@@ -13,7 +13,6 @@ replaces single fields. Three rules:
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from urllib.parse import urlsplit
 
 from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
+from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.types import Effort, Json
 
@@ -195,7 +195,7 @@ class Providers:
         )
         if not is_agreed and row.name not in self.settings.enabled:
             return NOT_AGREED if row.name == "claude" else f"fanout providers enable {row.name}"
-        found = shutil.which(row.client, path=self.env.get("PATH", ""))
+        found = find_program(row.client, self.settings.project, self.env.get("PATH", ""))
         return "" if found else f"`{row.client}` is not on PATH"
 
     @cached_property
@@ -208,7 +208,7 @@ class Providers:
     def is_there(self, row: Row) -> bool:
         """Say whether a row that is not in use could be: its key, its server or its client is there."""
         if row.client:
-            return shutil.which(row.client, path=self.env.get("PATH", "")) is not None
+            return find_program(row.client, self.settings.project, self.env.get("PATH", "")) is not None
         if row.key:
             return bool(row.base_url) and self.key(row) is not None
         return row.is_local and _listens(row)

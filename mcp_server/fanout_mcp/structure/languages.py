@@ -154,7 +154,7 @@ def _jvm(statement: str) -> list[str]:
     for part in re.findall(r"(?:[^,{]|\{[^}]*\}?)+", path):
         head, opened, group = part.partition("{")
         for name in group.rstrip("} \n").split(",") if opened else [""]:
-            whole = re.split(r"\s+as\s+|\s*=>\s*", f"{head}{name.strip()}".strip())[0]
+            whole = re.split(r"(?<!\s)(?:\s++as\s+|\s*+=>\s*)", f"{head}{name.strip()}".strip())[0]
             found.append(re.sub(r"\.(?:_|\*|given)?$", ".*", "".join(whole.split())))
     return [name for name in found if name != ".*"]
 

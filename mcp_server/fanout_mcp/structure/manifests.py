@@ -109,7 +109,12 @@ def _tsconfig(text: str) -> Triples:
 
 
 def _without_comments(text: str) -> str:
-    kept = re.sub(r'((?<!\\)"(?:[^"\\\n]|\\.)*+")|//[^\n]*|/\*.*?(?:\*/|\Z)', lambda m: m[1] or "", text, flags=re.DOTALL)
+    kept = re.sub(
+        r'((?<!\\)"(?:[^"\\\n]|\\.)*+")|//[^\n]*|/\*.*?(?:\*/|\Z)',
+        lambda m: m[1] or "",
+        text,
+        flags=re.DOTALL,
+    )
     return re.sub(r'((?<!\\)"(?:[^"\\\n]|\\.)*+")|,(?=\s*[}\]])', lambda m: m[1] or "", kept)
 
 
@@ -180,15 +185,13 @@ def _keyed(text: str) -> Triples:
 def _gradle_settings(text: str) -> Triples:
     match = re.search(r"rootProject\.name\s*=\s*[\"']([^\"']+)", text)
     yield "name", "", match[1] if match else ""
-    for line in re.findall(r"(?m)^\s*include\s*\(?([^)\n]*(?:\n\s+[\"'][^)\n]*)*)", text):
+    for line in re.findall(r"(?m)^[ \t]*include\s*\(?([^)\n]*(?:\n\s+[\"'][^)\n]*)*)", text):
         for name in re.findall(r"[\"']:?([^\"']+)[\"']", line):
             yield "workspace", "", name.replace(":", "/")
 
 
 def _pom(text: str) -> Triples:
-    plain = re.sub(
-        r"(?s)<parent>.*?</parent>|<dependenc(?:y|ies)>.*?</dependenc(?:y|ies)>|<build>.*", "", text
-    )
+    plain = re.sub(r"(?s)<(parent|dependency|dependencies)>.*?(?:</\1>|\Z)|<build>.*", "", text)
     for what, tag in (("name", "artifactId"), ("description", "description")):
         value, closed, _ = plain.partition(f"<{tag}>")[2].partition(f"</{tag}>")
         yield what, "", " ".join(value.split()) if closed else ""

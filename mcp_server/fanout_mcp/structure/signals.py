@@ -294,9 +294,9 @@ def _script_binds(text: str) -> dict[str, str]:
     for names, module in (*_JS_IMPORT.findall(text), *_JS_REQUIRE.findall(text)):
         inside = re.search(r"\{([\s\S]*?)\}", names)
         for part in inside[1].split(",") if inside else ():
-            name, _, alias = re.sub(r"(?<!\s)(?:\s++as\s+|\s*+:\s*)", " ", part.strip().removeprefix("type ")).partition(
-                " "
-            )
+            name, _, alias = re.sub(
+                r"(?<!\s)(?:\s++as\s+|\s*+:\s*)", " ", part.strip().removeprefix("type ")
+            ).partition(" ")
             if name:
                 found[alias.strip() or name] = f"{module}.{name}"
         outside = re.sub(r"\{[\s\S]*?\}", "", names)
