@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -23,9 +24,8 @@ pytestmark = pytest.mark.slow
 
 SERVE = [sys.executable, "-P", "-m", "fanout_mcp", "serve"]
 AT_ONCE_S = 0.2
-"""The server's own processor time while a ping waits: what it waits for other programs is no freeze."""
-STUCK_S = 3.0
-"""On the clock, whatever else the machine does: a loop that waits takes no processor time."""
+"""By the clock, without the time for which the machine had no processor for the server or for this test."""
+PROC = Path("/proc/self/schedstat")
 FILE, ATTACHED, ANSWER, LINE = 390_000, 190_000, 3_900_000, 9_000
 PIECES = {
     "JWT": "-eyJ-eyJ",
@@ -109,23 +109,39 @@ def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
 def test_a_ping_is_answered_at_once(hostile: Wire, tool: str, arguments: dict[str, Any]) -> None:
     hostile.call(tool, {"unknown": 1})  # the tool is loaded: what is measured is the text
     call = hostile.send("tools/call", {"name": tool, "arguments": arguments})
-    waits: list[tuple[float, float]] = []
+    took: list[tuple[float, float, float]] = []
     while not any(note.get("id") == call for note in hostile.notes):
-        began, used = time.monotonic(), processor_s(hostile)
+        began, used, queued = time.monotonic(), processor_s(hostile), queued_s(hostile)
         hostile.answer(hostile.send("ping"))
-        waits.append((processor_s(hostile) - used, time.monotonic() - began))
-    busy, waited = (max(column) for column in zip(*waits, strict=True))
-    assert min(busy, waited) <= AT_ONCE_S, f"{busy:.2f} s of processor time, of {len(waits)}"
-    assert waited <= STUCK_S, f"{waited:.2f} s, of {len(waits)}"
+        clock = time.monotonic() - began
+        took.append((clock - (queued_s(hostile) - queued), processor_s(hostile) - used, clock))
+    waited, busy, _ = (max(column) for column in zip(*took, strict=True))
+    assert waited <= AT_ONCE_S, sorted(took)[-3:]
+    assert busy <= AT_ONCE_S, sorted(took, key=itemgetter(1))[-3:]
 
 
 def processor_s(server: Wire) -> float:
     """Return the seconds of processor time of a process, all threads; the clock, where there is no /proc."""
-    try:
-        fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    if not PROC.exists():
         return time.monotonic()
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def queued_s(server: Wire) -> float:
+    """Return for how many seconds the threads of the server and of this test were ready and had no processor.
+
+    On two cores with fourteen that want them a thread that is ready waits 0.2 s: that is what made the clock
+    bad, never the server. A loop that computes is not in this queue, nor is one that waits for anything else.
+    """
+    if not PROC.exists():
+        return 0.0
+    tasks = [task for pid in (server.process.pid, "self") for task in Path(f"/proc/{pid}/task").iterdir()]
+    total = 0
+    for task in tasks:
+        with suppress(OSError):  # the thread has ended
+            total += int((task / "schedstat").read_text().split()[1])
+    return total / 1e9
 
 
 def test_the_server_ends_at_once_while_it_digests_a_hostile_answer(hostile: Wire) -> None:

@@ -195,8 +195,8 @@ def _pom(text: str) -> Triples:
     for what, tag in (("name", "artifactId"), ("description", "description")):
         value, closed, _ = plain.partition(f"<{tag}>")[2].partition(f"</{tag}>")
         yield what, "", " ".join(value.split()) if closed else ""
-    for module in re.findall(r"<module>\s*([^<]+?)\s*</module>", text):
-        yield "workspace", "", module
+    for module in re.findall(r"<module>([^<]+)</module>", text):
+        yield "workspace", "", module.strip()
 
 
 def _project_file(text: str) -> Triples:

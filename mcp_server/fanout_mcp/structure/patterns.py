@@ -126,7 +126,9 @@ def _without_blocks(text: str, form: Form) -> str:
             text,
         )
     if form.name in {"Julia", "GraphQL", "Groovy"}:
-        text = re.sub(r'"""(?:[^"\\]|\\.|"(?!""))*"""', lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+        text = re.sub(
+            r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"""|\\?\Z)', lambda m: re.sub(r"[^\n]", " ", m[0]), text
+        )
     return re.sub(rf"(?m)^[ \t]*(?:{'|'.join(map(re.escape, form.comments))})(?!import).*", "", text)
 
 

@@ -237,7 +237,9 @@ def _query(language: Language) -> Query:
 
 
 _PY_FROM: Final = re.compile(r"from\s+([.\w]+)\s+import\s+([\s\S]*)")
-_JS_IMPORT: Final = re.compile(r"import\s+(?:type\s+)?([\s\S]*?)\s+from\s*[\"']([^\"']+)[\"']")
+_JS_IMPORT: Final = re.compile(
+    r"import\s++(?:type\s++)?((?:(?!\bimport\b)[^;\"'])*?)\bfrom\s*[\"']([^\"']+)[\"']"
+)
 _JS_REQUIRE: Final = re.compile(
     r"(?:const|let|var)\s+([\w$]+|\{[^{}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)"
 )
@@ -292,7 +294,7 @@ def _python_binds(text: str) -> dict[str, str]:
 def _script_binds(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for names, module in (*_JS_IMPORT.findall(text), *_JS_REQUIRE.findall(text)):
-        inside = re.search(r"\{([\s\S]*?)\}", names)
+        inside = re.search(r"\{([^{}]*)\}", names)
         for part in inside[1].split(",") if inside else ():
             name, _, alias = re.sub(
                 r"(?<!\s)(?:\s++as\s+|\s*+:\s*)", " ", part.strip().removeprefix("type ")
