@@ -126,7 +126,8 @@ _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:
 _AZURE: Final = Linear(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
 _HEADERS: Final = Linear(
     r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?|[ \t]{1,4}[\"'])"
-    r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)([A-Za-z0-9+/_.~-]{16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
+    r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
+    r"([A-Za-z0-9+/_.~-]{16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
 _SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
 _BEARER: Final = Linear(r"(?i)(\bbearer )([A-Za-z0-9+/_.~-]{20,}={0,2})")
