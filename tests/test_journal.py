@@ -129,7 +129,7 @@ async def test_equal_questions_at_once_are_one_call(settings: Settings) -> None:
 
 async def test_a_cancelled_call_is_taken_over_at_once(settings: Settings) -> None:
     backend = Scripted({"file0": [Reply(delay_s=3600), Reply("taken over")]})
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(asked, settings, backend, questions(1))
             await anyio.wait_all_tasks_blocked()

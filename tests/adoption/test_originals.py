@@ -211,7 +211,7 @@ def test_a_fifo_in_the_place_of_the_hooks_is_refused_at_once(tmp_path: Path) -> 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert done.returncode != 0

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 import fakes.upstream
+from fakes.load import stretched
 from fakes.upstream import until
 from fanout_mcp.backends.clients import ClientBackend, open_client
 from fanout_mcp.errors import (
@@ -166,13 +167,13 @@ async def test_cancelling_kills_the_whole_group_within_a_tenth_of_a_second(
     backend: ClientBackend, tmp_path: Path
 ) -> None:
     marker = tmp_path / "pids"
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as calls:
             calls.start_soon(backend.ask, a_job(f"hang {marker}"))
             await until(marker.exists)
             cancelled = time.monotonic()
             calls.cancel_scope.cancel()
-        assert time.monotonic() - cancelled < 0.1
+        assert time.monotonic() - cancelled < stretched(0.1)
         child, grandchild = json.loads(marker.read_text())
         await until(lambda: is_gone(child) and is_gone(grandchild))
 
@@ -341,14 +342,14 @@ async def test_a_cancelled_client_leaves_no_process_after_a_fifth_of_a_second(
     name: str, opened: Opened, tmp_path: Path
 ) -> None:
     marker = tmp_path / "pids"
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with opened(name) as client, anyio.create_task_group() as calls:
             calls.start_soon(client.ask, a_job(f"hang {marker}"))
             await until(marker.exists)
             cancelled = time.monotonic()
             calls.cancel_scope.cancel()
         await until(lambda: all(map(is_gone, json.loads(marker.read_text()))))
-        assert time.monotonic() - cancelled < 0.2
+        assert time.monotonic() - cancelled < stretched(0.2)
 
 
 @pytest.mark.parametrize("name", ["codex", "gemini"])

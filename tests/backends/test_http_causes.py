@@ -55,7 +55,7 @@ def saying(reply: bytes) -> Iterator[int]:
         thread.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    thread.join(30)
 
 
 async def failure(settings: Settings, job: Job) -> BackendError:

@@ -652,7 +652,7 @@ TRIED_AGAIN: Final = {
 async def outcome_of(one: Shape, pointing_at: Pointing) -> tuple[Outcome, Upstream]:
     rules = [replace(answer, times=1) for answer in one.answers[:-1]] + [one.answers[-1]]
     job = Job("judge", Prompt("You judge.", "Is it right?"), "m", SCHEMA, 1500)
-    with serving(*rules) as upstream, anyio.fail_after(10):
+    with serving(*rules) as upstream, anyio.fail_after(30):
         async with open_backend(pointing_at(upstream)) as backend:
             (outcome,) = await run([job], backend.ask, Plan(8, chance=lambda: 0.0), Limits(5))
     return outcome, upstream

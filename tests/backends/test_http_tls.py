@@ -74,7 +74,7 @@ def trusted(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_answer_comes_over_tls_and_the_connection_is_reused(
     ends: Ends, pointing_at: Pointing, job: Job
 ) -> None:
-    with serving(tls=ends.server) as upstream, anyio.fail_after(10):
+    with serving(tls=ends.server) as upstream, anyio.fail_after(30):
         async with open_backend(over_tls(pointing_at(upstream))) as backend:
             assert [(await backend.ask(job)).text for _ in range(3)] == [ANSWER] * 3
     assert upstream.connections == 1
@@ -82,7 +82,7 @@ async def test_an_answer_comes_over_tls_and_the_connection_is_reused(
 
 @pytest.mark.usefixtures("trusted")
 async def test_cancelling_closes_the_stream_over_tls_too(ends: Ends, pointing_at: Pointing, job: Job) -> None:
-    with serving(Rule(kind="hang"), tls=ends.server) as upstream, anyio.fail_after(10):
+    with serving(Rule(kind="hang"), tls=ends.server) as upstream, anyio.fail_after(30):
         async with open_backend(over_tls(pointing_at(upstream))) as backend:
             async with anyio.create_task_group() as calls:
                 calls.start_soon(backend.ask, job)
@@ -98,7 +98,7 @@ async def test_cancelling_closes_the_stream_over_tls_too(ends: Ends, pointing_at
 async def test_a_certificate_that_nobody_vouches_for_gets_no_key(
     ends: Ends, pointing_at: Pointing, job: Job
 ) -> None:
-    with serving(tls=ends.server) as upstream, anyio.fail_after(10):
+    with serving(tls=ends.server) as upstream, anyio.fail_after(30):
         async with open_backend(over_tls(pointing_at(upstream))) as backend:
             with pytest.raises(
                 Unreachable, match="TLS: its certificate is not trusted: self-signed certificate"

@@ -267,7 +267,7 @@ class Stage:
                 self.settings, backend, Limits(50, provider_of=lambda model: backend.route(model).provider)
             )
             parsed = parse(TOOL.arguments, {"question": "Is it wise?", **arguments})
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 result = await TOOL.call(services, parsed, no_progress)
         data: dict[str, Json] = result.data
         return data

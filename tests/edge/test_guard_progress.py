@@ -24,12 +24,12 @@ async def test_what_a_thread_says_is_sent_while_the_thread_still_works() -> None
         sent.append((done, total, message))
         arrived.set()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with feeding(send) as feed:
 
             def work() -> bool:
                 feed(1, 3, "the first file")
-                return arrived.wait(4)
+                return arrived.wait(25)
 
             assert await anyio.to_thread.run_sync(work)
     assert sent == [(1.0, 3, "the first file")]

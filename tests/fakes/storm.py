@@ -116,7 +116,7 @@ class _Storm:
                 memory, descriptors = zip(*measured, strict=True)
                 self.found.memory_kb, self.found.descriptors = tuple(memory), tuple(descriptors)
             except BrokenPipeError:
-                self.found.ended = self.wire.process.wait(5)
+                self.found.ended = self.wire.process.wait(30)
             self.found.ended = self.wire.process.poll()
             self.found.unanswered = [key for key in self.open if key not in self.cancelled]
             return self.found

@@ -128,7 +128,7 @@ def test_an_install_outlives_the_session_that_started_it(checkout: Checkout) -> 
         wire.ask("tools/list")
         assert wire.process.stdin is not None
         wire.process.stdin.close()
-        assert wire.process.wait(10) == 0
+        assert wire.process.wait(30) == 0
     with checkout.start() as wire:
         call = start_call(wire)
         checkout.finish_install()
@@ -191,7 +191,7 @@ def test_a_signal_reaches_the_server_behind_the_launcher(checkout: Checkout, num
         checkout.finish_install()
         wire.answer(call)
         wire.process.send_signal(number)
-        assert wire.process.wait(10) == 128 + number
+        assert wire.process.wait(30) == 128 + number
 
 
 def test_both_end_when_the_client_closes_its_end(checkout: Checkout) -> None:
@@ -201,7 +201,7 @@ def test_both_end_when_the_client_closes_its_end(checkout: Checkout) -> None:
         wire.answer(call)
         assert wire.process.stdin is not None
         wire.process.stdin.close()
-        assert wire.process.wait(10) == 0
+        assert wire.process.wait(30) == 0
 
 
 @pytest.mark.parametrize(

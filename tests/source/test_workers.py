@@ -102,7 +102,7 @@ async def test_cancelling_a_call_gives_its_workers_up_and_the_pool_goes_on() -> 
         with anyio.move_on_after(0.2) as scope:
             await pool.map(PROBE, ["hang"], timeout_s=60)
         assert scope.cancelled_caught
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             [(_, result)] = await pool.map(PROBE, ["after"])
     assert not isinstance(result, Failure)
     assert result["echo"] == "after"

@@ -312,6 +312,10 @@ class Interpreter:
             while not batch.is_over():
                 message, alone_s = await self._next_message(worker, batch, looks=alone)
                 for ran in batch.new_results():
+                    if (
+                        ran.taint and self._control is not None
+                    ):  # known there before anything that waited runs
+                        self._control.send({"do": "leave", "pid": worker.pid})
                     on_result(ran)
                 if batch.left and alone_s is not None:
                     self._detach(worker, alone_s or batch.left[0].timeout_s)

@@ -6,8 +6,8 @@ imports little, starts no thread, runs no hook, and so can fork at any time. The
 process, never by forking: it stays free of what the supervisor is.
 
 Commands over the socket: {"do": "fork", "stamp"} with a socket for the child, {"do": "kill", "pid"},
-{"do": "spare", "pid"} (that one may outlive us), {"do": "import", "names"}. It reports {"ready": its pid},
-{"forked": pid}, {"died": pid, "status"}.
+{"do": "spare", "pid"} (that one may outlive us), {"do": "leave", "pid"} (what its hooks started may outlive
+it), {"do": "import", "names"}. It reports {"ready": its pid}, {"forked": pid}, {"died": pid, "status"}.
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8; older ones are sent away.
 """
@@ -62,6 +62,8 @@ class Zygote:
         self.worker = worker
         self.children: set[int] = set()
         self.spared: set[int] = set()
+        self.single: set[int] = set()
+        """Workers whose hook has ended and left processes in their group on purpose, as it may natively."""
         self.wakeup, write = os.pipe()
         for fd in (self.wakeup, write):
             os.set_blocking(fd, False)
@@ -85,9 +87,11 @@ class Zygote:
         if message["do"] == "fork":
             self._fork(fds[0], bytes.fromhex(message["stamp"]))
         elif message["do"] == "kill" and message["pid"] in self.children:
-            _kill(message["pid"])
+            self._kill(message["pid"])
         elif message["do"] == "spare":
             self.spared.add(message["pid"])
+        elif message["do"] == "leave":
+            self.single.add(message["pid"])
         elif message["do"] == "import":
             _import(message["names"])
 
@@ -116,21 +120,21 @@ class Zygote:
                 return
             self.children.discard(pid)
             self.spared.discard(pid)
+            self.single.discard(pid)
             code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
             self.worker.send(self.control, {"died": pid, "status": code})
 
     def _end(self) -> None:
         for pid in self.children - self.spared:
-            _kill(pid)
+            self._kill(pid)
         os._exit(0)
 
-
-def _kill(pid: int) -> None:
-    for end in (os.killpg, os.kill):
-        try:
-            end(pid, signal.SIGKILL)
-        except OSError:
-            continue
+    def _kill(self, pid: int) -> None:
+        for end in (os.kill,) if pid in self.single else (os.killpg, os.kill):
+            try:
+                end(pid, signal.SIGKILL)
+            except OSError:
+                continue
 
 
 def _import(names: Iterable[str]) -> None:
