@@ -238,7 +238,7 @@ def _query(language: Language) -> Query:
 
 _PY_FROM: Final = re.compile(r"from\s+([.\w]+)\s+import\s+([\s\S]*)")
 _JS_IMPORT: Final = re.compile(
-    r"import\s++(?:type\s++)?((?:(?!\bimport\b)[^;\"'])*?)\bfrom\s*[\"']([^\"']+)[\"']"
+    r"\bimport\s++(?:type\s++)?((?:(?!\bimport\b)[^;\"'])*?)\bfrom\s*[\"']([^\"']+)[\"']"
 )
 _JS_REQUIRE: Final = re.compile(
     r"(?:const|let|var)\s+([\w$]+|\{[^{}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)"
