@@ -22,7 +22,8 @@ from typing import Any
 
 from benchmarks.table import Row
 from fanout_hooks.log import append as log_append
-from fanout_hooks.log import report, trend
+from fanout_hooks.log import report
+from fanout_hooks.log import tally as trend
 from fanout_hooks.log.tally import of
 from fanout_mcp.reports import hooks, page
 from fanout_mcp.state.settings import Settings

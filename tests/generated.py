@@ -6,7 +6,6 @@ A section of a Markdown file is what is between `<!-- NAME: make generate -->` a
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import re
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from fanout_hooks.adoption import entries
-from fanout_mcp.cli import COMMANDS
+from fanout_mcp.cli import COMMANDS, load
 from fanout_mcp.edge import catalog
 from fanout_mcp.panel.personas import built_in
 
@@ -46,7 +45,7 @@ def of_commands() -> str:
 
 def _usage(name: str) -> str:
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"fanout_mcp.{COMMANDS[name][0]}").add_arguments(parser)
+    load(name).add_arguments(parser)
     operands = [
         str(one.metavar or "|".join(one.choices or ())) + ("..." if one.nargs in {"*", "+"} else "")
         for one in parser._get_positional_actions()

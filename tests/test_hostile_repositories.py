@@ -15,7 +15,7 @@ from fakes.wire_client import Wire
 from fanout_mcp.cli import main
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration.places import project_of
-from fanout_mcp.review.changes import Tree, old_texts, resolve, tree_at
+from fanout_mcp.review.gather import Tree, old_texts, resolve, tree_at
 from fanout_mcp.source.discover import discover
 from fanout_mcp.source.git import churn
 

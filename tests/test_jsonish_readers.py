@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from fanout_mcp import jsonish
 from fanout_mcp.panel import answer as panel_answer
 from fanout_mcp.panel import deliberation
-from fanout_mcp.panel import swarm as panel_swarm
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.review import answers as review_parse
 from fanout_mcp.structure import model
+from fanout_mcp.tools import agent_swarm
 from fanout_mcp.types import Answer
 
 
@@ -42,7 +42,7 @@ def review(text: str, *, truncated: bool = False) -> str | None:
 
 
 def swarm(text: str, *, truncated: bool = False) -> str | None:
-    read = panel_swarm.read_ideas("m", Answer(text, "m", truncated=truncated))
+    read = agent_swarm.read_ideas("m", Answer(text, "m", truncated=truncated))
     return read[0].title if read else None
 
 

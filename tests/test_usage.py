@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 BILL = Usage(10, 5, 0.25)
 UNPRICED = Usage(10, 5)
@@ -24,7 +24,7 @@ UNPRICED = Usage(10, 5)
         ),
         pytest.param([UNPRICED, UNPRICED], {"cost_usd": None}, id="nothing known"),
         pytest.param([UNPRICED, UNPRICED, BILL], {"cost_usd": 0.25, "cost_is_at_least": True}, id="the last"),
-        pytest.param([BILL, UNTOLD], {"cost_usd": 0.25, "cost_is_at_least": True}, id="one cancelled"),
+        pytest.param([BILL, UNREPORTED], {"cost_usd": 0.25, "cost_is_at_least": True}, id="one cancelled"),
         pytest.param([BILL, Usage()], {"cost_usd": 0.25}, id="one that used nothing"),
     ],
 )
@@ -32,7 +32,7 @@ def test_a_cost_known_in_part_is_told_as_the_least(parts: list[Usage], told: dic
     assert reduce(add, parts).cost_fields() == told
 
 
-@given(st.lists(st.sampled_from([BILL, UNPRICED, UNTOLD, Usage()]), min_size=1, max_size=6), st.randoms())
+@given(st.lists(st.sampled_from([BILL, UNPRICED, UNREPORTED, Usage()]), min_size=1, max_size=6), st.randoms())
 def test_every_order_of_the_same_bills_has_the_same_sum(parts: list[Usage], chance: object) -> None:
     total = reduce(add, parts).cost_fields()
     chance.shuffle(parts)  # type: ignore[attr-defined] # hypothesis' Random

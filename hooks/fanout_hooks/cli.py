@@ -24,6 +24,7 @@ COMMANDS = {
     "graph": ("adoption.graph", "who waits for whom, and why"),
     "learn": ("adoption.learn", "write into hooks.json what real runs were seen to read and write"),
     "bench": ("adoption.bench", "this project's own events: native, cold and warm side by side"),
+    "cost": ("adoption.cost", "what hooks cost here, by event and tool call, and what fanout would change"),
     "dispatch": ("adoption.dispatch", "run the hooks of one event that comes on stdin, and print the answer"),
 }
 """Command -> the module that defines it, and its line in the help."""

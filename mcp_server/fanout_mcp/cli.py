@@ -10,10 +10,10 @@ import stat
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from fanout_hooks.crash import explain, system_refusal
-from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, in_flags
+from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, Command, in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
 from fanout_mcp.standard import keep_standard
 from fanout_mcp.text import printable
@@ -24,22 +24,26 @@ if TYPE_CHECKING:
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("edge.process", "run the MCP server over stdin and stdout"),
     "demo": ("commands.demo", "show the server at work on this folder, without a key"),
-    "oracle": ("commands.oracle", "ask a panel of experts at once"),
-    "council": ("commands.council", "a panel whose members read each other and answer again"),
+    "oracle": ("commands.panels", "ask a panel of experts at once"),
+    "council": ("commands.panels:council", "a panel whose members read each other and answer again"),
     "explore": ("commands.explore", "understand modules without reading them"),
-    "summarize": ("commands.summarize", "what files are for, in a line each"),
+    "summarize": ("commands.explore:summarize", "what files are for, in a line each"),
     "review": ("commands.review", "review files, every finding with a citation"),
     "merge": ("commands.merge", "unite the findings of any reviewers, without duplicates, ranked"),
-    "swarm": ("commands.swarm", "many agents on one task, their answers merged"),
+    "swarm": ("commands.panels:swarm", "many agents on one task, their answers merged"),
     "report": ("commands.report", "where hook time goes, as text, data and a page with charts"),
     "audit": ("commands.audit", "agents that could run at once; hooks that are slow or race"),
     "cache": ("registration.cache", "show or clear the cache of answers and outlines"),
+    "record": (
+        "commands.panels:record",
+        "note whether a panel was right, and show how often its members were",
+    ),
     "providers": ("registration.providers", "list the providers of models; enable or disable one"),
     "doctor": ("registration.doctor", "which backend would be used and why, and what is missing"),
     "install": ("registration.install", "register server, skill and hooks with Claude Code"),
-    "uninstall": ("registration.uninstall", "undo what `fanout install` did, and nothing else"),
+    "uninstall": ("registration.install:uninstall", "undo what `fanout install` did, and nothing else"),
 }
-"""Command -> the module that defines it, and its line in the help."""
+"""Command -> the module that defines it, with the Command's name where it has several; its help line."""
 
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -51,13 +55,6 @@ class Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         super()._print_message(printable(message), file)
-
-
-class Command(Protocol):
-    """What a module in `commands/` defines."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
-    def run(self, args: argparse.Namespace) -> int: ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,13 +108,21 @@ def chosen(words: list[str]) -> int:
     return run(words[0], words[1:])
 
 
+def load(name: str) -> Command:
+    """Import a command. Raises ModuleNotFoundError for one that is not part of this version."""
+    place, _, attribute = COMMANDS[name][0].partition(":")
+    module = importlib.import_module(f"fanout_mcp.{place}")
+    found: Command = getattr(module, attribute) if attribute else Command(module.add_arguments, module.run)
+    return found
+
+
 def run(name: str, words: Sequence[str]) -> int:
     """Import the command, parse its arguments, and turn its errors into one line and an exit status."""
-    module, help_line = COMMANDS[name]
+    help_line = COMMANDS[name][1]
     try:
-        command: Command = importlib.import_module(f"fanout_mcp.{module}")
+        command = load(name)
     except ModuleNotFoundError as error:
-        if error.name != f"fanout_mcp.{module}":
+        if not str(error.name).startswith("fanout_mcp."):
             raise
         return complain(f"`fanout {name}` is not part of this version.", USAGE)
     parser = Parser(prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}.")

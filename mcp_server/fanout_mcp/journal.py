@@ -135,10 +135,10 @@ class Journal:
         missing = [question.job for question in questions if question.job.key not in found]
         one = _Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
 
-        def hear(outcome: Outcome) -> None:
+        def on_outcome(outcome: Outcome) -> None:
             self._tell(one.settled(outcome), is_good=outcome.key in one.good)
 
-        plan = replace(plan, on_outcome=hear, progress=no_progress)
+        plan = replace(plan, on_outcome=on_outcome, progress=no_progress)
         started = self._going.start(missing, one.ask, plan, self._limits)
         return Begun([question.job for question in questions], found, started, one)
 
@@ -240,7 +240,7 @@ class Begun:
 
 
 def _remembered(outcome: Outcome) -> Outcome:
-    """Somebody paid for it before: no call, no tokens, no money."""
+    """It was paid for before: no call, no tokens, no money."""
     answer = outcome.answer and replace(outcome.answer, usage=Usage())
     return replace(outcome, status="cached", answer=answer, calls=0, usage=Usage())
 

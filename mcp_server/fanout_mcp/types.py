@@ -55,8 +55,9 @@ class Job:
     """Models of other providers, asked where the key or the credit of this one is at fault."""
     effort: Effort | None = None
     """How hard a reasoning model should think; only where the provider takes it."""
-    on_request: Callable[[], None] | None = field(default=None, compare=False, repr=False)
-    """Called before every request upstream, also one that a provider's quirk makes necessary."""
+    on_request: Callable[[Usage], None] | None = field(default=None, compare=False, repr=False)
+    """Called before every request upstream, also one that a provider's quirk makes necessary, with what the
+    requests before it in the same call were billed."""
     workspace: Path | None = None
     """A folder that an agent may read (Read, Grep, Glob) to answer; None: no tools at all."""
 
@@ -121,7 +122,7 @@ class Ask(Protocol):
 
 
 class Progress(Protocol):
-    """Told by the workers, never awaited: the edge coalesces. `done` strictly grows; total may be None."""
+    """Called by the workers, never awaited: the edge coalesces. `done` strictly grows; total may be None."""
 
     def __call__(self, done: int, total: int | None, message: str) -> None: ...
 

@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`cost_usd` is the part whose price is known; None where none of it is, never 0 for want of a price."""
+    """`cost_usd` is the part whose price is known; None where no price is known, never 0."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -42,5 +42,5 @@ class Usage:
         return {"cost_usd": cost, **({"cost_is_at_least": True} if is_part else {})}
 
 
-UNTOLD: Final = Usage(is_partial=True)
+UNREPORTED: Final = Usage(is_partial=True)
 """Of a call that was cancelled: its question was sent, and its bill never came."""

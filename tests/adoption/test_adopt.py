@@ -39,7 +39,7 @@ def ours(settings: dict[str, Any], kind: str = "") -> list[tuple[str, dict[str, 
 def test_a_hook_moves_over_unchanged_and_our_entries_take_its_place(user: User) -> None:
     user.register_server()
     user.write("user", {"model": "opus", "hooks": {"PreToolUse": [group(LOG, matcher="Bash")]}})
-    done = user.run("adopt", "--yes")
+    done = user.run("adopt", "--all", "--yes")
     assert done.status == 0
     assert user.held("user")["hooks"] == {"PreToolUse": [group(LOG, matcher="Bash")]}
     settings = user.settings("user")
@@ -53,7 +53,7 @@ def test_restoring_brings_back_the_file_byte_for_byte_and_leaves_nothing_behind(
     user.register_server()
     user.write("local", BY_HAND)
     before = user.files()
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
     assert user.files() != before
     assert "byte for byte" in user.run("restore", "--yes").out
     assert user.files() == before
@@ -90,7 +90,7 @@ def test_every_settings_file_is_adopted_validly_keeps_each_hook_once_and_comes_b
     path = user.write("local", json.dumps({"a": 1, "hooks": hooks, "b": "ä"}, indent=indent))
     before = path.read_bytes()
     own = user.place("local")
-    plan = adopt.plan_adoption(own, server)
+    plan = adopt.plan_adoption(own, server, takes_all=True)
     if not plan.is_change:
         return
     adopt.perform(plan, own)
@@ -106,7 +106,7 @@ def test_every_settings_file_is_adopted_validly_keeps_each_hook_once_and_comes_b
     assert {json.dumps(entry) for entry in left + held} == unique
     events = {event for event, _, _ in adoption_entries.each(user.held("local")["hooks"])}
     assert {event for event, _ in ours(settings)} == events
-    assert not adopt.plan_adoption(own, server).is_change
+    assert not adopt.plan_adoption(own, server, takes_all=True).is_change
     back = restore.plan_restoration(own)
     assert back is not None
     restore.perform(back, own)
@@ -140,7 +140,7 @@ def test_what_only_the_client_can_do_stays_and_is_named(
     matcher = entry.pop("matcher", None)
     path = user.write("local", {"hooks": {event: [group(entry, matcher=matcher)]}})
     before = path.read_bytes()
-    assert why in " ".join(user.run("adopt", "--yes").out.split())
+    assert why in " ".join(user.run("adopt", "--all", "--yes").out.split())
     assert path.read_bytes() == before
     assert why in " ".join(user.run("check").out.split())
 
@@ -152,7 +152,7 @@ def test_hooks_of_file_changes_that_were_adopted_once_are_named_and_restored(
     user.write("local", {"hooks": before})
     with monkeypatch.context() as earlier:
         earlier.setitem(events.BY_NAME, "FileChanged", events.of("FileChanged")._replace(way="cold"))
-        user.run("adopt", "--yes")
+        user.run("adopt", "--all", "--yes")
     assert user.held("local")["hooks"] == before
     done = user.run("check")
     assert done.status == 1
@@ -164,7 +164,7 @@ def test_hooks_of_file_changes_that_were_adopted_once_are_named_and_restored(
 def test_without_consent_nothing_is_written(user: User) -> None:
     user.write("local", BY_HAND)
     before = user.files()
-    done = user.run("adopt")
+    done = user.run("adopt", "--all")
     assert done.status == 1
     assert "--yes" in done.err
     assert '+                        "type": "command",' in done.out  # the diff was shown
@@ -173,20 +173,20 @@ def test_without_consent_nothing_is_written(user: User) -> None:
 
 def test_adopting_twice_changes_nothing(user: User) -> None:
     user.write("local", BY_HAND)
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     before = user.files()
-    assert "nothing to change" in user.run("adopt", "--yes").out
+    assert "nothing to change" in user.run("adopt", "--all", "--yes").out
     assert user.files() == before
 
 
 def test_a_hook_added_later_runs_natively_is_named_by_check_and_taken_by_the_next_adopt(user: User) -> None:
     user.write("local", BY_HAND)
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     settings = user.settings("local")
     settings["hooks"]["Stop"] = [group(command("python3 late.py"))]
     user.write("local", settings)
-    assert "Stop: late is new and runs natively; `adopt` takes it" in user.run("check").out
-    user.run("adopt", "--yes")
+    assert "Stop: late stays native" in user.run("check").out
+    user.run("adopt", "--all", "--yes")
     assert user.held("local")["hooks"]["Stop"] == [group(command("python3 late.py"))]
     assert user.run("restore", "--yes").status == 0
     restored = user.settings("local")["hooks"]
@@ -197,7 +197,7 @@ def test_a_hook_added_later_runs_natively_is_named_by_check_and_taken_by_the_nex
 
 def test_what_was_changed_in_hooks_json_comes_back_changed(user: User) -> None:
     user.write("local", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     held = user.held("local")
     held["hooks"]["Stop"][0]["hooks"][0] |= {"command": "python3 b.py", "writes": ["x"]}
     user.hold("local", held)
@@ -207,7 +207,7 @@ def test_what_was_changed_in_hooks_json_comes_back_changed(user: User) -> None:
 
 def test_edits_of_the_rest_of_the_file_survive_and_the_hooks_keep_their_bytes(user: User) -> None:
     path = user.write("local", BY_HAND)
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     path.write_text(path.read_text().replace('"deny": []', '"deny": ["Bash(rm *)"]'))
     user.run("restore", "--yes")
     assert path.read_text() == BY_HAND.replace('"deny": []', '"deny": ["Bash(rm *)"]')
@@ -216,7 +216,7 @@ def test_edits_of_the_rest_of_the_file_survive_and_the_hooks_keep_their_bytes(us
 def test_what_blocks_when_it_fails_becomes_a_guard_with_an_entry_of_its_own(user: User) -> None:
     user.register_server()
     user.write("local", {"hooks": {"PreToolUse": [group(GUARD, LOG, matcher="Bash")]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     held = user.held("local")["hooks"]["PreToolUse"][0]["hooks"]
     assert [entry.get("guard", False) for entry in held] == [True, False]
     guards = [entry for _, entry in ours(user.settings("local")) if entry.get("onFailure") == "block"]
@@ -226,7 +226,7 @@ def test_what_blocks_when_it_fails_becomes_a_guard_with_an_entry_of_its_own(user
 
 def test_the_committed_file_is_touched_only_when_asked_and_mentioned_otherwise(user: User) -> None:
     path = user.write("shared", BY_HAND)
-    done = user.run("adopt", "--yes")
+    done = user.run("adopt", "--all", "--yes")
     assert "`fanout-hooks adopt --shared` takes them" in done.out
     assert path.read_text() == BY_HAND
 
@@ -234,7 +234,7 @@ def test_the_committed_file_is_touched_only_when_asked_and_mentioned_otherwise(u
 def test_a_committed_file_holds_no_path_of_this_machine_and_no_server(user: User, tmp_path: Path) -> None:
     user.register_server()
     user.write("shared", BY_HAND)
-    user.run("adopt", "--shared", "--yes")
+    user.run("adopt", "--all", "--shared", "--yes")
     text = user.path("shared").read_text()
     assert str(tmp_path) not in text
     assert places.TOOL not in text
@@ -247,7 +247,7 @@ def test_committed_and_own_files_come_back_byte_for_byte(user: User) -> None:
     user.write("shared", BY_HAND)
     user.write("local", BY_HAND)
     before = user.files()
-    assert user.run("adopt", "--scope", "shared", "--scope", "local", "--yes").status == 0
+    assert user.run("adopt", "--all", "--scope", "shared", "--scope", "local", "--yes").status == 0
     assert user.run("restore", "--yes").status == 0
     assert user.files() == before
 
@@ -256,7 +256,7 @@ def test_a_scope_restores_while_another_stays_adopted(user: User) -> None:
     user.register_server()
     for scope in ("shared", "local", "user"):
         user.write(scope, BY_HAND)
-    user.run("adopt", "--shared", "--scope", "local", "--scope", "user", "--yes")
+    user.run("adopt", "--all", "--shared", "--scope", "local", "--scope", "user", "--yes")
     user.run("restore", "--scope", "local", "--yes")
     assert [entry["input"]["fanout_scopes"] for _, entry in ours(user.settings("local"))] == ["shared"]
     user.run("restore", "--yes")
@@ -284,7 +284,7 @@ def test_settings_that_the_client_refuses_are_refused_and_left_as_they_are(
     user: User, content: str, why: str
 ) -> None:
     path = user.write("local", content)
-    done = user.run("adopt", "--yes")
+    done = user.run("adopt", "--all", "--yes")
     assert done.status == 1
     assert why in done.err
     assert str(path) in done.err
@@ -319,12 +319,12 @@ def test_what_the_client_leaves_out_is_left_out_alone_and_comes_back(user: User,
     good = {"Stop": [group(LOG)]}
     path = user.write("local", {"hooks": bad | good})
     before = path.read_bytes()
-    done = user.run("adopt", "--yes")
+    done = user.run("adopt", "--all", "--yes")
     assert done.status == 0, done.out + done.err
     assert user.held("local")["hooks"] == good
     hooks = user.settings("local")["hooks"]
     assert {event: hooks[event] for event in bad} == bad
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
     assert user.run("check").status == 0
     assert user.run("restore", "--yes").status == 0
     assert path.read_bytes() == before
@@ -332,45 +332,45 @@ def test_what_the_client_leaves_out_is_left_out_alone_and_comes_back(user: User,
 
 def test_a_hooks_json_of_another_version_is_left_to_it(user: User) -> None:
     user.write("local", BY_HAND)
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     user.hold("local", user.held("local") | {"version": 2})
     before = user.files()
-    assert "another version of fanout" in user.run("adopt", "--yes").err
+    assert "another version of fanout" in user.run("adopt", "--all", "--yes").err
     assert user.files() == before
 
 
 def test_a_stale_hooks_json_brings_nothing_back_that_the_user_removed(user: User) -> None:
     user.write("local", {"hooks": {"Stop": [group(command("a"), command("b"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     user.write("local", {"hooks": {"Stop": [group(command("b"))]}})  # the user went back by hand
     assert "not in use" in user.run("check").out
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert user.held("local")["hooks"] == {"Stop": [group(command("b"))]}
 
 
 def test_what_is_said_of_a_hook_in_hooks_json_is_checked_before_entries_are_written(user: User) -> None:
     user.write("local", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     held = user.held("local")
     held["hooks"]["Stop"][0]["hooks"][0]["after"] = ["nobody"]
     user.hold("local", held)
-    done = user.run("adopt", "--yes")
+    done = user.run("adopt", "--all", "--yes")
     assert done.status == 1
     assert 'says after "nobody", and there is no hook of that name' in done.err
 
 
 def test_where_no_server_is_registered_no_entry_calls_one_and_that_is_said(user: User) -> None:
     user.write("local", BY_HAND)
-    assert "no server `fanout` is registered" in user.run("adopt", "--yes").out
+    assert "no server `fanout` is registered" in user.run("adopt", "--all", "--yes").out
     assert ours(user.settings("local"), "mcp_tool") == []
     user.register_server()
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert [event for event, _ in ours(user.settings("local"), "mcp_tool")] == ["PreToolUse"]
 
 
 def test_plugin_users_are_served_by_the_plugins_server(user: User) -> None:
     user.write("user", json.loads(BY_HAND) | {"enabledPlugins": {"fanout@fanout": True}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert [entry["server"] for _, entry in ours(user.settings("user"), "mcp_tool")] == [places.PLUGIN_SERVER]
 
 
@@ -384,8 +384,8 @@ def test_in_whatever_order_two_scopes_share_a_file_both_come_back_byte_for_byte(
     user.write("local", BY_HAND)
     before = user.files()
     for scope in adopting:
-        assert user.run("adopt", "--scope", scope, "--yes").status == 0
-    assert "nothing to change" in user.run("adopt", "--shared", "--scope", "local", "--yes").out
+        assert user.run("adopt", "--all", "--scope", scope, "--yes").status == 0
+    assert "nothing to change" in user.run("adopt", "--all", "--shared", "--scope", "local", "--yes").out
     for scope in restoring:
         assert user.run("restore", "--scope", scope, "--yes").status == 0
     assert user.files() == before
@@ -395,7 +395,7 @@ def test_a_guards_name_never_becomes_another_hooks(user: User) -> None:
     hooks = [command(f"python3 act.py {number}") for number in range(6)]
     hooks[2]["onFailure"] = hooks[3]["onFailure"] = "block"
     user.write("local", {"hooks": {"PreToolUse": [group(*hooks)]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     loaded = config.load(("local",), str(user.project), str(user.place("local").claude)).hooks
     assert len({hook.name for hook in loaded}) == len(hooks)
     asked = [entry["command"] for _, entry in ours(user.settings("local")) if entry.get("onFailure")]

@@ -81,11 +81,11 @@ def test_killed_at_any_write_no_hook_is_lost_and_the_next_command_mends_it(
             user.write(scope, TEXT.replace("SCOPE", scope))
         before = {scope: user.path(scope).read_bytes() for scope in scopes}
         if word == "restore":
-            assert user.run("adopt", *words).status == 0
-        was_killed = killed_at(number, (word, *words))
+            assert user.run("adopt", "--all", *words).status == 0
+        was_killed = killed_at(number, (word, *(["--all"] if word == "adopt" else []), *words))
         for scope in scopes:
             assert in_force(user, scope) == [f"echo {scope} one", f"echo {scope} two"], number
-        assert user.run("adopt", *words).status == 0, number
+        assert user.run("adopt", "--all", *words).status == 0, number
         assert user.run("check").status == 0, number
         assert [in_force(user, scope) for scope in scopes] == [
             [f"echo {scope} one", f"echo {scope} two"] for scope in scopes
@@ -102,10 +102,10 @@ def test_two_adoptions_at_once_are_as_good_as_one(user: User) -> None:
     for scope in SCOPES["own"]:
         user.write(scope, TEXT.replace("SCOPE", scope))
     before = [user.path(scope).read_bytes() for scope in SCOPES["own"]]
-    children = [in_a_process(("adopt", "--yes")) for _ in range(4)]
+    children = [in_a_process(("adopt", "--all", "--yes")) for _ in range(4)]
     for child in children:
         os.waitpid(child, 0)
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
     assert user.run("check").status == 0
     for scope in SCOPES["own"]:
         assert in_force(user, scope) == [f"echo {scope} one", f"echo {scope} two"]
@@ -132,7 +132,7 @@ def in_a_process(words: tuple[str, ...]) -> int:
 def test_what_is_refused_keeps_its_bytes_and_check_names_it(user: User, text: str, why: str) -> None:
     path = user.write("local", text)
     before = path.read_bytes()
-    for words in (("adopt", "--yes"), ("check",), ("restore", "--yes")):
+    for words in (("adopt", "--all", "--yes"), ("check",), ("restore", "--yes")):
         done = user.run(*words)
         assert done.status != 0
         assert why in done.out + done.err
@@ -146,7 +146,7 @@ def test_lines_that_end_as_in_windows_and_the_mark_before_them_come_back_so(
     path = user.write("local", "{}")
     path.write_bytes((mark + TEXT.replace("\n", end)).encode())
     before = path.read_bytes()
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
     assert in_force(user, "local") == ["echo SCOPE one", "echo SCOPE two"]
     assert user.run("restore", "--yes").status == 0
     assert path.read_bytes() == before
@@ -156,7 +156,7 @@ def test_a_link_that_leads_to_itself_is_refused(user: User) -> None:
     path = user.path("local")
     path.parent.mkdir(parents=True)
     path.symlink_to(path)
-    for words in (("adopt", "--yes"), ("check",)):
+    for words in (("adopt", "--all", "--yes"), ("check",)):
         done = user.run(*words)
         assert done.status != 0
         assert str(path) in done.out + done.err
@@ -169,7 +169,7 @@ def test_nothing_is_written_or_removed_where_a_planted_link_leads(
     user: User, tmp_path: Path, link: str, scope: str
 ) -> None:
     user.write(scope, TEXT)
-    assert user.run("adopt", "--scope", scope, "--yes").status == 0
+    assert user.run("adopt", "--all", "--scope", scope, "--yes").status == 0
     outside, planted = tmp_path / "outside", user.project / link
     planted.mkdir(exist_ok=True)
     shutil.move(planted, outside)
@@ -178,7 +178,7 @@ def test_nothing_is_written_or_removed_where_a_planted_link_leads(
     assert "a link is on the way" in user.run("restore", "--scope", scope, "--yes").err
     user.write(scope, TEXT)
     before |= {user.path(scope).name: TEXT.encode()} if link == ".claude" else {}
-    assert "a link is on the way" in user.run("adopt", "--scope", scope, "--yes").err
+    assert "a link is on the way" in user.run("adopt", "--all", "--scope", scope, "--yes").err
     kept = Path(bench.keep(str(user.project), []))
     assert not kept.resolve().is_relative_to(outside)
     assert not kept.is_relative_to(user.project)
@@ -196,12 +196,12 @@ def test_a_hooks_json_or_gitignore_that_leads_elsewhere_is_refused(user: User, t
     folder.mkdir()
     for name in ("hooks.local.json", ".gitignore"):
         (folder / name).symlink_to(target)
-        done = user.run("adopt", "--yes")
+        done = user.run("adopt", "--all", "--yes")
         assert done.status == 1
         assert str(folder / name) in done.err
         assert not target.exists()
         (folder / name).unlink()
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
 
 
 @pytest.mark.parametrize("how", ["copied", "moved"])
@@ -210,7 +210,7 @@ def test_a_project_that_was_copied_or_moved_keeps_its_hooks(
 ) -> None:
     user.write("local", TEXT)
     before = user.path("local").read_bytes()
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     there = user.project.with_name("elsewhere")
     if how == "copied":
         shutil.copytree(user.project, there)
@@ -235,11 +235,11 @@ def test_when_fanout_has_moved_check_names_what_is_gone_and_adopt_mends_it(
     before = user.path("local").read_bytes()
     with monkeypatch.context() as then:
         then.setattr(Launch, "own", lambda: old)
-        user.run("adopt", "--yes")
+        user.run("adopt", "--all", "--yes")
     done = user.run("check")
     assert done.status == 1
     assert "which is gone; `adopt` again" in done.out
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
     assert user.run("check").status == 0
     user.run("restore", "--yes")
     assert user.path("local").read_bytes() == before
@@ -264,7 +264,7 @@ HAND: dict[str, Any] = {
 def test_a_mistake_in_hooks_json_is_named_and_no_way_leads_to_a_loss(user: User, mistake: str) -> None:
     user.write("local", TEXT)
     before = user.path("local").read_bytes()
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     path = Path(user.place("local").hooks)
     good = path.read_bytes()
     if HAND[mistake] is None:
@@ -272,7 +272,7 @@ def test_a_mistake_in_hooks_json_is_named_and_no_way_leads_to_a_loss(user: User,
     else:
         path.write_text(HAND[mistake] if isinstance(HAND[mistake], str) else json.dumps(HAND[mistake]))
     assert user.run("check").status == 1
-    done = user.run("adopt", "--yes")
+    done = user.run("adopt", "--all", "--yes")
     assert done.status != 0
     assert str(path) in done.out + done.err
     path.write_bytes(good)  # from the copies that are kept, or the editor's own
@@ -284,7 +284,7 @@ def test_a_mistake_in_hooks_json_is_named_and_no_way_leads_to_a_loss(user: User,
 def test_where_fanout_is_gone_each_guard_that_was_adopted_still_denies(user: User, state: str) -> None:
     guards = [command(f"echo {word} >&2; exit 2", onFailure="block") for word in ("one", "two")]
     user.write("shared", {"hooks": {"PreToolUse": [group(*guards)]}})
-    user.run("adopt", "--yes", "--shared")
+    user.run("adopt", "--all", "--yes", "--shared")
     if state == "no such guard":
         user.hold("shared", user.held("shared") | {"hooks": {}})
     lines = [entry["command"] for _, _, entry in adoption_entries.each(user.settings("shared")["hooks"])]

@@ -38,7 +38,7 @@ def adopted(user: User) -> User:
     user.register_server()
     hooks = [command(f"{PYTHON} counter.py"), command(f"{PYTHON} reader.py"), command("echo done >&2")]
     user.write("local", {"hooks": {"PreToolUse": [group(*hooks, matcher="Bash")]}})
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
     return user
 
 
@@ -77,10 +77,10 @@ def test_without_a_registered_server_the_path_is_cold_and_says_why(adopted: User
 
 def test_entries_written_before_the_server_came_are_cold_until_adopted_again(user: User) -> None:
     user.write("user", {"hooks": {"Stop": [group(command("true"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     user.register_server()
     assert "don't call the server; `fanout-hooks adopt` again" in user.run("check").out
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert "warm: by the server" in user.run("check").out
 
 
@@ -159,7 +159,7 @@ def test_a_hooks_json_that_is_gone_or_broken_fails_the_check(adopted: User) -> N
     assert "not valid JSON" in adopted.run("check").out
     path.unlink()
     before = adopted.files()
-    for words in (("check",), ("adopt", "--yes"), ("restore", "--yes")):
+    for words in (("check",), ("adopt", "--all", "--yes"), ("restore", "--yes")):
         done = adopted.run(*words)
         assert done.status == 1
         assert f"{path} is gone" in done.out + done.err
@@ -171,7 +171,7 @@ def test_entries_that_no_longer_fit_hooks_json_are_reported_until_adopted_again(
     held["hooks"]["Stop"] = [group(command("true"))]
     adopted.hold("local", held)
     assert "our entries don't fit hooks.json any more" in adopted.run("check").out
-    adopted.run("adopt", "--yes")
+    adopted.run("adopt", "--all", "--yes")
     assert adopted.run("check").status == 0
 
 
@@ -193,7 +193,7 @@ def test_a_version_managers_shim_is_named_with_the_hooks_that_pay_for_it(
     monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
     user.script("a.py")
     user.write("local", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert f"a: {shim} is a version manager's script; cold events wait for it" in user.run("check").out
     assert str(shim) not in user.path("local").read_text()
 
@@ -257,7 +257,7 @@ def test_learning_says_for_how_many_hooks_it_waits(user: User, monkeypatch: pyte
     monkeypatch.setattr("fanout_hooks.adoption.learn.LOOK_S", 0.0)
     user.script("reader.py", READER)
     user.write("local", {"hooks": {"Stop": [group(command(f"{PYTHON} reader.py"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert user.run("learn", "--watch", "0.01").err == "waiting for 1 hook to be seen twice\n"
 
 
@@ -368,18 +368,18 @@ def test_the_project_is_the_nearest_folder_with_settings_but_never_the_home(
     deep = user.project / "a" / "b"
     deep.mkdir(parents=True)
     monkeypatch.chdir(deep)
-    assert str(user.path("local")) in user.run("adopt", "--yes").out
+    assert str(user.path("local")) in user.run("adopt", "--all", "--yes").out
     elsewhere = user.home / "c"
     elsewhere.mkdir()
     (user.home / ".claude" / "settings.json").write_text("{}")
     monkeypatch.chdir(elsewhere)
-    assert str(elsewhere) in user.run("adopt").out
+    assert str(elsewhere) in user.run("adopt", "--all").out
 
 
 def test_a_folder_that_cannot_be_written_is_one_line_on_stderr(user: User) -> None:
     user.write("local", {"hooks": {"Stop": [group(command("true"))]}})
     (user.project / ".claude" / "fanout").write_text("a file, where a folder is needed")
-    done = user.run("adopt", "--yes")
+    done = user.run("adopt", "--all", "--yes")
     assert done.status == 1
     assert done.err.count("\n") == 1
     assert str(user.project / ".claude" / "fanout") in done.err

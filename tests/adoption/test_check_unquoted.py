@@ -92,7 +92,7 @@ def spaced(user: User) -> User:
 
 def adopt(user: User, *lines: str) -> None:
     user.write("local", {"hooks": {"Stop": [group(*(command(line) for line in lines))]}})
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
 
 
 def test_check_fails_on_an_unquoted_project_folder_and_shows_the_quotes(spaced: User) -> None:

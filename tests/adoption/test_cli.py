@@ -16,7 +16,7 @@ from fakes.user import Terminal, User, command, group
 def held(user: User) -> User:
     """One adopted hook, which leaves a file behind when it runs."""
     user.write("local", {"hooks": {"Stop": [group(command("echo x >>ran.txt"))]}})
-    assert user.run("adopt", "--yes").status == 0
+    assert user.run("adopt", "--all", "--yes").status == 0
     return user
 
 
@@ -39,7 +39,7 @@ def test_a_word_like_no_command_is_answered_with_all_of_them(user: User) -> None
     assert "there is no command 'xyzzy'; there are adopt, restore, check" in user.run("xyzzy").err
 
 
-ASKING = ["adopt", "restore", "bench"]
+ASKING = {"adopt": ["--all"], "restore": [], "bench": []}
 NOT_DONE = {
     "adopt": "Nothing was written.",
     "restore": "Nothing was written.",
@@ -55,7 +55,7 @@ def test_who_leaves_or_declines_has_agreed_to_nothing_and_is_told_so(
     held.write("user", {"hooks": {"Stop": [group(command("echo y"))]}})
     before = held.files()
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
-    done = held.run(word)
+    done = held.run(word, *ASKING[word])
     assert done.status == 0
     assert done.out.endswith(f"{NOT_DONE[word]}\n")
     assert held.files() == before
@@ -67,7 +67,7 @@ def test_where_nobody_can_be_asked_it_says_what_was_not_done_and_names_the_optio
 ) -> None:
     held.write("user", {"hooks": {"Stop": [group(command("echo y"))]}})
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    done = held.run(word)
+    done = held.run(word, *ASKING[word])
     assert done.status == 1
     assert done.err == f"fanout-hooks: no one can be asked here. {NOT_DONE[word]} --yes goes ahead unasked\n"
 

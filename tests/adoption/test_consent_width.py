@@ -16,7 +16,7 @@ def test_no_line_of_a_terminal_is_cut_within_a_word_and_a_command_stays_whole(
     user: User, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     user.write("local", {"hooks": {"Stop": [group(command("echo x"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     Path(user.place("local").hooks).unlink()
     unbroken = user.run("restore").err.splitlines()
     screen = Terminal()
@@ -35,6 +35,6 @@ def test_what_adopt_says_fits_the_terminal(user: User, monkeypatch: pytest.Monke
     screen = Terminal()
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setenv("COLUMNS", "60")
-    assert cli.main(["adopt", "--diff", "none", "--scope", "local", "--yes"]) == 0
+    assert cli.main(["adopt", "--all", "--diff", "none", "--scope", "local", "--yes"]) == 0
     _, *said = screen.getvalue().splitlines()
     assert all(len(line) <= 60 or "/" in line for line in said)

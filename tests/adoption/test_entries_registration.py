@@ -83,7 +83,7 @@ def test_adopted_hooks_and_the_gate_come_and_go_without_each_other(user: User) -
     user.register_server()
     mine = {"PreToolUse": [group(command("python3 a.py"))]}
     user.write("user", {"hooks": entries.with_log_and_gate(mine)})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert entries.without_log_and_gate(user.settings("user")["hooks"])["PreToolUse"] != []
     assert user.held("user")["hooks"] == mine
     user.run("restore", "--yes")
@@ -108,7 +108,7 @@ def test_the_plugin_stands_down_beside_settings_that_hold_the_same(user: User, s
 def test_adopted_hooks_alone_are_no_reason_for_the_plugin_to_stand_down(user: User) -> None:
     user.register_server()
     user.write("user", {"hooks": {"Stop": [group(command("python3 a.py"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     assert not places.by_settings(str(user.project), {"HOME": str(user.home)})
 
 

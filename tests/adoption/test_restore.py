@@ -22,7 +22,7 @@ def lost(user: User, request: pytest.FixtureRequest) -> tuple[User, bytes]:
     """An adopted settings file whose hooks.json is lost, and its bytes from before."""
     written = '{"hooks":  {"Stop": [{"hooks":[{"type": "command", "command": "echo one"}]}]},\n "a": 1}\n'
     user.write("local", written)
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     request.param(Path(user.place("local").hooks))
     return user, written.encode()
 
@@ -48,7 +48,7 @@ def test_of_several_copies_the_newest_is_named_first_and_any_can_be_taken(lost: 
     user, _ = lost
     user.run(*offered(user)[0], "--yes")
     user.write("local", {"hooks": {"Stop": [group(command("echo two"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     Path(user.place("local").hooks).unlink()
     newest, *older = offered(user)
     assert older
@@ -74,7 +74,7 @@ def test_a_file_that_holds_no_hooks_is_no_copy_and_changes_nothing(
     user: User, tmp_path: Path, content: str | None, why: str
 ) -> None:
     user.write("local", {"hooks": {"Stop": [group(command("echo one"))]}})
-    user.run("adopt", "--yes")
+    user.run("adopt", "--all", "--yes")
     copy = tmp_path / "copy.json"
     if content is not None:
         copy.write_text(content)

@@ -69,7 +69,7 @@ def test_adopted_hooks_are_read_where_they_went_and_race_no_more(project: Path) 
     for name in ("one.py", "two.py"):
         watch(project, name, writes=["shared.json"])
     assert len(audit_hooks.races(hooks_of(project))) == 1
-    assert hooks_main(["adopt", "--scope", "local", "--yes"]) == 0
+    assert hooks_main(["adopt", "--all", "--scope", "local", "--yes"]) == 0
     hooks = hooks_of(project)
     assert [(hook.name, hook.is_adopted) for hook in hooks] == [("one", True), ("two", True)]
     assert all("hooks.local.json:" in hook.place for hook in hooks)
@@ -78,7 +78,7 @@ def test_adopted_hooks_are_read_where_they_went_and_race_no_more(project: Path) 
 
 
 def test_a_native_hook_races_with_an_adopted_one(project: Path) -> None:
-    assert hooks_main(["adopt", "--scope", "local", "--yes"]) == 0
+    assert hooks_main(["adopt", "--all", "--scope", "local", "--yes"]) == 0
     (project / "three.py").write_text("print()\n", encoding="utf-8")
     own = {"type": "command", "command": f"python3 {project}/three.py"}
     _write(project / ".claude" / "settings.json", {"hooks": {"PreToolUse": [{"hooks": [own]}]}})
@@ -147,7 +147,7 @@ def test_only_hooks_whose_matchers_can_both_match_race(one: str, other: str, *, 
 def test_a_hook_that_the_log_shows_to_be_slow_is_named_at_its_entry(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert hooks_main(["adopt", "--scope", "local", "--yes"]) == 0
+    assert hooks_main(["adopt", "--all", "--scope", "local", "--yes"]) == 0
     for ms in (300.0, 310.0, 320.0):
         rows = [row("one", ms), row("two", 5.0)]
         record = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +17,7 @@ import pytest
 import fakes.upstream
 from fakes.load import stretched
 from fakes.upstream import until
+from fanout_mcp.backends import clients
 from fanout_mcp.backends.clients import ClientBackend, open_client
 from fanout_mcp.errors import (
     AuthRejected,
@@ -197,6 +199,96 @@ async def test_it_does_not_open_below_its_own_child(settings: Settings, environm
             pass
 
 
+@pytest.mark.parametrize(
+    ("free_mb", "load", "allowed"),
+    [
+        pytest.param(64_000, 0.5, 16, id="much memory, idle"),
+        pytest.param(float("inf"), 0.0, 16, id="nothing known"),
+        pytest.param(2_000, 0.5, 5, id="little memory"),
+        pytest.param(100, 0.5, 2, id="no memory"),
+        pytest.param(64_000, 4.0, 16, id="busy"),
+        pytest.param(64_000, 8.0, 8, id="overloaded"),
+        pytest.param(64_000, 100.0, 2, id="stuck"),
+    ],
+)
+def test_how_many_run_at_once_follows_memory_and_load(free_mb: float, load: float, allowed: int) -> None:
+    assert clients.allowed_processes(free_mb, load) == allowed
+    assert 2 <= clients.processes_at_once() <= clients.MAX_PROCESSES
+
+
+# --- warm processes -----------------------------------------------------------------------------------------
+
+
+async def heard(backend: ClientBackend, user: str = "heard", system: str = "You judge.") -> tuple[int, int]:
+    """Ask, and return the number of the process that answered and of how many questions it knows."""
+    said = json.loads((await backend.ask(a_job(user, system))).text)
+    return said["pid"], len(said["heard"])
+
+
+async def test_a_process_that_has_answered_takes_the_next_question_and_knows_no_other(
+    backend: ClientBackend,
+) -> None:
+    first, _ = await heard(backend)
+    assert await heard(backend, "heard again") == (first, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": Prompt("You doubt.", "heard")},
+        {"model": "opus"},
+        {"schema": SCHEMA},
+    ],
+    ids=["system prompt", "model", "schema"],
+)
+async def test_it_takes_questions_alike_in_all_but_the_question(
+    backend: ClientBackend, change: dict[str, Json]
+) -> None:
+    first, _ = await heard(backend)
+    other = await backend.ask(replace(a_job("heard"), **change))
+    assert json.loads(other.text)["pid"] != first
+    assert (await heard(backend))[0] == first
+
+
+async def test_one_that_does_not_confirm_that_it_forgot_is_asked_nothing_more(
+    settings: Settings, environment: dict[str, str]
+) -> None:
+    stubborn = {**environment, "FANOUT_FAKE_FORGETS": "no"}
+    async with open_client("claude", settings, stubborn) as backend:
+        first, _ = await heard(backend)
+        second, known = await heard(backend)
+    assert second != first
+    assert known == 1
+
+
+async def test_one_that_ends_while_it_waits_costs_the_next_question_nothing(backend: ClientBackend) -> None:
+    first, _ = await heard(backend)
+    os.kill(first, signal.SIGKILL)
+    second, known = await heard(backend)
+    assert second != first
+    assert known == 1
+
+
+@pytest.mark.parametrize("behaviour", ["failed 529", "logged-out", "silent"])
+async def test_one_that_failed_does_not_wait(backend: ClientBackend, behaviour: str) -> None:
+    with pytest.raises(BackendError):
+        await backend.ask(a_job(behaviour))
+    assert backend.waiting == []
+
+
+async def test_four_wait_at_most_for_a_minute_at_most_and_none_outlives_the_backend(
+    settings: Settings, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_client("claude", settings, environment) as backend:
+        asked = [(await heard(backend, system=f"You are {number}."))[0] for number in range(6)]
+        assert len(backend.waiting) == clients.MAX_WAITING == 4
+        assert all(map(is_gone, asked[:2]))
+        monkeypatch.setattr(clients, "KEEP_S", 0.01)
+        late, _ = await heard(backend, system="You are late.")
+        await until(lambda: is_gone(late))
+    assert all(map(is_gone, asked))
+
+
 # --- codex and gemini ---------------------------------------------------------------------------------------
 
 Opened = Callable[[str], AbstractAsyncContextManager[ClientBackend]]
@@ -255,7 +347,8 @@ async def test_a_client_gets_the_guard_its_own_key_and_no_host_beyond_this_machi
 async def test_codex_goes_where_its_base_url_says_on_this_machine(opened: Opened) -> None:
     async with opened("codex") as codex:
         argv = (await called(codex, a_job("called")))["argv"]
-    assert 'openai_base_url="http://127.0.0.1:9/v1"' in argv
+    assert 'model_providers.fanout.base_url="http://127.0.0.1:9/v1"' in argv
+    assert {'model_provider="fanout"', "model_providers.fanout.stream_max_retries=0"} <= set(argv)
 
 
 @pytest.mark.parametrize("host", ["https://collector.example/v1", "http://127.0.0.1.example/v1", "not a url"])
@@ -266,7 +359,7 @@ async def test_a_base_url_elsewhere_is_not_passed_on(
     async with open_client("codex", settings, {**environment, "OPENAI_BASE_URL": host}) as codex:
         seen = await called(codex, a_job("called"))
     assert seen["env"]["OPENAI_BASE_URL"] is None
-    assert not any("openai_base_url" in word for word in seen["argv"])
+    assert not any("base_url" in word for word in seen["argv"])
 
 
 READ = {
@@ -293,7 +386,7 @@ async def test_of_several_messages_of_codex_the_last_one_is_the_answer(opened: O
 
 async def test_a_schema_that_codex_refuses_is_left_out_once(opened: Opened) -> None:
     sent: list[int] = []
-    job = replace(a_job("no-schema"), schema={"type": "object"}, on_request=lambda: sent.append(1))
+    job = replace(a_job("no-schema"), schema={"type": "object"}, on_request=lambda _: sent.append(1))
     async with opened("codex") as codex:
         assert (await codex.ask(job)).text.startswith("You said:")
     assert len(sent) == 2

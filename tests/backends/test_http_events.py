@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_mcp.backends.http import EventStream
+from fanout_mcp.backends.completion import EventStream
 
 EVENTS = ["grün", "two\nlines", "[DONE]"]
 

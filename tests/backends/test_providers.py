@@ -219,7 +219,7 @@ def test_a_name_that_only_looks_like_a_providers_is_the_local_servers_own(bare: 
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        ("openai:gpt-5.5", "OpenAI is not in use yet: fanout providers enable openai. Nobody was asked."),
+        ("openai:gpt-5.5", "OpenAI is not in use yet: fanout providers enable openai. No one was asked."),
         ("google:x", "Google Gemini is not in use yet: set GEMINI_API_KEY"),
         ("olama:qwen3", "there is no provider 'olama'. Did you mean ollama:…?"),
     ],

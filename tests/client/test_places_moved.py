@@ -31,7 +31,7 @@ def test_the_users_hooks_are_adopted_run_and_restored_there(user: User, moved: P
     settings = moved / "settings.json"
     settings.write_text(json.dumps({"hooks": {"Stop": [group(command("echo ran >&2; exit 2"))]}}))
     before = settings.read_bytes()
-    assert user.run("adopt", "--scope", "user", "--yes").status == 0
+    assert user.run("adopt", "--all", "--scope", "user", "--yes").status == 0
     assert client_places.MARK in settings.read_text()
     assert (moved / "fanout" / "hooks.json").exists()
     assert "1 hook runs through fanout" in user.run("check").out

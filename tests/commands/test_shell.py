@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fanout_mcp.cli import main
-from fanout_mcp.commands import council, display, oracle, review
+from fanout_mcp.commands import display, panels, review
 from fanout_mcp.types import Json
 
 
@@ -53,7 +53,7 @@ def test_without_a_model_a_person_reads_a_plan_and_no_json(
 
 def test_a_plan_keeps_to_eighty_columns_an_agent_a_line() -> None:
     call = {"description": "Judge on the question", "prompt": "Weigh it.\n" * 50}
-    shown = drawn(oracle.show, {"note": "Nobody was asked.", "plan": {"messages": [[call] * 3, [call]]}})
+    shown = drawn(panels.show, {"note": "Nobody was asked.", "plan": {"messages": [[call] * 3, [call]]}})
     lines = [line.rstrip() for line in shown.splitlines()]
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("Agent: Judge on the question  Weigh it. Weigh it.") for line in lines) == 4
@@ -80,10 +80,10 @@ DRY: Json = {
 
 
 def test_a_dry_run_names_members_models_and_the_price_at_most() -> None:
-    shown = drawn(oracle.show, DRY)
+    shown = drawn(panels.show, DRY)
     assert "  judge  maker/first" in shown
     assert "At most 1 call, 1,200 tokens in and 1,500 out, cost $0.0042." in shown
-    assert "in at most 3 rounds" in drawn(council.show, {**DRY, "rounds": 3})
+    assert "in at most 3 rounds" in drawn(panels.show_council, {**DRY, "rounds": 3})
 
 
 VOTE: Json = {"member": "judge", "confidence": None, "summary": "So.", "blocker": "", "smallest_change": ""}
@@ -108,7 +108,7 @@ def test_a_verdict_begins_with_its_headline(headline: str, line: str) -> None:
         "receipt": {"calls": 1, "elapsed_s": 1.0, "cost_usd": None},
         "report": "",
     }
-    shown = drawn(oracle.show, data)
+    shown = drawn(panels.show, data)
     assert shown.splitlines()[0] == line
     assert "1 call, 1.0 s, cost unknown." in shown
 

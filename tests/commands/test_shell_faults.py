@@ -80,7 +80,7 @@ def stage(tmp_path: Path) -> Stage:
 @pytest.mark.parametrize("fault", ["read-only", "full", "6 kB left", "no file above 8 kB", "none at all"])
 @pytest.mark.parametrize(
     "command",
-    [(*FANOUT, "install", "--yes"), (*HOOKS_COMMAND, "adopt", "--yes", "--scope", "user")],
+    [(*FANOUT, "install", "--yes"), (*HOOKS_COMMAND, "adopt", "--all", "--yes", "--scope", "user")],
     ids=["install", "adopt"],
 )
 def test_a_home_that_takes_nothing_is_one_sentence_and_stays_as_it_was(
@@ -125,7 +125,7 @@ def test_an_installation_that_fails_in_its_middle_is_undone(stage: Stage) -> Non
     "words",
     [
         (*FANOUT, "install", "--yes"),
-        (*HOOKS_COMMAND, "adopt", "--yes"),
+        (*HOOKS_COMMAND, "adopt", "--all", "--yes"),
         (*HOOKS_COMMAND, "check"),
         (*FANOUT, "doctor"),
     ],

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fanout_hooks.audit.agents import Observation
 from fanout_mcp import cli
-from fanout_mcp.commands import audit, explore, review, summarize
+from fanout_mcp.commands import audit, explore, review
 from fanout_mcp.commands.display import claims, paragraph
 
 PATH = "mcp_server/fanout_mcp/registration/additions_of_a_long_name.py:88"
@@ -45,7 +45,7 @@ SHOWN: list[tuple[str, Callable[[Console], None]]] = [
     ("explore", lambda console: explore.show(console, {"modules": [MODULE], "receipt": RECEIPT})),
     (
         "summarize",
-        lambda console: summarize.show(
+        lambda console: explore.show_files(
             console,
             {
                 "files": [

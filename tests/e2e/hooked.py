@@ -86,7 +86,7 @@ class Hooked:
         path.write_text(json.dumps(state))
 
     def adopt(self, *words: str) -> str:
-        return self.run("adopt", "--yes", *words)
+        return self.run("adopt", "--all", "--yes", *words)
 
     def run(self, *words: str) -> str:
         done = subprocess.run(

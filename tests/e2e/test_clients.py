@@ -125,6 +125,14 @@ async def test_a_member_that_is_refused_is_one_clear_sentence(
     assert str(caught.value).startswith(f"`{name}`")
 
 
+async def test_a_failing_server_gets_one_request_of_codex_and_the_engine_decides_on_more(home: Path) -> None:
+    with members.serving(SAID, 500, "It broke.") as upstream:
+        async with opened("codex", home, upstream) as codex:
+            with pytest.raises(BackendError):
+                await codex.ask(JOB)
+        assert len(upstream.asked) == 1
+
+
 @pytest.mark.parametrize("name", ["codex", "gemini"])
 async def test_a_cancelled_member_leaves_no_process(name: str, home: Path) -> None:
     with members.serving(SAID, delay=30) as upstream, anyio.fail_after(90):

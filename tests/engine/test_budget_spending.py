@@ -15,7 +15,7 @@ from fanout_mcp.errors import (
     UnreadableAnswer,
 )
 from fanout_mcp.types import Answer, Ask, Job, Outcome
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 
 def test_a_used_up_budget_starts_no_further_call_and_says_so() -> None:
@@ -82,5 +82,5 @@ def test_a_used_up_budget_pays_for_no_second_try() -> None:
 def test_of_a_cancelled_call_nobody_knows_the_bill() -> None:
     upstream = Upstream(a=[(1.0, "yes")], b=[(1.0, "yes")], c=[(6.0, "no")])
     outcomes, _ = perform(upstream, [job("a"), job("b"), job("c")], plan(stop=two_agree))
-    assert outcomes[2].usage == UNTOLD
-    assert (UNTOLD + HALF).fields()["cost_is_at_least"]
+    assert outcomes[2].usage == UNREPORTED
+    assert (UNREPORTED + HALF).fields()["cost_is_at_least"]

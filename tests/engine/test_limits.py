@@ -219,3 +219,19 @@ def test_a_silent_call_does_not_keep_the_others_out_after_a_cut() -> None:
 
     outcomes, _ = virtually(main)
     assert [outcome.status for outcome in outcomes] == ["cut", "answered", "answered", "answered"]
+
+
+def test_a_cap_that_changes_holds_from_the_next_call_on() -> None:
+    caps = [1]
+    limits = Limits(50, {"p": lambda: caps[0]})
+    upstream = Upstream(1.0)
+
+    async def main() -> tuple[float, float]:
+        began = anyio.current_time()
+        await run([job("a"), job("b")], upstream.ask, plan(), limits)
+        between = anyio.current_time()
+        caps[0] = 2
+        await run([job("c"), job("d")], upstream.ask, plan(), limits)
+        return between - began, anyio.current_time() - between
+
+    assert virtually(main) == (2.0, 1.0)

@@ -100,7 +100,7 @@ class Running:
 
         def is_busy() -> bool:
             spares, uv = self.runtime.spares, self.runtime.uv
-            return spares.is_filling or (uv is not None and uv.is_asking)
+            return spares.is_filling or self.runtime.is_opening or (uv is not None and uv.is_asking)
 
         async def quiet() -> None:
             while is_busy():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +104,6 @@ def test_a_word_that_is_no_mode_is_said_once_a_session_and_again_when_it_changes
     assert '"strickt"' in said("strickt")
     assert said("srict") == ""
     assert said("srict", "another session") == first
-
-
-def test_what_was_said_goes_with_the_session(tmp_path: Path) -> None:
-    assert state.is_news(str(tmp_path), "s", "text")
-    assert not state.is_news(str(tmp_path), "s", "text")
-    state.sweep(str(tmp_path), time.time() + state.KEEP_SESSIONS_S + 1)
-    assert list(tmp_path.iterdir()) == []
-    assert state.is_news(str(tmp_path), "s", "text")
 
 
 def test_a_state_that_cannot_be_used_blocks_nothing_and_goes_to_the_log_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_hooks.log import trend
+from fanout_hooks.log import tally as trend
 from fanout_hooks.log.tally import Digest, of
 
 HOOKS = 21

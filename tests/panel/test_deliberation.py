@@ -12,7 +12,7 @@ from fakes.virtual import virtually
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.panel import deliberation, result
 from fanout_mcp.panel.council import deliberate
-from fanout_mcp.panel.deliberation import Discarded, Event, Said, line
+from fanout_mcp.panel.deliberation import Answered, Discarded, Event, line
 from fanout_mcp.types import Answer
 from panel.fakes_council import BOTTOMLESS, SYNTHESIS, Upstream, council, hold, never
 
@@ -273,12 +273,12 @@ def test_everything_is_told_as_a_line() -> None:
         "round 1: STOP, 50 % agree",
         "round 2: 3 asked, speculatively",
     ]
-    assert sum(isinstance(event, Said) for event in told) == 6
+    assert sum(isinstance(event, Answered) for event in told) == 6
 
 
 def test_the_price_of_all_rounds_is_known_before_the_first_call() -> None:
     plan = council(["a", "b", "c"], rounds=3)
-    jobs = plan.longest_jobs(plan.terms)
+    jobs = plan.largest_jobs(plan.terms)
     assert len(jobs) == 3 * 3 + 3
     upstream = Upstream(never(3))
     hold(upstream, rounds=3)

@@ -25,7 +25,7 @@ def find(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> di
     assert main(["doctor", "--json", *words]) == status
     out = capsys.readouterr().out
     assert KEY not in out
-    return {one["what"]: (one["state"], one["told"]) for one in json.loads(out)}
+    return {one["what"]: (one["state"], one["detail"]) for one in json.loads(out)}
 
 
 def test_a_bare_machine_has_a_plan_and_is_told_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,7 @@ def test_hooks_that_claude_code_refuses_are_a_fault_and_named(capsys: pytest.Cap
     main(["doctor", "--json"])
     found = [one for one in json.loads(capsys.readouterr().out) if one["what"] == "hooks"]
     assert found[0]["state"] == "bad"
-    assert "PreToolUse must be a list of groups" in found[0]["told"]
+    assert "PreToolUse must be a list of groups" in found[0]["detail"]
 
 
 def test_the_plugin_is_found(capsys: pytest.CaptureFixture[str]) -> None:

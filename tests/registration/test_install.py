@@ -426,7 +426,7 @@ def test_taking_out_the_server_brings_adopted_hooks_back_first(
     for path in (mine, here):
         path.write_text(HOOK)
     main(["install", "--yes"])
-    assert fanout_hooks.cli.main(["adopt", "--yes"]) == 0
+    assert fanout_hooks.cli.main(["adopt", "--all", "--yes"]) == 0
     capsys.readouterr()
     assert main(["uninstall", "--yes"]) == 0
     said = capsys.readouterr().out
@@ -440,7 +440,7 @@ def test_hooks_that_a_team_shares_stay_adopted_and_lose_their_calls_alone(home: 
     shared.parent.mkdir()
     shared.write_text(HOOK)
     main(["install", "--yes"])
-    assert fanout_hooks.cli.main(["adopt", "--shared", "--yes"]) == 0
+    assert fanout_hooks.cli.main(["adopt", "--all", "--shared", "--yes"]) == 0
     committed = shared.read_text(), Path(".claude/fanout/hooks.json").read_text()
     assert "run_hooks" in Path(".claude/settings.local.json").read_text()
     assert main(["uninstall", "--yes"]) == 0
@@ -456,7 +456,7 @@ def test_a_project_s_own_server_keeps_its_hooks_and_not_the_user_s(home: Path) -
         path.write_text(HOOK)
     Path(".mcp.json").write_text('{"mcpServers": {"fanout": {"command": "python3"}}}')
     main(["install", "--yes"])
-    assert fanout_hooks.cli.main(["adopt", "--yes"]) == 0
+    assert fanout_hooks.cli.main(["adopt", "--all", "--yes"]) == 0
     assert main(["uninstall", "--yes"]) == 0
     assert mine.read_text() == HOOK
     assert "run_hooks" in here.read_text()
@@ -467,7 +467,7 @@ def test_hooks_that_another_server_runs_stay_adopted(home: Path) -> None:
     mine.write_text(HOOK)
     main(["install", "--yes", "--no-hooks"])
     main(["install", "--yes", "--scope", "local", "--no-hooks"])
-    assert fanout_hooks.cli.main(["adopt", "--yes"]) == 0
+    assert fanout_hooks.cli.main(["adopt", "--all", "--yes"]) == 0
     main(["uninstall", "--yes", "--scope", "local"])
     assert "run_hooks" in mine.read_text()
 
@@ -477,7 +477,7 @@ def test_without_consent_adopted_hooks_and_the_server_stay(
 ) -> None:
     (home / ".claude" / "settings.json").write_text(HOOK)
     main(["install", "--yes"])
-    fanout_hooks.cli.main(["adopt", "--yes"])
+    fanout_hooks.cli.main(["adopt", "--all", "--yes"])
     before = files(home)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["uninstall"]) == 2

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import fanout_hooks.cli, fanout_mcp.cli
 import fanout_hooks.adoption.adopt, fanout_hooks.adoption.restore
-import fanout_mcp.registration.install, fanout_mcp.registration.uninstall
+import fanout_mcp.registration.install
 
 counted = os.open(os.path.join(sys.argv[1], "changes.txt"), os.O_RDWR | os.O_CREAT)
 top, command, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -39,7 +39,7 @@ MINE = {
 WORDS = {
     "install": (fanout_mcp.cli.main, ["install", "--yes"]),
     "uninstall": (fanout_mcp.cli.main, ["uninstall", "--yes"]),
-    "adopt": (fanout_hooks.cli.main, ["adopt", "--yes", "--cold"]),
+    "adopt": (fanout_hooks.cli.main, ["adopt", "--all", "--yes", "--cold"]),
     "restore": (fanout_hooks.cli.main, ["restore", "--yes"]),
 }
 BEFORE = {"install": [], "uninstall": ["install"], "adopt": ["install"], "restore": ["install", "adopt"]}

@@ -18,7 +18,7 @@ from fanout_hooks.adoption import adopt, restore
 from fanout_hooks.client import places as client_places
 from fanout_mcp.registration import places as registration_places
 from fanout_mcp.registration import plan
-from fanout_mcp.registration import uninstall as registration_uninstall
+from fanout_mcp.registration.install import bring_back, returning
 from fanout_mcp.registration.places import Scope, places
 from fanout_mcp.registration.plan import Choices
 from fanout_mcp.state import settings
@@ -96,14 +96,14 @@ class Machine:
         old = self.installed
         if old is None:
             return
-        registration_uninstall.bring_back(registration_uninstall.returning(old, self.places, self.project))
+        bring_back(returning(old, self.places, self.project))
         plan.perform(plan.uninstalling(old, self.config / "config.toml"), self.config)
         kept = registration_places.read(self.config)
         del kept.scopes[self.places.name]
         registration_places.write(self.config, kept)
 
     def adopt(self) -> None:
-        planned = adopt.plan_adoption(self.own, client_places.server_of(self.own))
+        planned = adopt.plan_adoption(self.own, client_places.server_of(self.own), takes_all=True)
         if planned.is_change:
             adopt.perform(planned, self.own)
 
@@ -113,7 +113,7 @@ class Machine:
             restore.perform(planned, self.own)
 
     def share(self) -> None:
-        planned = adopt.plan_adoption(self.shared, client_places.server_of(self.shared))
+        planned = adopt.plan_adoption(self.shared, client_places.server_of(self.shared), takes_all=True)
         if planned.is_change:
             adopt.perform(planned, self.shared)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.changes import Old, Tree, blob_id, compare, old_texts, resolve, tree_at
+from fanout_mcp.review.gather import Old, Tree, blob_id, compare, old_texts, resolve, tree_at
 
 ENVIRONMENT = {
     **os.environ,

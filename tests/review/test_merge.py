@@ -69,6 +69,24 @@ BALANCE = "The balance is raised without a lock; two refunds at once lose one"
             claim("a", ZERO, None, None), claim("b", BALANCE, None, None), False, id="without, two defects"
         ),
         pytest.param(
+            claim("a", "The variable `total` is never used", 4),
+            claim("b", "The variable `amount` is never used", 4),
+            False,
+            id="one template, two subjects",
+        ),
+        pytest.param(
+            claim("a", "Missing check of `user` before line 6", None, None),
+            claim("b", "Missing check of `amount` before line 6", None, None),
+            False,
+            id="one template, without a place",
+        ),
+        pytest.param(
+            claim("a", "`user` is not checked before line 6", 6),
+            claim("b", "`user` is not checked before line 7", 6),
+            True,
+            id="one template, other numbers",
+        ),
+        pytest.param(
             claim("a", SHELL, None, None, change="1"),
             claim("b", SHELL, None, None, change="2"),
             False,

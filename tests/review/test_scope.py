@@ -136,8 +136,9 @@ def test_what_is_left_out_is_counted_and_where_rules_looked_is_reported(
 def test_an_issued_key_counts_in_tests_and_an_example_s_does_not(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    issued = "ghp_" + "q7RzK2mVx9TbN4cLwY8sHdJ3pF6gEa1UoXiW"
+    issued = "ghp_" + "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ" + "0mLq17"
     (project / "tests" / "test_k.py").write_text(f'KEY = "{issued}"\n')
+    (project / "tests" / "test_typed.py").write_text('KEY = "ghp_q7RzK2mVx9TbN4cLwY8sHdJ3pF6gEa1UoXiW"\n')
     (project / "tests" / "test_e.py").write_text(f'KEY = "AKIAIOSFODNN7EXAMPLE"\nOTHER = "ghp_{"a1" * 18}"\n')
     paths, data = reviewed(capsys, ".")
     assert paths == {"src/a.py", "tests/test_k.py"}

@@ -15,6 +15,7 @@ from fakes.sandbox import Sandbox, pre_tool_use
 from fanout_hooks.client import hook_input
 from fanout_hooks.log import append as log_append
 from fanout_hooks.run import cold
+from fanout_hooks.run.plan import WORTH_A_START
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
 COLD = [sys.executable, "-I", "-S", ENTRY, "cold"]
@@ -98,10 +99,15 @@ def test_an_older_python_says_so_in_one_line_and_only_a_guard_denies(tmp_path: P
         assert done.stderr.count(b"\n") == 1
 
 
-def test_the_cold_processs_output_ends_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("hooks", "ways"),
+    [(WORTH_A_START - 1, ["lane"] * 4), (WORTH_A_START, ["trial", "trial", "warm", "warm"])],
+    ids=["few, as they are written", "enough for an interpreter of ours"],
+)
+def test_the_cold_processs_output_ends_with_it(tmp_path: Path, hooks: int, ways: list[str]) -> None:
     """The client waits for the end of stdout: nothing that was forked may hold it open."""
     sandbox = Sandbox(tmp_path)
-    sandbox.hooks("PreToolUse", sandbox.python("one", "print('{}')"))
+    sandbox.hooks("PreToolUse", *[sandbox.python(f"h{number}", "print('{}')") for number in range(hooks)])
     env = sandbox.env | {"FANOUT_STATE_DIR": str(sandbox.state)}
     for number in range(4):
         read, write = os.pipe()
@@ -121,4 +127,4 @@ def test_the_cold_processs_output_ends_with_it(tmp_path: Path) -> None:
             pass
         os.close(read)
         assert done.stderr == b""
-    assert [row["hooks"][0]["lane"] for row in sandbox.log()] == ["trial", "trial", "warm", "warm"]
+    assert [{own["lane"] for own in row["hooks"]} for row in sandbox.log()] == [{way} for way in ways]

@@ -20,6 +20,7 @@ import fanout_hooks
 from fakes.sandbox import Entry, Event, Sandbox, prompt
 from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.learn.memory import Memory, path_of
+from fanout_hooks.run.plan import WORTH_A_START
 from fanout_hooks.warm import messages
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
@@ -168,6 +169,7 @@ def test_what_a_cut_event_has_learned_stays_so_the_next_one_begins_further_on(sa
         "UserPromptSubmit",
         sandbox.python("first", first.read_text()) | {"name": "first"},
         sandbox.python("second", cut, after=["first"]),
+        *[sandbox.python(f"more{number}", "") for number in range(WORTH_A_START)],
     )
     for runs in (1, 2):
         with _cold_cut(sandbox, prompt(str(runs))):

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.repositories import git as plain
 from fakes.repositories import partial, whole
-from fanout_mcp.review.changes import Tree, old_texts, resolve, tree_at
+from fanout_mcp.review.gather import Tree, old_texts, resolve, tree_at
 from fanout_mcp.source import git as module
 from fanout_mcp.source.discover import discover, listing
 from fanout_mcp.source.git import (

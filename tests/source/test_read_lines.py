@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fanout_mcp.review.changes import compare
 from fanout_mcp.review.finding import FOCUSES, as_json, from_json
+from fanout_mcp.review.gather import compare
 from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.review.static.analyse import analyse, lint_batch
 from fanout_mcp.source.pack import Text, fenced, locate, pack

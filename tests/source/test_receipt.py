@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.source import receipt
+from fanout_mcp.source.receipt import Bounded
+from fanout_mcp.text import compact
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,15 @@ def test_the_bound_for_prices_is_no_less_than_what_tokenizers_need(text: str, re
 @given(st.text())
 def test_no_text_counts_more_than_its_bound(text: str) -> None:
     assert receipt.at_most(text) > receipt.count(text) * receipt.MARGIN - 1
+
+
+def test_a_map_shows_in_full_what_its_lines_leave_room_for(tmp_path: Path) -> None:
+    bounded = Bounded("module", 10, tmp_path, "modules", limit=3_000)
+    for number in range(10):
+        bounded.add({"module": f"m{number}", "purpose": "Sells.", "report": "x" * 500}, 1)
+    shown = bounded.result("modules")[0]["modules"]
+    in_full = [item for item in shown if isinstance(item, dict)]
+    assert len(shown) == 10
+    assert 0 < len(in_full) < 10
+    assert shown[: len(in_full)] == in_full
+    assert sum(len(compact(item)) + 1 for item in shown) <= 3_000

@@ -352,9 +352,9 @@ def test_the_doctor_names_the_folders_and_what_is_to_be_deleted(
 
     own = settings.read()
     found = told()
-    assert str(own.cache) in found["cache"]["told"]
-    assert str(own.records) in found["receipts"]["told"]
-    assert os.environ["HOME"] in found["learned"]["told"]
+    assert str(own.cache) in found["cache"]["detail"]
+    assert str(own.records) in found["receipts"]["detail"]
+    assert os.environ["HOME"] in found["learned"]["detail"]
     assert not {"old state", "own folders"} & set(found)
     (project / ".claude" / "fanout" / "cache").mkdir(parents=True)
     (project / ".claude" / "fanout" / "state").mkdir()
@@ -364,4 +364,4 @@ def test_the_doctor_names_the_folders_and_what_is_to_be_deleted(
     found = told()
     old = project / ".claude" / "fanout"
     assert found["old state"]["do"] == f"Delete it: rm -r {old}/cache {old}/state/receipts.jsonl"
-    assert "XDG_CACHE_HOME" in found["own folders"]["told"]
+    assert "XDG_CACHE_HOME" in found["own folders"]["detail"]

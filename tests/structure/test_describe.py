@@ -24,6 +24,54 @@ APACHE = """\
  */
 """
 FILES = [
+    (
+        "Cart.kt",
+        "package a\n\n/** Holds things. */\nclass Cart private constructor(private val a: Int)\n",
+        "Holds things.",
+    ),
+    (
+        "Cart.cs",
+        '/// <summary>\n/// Holds <see cref="Item"/> things.\n/// </summary>\npublic class Cart {}\n',
+        "Holds Item things.",
+    ),
+    (
+        "Cart.cs",
+        '/// <summary> Holds things. </summary> <typeparam name="T"></typeparam>\npublic class Cart<T> {}\n',
+        "Holds things.",
+    ),
+    (
+        "shop.rb",
+        "module Shop\n  # Sells at night.\n\n  A = 1\nend\n",
+        "no description; defines Shop (derived)",
+    ),
+    (
+        "a.rb",
+        "module Shop\n  class Till\n    def open; end\n  end\nend\n",
+        "no description; defines Shop.Till (derived)",
+    ),
+    (
+        "run.sh",
+        "#!/bin/sh\nset -e\n\n# Opens the shop.\nopen_shop() {\n  :\n}\n",
+        "open_shop: Opens the shop.",
+    ),
+    (
+        "a.lua",
+        "--- Sells things.\n-- @module shop\nlocal format = string.format\n",
+        "Sells things.",
+    ),
+    ("a.swift", "// MARK: - Modelling\n\nstruct Cart {}\n", "no description; defines Cart (derived)"),
+    ("index.ts", "export * from './cart'\n", "no description; passes on ./cart (derived)"),
+    ("shop.dart", "export 'src/cart.dart' show Cart;\n", "no description; passes on src/cart.dart (derived)"),
+    (
+        "a.ex",
+        "defmodule Shop.Till do\n  @moduledoc false\n  def open, do: 1\nend\n",
+        "no description; defines Shop.Till (derived)",
+    ),
+    (
+        "README.md",
+        "---\nslug: a\ndescription: Sells many things.\n---\n\n# Shop\n",
+        "Shop: Sells many things.",
+    ),
     ("a.py", '"""Sells. Slowly."""\nimport os\n', "Sells."),
     ("a.py", "# Sells things.\nimport os\n", "Sells things."),
     ("cart.py", 'import os\n\nclass Cart:\n    """Holds things."""\n', "Holds things."),
@@ -83,6 +131,22 @@ def test_a_file_s_purpose_is_what_its_author_wrote(path: str, text: str, wanted:
 
 
 MODULES = [
+    (
+        {
+            "shop.ex": 'defmodule Shop do\n  @moduledoc "Sells."\nend\n',
+            "shop/till.ex": "defmodule Shop.Till do\nend\n",
+        },
+        "Sells.",
+    ),
+    (
+        {
+            "shop/mix.exs": (
+                'defmodule A do\n  @text "Sells things."\n  def project, do: [description: @text]\nend\n'
+            ),
+            "shop/a.ex": "defmodule B do\nend\n",
+        },
+        "Sells things.",
+    ),
     ({"shop/__init__.py": '"""Sells."""\n', "shop/README.md": "# Shop\n\nOther.\n"}, "Sells."),
     (
         {"shop/a.go": "package shop\n", "shop/doc.go": "// Package shop sells.\npackage shop\n"},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_mcp.structure.documents import _head, first_sentence
+from fanout_mcp.structure.comments import first_sentence
+from fanout_mcp.structure.documents import _head
 
 
 @pytest.mark.parametrize(

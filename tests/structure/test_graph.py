@@ -54,7 +54,25 @@ PYTHON = {
     "src/pkg/sub/x.py": "from ..helpers import a\n",
     "src/pkg/sub/y.py": "from ..helpers import a\nfrom . import x\n",
 }
+KOTLIN_SCRIPT = {
+    "build/src/main/kotlin/jvm.kt": "val isNew = true\n",
+    "core/Cart.kt": "package shop\n\nimport kotlin.jvm.JvmName\n\nclass Cart\n",
+}
+SWIFT = {
+    "Sources/Shop/List.swift": "public struct List {}\n",
+    "Sources/Page/Rows.swift": "struct Rows { let a: List }\n",
+    "Sources/Till/Till.swift": "import Shop\n\nstruct Till { let a: List }\n",
+}
+ZIG = {
+    "build.zig.zon": ".{ .name = .clap }\n",
+    "clap.zig": "pub const a = 1;\n",
+    "example/a.zig": 'const clap = @import("clap");\n',
+}
 EDGES = [
+    (KOTLIN_SCRIPT, "core/Cart.kt", []),
+    (SWIFT, "Sources/Page/Rows.swift", []),
+    (SWIFT, "Sources/Till/Till.swift", ["Sources/Shop/List.swift"]),
+    (ZIG, "example/a.zig", ["clap.zig"]),
     (GO, "main.go", ["config/load.go"]),
     (KOTLIN, "app/Main.kt", ["core/Cart.kt", "core/Till.kt"]),
     (TYPESCRIPT, "src/cart.ts", ["packages/kit/src/a.ts", "packages/kit/src/deep/one.ts", "src/money.ts"]),
@@ -152,6 +170,14 @@ def test_relative_imports_need_no_init_file() -> None:
 
 
 CYCLES = [
+    (
+        {"lib/a.rb": "require 'b'\n", "lib/b.rb": "def go\n  require 'a'\nend\n"},
+        [],
+    ),
+    (
+        {"a.lua": "local b = require 'b'\n", "b.lua": "local function f()\n  return require 'a'\nend\n"},
+        [],
+    ),
     ({"a.py": "import b\n", "b.py": "import a\n"}, [["a.py", "b.py"]]),
     (
         {
@@ -232,3 +258,32 @@ def test_a_monorepo_is_mapped_by_its_packages() -> None:
     divided = mapped(known(files))
     assert [module.name for module in divided.modules] == [f"packages/p{n:02}" for n in range(20)]
     assert "example: playground (40 files: 20 .json, 20 .ts)" in divided.folded
+
+
+TESTED = [
+    ({"cart.py": "", "tests/test_cart.py": "a = 1\n"}, "cart.py", ["tests/test_cart.py"]),
+    ({"build.gradle.kts": "val a = 1\n", "app-test/build.gradle.kts": "val a = 1\n"}, "build.gradle.kts", []),
+    (
+        {
+            "a/types.ts": "export const a = 1\n",
+            "b/types.ts": "export const b = 1\n",
+            "b/types.test.ts": "f()\n",
+        },
+        "a",
+        [],
+    ),
+    ({"cart.py": "", "tests/cart": "things\n"}, "cart.py", []),
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "module", "wanted"),
+    TESTED,
+    ids=["named after it", "a build file's name", "a name that two have", "no code"],
+)
+def test_a_test_is_a_module_s_that_uses_it_or_is_named_after_it_alone(
+    files: Files, module: str, wanted: list[str]
+) -> None:
+    whole = known({path: text or "def f(): ...\n" for path, text in files.items()})
+    paths = tuple(path for path in whole.outlines if path == module or path.startswith(f"{module}/"))
+    assert list(facts(Module(module, paths), whole, {}).tests) == wanted

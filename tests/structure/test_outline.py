@@ -710,7 +710,7 @@ def test_a_definition_may_be_written_in_many_ways(path: str, text: str, wanted: 
 @pytest.mark.parametrize(
     ("path", "text", "wanted"),
     [
-        ("a.ts", "export type * from './a'\nexport const b = 1\n", "2 constant b"),
+        ("a.ts", "export type * from './a'\nexport const b = 1\n", "1 export ./a, 2 constant b"),
         (
             "a.ts",
             "interface A {\n  b(): void\n  <T>(c: T): T\n}\nexport class D { e = () => 1 }\n",

@@ -89,6 +89,9 @@ def test_what_happens_is_stated_with_its_name_and_line(
 
 
 NOTHING = [
+    ("a.rb", "class_eval do\n  def a; end\nend\n", "security"),
+    ("a.rs", "#[cfg(test)]\nmod tests {\n    fn a() { std::fs::write(b, c); }\n}\n", "data flow"),
+    ("a.go", 'package a\n\nimport "io"\n\nfunc f(r io.Reader) { io.ReadAll(r) }\n', "data flow"),
     ("a.py", "import re\nA = re.compile('a')\n", "security"),
     ("a.py", "def eval(x): ...\n\neval('1')\n", "security"),
     ("a.py", "model.eval()\n", "security"),

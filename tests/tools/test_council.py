@@ -16,12 +16,12 @@ from fakes.virtual import virtually
 from fanout_mcp import cli
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
-from fanout_mcp.commands.council import Board
+from fanout_mcp.commands.panels import Board
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Rejected
 from fanout_mcp.panel.answer import Position
-from fanout_mcp.panel.deliberation import Discarded, Opened, RoundClosed, Said, Synthesised
+from fanout_mcp.panel.deliberation import Answered, Discarded, Opened, RoundClosed, Synthesised
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools import council, oracle_batch
 from fanout_mcp.tools.services import Services, ToolResult
@@ -219,10 +219,10 @@ def test_the_board_shows_rounds_and_members_within_eighty_columns() -> None:
     for n in range(1, 6):
         board(Opened(n, members, speculative=n > 1))
         for member in members[: 2 if n == 1 else 3]:
-            board(Said(n, member, Position("SIMPLIFY", 80, "Too much \x1b[31mof it.")))
+            board(Answered(n, member, Position("SIMPLIFY", 80, "Too much \x1b[31mof it.")))
         board(RoundClosed(n, "SIMPLIFY", 1.0, n == 5, frozenset()))
         board(Synthesised(n))
-    board(Said(1, members[2], Position("STOP", 80, "No.")))
+    board(Answered(1, members[2], Position("STOP", 80, "No.")))
     board(Discarded(5))
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(board)

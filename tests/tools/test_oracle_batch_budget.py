@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from fakes.virtual import virtually
+from fakes.wire_pool import Sent, WirePool, wired
 from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.errors import (
@@ -16,7 +20,7 @@ from fanout_mcp.errors import (
 from fanout_mcp.panel import personas
 from fanout_mcp.types import ModelPrice
 from fanout_mcp.usage import Usage
-from tools.consulting import UNREADABLE, consult, panel, says
+from tools.consulting import UNREADABLE, ask, consult, panel, says, services
 
 
 def priced(cost: float) -> Scripted:
@@ -134,3 +138,22 @@ def test_a_provider_that_lists_no_models_cannot_outlast_the_deadline(tmp_path: P
     consulted = consult(tmp_path, Silent(default=says()), deadline_s=3)
     assert consulted.data["decision"] == "PROCEED"
     assert consulted.seconds == 2.0, "a third of the time for prices, and the second that members take"
+
+
+def test_a_cut_call_shows_the_bill_of_what_was_asked_before_a_quirk_was_known(tmp_path: Path) -> None:
+    billed = b'data: {"usage": {"prompt_tokens": 300, "completion_tokens": 40, "cost": 0.25}}\n\n'
+    refused = b'data: {"error": {"code": 400, "message": "response_format is not supported"}}\n\n'
+    answer = json.dumps({"choices": [{"message": {"content": verdict()}, "finish_reason": "stop"}]}).encode()
+
+    def script(body: dict[str, Any]) -> Sent:
+        if body["model"] != "slow":
+            return Sent([answer], kind="application/json")
+        return Sent([billed, refused]) if "response_format" in body else Sent(delay_s=1_000.0)
+
+    given = services(tmp_path, wired(services(tmp_path, panel()).settings, WirePool(script)))
+    models = ["fast", "fast", "slow"]
+    got = virtually(lambda: ask(given, {"preset": "quick", "models": models}))
+    assert got.data["cut"] == ["skeptic"]
+    receipt = got.data["receipt"]
+    assert (receipt["calls"], receipt["cost_usd"], receipt["cost_is_at_least"]) == (4, 0.25, True)
+    assert receipt["tokens_out"] >= 40

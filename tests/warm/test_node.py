@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
 import shlex
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes.sandbox import Event, Native, Running, Sandbox, pre_tool_use
+from fanout_hooks.run.lanes import CONTROL
 from fanout_hooks.warm import node
 from fanout_hooks.warm.command import which, words_of
 
 HEAD = "const fs = require('fs'), path = require('path');\n"
 READ = HEAD + "const event = JSON.parse(fs.readFileSync(0, 'utf8'));\n"
+
+EACH = "for (let fd = 3; fd < 256; fd++) try {{ require('fs').{} }} catch {{}}".format
 
 # name -> file's suffix and source. Each is run natively and in a spare, and must leave the same.
 PROGRAMS: dict[str, tuple[str, str]] = {
@@ -310,6 +316,69 @@ def test_a_spare_that_was_killed_costs_no_event(sandbox: Sandbox) -> None:
     assert seen[-1] == Native(0, "1\n", "")
 
 
+def test_a_spare_that_is_killed_at_hand_over_does_not_cost_the_hook_its_answer(sandbox: Sandbox) -> None:
+    sandbox.hooks("PreToolUse", program(sandbox, "hook", "console.log(1)"))
+    with sandbox.running() as run, run.seeing() as seen:
+        known(run)
+        for pid in spares(os.getpid()):
+            os.kill(pid, signal.SIGSTOP)  # it will not get to its event
+        ended = run.loop.spawn(killed_when_given(run))
+        run.event(pre_tool_use())
+        assert ended.done
+    assert seen[-1] == Native(0, "1\n", "")
+    assert ways(sandbox) == ["lane"]
+
+
+async def killed_when_given(run: Running) -> None:
+    while len(run.runtime.spares):
+        await run.loop.sleep(0.001)
+    for pid in spares(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
+
+
+ENDS: dict[str, tuple[str, bool]] = {
+    "by itself": ("console.log(1)", True),
+    "by process.exit": ("console.log(1); process.exit()", True),
+    "with a denial": ("process.exit(2)", False),
+    "with an error": ("throw new Error('x')", False),
+    "with a rejection": ("Promise.reject(new Error('x'))", False),
+    "with a listener": ("process.on('exit', () => console.log('late'))", False),
+    "with another exit": (
+        "const exit = process.reallyExit; process.reallyExit = (code) => exit(code)",
+        False,
+    ),
+    "with another emit": (
+        "const emit = process.emit; process.emit = (...all) => emit.apply(process, all)",
+        False,
+    ),
+    "with a code of its own": ("process.exitCode = 3", False),
+    "with nothing of Node's own open": (EACH("closeSync(fd)"), False),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_program_reports_its_end_ahead_only_where_nothing_of_it_is_left_to_run(
+    tmp_path: Path, name: str
+) -> None:
+    source, reports = ENDS[name]
+    path = tmp_path / "hook.js"
+    path.write_text(source)
+    ours, theirs = socket.socketpair()
+    read, write = os.pipe()
+    os.dup2(theirs.fileno(), CONTROL)
+    ends = f"/proc/{os.getpid()}/fd/{write}"
+    given = {"cwd": str(tmp_path), "set": {}, "unset": [], "end": ends, "pipe": os.readlink(ends)}
+    body = json.dumps(given).encode()
+    with ours, theirs:
+        ours.send(len(body).to_bytes(4, "big") + body)
+        line = ["node", "-r", node.PRELOAD, str(path)]
+        subprocess.run(line, pass_fds=[CONTROL], capture_output=True, timeout=60, check=False)
+        os.close(CONTROL)
+    os.close(write)
+    with os.fdopen(read, "rb") as reported:
+        assert bool(reported.read()) == reports
+
+
 async def gone(run: Running) -> None:
     while len(run.runtime.spares) or spares(os.getpid()):
         await run.loop.sleep(0.01)
@@ -336,7 +405,6 @@ def _line(pid: int) -> str:
 
 # --- hooks that attack, and a set that no one chose ---------------------------------------------------------
 
-EACH = "for (let fd = 3; fd < 256; fd++) try {{ require('fs').{} }} catch {{}}".format
 HOSTILE = {
     "kills its parent": "process.kill(process.ppid, 'SIGKILL'); setTimeout(() => {}, 300)",
     "stops its parent": "process.kill(process.ppid, 'SIGSTOP'); console.log(1)",
@@ -369,7 +437,9 @@ def test_whatever_a_hook_does_it_costs_its_own_answer_at_most(sandbox: Sandbox, 
             run.event(pre_tool_use())
             run.settle()
         assert [seen[0], seen[2], seen[3], seen[5]] == [alone] * 4
-        assert (seen[1].exit, seen[1].stdout) == (seen[4].exit, seen[4].stdout)
+        assert seen[1].stdout == seen[4].stdout
+        # A program that has ended is not waited for any longer, whatever became of the shell that started it.
+        assert seen[4].exit == (0 if name == "stops its parent" else seen[1].exit)
 
 
 PIECES = (

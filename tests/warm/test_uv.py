@@ -76,6 +76,11 @@ def settled(run: Running, count: int = 4) -> list[str]:
     return [row["lane"] for record in run.sandbox.log()[-count:] for row in record["hooks"]]
 
 
+def until_warm(run: Running) -> None:
+    """Run events until a hook is warm: a file that uv itself touches meanwhile makes it be asked once more."""
+    assert any(settled(run, 1) == ["warm"] for _ in range(10))
+
+
 WAYS = {
     "inline dependencies": ("uv run --script {script}", '"greeting"'),
     "inline, none": ("uv run {script} one 'two three'", ""),
@@ -108,8 +113,7 @@ def test_a_later_session_need_not_ask_and_no_variable_is_kept(sandbox: Sandbox) 
     with sandbox.running() as run:
         settled(run)
     with sandbox.running() as run:
-        run.event(pre_tool_use())
-    assert [row["lane"] for row in sandbox.log()[-1]["hooks"]] == ["warm"]
+        assert settled(run, 2) == ["lane", "warm"]  # it needs to start the interpreter alone
     (kept,) = sandbox.state.rglob("*.uv.json")
     assert "hidden-one" not in kept.read_text()
     kept.write_text('{"x": 1}')
@@ -167,7 +171,7 @@ def test_when_something_changes_that_uv_looks_at_uv_is_asked_again(sandbox: Sand
     path = script(sandbox, "hook", "import greeting\nprint(greeting.TEXT)\n", '"greeting"')
     sandbox.hooks("PreToolUse", f"uv run --script {path}")
     with sandbox.running() as run:
-        assert settled(run)[-1] == "warm"
+        until_warm(run)
         CHANGES[what](sandbox, path)
         with run.seeing() as seen:
             assert settled(run, 1) == ["lane"]

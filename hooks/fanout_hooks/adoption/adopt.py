@@ -3,7 +3,8 @@
     plan = plan_adoption(place, server)       # pure but for reading: what would become of each file
     perform(plan, place)                      # writes; hooks.json first, so that no entry leads to nothing
 
-What only the client can do stays where it is (native.py). hooks.json keeps the `hooks` of the settings as
+What only the client can do stays where it is (native.py), and so do the hooks of an event that would get no
+faster, unless they are asked for (`with_gain`). hooks.json keeps the `hooks` of the settings as
 they were written, so that `restore` can put them back byte for byte, on any machine.
 
 Adopting again takes what was added since, and rewrites our entries: after a change of hooks.json (a new
@@ -17,7 +18,8 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -30,7 +32,10 @@ from fanout_hooks.client.places import IGNORED, SERVER, Place, must_stay_in_proj
 from fanout_hooks.client.settings import File, Refused
 from fanout_hooks.run import launch
 from fanout_hooks.run.launch import Launch
-from fanout_hooks.warm.command import plain_python
+from fanout_hooks.run.plan import WORTH_A_START
+from fanout_hooks.warm.command import launcher, python_of, words_of
+from fanout_hooks.warm.node import node_of
+from fanout_hooks.warm.uv import uv_of
 
 # --- The way back when a hooks.json is gone or broken: kept copies that still hold the adopted hooks. -------
 # Two kinds do: an earlier hooks.json of the scope, and the settings file as it was before it was adopted.
@@ -124,7 +129,7 @@ class Adoption(NamedTuple):
         )
 
 
-def plan_adoption(place: Place, server: str) -> Adoption:
+def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adoption:
     """Read a scope's files and say what adopting would make of them. Raises settings.Refused."""
     file, known = settings.read(place.settings), settings.read(place.hooks)
     before = hooks_of(file)
@@ -134,8 +139,13 @@ def plan_adoption(place: Place, server: str) -> Adoption:
         must_be_there(known, place)
     if known.data.get("version", config.VERSION) != config.VERSION:
         raise settings.Refused(f"{known.path} was written by another version of fanout; use that one")
-    taken, stay = native.split(entries.without(before, is_own))
+    rest = entries.without(before, is_own)
+    taken, _ = native.split(rest)
     held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
+    slow = [] if takes_all else without_gain(taken, held, server, place.project)
+    taken = entries.without(taken, lambda entry: any(entry is one.entry for one in slow))
+    gone = {id(entry) for _, _, entry in entries.each(taken)}
+    stay = entries.without(rest, lambda entry: id(entry) in gone)
     held = native.with_new(held, taken)
     parsed = _parsed(held, place)
     held = native.with_guards_named(held, [hook.name for hook in parsed])
@@ -155,7 +165,7 @@ def plan_adoption(place: Place, server: str) -> Adoption:
         beside_text,
         tuple(native.names(taken)),
         parsed,
-        tuple(native.left(stay)),
+        tuple(left(stay, slow)),
         server,
     )
     if plan.is_change:
@@ -343,18 +353,89 @@ def _ignore(place: Place) -> None:
 
 
 # --- What it will mean for each event -----------------------------------------------------------------------
-# How each event of a scope will run once its hooks are adopted, and where that is slower than natively.
-# The rule, as `fanout-hooks bench` measures it: a cold event waits for a process of ours, which takes about
-# as long as Claude Code needs to start this many Python hooks at once. With fewer, cold is slower; a warm
-# event never waits for a start. Hooks that aren't Python start in a millisecond or two and count for nothing
-# here.
+# How each event of a scope will run once its hooks are adopted, and which events that makes faster.
+#
+#     warm     what is kept ready (Python, Node, uv) gains its interpreter's start; what isn't gains nothing
+#     cold     waits for a process of ours, which takes about as long as Claude Code needs to start
+#              WORTH_A_START Python hooks at once; all others run as they do natively, after that wait
+#     a guard  is always cold, an entry for each
+#
+# An event that gets no faster stays native, but where its owner asks for what else fanout gives: with
+# `--all`, or with a key of hooks.json beside a hook in the settings (the client passes over keys that it
+# doesn't know).
 
-WORTH_A_START = 4
-"""Python hooks on two cores; with more cores natively starts more of them in the same time."""
 PRICE = (
     f"Slower: a cold event waits for a process of ours, about as long as natively for {WORTH_A_START} Python "
     "hooks. That buys order, isolation and the log. `fanout-hooks bench` measures it, `restore` undoes it."
 )
+ALL = "`adopt --all` takes it for order, isolation and the log"
+NOT_WARM = f"it would get no faster, for nothing of this event can be kept ready; {ALL}"
+NOT_COLD = f"cold, this event would take longer than natively; {ALL}"
+NOT_SERVED = (
+    "without a server this event would run cold, and take longer than natively: `fanout install` registers "
+    f"one, then adopt again; {ALL}"
+)
+NOT_GUARD = f"what denies when it fails runs cold, and takes longer than natively; {ALL}"
+ASKING = tuple(key for key in native.OUR_KEYS if key != "name")
+
+
+class Slow(NamedTuple):
+    """An entry that stays in the settings, for it would get no faster."""
+
+    entry: dict[str, Any]
+    why: str
+
+
+def without_gain(taken: Hooks, held: Container[str], server: str, project: str) -> list[Slow]:
+    """Return the entries that adopting would make no faster, but for the events `held`: fanout runs those."""
+    env = {**os.environ, "CLAUDE_PROJECT_DIR": project}
+    found = []
+    for event, groups in taken.items():
+        own = [entry for group in groups for entry in group["hooks"]]
+        if event in held or any(key in entry for entry in own for key in ASKING):
+            continue
+        guards = [entry for entry in own if native.is_guard(event, entry)]
+        others = [entry for entry in own if entry not in guards]
+        found += [Slow(entry, NOT_GUARD) for entry in guards]
+        kinds = Counter(kind_of(entry, env, project) for entry in others)
+        if not _is_gain(kinds, is_warm=bool(server) and event in events.WARM):
+            found += [Slow(entry, _why_slow(event, server, kinds)) for entry in others]
+    return found
+
+
+def _is_gain(kinds: Counter[str], *, is_warm: bool) -> bool:
+    return kinds.total() > kinds[""] if is_warm else kinds["python"] >= WORTH_A_START
+
+
+def _why_slow(event: str, server: str, kinds: Counter[str]) -> str:
+    if event not in events.WARM:
+        return NOT_COLD
+    return NOT_WARM if server or not _is_gain(kinds, is_warm=True) else NOT_SERVED
+
+
+def kind_of(entry: dict[str, Any], env: dict[str, str], cwd: str) -> str:
+    """Return what starts a hook, if fanout can have that ready: python, node, uv or ""."""
+    args = entry.get("args")
+    if entry.get("type") != "command" or entry.get("isolate"):
+        return ""
+    words = words_of(str(entry["command"]), None if args is None else tuple(args), env, cwd)
+    kind = launcher(words)
+    if kind == "python":
+        return kind if python_of(words, env, cwd) is not None else ""
+    if kind == "node":
+        return kind if node_of(words, env, cwd) is not None else ""
+    return kind if kind and uv_of(words, env, cwd) is not None else ""
+
+
+def left(stay: Hooks, slow: Sequence[Slow]) -> list[StaysNative]:
+    """Return the hooks that stay in the settings, each with its reason ("": it could be adopted)."""
+    reasons = {id(own.entry): own.why for own in slow}
+    natives = native.left(stay)
+    own = [entry for _, _, entry in entries.each(stay) if not entries.is_ours(entry)]
+    return [
+        one._replace(why=one.why or reasons.get(id(entry), ""))
+        for one, entry in zip(natives, own, strict=True)
+    ]
 
 
 class Outlook(NamedTuple):
@@ -389,12 +470,9 @@ def of(hooks: Sequence[config.Hook], server: str, env: dict[str, str], cwd: str)
 def _outlook(
     event: str, hooks: Sequence[config.Hook], env: dict[str, str], cwd: str, *, is_warm: bool
 ) -> Outlook:
-    starts = sum(
-        hook.type == "command" and plain_python(hook.command, hook.args, env, cwd) is not None
-        for hook in hooks
-    )
+    kinds = Counter(kind_of(hook._asdict(), env, cwd) for hook in hooks)
     names = tuple(hook.name for hook in hooks)
-    return Outlook(event, names, hooks[0].guard, is_warm, not is_warm and starts < WORTH_A_START)
+    return Outlook(event, names, hooks[0].guard, is_warm, not is_warm and not _is_gain(kinds, is_warm=False))
 
 
 # --- `fanout-hooks adopt`: show what would change, ask, do it. ----------------------------------------------
@@ -405,6 +483,11 @@ OK = 0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
     consent.add_flag(parser)
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="take events that get no faster, too: for order, isolation and the log",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--warm", action="store_true", help="call the server, although none is registered here")
     how.add_argument("--cold", action="store_true", help="never call the server")
@@ -430,7 +513,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _planned(args: argparse.Namespace, place: Place) -> Adoption:
     server = SERVER if args.warm else "" if args.cold else server_of(place)
-    return plan_adoption(place, server)
+    return plan_adoption(place, server, takes_all=args.all)
 
 
 def _show(place: Place, plan: Adoption, form: str) -> None:

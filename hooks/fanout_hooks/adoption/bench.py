@@ -46,6 +46,8 @@ ROUNDS = 7
 WARM_UP = 3
 """Rounds that don't count: a hook is known after two runs."""
 FAR_S = 60.0
+BETWEEN_S = 0.3
+"""Between rounds: what is kept ready gets ready, as it does while Claude works."""
 
 
 class Measured(NamedTuple):
@@ -88,7 +90,7 @@ def _measure(
     raw = inputs.to_stdin(sample)
     hooks = [own.hook for own in run_choose.choose(found, sample)]
     ways: dict[str, Callable[[], None]] = {
-        "native": lambda: _native(hooks, raw, env, own.project),
+        "native": lambda: run_natively(hooks, raw, env, own.project),
         "cold": lambda: _cold(own, raw, env),
     }
     if event in events.WARM:
@@ -98,14 +100,15 @@ def _measure(
     for number in range(WARM_UP + rounds):
         for name, way in ways.items():
             began = time.perf_counter()
-            _in_time(event, name, way)
+            in_time(event, name, way)
             if number >= WARM_UP:
                 times[name].append((time.perf_counter() - began) * 1000)
     medians = {name: round(statistics.median(own_times), 1) for name, own_times in times.items()}
     return Measured(event, own.scope, len(hooks), medians["native"], medians["cold"], medians.get("warm"))
 
 
-def _in_time(event: str, name: str, way: Callable[[], None]) -> None:
+def in_time(event: str, name: str, way: Callable[[], None]) -> None:
+    """Run the hooks of an event in one way. Raises settings.Refused when they don't end."""
     try:
         way()
     except subprocess.TimeoutExpired:
@@ -115,7 +118,8 @@ def _in_time(event: str, name: str, way: Callable[[], None]) -> None:
         ) from None
 
 
-def _native(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
+def run_natively(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
+    """Start all command hooks at once, as the client does, and wait for them. Raises TimeoutExpired."""
     running = [
         subprocess.Popen(
             lanes.command_line(hook.command, hook.args),

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from fanout_hooks.adoption import adopt, entries, native
+from fanout_hooks.adoption import adopt, entries, native, pitfalls
 from fanout_hooks.adoption.consent import add_project, project_of, say, say_json, say_wrapped
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import config, events, files, places, policy
@@ -71,6 +71,9 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
     if twice:
         where = f"the gate is registered here and in {twice[0]}"
         found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
+    found += [Finding("note", "hooks", sentence) for sentence in pitfalls.of(project, env)]
+    log = log_append.path_of(project)
+    found += [Finding("note", log, sentence) for sentence in pitfalls.failures(records(project))]
     path, why = path_in_use(project, env)
     return [*found, Finding("good" if path == "warm" else "note", "path", f"{path}: {why}")]
 
@@ -134,7 +137,11 @@ def _switched_off(own: Place) -> bool:
 def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
     is_own = native.owned_by(own.scope)
     is_adopted = any(is_own(entry) for _, _, entry in entries.each(hooks))
-    for left in native.left(entries.without_ours(hooks)):
+    theirs = entries.without_ours(hooks)
+    taken, _ = native.split(theirs)
+    held = {hook.event for hook in config.load((own.scope,), own.project, own.claude).hooks}
+    slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
+    for left in adopt.left(theirs, slow):
         if left.why:
             yield Finding("note", own.settings, f"{left.event}: {left.name} stays native: {left.why}")
         elif is_adopted:

@@ -129,7 +129,7 @@ def _as_guards(hooks: Hooks) -> Hooks:
             {
                 **group,
                 "hooks": [
-                    {**entry, "guard": True} if _blocks(event, entry) else entry for entry in group["hooks"]
+                    {**entry, "guard": True} if is_guard(event, entry) else entry for entry in group["hooks"]
                 ],
             }
             for group in groups
@@ -138,7 +138,8 @@ def _as_guards(hooks: Hooks) -> Hooks:
     }
 
 
-def _blocks(event: str, entry: dict[str, Any]) -> bool:
+def is_guard(event: str, entry: dict[str, Any]) -> bool:
+    """Say whether a hook blocks when it fails."""
     return entry.get("onFailure") == "block" and events.of(event).heeds_on_failure
 
 

@@ -125,8 +125,10 @@ def _restored(file: settings.File, known: settings.File, rest: Hooks) -> Edited:
     held, original = native.plain(hooks_of(known)), original_in(known)
     was: Hooks = json.loads(original) if original else {}
     text = json_edit.with_text(file.text, "hooks", original) if original else file.text
-    taken, stay = native.split(was)
-    if not original or _others(rest) != _others(stay) or held != taken:
+    taken = native.still_there(native.split(was)[0], held)
+    gone = {id(entry) for _, _, entry in entries.each(taken)}
+    stay = entries.without(was, lambda entry: id(entry) in gone)
+    if not original or _others(rest) != _others(stay) or held != native.plain(taken):
         return client_settings.with_hooks(text, entries.joined(held, rest))._replace(is_exact=False)
     if entries.only_ours(rest) == entries.only_ours(was):
         return Edited(text, is_exact=True)

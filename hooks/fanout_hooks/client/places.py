@@ -198,34 +198,40 @@ def server_of(place: Place) -> str:
     """Return the name of the server that this scope's sessions have, "" where none is registered."""
     if registered(place):
         return SERVER
-    plugged = [_json(settings_file("user", place.project, place.claude))]
+    plugged = [json_of(settings_file("user", place.project, place.claude))]
     if place.scope != "user":
-        plugged += [_json(settings_file(scope, place.project, place.claude)) for scope in ("shared", "local")]
+        plugged += [
+            json_of(settings_file(scope, place.project, place.claude)) for scope in ("shared", "local")
+        ]
     enabled: dict[str, Any] = {}
     for file in plugged:
-        enabled |= _dict(file, "enabledPlugins")
+        enabled |= dict_in(file, "enabledPlugins")
     return PLUGIN_SERVER if any(key.startswith("fanout@") and on for key, on in enabled.items()) else ""
 
 
 def registered(place: Place) -> list[dict[str, Any]]:
     """Return what is registered under our server's name wherever this scope's sessions look for servers."""
-    user = _json(place.servers)
+    user = json_of(place.servers)
     holders = [user]
     if place.scope != "user":
-        holders += [_dict(user, "projects", place.project), _json(os.path.join(place.project, ".mcp.json"))]
-    return [_dict(file, "mcpServers", SERVER) for file in holders if SERVER in _dict(file, "mcpServers")]
+        holders += [
+            dict_in(user, "projects", place.project),
+            json_of(os.path.join(place.project, ".mcp.json")),
+        ]
+    return [dict_in(file, "mcpServers", SERVER) for file in holders if SERVER in dict_in(file, "mcpServers")]
 
 
 def settings_env(place: Place) -> dict[str, str]:
     """Return the variables that the settings of this project's sessions set, the nearest file's last."""
     found: dict[str, str] = {}
     for scope in ("user", "shared", "local"):
-        own = _dict(_json(settings_file(scope, place.project, place.claude)), "env")
+        own = dict_in(json_of(settings_file(scope, place.project, place.claude)), "env")
         found |= {name: str(value) for name, value in own.items()}
     return found
 
 
-def _json(path: str) -> dict[str, Any]:
+def json_of(path: str) -> dict[str, Any]:
+    """Return the object that a file holds, {} where there is none."""
     try:
         data = json.loads(files.read(path, follow=True))
     except (OSError, ValueError, RecursionError):
@@ -233,7 +239,8 @@ def _json(path: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _dict(data: dict[str, Any], *keys: str) -> dict[str, Any]:
+def dict_in(data: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the object under these keys, {} where there is none."""
     for key in keys:
         found = data.get(key)
         data = found if isinstance(found, dict) else {}

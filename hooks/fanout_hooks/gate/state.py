@@ -109,23 +109,6 @@ def has_launches(where: str, session: str) -> bool:
     return any(own.session == session and not own.ended for own in launches)
 
 
-def is_news(where: str, session: str, text: str) -> bool:
-    """Say whether a text wasn't reported in a session yet, and keep that it now is; yes if that fails."""
-    path, line = f"{_path(where, session)}.reported", f"{digest(text)}\n".encode()
-    try:
-        fd = _opened(path, where, os.O_RDWR | os.O_APPEND)
-        with os.fdopen(fd, "r+b", buffering=0) as file:
-            known = file.read(MAX_BYTES) or b""
-            if line in known:
-                return False
-            file.write(line)
-        if not known:
-            sweep(where, time.time())
-    except OSError:
-        return True
-    return True
-
-
 def _path(where: str, session: str) -> str:
     return os.path.join(where, digest(session) + ".json")
 

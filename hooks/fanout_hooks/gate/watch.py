@@ -13,8 +13,10 @@ import time
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
+from fanout_hooks.client.places import state_folder
 from fanout_hooks.gate import gate, governor, state
 from fanout_hooks.gate.gate import MODES, Mode
+from fanout_hooks.run import claims
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.warm.loop import Loop
 
@@ -146,7 +148,7 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry:
 def _unreported(problem: str, event: dict[str, Any], env: dict[str, str]) -> str:
     """Return the message about a problem that wasn't reported in this session yet."""
     session = str(event.get("session_id", ""))
-    is_new = bool(problem) and state.is_news(state.folder(env), session, problem)
+    is_new = bool(problem) and claims.report_once(claims.folder(state_folder(env)), session, problem)
     return _message(problem) if is_new else ""
 
 

@@ -2,7 +2,7 @@
 
 Rules:
 1. A period is whole days (UTC) up to today; it is compared with as many days before it.
-2. A trend is named only when it exceeds the noise (trend.py); "unknown" is said where there is too little.
+2. A trend is named only when it exceeds the noise (tally.py); "unknown" is said where there is too little.
 3. Time saved is against the same hooks one after another, from the times measured in the very event. Against
    native it is said only where `fanout-hooks bench` left a dated baseline, for nothing else knows it.
 4. A recommendation follows from the numbers, says which, and what it would gain.
@@ -24,9 +24,20 @@ from fanout_hooks.client import files
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.learn.memory import path_of
 from fanout_hooks.log import append as log_append
-from fanout_hooks.log import rollup, trend
-from fanout_hooks.log.tally import PAID_LANES, Digest, EventTally, HookTally, Tally, empty_event, merge_event
-from fanout_hooks.log.trend import Trend
+from fanout_hooks.log import rollup
+from fanout_hooks.log.tally import (
+    ALPHA,
+    PAID_LANES,
+    Digest,
+    EventTally,
+    HookTally,
+    Tally,
+    Trend,
+    compare,
+    empty_event,
+    exceeds,
+    merge_event,
+)
 
 # --- What to do about the hooks, from their numbers: each with its reason and the gain per event. -----------
 # A gain is what the median event would be shorter. Hooks run beside one another, so it is never simply the
@@ -255,12 +266,12 @@ def build(
             period._replace(events={name: own for name, own in period.events.items() if name == event})
             for period in (current, before)
         )
-    trends = trend.compare(
+    trends = compare(
         {name: own.elapsed for name, own in before.events.items()},
         {name: own.elapsed for name, own in current.events.items()},
     )
     hooks, hooks_before = current.hooks(), before.hooks()
-    hook_trends = trend.compare(
+    hook_trends = compare(
         {key: own.ms for key, own in hooks_before.items()}, {key: own.ms for key, own in hooks.items()}
     )
     return {
@@ -296,7 +307,7 @@ def figures(digest: Digest) -> dict[str, float]:
     }
 
 
-def _event_row(name: str, event: EventTally, found: trend.Trend) -> dict[str, Any]:
+def _event_row(name: str, event: EventTally, found: Trend) -> dict[str, Any]:
     return {
         "event": name,
         **figures(event.elapsed),
@@ -307,7 +318,7 @@ def _event_row(name: str, event: EventTally, found: trend.Trend) -> dict[str, An
     }
 
 
-def _hook_row(key: str, hook: HookTally, found: trend.Trend) -> dict[str, Any]:
+def _hook_row(key: str, hook: HookTally, found: Trend) -> dict[str, Any]:
     event, _, name = key.partition("/")
     lanes = Counter({what[5:]: count for what, count in hook.counts.items() if what.startswith("lane ")})
     return {
@@ -323,7 +334,7 @@ def _hook_row(key: str, hook: HookTally, found: trend.Trend) -> dict[str, Any]:
     }
 
 
-def trend_json(found: trend.Trend) -> dict[str, Any]:
+def trend_json(found: Trend) -> dict[str, Any]:
     return {"direction": found.direction, "change": round(found.change, 3), "p": round(found.p, 4)}
 
 
@@ -424,7 +435,7 @@ def baseline_path(project: str) -> str:
 #     EVENT=MS[,p50|p95|p99]        PreToolUse=20,p95: its 95th percentile must not be above 20 ms
 #
 # Noise is not a regression: a limit fails only when the measured quantile is above it and a binomial test
-# agrees (trend.exceeds); a comparison only on a trend corrected for all hooks (trend.compare).
+# agrees (`exceeds`); a comparison only on a trend corrected for all hooks (`compare`).
 
 FORM = 1
 _LIMIT = re.compile(r"(?P<event>\w+)=(?P<ms>\d+(?:\.\d+)?)(?:,p(?P<share>50|95|99))?")
@@ -452,8 +463,8 @@ def above(period: Period, limit: Limit) -> str:
     if event is None:
         return ""
     found = event.elapsed.quantile(limit.share)
-    p = trend.exceeds(event.elapsed, limit.ms, limit.share)
-    if found <= limit.ms or p >= trend.ALPHA:
+    p = exceeds(event.elapsed, limit.ms, limit.share)
+    if found <= limit.ms or p >= ALPHA:
         return ""
     return (
         f"{limit.event}: p{limit.share * 100:.0f} is {found:.1f} ms over {event.elapsed.count} events, "
@@ -487,8 +498,8 @@ def regressions(period: Period, baseline: Any) -> list[str]:
         raise ValueError(f"this is not a baseline of `fanout report --save` ({error})") from None
     if form != FORM:
         raise ValueError(f"this baseline has form {form}, not {FORM}; save it again")
-    events = trend.compare(before_events, {name: own.elapsed for name, own in period.events.items()})
-    hooks = trend.compare(before_hooks, {key: own.ms for key, own in period.hooks().items()})
+    events = compare(before_events, {name: own.elapsed for name, own in period.events.items()})
+    hooks = compare(before_hooks, {key: own.ms for key, own in period.hooks().items()})
     return [
         f"{name}: median {found.change:+.0%} against the baseline (p = {found.p:.3g} that this is chance)"
         for name, found in {**events, **hooks}.items()

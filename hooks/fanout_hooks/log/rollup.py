@@ -170,6 +170,7 @@ _HEAD = re.compile(
     rb'"session_id":(?:"[^"\\]*"|null),"sequential_ms":' + _NUMBER + rb',"path":"(\w{1,60})","hooks":\[\{'
 )
 _DAY = re.compile(rb'\{"timestamp":"(\d{4}-\d\d-\d\d)T')
+_PAID = tuple(f'"lane":"{lane}"'.encode() for lane in PAID_LANES)
 _WAIT = re.compile(rb'"wait_ms":[0-9.]+,')
 _ROW = re.compile(
     rb'"name":"((?:[^"\\]|\\.)*)","batch":\d{1,6},"ms":' + _NUMBER + rb',"exit":(-?\d{1,9}),'
@@ -177,7 +178,7 @@ _ROW = re.compile(
 )
 _WAITED = re.compile(
     rb'"name":"([^"\\]*)","batch":\d{1,6},"ms":[\d.]+,"wait_ms":' + _NUMBER + rb',"exit":-?\d{1,9},'
-    rb'"decision":"\w{1,60}","lane":"(?:lane|alone)"'
+    rb'"decision":"\w{1,60}","lane":"(?:lane|alone|spare)"'
 )
 
 
@@ -224,7 +225,7 @@ class _Counting:
                 keep_samples(event, [sample])
             _add_event(event, _text(hour), float(elapsed), float(sequential), int(failures), _text(path))
             counter.update(rows)
-            if b'"lane":"lane"' in line or b'"lane":"alone"' in line:
+            if any(lane in line for lane in _PAID):
                 _count_waits(event, _WAITED.findall(line, head.end()))
         self.fold()
         undated = self.tally.damaged.pop("", 0)

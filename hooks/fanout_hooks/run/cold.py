@@ -65,7 +65,7 @@ def main(argv: list[str], ask_gate: AskGate | None = None, write_log: WriteLog |
         return 0
     is_logged, gate = options.get("log") != "off", options.get("gate", "")
     try:
-        runtime = RuntimeState(Loop(), state, ask_gate, write_log)
+        runtime = RuntimeState(Loop(), state, ask_gate, write_log, is_for_one=True)
         return run_event(
             runtime, Request(event, tuple(scopes.split()), env, only, gate, "cold", raw, is_logged)
         )

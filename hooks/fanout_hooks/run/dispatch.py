@@ -231,6 +231,8 @@ async def _run_warm(
     given = plan.planned[unit.places[0]].env
     if given is not None:
         hook_input = hook_input._replace(env=given)
+        if not runtime.has_ready(program, given, hook_input.cwd, plan.memory):
+            return []
 
     def on_result(ran: Ran) -> None:
         planned, crashed = plan.planned[ran.place], ran.timed_out or ran.exit < 0

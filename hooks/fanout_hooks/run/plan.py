@@ -234,6 +234,9 @@ def _above(path: str) -> Iterable[str]:
 
 # --- The plan of one event ----------------------------------------------------------------------------------
 
+WORTH_A_START = 4
+"""Python hooks for which a cold event starts an interpreter of ours: fewer start as fast by themselves."""
+
 
 class Planned(NamedTuple):
     """A hook and how it will run."""
@@ -293,9 +296,16 @@ def make(
     memory: Memory,
     declared: frozenset[str] = frozenset(),
     uv: Answers | None = None,
+    *,
+    is_for_one: bool = False,
 ) -> Plan:
-    """Plan the hooks of one event; `declared` is what hooks of any event say that they write."""
+    """Plan the hooks of one event; `declared` is what hooks of any event say that they write.
+
+    `is_for_one`: the process ends with this event, so few Python hooks run as they are written.
+    """
     planned = tuple(_planned(hook, cwd, env, memory, uv) for hook in hooks)
+    if is_for_one and sum(one.program is not None for one in planned) < WORTH_A_START:
+        planned = tuple(one._replace(way="lane", program=None) for one in planned)
     footprints = tuple(_footprint(one, project, memory) for one in planned)
     waits = tuple(waits_for(footprints))
     levels = batch_levels(len(hooks), [wait for wait in waits if wait.why != IN_TURN])

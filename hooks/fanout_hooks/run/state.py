@@ -27,7 +27,7 @@ from fanout_hooks.warm.loop import Future, Loop, on_stderr, sealed_file
 if TYPE_CHECKING:
     from fanout_hooks.run.lanes import Ended, Holder, Lanes
     from fanout_hooks.warm.node import NodeProgram, Spares
-    from fanout_hooks.warm.uv import Answers
+    from fanout_hooks.warm.uv import Answers, Found
 
 
 # --- What events share --------------------------------------------------------------------------------------
@@ -40,6 +40,8 @@ MAX_INTERPRETERS = 16
 """At rest: each is a zygote and a worker. uv gives each script with inline dependencies one of its own."""
 QUESTION_S = 60.0
 """For uv to say what it would start."""
+IDLE_LOOK_S = 0.02
+"""How often what is done between events looks whether an event is at work."""
 
 
 class Places:
@@ -55,6 +57,11 @@ class Places:
             self._waiting.append(place)
             await place
         self._free -= 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether no hook of an event is at work."""
+        return self._free == AT_ONCE
 
     def give_back(self) -> None:
         self._free += 1
@@ -77,8 +84,12 @@ class RuntimeState:
         state_folder: str,
         ask_gate: AskGate | None = None,
         write_log: WriteLog | None = None,
+        *,
+        is_for_one: bool = False,
     ) -> None:
         self.loop = loop
+        self.is_for_one = is_for_one
+        """This process ends with the event."""
         self.ask_gate = ask_gate
         self.write_log = write_log
         loop.complain = self.complain
@@ -94,6 +105,8 @@ class RuntimeState:
         self._reported: set[str] = set()
         self._lanes: Lanes | None = None
         self._spares: Spares[Holder] | None = None
+        self._to_open: dict[tuple[str, ...], tuple[Program, dict[str, str], str, Memory]] = {}
+        self.is_opening = False
         self.uv: Answers | None = None
         """What uv said of scripts; None in a process that stays for one event only."""
 
@@ -127,7 +140,9 @@ class RuntimeState:
             return known[1]
         if len(self._plans) > MAX_PLANS:
             self._plans.clear()
-        made = plans.make(hooks, project, cwd, env, memory, self._declared, self.uv)
+        made = plans.make(
+            hooks, project, cwd, env, memory, self._declared, self.uv, is_for_one=self.is_for_one
+        )
         self._plans[key] = (env, made)
         return made
 
@@ -148,6 +163,40 @@ class RuntimeState:
                 self._interpreters.pop(old).close()
         return interpreter
 
+    def has_ready(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> bool:
+        """Say whether a program's interpreter is ready; else it will be, some time after this event.
+
+        Each of uv's environments has an interpreter of its own: to start a dozen in an event would take
+        longer than the hooks take natively.
+        """
+        key = key_of(program, env, cwd)
+        interpreter = self._interpreters.get(key)
+        if interpreter is not None and (interpreter.pid or interpreter.broken):
+            return True
+        self._to_open[key] = (program, env, cwd, known)
+        return False
+
+    def _prepare(self, found: Found, cwd: str) -> None:
+        """Start the interpreter that uv has just named, before its next event."""
+        project = found.env.get("CLAUDE_PROJECT_DIR") or cwd
+        if not self.has_ready(found.program, found.env, cwd, self.memory(project)) and not self.is_opening:
+            self.loop.leave(self._open())
+
+    async def _open(self) -> None:
+        """Start the interpreters that were asked for, one after another, while no hook is at work."""
+        self.is_opening = True
+        try:
+            while self._to_open:
+                await self._idle()
+                program, env, cwd, known = self._to_open.pop(next(iter(self._to_open)))
+                await self.interpreter(program, env, cwd, known).ready()
+        finally:
+            self.is_opening = False
+
+    async def _idle(self) -> None:
+        while not self.places.is_idle:
+            await self.loop.sleep(IDLE_LOOK_S)
+
     async def run_node(
         self, program: NodeProgram, hook: Hook, stdin: bytes, hook_input: HookInput
     ) -> tuple[Ended, str]:
@@ -158,14 +207,18 @@ class RuntimeState:
         env, cwd = hook_input.env, hook_input.cwd
         spare = self.spares.take(program, stdin, env, cwd)
         try:
-            if spare is None:
-                line, env = work_of(hook, env)
-                return await self.lanes.run(line, hook_input.stdin, env, cwd, hook.timeout_s), "lane"
-            try:
-                ended = self.lanes.finish(spare.process, spare.out, spare.err, hook.timeout_s, began)
-                return await ended, "spare"
-            finally:
-                spare.close()
+            if spare is not None:
+                try:
+                    ended = await self.lanes.finish(
+                        spare.process, spare.out, spare.err, hook.timeout_s, began, spare.is_over
+                    )
+                    if ended.timed_out or spare.was_taken():
+                        return ended, "spare"
+                finally:
+                    spare.close()
+            # There is none, or it was killed before the event got to it.
+            line, env = work_of(hook, env)
+            return await self.lanes.run(line, hook_input.stdin, env, cwd, hook.timeout_s), "lane"
         finally:
             self.spares.done()
 
@@ -182,9 +235,10 @@ class RuntimeState:
         """Keep things ready for later events: this process will see more than one."""
         from fanout_hooks.warm.uv import Answers
 
-        self.uv = Answers(self._question, self._plans.clear, self._state)
+        self.uv = Answers(self._question, self._plans.clear, self._prepare, self._state)
 
     async def _question(self, line: list[str], env: dict[str, str], cwd: str) -> Ended:
+        await self._idle()
         stdin = sealed_file("stdin", b"")
         try:
             return await self.lanes.run(line, stdin, env, cwd, QUESTION_S)
@@ -197,6 +251,8 @@ class RuntimeState:
             self._spares.refill()
         if self.uv is not None and self.uv.has_questions:
             self.loop.leave(self.uv.ask())
+        if self._to_open and not self.is_opening:
+            self.loop.leave(self._open())
 
     @property
     def lanes(self) -> Lanes:

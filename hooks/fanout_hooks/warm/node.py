@@ -9,8 +9,10 @@ so a spare serves only events whose environment is the same but for what the cli
 
 A spare is used once. The next one is started when no hook of ours is at work, so that a burst of events is
 never slower than natively: what finds no spare is started as its author wrote it, and one that is still
-starting is taken all the same, for it is ahead. Those that are used most have spares, as many as memory and
-MAX_SPARES allow, and not longer than IDLE_S after their last event.
+starting is taken all the same, for it is ahead. Two thirds of what Node does after the event is taking itself
+apart: a program that ends with 0 reports so before (`is_over`), and the rest is done beside what follows.
+Those that are used most have spares, as many as memory and MAX_SPARES allow, and not longer than IDLE_S after
+their last event.
 """
 
 from __future__ import annotations
@@ -135,6 +137,9 @@ class Spare(Generic[P]):
         self.cwd = cwd
         self.is_ready: Future[bool] = Future()
         """False when it ended before."""
+        self.is_over: Future[bool] = Future()
+        """Set when the program reports that it has ended with 0, or the process has ended."""
+        self._end = (-1, -1)
         self.out, self.err = memory_file("out"), memory_file("err")
         stdin, self._stdin = os.pipe()
         self._ours, theirs = socket.socketpair()
@@ -169,11 +174,12 @@ class Spare(Generic[P]):
             return True
         return _lasting(env) == _lasting(self.env)
 
-    def give(self, stdin: bytes, env: dict[str, str]) -> bool:
+    def give(self, loop: Loop, stdin: bytes, env: dict[str, str]) -> bool:
         """Hand over the event; False when it can't be, and then the spare is of no use."""
         changed = {name: value for name, value in env.items() if self.env.get(name) != value}
         gone = [name for name in self.env if name not in env]
-        body = json.dumps({"cwd": self.cwd, "set": changed, "unset": gone}).encode()
+        given = {"cwd": self.cwd, "set": changed, "unset": gone, **self._watch_end(loop, env)}
+        body = json.dumps(given).encode()
         try:
             if len(stdin) > 1 << 16:
                 fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, MAX_STDIN)
@@ -187,6 +193,27 @@ class Spare(Generic[P]):
         finally:
             self._end_input()
 
+    def was_taken(self) -> bool:
+        """Say whether the event got to the program: what was killed before has done nothing."""
+        with contextlib.suppress(OSError):
+            return self._ours.recv(16, socket.MSG_DONTWAIT).endswith(b".")
+        return False
+
+    def _watch_end(self, loop: Loop, env: dict[str, str]) -> dict[str, str]:
+        """Return where the program can report its end; nothing where it can't, or Node has more to do."""
+        self.process.ended.then(lambda: self.is_over.set(True))
+        if env.get("NODE_V8_COVERAGE"):
+            return {}
+        read, write = self._end = os.pipe()
+        path = f"/proc/{os.getpid()}/fd/{write}"
+        try:
+            pipe = os.readlink(path)
+        except OSError:  # a system without /proc
+            return {}
+        loop.watch(read, lambda: self.is_over.set(True))
+        self.is_over.then(lambda: loop.unwatch(read))
+        return {"end": path, "pipe": pipe}
+
     def _end_input(self) -> None:
         if self._stdin >= 0:
             os.close(self._stdin)
@@ -195,9 +222,11 @@ class Spare(Generic[P]):
     def close(self) -> None:
         self._end_input()
         self.is_ready.set(False)
+        self.is_over.set(False)
         self._ours.close()
-        for fd in (self.out, self.err):
-            os.close(fd)
+        for fd in (self.out, self.err, *self._end):
+            if fd >= 0:
+                os.close(fd)
 
 
 def _lasting(env: dict[str, str]) -> dict[str, str]:
@@ -244,7 +273,7 @@ class Spares(Generic[P]):
         spare, wanted.spare = wanted.spare, None
         if spare is None:
             return None
-        if not spare.process.ended.done and spare.fits(env) and spare.give(stdin, env):
+        if not spare.process.ended.done and spare.fits(env) and spare.give(self._loop, stdin, env):
             return spare
         self._drop(spare)
         return None
@@ -341,8 +370,9 @@ class Spares(Generic[P]):
     def close(self) -> None:
         """Let every spare end: its end of the socket closes."""
         for wanted in self._wanted.values():
-            if wanted.spare is not None:
-                wanted.spare.close()
+            spare, wanted.spare = wanted.spare, None  # first: closing reports that it will never be ready
+            if spare is not None:
+                spare.close()
         self._wanted.clear()
 
 

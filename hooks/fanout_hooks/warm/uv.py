@@ -148,9 +148,17 @@ def _upwards(folder: str) -> Sequence[str]:
 class Answers:
     """What uv said of scripts; asked by `ask`, one after another, kept in a file for later sessions."""
 
-    def __init__(self, ask: Ask, on_change: Callable[[], None], state_folder: str) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        on_change: Callable[[], None],
+        on_found: Callable[[Found, str], None],
+        state_folder: str,
+    ) -> None:
         self._ask = ask
         self._on_change = on_change
+        self._on_found = on_found
+        """Is given what is known now, and the folder."""
         self._state = state_folder
         self._path = ""
         self._known: dict[str, tuple[tuple[str, ...], str]] | None = None
@@ -208,6 +216,8 @@ class Answers:
                     self._again = time.monotonic() + AGAIN_S
                 if _versions(uv, "") == before:  # else a file changed meanwhile: the next event asks again
                     known[key] = (_versions(uv, python), python)
+                    if found := self.find(uv, env, cwd):
+                        self._on_found(found, cwd)
             _save(self._path, known)
             self._on_change()
         finally:

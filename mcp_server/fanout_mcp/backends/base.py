@@ -34,10 +34,6 @@ class Backend(Protocol):
     def provider(self) -> str:
         """The host of the base URL, or the backend's name: the provider of models whose name says none."""
 
-    @property
-    def max_parallel(self) -> int | None:
-        """A cap of the backend's own (processes on this machine), None when only the user's cap counts."""
-
     def default_model(self, purpose: str) -> str | None:
         """Return the model for a persona, or for `summary`, `review`, `explore`, `swarm`, `synthesis`."""
 
@@ -48,7 +44,7 @@ class Backend(Protocol):
         """Say where a model's questions go. Raises InvalidInput for a provider that may not be used."""
 
     async def price(self, model: str | None) -> ModelPrice | None:
-        """Return the price of a model, None when unknown; cached, never raises for want of a network."""
+        """Return the price of a model, None when unknown; cached; a network failure is None, not an error."""
 
     async def ask(self, job: Job) -> Answer:
         """Answer one job. Raises errors.BackendError. Cancelling closes the upstream stream at once."""

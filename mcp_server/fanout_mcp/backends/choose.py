@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 NO_ENDPOINT: Final = "no OPENROUTER_API_KEY and no FANOUT_BASE_URL"
 NO_CLAUDE: Final = "`claude` is not on PATH"
 IS_CHILD: Final = "this process runs below a `claude` call of fanout itself"
-NOT_AGREED: Final = (
-    "nobody agreed yet that `claude` may spend your subscription (`fanout install --claude-backend`)"
-)
+NOT_AGREED: Final = "`claude` may not spend your subscription yet (`fanout install --claude-backend`)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +210,6 @@ class MixedBackend:
     @property
     def provider(self) -> str:
         return self.primary.provider
-
-    @property
-    def max_parallel(self) -> int | None:
-        return self.primary.max_parallel
 
     def default_model(self, purpose: str) -> str | None:
         if self.settings.model or self.row is None or self.row.client:

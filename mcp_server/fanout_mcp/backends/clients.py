@@ -10,7 +10,8 @@ and how the answer is read. What is the same for all of them:
    repository can set variables, and the login would go along. (ANTHROPIC_BASE_URL stays: Claude Code itself,
    which runs us, has already trusted it.)
 4. Prompt in, answer and errors out go through files without names: no pipe can fill up, and nothing has to be
-   read while the child runs, so a call is one task that only waits for one process.
+   read while the child runs, so a call is one task that only waits for one process. A child that may be asked
+   again (`claude`, below: "warm processes") has pipes instead.
 """
 
 from __future__ import annotations
@@ -21,15 +22,18 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import PIPE
 from typing import IO, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
@@ -55,7 +59,7 @@ from fanout_mcp.state.folder import find_program, safe_path
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 MAX_BYTES: Final = 16_000_000
 MAX_STDERR: Final = 64_000
@@ -81,6 +85,8 @@ class Call(NamedTuple):
     """Already holds the job's schema, if it has one."""
     base_url: str
     """Where the client is sent, "" for its own host."""
+    is_alone: bool = True
+    """The process gets this one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ class Client:
     files: Mapping[str, str] = field(default_factory=dict)
     """Put into its working folder, which is then always the same one: it keeps a list of all it has seen."""
     takes_workspace: bool = False
+    takes_several: bool = False
+    """One process takes several messages on stdin, as lines of JSON, and forgets on `/clear`."""
 
 
 # --- claude ------------------------------------------------------------------------------------------------
@@ -121,7 +129,11 @@ def claude_arguments(call: Call) -> list[str]:
     # --safe-mode keeps the login and leaves out hooks, MCP servers, memory files and skills.
     isolated = ["--safe-mode", "--strict-mcp-config", "--no-session-persistence"]
     chosen = ["--model", call.model] if call.model else []
-    return ["-p", "--output-format", "json", *isolated, *tools, *instructed, *chosen, *wanted]
+    formats = ["--output-format", "json"] if call.is_alone else CLAUDE_STREAM
+    return ["-p", *formats, *isolated, *tools, *instructed, *chosen, *wanted]
+
+
+CLAUDE_STREAM: Final = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
 
 
 def read_claude(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
@@ -169,10 +181,24 @@ CODEX_TOOLS: Final = (
 does not know the name; what is left (apply_patch) the read-only sandbox refuses."""
 
 
+CODEX_PROVIDER: Final = (
+    'name="OpenAI"',
+    "requires_openai_auth=true",
+    'wire_api="responses"',
+    "request_max_retries=0",
+    "stream_max_retries=0",
+)
+"""OpenAI once more, by the login that codex has, without codex' own retries: of the built-in row they can't
+be changed, and it makes thirty requests in 25 s of one failing server. The engine retries, and knows the
+deadline."""
+
+
 def codex_arguments(call: Call) -> list[str]:
     off = [f"features.{name}=false" for name in CODEX_TOOLS]
-    moved = [f"openai_base_url={json.dumps(call.base_url)}"] if call.base_url else []
-    configured = [word for one in ('web_search="disabled"', *off, *moved) for word in ("-c", one)]
+    moved = [f"base_url={json.dumps(call.base_url)}"] if call.base_url else []
+    provider = [f"model_providers.fanout.{one}" for one in (*CODEX_PROVIDER, *moved)]
+    settings = ('web_search="disabled"', *off, 'model_provider="fanout"', *provider)
+    configured = [word for one in settings for word in ("-c", one)]
     isolated = ["--skip-git-repo-check", "--ephemeral", "--ignore-user-config", "--ignore-rules"]
     wanted = [] if call.job.schema is None else ["--output-schema", call.schema_file]
     chosen = ["-m", call.model] if call.model else []
@@ -281,6 +307,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
             # Its own back-off goes on for over a minute.
             environment={"CLAUDE_CODE_MAX_RETRIES": "1", "DISABLE_AUTOUPDATER": "1"},
             takes_workspace=True,
+            takes_several=True,
         ),
         Client(
             "codex",
@@ -315,15 +342,26 @@ CLIENTS: Final[Mapping[str, Client]] = {
 # --- one call ----------------------------------------------------------------------------------------------
 
 
+BUSY: Final = 4.0
+"""Runnable processes a core, from which on fewer clients are started: each would only start later."""
+
+
 def processes_at_once() -> int:
-    """Return how many clients may run at once: as free memory allows, from two a core up to MAX_PROCESSES."""
-    least = 2 * (os.cpu_count() or 1)
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return least
-    free = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
-    return max(least, min(MAX_PROCESSES, int(free[1]) // (PROCESS_MB * 1024))) if free else least
+    """Return how many clients may run at once now, as free memory and load allow."""
+    free_mb, load = float("inf"), 0.0
+    with suppress(OSError):  # elsewhere than on Linux
+        meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
+        free_mb = int(found[1]) / 1024 if found else free_mb
+    with suppress(OSError):
+        load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return allowed_processes(free_mb, load)
+
+
+def allowed_processes(free_mb: float, load: float) -> int:
+    """`load`: runnable processes a core. Two at least: members that run one by one are not a panel."""
+    by_memory = min(MAX_PROCESSES, free_mb / PROCESS_MB)
+    return max(2, int(min(by_memory, MAX_PROCESSES * BUSY / max(load, BUSY))))
 
 
 @dataclass(slots=True)
@@ -339,8 +377,8 @@ class ClientBackend:
     row: Row
     base_url: str = ""
     has_model: bool = True
-    max_parallel: int | None = field(default_factory=processes_at_once)
-    """Kept by the engine's limits, which every run of several calls goes through."""
+    waiting: list[WarmProcess] = field(default_factory=list, repr=False)
+    """Processes that have answered and been cleared, the newest last."""
 
     @property
     def name(self) -> str:
@@ -378,7 +416,7 @@ class ClientBackend:
                 return await self._ask_as_it_can(job, model, prompt)
         except TimeoutError:
             late = DeadlineExceeded(f"`{self.name}` was not done after {CALL_S:g} s.")
-            raise late.billed(UNTOLD) from None
+            raise late.billed(UNREPORTED) from None
 
     async def _ask_as_it_can(self, job: Job, model: str, prompt: bytes) -> Answer:
         """Ask; once more without the schema where that is refused."""
@@ -387,12 +425,18 @@ class ClientBackend:
         except Rejected as error:
             if job.schema is None or not QUIRKS["schema"].words.search(error.words):
                 raise
-            answer = await self._run(replace(job, schema=None), model, prompt)
+            answer = await self._run(replace(job, schema=None), model, prompt, error.usage)
             return replace(answer, usage=error.usage + answer.usage)
 
-    async def _run(self, job: Job, model: str, prompt: bytes) -> Answer:
+    async def _run(self, job: Job, model: str, prompt: bytes, spent: Usage = Usage()) -> Answer:  # noqa: B008 - frozen
         if job.on_request is not None:
-            job.on_request()
+            job.on_request(spent)
+        if (
+            self.client.takes_several
+            and job.workspace is None
+            and len(job.prompt.system) <= MAX_ARGUMENT // 4
+        ):
+            return await self._ask_warm(Call(job, model, "", "", self.base_url, is_alone=False), prompt)
         with (
             tempfile.TemporaryFile() as stdin,
             tempfile.TemporaryFile() as stdout,
@@ -407,37 +451,192 @@ class ClientBackend:
             system.flush()
             schema.flush()
             call = Call(job, model, system.name, schema.name, self.base_url)
-            own = {name: text.format(system=system.name) for name, text in self.client.environment.items()}
-            code = await self._wait(call, {**self.environment, **own}, (stdin, stdout, stderr))
+            code = await self._wait(call, (stdin, stdout, stderr))
             written = _head(stdout, MAX_BYTES + 1)
             if len(written) > MAX_BYTES:
-                raise TooLarge(
-                    f"`{self.name}` wrote more than {MAX_BYTES // 1_000_000} MB; the answer was dropped."
-                )
+                raise _too_large(self.name)
             return self.client.read(job, code, written, _head(stderr, MAX_STDERR).decode("utf-8", "replace"))
 
-    async def _wait(
-        self, call: Call, environment: Mapping[str, str], streams: tuple[IO[bytes], IO[bytes], IO[bytes]]
-    ) -> int:
+    async def _ask_warm(self, call: Call, prompt: bytes) -> Answer:
+        """Ask a process that waits for the like of it; a new one where there is none, or it has ended."""
+        arguments = self.client.arguments(call)
+        process = await self._take(arguments)
+        body, code, errors = await self._said(process, prompt) if process is not None else (b"", 0, "")
+        if process is None or not body:
+            process = await self._new(arguments)
+            body, code, errors = await self._said(process, prompt)
+        try:
+            answer = self.client.read(call.job, code, body, errors)
+        except BackendError:
+            await process.end()
+            raise
+        await process.clear()
+        self.waiting.append(process)
+        while len(self.waiting) > MAX_WAITING:
+            await self.waiting.pop(0).end()
+        return answer
+
+    async def _said(self, process: WarmProcess, prompt: bytes) -> tuple[bytes, int, str]:
+        """Return the line of its result, its exit status and stderr; without a result it is ended."""
+        body = b""
+        try:
+            body, code = await process.ask(prompt.decode())
+            return body, code, process.errors()
+        finally:
+            if not body:
+                await process.end()
+
+    async def _take(self, arguments: Sequence[str]) -> WarmProcess | None:
+        """Return a process that waits for a call with these arguments and has forgotten the last one."""
+        found = next((one for one in reversed(self.waiting) if one.arguments == arguments), None)
+        if found is None:
+            return None
+        self.waiting.remove(found)
+        is_ready = False
+        try:
+            is_ready = await found.is_ready()
+        finally:
+            if not is_ready:
+                await found.end()
+        return found if is_ready else None
+
+    async def _new(self, arguments: Sequence[str]) -> WarmProcess:
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        try:
+            started = await self._start(arguments, (PIPE, PIPE, stderr), self.folder, self.environment_of(""))
+        except BaseException:
+            stderr.close()
+            raise
+        return WarmProcess(started, arguments, stderr)
+
+    def environment_of(self, system_file: str) -> dict[str, str]:
+        own = {name: text.format(system=system_file) for name, text in self.client.environment.items()}
+        return {**self.environment, **own}
+
+    async def _wait(self, call: Call, streams: Streams) -> int:
         """Run the program to its end and return its exit status; cancelled, kill all that it started."""
+        environment = self.environment_of(call.system_file)
+        folder = call.job.workspace or self.folder
+        process = await self._start(self.client.arguments(call), streams, folder, environment)
+        try:
+            return await process.wait()
+        finally:
+            await _end(process)
+
+    async def _start(
+        self, arguments: Sequence[str], streams: Streams, folder: Path, environment: Mapping[str, str]
+    ) -> Process:
         stdin, stdout, stderr = streams
         try:
             process = await anyio.open_process(
-                [self.program, *self.client.arguments(call)],
+                [self.program, *arguments],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
-                cwd=call.job.workspace or self.folder,
+                cwd=folder,
                 env=environment,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise Unreachable(f"`{self.name}` could not be started: {why(error)}.") from None
         _bound_output(process.pid)
+        return process
+
+
+Streams = tuple[IO[bytes] | int, IO[bytes] | int, IO[bytes]]
+
+
+# --- warm processes ----------------------------------------------------------------------------------------
+# `claude` takes half a second to start. One that has answered waits for the next call with the same arguments
+# (model, system prompt, schema): the next round of a council, a repair, the next question to the same panel.
+# Rules:
+# 1. It is sent `/clear` at once, and is used again only after it has confirmed it (`conversation_reset`): the
+#    next request then holds one user message and nothing of the last one (tests/e2e/test_clients.py).
+# 2. At most MAX_WAITING wait, the newest; each is ended after KEEP_S.
+# 3. Whatever goes otherwise than expected ends the process, and the next call starts a new one.
+
+MAX_WAITING: Final = 4
+KEEP_S: Final = 60.0
+ENDING_S: Final = 5.0
+"""For a process to confirm that it has forgotten, or to end: some hundredths of a second, mostly."""
+
+
+class WarmProcess:
+    """One process of a client that takes several messages; `errors` is what it wrote to stderr."""
+
+    def __init__(self, process: Process, arguments: Sequence[str], stderr: IO[bytes]) -> None:
+        assert process.stdin is not None  # noqa: S101 - opened with pipes; tells mypy so
+        assert process.stdout is not None  # noqa: S101 - as above
+        self.arguments = arguments
+        self._process, self._stdin, self._stderr = process, process.stdin, stderr
+        self._stdout = BufferedByteReceiveStream(process.stdout)
+        self._timer: threading.Timer | None = None
+
+    async def ask(self, prompt: str) -> tuple[bytes, int]:
+        """Return the line of its result and 0; b"" and the exit status where it ended before one."""
+        await self._say(prompt)
+        size = 0
+        while line := await self._line():
+            size += len(line)
+            if size > MAX_BYTES:
+                raise _too_large("claude")
+            if (_object(line) or {}).get("type") == "result":
+                return line, 0
+        with anyio.move_on_after(ENDING_S):
+            return b"", await self._process.wait()
+        return b"", -signal.SIGKILL
+
+    async def clear(self) -> None:
+        """Have it forget what it was asked, and let it wait for KEEP_S."""
+        await self._say("/clear")
+        self._timer = threading.Timer(KEEP_S, self._kill)  # a thread: no task outlives its call
+        self._timer.daemon = True
+        self._timer.start()
+
+    async def is_ready(self) -> bool:
+        """Say whether it is there and has confirmed that it was cleared."""
+        if self._timer is not None:
+            self._timer.cancel()
+        is_cleared = False
+        with anyio.move_on_after(ENDING_S):
+            while line := await self._line():
+                event = _object(line) or {}
+                is_cleared |= event.get("type") == "conversation_reset"
+                if event.get("type") == "result":
+                    return is_cleared and event.get("is_error") is False
+        return False
+
+    def errors(self) -> str:
+        return _head(self._stderr, MAX_STDERR).decode("utf-8", "replace")
+
+    async def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await _end(self._process)
+        self._stderr.close()
+
+    async def _say(self, text: str) -> None:
+        line = json.dumps({"type": "user", "message": {"role": "user", "content": text}})
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # reading tells that it ended
+            await self._stdin.send(line.encode() + b"\n")
+
+    async def _line(self) -> bytes:
+        """Return the next line of its output with its end, b"" after the last one."""
         try:
-            return await process.wait()
-        finally:
-            await _end(process)
+            return await self._stdout.receive_until(b"\n", MAX_BYTES) + b"\n"
+        except anyio.DelimiterNotFound:
+            raise _too_large("claude") from None
+        except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return b""
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _too_large(name: str) -> TooLarge:
+    return TooLarge(f"`{name}` wrote more than {MAX_BYTES // 1_000_000} MB; the answer was dropped.")
 
 
 async def _end(process: Process) -> None:
@@ -594,7 +793,12 @@ async def open_client(
     with tempfile.TemporaryDirectory(prefix=f"fanout-{name}-") as empty:
         folder = _prepared(client, settings) if client.files else Path(empty)
         base_url = env.get(client.base_url, "") if client.base_url else ""
-        yield ClientBackend(settings, client, program, folder, env, rows[name], base_url)
+        backend = ClientBackend(settings, client, program, folder, env, rows[name], base_url)
+        try:
+            yield backend
+        finally:
+            for process in backend.waiting:
+                await process.end()
 
 
 def _prepared(client: Client, settings: Settings) -> Path:

@@ -132,7 +132,7 @@ class Completion:
             self.finish = finish.lower()
 
     def answer(self, job: Job, *, streamed: bool) -> Answer:
-        """Raises BackendError when what came is no answer."""
+        """Raises BackendError when what came is not an answer."""
         came = "".join(self.text)
         written = clean_text(came[:MAX_LENGTH])  # what is behind it, no one reads
         text = spoken(written)
@@ -230,7 +230,7 @@ def tokens(count: Json) -> int | None:
 
 
 def dollars(cost: Json) -> float | None:
-    """Read a sum; None for what is no sum: a price that is not known is never 0."""
+    """Read a sum; None for anything else: a price that is not known is never 0."""
     is_number = isinstance(cost, (int, float)) and not isinstance(cost, bool)
     value = float(cost or 0) if is_number and -1 < (cost or 0) < MAX_DOLLARS else -1.0
     return value if value >= 0 else None
@@ -240,3 +240,45 @@ def estimate(job: Job, text: str) -> Usage:
     asked = len((job.prompt.system + job.prompt.user).encode("utf-8", "replace"))
     answered = len(text.encode("utf-8", "replace"))
     return Usage(-(-asked // BYTES_A_TOKEN), -(-answered // BYTES_A_TOKEN))
+
+
+# --- Server-sent events -------------------------------------------------------------------------------------
+# Cut out of bytes that arrive in any pieces. Pure: bytes in, the events' data out.
+# Lines end in LF, CRLF or CR; an empty line ends an event; comments (keep-alives) and other fields are
+# skipped, and so are events whose data is empty (keep-alives of some gateways). One field more than the HTML
+# standard (section 9.2.6) knows is read: llama.cpp sends `error: {...}` and nothing else when a stream fails.
+
+
+@dataclass(slots=True)
+class EventStream:
+    _rest: bytearray = field(default_factory=bytearray)
+    _data: list[bytes] = field(default_factory=list)
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """Take the next bytes; return the data of every event that they complete."""
+        has_held_cr = self._rest.endswith(b"\r")
+        self._rest += chunk
+        if not has_held_cr and b"\n" not in chunk and b"\r" not in chunk:
+            return []  # a long line in many small pieces must not be searched again for each of them
+        lines = self._rest.splitlines(keepends=True)
+        # A CR at the very end waits: the LF that belongs to it may come with the next bytes.
+        is_whole = lines[-1].endswith(b"\n")
+        self._rest = bytearray() if is_whole else lines.pop()
+        return [event for line in lines if (event := self._line(bytes(line).rstrip(b"\r\n"))) is not None]
+
+    def end(self) -> list[str]:
+        """Return what a last event without its empty line holds; some servers forget it."""
+        return self.feed(b"\n\n")
+
+    def _line(self, line: bytes) -> str | None:
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].removeprefix(b" "))
+            return None
+        if line.startswith(b"error:"):
+            said = line[6:].strip().decode("utf-8", "replace")
+            return f'{{"error": {said if said[:1] == "{" else json.dumps(said)}}}'
+        if line or not self._data:
+            return None
+        event = b"\n".join(self._data).decode("utf-8", "replace")
+        self._data.clear()
+        return event if event.strip() else None

@@ -10,17 +10,20 @@ Rules:
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import re
-import socket
-import ssl
+import tempfile
+import time
 import zlib
 from codecs import BOM_UTF8 as BOM
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -30,9 +33,8 @@ import httpcore2
 import httpx2
 
 from fanout_mcp.backends.base import Route
-from fanout_mcp.backends.completion import Completion, parse
-from fanout_mcp.backends.pool import KEEP_S, FastPool
-from fanout_mcp.backends.prices import Prices, kept_at
+from fanout_mcp.backends.completion import Completion, EventStream, parse
+from fanout_mcp.backends.pool import KEEP_S, FastPool, Mapped
 from fanout_mcp.backends.refusals import error_in, refusal
 from fanout_mcp.backends.request import (
     MARGIN,
@@ -55,134 +57,162 @@ from fanout_mcp.errors import (
     Unreachable,
 )
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
-from fanout_mcp.text import printable
+from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
-# --- sse ----------------------------------------------------------------------------------------------------
-# Server-sent events, cut out of bytes that arrive in any pieces. Pure: bytes in, the events' data out.
-# Lines end in LF, CRLF or CR; an empty line ends an event; comments (keep-alives) and other fields are
-# skipped, and so are events whose data is empty (keep-alives of some gateways). One field more than the HTML
-# standard (section 9.2.6) knows is read: llama.cpp sends `error: {...}` and nothing else when a stream fails.
+# --- What a model costs: from the provider's /models, else from the user's own table, else unknown, never 0.
+# The list is kept for a day in the user's folder, not in the project's: a repository must not be able to ship
+# one that makes dear models look cheap, or names the model to be asked.
+
+DAY_S: Final = 86_400
+RETRY_S: Final = 60
+"""After a failed fetch the list is not asked for again so long."""
+MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    id: str
+    price: ModelPrice | None = None
+    context: int | None = None
+    """Tokens of question and answer together, as far as the provider lists them."""
+    is_chat: bool = True
+    """False for what answers no question: embeddings, speech, images, moderation."""
 
 
 @dataclass(slots=True)
-class EventStream:
-    _rest: bytearray = field(default_factory=bytearray)
-    _data: list[bytes] = field(default_factory=list)
+class Prices:
+    """`fetch` gets the body of /models, or raises BackendError; nothing here raises on a network failure."""
 
-    def feed(self, chunk: bytes) -> list[str]:
-        """Take the next bytes; return the data of every event that they complete."""
-        has_held_cr = self._rest.endswith(b"\r")
-        self._rest += chunk
-        if not has_held_cr and b"\n" not in chunk and b"\r" not in chunk:
-            return []  # a long line in many small pieces must not be searched again for each of them
-        lines = self._rest.splitlines(keepends=True)
-        # A CR at the very end waits: the LF that belongs to it may come with the next bytes.
-        is_whole = lines[-1].endswith(b"\n")
-        self._rest = bytearray() if is_whole else lines.pop()
-        return [event for line in lines if (event := self._line(bytes(line).rstrip(b"\r\n"))) is not None]
+    fetch: Callable[[], Awaitable[Json]]
+    kept: Path
+    table: Mapping[str, ModelPrice]
+    now: Callable[[], float] = time.time
+    problem: BackendError | None = None
+    """Why the provider could not be asked last time."""
+    _models: Mapping[str, Model] | None = None
+    _until: float = 0.0
+    _lock: anyio.Lock = field(default_factory=anyio.Lock)
 
-    def end(self) -> list[str]:
-        """Return what a last event without its empty line holds; some servers forget it."""
-        return self.feed(b"\n\n")
-
-    def _line(self, line: bytes) -> str | None:
-        if line.startswith(b"data:"):
-            self._data.append(line[5:].removeprefix(b" "))
+    async def of(self, model: str | None) -> ModelPrice | None:
+        if model is None:
             return None
-        if line.startswith(b"error:"):
-            said = line[6:].strip().decode("utf-8", "replace")
-            return f'{{"error": {said if said[:1] == "{" else json.dumps(said)}}}'
-        if line or not self._data:
-            return None
-        event = b"\n".join(self._data).decode("utf-8", "replace")
-        self._data.clear()
-        return event if event.strip() else None
+        listed = (await self.models()).get(model)
+        return listed.price if listed and listed.price else self.table.get(model)
+
+    def known(self, model: str) -> Model | None:
+        """Return what has been listed of a model so far, without asking."""
+        return (self._models or {}).get(model)
+
+    async def first_chat(self) -> str | None:
+        """Return the first listed model that answers questions."""
+        return next((one.id for one in (await self.models()).values() if one.is_chat), None)
+
+    async def models(self) -> Mapping[str, Model]:
+        """Return the provider's models in its order; empty when it lists none."""
+        async with self._lock:
+            if self._models is None or self.now() >= self._until:
+                self._models, self._until = await self._load()
+            return self._models
+
+    async def _load(self) -> tuple[Mapping[str, Model], float]:
+        with suppress(OSError, ValueError, RecursionError):
+            age = self.now() - self.kept.stat().st_mtime
+            if 0 <= age < DAY_S and (models := read_models(json.loads(self.kept.read_bytes()))):
+                return models, self.now() + DAY_S - age
+        try:
+            body = await self.fetch()
+        except BackendError as error:
+            self.problem = error
+            return self._models or {}, self.now() + RETRY_S
+        self.problem = None
+        models = read_models(body)
+        if not models:
+            return {}, self.now() + RETRY_S
+        with suppress(OSError, ValueError):
+            _write(self.kept, body)
+        return models, self.now() + DAY_S
 
 
-# --- foreign ------------------------------------------------------------------------------------------------
-# What errors of the HTTP library mean: each becomes the most specific of ours, with no request in it.
-
-FOREIGN: Final[Mapping[str, type[BackendError]]] = {
-    "ConnectError": Unreachable,
-    "ConnectTimeout": Unreachable,
-    "ReadError": Unreachable,
-    "WriteError": Unreachable,
-    "WriteTimeout": Unreachable,
-    "ProxyError": Unreachable,
-    "ReadTimeout": DeadlineExceeded,
-    "RemoteProtocolError": BadAnswer,
-    "DecodingError": BadAnswer,
-    "LocalProtocolError": Rejected,
-}
-"""By name: httpcore2 nests its classes otherwise than we do."""
-
-CORE_ERRORS: Final = (
-    httpcore2.ProtocolError,
-    httpcore2.NetworkError,
-    httpcore2.TimeoutException,
-    httpcore2.ProxyError,
-    httpcore2.UnsupportedProtocol,
+NOT_CHAT: Final = re.compile(
+    r"embed|rerank|bge-|\be5-|gte-|whisper|\btts\b|-tts|transcri|speech|voice|audio|realtime|dall-e|image|flux|"
+    r"imagen|diffusion|veo|sora|moderation|guard|shield|ocr|clip|colbert|reward|babbage|davinci|\baqa\b|mmproj",
+    re.IGNORECASE,
+)
+"""In a model's name, where the provider lists no kind."""
+CHAT_KINDS: Final = frozenset({"chat", "llm", "vlm", "language", "model", "text-generation", "base"})
+_CONTEXTS: Final = (
+    *("context_length", "max_model_len", "loaded_context_length", "context_window", "max_context_length"),
+    *("inputTokenLimit", "n_ctx"),
 )
 
-SAID: Final[Mapping[type[BackendError], str]] = {
-    Unreachable: "no connection, or it broke before the answer was whole",
-    DeadlineExceeded: "nothing came for too long",
-    BadAnswer: "what came is no HTTP answer",
-    Rejected: "the request could not be written",
-}
+
+def read_models(body: Json) -> dict[str, Model]:
+    """Take what is usable of a /models answer: {"data": [...]}, {"models": [...]} or a bare list."""
+    data = body.get("data", body.get("models")) if isinstance(body, dict) else body
+    entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+    return {one.id: one for entry in entries if (one := _model(entry)) is not None}
 
 
-class Mapped:
-    """Turns errors of the HTTP client into ours. `from None`: theirs carry the request, and it the key."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, CORE_ERRORS):
-            return
-        name = type(error).__name__
-        leaf = FOREIGN.get(name, Unreachable)
-        if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
-            leaf = Unreachable
-        cause = cause_of(error)
-        raise leaf(
-            f"{self.host}: {SAID.get(leaf, 'the connection failed')}{f' ({cause})' if cause else ''}."
-        ) from None
+def _model(entry: dict[str, Json]) -> Model | None:
+    name = entry.get("id", entry.get("name"))
+    if not isinstance(name, str) or not name.strip():
+        return None
+    limits = entry.get("meta")
+    places = (entry, limits if isinstance(limits, dict) else {})
+    context = next((value for name in _CONTEXTS for at in places if (value := _count(at.get(name)))), None)
+    return Model(clean_text(name), _price(entry.get("pricing")), context, _is_chat(entry, name))
 
 
-def cause_of(error: BaseException) -> str:
-    """Return what the system or TLS gave as the reason, in words that name what to look at; else ""."""
-    for inner in _chain(error):
-        if isinstance(inner, ssl.SSLCertVerificationError):
-            return f"TLS: its certificate is not trusted: {inner.verify_message}"
-        if isinstance(inner, ssl.SSLError):
-            what = inner.reason or "the handshake failed"
-            return f"TLS: {what.replace('_', ' ').lower()}; does it serve https on this port?"
-        if isinstance(inner, socket.gaierror):
-            return "its name can't be resolved"
-        if isinstance(inner, TimeoutError) or "ConnectTimeout" in type(inner).__name__:
-            return "connecting took too long"
-        if isinstance(inner, anyio.EndOfStream):
-            return "TLS: the connection was closed in the handshake; does it serve https on this port?"
-        if isinstance(inner, OSError) and inner.errno:
-            return os.strerror(inner.errno).lower()
-    return ""
+def _is_chat(entry: dict[str, Json], name: str) -> bool:
+    can, shape = entry.get("capabilities"), entry.get("architecture")
+    if isinstance(can, dict) and isinstance(can.get("completion_chat"), bool):
+        return bool(can["completion_chat"])
+    written = shape.get("output_modalities") if isinstance(shape, dict) else None
+    if isinstance(written, list) and written:
+        return "text" in written
+    kind = entry.get("type")
+    if isinstance(kind, str) and kind:
+        return kind.lower() in CHAT_KINDS
+    return not NOT_CHAT.search(name)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the root causes first: what is raised around them says less."""
-    below = error.__cause__ or error.__context__
-    if below is not None:
-        yield from _chain(below)
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _chain(inner)
-    yield error
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _price(pricing: Json) -> ModelPrice | None:
+    if not isinstance(pricing, dict):
+        return None
+    if "prompt" not in pricing and {"input", "output"} <= pricing.keys():  # Together: dollars a million
+        each = [_dollars(pricing.get(name)) for name in ("input", "output")]
+        return ModelPrice(each[0], each[1]) if each[0] is not None and each[1] is not None else None
+    dollars = [_dollars(pricing.get(name)) for name in ("prompt", "completion")]
+    if dollars[0] is None or dollars[1] is None:
+        return None
+    return ModelPrice(dollars[0] * MILLION, dollars[1] * MILLION)
+
+
+def _dollars(value: Json) -> float | None:
+    """Read dollars a token; OpenRouter gives -1 for routers, whose price depends on what they pick."""
+    try:
+        dollars = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return dollars if math.isfinite(dollars) and dollars >= 0 else None
+
+
+def _write(path: Path, body: Json) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(body, file)
+    Path(name).replace(path)
+
+
+def kept_at(config_dir: Path, base_url: str) -> Path:
+    return config_dir / "cache" / f"models-{hashlib.sha256(base_url.encode()).hexdigest()[:16]}.json"
 
 
 # --- http ------------------------------------------------------------------------------------------
@@ -193,7 +223,7 @@ MAX_LIST_BYTES: Final = 16_000_000
 """Of /models; OpenRouter's list is about 1 MB."""
 MAX_ERROR_BYTES: Final = 16_000
 CALL_S: Final = 600.0
-"""The end of a call that nobody else ends; callers bring a shorter deadline."""
+"""A call's last deadline; callers bring a shorter one."""
 LIST_S: Final = 5.0
 END_S: Final = 0.25
 """From [DONE] to the end of the stream; some servers leave it open."""
@@ -255,7 +285,6 @@ class HttpBackend:
     endpoint: Endpoint
     name: str = "http"
     has_model: bool = True
-    max_parallel: int | None = None
     prices: Prices = field(init=False, repr=False)
     _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
     _contexts: dict[str, int] = field(default_factory=dict)
@@ -298,7 +327,7 @@ class HttpBackend:
                 return await self._ask_as_it_can(job, model, body)
         except TimeoutError:
             late = DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
-            raise late.billed(UNTOLD) from None
+            raise late.billed(UNREPORTED) from None
 
     def _fitting(self, job: Job, model: str) -> Job:
         """Ask for no more output than the model's context has room for, where its size is known."""
@@ -323,7 +352,7 @@ class HttpBackend:
             for quirk in unknown:
                 sent = QUIRKS[quirk].change(sent)
             try:
-                answer = await self._send(job, sent, model)
+                answer = await self._send(job, sent, model, spent)
             except BackendError as error:
                 if isinstance(error, ContextTooSmall) and error.limit:
                     self._contexts[model] = error.limit
@@ -340,13 +369,14 @@ class HttpBackend:
                 self._quirks[model] = self._quirks.get(model, self.endpoint.lacks) | unknown
                 return replace(answer, usage=spent + answer.usage) if spent != Usage() else answer
 
-    async def _send(self, job: Job, body: Body, model: str) -> Answer:
+    async def _send(self, job: Job, body: Body, model: str, spent: Usage) -> Answer:
+        """Send one request; `spent`: what those before it in this call were billed."""
         completion = Completion(self.provider, self.endpoint.key)
         url = self._completions
         if "{model}" in self.endpoint.path:
             url = self._url(self.endpoint.path.replace("{model}", quote(model, safe="")))
         if job.on_request is not None:
-            job.on_request()
+            job.on_request(spent)
         try:
             with Mapped(self.provider):
                 response = await self._open("POST", url, body)
@@ -365,7 +395,7 @@ class HttpBackend:
         return completion.answer(job, streamed=is_stream)
 
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
-        # To the pool itself: of httpx2's client we would use nothing but its generators, which nobody closes
+        # To the pool itself: of httpx2's client we would use nothing but its generators, which are left open
         # when an answer is left in its middle, and its objects, which cost more than all else of a call.
         content = b"" if body is None else json.dumps(body).encode()
         sized = [] if body is None else [JSON_BODY, (b"Content-Length", b"%d" % len(content))]
@@ -564,7 +594,7 @@ def _checked(key: str) -> str:
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
-            "The API key holds characters that no key has (a line break, a space?). Set it anew."
+            "The API key holds characters that no key has (a line break, a space?). Set it again."
         )
     return key
 

@@ -35,7 +35,6 @@ class PlanBackend:
     name: str = "plan"
     has_model: bool = False
     provider: str = "plan"
-    max_parallel: int | None = None
 
     def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
         return None
@@ -58,7 +57,7 @@ class PlanBackend:
 Engine = Literal["auto", "model", "static", "plan"]
 
 ANSWER_TOKENS: Final = 500
-"""A usual answer: what a price is told from; the limit of one is higher."""
+"""A usual answer: what a price is estimated with; the limit is higher."""
 
 FILES_PER_AGENT: Final = 5
 """Four to five files an agent: more, and its own context fills; fewer, and starting it costs more than it."""

@@ -2,17 +2,19 @@
 
 The stock pool looks at every connection on each call and each release; from about 100 calls in flight its
 own work shows in the wall time. Here idle connections are a stack: take the one used last (its TLS session is
-the warmest), put it back when its answer was read to the end, else close it; whoever puts one back closes
+the warmest), put it back when its answer was read to the end, else close it; putting one back closes
 those at the bottom that are too old or that the server has left. A semaphore caps the connections. Foreign
 errors pass as they are: openai_http maps them by name.
 """
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -21,6 +23,8 @@ import anyio
 import httpcore2
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
+
+from fanout_mcp.errors import BackendError, BadAnswer, DeadlineExceeded, Rejected, Unreachable
 
 # --- The sockets below httpcore2's connections, with less to do for each call than its own. -----------------
 # Its own start a timer for each read and write, and send the head and the body of a request apart. A call of
@@ -96,7 +100,7 @@ class Socket(httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             return self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - as above
-        if info == "is_readable":  # of an idle one: it ended, or sent what nobody asked for
+        if info == "is_readable":  # of an idle one: it ended, or sent unrequested bytes
             return bool(self._poll.poll(0))
         return None
 
@@ -191,7 +195,7 @@ class FastPool:
 def _has_unread(connection: httpcore2.AsyncHTTPConnection) -> bool:
     """Whether bytes came after the answer: they would become the answer to the next question.
 
-    What comes later still, when the next question is already out, nobody can tell from its answer.
+    What comes later still, when the next question is already out, can't be told from its answer.
     """
     inner = getattr(connection, "_connection", None)
     state = getattr(inner, "_h11_state", None)
@@ -230,3 +234,86 @@ class _Body:
             await self._response.aclose()
         finally:
             await self._pool._put_back(self._connection)  # noqa: SLF001 - one idea, two classes
+
+
+# --- What errors of the HTTP library mean: each becomes the most specific of ours, without the request. -----
+
+FOREIGN: Final[Mapping[str, type[BackendError]]] = {
+    "ConnectError": Unreachable,
+    "ConnectTimeout": Unreachable,
+    "ReadError": Unreachable,
+    "WriteError": Unreachable,
+    "WriteTimeout": Unreachable,
+    "ProxyError": Unreachable,
+    "ReadTimeout": DeadlineExceeded,
+    "RemoteProtocolError": BadAnswer,
+    "DecodingError": BadAnswer,
+    "LocalProtocolError": Rejected,
+}
+"""By name: httpcore2 nests its classes otherwise than we do."""
+
+CORE_ERRORS: Final = (
+    httpcore2.ProtocolError,
+    httpcore2.NetworkError,
+    httpcore2.TimeoutException,
+    httpcore2.ProxyError,
+    httpcore2.UnsupportedProtocol,
+)
+
+SAID: Final[Mapping[type[BackendError], str]] = {
+    Unreachable: "no connection, or it broke before the answer was whole",
+    DeadlineExceeded: "nothing came for too long",
+    BadAnswer: "what came is no HTTP answer",
+    Rejected: "the request could not be written",
+}
+
+
+class Mapped:
+    """Turns errors of the HTTP client into ours. `from None`: theirs carry the request, and it the key."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if not isinstance(error, CORE_ERRORS):
+            return
+        name = type(error).__name__
+        leaf = FOREIGN.get(name, Unreachable)
+        if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
+            leaf = Unreachable
+        cause = cause_of(error)
+        raise leaf(
+            f"{self.host}: {SAID.get(leaf, 'the connection failed')}{f' ({cause})' if cause else ''}."
+        ) from None
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what the system or TLS gave as the reason, in words that name what to look at; else ""."""
+    for inner in _chain(error):
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return f"TLS: its certificate is not trusted: {inner.verify_message}"
+        if isinstance(inner, ssl.SSLError):
+            what = inner.reason or "the handshake failed"
+            return f"TLS: {what.replace('_', ' ').lower()}; does it serve https on this port?"
+        if isinstance(inner, socket.gaierror):
+            return "its name can't be resolved"
+        if isinstance(inner, TimeoutError) or "ConnectTimeout" in type(inner).__name__:
+            return "connecting took too long"
+        if isinstance(inner, anyio.EndOfStream):
+            return "TLS: the connection was closed in the handshake; does it serve https on this port?"
+        if isinstance(inner, OSError) and inner.errno:
+            return os.strerror(inner.errno).lower()
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the root causes first: what is raised around them says less."""
+    below = error.__cause__ or error.__context__
+    if below is not None:
+        yield from _chain(below)
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _chain(inner)
+    yield error

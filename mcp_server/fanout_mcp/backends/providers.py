@@ -230,7 +230,7 @@ class Providers:
             return None, model  # `mistral:7b` of a local server
         if not colon and row.client and self.settings.base_url:
             return None, model  # the name of a model, to whatever endpoint there is
-        raise InvalidInput(f"{model}: {row.title} is not in use yet: {self.missing(row)}. Nobody was asked.")
+        raise InvalidInput(f"{model}: {row.title} is not in use yet: {self.missing(row)}. No one was asked.")
 
     def _check_spelling(self, name: str, model: str) -> None:
         near = get_close_matches(name, self.usable, 1, 0.75)

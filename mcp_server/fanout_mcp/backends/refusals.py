@@ -79,7 +79,7 @@ def redact(text: str, key: str | None) -> str:
 
 
 def _is_drawn(word: str) -> bool:
-    """Tell a key from a model's name: letters and digits that take turns."""
+    """Distinguish a key from a model's name: letters and digits that take turns."""
     return len(re.findall(r"\d[A-Za-z]|[A-Za-z]\d", word)) >= 3 and not re.fullmatch(
         r"\w+(?:-[a-z]+\d{0,3})+", word
     )

@@ -51,7 +51,6 @@ class Scripted:
     name: str = "scripted"
     has_model: bool = True
     provider: str = "scripted"
-    max_parallel: int | None = None
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

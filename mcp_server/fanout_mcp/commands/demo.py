@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.rule import Rule
 from rich.text import Text
 
-from fanout_mcp.commands import council, explore, oracle, review, summarize, swarm
+from fanout_mcp.commands import explore, panels, review
 from fanout_mcp.commands.display import Screen, breaks
 from fanout_mcp.commands.flags import NO_VERDICT, OK
 from fanout_mcp.commands.shell import UNBROKEN, run_async
@@ -43,12 +43,12 @@ def _hooks(console: Console, data: Json) -> None:
 
 
 SHOWS: Final[Mapping[str, Callable[[Console, Json], None]]] = {
-    "oracle_batch": oracle.show,
-    "council": council.show,
-    "agent_swarm": swarm.show,
+    "oracle_batch": panels.show,
+    "council": panels.show_council,
+    "agent_swarm": panels.show_swarm,
     "hook_report": _hooks,
     "explore_modules": explore.show,
-    "summarize_files": summarize.show,
+    "summarize_files": explore.show_files,
     "batch_review": review.show,
 }
 """How the shell commands show the same answers; others are shown as the JSON they are."""

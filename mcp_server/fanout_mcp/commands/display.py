@@ -128,7 +128,7 @@ def show(console: Console, data: Json) -> None:
     from rich.text import Text
 
     sent = data["plan"]["messages"]
-    console.print(Text(data.get("note") or data.get("how") or "Nobody was asked."))
+    console.print(Text(data.get("note") or data.get("how") or "No one was asked."))
     console.print(Text("In Claude Code these agents are started instead, side by side:"))
     longest = max(len(f"Agent: {call['description']}") for message in sent for call in message)
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
@@ -151,7 +151,7 @@ def show_dry(console: Console, data: Json) -> None:
     from rich.text import Text
 
     rounds = f" in at most {data['rounds']} rounds" if "rounds" in data else ""
-    console.print(Text(f"Nobody was asked yet. Without --dry-run these are{rounds}:"))
+    console.print(Text(f"No one was asked yet. Without --dry-run these are{rounds}:"))
     table = Table.grid(padding=(0, 2, 0, 0))
     for one in data["members"]:
         table.add_row(f"  {flat(one['member'])}", Text(flat(one["model"] or "the backend's model"), "dim"))

@@ -10,7 +10,8 @@ import argparse
 import re
 import signal
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 OK: Final = 0
 FINDINGS: Final = 1
@@ -19,6 +20,13 @@ USAGE: Final = 2
 NO_VERDICT: Final = 3
 INTERRUPTED: Final = 128 + signal.SIGINT
 """What a shell reports for a program ended by Ctrl-C."""
+
+
+class Command(NamedTuple):
+    """A command that shares its module with others; a module of one command has these two functions."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
 
 
 ENGINES: Final = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="accept this finding of the review, in a committed file",
     )
+    parser.add_argument(
+        "--explain", metavar="RULE", help="show what a rule means, an example and its source; reviews nothing"
+    )
     parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
     flags.add_engine(parser, "model", "static", "plan")
     parser.add_argument(
@@ -120,6 +125,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.explain:
+        sys.stdout.write(explain(args.explain, read_settings().config_dir / "rules"))
+        return OK
     from fanout_mcp.tools.batch_review import TOOL
 
     arguments = {
@@ -158,6 +166,44 @@ def run(args: argparse.Namespace) -> int:
     counts = result.data.get("counts", {})
     is_severe = args.fail_on and any(is_at_least(severity, args.fail_on) for severity in counts)
     return FINDINGS if is_severe else OK
+
+
+def explain(name: str, folder: Path) -> str:
+    """Return a rule's meaning, an example and its source as text. Raises InvalidInput with near names."""
+    from fanout_mcp.review.static.analyse import read_own
+    from fanout_mcp.review.static.lint import ruff_says
+    from fanout_mcp.review.static.quality import DEFECTS, quality_rules
+    from fanout_mcp.review.static.rules import WEAKNESSES, own_rules, read_table
+
+    own = {one.rule.weakness: one for one in own_rules(read_own(folder))}
+    rules = files("fanout_mcp.review.static").joinpath("rules")
+    examples = dict(read_table("examples.toml"))
+    quality = {rule.name: rule for rule in (*DEFECTS, *quality_rules())}
+    if name in WEAKNESSES:
+        meaning = WEAKNESSES[name]
+        said = [f"{name}: {meaning.title} ({meaning.severity})", f"Do: {meaning.fix}" if meaning.fix else ""]
+        if meaning.cwe:
+            said.append(
+                f"Source: CWE-{meaning.cwe}, https://cwe.mitre.org/data/definitions/{meaning.cwe}.html"
+            )
+    elif name in quality:
+        rule = quality[name]
+        said = [f"{name}: {rule.title} ({rule.severity})", f"Do: {rule.fix}"]
+    elif words := ruff_says(name):
+        return words
+    else:
+        near = difflib.get_close_matches(name, [*WEAKNESSES, *quality], n=5, cutoff=0.55)
+        listed = f"; near it are {', '.join(near)}" if near else ""
+        raise InvalidInput(f"--explain: there is no rule {name!r}{listed}. Findings name theirs.")
+    if name in own:
+        said += [f"Rule: {own[name].source}"]
+        examples[name] = [", ".join(sorted(own[name].languages)), own[name].bad]
+    else:
+        where = [one.name for one in rules.iterdir() if f'= "{name}"' in one.read_text("utf-8")]
+        said.append(f"Rules: {', '.join(sorted(where)) or 'read from the program, by no pattern'}")
+    language, program = examples[name]
+    said += ["", f"Example ({language}):", *(f"    {line}" for line in program.strip("\n").split("\n"))]
+    return "\n".join(line for at, line in enumerate(said) if line or at > 1) + "\n"
 
 
 def show(console: Console, data: Json) -> None:

@@ -24,8 +24,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     from fanout_mcp.engine.limits import Limits
 
     async with Workers() as workers, open_backend(settings) as backend:
-        caps = {} if backend.max_parallel is None else {backend.provider: backend.max_parallel}
-        caps |= dict.fromkeys(CLIENTS, processes_at_once())
+        caps = dict.fromkeys(CLIENTS, processes_at_once)
 
         def provider_of(model: str | None) -> str:
             return backend.route(model).provider

@@ -21,7 +21,7 @@ def dollars(usd: float) -> str:
 
 
 def cost(spent: Mapping[str, Json]) -> str:
-    """The money of a receipt in words; what nobody told the price of is said, never 0."""
+    """The money of a receipt in words; an unknown price is `unknown`, never 0."""
     usd = spent["cost_usd"]
     if not isinstance(usd, int | float):
         return "unknown"

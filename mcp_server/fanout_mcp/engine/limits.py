@@ -5,14 +5,14 @@ every call. The first 429 or 529 cuts it to 0.7 of what is in flight (at most ev
 success of a call that started after the cut raises it by one, which doubles it every round trip, until the
 next cut. Evidence ages: FORGOTTEN_S after the last cut it is wide open again, so that one 429 of an idle hour
 ago does not slow a panel of eight. A Retry-After holds back every call to that model, not only the one
-that got it, for LONGEST_WAIT_S at most: then one of them finds out whether it is still true. A call that has
+that got it, for MAX_WAIT_S at most: then one of them finds out whether it is still true. A call that has
 not that much time fails at once and says why.
 
 A limit is one model's: gateways serve hundreds, and what is exhausted is mostly the provider behind one of
 them. The whole provider is held back when it says that the limit is the account's, or when two of its models
 push back within TWO_WITHIN_S; then for no longer than both of them ask for.
 
-Fair between consultations: whoever waits is served by turns among the runs that wait, so a panel of three
+Fair between consultations: free places go by turns to the runs that wait, so a panel of three
 never queues behind a review of five hundred.
 """
 
@@ -31,7 +31,7 @@ CUT_EVERY_S = 0.5
 FORGOTTEN_S = 60.0
 """Providers count by the minute: what one said before that is no longer true."""
 STANDSTILL_S = 5.0
-"""A cut limit grows by one whenever no place has become free for so long, though somebody waits for one: else
+"""A cut limit grows by one whenever no place has become free for so long, although a call waits for one: else
 one silent call could keep all others from being asked until their deadline."""
 SAMPLES = 200
 """Calls remembered per provider: what a hedge's delay and its share are derived from."""
@@ -98,6 +98,12 @@ class Limiter:
         self.leave_place()
         if self.whole is not None:
             self.whole.leave_place()
+
+    def resize(self, cap: int) -> None:
+        """Take another cap; what is in flight beyond it stays."""
+        self.cap = cap
+        self.limit = float(cap) if self._cut_at is None else min(self.limit, float(cap))
+        self._serve()
 
     def leave_place(self) -> None:
         self.in_flight -= 1
@@ -184,11 +190,11 @@ class Limits:
     def __init__(
         self,
         max_parallel: int,
-        caps: Mapping[str, int] | None = None,
+        caps: Mapping[str, Callable[[], int]] | None = None,
         provider_of: Callable[[str | None], str] | None = None,
         stand_ins: Callable[[str | None], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _: ((), ()),
     ) -> None:
-        """`caps`: providers with a lower cap of their own (processes on this machine).
+        """`caps`: how many calls providers take that run on this machine, asked again for each call.
 
         `provider_of`: whose a model is, where one backend serves several providers. `stand_ins`: the models
         to ask in one's place, of its own provider and of others, for jobs that name none.
@@ -204,18 +210,18 @@ class Limits:
         """Return the limiter of a model."""
         if self._provider_of is not None:
             provider = self._provider_of(model)
+        whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
-            whole = self.whole(provider)
-            found = self._limiters[provider, model] = Limiter(whole.cap, whole)
+            found = self._limiters[provider, model] = Limiter(self._max_parallel, whole)
         return found
 
     def whole(self, provider: str) -> Limiter:
         """Return the limiter of a whole provider."""
-        if provider not in self._wholes:
-            cap = min(self._max_parallel, self._caps.get(provider, self._max_parallel))
-            self._wholes[provider] = Limiter(cap)
-        return self._wholes[provider]
+        found = self._wholes.setdefault(provider, Limiter(self._max_parallel))
+        if (cap := self._caps.get(provider)) is not None:
+            found.resize(min(self._max_parallel, cap()))
+        return found
 
     def workers(self, providers: frozenset[str] | None = None) -> int:
         """Return how many workers can be busy at once: more would only wait."""

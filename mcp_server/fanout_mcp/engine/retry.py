@@ -129,13 +129,13 @@ def budget(calls: int) -> int:
 class Hedge:
     """Switches hedging on."""
 
-    least_samples: int = 20
+    min_samples: int = 20
     quantile: float = 0.95
     share: float = 0.02
 
     def delay(self, durations: Collection[float]) -> float | None:
         """Return after how many seconds a call is late, None while too little is known."""
-        if len(durations) < self.least_samples:
+        if len(durations) < self.min_samples:
             return None
         ordered = sorted(durations)
         return ordered[min(len(ordered) - 1, int(self.quantile * len(ordered)))]

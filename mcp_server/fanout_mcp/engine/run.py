@@ -34,7 +34,7 @@ from fanout_mcp.engine.limits import Limiter, Limits
 from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.errors import AllThinking, BackendError, Overloaded, RateLimited
 from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 # --- stop ---------------------------------------------------------------------------------------------------
 # When the rest of a run no longer matters: a decided vote, and the grace that the stragglers then get.
@@ -66,7 +66,7 @@ def _status(outcome: Outcome) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a run is to go; everything that is no job."""
+    """How a run is to go; everything but its jobs."""
 
     deadline_s: float
     stop: StopRule | None = None
@@ -76,7 +76,7 @@ class Plan:
     describe: Callable[[Outcome], str] = _status
     """The line that progress shows for an outcome."""
     on_outcome: Take | None = None
-    """Told of each outcome as it arrives, in the order of arrival."""
+    """Called with each outcome as it arrives, in the order of arrival."""
     chance: Callable[[], float] = random.random
     """Spreads retry waits; tests pass a constant."""
 
@@ -315,12 +315,13 @@ class _Attempts:
     async def _call(self) -> Answer | BackendError:
         self.calls += 1
         self.run.calls += 1
-        used = UNTOLD
+        used = UNREPORTED
         sent = 0
 
-        def on_request() -> None:
-            nonlocal sent
+        def on_request(billed: Usage) -> None:
+            nonlocal sent, used
             sent += 1
+            used = billed + UNREPORTED
             self.calls += sent > 1  # the backend asked again by itself, in another form
 
         try:

@@ -140,7 +140,7 @@ def _position(raw: Mapping[str, Json]) -> Position | Unreadable:
 
 
 def _confidence(value: Json) -> int | None:
-    """Read 80, "80 %" and 0.8 alike; None when it is no such number."""
+    """Read 80, "80 %" and 0.8 alike; None for anything else."""
     if isinstance(value, str):
         match = re.search(r"\d+(?:\.\d+)?", value)
         value = float(match.group()) if match else None

@@ -205,10 +205,10 @@ class Asking:
         try:
             second, read = await self._once(replace(job, prompt=prompt, max_tokens=wanted))
         except BackendError as error:
-            told = f"the answer could not be read, and the second try failed: {error}"
+            reason = f"the answer could not be read, and the second try failed: {error}"
             if rule_for(error) is ONCE:
-                raise UnreadableAnswer(told).billed(usage + error.usage) from error
-            error.args = (told,)  # the engine tries it again, and comes straight here
+                raise UnreadableAnswer(reason).billed(usage + error.usage) from error
+            error.args = (reason,)  # the engine tries it again, and comes straight here
             error.billed(usage)
             raise
         return replace(second, usage=usage + second.usage), read

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 import anyio
@@ -24,14 +24,14 @@ from fanout_mcp.panel import asking, personas
 from fanout_mcp.panel import asking as panel_asking
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import Asking, Material
-from fanout_mcp.panel.personas import Member, seat
+from fanout_mcp.panel.personas import Library, Member, seat
 from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.secrets import in_thread
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Ask, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
-from fanout_mcp.usage import UNTOLD, Usage
+from fanout_mcp.usage import UNREPORTED, Usage
 
 TOKENS_WITHOUT_PRICE = 600_000
 """What holds where no price is known: eight members with the largest attachments."""
@@ -79,7 +79,7 @@ class Price(NamedTuple):
 
     at_most: Estimate
     purse: Purse
-    """Holds it to that: whoever asks once more has to ask it."""
+    """Holds it to that: every further call has to ask it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,17 @@ def job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) ->
 
 
 SHARES: Final = (1.0, 0.5, 0.25, 0.0)
+LONG: Final = 20_000
+"""Characters; the tokens of less are counted in under a millisecond, and a thread takes its time as well."""
+
+
+async def within_budget(
+    asked: Consultation, terms: Terms, jobs: Callable[[Terms], Sequence[Job]]
+) -> tuple[Terms, Price]:
+    """Do what `affordable` does, in a thread where much was attached. Raises BudgetExceeded."""
+    if len(asked.question) + len(asked.material.text) <= LONG:
+        return affordable(terms, jobs)
+    return await anyio.to_thread.run_sync(affordable, terms, jobs)
 
 
 def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Terms, Price]:
@@ -128,15 +139,16 @@ def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Te
 
 def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     """Say what these jobs may cost, and refuse what is over the budget. Raises BudgetExceeded."""
-    count = cache(source_receipt.at_most)  # of panels whose members all read the same
+    count = cache(source_receipt.at_most)  # all members of a panel read the same question
 
     def of_prompt(prompt: Prompt) -> int:
-        return count(prompt.system) + count(prompt.user)
+        return _of_persona(prompt.system) + count(prompt.user)
+
+    repair = _of_repair()
 
     def of_repair(prompt: Prompt) -> int:
         return of_prompt(prompt) + repair
 
-    repair = of_prompt(panel_asking.repair(Prompt("", ""), "words " * panel_asking.MAX_SHOWN, "why " * 50))
     planned = estimate(jobs, of_prompt, terms.price)
     check(planned, terms.budget)
     members = [replace(one, max_tokens=larger_budget(one.max_tokens)) for one in jobs if one.schema is SCHEMA]
@@ -146,6 +158,19 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
         replace(most, cost_usd=None if most.cost_usd is None else allowed.max_cost_usd),
         Purse(allowed, planned, lambda one: of_prompt(one.prompt), terms.price),
     )
+
+
+@lru_cache(maxsize=64)
+def _of_persona(system: str) -> int:
+    """Count what is the same from call to call only once."""
+    return source_receipt.at_most(system)
+
+
+@cache
+def _of_repair() -> int:
+    """Return the most tokens that asking for the form once more adds to a prompt."""
+    asked = panel_asking.repair(Prompt("", ""), "words " * panel_asking.MAX_SHOWN, "why " * 50)
+    return source_receipt.at_most(asked.system) + source_receipt.at_most(asked.user)
 
 
 def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan:
@@ -221,7 +246,7 @@ class Consultation:
     material: Material
     ballot: Ballot
     ignored: tuple[str, ...] = ()
-    """What is wrong with the user's own personas and presets; nobody here needed them."""
+    """What is wrong with the user's own personas and presets; this consultation needs none of them."""
 
 
 async def gather(
@@ -236,15 +261,26 @@ async def gather(
             f"question has {len(question):,} characters; at most {MAX_CHARS:,}. Put long text into a file "
             "of the project and attach it with files."
         )
-    library = await anyio.to_thread.run_sync(personas.read, settings.config_dir)
+    library = await _library(settings)
     members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):
         raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
-    files = args.files or []
-    attached = await in_thread(lambda stop: asking.read_material(settings.root, files, workers, stop))
+    attached = await _attached(settings, args.files or [], workers)
     ballot = Ballot(len(members), quorum, args.stakes)
     return Consultation(question, members, attached, ballot, tuple(library.broken.values()))
+
+
+async def _library(settings: Settings) -> Library:
+    if not personas.has_own(settings.config_dir):
+        return personas.built_in()
+    return await anyio.to_thread.run_sync(personas.read, settings.config_dir)
+
+
+async def _attached(settings: Settings, files: Sequence[str], workers: Workers | None) -> Material:
+    if not files:
+        return Material()
+    return await in_thread(lambda stop: asking.read_material(settings.root, files, workers, stop))
 
 
 async def terms_of(
@@ -358,10 +394,11 @@ class Ledger:
             self.entries.append(entry)
             upper = job.on_request
 
-            def on_request() -> None:
+            def on_request(billed: Usage) -> None:
                 entry.requests += 1
+                entry.reported = billed
                 if upper is not None:
-                    upper()
+                    upper(billed)
 
             try:
                 answer = await self._ask(replace(job, on_request=on_request))
@@ -373,7 +410,7 @@ class Ledger:
                 raise
             finally:
                 if entry.state == "open":
-                    entry.state, entry.reported = "cut", UNTOLD
+                    entry.state, entry.reported = "cut", entry.reported + UNREPORTED
             entry.state, entry.reported = "answered", answer.usage
             return answer
 
@@ -402,7 +439,7 @@ class Ledger:
         sent = source_receipt.count(entry.job.prompt.system) + source_receipt.count(entry.job.prompt.user)
         price = self._prices.get(entry.job.model)
         cost = None if price is None else sent * price.usd_per_mtok_in / 1e6
-        return Usage(sent, 0, cost, is_partial=True)
+        return entry.reported + Usage(sent, 0, cost, is_partial=True)
 
 
 # --- A consultation's result in short: what the model reads, bounded by the number of members. --------------
@@ -421,7 +458,7 @@ def width(members: int) -> int:
 def short_verdict(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> dict[str, Json]:
     wide = width(len(asked.members))
     members = {member.key: member for member in asked.members}
-    counts: Counter[str] = Counter(said.verdict for said in closed.positions.values())
+    counts: Counter[str] = Counter(position.verdict for position in closed.positions.values())
     return {
         "headline": in_words(counts, asked.ballot),
         "decision": closed.decision,
@@ -444,37 +481,46 @@ def makers(members: Sequence[Member]) -> dict[str, Json]:
 
 def stand_ins(members: Mapping[str, Member], closed: Ruling) -> dict[str, Json]:
     """Who answered for whom and why; nothing where each member's own model did."""
-    told = [
-        {"member": key, "asked": members[key].model, "answered": said.model, "why": clip(said.instead, 160)}
-        for key, said in closed.positions.items()
-        if said.model
+    answered = [
+        {
+            "member": key,
+            "asked": members[key].model,
+            "answered": position.model,
+            "why": clip(position.instead, 160),
+        }
+        for key, position in closed.positions.items()
+        if position.model
     ]
-    return {"fallbacks": told} if told else {}
+    return {"fallbacks": answered} if answered else {}
 
 
 def ignored(asked: Consultation) -> dict[str, Json]:
     """What was passed over of the user's own files; nothing where all is well."""
-    told = [clip(why, 300) for why in asked.ignored[:MAX_IGNORED]]
-    return {"ignored": told} if told else {}
+    reasons = [clip(why, 300) for why in asked.ignored[:MAX_IGNORED]]
+    return {"ignored": reasons} if reasons else {}
 
 
 def rule(asked: Consultation, closed: Ruling) -> str:
-    return asked.ballot.applied(sum(bool(said.missing) for said in closed.positions.values()))
+    return asked.ballot.applied(sum(bool(position.missing) for position in closed.positions.values()))
 
 
 def vote(member: Member, closed: Ruling, wide: int) -> dict[str, Json]:
-    said = closed.positions[member.key]
+    position = closed.positions[member.key]
     summary, blocker, change = fitted(
-        (f"{said.summary} ({said.note})" if said.note else said.summary, said.blocker, said.smallest_change),
+        (
+            f"{position.summary} ({position.note})" if position.note else position.summary,
+            position.blocker,
+            position.smallest_change,
+        ),
         wide,
     )
     return {
         "member": member.key,
         "persona": member.persona.name,
-        "model": said.model or member.model,
-        **({"instead_of": member.model} if said.model else {}),
-        "verdict": said.verdict,
-        "confidence": said.confidence,
+        "model": position.model or member.model,
+        **({"instead_of": member.model} if position.model else {}),
+        "verdict": position.verdict,
+        "confidence": position.confidence,
         "summary": summary,
         "blocker": blocker or None,
         "smallest_change": change or None,

@@ -3,7 +3,7 @@
 Theory of operation. The plain loop asks the panel, waits, has the round synthesised, waits, and goes on:
 R rounds take R(P + S). But the next round reads raw answers, never the synthesis, and what the rules
 (deliberation.py) make of the answers is known at once. So round N+1 starts the moment round N closes,
-while N is synthesised; syntheses follow one another, as each tells what changed since the one before. R
+while N is synthesised; syntheses follow one another, as each reports what changed since the one before. R
 rounds take P + S + (R - 1) max(P, S).
 
 A round closes when all that it asked have answered or failed, or, with a quorum there, after a patience of
@@ -37,16 +37,16 @@ from fanout_mcp.panel import deliberation as panel_deliberation
 from fanout_mcp.panel.asking import Asking, Decided
 from fanout_mcp.panel.consult import Consultation, Entry, Ledger, Leg, Terms, Waste
 from fanout_mcp.panel.deliberation import (
+    Answered,
     Closed,
     Discarded,
     Judged,
+    OnEvent,
     Opened,
     RoundClosed,
-    Said,
     Standing,
     Synthesis,
     Synthesised,
-    Tell,
     changed,
     judge,
     positions,
@@ -63,22 +63,20 @@ Ended = Literal["converged", "rounds", "no quorum", "deadline", "budget"]
 
 @dataclass(frozen=True, slots=True)
 class Council:
-    """Who deliberates on what, how long, and who is told of it."""
+    """Who deliberates on what and for how long, and who is called with its events."""
 
     asked: Consultation
     terms: Terms
     rounds: int
     speculate: bool
     synthesis_model: str | None
-    tell: Tell
+    on_event: OnEvent
     workers: Workers | None = None
     """Where long answers are read."""
 
-    def longest_jobs(self, terms: Terms) -> list[Job]:
+    def largest_jobs(self, terms: Terms) -> list[Job]:
         """Every call of all rounds with prompts as long as they can get: what the price is checked with."""
-        held = {
-            member.key: Standing(panel_deliberation.longest_position(), 1) for member in self.asked.members
-        }
+        held = {member.key: Standing(panel_deliberation.max_position(), 1) for member in self.asked.members}
         asked = self.asked
         jobs = []
         for n in range(1, self.rounds + 1):
@@ -87,8 +85,10 @@ class Council:
                 prompt = first if n == 1 else panel_deliberation.again(member, asked, n, held)
                 jobs.append(consult.job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
-                told = panel_deliberation.Told(n, held, tuple(held), panel_deliberation.longest_synthesis())
-                jobs.append(panel_deliberation.job(asked, told, self.synthesis_model, terms))
+                given = panel_deliberation.SynthesisInput(
+                    n, held, tuple(held), panel_deliberation.max_synthesis()
+                )
+                jobs.append(panel_deliberation.job(asked, given, self.synthesis_model, terms))
         return jobs
 
 
@@ -143,13 +143,15 @@ class Deliberation:
 
 
 # --- writing ------------------------------------------------------------------------------------------------
-# The syntheses of a council's rounds, written one after another: each tells what changed since the last.
+# The syntheses of a council's rounds, written one after another: each reports what changed since the last.
 
 
 class Start(Protocol):
     """Starts calls in the background, within the council's deadline and budget."""
 
-    def __call__(self, jobs: tuple[Job, ...], ask: Ask, heard: Callable[[Outcome], None], /) -> Started: ...
+    def __call__(
+        self, jobs: tuple[Job, ...], ask: Ask, on_outcome: Callable[[Outcome], None], /
+    ) -> Started: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -208,15 +210,15 @@ class SynthesisWriter:
             self._settle(draft, Written(None, f"not started: {why}", 0.0))
             return
         moved = changed(draft.rounds[-1], standing(draft.rounds[:-1]))
-        told = panel_deliberation.Told(draft.n, standing(draft.rounds), moved, self._last())
+        given = panel_deliberation.SynthesisInput(draft.n, standing(draft.rounds), moved, self._last())
         council = self._council
-        job = panel_deliberation.job(council.asked, told, council.synthesis_model, council.terms)
+        job = panel_deliberation.job(council.asked, given, council.synthesis_model, council.terms)
 
-        def heard(outcome: Outcome) -> None:
+        def on_outcome(outcome: Outcome) -> None:
             self._end(draft, outcome)
 
         draft.began = anyio.current_time()
-        draft.run = self._start((job,), self._ask(draft.leg), heard)
+        draft.run = self._start((job,), self._ask(draft.leg), on_outcome)
 
     def _end(self, draft: _Draft, outcome: Outcome) -> None:
         found = panel_deliberation.read(outcome.answer) if outcome.answer is not None else None
@@ -225,7 +227,7 @@ class SynthesisWriter:
 
     def _settle(self, draft: _Draft, written: Written) -> None:
         draft.written = written
-        self._council.tell(Synthesised(draft.n, written.reason))
+        self._council.on_event(Synthesised(draft.n, written.reason))
 
     def _last(self) -> Synthesis | None:
         """Return the newest synthesis that there is."""
@@ -279,7 +281,7 @@ class _Session:
         self, council: Council, ledger: Ledger, runs: Background, limits: Limits, purse: Purse
     ) -> None:
         self.council, self.ledger, self.runs, self.limits, self.purse = council, ledger, runs, limits, purse
-        self.asked, self.ballot, self.tell = council.asked, council.asked.ballot, council.tell
+        self.asked, self.ballot, self.on_event = council.asked, council.asked.ballot, council.on_event
         self.panels: list[_Panel] = []
         self.closed: list[Closed] = []
         self.judged: list[Judged] = []
@@ -287,7 +289,7 @@ class _Session:
         self.counted: dict[tuple[int, str], int] = {}
         """Round asked and member -> the round in which the answer, or the failure, counts."""
         self.deadline = anyio.current_time() + council.terms.deadline_s
-        self.scribe = SynthesisWriter(council, self._ask, self._start, self._spent)
+        self.writer = SynthesisWriter(council, self._ask, self._start, self._spent)
         self._bell = anyio.Event()
 
     async def hold(self) -> Ended:
@@ -303,7 +305,7 @@ class _Session:
             if ended is not None or not self.council.speculate:
                 if ended is not None:
                     self._cut_stragglers()
-                await self._until(lambda: self.scribe.is_through)
+                await self._until(lambda: self.writer.is_through)
         return ended
 
     def record(self) -> tuple[Round, ...]:
@@ -314,7 +316,7 @@ class _Session:
                 panel.speculative,
                 panel.closed_at - panel.began,
                 dict(panel.asking.answers),
-                self.scribe.of(panel.n),
+                self.writer.of(panel.n),
             )
             for panel, closed, judged in zip(self.panels, self.closed, self.judged, strict=True)
         )
@@ -331,15 +333,15 @@ class _Session:
             consult.job(member, self._prompt(member, n, held), self.council.terms) for member in members
         )
         asked = tuple(member.key for member in members)
-        speculative = n > 1 and (bool(out) or not self.scribe.is_through)
-        self.tell(Opened(n, asked, speculative))
+        speculative = n > 1 and (bool(out) or not self.writer.is_through)
+        self.on_event(Opened(n, asked, speculative))
 
-        def heard(outcome: Outcome) -> None:
+        def on_outcome(outcome: Outcome) -> None:
             position = asking.positions.get(outcome.key) if outcome.is_answered else None
-            self.tell(Said(n, outcome.key, position, outcome.reason))
+            self.on_event(Answered(n, outcome.key, position, outcome.reason))
 
         alone = Decided(asking, self.ballot) if self.council.rounds == 1 else None
-        run = self._start(jobs, asking, heard, alone)
+        run = self._start(jobs, asking, on_outcome, alone)
         self.panels.append(_Panel(n, asked, leg, asking, run, anyio.current_time(), speculative))
 
     def _prompt(self, member: Member, n: int, held: Mapping[str, Standing]) -> Prompt:
@@ -391,8 +393,8 @@ class _Session:
         unneeded.leg.discarded = True
         unneeded.run.cancel()
         self.discarded.append(unneeded.n)
-        self.tell(Discarded(unneeded.n))
-        self.scribe.discard(self.panels[-1].n)
+        self.on_event(Discarded(unneeded.n))
+        self.writer.discard(self.panels[-1].n)
         self.closed[-1] = full
         self.judged[-1] = judge(self.closed, self.ballot)
         self._count(self.panels[-1], full)
@@ -402,9 +404,9 @@ class _Session:
         for key in (*seen.answers, *seen.failed):
             self.counted.setdefault((seen.late.get(key, panel.n), key), panel.n)
         judged = self.judged[-1]
-        self.tell(RoundClosed(panel.n, judged.decision, judged.agreement, judged.is_converged, seen.out))
+        self.on_event(RoundClosed(panel.n, judged.decision, judged.agreement, judged.is_converged, seen.out))
         if self.council.rounds > 1 and judged.decision != "NO_VERDICT":
-            self.scribe.write(self.closed)
+            self.writer.write(self.closed)
 
     def _ended(self) -> Ended | None:
         judged, panel = self.judged[-1], self.panels[-1]
@@ -444,13 +446,17 @@ class _Session:
         with anyio.move_on_at(until):
             await self._bell.wait()
         self._bell = anyio.Event()
-        self.scribe.go_on()
+        self.writer.go_on()
 
     def _start(
-        self, jobs: tuple[Job, ...], ask: Ask, heard: Callable[[Outcome], None], stop: Decided | None = None
+        self,
+        jobs: tuple[Job, ...],
+        ask: Ask,
+        on_outcome: Callable[[Outcome], None],
+        stop: Decided | None = None,
     ) -> Started:
         def ring(outcome: Outcome) -> None:
-            heard(outcome)
+            on_outcome(outcome)
             self._bell.set()
 
         spent, allowed = self.ledger.usage, self.council.terms.budget

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from fanout_mcp.errors import InvalidInput
@@ -82,9 +83,16 @@ class Library:
         return replace(persona, model=model) if model else persona
 
 
+def has_own(config_dir: Path) -> bool:
+    """Say whether the user has personas or presets, without reading them."""
+    return any((config_dir / name).exists() for name in ("personas", PRESETS))
+
+
 def read(config_dir: Path) -> Library:
     """Read the built-in files and the user's; what is wrong with a file is in `broken`."""
     ours = built_in()
+    if not has_own(config_dir):
+        return ours
     broken: dict[str, str] = {}
     personas = {**ours.personas, **_folder(config_dir / "personas", broken)}
     presets = dict(ours.presets)
@@ -100,10 +108,15 @@ def read(config_dir: Path) -> Library:
 
 
 def built_in() -> Library:
-    """Read the personas and presets that ship; `all` is made of every persona."""
+    """Return the personas and presets that ship; `all` is made of every persona."""
+    return _shipped(OURS)
+
+
+@cache
+def _shipped(folder: Path) -> Library:
     broken: dict[str, str] = {}
-    personas = _folder(OURS / "personas", broken)
-    presets = _presets(OURS / PRESETS, broken)
+    personas = _folder(folder / "personas", broken)
+    presets = _presets(folder / PRESETS, broken)
     in_order = dict.fromkeys([*(name for names in presets.values() for name in names), *sorted(personas)])
     return Library({name: personas[name] for name in in_order}, {**presets, "all": list(in_order)}, broken)
 

@@ -16,7 +16,7 @@ from fanout_mcp.text import quoted
 from fanout_mcp.types import Json
 from fanout_mcp.usage import Usage
 
-# --- A consultation as Markdown: everything that was asked and said, for a person to read. ------------------
+# --- A consultation as Markdown: every question and answer, for a person to read. ---------------------------
 
 
 def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list[str]:
@@ -39,27 +39,28 @@ def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list
     return parts
 
 
-def section(member: Member, said: Position | None, why: str, wrote: str | None, level: str = "##") -> str:
-    """What one member said, or `why` it said nothing; `wrote`: its answer word for word."""
+def section(member: Member, position: Position | None, why: str, wrote: str | None, level: str = "##") -> str:
+    """One member's position, or `why` it has none; `wrote`: its answer word for word."""
     model = member.model or "default model"
-    if said is not None and said.model:
-        model = f"{said.model} instead of {model}: {said.instead}"
+    if position is not None and position.model:
+        model = f"{position.model} instead of {model}: {position.instead}"
     title = f"{level} {member.persona.title} ({member.key}, {model})"
-    if said is None:
+    if position is None:
         return f"{title}\n\nNo position: {why}" + (f"\n\n{quoted(wrote)}" if wrote else "")
-    return f"{title}\n\n{position(said)}"
+    return f"{title}\n\n{_in_markdown(position)}"
 
 
-def position(said: Position) -> str:
-    lines = [
-        f"**{said.verdict}** ({said.confidence if said.confidence is not None else '?'} %): {said.summary}"
-    ]
-    lines += [f"- {reason}" for reason in said.reasons]
-    lines += [f"- Blocker: {said.blocker}"] if said.blocker else []
+def _in_markdown(position: Position) -> str:
+    sure = "?" if position.confidence is None else position.confidence
+    lines = [f"**{position.verdict}** ({sure} %): {position.summary}"]
+    lines += [f"- {reason}" for reason in position.reasons]
+    lines += [f"- Blocker: {position.blocker}"] if position.blocker else []
     lines += (
-        [f"- Smallest change that would clear it: {said.smallest_change}"] if said.smallest_change else []
+        [f"- Smallest change that would clear it: {position.smallest_change}"]
+        if position.smallest_change
+        else []
     )
-    lines += [f"- Note: {said.note}"] if said.note else []
+    lines += [f"- Note: {position.note}"] if position.note else []
     return "\n".join(lines)
 
 
@@ -98,20 +99,22 @@ def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
     )
     _mark_votes(data["votes"], held)
     written = held.rounds[-1].written
-    said = written.synthesis.fields(SYNTHESIS_WIDTH) if written and written.synthesis else None
+    synthesis = written.synthesis.fields(SYNTHESIS_WIDTH) if written and written.synthesis else None
     data["converged"] = held.ended == "converged"
     data["rounds"] = [*(_round(held, one) for one in held.rounds), *(_gone(held, n) for n in held.discarded)]
     if WHY[held.ended] and not (held.ended == "no quorum" and len(held.rounds) == 1):
         data["note"] = WHY[held.ended]
     if len(held.rounds) > 1 or written:
-        data["synthesis"] = said or f"no synthesis: {written.reason if written else 'nothing was decided'}"
+        data["synthesis"] = (
+            synthesis or f"no synthesis: {written.reason if written else 'nothing was decided'}"
+        )
         data["saved_s"] = round(max(0.0, held.plain_s - held.elapsed_s), 2)
     data["wasted"] = _waste(held.waste())
     return data
 
 
 def report(asked: Consultation, held: Deliberation, data: Mapping[str, Json]) -> str:
-    """Everything that was said, round by round."""
+    """Every answer, round by round."""
     parts = head(asked, final_ruling(held), data["receipt"])
     parts.append(_course(held))
     for one in held.rounds:
@@ -125,7 +128,7 @@ def _mark_votes(votes: list[dict[str, Json]], held: Deliberation) -> None:
     """Name the round of an answer that is older than the last, and the verdict that it began with."""
     rounds = [one.closed for one in held.rounds]
     latest = standing(rounds)
-    firsts = [(key, said.verdict) for one in reversed(rounds) for key, said in one.answers.items()]
+    firsts = [(key, position.verdict) for one in reversed(rounds) for key, position in one.answers.items()]
     first = dict(firsts)  # the earliest round's comes last
     for vote in votes:
         key = vote["member"]
@@ -178,11 +181,11 @@ def _section(asked: Consultation, one: Round) -> list[str]:
         f"Agreement {100 * judged.agreement:.0f} %, {one.leg_s:.2f} s{early}.",
     ]
     for member in asked.members:
-        key, said = member.key, closed.answers.get(member.key)
-        if said is None and key not in closed.failed and key not in closed.out:
+        key, position = member.key, closed.answers.get(member.key)
+        if position is None and key not in closed.failed and key not in closed.out:
             continue
         why = closed.failed.get(key) or "it had not answered when the round closed"
-        parts.append(section(member, said, why, one.texts.get(key), "###"))
+        parts.append(section(member, position, why, one.texts.get(key), "###"))
         if key in closed.late:
             parts.append(f"This answer to round {closed.late[key]} came late.")
     return parts if one.written is None else [*parts, "### Synthesis", _synthesis(one.written)]
@@ -192,4 +195,6 @@ def _synthesis(written: Written) -> str:
     if written.synthesis is None:
         return f"None: {written.reason}"
     fields = written.synthesis.fields()
-    return "\n".join(f"- {name.replace('_', ' ')}: {said}" for name, said in fields.items() if said)
+    return "\n".join(
+        f"- {name.replace('_', ' ')}: {position}" for name, position in fields.items() if position
+    )

@@ -55,11 +55,11 @@ in use: adopted hooks have their originals there."""
 
 
 class Finding(NamedTuple):
-    """`missing` is no fault: something could be used, and isn't there."""
+    """`missing` is not an error: something could be used and isn't there."""
 
     what: str
     state: State
-    told: str
+    detail: str
     do: str = ""
 
 
@@ -134,7 +134,7 @@ def _how_to_a_model(had: Settings, choice: Choice) -> str:
 
 
 def _own(config_dir: Path) -> Iterator[Finding]:
-    """Tell what is wrong with the user's own personas and presets; each costs itself alone."""
+    """Report what is wrong with the user's own personas and presets; each costs itself alone."""
     from fanout_mcp.panel.personas import read
 
     for why in read(config_dir).broken.values():
@@ -146,15 +146,18 @@ def _kept(had: Settings) -> Iterator[Finding]:
     hooks = state_folder(dict(os.environ))
     yield Finding("cache", "good", f"{had.cache} (fanout cache)")
     yield Finding("receipts", "good", str(had.records))
+    yield Finding("votes", "good", f"{had.votes} (fanout record)")
     yield Finding("learned", "good", path_of(hooks, str(had.project)))
     inside = [name for name, folder in _asked_for() if folder.resolve().is_relative_to(had.project)]
     if inside:
-        told = f"{' and '.join(inside)} would lead into the project, where nothing is opened that is kept"
-        yield Finding("own folders", "bad", told, "Name a folder outside the project.")
+        found = (
+            f"{' and '.join(inside)} names a folder inside the project, and no cache or state is opened there"
+        )
+        yield Finding("own folders", "bad", found, "Name a folder outside the project.")
     old = [folder for name in OLD if os.path.lexists(folder := had.project / ".claude" / "fanout" / name)]
     if old:
-        told = f"{' and '.join(map(str, old))}: not read any more, whoever put it there"
-        yield Finding("old state", "missing", told, f"Delete it: rm -r {shlex.join(map(str, old))}")
+        found = f"{' and '.join(map(str, old))}: no longer read"
+        yield Finding("old state", "missing", found, f"Delete it: rm -r {shlex.join(map(str, old))}")
 
 
 def _asked_for() -> Iterator[tuple[str, Path]]:
@@ -177,10 +180,10 @@ def _registered(root: Path) -> Iterator[Finding]:
     servers = [
         scope for scope, where in here.items() if is_server_entry(_at(where.servers, where.server_keys))
     ]
-    told = [*servers, *([f"plugin {plugin}"] if plugin else [])]
+    found = [*servers, *([f"plugin {plugin}"] if plugin else [])]
     do = "fanout install, or claude --plugin-dir FOLDER"
     yield Finding(
-        "server", "good" if told else "missing", ", ".join(told) or "not registered", "" if told else do
+        "server", "good" if found else "missing", ", ".join(found) or "not registered", "" if found else do
     )
     rules = {RULE: servers, PLUGIN_RULE: plugin}
     needed = [rule for rule, is_needed in rules.items() if is_needed]
@@ -192,8 +195,8 @@ def _registered(root: Path) -> Iterator[Finding]:
     else:
         yield Finding("permission", "good", f"{', '.join(needed)} in permissions.allow")
     skills = [scope for scope, where in here.items() if where.skill.is_file()]
-    told = [*skills, *([f"plugin {plugin}"] if plugin else [])]
-    yield Finding("skill", "good" if told else "missing", ", ".join(told) or "not installed")
+    found = [*skills, *([f"plugin {plugin}"] if plugin else [])]
+    yield Finding("skill", "good" if found else "missing", ", ".join(found) or "not installed")
 
 
 def _allowed(where: Places) -> list[str]:
@@ -202,7 +205,7 @@ def _allowed(where: Places) -> list[str]:
 
 
 def _hooks(root: Path) -> Iterator[Finding]:
-    """Tell who registers the hook log and the gate."""
+    """Report who registers the hook log and the gate."""
     project = project_of(root)
     holders: list[str] = [
         scope
@@ -215,7 +218,9 @@ def _hooks(root: Path) -> Iterator[Finding]:
     for scope in SCOPES:
         path = places(scope, project).settings
         if wrong := problems(_at(path, ("hooks",)) or {}):
-            yield Finding("hooks", "bad", f"{path}: {wrong[0]}", "Claude Code refuses it, so mend it first.")
+            yield Finding(
+                "hooks", "bad", f"{path}: {wrong[0]}", "Claude Code refuses the file; fix it first."
+            )
     if plugin := plugin_in(project):
         holders.append(f"plugin {plugin}")
     if holders:
@@ -228,18 +233,18 @@ def _hooks(root: Path) -> Iterator[Finding]:
 
 
 def _gate(project: Path) -> Finding:
-    """Tell the gate's mode for this project, and what was meant to say it and doesn't."""
+    """Report the gate's mode for this project, or what should set it and doesn't."""
     env = {**os.environ, "CLAUDE_PROJECT_DIR": str(project)}
     chosen = watch.choose({}, env, watch.DEFAULT)
     if chosen.problem:
-        return Finding("gate", "bad", f"{chosen.mode}, for the gate {chosen.problem}", "Mend it there.")
-    told = {
+        return Finding("gate", "bad", f"{chosen.mode}, for the gate {chosen.problem}", "Fix it there.")
+    means = {
         "smart": "agents launched one by one for no reason are sent back",
         "strict": "an agent launched alone after others is sent back",
         "warn": "agents launched one by one are advised against",
         "off": "agents may be launched one by one",
     }[chosen.mode]
-    return Finding("gate", "missing" if chosen.mode == "off" else "good", f"{chosen.mode}: {told}")
+    return Finding("gate", "missing" if chosen.mode == "off" else "good", f"{chosen.mode}: {means}")
 
 
 def _at(path: Path, keys: tuple[str, ...]) -> Json:
@@ -363,5 +368,5 @@ def show(found: list[Finding]) -> None:
     for one in found:
         colour, mark = MARKS[one.state]
         advice = Text(f"\n{one.do}", style="dim") if one.do else Text()
-        table.add_row(Text(mark, style=colour), Text(one.what, style="bold"), Text(one.told) + advice)
+        table.add_row(Text(mark, style=colour), Text(one.what, style="bold"), Text(one.detail) + advice)
     put(lambda console: console.print(table))

@@ -96,7 +96,7 @@ def server_entry() -> Json:
 
 
 def is_server_entry(entry: Json) -> bool:
-    """Tell whether an entry starts our server, whoever wrote it: this command, or a clone's launcher."""
+    """Return whether an entry starts our server, by any author: this command, or a clone's launcher."""
     words = entry.get("args") if isinstance(entry, dict) else None
     text = " ".join(map(str, words)) if isinstance(words, list) else ""
     return "-m fanout_mcp serve" in text or "mcp_server/launch.py" in text
@@ -133,7 +133,7 @@ STATE: Final = "state"
 LOCAL: Final = "settings.local.json"
 """May hold the calls for committed hooks (`fanout-hooks adopt --shared`), too."""
 MAX_LINE: Final = 400
-"""Of a diff that somebody is to read before agreeing to it."""
+"""Of a diff that is read before agreeing to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def _is_theirs(file: files.File) -> bool:
 
 
 def _made_for_calls(path: Path, wanted: Sequence[Addition]) -> tuple[Keys, ...]:
-    """Return what is there for the calls of committed hooks alone: it goes with whoever is the last in it."""
+    """Return what is there for the calls of committed hooks alone: it goes with the last one in it."""
     original = beside_original(_shared_beside(path)) if path.name == LOCAL else None
     if original is None:
         return ()
@@ -284,7 +284,7 @@ def uninstalling(old: Installed, config: Path) -> Plan:
     """Plan to take out exactly what was recorded."""
     changes = [_removing(Path(path), record) for path, record in old.json_files.items()]
     notes = [
-        f"{change.path}: entries were put among ours, so its hooks are written anew, not byte for byte."
+        f"{change.path}: entries were put among ours, so its hooks are written again, not byte for byte."
         for change in changes
         if not change.is_exact
     ]
@@ -311,7 +311,7 @@ def _removing(path: Path, record: JsonFile) -> Change:
 
 
 def _without_hooks(text: str, record: JsonFile) -> Edited:
-    """Take out our hooks in whatever form they are by now: `fanout-hooks` may have written them anew."""
+    """Take out our hooks in whatever form they are by now: `fanout-hooks` may have rewritten them."""
     hooks = json.loads(text).get("hooks")
     if not isinstance(hooks, dict) or not any(one.keys[0] == "hooks" for one in record.made.additions):
         return Edited(text, is_exact=True)

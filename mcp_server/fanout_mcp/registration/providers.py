@@ -125,7 +125,7 @@ def show(listed: list[Listed]) -> None:
     for one in listed:
         colour, mark = marks[one.state]
         models = ", ".join(one.models) or "its server's own models"
-        told = models if one.state == "in use" else one.to_do
+        shown = models if one.state == "in use" else one.to_do
         cost = "" if one.cost_usd is None else f"about {dollars(round(one.cost_usd, 4))} a call"
-        table.add_row(Text(mark, colour), Text(one.name, "bold"), one.title, Text(told, "dim"), cost)
+        table.add_row(Text(mark, colour), Text(one.name, "bold"), one.title, Text(shown, "dim"), cost)
     put(lambda console: console.print(table))

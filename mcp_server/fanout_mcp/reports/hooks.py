@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from fanout_hooks.adoption import pitfalls
 from fanout_hooks.client import transcripts
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.log import daily, report
@@ -43,6 +44,8 @@ def make(item: Json) -> page.Drawn:
     tally = report.read(root, days, now)
     baseline = report.read_baseline(report.baseline_path(root))
     data = report.build(tally, days, event, now, baseline)
+    odd = pitfalls.of(root, dict(os.environ))
+    data["notes"] = [{"note": note, "count": 1} for note in odd] + data["notes"]
     since = report.day_of(now, days - 1)
     folder = transcripts.project_folder(root, str(item["claude"]))
     data["native"] = log_daily.rows(log_daily.read(folder, now - days * report.DAY_S))

@@ -522,8 +522,11 @@ def _waterfalls(period: Period) -> str:
     if not parts:
         return ""
     legend = (
-        '<p class="legend"><span><i style="background:var(--warm)"></i>in the warm worker</span>'
-        '<span><i style="background:var(--lane)"></i>as a separate process</span>'
+        '<p class="legend">'
+        '<span><i style="background:var(--warm)"></i>warm: in a worker that is kept ready</span>'
+        '<span><i style="background:var(--mark)"></i>spare: in a process that was started ahead</span>'
+        '<span><i style="background:var(--lane)"></i>a process of its own (lane), as Claude Code starts it; '
+        "on trial, as long as a hook isn't known</span>"
         '<span><i style="background:var(--bad)"></i>failed</span>'
         '<span><i style="background:var(--line)"></i>waited</span></p>'
     )
@@ -531,15 +534,22 @@ def _waterfalls(period: Period) -> str:
 
 
 def typical(event: EventTally) -> Json:
-    """Return the kept event whose time is nearest to the median; None when none was kept."""
+    """Return the kept event whose time is nearest to the median, of those without trial runs if possible."""
     median = event.elapsed.quantile(0.5)
     with_hooks = [sample for sample in event.samples if sample.get("hooks")]
-    return min(with_hooks, key=lambda sample: abs(float(sample["elapsed_ms"]) - median), default=None)
+    known = [sample for sample in with_hooks if all(hook["lane"] != "trial" for hook in sample["hooks"])]
+    return min(
+        known or with_hooks, key=lambda sample: abs(float(sample["elapsed_ms"]) - median), default=None
+    )
+
+
+KINDS = {"warm": "bar", "spare": "bar spare"}
+"""Of lanes whose hooks did not wait for a process to start."""
 
 
 def _span(hook: Any) -> Span:
     failed = hook["exit"] not in (0, 2) or hook.get("timed_out")
-    kind = "bar bad" if failed else "bar" if hook["lane"] == "warm" else "bar lane"
+    kind = "bar bad" if failed else KINDS.get(hook["lane"], "bar lane")
     start, ms = float(hook["wait_ms"]), float(hook["ms"])
     caption = f"{hook['name']}: from {start:.1f} ms, {ms:.2f} ms long, {hook['lane']}"
     return Span(str(hook["name"]), start, ms, kind, caption)

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from fanout_mcp.errors import why
-from fanout_mcp.source.secrets import redact, scrub
+from fanout_mcp.source.secrets import in_thread, redact, scrub
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.state import folder as state_folder
 from fanout_mcp.text import printable
@@ -21,21 +21,19 @@ def set_aside(folder: Path, stem: str, words: str) -> str:
     return words if path is None else f"Read {path} first: the whole text is there."
 
 
-def write(
-    folder: Path,
-    stem: str,
-    text: str,
-    workers: Workers | None = None,
-    stop: threading.Event | None = None,
-) -> str:
+async def write_report(folder: Path, stem: str, text: str, workers: Workers | None = None) -> str:
     """Write a report; return its path, or why there is none. Secrets are taken out, in `workers`."""
-    [scrubbed] = scrub(workers, [("", text)], stop)
-    if isinstance(scrubbed, Failure):
-        return f"could not be written: taking secrets out {scrubbed.reason}"
-    try:
-        return _written(folder, stem, scrubbed[0])
-    except OSError as error:
-        return f"could not be written: {why(error)}"
+
+    def write(stop: threading.Event) -> str:
+        [scrubbed] = scrub(workers, [("", text)], stop)
+        if isinstance(scrubbed, Failure):
+            return f"could not be written: taking secrets out {scrubbed.reason}"
+        try:
+            return _written(folder, stem, scrubbed[0])
+        except OSError as error:
+            return f"could not be written: {why(error)}"
+
+    return await in_thread(write)
 
 
 def keep(folder: Path, stem: str, text: str) -> str | None:

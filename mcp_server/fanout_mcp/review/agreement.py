@@ -103,6 +103,29 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
+MIN_TEMPLATE: Final = 4
+"""Words of a text that can be a template's."""
+
+
+@functools.lru_cache(maxsize=20_000)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(_NAME.findall(text))
+
+
+def has_other_subject(one: str, other: str) -> bool:
+    """Tell whether two texts are one template, filled with other words: the same is wrong with another thing.
+
+    Lines and counts drift, so numbers are no subject.
+    """
+    left, right = _names(one), _names(other)
+    if len(left) != len(right) or len(left) < MIN_TEMPLATE:
+        return False
+    pairs = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
+    return 4 * len(pairs) <= len(left) and any(
+        not (a.isdigit() and b.isdigit()) and _stem(a.lower()) != _stem(b.lower()) for a, b in pairs
+    )
+
+
 class Texts:
     """The words of some claims, and how much weight each has among just those."""
 

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from math import inf
 
-from fanout_mcp.review.agreement import ALIKE, Texts, joined, probability
+from fanout_mcp.review.agreement import ALIKE, Texts, has_other_subject, joined, probability
 from fanout_mcp.review.finding import Finding, rank, worse
 from fanout_mcp.source.kinds import kind_of
 
@@ -224,6 +224,8 @@ def _likeness(findings: Sequence[Finding], one: int, other: int, texts: Texts | 
     if left.path != right.path and left.path and right.path:
         return 0.0
     gap = _gap(left, right)
+    if left.text != right.text and has_other_subject(left.text, right.text):
+        return 0.0
     if gap is None:
         return texts.likeness(one, other) if texts else 0.0
     is_static = left.source == "static" or right.source == "static"

@@ -41,7 +41,7 @@ from fanout_mcp.review.reviewers import (
     seats,
 )
 from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, touches, unmarked
-from fanout_mcp.review.static.analyse import Analysed, coverage, review_all
+from fanout_mcp.review.static.analyse import Analysed, coverage, read_own, review_all
 from fanout_mcp.source import secrets
 from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.kinds import Kind
@@ -114,7 +114,8 @@ async def review(means: Means, request: Request) -> tuple[Json, bool]:
     means, request = await in_thread(_in_tree, means, request)
     root, receipt = means.settings.root, Receipt()
     receipt.tree = await in_thread(tree_name, root)
-    passed_over = await in_thread(accepted, root)  # before anything is spent
+    passed_over = await in_thread(accepted, root)  # before anything is spent, as the next line
+    own = await in_thread(read_own, means.settings.config_dir / "rules") if request.has_analysers else ""
 
     gathered = await gather(root, request.patterns, request.base, means.workers, request.max_files)
     await in_thread(receipt.skip_all, gathered.skipped)
@@ -128,8 +129,8 @@ async def review(means: Means, request: Request) -> tuple[Json, bool]:
     handed, disproved = await in_thread(_handed, request.with_findings, root)
     analysed, counts = Analysed((), {}), None
     if request.has_analysers:
-        analysed = await _analyse(means, request, gathered, others, texts)
-        counts = await in_thread(coverage, texts, request.focus)
+        analysed = await _analyse(means, request, gathered, others, texts, own=own)
+        counts = await in_thread(coverage, texts, request.focus, own)
     answers = await _ask(means, request, gathered, texts) if request.engine == "model" else Answers()
 
     found = [*_near(answers.found.findings, gathered), *analysed.findings, *handed]
@@ -176,6 +177,8 @@ async def _analyse(
     gathered: Gathered,
     others: Mapping[str, Kind],
     texts: Mapping[str, str],
+    *,
+    own: str,
 ) -> Analysed:
     """Run the analysers; with a base over what changed as it was too, so that only new findings are left."""
     keys_in = {source.path: source.text for source in gathered.files if source.path in others}
@@ -186,10 +189,11 @@ async def _analyse(
         means.workers,
         lambda done: means.progress(done, total, "files analysed"),
         keys_in,
+        own=own,
     )
     if gathered.changed is None:
         return analysed
-    before = await review_all(gathered.old, request.focus, means.workers, keys_in=gathered.old)
+    before = await review_all(gathered.old, request.focus, means.workers, keys_in=gathered.old, own=own)
     new = await in_thread(only_new, analysed.findings, before.findings)
     return Analysed(tuple(new), analysed.not_analysed)
 

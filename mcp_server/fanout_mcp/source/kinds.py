@@ -40,16 +40,16 @@ _BUILT: Final = frozenset(
 )
 _FIXTURES: Final = frozenset(
     """testdata test-data test_data testfixtures fixtures fixture __fixtures__ test-fixtures test_fixtures
-    snapshots __snapshots__ goldens golden cassettes testcases""".split()  # noqa: SIM905 - as above
+    test_files test-files testfiles snapshots __snapshots__ goldens golden cassettes testcases""".split()  # noqa: SIM905 - as above
 )
 _TESTS: Final = frozenset(
     """test tests testing __tests__ __mocks__ spec specs e2e unittest unittests integration_test
     integration-test test-integration acceptance-tests functional-tests cypress testsuite testlib mocks
     androidtest jvmtest commontest t xt tap test-d tests-d typetests type-tests dtslint conformance
-    benchmark benchmarks bench benches""".split()  # noqa: SIM905 - as above
+    benchmark benchmarks bench benches fuzz fuzzing""".split()  # noqa: SIM905 - as above
 )
 _TEST_FOLDER: Final = re.compile(
-    r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$|(?!la|con|pro|fas|grea|at|hot|ear)[a-z]{3,}test$"
+    r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$|.+\.(?:benchmarks?|specs?|testing)$|(?!la|con|pro|fas|grea|at|hot|ear)[a-z]{3,}test$"
 )
 """`Shop.UnitTests`, `integration_tests`, `AlamofireTests`; read with its capitals, then without them."""
 
@@ -84,9 +84,6 @@ _MARK: Final = re.compile(
     re.MULTILINE,
 )
 _COMMENT: Final = re.compile(r"^\s*(?://|/\*|\*|#|--|;|<!--|%|\(\*|\"\"\"|'''|@|\{-)")
-
-_BLOCKS: Final = {"/*": "*/", "<!--": "-->", "(*": "*)", "{-": "-}", '"""': '"""', "'''": "'''"}
-"""What begins a comment of several lines, and what ends it."""
 
 _TEST_NAME: Final = re.compile(
     r"^(?:test|tests|conftest|setuptests|test_helper|spec_helper|rails_helper)\.\w+$|^test[_-].+\.\w+$"

@@ -64,11 +64,6 @@ def count(text: str) -> int:
     )
 
 
-def budgeted(text: str) -> int:
-    """The estimate with its margin: what to plan with where a limit is hard."""
-    return int(count(text) * MARGIN) + 1
-
-
 def at_most(text: str) -> int:
     """A bound for prices: also for scripts and encoded data, where a token is a character or two."""
     foreign = len(text) - len(text.encode("ascii", "ignore"))
@@ -164,6 +159,8 @@ class Bounded:
         """Return the items under `name`, cursor and report where they are not all, and their raw tokens."""
         wants_full = self.detail == "full" or (self.detail == "auto" and not self._full_ends)
         shown, raw = (self._full, self.raw_full) if wants_full else (self._lines, self.raw_lines)
+        if not wants_full and self.detail == "auto" and self.limit < LIMIT:
+            shown = self._mixed()
         data: dict[str, Json] = {name: shown}
         after = self.cursor + len(shown)
         self._close()
@@ -178,6 +175,17 @@ class Bounded:
         if after < self._seen:
             data["next_cursor"] = after
         return data, raw
+
+    def _mixed(self) -> list[Json]:
+        """Return the lines with the first items in full, as many as the lines leave room for."""
+        shown = list(self._lines)
+        spare = self.limit - self._line_size
+        for at, (item, line) in enumerate(zip(self._full, self._lines, strict=False)):
+            spare -= len(compact(item)) - len(compact(line))
+            if spare < 0:
+                break
+            shown[at] = item
+        return shown
 
     def _report(self, text: str) -> None:
         if (

@@ -1,10 +1,10 @@
 """Answers that were paid for once: kept on disk by what was asked, shared by all processes of a project.
 
 Theory of operation. One SQLite file (WAL) in the user's own folder for the project, with two tables: `answer`
-holds what came back, under a hash of what was asked; `lease` says who is asking right now. Whoever claims a
-key asks; everybody else waits for the answer, or for the lease to end. A thread renews the leases that we
-hold, so that a process that was killed or stopped loses its lease within LEASE_S, and a call may take as
-long as it needs.
+holds what came back, under a hash of what was asked; `lease` says who is asking right now. The first to claim
+a key asks; all others wait for the answer, or for the lease to end. A thread renews the leases that we hold,
+so that a process that was killed or stopped loses its lease within LEASE_S, and a call may take as long as it
+needs.
 
 Rules:
 1. A repository can ship a cache file: it is not looked at. Ours is checked when it is opened (cache.py),

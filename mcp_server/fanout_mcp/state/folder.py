@@ -39,34 +39,43 @@ def folder(state: Path, name: str) -> Path:
 
 def new_report(state: Path, stem: str, ending: str) -> Path:
     """Create an empty report that only its user can read, named so that reports sort by time."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    reports = folder(state, "reports")
-    _sweep(reports)
-    path = reports / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
-    os.close(os.open(path, CREATED, 0o600))
+    path, descriptor = _create(state, stem, ending)
+    os.close(descriptor)
     return path
 
 
 def write_report(state: Path, stem: str, ending: str, text: str) -> Path:
     """Write a whole report; return its path. Raises OSError, and then nothing half-written stays."""
-    path = new_report(state, stem, ending)
+    path, descriptor = _create(state, stem, ending)
     try:
-        path.write_text(text, encoding="utf-8", errors="replace")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode("utf-8", "replace"))
     except OSError:
         path.unlink(missing_ok=True)
         raise
     return path
 
 
+def _create(state: Path, stem: str, ending: str) -> tuple[Path, int]:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    reports = folder(state, "reports")
+    _sweep(reports)
+    path = reports / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
+    return path, os.open(path, CREATED, 0o600)
+
+
 def _sweep(reports: Path) -> None:
     """Make room for one more report: the newest of ours stay, and so does every file that is not ours."""
-    own = [entry for entry in os.scandir(reports) if OURS.search(entry.name)]
+    files = list(reports.iterdir())
+    if len(files) < MAX_REPORTS:
+        return
+    own = [file for file in files if OURS.search(file.name)]
     if len(own) < MAX_REPORTS:
         return
     with suppress(OSError):  # another process is sweeping
-        own.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns)
-        for entry in own[: len(own) - MAX_REPORTS + 1]:
-            Path(entry.path).unlink()
+        own.sort(key=lambda path: path.lstat().st_mtime_ns)
+        for path in own[: len(own) - MAX_REPORTS + 1]:
+            path.unlink()
 
 
 # --- Programs ----------------------------------------------------------------------------------------------

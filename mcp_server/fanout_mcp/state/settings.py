@@ -38,7 +38,7 @@ KEYS: Mapping[str, type] = {
     "prices": dict,
     "enabled": list,
 }
-"""What config.toml may say. Another key is a slip of the pen: passed over, it would be believed."""
+"""What config.toml may say. Any other key is refused: a typo that is ignored looks as if it had been set."""
 
 KINDS = {
     str: "text in quotes",
@@ -82,7 +82,7 @@ class Settings:
     proxy: str | None = None
     """The way out to hosts beyond this machine."""
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
-    """Of models whose provider tells none."""
+    """Of models whose provider lists none."""
     enabled: tuple[str, ...] = ()
     """Providers that the user agreed to, by name (backends/providers.toml and the user's own rows)."""
     state_dir: Path | None = None
@@ -114,13 +114,18 @@ class Settings:
         """The user's own folder for the receipts of this project."""
         return (self.state_home or self.config_dir / "state") / "projects" / name_of(str(self.project))
 
+    @property
+    def votes(self) -> Path:
+        """The user's own folder of how members of panels voted, over all projects."""
+        return (self.state_home or self.config_dir / "state") / "votes"
+
 
 def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Settings:
     """Read the environment and the user's config.toml. Raises SettingsError that names what is wrong."""
     env = os.environ if env is None else env
-    told = root or (Path(env["CLAUDE_PROJECT_DIR"]) if env.get("CLAUDE_PROJECT_DIR") else None)
-    root = (told or Path.cwd()).resolve()
-    top = None if told else _top(root, _home(env))
+    given = root or (Path(env["CLAUDE_PROJECT_DIR"]) if env.get("CLAUDE_PROJECT_DIR") else None)
+    root = (given or Path.cwd()).resolve()
+    top = None if given else _top(root, _home(env))
     config_dir = _config_dir(env, top or root)
     table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
     base_url, key = _endpoint(env, table, config_dir / "config.toml")
@@ -179,7 +184,7 @@ def _config_dir(env: Mapping[str, str], project: Path) -> Path:
 def _top(folder: Path, home: Path) -> Path | None:
     """Return the nearest folder upwards that is a project: it has a .claude, or is a repository's top.
 
-    Home is none (its .claude is the user's), nor is a folder that everybody may write to, such as /tmp.
+    Home is not one (its .claude is the user's), nor is a folder that anyone may write to, such as /tmp.
     """
     for at in (folder, *folder.parents):
         if at == home.resolve() or at.stat().st_mode & stat.S_IWOTH:
@@ -202,7 +207,7 @@ def _read_table(path: Path) -> Mapping[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} can't be read: {why(error)}. Mend or remove it.") from error
+        raise SettingsError(f"{path} can't be read: {why(error)}. Fix or remove it.") from error
 
 
 def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
@@ -231,11 +236,13 @@ def _endpoint(
     env: Mapping[str, str], table: Mapping[str, object], path: Path
 ) -> tuple[str | None, str | None]:
     """Return base URL and the key that belongs to it (rules 2 and 3)."""
-    told, trusted = env.get("FANOUT_BASE_URL"), _optional_text(table, "base_url")
+    given, trusted = env.get("FANOUT_BASE_URL"), _optional_text(table, "base_url")
     own_key = _optional_text(table, "api_key")
     if own_key and not trusted:
-        raise SettingsError(f'{path}: api_key stands alone; say whose it is: base_url = "https://...".')
-    wanted = _url(told, "FANOUT_BASE_URL") if told else _url(trusted, "base_url in config.toml")
+        raise SettingsError(
+            f'{path}: api_key needs the base_url that it belongs to: base_url = "https://...".'
+        )
+    wanted = _url(given, "FANOUT_BASE_URL") if given else _url(trusted, "base_url in config.toml")
     if wanted is None:
         openrouter = env.get("OPENROUTER_API_KEY")
         return (OPENROUTER_URL, openrouter) if openrouter else (None, None)
@@ -243,8 +250,8 @@ def _endpoint(
     host = urlsplit(wanted).hostname
     if host not in LOOPBACK_HOSTS and wanted != OPENROUTER_URL and not is_trusted:
         raise SettingsError(
-            f"FANOUT_BASE_URL names {host}, which is beyond this machine. A repository can set "
-            f'environment variables, so confirm it in your own config.toml: base_url = "{told}".'
+            f"FANOUT_BASE_URL names {host}, which is not this machine. A repository can set "
+            f'environment variables, so confirm it in your own config.toml: base_url = "{given}".'
         )
     key = env.get("FANOUT_API_KEY") or own_key if is_trusted or trusted is None else None
     if key is None and wanted == OPENROUTER_URL:
@@ -260,7 +267,7 @@ def _url(text: str | None, where: str) -> str | None:
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise SettingsError(f"{where} is {text!r}; it must look like https://host/v1.")
     if url.username or url.password:
-        raise SettingsError(f"{where} carries a user or password; put the key into FANOUT_API_KEY.")
+        raise SettingsError(f"{where} contains a user or password; set FANOUT_API_KEY instead.")
     return text.rstrip("/")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fanout_mcp.source.kinds import is_test
-from fanout_mcp.structure.documents import plain_text
+from fanout_mcp.structure.comments import plain_text
 from fanout_mcp.structure.graph import Facts, Graph, Module, shortened
 from fanout_mcp.structure.outline import Outline, Symbol
 from fanout_mcp.types import Json
@@ -28,6 +28,9 @@ _PLAIN: Final = frozenset({"constant", "variable", "export", "property", "compon
 _HOLDERS: Final = frozenset({"namespace", "module", "impl", "package"})
 """What holds definitions and is none by itself."""
 
+_MODULES: Final = frozenset({"Elixir", "Ruby"})
+"""Languages whose files are known by the innermost module that they define."""
+
 SEVERAL: Final = 2
 """Definitions of a file from which on the doc of one is told with its name."""
 
@@ -44,21 +47,25 @@ def purpose(outline: Outline) -> str:
 
 def written(outline: Outline) -> str:
     """Return the first sentence that a human wrote: of the file, else of its main public definition."""
-    own = "" if outline.doc.startswith("begins: ") else outline.doc  # a text's first words are no description
-    return own or _main_doc(outline)
+    return _written(outline)[0]
+
+
+def _written(outline: Outline) -> tuple[str, int]:
+    """Return the sentence and its line; that of a definition is its definition's."""
+    if outline.doc and not outline.doc.startswith("begins: "):  # a text's first words are no description
+        return outline.doc, outline.doc_line
+    return _main_doc(outline)
 
 
 def main_symbol(outline: Outline) -> Symbol | None:
     """Return the public definition that a file is about: the one it is named after, else the longest."""
-    own = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
-    holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
-    top = [
-        symbol for symbol in own if symbol.kind not in _HOLDERS | _NOT_CODE and not _parents(symbol, holders)
-    ]
+    return _main_of(_top(outline), outline)
+
+
+def _main_of(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
     if not top:
-        return next((symbol for symbol in own if symbol.kind == "module"), None)
-    stem = _letters(posixpath.basename(outline.path).partition(".")[0])
-    named = [symbol for symbol in top if _letters(symbol.name) == stem]
+        return next((one for one in outline.symbols if one.public and one.kind == "module"), None)
+    named = [symbol for symbol in top if _is_named(symbol, outline)]
     return max(
         named or top,
         key=lambda symbol: (
@@ -69,35 +76,53 @@ def main_symbol(outline: Outline) -> Symbol | None:
     )
 
 
-def _main_doc(outline: Outline) -> str:
-    main = main_symbol(outline)
-    if main is None:
-        return ""
-    if main.doc:
-        others = sum(
-            symbol.public and not symbol.parent and symbol.kind not in _PLAIN | _HOLDERS
-            for symbol in outline.symbols
-        )
-        is_named = _letters(main.name) == _letters(posixpath.basename(outline.path).partition(".")[0])
-        return (
-            main.doc if is_named or others <= SEVERAL or main.name in main.doc else f"{main.name}: {main.doc}"
-        )
-    documented = [
+def _top(outline: Outline) -> list[Symbol]:
+    """Return the public definitions that no type holds; what is in a namespace alone is at the top."""
+    own = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
+    return [
         symbol
-        for symbol in outline.symbols
-        if symbol.doc
-        and symbol.public
-        and not symbol.in_function
-        and not symbol.parent
-        and symbol.kind not in _PLAIN
+        for symbol in own
+        if symbol.kind not in _HOLDERS | _NOT_CODE and (not symbol.parent or symbol.parent in holders)
     ]
-    best = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
-    return f"{best.name}: {best.doc}" if best else ""
 
 
-def _parents(symbol: Symbol, holders: set[str]) -> bool:
-    """Tell a member of a type; what is in a namespace alone is at the top."""
-    return bool(symbol.parent) and symbol.parent not in holders
+def _is_named(symbol: Symbol, outline: Outline) -> bool:
+    return _letters(symbol.name.rpartition(".")[2]) == _letters(
+        posixpath.basename(outline.path).partition(".")[0]
+    )
+
+
+def _main_doc(outline: Outline) -> tuple[str, int]:
+    """Return the doc of what a file is about: its name goes first where it alone does not say of what."""
+    holder = next((one for one in outline.symbols if one.kind in _HOLDERS and one.doc and one.public), None)
+    top = _top(outline)
+    main = _main_of(top, outline)
+    is_clear = False
+    if holder and (main is None or not _is_named(main, outline)):
+        main, is_clear = holder, len({one.name for one in outline.symbols if not one.parent}) == 1
+    elif main and not main.doc:
+        documented = [one for one in top if one.doc and not one.parent and one.kind not in _PLAIN]
+        main = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
+    else:
+        others = sum(symbol.kind not in _PLAIN for symbol in top)
+        is_clear = main is not None and others <= SEVERAL and main.kind not in _FUNCTIONS | _PLAIN
+    if main is None or not main.doc:
+        return "", 0
+    is_clear = is_clear or _is_named(main, outline)
+    return (main.doc if is_clear else _named(main)), main.line
+
+
+def _own_words(outline: Outline) -> str:
+    """Return what a file says of itself, or of what it is named after."""
+    own = (
+        one.doc for one in outline.symbols if one.doc and (_is_named(one, outline) or one.kind == "module")
+    )
+    return outline.doc or next(own, "")
+
+
+def _named(symbol: Symbol) -> str:
+    return symbol.doc if symbol.name in symbol.doc else f"{symbol.name}: {symbol.doc}"
 
 
 def _letters(name: str) -> str:
@@ -109,14 +134,8 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
     top = [symbol for symbol in outline.symbols if not symbol.parent]
     if outline.symbols and outline.symbols[0].kind in {"key", "heading"}:
         return f"{outline.language}: {_some([symbol.name for symbol in top], 6)}"
-    shown = [symbol for symbol in top if symbol.public] or top
-    inside = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
-    shown = [symbol for symbol in shown if symbol.kind not in _HOLDERS] or inside or shown
-    types = [_headline(symbol) for symbol in shown if symbol.kind not in _FUNCTIONS | _PLAIN | _HOLDERS]
-    functions = [symbol.name for symbol in shown if symbol.kind in _FUNCTIONS]
-    rest = [symbol.name for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
+    names = _names(outline)
     exports = [symbol.name for symbol in top if symbol.kind == "export"]
-    names = [name for name in dict.fromkeys([*types, *functions] or rest) if name != "default"]
     if names:
         what = f"defines {_some(names, 4)}"
     elif exports:
@@ -127,6 +146,35 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
     start = "; starts a program" if outline.entry else ""
     used = f" for {_some(list(users), 3)}" if users else ""
     return f"no description; {what}{used}{start} (derived)"
+
+
+def _names(outline: Outline) -> list[str]:
+    """Name what a file defines: types and modules, then functions; where there are none, its values."""
+    called = {_full(one) if outline.language in _MODULES else one.name: None for one in _defined(outline)}
+    return [name for name in called if name != "default"]
+
+
+def _defined(outline: Outline) -> list[Symbol]:
+    inside = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    top = [symbol for symbol in outline.symbols if not symbol.parent]
+    shown = [symbol for symbol in top if symbol.public] or top
+    shown = [symbol for symbol in shown if symbol.kind not in _HOLDERS] or inside or shown
+    types = [symbol for symbol in shown if symbol.kind not in _FUNCTIONS | _PLAIN | _HOLDERS]
+    if outline.language in _MODULES:
+        types = _holding(inside) or types
+        if types:
+            return types
+    functions = [symbol for symbol in shown if symbol.kind in _FUNCTIONS]
+    rest = [symbol for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
+    return [*types, *functions] or rest
+
+
+def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
+    """Return modules and classes that are more than a namespace around others."""
+    holders = [symbol for symbol in inside if symbol.kind in {"module", "class"}]
+    around = {symbol.parent for symbol in holders}
+    filled = {symbol.parent for symbol in inside if symbol.kind not in {"module", "class", "constant"}}
+    return [one for one in holders if _full(one) in filled or _full(one) not in around]
 
 
 def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
@@ -209,14 +257,6 @@ def _full(symbol: Symbol) -> str:
     return f"{symbol.parent}.{symbol.name}" if symbol.parent else symbol.name
 
 
-def _headline(symbol: Symbol) -> str:
-    for word in ("class ", "struct ", "interface "):
-        _, found, rest = symbol.signature.partition(word)
-        if found and rest.startswith(symbol.name):
-            return _cut(rest, 50)
-    return symbol.name
-
-
 def _some(names: Sequence[str], most: int) -> str:
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
@@ -256,7 +296,7 @@ def described(
         *_components(facts, known)[:most],
         *_interactions(module, facts, known)[: most // 3],
         *_observations(module, facts, focus, signals),
-        *_risks(module, known, facts)[:most],
+        *_risks(module, known, facts, focus)[:most],
     ]
     report = [overview(module, known), *statements]
     entry = fields(module, known, facts, module_purpose(module, known, facts), report)
@@ -328,7 +368,9 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
     for outline in _package_files(product, folder):
         if outline.doc:
             return outline.doc
-    beside = _beside(folder, known)
+    ending = posixpath.splitext(own[0].path)[1]
+    heading = known.outlines.get(f"{module.name}{ending}")  # `plug.ex` beside `plug/`
+    beside = _beside(folder, known) or (_own_words(heading) if heading else "")
     if beside:
         return beside
     name = module.name.rpartition("/")[2].lower()
@@ -352,8 +394,7 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
     users = list(dict.fromkeys(ends))
     if len(own) == 1:
         return derived(own[0], users)
-    mains = [symbol for outline in product[:8] if (symbol := main_symbol(outline))]
-    names = [symbol.name for symbol in mains if symbol.name != "default"]
+    names = [name for outline in product[:8] for name in _names(outline)[:1]]
     if not names:
         return f"no description; {files(len(own))} of {own[0].language or 'text'} (derived)"
     used = f" for {', '.join(users[:3])}" if users else ""
@@ -378,11 +419,7 @@ def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
 
 def _beside(folder: str, known: Graph) -> str:
     """Return what the manifest or else the README of a folder says."""
-    inside = [
-        outline
-        for path, outline in known.outlines.items()
-        if path.startswith(folder) and "/" not in path[len(folder) :]
-    ]
+    inside = [known.outlines[path] for path in known.folders.get(folder.rstrip("/"), ())]
     for outline in inside:
         for what, _, value, _ in outline.declares:
             if what == "description":
@@ -431,16 +468,27 @@ def overview(module: Module, known: Graph) -> str:
 
 
 def _components(facts: Facts, known: Graph) -> list[str]:
-    found = []
+    found: list[str] = []
     shown = [path for path in facts.central if known.outlines[path].kind == "product"] or list(facts.central)
-    for path in shown[:MAX_COMPONENTS]:
+    for path in shown:
         outline = known.outlines[path]
-        main = main_symbol(outline)
+        if len(found) == MAX_COMPONENTS:
+            break
+        if not _says(outline):
+            continue
+        line = _written(outline)[1] or next((one.line for one in _defined(outline)), 1)
         users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
         used = f"; used by {files(len(users))}" if users else ""
         text = purpose(outline).rstrip(".")
-        found.append(f"{_name(path)}: {text}{used} [{path}:{main.line if main else 1}].")
+        found.append(f"{_name(path)}: {text}{used} [{path}:{line}].")
     return found
+
+
+def _says(outline: Outline) -> bool:
+    """Tell whether there is more to say of a file than its name and length."""
+    if outline.how == "name":
+        return bool(written(outline))
+    return bool(outline.doc or outline.symbols)
 
 
 def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
@@ -492,7 +540,7 @@ def _observations(module: Module, facts: Facts, focus: str, signals: Signals) ->
     return found
 
 
-def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
+def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
     found = [
         f"Risk: {files(len(cycle))} import each other in a cycle as they are loaded ({', '.join(cycle[:3])}) "
         f"[{cycle[0]}:{_cycle_line(cycle, known)}]."
@@ -514,7 +562,9 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         (symbol.end_line - symbol.line + 1, outline.path, symbol)
         for outline in outlines
         for symbol in outline.symbols
-        if symbol.kind in {"function", "method"} and symbol.parent.partition(".")[0] not in {"tests", "test"}
+        if symbol.kind in {"function", "method"}
+        and symbol.parent.partition(".")[0] not in {"tests", "test"}
+        and not (outline.language == "Zig" and symbol.name[:1].isupper())  # it returns a type
     ]
     if functions:
         length, path, symbol = max(functions, key=lambda item: item[0])
@@ -528,18 +578,22 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     }
     hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
     found += [
-        f"Hub: {files(users[path])} use {path}; changes there reach far [{_use(path, known) or f'{path}:1'}]."
+        f"Hub: {files(users[path])} use {path}; changes there reach far [{_use(path, known)}]."
         for path in hubs[:2]
     ]
-    if outlines and not facts.tests and not all(map(is_test, module.paths)):
-        found.append(f"Risk: no test file imports it or is named after it [{outlines[0].path}:1].")
+    if focus == "testing" and functions and not facts.tests and not all(map(is_test, module.paths)):
+        _, path, symbol = max(functions, key=lambda item: item[0])
+        found.append(f"Testing: no test file imports it or is named after it [{path}:{symbol.line}].")
     return found[:8]
 
 
 def _use(path: str, known: Graph) -> str:
-    """Return a place where product code imports a file; "" where none has a line."""
-    users = sorted(user for user in known.imported_by.get(path, ()) if not is_test(user))
-    return next((f"{user}:{line}" for user in users if (line := known.lines.get((user, path)))), "")
+    """Return a place where product code imports a file; where no line does, what the file is about."""
+    for user in sorted(known.imported_by.get(path, ())):
+        if not is_test(user) and (user, path) in known.lines:
+            return f"{user}:{known.lines[user, path]}"
+    main = main_symbol(known.outlines[path])
+    return f"{path}:{main.line if main else 1}"
 
 
 def _cycle_line(cycle: Sequence[str], known: Graph) -> int:

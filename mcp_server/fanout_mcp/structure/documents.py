@@ -1,314 +1,21 @@
-"""Files without a grammar: Markdown by its headings, configuration by its keys, anything else by its head."""
+"""Files without a grammar: by headings, by keys, by a language's patterns, the rest by its head.
+
+Also the code inside other files: a component's script, a notebook's cells.
+"""
 
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
-from pathlib import PurePosixPath
-from string import whitespace
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Any, Final
 
+from fanout_mcp.structure.comments import RULER, first_sentence, plain_text, spoken
 from fanout_mcp.structure.languages import Language, language_of
-
-if TYPE_CHECKING:
-    from tree_sitter import Node
-
-
-# --- What a file or a definition says of itself: the first sentence of its docstring or comment. ------------
-# Rules:
-# 1. Never a licence. Paragraph by paragraph, legal text, a tool's directive, an author's line and the file's
-#    own name are passed over, and the first paragraph of prose counts.
-# 2. A comment that touches code belongs to that code, unless the code is what every file begins with (its
-#    package, imports, shell options): then it is the file's.
-# 3. Tags (`@param`, `:param`) end the prose; `@notice`, `@dev` and `\\brief` begin it.
-
-MAX_LENGTH: Final = 160
-HEAD_LINES: Final = 150
-"""Lines of a file that its own words are looked for in: a licence may take fifty."""
-
-_OPENING: Final = re.compile(r"[rbuRBU]{0,2}(?:\"{3}|'{3}|\"|')")
-_CLOSING: Final = ('"""', "'''", '"', "'")
-_BEFORE: Final = f"{whitespace}/*#!;-"
-_BEHIND: Final = f"{whitespace}*/"
-"""What comment marks leave around a line."""
-
-_LEGAL: Final = re.compile(
-    r"(?i)copyright|©|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b"
-    r"|permission is hereby granted"
-    r"|\bas is\b|without warrant|any warranty|warranties|damages|liab(?:le|ility)"
-    r"|unless required by applicable"
-    r"|you may (?:not use|obtain a copy)|free software|gnu (?:general|lesser|affero)"
-    r"|part of the .{1,60}project"
-    r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
-    r"|the) (?:contributors|authors)"
-    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^\W*https?://\S+$"
-    r"|^\W*(?:see|for) .{0,60}licen[sc]e"
-)
-_TOOL: Final = re.compile(
-    r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"
-    r"|use strict|go:build"
-    r"|\+build|pragma\b|shellcheck|@flow|@jsx|@license|@preserve|@file:|noinspection|prettier|istanbul"
-    r"|v8 ignore"
-    r"|ruff:|mypy:|type:|pylint|flake8|pyright|noqa|fmt:|isort:|yapf|nosec|frozen_string_literal|rubocop|encoding:"
-    r"|<?/?reference|@charset|clang-format|nolint|swiftlint|swift-tools-version|ktlint|detekt|sourcery|credo:"
-    r"|dart format|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
-    r"|language\s+\w+"
-    r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc"
-    r"|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b|todo\b|fixme\b|xxx\b)"
-)
-RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
-"""A line of RST under a title, or above it, or between two parts."""
-
-_TAG: Final = re.compile(
-    r"\s*(?:[@\\](?:param|tparam|returns?|type|typedef|template|throws?|exception|example|see|since|deprecated|default"
-    r"|private|protected|public|callback|property|overload|this|version|author|extends|implements|copyright|license"
-    r"|package|category|link|internal|ingroup|addtogroup|sa|inheritdoc|note|date|module|namespace|fileoverview|file)\b"
-    r"|:(?:param|return|returns|raises|rtype|type|members)\b)"
-)
-_MARK: Final = re.compile(r"\s*@\w")
-"""A line that begins with a tag that no one here knows says something to a tool."""
-
-_BRIEF: Final = re.compile(
-    r"^\s*[@\\](?:notice|dev|brief|summary|file(?:overview)?|overview|description|desc|title)\b:?\s*|^[|^]\s+|^Description\s*:\s*"
-)
-_ATTRIBUTE: Final = re.compile(rb"^\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
-_FIRST_CODE: Final = re.compile(
-    r"\s*(?:package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
-    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\("
-    r"|['\"]use strict|@file:|@testable|declare\("
-    r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b)"
-)
-_ABBREVIATED: Final = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$"
-)
-_INLINE: Final = re.compile(
-    r"\[([^\[\]]+)\](?:\([^()\s]*\)|\[[^\[\]]*\])|:\w{1,40}+(?::\w{1,40}+){0,3}+:`~?([^`<]++)(?:<[^<>`]*>)?`|<[^<>\s][^<>]*>"
-)
-
-
-def first_sentence(text: str) -> str:
-    """Return the first sentence of a docstring or comment, without its marks."""
-    text = _unquoted(_unquoted(text.strip())).strip()
-    paragraph = re.split(r"\n\s*\n", text, maxsplit=1)[0][:1000]
-    words = " ".join(line.lstrip(_BEFORE).rstrip(_BEHIND) for line in _titled(paragraph.split("\n")))
-    words = " ".join(words.split())
-    sentence = words
-    for end in re.finditer(r"[.!?](?=\s|$)", words):
-        if not _ABBREVIATED.search(words[: end.end()]):
-            sentence = words[: end.end()]
-            break
-    return sentence if len(sentence) <= MAX_LENGTH else sentence[: MAX_LENGTH - 1] + "…"
-
-
-def plain_text(text: str) -> str:
-    """Take the marks of Markdown and RST out of a line: links, roles, tags, emphasis."""
-    text = _INLINE.sub(lambda match: match[1] or (match[2] or "").rstrip(), text)
-    text = re.sub(r"\[(`[^`]+`)\]", r"\1", text)  # a link of Rust's documents
-    return " ".join(text.replace("**", "").replace("``", "`").split())
-
-
-def _unquoted(text: str) -> str:
-    opening = _OPENING.match(text)
-    text = text[opening.end() :] if opening else text
-    closing = next((mark for mark in _CLOSING if text.endswith(mark)), "")
-    return text.removesuffix(closing)
-
-
-def _titled(lines: list[str]) -> list[str]:
-    """Return the lines up to a title's underline, without the line above the title: RST has its heads so."""
-    lines = lines[1:] if RULER.match(lines[0]) else lines
-    end = next((number for number, line in enumerate(lines) if RULER.match(line)), len(lines))
-    return lines[:end]
-
-
-def spoken(lines: Iterable[str], name: str = "") -> str:
-    """Return the first sentence of a comment's lines that is prose; `name`: of the file, which is none."""
-    paragraph: list[str] = []
-    fallback = ""
-    for line in [*lines, ""]:
-        if line.strip() and not RULER.match(line):
-            paragraph.append(line)
-            continue
-        sentence, is_title = _paragraph(paragraph, name)
-        if sentence and not is_title:
-            return sentence
-        fallback = fallback or sentence
-        paragraph = []
-    return fallback
-
-
-def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
-    """Return its sentence, and whether it is but a title: a single word, or an @title."""
-    prose = list(takewhile(lambda line: not _TAG.match(line) or _BRIEF.match(line), lines))
-    prose = [
-        line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
-    ]
-    whole = " ".join(prose)
-    if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole):
-        return "", False
-    is_title = False
-    if len(prose) > 1 and re.match(r"\s*@title\b", prose[0]):
-        prose = prose[1:]
-    sentence = first_sentence("\n".join(_BRIEF.sub("", line) for line in prose))
-    if name and sentence.rstrip(".").lower() in {name.lower(), name.rpartition(".")[0].lower()}:
-        return "", False
-    if len(sentence.split()) == 1:
-        is_title = True
-        if "." in sentence.rstrip(".") or "/" in sentence:
-            return "", False
-    return sentence, is_title
-
-
-def doc_above(source: list[bytes], row: int, language: Language) -> str:
-    """Return the first sentence of the comment that ends right above `row` (from 0)."""
-    marks = _marks(language)
-    opens, closes = (mark.encode() for mark in language.block or ("\0", "\0"))
-    row -= 1
-    while row >= 0 and _ATTRIBUTE.match(source[row]):
-        row -= 1
-    found: list[bytes] = []
-    in_block = language.block is not None and row >= 0 and source[row].rstrip().endswith(closes)
-    while row >= 0 and len(found) < 60:
-        line = source[row].strip()
-        if not (in_block or line.startswith(marks)):
-            break
-        found.append(line)
-        if in_block and line.startswith(opens):
-            break
-        row -= 1
-    return spoken(_unmarked(line.decode("utf-8", "replace")) for line in reversed(found))
-
-
-def _marks(language: Language) -> tuple[bytes, ...]:
-    return (language.comment.encode(), b"//") if language.name == "HCL" else (language.comment.encode(),)
-
-
-def _unmarked(line: str) -> str:
-    line = re.sub(r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?", "", line)
-    if line.endswith(("*/", "-}", "]]")):
-        return line[:-2].rstrip("*" if line.endswith("*/") else "").rstrip()
-    return line
-
-
-def opening(text: str, root: Node, language: Language, name: str = "") -> str:
-    """Return the file's own first sentence about itself, past shebangs and licences, or nothing."""
-    if language.name == "Python":
-        for node in root.named_children[:4]:
-            child = first_child(node) if node.type == "expression_statement" else node
-            if child is not None and child.type == "string":
-                return _docstring((child.text or b"").decode("utf-8", "replace"))
-            if node.type != "comment":
-                break
-    for number, (group, code) in enumerate(_groups(text, language)):
-        if language.name == "Python" and code and number:
-            break  # from the second on a comment above an import is about that import
-        lines = [_unmarked(line.strip()) for line in group]
-        is_own = not code or group[0].lstrip().startswith(("//!", "/*!")) or _is_first(code, language)
-        sentence = spoken(lines, name) if is_own else ""
-        if sentence:
-            return sentence
-    return ""
-
-
-def _docstring(text: str) -> str:
-    sentence = first_sentence(text)
-    return "" if _LEGAL.search(sentence) else sentence
-
-
-def _is_first(code: str, language: Language) -> bool:
-    if language.name == "Bash":
-        return not re.match(r"\s*(?:function\s|[\w-]+\s*\(\))", code)
-    return _FIRST_CODE.match(code) is not None
-
-
-def _groups(text: str, language: Language) -> Iterator[tuple[list[str], str]]:
-    """Yield the comments above the first line of code, each with the line of code that it touches, or ""."""
-    group: list[str] = []
-    in_block = False
-    opens, closes = language.block or ("\0", "\0")
-    marks = tuple(mark.decode() for mark in _marks(language))
-    for number, line in enumerate(text[:12_000].split("\n")[:HEAD_LINES]):
-        stripped = line.strip()
-        if in_block:
-            group.append(line)
-            in_block = closes not in stripped
-        elif stripped.startswith(opens):
-            group.append(line)
-            in_block = closes not in stripped[len(opens) :]
-        elif number == 0 and stripped.startswith("#!"):
-            continue
-        elif stripped.startswith(marks):
-            group.append(line)
-        elif not stripped or stripped.startswith("<?php"):
-            if group:
-                yield group, ""
-            group = []
-        else:
-            if group:
-                yield group, line
-            if not _is_first(line, language) or language.name == "Bash":
-                return
-            group = []
-    if group:
-        yield group, ""
-
-
-def elixir_doc(node: Node, source: list[bytes], language: Language) -> str:
-    """Return what `@doc` says above a definition, or `@moduledoc` inside a module."""
-    body = next((child for child in node.named_children if child.type == "do_block"), None)
-    inside = _attribute(body.named_children[:6], "moduledoc") if body is not None else ""
-    if inside:
-        return inside
-    before: list[Node] = []
-    above = node.prev_named_sibling
-    while above is not None and above.type == "unary_operator" and _BESIDE.match(above.text or b""):
-        before.append(above)
-        above = above.prev_named_sibling
-    return (
-        _attribute(before, "doc")
-        or _attribute(before, "typedoc")
-        or doc_above(source, node.start_point[0], language)
-    )
-
-
-_BESIDE: Final = re.compile(rb"@(?:doc|spec|impl|deprecated|since|dialyzer|typedoc|decorate)\b")
-"""What may stand between a definition and its @doc."""
-
-
-def _attribute(nodes: Sequence[Node], name: str) -> str:
-    for node in nodes:
-        operand = node.child_by_field_name("operand") if node.type == "unary_operator" else None
-        target = operand.child_by_field_name("target") if operand is not None else None
-        if operand is None or target is None or target.text != name.encode():
-            continue
-        string = first_child(operand.named_child(1)) if operand.named_child_count > 1 else None
-        if string is not None and string.type in {"string", "sigil"}:
-            text = (string.text or b"").decode("utf-8", "replace")
-            return first_sentence(re.sub(r"^~[sS]", "", text))
-    return ""
-
-
-def block_doc(node: Node, source: list[bytes], language: Language) -> str:
-    """Return the description of a Terraform block, else the comment above it."""
-    body = next((child for child in node.named_children if child.type == "body"), None)
-    for attribute in body.named_children if body is not None else ():
-        text = (attribute.text or b"").decode("utf-8", "replace")
-        match = re.match(r'description\s*=\s*"((?:[^"\\]|\\.)*)"', text)
-        if match:
-            return first_sentence(match[1])
-    return doc_above(source, node.start_point[0], language)
-
-
-def first_child(node: Node | None) -> Node | None:
-    """Return the first named child; the binding raises where there is none."""
-    return node.named_child(0) if node is not None and node.named_child_count else None
-
-
-# --- documents ------------------------------------------------------------------------------------------
 
 MAX_KEYS: Final = 60
 Places = list[tuple[str, int]]
@@ -336,13 +43,20 @@ _PATTERNS: Final = {
 
 def describe(path: str, text: str) -> tuple[str, str, Places]:
     """Return what kind of file it is, its own words or head, and its headings or keys with their lines."""
-    name = PurePosixPath(path)
-    kind = _KINDS.get(name.suffix.lower(), "")
+    kind = _KINDS.get(posixpath.splitext(path)[1].lower(), "")
     if kind == "Markdown":
         return kind, *_markdown(text)
     if kind in _PATTERNS:
         return kind, _described(kind, text), _keys(kind, text)
-    return kind or "text", _head(text), []
+    markup = next((name for name, begins in _MARKUP if begins.match(text)), "")
+    return (markup, "", []) if markup and not kind else (kind or "text", _head(text), [])
+
+
+_MARKUP: Final = (
+    ("XML", re.compile(r"\ufeff?\s*<[?!A-Za-z]")),
+    ("YAML", re.compile(r"%YAML|---\s*$", re.MULTILINE)),
+)
+"""Data under an ending that no one knows, by how it begins."""
 
 
 def _markdown(text: str) -> tuple[str, Places]:
@@ -350,6 +64,11 @@ def _markdown(text: str) -> tuple[str, Places]:
     paragraph: list[str] = []
     is_open = False
     fence = ""
+    front = _FRONT.match(text)
+    if front:
+        own = re.search(r"^(?:description|summary)\s*:\s*([^\n>|]{8,})$", front[1], re.MULTILINE)
+        text = "\n" * front[0].count("\n") + text[front.end() :]
+        paragraph = [own[1].strip("\"' ")] if own else []
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
@@ -484,11 +203,11 @@ class Script:
 
 def script_of(path: str, text: str) -> Script | None:
     """Return the script of a component or the code of a notebook; None for any other file."""
-    name = PurePosixPath(path)
-    if name.suffix == ".ipynb":
+    stem, ending = posixpath.splitext(posixpath.basename(path))
+    if ending == ".ipynb":
         language = language_of("cells.py")
         return Script("Notebook", "", _cell_code(text), language, _first_words(text)) if language else None
-    kind = _COMPONENTS.get(name.suffix.lower())
+    kind = _COMPONENTS.get(ending.lower())
     if kind is None:
         return None
     places = [(match.start(2), match.end(2), match[1]) for match in _SCRIPT.finditer(text)]
@@ -500,7 +219,7 @@ def script_of(path: str, text: str) -> Script | None:
     comment = re.match(r"\s*<!--(.*?)-->", text, re.DOTALL)
     doc = first_sentence(comment[1]) if comment and "@component" not in comment[1][:20] else ""
     code = _blanked(text, [(start, end) for start, end, _ in places])
-    return Script(kind, name.stem, code, language, doc) if language else None
+    return Script(kind, stem, code, language, doc) if language else None
 
 
 def _blanked(text: str, places: list[tuple[int, int]]) -> str:
@@ -520,3 +239,184 @@ def _first_words(text: str) -> str:
     prose = [line[3:].strip() for line in text.split("\n") if line.startswith("#| ")]
     words = [line.lstrip("# ") for line in prose if re.search(r"[A-Za-z]{2}", line) and line[:1] not in "%!<"]
     return first_sentence(words[0]) if words else ""
+
+
+# --- Languages without a grammar here: definitions and imports by the patterns of patterns.toml. -----------
+# Comments and strings of several lines are blanked first, so that nothing in them is taken for a definition.
+# What comes of it is labelled: a pattern sees a definition's first line, not where it ends.
+
+MAX_DEFINITIONS: Final = 2_000
+MAX_SIGNATURE: Final = 160
+
+Definition = tuple[str, str, int, str, str]
+"""Kind, name, line, signature, doc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """`definitions`: kind to pattern, whose last group is the name; `%` in a kind takes the first group."""
+
+    name: str
+    comments: tuple[str, ...]
+    definitions: tuple[tuple[str, str], ...]
+    endings: tuple[str, ...] = ()
+    block: tuple[str, str] | None = None
+    imports: str = r"(?!)"
+    files: tuple[str, ...] = ()
+    is_blind: bool = False
+    """Letters' case does not matter."""
+
+
+_SQL_PART: Final = r"(?:[\w$]+|\"[^\"\n]+\"|`[^`\n]+`|\[[^\]\n]+\])"
+_PARTS: Final = {
+    "<NAME>": rf"({_SQL_PART}(?:\s*\.\s*{_SQL_PART})*)",
+    "<OR>": r"(?:\s+or\s+(?:replace|alter))?",
+    "<IF>": r"(?:\s+if\s+not\s+exists)?",
+}
+"""What patterns of SQL have in common."""
+
+
+def _form(row: Mapping[str, Any]) -> Form:
+    fields: dict[str, Any] = {
+        k: tuple(value) if isinstance(value, list) else value for k, value in row.items()
+    }
+    fields["definitions"] = tuple((kind, _whole(pattern)) for kind, pattern in row["definitions"])
+    return Form(**fields)
+
+
+def _whole(pattern: str) -> str:
+    for name, part in _PARTS.items():
+        pattern = pattern.replace(name, part)
+    return pattern
+
+
+_TABLE: Final = Path(__file__).with_name("patterns.toml")
+FORMS: Final = tuple(_form(row) for row in tomllib.loads(_TABLE.read_text(encoding="utf-8"))["form"])
+_BY_ENDING: Final = {ending: form for form in FORMS for ending in form.endings}
+_BY_NAME: Final = {name: form for form in FORMS for name in form.files}
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    language: str
+    doc: str
+    definitions: tuple[Definition, ...]
+    imports: tuple[tuple[str, int], ...]
+    """Names with their lines."""
+
+
+def form_of(path: str) -> Form | None:
+    """Return the form of a file by its ending or name; None for what has no patterns."""
+    name = posixpath.basename(path).lower()
+    if name.endswith((".patch", ".diff")):
+        return None
+    return (
+        _BY_NAME.get(name)
+        or _BY_ENDING.get(posixpath.splitext(name)[1])
+        or _BY_NAME.get(name.partition(".")[0] if name.startswith(("dockerfile.", "makefile.")) else "")
+    )
+
+
+def read_patterns(path: str, text: str) -> Read:
+    """Read definitions and imports; raises ValueError for a file without a form."""
+    form = form_of(path)
+    if form is None:
+        raise ValueError(f"{path} has no patterns")
+    lines = text.split("\n")
+    code = _without_blocks(text, form)
+    flags = re.MULTILINE | (re.IGNORECASE if form.is_blind else 0)
+    found: dict[tuple[int, str], Definition] = {}
+    for what, pattern in form.definitions:
+        for match in re.finditer(pattern, code, flags):
+            groups = [group for group in match.groups() if group]
+            name = " ".join(groups[-1].strip("'\"`[]" if form.name == "SQL" else "'\"`").split())
+            at = match.start(match.lastindex or 0)
+            line = code.count("\n", 0, at) + 1
+            kind = groups[0].lower() if what == "%" else what
+            signature = " ".join(lines[line - 1].split()).rstrip("{ (")[:MAX_SIGNATURE]
+            doc = spoken(_above(lines, line - 1 - match[0][: at - match.start()].count("\n"), form))
+            found.setdefault((line, name), (kind, name, line, signature, doc))
+    imports = {
+        match[1]: code.count("\n", 0, match.start(1)) + 1
+        for match in reversed(list(re.finditer(form.imports, code, flags)))
+    }
+    ordered = sorted(found.values(), key=lambda one: one[2])[:MAX_DEFINITIONS]
+    return Read(form.name, _first_comment(lines, form), tuple(ordered), tuple(reversed(imports.items())))
+
+
+def _without_blocks(text: str, form: Form) -> str:
+    """Blank comments: their line ends stay."""
+    if form.block:
+        opens, closes = map(re.escape, form.block)
+        text = re.sub(
+            rf"{opens}.*?(?:{closes}|\Z)", lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL
+        )
+    if form.name == "Perl":
+        text = re.sub(
+            r"(?ms)^=[a-z]\w*.*?(?:^=cut\b|\Z)|^__(?:END|DATA)__.*",
+            lambda m: re.sub(r"[^\n]", " ", m[0]),
+            text,
+        )
+    if form.name in {"Julia", "GraphQL", "Groovy"}:
+        text = re.sub(
+            r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"""|\\?\Z)', lambda m: re.sub(r"[^\n]", " ", m[0]), text
+        )
+    return re.sub(rf"(?m)^[ \t]*(?:{'|'.join(map(re.escape, form.comments))})(?!import).*", "", text)
+
+
+def _above(lines: list[str], row: int, form: Form) -> Iterator[str]:
+    """Yield the comment that ends right above `row` (from 0), without its marks."""
+    start = row
+    while start > 0 and start > row - 40 and _is_commented(lines[start - 1], form):
+        start -= 1
+    if (
+        start == row
+        and form.name in {"Julia", "GraphQL"}
+        and row > 0
+        and lines[row - 1].rstrip().endswith('"""')
+    ):
+        start = row - 1
+        while (
+            start > 0 and (start == row - 1 or '"""' not in lines[start]) and lines[row - 1].count('"""') < 2
+        ):
+            start -= 1
+        yield from (line.strip().strip('"').strip() for line in lines[start:row] if line.strip().strip('"'))
+        return
+    yield from (_bare_line(line, form) for line in lines[start:row])
+
+
+def _is_commented(line: str, form: Form) -> bool:
+    stripped = line.strip()
+    return stripped.startswith(form.comments) or bool(
+        form.block and (stripped.startswith((form.block[0], "*")) or stripped.endswith(form.block[1]))
+    )
+
+
+def _bare_line(line: str, form: Form) -> str:
+    text = line.strip()
+    for mark in (*(form.block or ()), "*/", "/**", *form.comments):
+        text = text.removeprefix(mark).removesuffix(mark if len(mark) > 1 else "\0")
+    return re.sub(r"^(?:[#/;%'*!-]+\s?|\s+)", "", text)
+
+
+def _first_comment(lines: list[str], form: Form) -> str:
+    """Return the file's own words: its first comment that stands apart from code."""
+    group: list[str] = []
+    in_block = False
+    for number, line in enumerate([*lines[:120], ""]):
+        if (in_block or _is_commented(line, form)) and not (number == 0 and line.startswith("#!")):
+            group.append(_bare_line(line, form))
+            if form.block:
+                opened = form.block[0] in line or in_block
+                in_block = opened and form.block[1] not in line
+        elif not line.strip():
+            sentence = spoken(group)
+            if sentence:
+                return sentence
+            group = []
+        elif not line.startswith("#!"):
+            starts = re.match(
+                r"(?i)\s*(?:syntax|package|import|use|using|library|create\s+extension|set\b|begin\b)", line
+            )
+            return spoken(group) if starts else ""
+    return ""

@@ -16,6 +16,7 @@ from typing import Final
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.git import MAX_COMMITS
 from fanout_mcp.source.kinds import Kind, is_test, kind_of
+from fanout_mcp.structure.languages import table
 from fanout_mcp.structure.manifests import PACKAGE_FILES
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.resolve import SCRIPTS, index, is_standard, resolved
@@ -45,6 +46,14 @@ class Graph:
 
     own: frozenset[str] = frozenset()
     """First parts of the repository's own names: what they begin is not external."""
+    folders: dict[str, list[str]] = field(default_factory=dict)
+    """A folder, "" for the root, to the files that it holds itself."""
+    tests: dict[str, list[str]] = field(default_factory=dict)
+    """What a test file is named after, to such files: `basket` to `test_basket.py`."""
+    named: dict[str, int] = field(default_factory=dict)
+    """How many files of code that are no tests have a name, without its endings."""
+    started: dict[str, list[str]] = field(default_factory=dict)
+    """A file that a manifest's script runs to where: `path:line (command)`."""
     cycles: list[list[str]] = field(default_factory=list)
     """Files that load each other as the program runs, directly or around; largest first."""
 
@@ -69,6 +78,18 @@ def graph(outlines: Iterable[Outline]) -> Graph:
     for path, outline in known.items():
         edges, found.external[path] = resolved(outline, names)
         found.imports[path] = list(edges)
+        folder, name = posixpath.split(path)
+        found.folders.setdefault(folder, []).append(path)
+        stem = name.partition(".")[0].lower()
+        if is_code(outline) and is_test(path):
+            found.tests.setdefault(_TESTED.sub("", stem), []).append(path)
+        elif is_code(outline):
+            found.named[stem] = found.named.get(stem, 0) + 1
+        for what, command, value, _ in outline.declares:
+            place = _started(path, value, known) if what == "script" else None
+            if place:
+                shown = f"{place} ({command})" if command else place
+                found.started.setdefault(place.rpartition(":")[0], []).append(shown)
         late = {name for name, _ in outline.late}
         lines = dict(zip(outline.imports, outline.import_lines, strict=False))
         for target, by in edges.items():
@@ -79,6 +100,10 @@ def graph(outlines: Iterable[Outline]) -> Graph:
                 found.late.add((path, target))
     found.cycles = sorted(components(_loading(found)), key=lambda cycle: (-len(cycle), cycle))
     return found
+
+
+_TESTED: Final = re.compile(r"^test_?|[_-]?(?:test|spec)s?$")
+"""What a test's name has beside the name of what it tests."""
 
 
 def _loading(known: Graph) -> dict[str, list[str]]:
@@ -150,17 +175,7 @@ FEW: Final = 12
 MAX_TREES: Final = 4
 """Folders of a kind that get a line each."""
 
-_DATA: Final = frozenset(
-    """.txt .csv .tsv .xml .html .htm .css .scss .sass .less .svg .json .jsonc .json5 .jsonl .yaml .yml .toml
-    .ini .cfg
-    .conf .properties .md .rst .log .lock .plist .xcconfig .pbxproj .strings .xib .storyboard .po .pot .diff
-    .patch
-    .env .in .tmpl .tpl .template .j2 .jinja .ejs .hbs .mustache .erb .haml .pug .snap .map .sum .mod .work
-    .bib
-    .pro .editorconfig .gitignore .gitattributes .dockerignore .npmignore .prettierrc .eslintrc .iml .bazelrc
-    .resx .xsd .xsl .dtd .pem .crt .asc .sig .dat .bat .cmd .podspec .resolved .modulemap
-    .entitlements .api .golden""".split()  # noqa: SIM905 - words read better as text
-)
+_DATA: Final = frozenset(table()["data"]["endings"].split())
 """What is read but holds no code."""
 
 
@@ -175,7 +190,7 @@ class Map:
 def mapped(known: Graph, skipped: Iterable[str] = ()) -> Map:
     """Divide a project: by workspace package where it has several, else by folder; the rest in a line a tree.
 
-    More than MAX_MODULES come in the order of how many files use them.
+    More than FEW come in the order of how many files use them.
     """
     modules = all_modules(known)
     if len(modules) > FEW:
@@ -183,7 +198,7 @@ def mapped(known: Graph, skipped: Iterable[str] = ()) -> Map:
         product = [path for path in code if known.outlines[path].kind == "product"]
         shown = product or [path for path in code if known.outlines[path].kind != "generated"] or code
         modules = [Module(name, tuple(paths)) for name, paths in sorted(_units(shown, known).items())]
-    if len(modules) > MAX_MODULES:
+    if len(modules) > FEW:
         users = {module.name: _users(module, known) for module in modules}
         lines = {one.name: sum(known.outlines[path].lines for path in one.paths) for one in modules}
         modules.sort(key=lambda one: (-users[one.name], -lines[one.name], one.name))
@@ -446,24 +461,17 @@ def _package(name: str, language: str) -> str:
 
 def _entries(module: Module, known: Graph) -> list[str]:
     """Return where programs start: what manifests name first, then what the code says."""
-    own = set(module.paths)
-    found: dict[str, str] = {}
-    for manifest, outline in known.outlines.items():
-        for what, key, value, _ in outline.declares:
-            place = _started(manifest, value, known) if what == "script" else None
-            if place and place.rpartition(":")[0] in own:
-                found.setdefault(place, f"{place} ({key})" if key else place)
+    named = [place for path in module.paths for place in known.started.get(path, ())]
+    found = list(dict.fromkeys(named))
     for path in module.paths:
         outline = known.outlines[path]
-        if outline.kind in {"test", "fixture"}:
-            continue
         line = outline.entry or (1 if posixpath.basename(path) in _STARTING else 0)
-        if line and not any(place.startswith(f"{path}:") for place in found):
-            found[f"{path}:{line}"] = f"{path}:{line}"
-    return list(found.values())
+        if line and path not in known.started and outline.kind not in {"test", "fixture"}:
+            found.append(f"{path}:{line}")
+    return found
 
 
-def _started(manifest: str, value: str, known: Graph) -> str | None:
+def _started(manifest: str, value: str, known: Mapping[str, Outline]) -> str | None:
     """Return the place of what a manifest's script runs: `package.module:function`, or a file."""
     module, _, function = value.partition(":")
     function = function.partition(" ")[0].partition("[")[0].strip()
@@ -472,45 +480,47 @@ def _started(manifest: str, value: str, known: Graph) -> str | None:
         stem = posixpath.normpath(posixpath.join(folder, value))
         built = re.sub(r"(^|/)(?:dist|build|lib|out)/(?:(?:esm|cjs)/)?", r"\1src/", stem, count=1)
         names = (one for base in (stem, built) for one in (base, re.sub(r"\.[mc]?js$", ".ts", base)))
-        return next(
-            (f"{name}:{known.outlines[name].entry or 1}" for name in names if name in known.outlines), None
-        )
+        return next((f"{name}:{known[name].entry or 1}" for name in names if name in known), None)
     tail = module.strip().replace(".", "/")
     for path in (f"{tail}.py", f"{tail}/__init__.py", f"{tail}/__main__.py"):
         for root in (folder, posixpath.join(folder, "src"), ""):
             file = posixpath.normpath(posixpath.join(root, path))
-            if file in known.outlines:
-                lines = [s.line for s in known.outlines[file].symbols if s.name == function and not s.parent]
+            if file in known:
+                lines = [s.line for s in known[file].symbols if s.name == function and not s.parent]
                 return f"{file}:{lines[0] if lines else 1}"
-        hits = [file for file in known.outlines if file.endswith("/" + path)]
+        hits = [file for file in known if file.endswith("/" + path)]
         if len(hits) == 1:
-            lines = [s.line for s in known.outlines[hits[0]].symbols if s.name == function and not s.parent]
+            lines = [s.line for s in known[hits[0]].symbols if s.name == function and not s.parent]
             return f"{hits[0]}:{lines[0] if lines else 1}"
     return None
+
+
+_UNTESTED: Final = frozenset(
+    {"__init__", "index", "mod", "build", "settings", "setup", "package", "src", "lib", ""}
+)
+"""Names that many files share: a test of that name may be any one's."""
 
 
 def tests_of(module: Module, known: Graph) -> list[str]:
     """Return the test files that touch a module: they import it, or are named after it or its files."""
     own = {path for path in module.paths if not is_test(path)} or set(module.paths)
-    tests = [path for path in known.outlines if is_test(path) and path not in own]
-    names = {posixpath.splitext(posixpath.basename(path))[0].lower() for path in own} - {
-        "__init__",
-        "index",
+    names = {
+        posixpath.basename(path).partition(".")[0].lower() for path in own if is_code(known.outlines[path])
     }
-    names.add(posixpath.basename(module.name).lower())
-    folders = {posixpath.dirname(path) for path in own if path.endswith(".go")}
+    names = (names | {posixpath.basename(module.name).lower()}) - _UNTESTED
     scores: dict[str, float] = {}
-    for path in tests:
-        hits = sum(target in own for target in known.imports.get(path, ()))
-        words = re.sub(r"\b(?:tests?|spec)\b|[^a-z0-9]+", " ", path.lower().replace("_", " ")).split()
-        stem = re.sub(
-            r"^test_?|[_.-]?(?:test|spec)s?$", "", posixpath.splitext(posixpath.basename(path))[0].lower()
-        )
+    for path in own:
+        beside = known.folders.get(posixpath.dirname(path), ()) if path.endswith(".go") else ()
         # A Go test is of its folder's package: it needs no import.
-        hits += path.endswith("_test.go") and posixpath.dirname(path) in folders
-        score = min(hits, 3) + 2.0 * (stem in names) + 0.5 * bool(names.intersection(words))
-        if score >= 1:
-            scores[path] = score
+        found = [*known.imported_by.get(path, ()), *(one for one in beside if one.endswith("_test.go"))]
+        for test in found:
+            if test not in own and is_test(test) and is_code(known.outlines[test]):
+                scores[test] = min(scores.get(test, 0) + 1, 3)
+    for name in names:
+        is_alone = known.named.get(name, 0) <= 1
+        for test in known.tests.get(name, ()):
+            if test not in own and (is_alone or test.startswith(f"{module.name}/")):
+                scores[test] = scores.get(test, 0) + 2
     return sorted(scores, key=lambda path: (-scores[path], path))
 
 

@@ -5,18 +5,19 @@ tree-sitter grammars parse 4 to 17 % more files per CPU-second than ast-grep-py,
 where it fails on 13, have Zig, which it has not, and take 25 MB for the ten younger languages where it takes
 45 MB. They speak the queries and nodes that the review's flow engine stands on; ast-grep would be a second
 way to say the same. Languages whose grammars are larger than their use (SQL 14 MB) or not on PyPI are
-outlined by patterns (patterns.py), and labelled so. The table of languages is languages.toml.
+outlined by patterns (documents.py), and labelled so. The table of languages is languages.toml.
 """
 
 from __future__ import annotations
 
 import importlib
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class Language:
         return {"C++": "cpp", "C#": "csharp"}.get(self.name, self.name.lower())
 
 
-def _table() -> dict[str, Any]:
+@cache
+def table() -> dict[str, Any]:
+    """Return languages.toml."""
     return tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
 
 
@@ -59,15 +62,15 @@ def _language(row: Mapping[str, Any]) -> Language:
     return Language(**{**fields, "block": fields["block"] or None} if "block" in fields else fields)
 
 
-LANGUAGES: Final = tuple(_language(row) for row in _table()["language"])
+LANGUAGES: Final = tuple(_language(row) for row in table()["language"])
 _BY_EXTENSION: Final = {ext: language for language in LANGUAGES for ext in language.extensions}
-_BY_INTERPRETER: Final = {name: ext for ext, names in _table()["interpreters"].items() for name in names}
+_BY_INTERPRETER: Final = {name: ext for ext, names in table()["interpreters"].items() for name in names}
 _SHEBANG: Final = re.compile(r"#!\s*\S*?([a-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([a-z]+))?")
 
 
 def language_of(path: str, head: str = "") -> Language | None:
     """Tell by the extension, else by the first line; None for what has no grammar here."""
-    extension = PurePosixPath(path).suffix.lower()
+    extension = posixpath.splitext(path)[1].lower()
     if extension in _BY_EXTENSION:
         return _BY_EXTENSION[extension]
     if not extension and head.startswith("#!"):
@@ -321,16 +324,21 @@ def _go_name(path: str) -> str:
 _VERSION: Final = re.compile(r"v\d+$")
 _FUNCTIONS: Final = frozenset(
     """function_definition function_declaration function_expression arrow_function method_definition
-    generator_function generator_function_declaration lambda""".split()  # noqa: SIM905 - words read better as text
+    generator_function generator_function_declaration lambda method singleton_method method_declaration
+    """.split()  # noqa: SIM905 - words read better as text
 )
 
 
+_LATE: Final = frozenset({"Ruby", "Lua", "PHP"})
+"""Languages beside Python and scripts where a function may load a file as it runs."""
+
+
 def _when(node: Node, language: Language) -> When:
-    """Tell when an import happens; only Python and scripts have imports that are late or never."""
+    """Tell when an import happens; others load all before they run."""
     if language.name == "Python":
         if node.start_point[1] == 0:
             return ""
-    elif language.queries[0] != "script":
+    elif language.name not in _LATE and language.queries[0] != "script":
         return ""
     above: Node | None = node.parent
     if above is not None and above.type == "import_statement":
@@ -357,7 +365,8 @@ def _found(node: Node, kind: str, name: Node, language: Language) -> Found:
     text = text_of(name)
     if not text.isidentifier():
         text = " ".join(text.split())
-        text = text.strip("'\"`").lstrip(":") or text
+        quotes = '"`' if language.name == "Haskell" else "'\"`"  # there a prime is part of the name
+        text = text.strip(quotes).lstrip(":") or text
     body = None
     if language.name == "Dart" and node.type.endswith("_signature"):
         outer = node.parent if node.parent is not None and node.parent.type == "method_signature" else node

@@ -18,7 +18,6 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 Declared = tuple[str, str, str, int]
@@ -29,7 +28,7 @@ MAX_DECLARED: Final = 400
 
 def declared(path: str, text: str) -> list[Declared]:
     """Return what a manifest declares; nothing for a file that is none, or is broken."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     reader = _READERS.get(name) or next((read for ending, read in _ENDINGS if name.endswith(ending)), None)
     if reader is None or len(text) > 1_000_000:
         return []
@@ -167,7 +166,7 @@ def _composer(text: str) -> Triples:
             for folder in [folders] if isinstance(folders, str) else folders:
                 yield "autoload", namespace, _text(folder) or "."
     for value in data.get("bin") or ():
-        yield "script", PurePosixPath(_text(value)).name, _text(value)
+        yield "script", _text(value).rpartition("/")[2], _text(value)
 
 
 def _keyed(text: str) -> Triples:
@@ -211,14 +210,18 @@ def _project_file(text: str) -> Triples:
 def _quoted(text: str) -> Triples:
     """Read names and descriptions in scripts that are manifests: mix.exs, gemspecs, Package.swift."""
     for what, pattern in (
-        ("name", r"(?m)(?:\bapp:\s*:|\bname:\s*\"|\.name\s*=\s*[\"']|^name\s*=\s*\"?|^name:\s*)([\w.@/-]+)"),
+        ("name", r"(?m)(?:\bapp:\s*:|\bname:\s*\"|\.name\s*=\s*[\"'.]|^name\s*=\s*\"?|^name:\s*)([\w.@/-]+)"),
         (
             "description",
-            r"(?mi)(?:\bdescription:\s*|\.(?:summary|description)\s*=\s*|^description\s*[=:]\s*|^synopsis:\s*)[\"']?([^\"'\n]{8,})",
+            r"(?mi)(?:\bdescription:\s*|\.(?:summary|description)\s*=\s*|^description\s*[=:]\s*|^synopsis:\s*)[\"']?(@\w+|[^\"'\n]{8,})",
         ),
     ):
         match = re.search(pattern, text)
-        yield what, "", match[1].strip() if match else ""
+        value = match[1].strip() if match else ""
+        if value.startswith("@"):  # an attribute of the module
+            given = re.search(rf"{re.escape(value)}\s+\"([^\"]+)\"", text)
+            value = given[1] if given else ""
+        yield what, "", value
 
 
 def _text(value: object) -> str:
@@ -241,6 +244,7 @@ _READERS: Final[dict[str, Callable[[str], Triples]]] = {
     "settings.gradle": _gradle_settings,
     "settings.gradle.kts": _gradle_settings,
     "pom.xml": _pom,
+    "build.zig.zon": _quoted,
     "mix.exs": _quoted,
     "Package.swift": _quoted,
     "setup.cfg": _quoted,

@@ -18,17 +18,26 @@ from fanout_mcp.source.kinds import HEAD, Kind, kind_of
 from fanout_mcp.source.read import MAX_BYTES, MAX_NOTEBOOK_BYTES, Skipped, cells, read_bytes
 from fanout_mcp.source.receipt import count
 from fanout_mcp.source.secrets import is_secret_path, redact
-from fanout_mcp.structure import documents, manifests, patterns
-from fanout_mcp.structure.documents import (
+from fanout_mcp.structure import documents, manifests
+from fanout_mcp.structure.comments import (
     block_doc,
     doc_above,
     elixir_doc,
     first_child,
     first_sentence,
     opening,
-    script_of,
 )
-from fanout_mcp.structure.languages import Captured, Found, Language, captured, language_of, ordered, text_of
+from fanout_mcp.structure.documents import script_of
+from fanout_mcp.structure.languages import (
+    Captured,
+    Found,
+    Language,
+    captured,
+    language_of,
+    ordered,
+    table,
+    text_of,
+)
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -93,8 +102,10 @@ def is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return name in {"__init__", "__call__", "__enter__", "__aenter__", "__iter__"}
     if language == "Python":
         return not name.startswith("_")
-    # Before the parameters: one of them may be called private.
-    return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(signature.partition("(")[0])
+    # Before the name: its constructor or one of its parameters may be private.
+    before, found, _ = signature.partition(name)
+    head = before if found else signature.partition("(")[0]
+    return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(head)
 
 
 # --- What stands out in a file: where a program starts, how much it branches, what to know first. -----------
@@ -113,13 +124,8 @@ _PYTHON_BRANCH: Final = re.compile(_any_of("if elif for while case except"))
 _MARKS: Final = ("TODO", "FIXME", "XXX", "HACK")
 _NOTES: Final = re.compile(rf"\b(?:{'|'.join(_MARKS)})\b")
 _MAIN: Final = {
-    "Python": ("__main__", re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)),
-    "Go": ("func main()", re.compile(r"^func main\(\)", re.MULTILINE)),
-    "Rust": ("fn main()", re.compile(r"^(?:pub )?(?:async )?fn main\(\)", re.MULTILINE)),
-    "Java": ("void main(", re.compile(r"\bpublic static void main\(")),
-    "C": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
-    "C++": ("main", re.compile(r"^(?:int|void)\s+main\s*\(", re.MULTILINE)),
-    "C#": (" Main(", re.compile(r"\bstatic (?:async )?(?:void|int|Task)\s+Main\(")),
+    language: (sign, re.compile(pattern, re.MULTILINE))
+    for language, (sign, pattern) in table()["main"].items()
 }
 """Where a program starts: what a file without it can't hold, found by plain search, and the pattern."""
 
@@ -152,7 +158,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 15
+VERSION: Final = 17
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -216,6 +222,8 @@ class Outline:
     """Names that the file takes from its imports, where an import names no file: `path/to/package.Name`."""
     declares: tuple[tuple[str, str, str, int], ...] = ()
     """What a manifest declares (manifests.py): what, a name, a value, the line."""
+    doc_line: int = 1
+    """Where `doc` begins."""
 
 
 def outline_file(item: Json) -> Json:
@@ -241,7 +249,17 @@ def outline_path(root: Path, path: str) -> Outline:
     problem = source_read.problem(data if encoding == "utf-8" else text.encode("utf-8", "replace"))
     if problem:
         return Outline(path, size=len(data), skipped=problem, kind=kind_of(path))
-    return replace(outline_text(path, text), size=len(data))
+    outline = outline_text(path, text)
+    return replace(outline, size=len(data), doc_line=_line_of(outline.doc, text))
+
+
+def _line_of(doc: str, text: str) -> int:
+    """Find the line where a doc begins: its first words, of which a line may hold one alone."""
+    for length in (24, 12, doc.find(" ")):
+        at = text.find(doc[:length], 0, 20_000) if doc and length > 0 else -1
+        if at >= 0:
+            return text.count("\n", 0, at) + 1
+    return 1
 
 
 def outline_text(path: str, text: str) -> Outline:
@@ -264,13 +282,13 @@ def outline_text(path: str, text: str) -> Outline:
             kind=kind,
             size=len(text),
         )
-    if patterns.form_of(path):
+    if documents.form_of(path):
         return replace(_outline_patterns(path, text, lines), kind=kind)
     return replace(_outline_plain(path, text, lines), kind=kind)
 
 
 def _outline_patterns(path: str, text: str, lines: int) -> Outline:
-    read = patterns.read(path, text)
+    read = documents.read_patterns(path, text)
     symbols = [
         Symbol(what, name, line, line, signature, doc)
         for what, name, line, signature, doc in read.definitions
@@ -294,8 +312,12 @@ def _outline_patterns(path: str, text: str, lines: int) -> Outline:
 def _outline_plain(path: str, text: str, lines: int) -> Outline:
     language, doc, places = documents.describe(path, text)
     what = "heading" if language == "Markdown" else "key"
-    names = [(redact(name)[0], line) for name, line in places]
-    symbols = tuple(Symbol(what, name, line, line, name) for name, line in names)
+    doc, *names = redact("\n".join(text.replace("\n", " ") for text in [doc, *(one for one, _ in places)]))[
+        0
+    ].split("\n")
+    symbols = tuple(
+        Symbol(what, name, line, line, name) for name, (_, line) in zip(names, places, strict=True)
+    )
     declares = manifests.declared(path, text)
     own = next((one for one in declares if one[0] == "name"), None)
     if own:
@@ -307,7 +329,7 @@ def _outline_plain(path: str, text: str, lines: int) -> Outline:
         len(text),
         lines,
         count(text),
-        redact(doc)[0],
+        doc,
         symbols,
         how=how,
         declares=tuple(declares),

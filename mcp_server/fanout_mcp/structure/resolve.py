@@ -15,36 +15,20 @@ PHP, Dart, Elixir, Haskell, Lua, Solidity, Zig, Terraform   by autoload, package
 from __future__ import annotations
 
 import posixpath
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
+from fanout_mcp.structure.languages import table
 from fanout_mcp.structure.outline import Outline
 
-_SCRIPT_ENDINGS: Final = tuple(
-    f"{index}{ending}"
-    for index in ("", "/index")
-    for ending in (
-        "",
-        ".ts",
-        ".tsx",
-        ".js",
-        ".jsx",
-        ".mjs",
-        ".cjs",
-        ".mts",
-        ".cts",
-        ".d.ts",
-        ".vue",
-        ".svelte",
-    )
-    if index + ending != "/index"
-)
+_ENDINGS: Final = ".ts .tsx .js .jsx .mjs .cjs .mts .cts .d.ts .vue .svelte".split()  # noqa: SIM905 - reads better
+_SCRIPT_ENDINGS: Final = ("", *_ENDINGS, *(f"/index{ending}" for ending in _ENDINGS))
 SCRIPTS: Final = frozenset({"JavaScript", "TypeScript", "TSX", "Vue", "Svelte", "Astro"})
 _JVM: Final = frozenset({"Java", "Kotlin", "Scala", "Groovy"})
-_BY_TYPE: Final = frozenset({"C#", "Swift"})
 _TYPES: Final = frozenset({"class", "struct", "enum", "interface", "protocol", "type", "record", "delegate"})
 _RUBY_ROOTS: Final = ("lib", "test", "spec")
 _RUST_ROOTS: Final = ("lib.rs", "main.rs")
@@ -54,38 +38,8 @@ _RUST_APART: Final = frozenset({"tests", "benches", "examples", "bin"})
 MAX_TARGETS: Final = 40
 """Files that one import of a package may lead to."""
 
-_NODE: Final = frozenset(
-    """assert async_hooks buffer child_process cluster console constants crypto dgram dns domain events fs
-    http http2 https inspector module net os path perf_hooks process punycode querystring readline repl
-    stream string_decoder sys timers tls trace_events tty url util v8 vm wasi worker_threads zlib""".split()  # noqa: SIM905 - words read better as text
-)
-_C_HEADERS: Final = frozenset(
-    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg
-    stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype
-    unistd
-    pthread fcntl
-    dirent strings poll netdb dlfcn termios syslog sched semaphore windows winsock2""".split()  # noqa: SIM905 - as above
-)
-_C_FOLDERS: Final = frozenset({"sys", "netinet", "arpa", "linux", "mach", "bits", "net"})
-_STANDARD: Final[Mapping[str, str]] = {
-    "Rust": "std core alloc proc_macro",
-    "Java": "java javax jdk",
-    "Kotlin": "kotlin java javax",
-    "Scala": "scala java javax",
-    "Groovy": "groovy java javax",
-    "C#": "System",
-    "Swift": """Foundation Swift Dispatch Darwin Glibc UIKit SwiftUI Combine XCTest AppKit os Testing
-        CoreFoundation CoreGraphics Security SystemConfiguration""",
-    "Haskell": "Prelude Data Control System GHC Text Foreign Numeric",
-    "Zig": "std builtin root",
-    "Elixir": """Enum GenServer Supervisor Application Agent Task Logger Bitwise Mix Kernel Macro Module
-        Stream String Map Keyword Process Registry ExUnit IEx""",
-    "Ruby": """set json time date fileutils tempfile tmpdir optparse yaml erb uri net socket openssl digest
-        logger forwardable ostruct pathname securerandom stringio strscan thread timeout bigdecimal benchmark
-        csv delegate English monitor open3 shellwords singleton zlib rbconfig etc io ripper objspace""",
-    "Perl": "strict warnings Carp POSIX File List Scalar Data Getopt Exporter IO",
-}
-_STANDARD_NAMES: Final = {language: frozenset(names.split()) for language, names in _STANDARD.items()}
+_STANDARD: Final = {language: frozenset(names.split()) for language, names in table()["standard"].items()}
+"""What begins the names of a language's own library."""
 
 
 def is_standard(name: str, language: str) -> bool:
@@ -97,13 +51,14 @@ def is_standard(name: str, language: str) -> bool:
         case "Go":
             return "." not in first
         case "C" | "C++":
-            return "." not in name or name.removesuffix(".h") in _C_HEADERS or first in _C_FOLDERS
+            own = _STANDARD["C"]
+            return "." not in name or name.removesuffix(".h") in own or f"{first}/" in own
         case "Dart":
             return name.startswith("dart:")
     if language in SCRIPTS:
-        return name.startswith(("node:", "bun:", "deno:")) or first in _NODE
-    head = name.replace("::", ".").replace("/", ".").replace("\\", ".").partition(".")[0]
-    return head in _STANDARD_NAMES.get(language, ())
+        return name.startswith(("node:", "bun:", "deno:")) or first in _STANDARD["JavaScript"]
+    head = re.split(r"[./:\\]", name, maxsplit=1)[0]
+    return head in _STANDARD.get(language, ())
 
 
 @dataclass(slots=True)
@@ -264,7 +219,12 @@ def resolved(outline: Outline, known: Index) -> tuple[dict[str, list[str]], list
 def _unimported(outline: Outline, known: Index) -> list[str]:
     """Return the files whose types a file uses without naming them: C# and Swift need no import for that."""
     if outline.language == "Swift":
-        files = (known.types.get(name, ()) for name in outline.uses)
+        own = {symbol.name for symbol in outline.symbols}
+        files = (
+            [path for path in known.types.get(name, ()) if _is_seen(path, outline)]
+            for name in outline.uses
+            if name not in own
+        )
         return list(dict.fromkeys(one[0] for one in files if len(one) == 1 and one[0] != outline.path))
     if outline.language == "C#":
         own = {f"{s.parent}.{s.name}".lstrip(".") for s in outline.symbols if s.kind == "namespace"}
@@ -273,6 +233,22 @@ def _unimported(outline: Outline, known: Index) -> list[str]:
             path for space in sorted(around) for path in _used(outline, space, known) if path != outline.path
         ]
     return []
+
+
+def _is_seen(path: str, outline: Outline) -> bool:
+    """Tell whether a Swift file sees another one's types: of its own target, or of one that it imports."""
+    target, own = _swift_target(path), _swift_target(outline.path)
+    return not target or not own or target == own or target.replace("-", "_") in outline.imports
+
+
+def _swift_target(path: str) -> str:
+    """Return the folder of a package's target; "" in a project that is one module."""
+    parts = path.split("/")
+    at = next((at for at, part in enumerate(parts[:-2]) if part in _SWIFT_ROOTS), None)
+    return parts[at + 1] if at is not None else ""
+
+
+_SWIFT_ROOTS: Final = frozenset({"Sources", "Source", "Tests", "Plugins", "Tools", "Examples"})
 
 
 def _used(outline: Outline, place: str, known: Index) -> list[str]:
@@ -285,9 +261,7 @@ def _targets(outline: Outline, name: str, known: Index) -> list[str]:
     if language == "Go":
         return _go(outline, name, known)
     if language in _JVM and known.defines:
-        found = _jvm(outline, name, known)
-        if found or name.endswith(".*"):
-            return found
+        return _jvm(outline, name, known)
     if language == "C#":
         return _used(outline, name, known)
     one = _target(outline, name, known)
@@ -334,7 +308,12 @@ def _target(outline: Outline, name: str, known: Index) -> str | None:
         case "Dart":
             return _dart(folder, name, known)
         case "Zig":
-            return _joined(folder, name, known, ("",)) if name.endswith((".zig", ".zon")) else None
+            place = known.packages.get("build.zig.zon", {}).get(name)
+            if place is None:
+                return _joined(folder, name, known, ("",)) if name.endswith((".zig", ".zon")) else None
+            return _joined(place, name, known, (".zig",)) or _joined(
+                posixpath.join(place, "src"), "", known, (f"/{name}.zig", "/root.zig", "/main.zig")
+            )
         case "Solidity":
             if name.startswith("."):
                 return _joined(folder, name, known, ("",))

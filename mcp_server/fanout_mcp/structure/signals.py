@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fanout_mcp.source import read as source_read
 from fanout_mcp.source.read import Skipped, read
-from fanout_mcp.structure.documents import first_child, script_of
+from fanout_mcp.structure.comments import first_child
+from fanout_mcp.structure.documents import script_of
 from fanout_mcp.structure.languages import Language, grammar, language_of
 from fanout_mcp.types import Json
 
@@ -84,7 +85,8 @@ def scan_text(path: str, text: str, focus: str) -> Json:
     if focus not in SIGNALS:
         return _words(code, language, focus)
     found: dict[str, list[tuple[int, str]]] = {}
-    for name, line in sorted(set(_happenings(code, language)), key=lambda one: one[1]):
+    happenings = _happenings(code, language, with_tests=focus == "testing")
+    for name, line in sorted(set(happenings), key=lambda one: one[1]):
         for what, pattern in _compiled(focus):
             if pattern(name, language.key):
                 found.setdefault(what, []).append((line, name))
@@ -126,15 +128,18 @@ def _matcher(pattern: str) -> Match:
     return matches
 
 
-def _happenings(code: bytes, language: Language) -> Iterator[tuple[str, int]]:
+def _happenings(code: bytes, language: Language, *, with_tests: bool) -> Iterator[tuple[str, int]]:
     """Yield what happens in a file: resolved names of calls, and signs with a $, with their lines from 1."""
     from tree_sitter import Parser, QueryCursor
 
     root = Parser(grammar(language)).parse(code).root_node
     bound = _bindings(root, language)
     defined = _defined(root, language)
+    apart = [] if with_tests else list(_tests_inside(root, language))
     for node in QueryCursor(_query(language)).captures(root).get("n", []):
         line = node.start_point[0] + 1
+        if any(start <= node.start_byte < end for start, end in apart):
+            continue
         if node.type in _STATEMENTS or node.type == "assert_statement":
             yield node.type, line
             continue
@@ -142,8 +147,8 @@ def _happenings(code: bytes, language: Language) -> Iterator[tuple[str, int]]:
             yield from ((name, line) for name in _accesses(node, bound))
             continue
         name, called = _name(node, language)
-        if not name:
-            continue
+        if not name or (name.endswith("_eval") and node.child_by_field_name("block")):
+            continue  # Ruby runs the block there: no text is evaluated
         first, dot, rest = re.match(r"([^.:]*)(::|\.)?(.*)", name, re.DOTALL).groups()  # type: ignore[union-attr] # matches any text
         if not dot and name in defined and name not in bound:
             continue
@@ -151,6 +156,20 @@ def _happenings(code: bytes, language: Language) -> Iterator[tuple[str, int]]:
         at = called.end_point[0] + 1 if called is not None and called.end_point[0] + 1 - line < 4 else line
         yield resolved, at
         yield from _signs(node, resolved, language, at)
+
+
+def _tests_inside(root: Node, language: Language) -> Iterator[tuple[int, int]]:
+    """Yield where tests stand in a file of the product: those of Rust and Zig."""
+    is_test = False
+    for node in root.named_children if language.key in {"rust", "zig"} else ():
+        if node.type == "attribute_item":
+            is_test = (
+                is_test or re.match(rb"#\[(?:cfg\((?:all\()?test\b|test\b)", node.text or b"") is not None
+            )
+            continue
+        if is_test or node.type == "test_declaration":
+            yield node.start_byte, node.end_byte
+        is_test = is_test and "comment" in node.type
 
 
 def _name(node: Node, language: Language) -> tuple[str, Node | None]:

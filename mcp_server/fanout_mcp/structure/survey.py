@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import threading
 import zlib
@@ -18,6 +19,7 @@ import anyio.to_thread
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.discover import VENDORED, discover
 from fanout_mcp.source.git import churn, subjects
+from fanout_mcp.source.kinds import kind_of
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.state.cache import Form, opened, trim, unpacked
@@ -219,17 +221,21 @@ class Gathering:
             if done % 100 == 0 or done == total:
                 progress(done, total, f"outlined {done} files, {cached} unchanged")
 
-        known = await outlines(self.workers, self.root, paths, self.cache, tell)
+        apart = _fixtures(paths, names)
+        total -= len(apart)
+        read = [path for path in paths if path not in apart]
+        known = await outlines(self.workers, self.root, read, self.cache, tell)
+        known += [Outline(path, "text", kind="fixture", how="name") for path in apart]
         for outline in known:
             if outline.skipped:
                 receipt.skip(outline.path, outline.skipped)
         history = await anyio.to_thread.run_sync(churn, self.root)
         if history.problem:
             receipt.skip(".git", f"history not read fully: {history.problem}")
-        read = [outline for outline in known if not outline.skipped]
-        receipt.name_only(outline.path for outline in read if outline.how == "name")
+        whole = [outline for outline in known if not outline.skipped]
+        receipt.name_only(outline.path for outline in whole if outline.how == "name")
         gone = [*skipped, *(outline.path for outline in known if outline.skipped)]
-        gathered = await anyio.to_thread.run_sync(_structure, read, names, history.commits, gone)
+        gathered = await anyio.to_thread.run_sync(_structure, whole, names, history.commits, gone)
         if not question:
             return gathered
         ranked = await self._rank(question, gathered)
@@ -254,7 +260,8 @@ class Gathering:
 
     async def _rank(self, question: str, gathered: Gathered) -> list[rank.Ranked]:
         wanted = rank.terms(rank.meant(question))
-        paths = list(gathered.graph.outlines) if gathered.is_map else gathered.paths
+        known = gathered.graph.outlines
+        paths = [path for path in known if known[path].lines] if gathered.is_map else gathered.paths
         items = [[str(self.root), path, wanted] for path in paths]
         results = await self.workers.map("fanout_mcp.structure.rank:count_file", items)
         bodies = {item[1]: (found[0], found[1]) for item, found in results if not isinstance(found, Failure)}
@@ -263,6 +270,17 @@ class Gathering:
             return rank.rank(question, paths, gathered.graph, bodies, changes=subjects(self.root))
 
         return await anyio.to_thread.run_sync(ranked)
+
+
+def _fixtures(paths: Sequence[str], names: Sequence[str] | None) -> dict[str, None]:
+    """Return what tests read as input, by path: tens of thousands of files that no map shows one by one.
+
+    What may be below a module that is named is outlined all the same.
+    """
+    tails = [re.split(r"[./:]+", name.strip(" /"))[-1] for name in names or ()]
+    return {
+        path: None for path in paths if kind_of(path) == "fixture" and not any(tail in path for tail in tails)
+    }
 
 
 def _structure(

@@ -21,9 +21,8 @@ from fanout_mcp.panel.consult import (
     terms_of,
 )
 from fanout_mcp.panel.council import Council, deliberate
-from fanout_mcp.panel.deliberation import Event, Said, Synthesised, Tell, line
-from fanout_mcp.reports import text
-from fanout_mcp.source.secrets import in_thread
+from fanout_mcp.panel.deliberation import Answered, Event, OnEvent, Synthesised, line
+from fanout_mcp.reports.text import set_aside, write_report
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
@@ -33,8 +32,8 @@ MAX_ROUNDS: Final = 5
 def _in_short(schema: dict[str, Json]) -> None:
     """Of the arguments that oracle_batch, always shown beside it, takes too, show the types alone."""
     for name in PanelArguments.model_fields:
-        told = schema["properties"][name]
-        form = told["anyOf"][0] if "anyOf" in told else told  # the other branch is null
+        shown = schema["properties"][name]
+        form = shown["anyOf"][0] if "anyOf" in shown else shown  # the other branch is null
         schema["properties"][name] = {key: form[key] for key in ("type", "enum") if key in form}
 
 
@@ -51,8 +50,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     return await watched(services, args, _Line(progress, args.rounds))
 
 
-async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
-    """Hold a council; `tell` hears of everything as it happens."""
+async def watched(services: Services, args: Args, on_event: OnEvent) -> ToolResult:
+    """Hold a council; `on_event` is called with everything as it happens."""
     asked = await gather(services.settings, services.backend, args, services.workers)
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked, args.rounds))
@@ -63,36 +62,34 @@ async def watched(services: Services, args: Args, tell: Tell) -> ToolResult:
         args,
         max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
     )
-    council = Council(asked, terms, args.rounds, args.speculate, writer, tell, services.workers)
-    # In a thread: it counts the tokens of all that was attached.
-    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.longest_jobs)
+    council = Council(asked, terms, args.rounds, args.speculate, writer, on_event, services.workers)
+    # Always in a thread: later rounds quote every member.
+    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.largest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
         return ToolResult({**panel_consult.dry(asked, price.at_most), "rounds": args.rounds})
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
     data = result.short(asked, held)
     whole = result.report(asked, held, data)
-    data["report"] = await in_thread(
-        lambda stop: text.write(services.settings.state, "council", whole, services.workers, stop)
-    )
+    data["report"] = await write_report(services.settings.state, "council", whole, services.workers)
     return ToolResult(data, is_error=data["decision"] == "NO_VERDICT")
 
 
 class _Line:
-    """Tells a council as lines of progress; how many calls it will take is not known before its end."""
+    """Reports a council as lines of progress; how many calls it will take is not known before its end."""
 
     def __init__(self, progress: Progress, rounds: int) -> None:
         self._progress, self._rounds, self._done = progress, rounds, 0
 
     def __call__(self, event: Event) -> None:
-        self._done += isinstance(event, Said | Synthesised)
+        self._done += isinstance(event, Answered | Synthesised)
         self._progress(self._done, None, line(event))
 
 
 def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str, Json]:
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
     why = getattr(services.backend, "why", "")
-    asked = replace(asked, question=text.set_aside(services.settings.state, "question", asked.question))
+    asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
     return consult.not_asked(
         asked,
         f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "

@@ -27,6 +27,7 @@ from fanout_mcp.source.pack import locate as locate_quote
 from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt
 from fanout_mcp.structure import describe
 from fanout_mcp.structure import model as structure_model
+from fanout_mcp.structure.describe import MAX_SYMBOLS
 from fanout_mcp.structure.graph import Module
 from fanout_mcp.structure.survey import Gathered, Gathering
 from fanout_mcp.text import compact
@@ -248,8 +249,11 @@ MAP_LIMIT: Final = 9_500
 QUESTION_LIMIT: Final = 1_500
 """Characters for the modules beside the files that are ranked for a question: those files are the answer."""
 
-ROWS: Final = (12, 6, 3, 1)
+ROWS: Final = (MAX_SYMBOLS, 12, 6, 3, 1)
 """Rows of each list of a module, tried from the left until a map has room for it."""
+
+SHORTEST: Final = 400
+"""Characters of a module below which no list of it has more than a row."""
 
 FOLDED_LIMIT: Final = 3_000
 
@@ -338,11 +342,11 @@ def _entry(
 ) -> dict[str, Json]:
     known, own = gathered.graph, gathered.facts[module.name]
     if answer is None or not answer.statements:
-        entry = describe.described(module, known, own, focus, signals)
-        for most in ROWS if room is not None else ():
-            if len(compact(entry)) <= (room or 0):
-                break
+        rows = (MAX_SYMBOLS,) if room is None else ROWS if room > SHORTEST else ROWS[-1:]
+        for most in rows:
             entry = describe.described(module, known, own, focus, signals, most=most)
+            if room is None or len(compact(entry)) <= room:
+                break
         return {**entry, "derived": True}
     report = [describe.overview(module, known), *answer.statements]
     purpose = answer.purpose or describe.module_purpose(module, known, own)

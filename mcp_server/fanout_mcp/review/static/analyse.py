@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
+import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 
+from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.finding import Finding, Focus, from_json
 from fanout_mcp.review.merge import merge
 from fanout_mcp.review.static import patterns
 from fanout_mcp.review.static.grammars import GRAMMARS, language_of
 from fanout_mcp.review.static.lint import count_rules
-from fanout_mcp.review.static.patterns import format_of, review_plain
+from fanout_mcp.review.static.patterns import FORMS, format_of, review_own, review_plain
 from fanout_mcp.review.static.python import bugs
 from fanout_mcp.review.static.python.sinks import CALLS, METHODS
 from fanout_mcp.review.static.quality import quality_rules_of
-from fanout_mcp.review.static.rules import rules_of
+from fanout_mcp.review.static.rules import own_rules, rules_of
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.read import problem
 from fanout_mcp.source.workers import Failure, OnDone, Workers
@@ -34,7 +38,7 @@ LINT = "fanout_mcp.review.static.analyse:lint_batch"
 
 
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
-    """`{path, text, focus}` -> `{findings, imports, unread, settled}`. Raises why it is not analysed.
+    """`{path, text, focus, own}` -> `{findings, imports, unread, settled}`. Raises why it is not analysed.
 
     The focus `keys` looks for providers' keys alone, in what a review leaves out otherwise.
     """
@@ -80,9 +84,32 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
 
         known = {finding.line for finding in findings if finding.rule == RULE}
         findings += review_secrets(path, text, known)
+    kind = language or format_of(path)
+    own = [one.rule for one in own_rules(item.get("own", "")) if kind in one.languages and one.focus == focus]
+    findings += review_own(path, text, kind, own) if kind and own else []
+    if any(finding.rule == "weak-random" for finding in findings):
+        lines = text.split("\n")
+        findings = [one for one in findings if not (one.rule == "weak-random" and _is_play(one.line, lines))]
     tested = test_lines(text) if language == "rust" else ()
     found = [asdict(finding) for finding in findings if not any(finding.line in part for part in tested)]
     return {"findings": found, "imports": imports, "unread": unread, "settled": settled}
+
+
+_PLAY = re.compile(
+    r"(?i)jitter|delay|back_?off|retr(?:y|ies)|noise|shuffl|colou?r|sleep|timeout|interval|sampl|position|animat|dice"
+    r"|game|weight|percent|probab|seed|bench|velocity|opacity|rotat|placeholder|mock|fake|sort\(|uniform"
+)
+"""What chance decides that no one gains from guessing."""
+_SECRET = re.compile(
+    r"(?i)passw|pwd|secret|token|otp|nonce|salt|session|cookie|csrf|api_?key|captcha|remember"
+)
+
+
+def _is_play(line: int, lines: Sequence[str]) -> bool:
+    own, around = lines[line - 1], "\n".join(lines[max(0, line - 3) : line + 1])
+    if _SECRET.search(own) is None and _PLAY.search(own):
+        return True
+    return _PLAY.search(around) is not None and _SECRET.search(around) is None
 
 
 _RUST_TEST = re.compile(r"^(?P<indent>\s*)#\[(?:cfg\((?:all\()?test\b|(?:\w+::)?test\b|rstest\b)")
@@ -146,21 +173,52 @@ class Analysed:
     """Path to reason; never counted as clean."""
 
 
+def read_own(folder: Path) -> str:
+    """Read the user's own rules as JSON, "" where there are none, and try each on its two programs.
+
+    Raises InvalidInput that names the file and the rule.
+    """
+    tables: list[Json] = []
+    for file in sorted(folder.glob("*.toml")):
+        try:
+            rows = tomllib.loads(file.read_text("utf-8")).get("rule", [])
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{file} can't be read: {why(error)}. Correct it, or take it away.") from None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise InvalidInput(f"{file} must be a list of [[rule]] tables. Correct it, or take it away.")
+        tables += [{**row, "source": str(file)} for row in rows]
+    text = json.dumps(tables) if tables else ""
+    for one in own_rules(text):
+        for language in sorted(one.languages):
+            if language not in {*GRAMMARS, *FORMS, "python"}:
+                raise InvalidInput(
+                    f"{one.source}: rule {one.rule.weakness!r}: no rules can be for {language!r}."
+                )
+            for name, program, wanted in (("bad", one.bad, True), ("good", one.good, False)):
+                if bool(review_own("program", program, language, [one.rule])) is not wanted:
+                    what = "does not find its" if wanted else "finds its"
+                    raise InvalidInput(
+                        f"{one.source}: rule {one.rule.weakness!r} {what} `{name}` program in {language}; "
+                        "correct the rule or the program."
+                    )
+    return text
+
+
 async def review_static(
-    texts: Mapping[str, str], focus: Focus, workers: Workers, on_done: OnDone | None = None
+    texts: Mapping[str, str], focus: Focus, workers: Workers, on_done: OnDone | None = None, own: str = ""
 ) -> Analysed:
-    """Review files given as path -> text."""
+    """Review files given as path -> text; `own`: the user's rules, from `read_own`."""
     paths = sorted(texts)
     known = [path for path in paths if language_of(path)]
     python = [path for path in known if language_of(path) == "python"]
     not_analysed = {path: reason for path in paths if (reason := _no_rules(path, focus))}
     if focus == "security":
-        own = paths  # secrets stand in files of any kind; these stay not analysed for all else
+        read = paths  # secrets stand in files of any kind; these stay not analysed for all else
     elif focus in {"architecture", "bugs"}:
-        own = [path for path in known if path not in not_analysed]
+        read = [path for path in known if path not in not_analysed]
     else:
-        own = [path for path in known if path not in set(python) and path not in not_analysed]
-    items: list[Json] = [{"path": path, "text": texts[path], "focus": focus} for path in own]
+        read = [path for path in known if path not in set(python) and path not in not_analysed]
+    items: list[Json] = [{"path": path, "text": texts[path], "focus": focus, "own": own} for path in read]
     analysed = await workers.map(ANALYSE, items, on_done=on_done)
     batches: list[Json] = [
         {"files": [(path, texts[path]) for path in python[start : start + BATCH_FILES]], "focus": focus}
@@ -183,6 +241,8 @@ async def review_all(
     workers: Workers,
     on_done: OnDone | None = None,
     keys_in: Mapping[str, str] | None = None,
+    *,
+    own: str = "",
 ) -> Analysed:
     """Review files for several focuses, and look for providers' keys in others (`keys_in`).
 
@@ -199,7 +259,7 @@ async def review_all(
 
     results = []
     for focus in focuses:
-        results.append(await review_static(texts, focus, workers, each))
+        results.append(await review_static(texts, focus, workers, each, own))
         done += len(texts)
     found = [finding for result in results for finding in result.findings]
     if keys_in and "security" in focuses:
@@ -217,10 +277,14 @@ async def review_all(
     return Analysed(tuple(united), unread)
 
 
-def coverage(paths: Iterable[str], focuses: Sequence[Focus]) -> dict[str, dict[str, int]]:
+def coverage(paths: Iterable[str], focuses: Sequence[Focus], own: str = "") -> dict[str, dict[str, int]]:
     """Return, by focus and language or format, how many rules look at such a file; 0: nothing does."""
     kinds = {language_of(path) or (format_of(path) or "") for path in paths} - {""}
-    return {focus: {kind: _rules_for(kind, focus) for kind in sorted(kinds)} for focus in focuses}
+    more = Counter((one.focus, kind) for one in own_rules(own) for kind in one.languages)
+    return {
+        focus: {kind: _rules_for(kind, focus) + more[focus, kind] for kind in sorted(kinds)}
+        for focus in focuses
+    }
 
 
 def _no_rules(path: str, focus: Focus) -> str:

@@ -17,7 +17,7 @@ from tree_sitter import Node
 
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.static.grammars import Grammar
-from fanout_mcp.review.static.rules import LOCAL, REMOTE
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE
 
 # --- tables -------------------------------------------------------------------------------------------------
 # Tables that a file in a language other than Python wrote down itself: what is looked up there is no
@@ -25,7 +25,7 @@ from fanout_mcp.review.static.rules import LOCAL, REMOTE
 # Neither is a name that a condition found in one, below a folder, or to match a pattern. A condition is taken
 # to hold for the rest of the function: a check comes before use.
 
-CONSTANT: Final = re.compile(r"(?!(ENV|ARGV|STDIN)$)[A-Z][A-Z0-9_]+")
+CONSTANT: Final = re.compile(r"(?!(ENV|ARGV|STDIN)$)_{0,2}[A-Z][A-Z0-9_]+")
 _TABLE: Final = re.compile(
     r"^(Object\.freeze\(\s*)?(new\s+\w*(Map|Set|Dictionary|List)\b[^;]*[{(\[]\s*[^\s})\]]|"
     r"(Immutable)?(Map|Set|List)\.(of|ofEntries)\(|Arrays\.asList\(|[{\[]\s*[^\s}\]]|map\[|\[\]\w+\{|array\(|%w)"
@@ -39,21 +39,27 @@ _CHECKS: Final = (
     re.compile(
         bounded(
             r"(?P<owner>[\w$]+)\.(?:has|includes|contains|Contains|containsKey|ContainsKey|indexOf|include\?|key\?|"
-            r"member\?)\(\s*(?P<name>[\w$]+)"
+            r"member\?)\(\s*(?P<name>[\w$]+(?:\.[\w$]+)*)"
         )
     ),
     re.compile(bounded(r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]")),
     re.compile(bounded(r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)")),
     re.compile(bounded(r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)")),
-    re.compile(bounded(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+)")),
+    re.compile(
+        bounded(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")
+    ),
     re.compile(bounded(r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])")),
     re.compile(
         bounded(
             r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])"
         )
     ),
-    re.compile(bounded(r"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*(?P<name>[\w$]+)")),
-    re.compile(bounded(r"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*(?P<name>[\w$]+)")),
+    re.compile(
+        bounded(r"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")
+    ),
+    re.compile(
+        bounded(r"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")
+    ),
 )
 
 
@@ -94,7 +100,8 @@ _VARIABLE = re.compile(
     r"|\$\w{1,99}(?:(?:->|\[)[\w'\"]{1,99}\]?){0,30}|\$[@*#?]|\$\([^)]{0,200}\)"
 )
 _WORDS = frozenset(
-    {"new", "true", "false", "null", "nil", "None", "this", "self", "return", "await", "const", "undefined"}
+    """new true false null nil None this self return await const undefined include include_once require
+    require_once echo print""".split()  # noqa: SIM905 - words read better as text
 )
 _FILLS = re.compile(
     r"(^|\.)(append|add|push|put|set|insert|unshift|strcpy|strncpy|strcat|sprintf|snprintf|fgets|scanf|recv|read|"
@@ -107,7 +114,9 @@ SQL = re.compile(
 )
 _JOINS = re.compile(r"\+|\$\{|#\{|\.=|\s\.\s|\$\w|format|Sprintf|\bf\"|%s|\{\w*\}", re.IGNORECASE)
 """How text is put together from pieces, in any of the languages."""
-_FORMATS = re.compile(r"\b(?:fmt\.Sprintf|String\.[fF]ormat|string\.Format|sprintf|format!)\s*\(")
+_FORMATS = re.compile(
+    r"\b(?:filepath\.Join|path\.(?:join|resolve)|Path\.Combine|Paths\.get|fmt\.Sprintf|String\.[fF]ormat|string\.Format|sprintf|format!)\s*\("
+)
 """Names that put text together and are no part of it."""
 _NUMBER = re.compile(
     r"\b(int|long|short|float|double|bool|boolean|number|[iu](8|16|32|64|size)|Integer|Long|Guid|UUID|Uuid|DateTime)\b"
@@ -117,13 +126,26 @@ _NUMBER = re.compile(
 _LOCAL = re.compile(
     r"process\.(argv|env)|os\.(Args|Getenv)|flag\.\w+|env::(args|var)|stdin\(\)|System\.(getenv|getProperty)|"
     r"args\[|\.nextLine|\.readLine|Console\.ReadLine|Environment\.Get|ARGV|ENV\[|gets|STDIN|\$argv|getenv|argv|std::cin"
+    r"|^\$\{?[1-9@*]|\$REPLY"
 )
 """Sources that the user who starts the program fills."""
+_ENVIRONMENT = re.compile(r"(?i)getenv|\benv\b|Environment\.Get|env::var")
+"""Who sets them could start another program as well."""
+_POSITION = re.compile(r"\$\{?[1-9@*]")
+"""An argument of a shell script, or of a function of it."""
+_OTHER_DATA = re.compile(
+    bounded(
+        r"\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
+        r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start)"
+        rf"\({_PAIRED}\)"
+    )
+)
+"""What a file, a site or a program answers to input is another's data: that it was asked is the finding."""
 _OWN_ADDRESS = re.compile(
     r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
-    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b"
+    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.referr?er\b|\b(?:r|req|request)\.Host\b"
 )
-"""The address that the client asked for: a redirect to it stays on the site."""
+"""The address that the client asked for, or came from: a redirect to it stays on the site."""
 _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
 
 
@@ -136,6 +158,12 @@ class Flow:
     """Names that hold SQL put together from pieces that vary."""
     tables: set[str] = field(default_factory=set)
     """Names of containers that the file itself wrote down."""
+    constants: set[str] = field(default_factory=set)
+    """Names that the file gives a constant outside its functions."""
+    safe: set[str] = field(default_factory=set)
+    """Names and expressions (`req.body.host`) of this function that are constant, cleaned or checked."""
+    place: int = 0
+    """The byte that is being read."""
     parsed: dict[str, list[str]] = field(default_factory=dict)
     """Name of a parsed address -> the names that it was parsed from."""
     own: set[str] = field(default_factory=set)
@@ -154,6 +182,7 @@ class Flow:
             self.names.clear()
             self.queries.clear()
             self.parsed.clear()
+            self.safe.clear()
             self.is_main = re.search(r"\bw?main\s*\(", _text(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters")
         if parameters is not None and (self.grammar.parameter or self.grammar.route):
@@ -195,6 +224,16 @@ class Flow:
                 self.names.pop(left.strip(), None)
             if is_table(right):
                 self.tables.add(left.strip())
+        self._settle(left.strip(), right, level)
+
+    def _settle(self, name: str, right: str, level: int) -> None:
+        """Remember whether a name holds nothing that varies, or what was cleaned."""
+        is_safe = not level and (bool(self.grammar.clean.search(self.bare(right))) or not self.varies(right))
+        known = self.safe if self.place < self.until else self.constants
+        for words in (self.safe, self.constants) if not is_safe else ():
+            words.discard(name)
+        if is_safe and right and name not in self.names and re.fullmatch(r"[\w$]+", name):
+            known.add(name)
 
     def test(self, node: Node) -> None:
         """Forget the input in names that a condition compares with what is allowed."""
@@ -202,8 +241,11 @@ class Flow:
         asked = node.child_by_field_name("condition")
         condition = _text(asked) if asked is not None else ""
         for name in checked_names(self.bare(condition), self.tables, self.names):
-            for each in (name, *self.parsed.get(name, ())):
-                self.names.pop(each, None)
+            root = name.partition(".")[0]
+            for each in (name, root, *self.parsed.get(root, ())):
+                if each == name or each in self.names:
+                    self.names.pop(each, None)
+                    self.safe.add(each)
 
     def receive(self, name: str, arguments: str) -> None:
         """Let a container or a buffer take what is put into it."""
@@ -223,16 +265,24 @@ class Flow:
 
     def level(self, text: str) -> int:
         """Return who sends the input in a text (REMOTE, LOCAL), 0 when there is none."""
-        bare = without_lookups(self.bare(text), self.tables)
+        bare = _OTHER_DATA.sub(" ", without_lookups(self.bare(text), self.tables))
         if self.grammar.clean.search(bare):
             return 0
+        for checked in self.safe:
+            bare = bare.replace(checked, " ") if "." in checked else bare
         levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
         levels += [
-            LOCAL if _LOCAL.search(found[0]) else REMOTE
+            PARAM if _ENVIRONMENT.search(found[0]) else LOCAL if _LOCAL.search(found[0]) else REMOTE
             for found in self.grammar.source.finditer(bare)
-            if self.is_main or found[0] != "argv"
+            if not self._is_parameter(found[0])
         ]
         return max(levels, default=0)
+
+    def _is_parameter(self, source: str) -> bool:
+        """Tell whether what may be a program's argument is a function's here."""
+        if _POSITION.match(source):
+            return self.place < self.until
+        return source == "argv" and not self.is_main
 
     def is_own(self, text: str) -> bool:
         """Tell whether all input in a text is the request's own address: a redirect there stays there."""
@@ -246,14 +296,15 @@ class Flow:
         holds = re.compile(self.grammar.interpolation)
 
         def variables(found: re.Match[str]) -> str:
-            return " ".join(_VARIABLE.findall(found[0])) if holds.search(found[0]) else " "
+            return " ".join(filter(holds.search, _VARIABLE.findall(found[0])))
 
         return _STRING.sub(variables, text)
 
     def varies(self, text: str) -> bool:
         """Tell whether a text holds more than constants; CONSTANT_CASE names one in every language."""
         words = _NAME.findall(_FORMATS.sub("(", without_lookups(self.bare(text), self.tables)))
-        return any(word not in _WORDS and not CONSTANT.fullmatch(word) for word in words if word != "$")
+        known = {"$", *_WORDS, *self.safe, *self.constants, *self.tables}
+        return any(word not in known and not CONSTANT.fullmatch(word) for word in words)
 
 
 def _is_action(method: Node, head: str, controller: re.Pattern[str]) -> bool:

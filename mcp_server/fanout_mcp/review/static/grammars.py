@@ -49,7 +49,7 @@ class Grammar:
 
 
 _NUMBERS = (
-    r"parseInt|Number\(|parseFloat|Integer\.(parseInt|valueOf)|Long\.parseLong|strconv\.|Atoi|intval|"
+    r"(?i:saniti[sz]e)\w*\(|parseInt|Number\(|parseFloat|Integer\.(parseInt|valueOf)|Long\.parseLong|strconv\.|Atoi|intval|"
     r"int\.Parse|"
 )
 _JS = Grammar(
@@ -98,6 +98,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
             "short_var_declaration": ("left", "right"),
             "assignment_statement": ("left", "right"),
             "var_spec": ("name", "value"),
+            "const_spec": ("name", "value"),
         },
         ("function_declaration", "method_declaration", "func_literal"),
         ("comment",),
@@ -240,6 +241,25 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         r"\$",
     ),
 }
+_PYTHON: Final = Grammar(
+    {"call": (("function",), "arguments")},
+    {"assignment": ("left", "right"), "augmented_assignment": ("left", "right")},
+    ("function_definition",),
+    ("comment",),
+    re.compile(
+        r"\brequest\.(args|form|values|data|json|files|cookies|headers|GET|POST|query_params|path_params)\b"
+        r"|\binput\(|\bsys\.(argv|stdin)\b|\bos\.(environ|getenv)\b"
+    ),
+    re.compile(_NUMBERS + r"\bint\(|\bfloat\(|quote\(|escape\(|basename\("),
+    r"\{",
+)
+"""For the user's own rules: ours for Python read more of it (python/)."""
+
+
+def grammar_of(language: str) -> Grammar:
+    return _PYTHON if language == "python" else GRAMMARS[language]
+
+
 _BY_KEY: Final = {language.key: language for language in languages.LANGUAGES}
 
 

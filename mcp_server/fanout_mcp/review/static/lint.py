@@ -12,98 +12,22 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ruff import find_ruff_bin  # type: ignore[import-untyped] # ships no types
 
 from fanout_mcp.review.finding import Finding, Focus, Severity
-from fanout_mcp.review.static.rules import WEAKNESSES, quote
+from fanout_mcp.review.static.rules import WEAKNESSES, quote, read_table
 from fanout_mcp.types import Json
 
-# --- Which of ruff's rules each focus takes, and what they mean in our words. -------------------------------
-# Chosen by what is left on well-kept code: 0.1 to 1.0 finding per thousand lines for security, 1 to 6 for
-# bugs.
-
-SELECT: Final[dict[Focus, tuple[str, str]]] = {
-    "security": ("S", "S101,S311,S404,S413,S603,S607"),
-    "bugs": (
-        "F,B,PLE,PLW,PLR0124,PGH005,E9,ASYNC,BLE,RUF006,SIM115",
-        "B028,PLW1641,RUF012,B904,PLW2901,PLW0603,F401,F403,F405,B905,PLW0717,PLW1514,B007,PLE0704",
-    ),
-    "performance": (
-        "PERF,C4,ASYNC2,B019,B023,RUF015,RUF017,FURB105,FURB129,FURB136,FURB168,FURB181",
-        "PERF203",
-    ),
-    "style": ("E,W,N,UP,SIM,RET", "E501,UP007,UP040,UP045,UP046,UP047"),
-    "architecture": ("PLR0913,PLR0904", ""),
-}
-"""Focus -> what is selected, what is left out of it.
-
-The order of imports depends on the project's own folders, which ruff is not shown; and which newer forms a
-project may use, on the oldest Python that it serves, which is not known here.
-"""
-
-SECURITY: Final[dict[str, tuple[Severity, str]]] = {
-    "S102": ("low", "code-injection"),
-    "S103": ("medium", "permissions"),
-    "S104": ("low", "bind-all"),
-    "S105": ("low", "hardcoded-secret"),
-    "S106": ("low", "hardcoded-secret"),
-    "S107": ("low", "hardcoded-secret"),
-    "S108": ("low", "temp-file"),
-    "S110": ("low", "swallowed-error"),
-    "S112": ("low", "swallowed-error"),
-    "S113": ("low", "no-timeout"),
-    "S201": ("medium", "debug-mode"),
-    "S202": ("low", "archive-slip"),
-    "S301": ("low", "deserialization"),
-    "S302": ("low", "deserialization"),
-    "S303": ("low", "weak-hash"),
-    "S304": ("medium", "weak-cipher"),
-    "S305": ("medium", "weak-cipher"),
-    "S306": ("medium", "temp-file"),
-    "S307": ("low", "code-injection"),
-    "S308": ("low", "xss"),
-    "S310": ("low", "ssrf"),
-    "S312": ("low", "cleartext"),
-    **dict.fromkeys(("S313", "S314", "S315", "S316", "S317", "S318", "S319", "S320"), ("low", "xml-bomb")),
-    "S321": ("low", "cleartext"),
-    "S323": ("high", "no-certificate-check"),
-    "S324": ("low", "weak-hash"),
-    "S401": ("low", "cleartext"),
-    "S402": ("low", "cleartext"),
-    "S403": ("info", "deserialization"),
-    "S405": ("info", "xml-bomb"),
-    "S501": ("high", "no-certificate-check"),
-    "S502": ("medium", "weak-tls"),
-    "S503": ("medium", "weak-tls"),
-    "S504": ("low", "weak-tls"),
-    "S505": ("medium", "weak-key"),
-    "S506": ("medium", "deserialization"),
-    "S507": ("high", "no-certificate-check"),
-    "S508": ("low", "cleartext"),
-    "S509": ("low", "cleartext"),
-    "S601": ("low", "command-injection"),
-    "S602": ("low", "command-injection"),
-    "S604": ("low", "command-injection"),
-    "S605": ("low", "command-injection"),
-    "S606": ("info", "command-injection"),
-    "S608": ("low", "sql-injection"),
-    "S609": ("medium", "command-injection"),
-    "S610": ("low", "sql-injection"),
-    "S611": ("low", "sql-injection"),
-    "S612": ("medium", "code-injection"),
-    "S701": ("low", "xss"),
-    "S702": ("low", "xss"),
-    "S704": ("low", "xss"),
-}
-"""What ruff sees is a call, not what flows into it, so most of it is low until our own reading agrees."""
+SELECT: Final[Mapping[Focus, tuple[str, str]]] = read_table("lint.toml")["select"]
+SECURITY: Final[Mapping[str, tuple[Severity, str]]] = read_table("lint.toml")["security"]
 
 _MEDIUM_CODES = """
     F821 F822 F823 F811
-    F50 F52 F601 F631 F632 F702 F706 PLE PLR0124 PLW0133 PGH005 E9 B012 B015 B020 B909 PLW0129 ASYNC105
+    F50 F52 F601 F631 F632 F702 F706 PLE PLR0124 PLW0133 PGH005 E9 B012 B015 B909 PLW0129 ASYNC105
     ASYNC210 ASYNC212 ASYNC221 ASYNC222 ASYNC251 RUF006
 """
 _MEDIUM = tuple(_MEDIUM_CODES.split())
@@ -121,6 +45,33 @@ def severity_of(code: str, focus: Focus) -> Severity:
     if code in SECURITY:
         return SECURITY[code][0]
     return "medium" if code.startswith(_MEDIUM) and focus != "style" else _BY_FOCUS[focus]
+
+
+def _is_closed(_path: str, words: str, text: str) -> bool:
+    """Tell whether what is opened is kept by an object, closed by its name, or returned."""
+    named = re.match(r"(?:self\.\w+|(\w+))\s*=\s", words)
+    return named is not None and (
+        named[1] is None
+        or re.search(rf"\b{named[1]}\.close\(|\b(?:return|yield) {named[1]}\b", text) is not None
+    )
+
+
+def _is_lazy(path: str, _words: str, text: str) -> bool:
+    """Tell whether names of a module may come from its own modules or from `__getattr__`."""
+    return path.endswith("__init__.py") or "def __getattr__(" in text
+
+
+def _is_own_log(_path: str, _words: str, text: str) -> bool:
+    """Tell whether what looks like a logger is the project's own: nothing imports `logging`."""
+    return "logging" not in text
+
+
+_OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {
+    "SIM115": _is_closed,
+    "F822": _is_lazy,
+    "PLE1205": _is_own_log,
+    "PLE1206": _is_own_log,
+}
 
 
 # --- lint ------------------------------------------------------------------------------------------
@@ -150,6 +101,16 @@ def count_rules(focus: Focus) -> int:
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return 0
     return sum(_is_of(code, selected) and not _is_of(code, left_out) for code in codes)
+
+
+def ruff_says(code: str) -> str:
+    """Return ruff's own page on one of its rules, "" where it has none."""
+    if not re.fullmatch(r"[A-Z]{1,8}\d{2,4}", code):
+        return ""
+    done = subprocess.run(
+        [find_ruff_bin(), "rule", code], capture_output=True, timeout=TIMEOUT_S, check=False
+    )
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
 def _is_of(code: str, selectors: Sequence[str]) -> bool:
@@ -229,6 +190,8 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
     weakness = WEAKNESSES[known[1]] if known else None
     is_safe = "seems safe" in row["message"]
     severity = severity_of(code, focus)
+    if code in _OFTEN_FINE and _OFTEN_FINE[code](path, words, "\n".join(lines)):
+        return None
     if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
         severity = "low"  # an import for another version, or for types alone
     if code == "RUF006" and re.match(r"\w+\s*=", words):

@@ -9,8 +9,11 @@ from __future__ import annotations
 import functools
 import math
 import re
+import string
+import zlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -18,9 +21,18 @@ from tree_sitter import Node, Query, QueryCursor
 
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
-from fanout_mcp.review.static.grammars import GRAMMARS, Grammar, language_of, parser_of
-from fanout_mcp.review.static.regexes import is_slow
-from fanout_mcp.review.static.rules import REMOTE, WEAKNESSES, Rule, found, line_findings, rules_of
+from fanout_mcp.review.static.grammars import Grammar, grammar_of, language_of, parser_of
+from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
+from fanout_mcp.review.static.rules import (
+    PARAM,
+    REMOTE,
+    SWITCH,
+    WEAKNESSES,
+    Rule,
+    found,
+    line_findings,
+    rules_of,
+)
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
 
@@ -40,11 +52,11 @@ class Reviewed(NamedTuple):
     """Why parts of the file were not understood; empty when it was read."""
 
 
-def review_patterns(path: str, text: str, language: str) -> Reviewed:
-    """Return what the language's rules find in a file."""
-    rules = [rule for rule in rules_of(language) if rule.reads(text)]
+def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = ()) -> Reviewed:
+    """Return what the language's rules find in a file, or the user's `own` where they are given."""
+    rules = [rule for rule in own or rules_of(language) if rule.reads(text)]
     _, parser = parser_of(language)
-    grammar = GRAMMARS[language]
+    grammar = grammar_of(language)
     data = text.encode("utf-8", "replace")
     root = parser.parse(data).root_node
     nodes = QueryCursor(_query(language)).captures(root).get("n", [])
@@ -54,14 +66,37 @@ def review_patterns(path: str, text: str, language: str) -> Reviewed:
     kept = list(enumerate(_blanked(data, nodes, grammar), 1))
     results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
     not_read = unread(root)
-    if language in {"c", "cpp"} and not not_read:
+    if language in {"c", "cpp"} and not not_read and not own:
         results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
     best: dict[tuple[str, int], Finding] = {}
-    for finding in results:
+    joined = [one for one in results if one.rule == "path-traversal"]
+    for one in results:
+        is_switch = one.rule == "no-certificate-check" and _is_switch(root, one.line)
+        why = "Only where a setting asks for it."
+        finding = replace(one, severity="low", why=why) if is_switch else one
+        if finding.rule == "path-traversal" and _is_used(finding, joined):
+            continue
         known = best.get((finding.rule, finding.line))
         if known is None or finding.confidence > known.confidence:
             best[finding.rule, finding.line] = finding
     return Reviewed(list(best.values()), not_read)
+
+
+_JOINED: Final = re.compile(
+    r"(?P<name>[\w$]+)\s*:?=\s*(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
+)
+MAX_APART: Final = 40
+"""Lines between a path that is put together and its use."""
+
+
+def _is_used(finding: Finding, others: Sequence[Finding]) -> bool:
+    """Tell whether a path is put together here and used later: one defect, and its place is the use."""
+    named = _JOINED.search(finding.quote)
+    return named is not None and any(
+        0 < other.line - finding.line <= MAX_APART
+        and re.search(rf"(?<![\w$]){re.escape(named['name'])}\b", other.quote)
+        for other in others
+    )
 
 
 def unread(root: Node) -> str:
@@ -87,6 +122,7 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
     calls = [rule for rule in rules if rule.kind == "call"]
     assigns = [rule for rule in rules if rule.kind == "assign"]
     for node in nodes:
+        flow.place = node.start_byte
         if node.type in grammar.functions:
             flow.enter(node)
         elif node.type in grammar.calls:
@@ -119,7 +155,10 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
-    level = flow.level(_first(text) if rule.first else text) if rule.needs != "always" else 0
+    counted = _first(text) if rule.first else text
+    level = flow.level(counted) if rule.needs != "always" else 0
+    if rule.needs == "remote" and level < REMOTE:
+        return
     if (
         rule.weakness == "sql-injection"
         and rule.needs != "always"
@@ -141,7 +180,7 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
             if rule.weakness == "open-redirect" and flow.is_own(text):
                 severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
-        elif rule.needs == "varies" and flow.varies(text) and not flow.grammar.clean.search(text):
+        elif rule.needs == "varies" and flow.varies(counted) and not flow.grammar.clean.search(counted):
             is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
             severity, confidence = "low", 45 if is_built else 30  # a parameter: its callers may be sound
             why = why or "What arrives here varies."
@@ -150,8 +189,23 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     yield _place(where, node, rule.weakness, severity, confidence, why)
 
 
+def _is_switch(root: Node, line: int) -> bool:
+    """Tell whether a line lies in a condition that asks whether checks are wanted: its user decides."""
+    holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
+    while holder is not None:
+        asked = holder.child_by_field_name("condition") if holder.type.startswith("if") else None
+        if asked is not None and SWITCH.search(_text(asked)):
+            return True
+        holder = holder.parent
+    return False
+
+
+_CONTEXT: Final = re.compile(r"^\(\s*(?:ctx|context\.\w+\(\)|\w+\.Context\(\))\s*,")
+
+
 def _first(arguments: str) -> str:
-    """Return the first of a call's arguments, commas inside brackets and strings left alone."""
+    """Return the first of a call's arguments (after Go's context), commas inside brackets left alone."""
+    arguments = _CONTEXT.sub("(", arguments)
     depth, quote_mark = 0, ""
     for at, sign in enumerate(arguments[:2_000]):
         if quote_mark:
@@ -206,6 +260,8 @@ def _is_harmless(weakness: str, level: int, text: str) -> bool:
 
 def _reached(weakness: str, level: int) -> Severity | None:
     """Return how severe it is that input arrives, None for the weakness's own severity."""
+    if level == PARAM:
+        return "low"
     return _STARTED.get(weakness) if level < REMOTE else None
 
 
@@ -230,7 +286,7 @@ def _place(  # noqa: PLR0917 the order of Finding itself
 
 def uncommented(data: bytes, root: Node, language: str) -> list[str]:
     """Return a file's lines with comments blanked out."""
-    return _blanked(data, QueryCursor(_query(language)).captures(root).get("n", []), GRAMMARS[language])
+    return _blanked(data, QueryCursor(_query(language)).captures(root).get("n", []), grammar_of(language))
 
 
 def _blanked(data: bytes, nodes: Iterable[Node], grammar: Grammar) -> list[str]:
@@ -266,7 +322,7 @@ def _text(node: Node | None) -> str:
 
 @functools.cache
 def _query(language: str) -> Query:
-    grammar = GRAMMARS[language]
+    grammar = grammar_of(language)
     types = [*grammar.calls, *grammar.assigns, *grammar.functions, *grammar.comments, *grammar.regexes]
     types += grammar.conditions
     return Query(parser_of(language)[0], "[" + " ".join(f"({name})" for name in types) + "] @n")
@@ -309,13 +365,14 @@ _BY_SUFFIX: Final = {
 _BY_NAME: Final = re.compile(
     r"(?i)^(?P<dockerfile>(docker|container)file(\..+)?)$|^(?P<settings>sshd_config|nginx\.conf)$"
 )
-_COMMENT: Final = {
+FORMS: Final = {
     "yaml": re.compile(r"^\s*#"),
     "dockerfile": re.compile(r"^\s*#"),
     "settings": re.compile(r"^\s*([#;]|<!--)"),
     "terraform": re.compile(r"^\s*(#|//)"),
     "markup": re.compile(r"^\s*(<!--|\{#)"),
 }
+"""Forms of files that are no programs, and what begins a comment in each."""
 
 
 def format_of(path: str) -> str | None:
@@ -325,10 +382,22 @@ def format_of(path: str) -> str | None:
     return named.lastgroup if named else _BY_SUFFIX.get(name.rpartition(".")[2].lower())
 
 
-def review_plain(path: str, text: str, form: str) -> Iterator[Finding]:
+def review_own(path: str, text: str, kind: str, rules: Sequence[Rule]) -> list[Finding]:
+    """Return what the user's own rules for a language or a form of file find."""
+    is_plain = kind in FORMS
+    found = (
+        review_plain(path, text, kind, rules)
+        if is_plain
+        else review_patterns(path, text, kind, rules).findings
+    )
+    names = {rule.weakness for rule in rules}
+    return [finding for finding in found if finding.rule in names]
+
+
+def review_plain(path: str, text: str, form: str, own: Sequence[Rule] = ()) -> Iterator[Finding]:
     lines = text.split("\n")
-    kept = [(number, line) for number, line in enumerate(lines, 1) if not _COMMENT[form].match(line)]
-    rules = [rule for rule in rules_of(form) if rule.reads(text)]
+    kept = [(number, line) for number, line in enumerate(lines, 1) if not FORMS[form].match(line)]
+    rules = [rule for rule in own or rules_of(form) if rule.reads(text)]
     by_line = [rule for rule in rules if rule.kind == "line"]
     yield from line_findings((path, lines), kept, by_line, PLAIN_CONFIDENCE)
     if form == "terraform":
@@ -347,7 +416,7 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
             start, kind = number, opened["type"]
         if not kind or not line.rstrip().endswith("}") or line[:1].isspace():
             continue
-        inside = ("" if _COMMENT["terraform"].match(one) else one for one in lines[start - 1 : number])
+        inside = ("" if FORMS["terraform"].match(one) else one for one in lines[start - 1 : number])
         body = "\n".join(inside)
         for rule in rules:
             if rule.pattern.search(kind) and (place := _block_place(rule, body)) is not None:
@@ -365,12 +434,19 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         kind = ""
 
 
+_SETTING: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+
+
 def _block_place(rule: Rule, body: str) -> int | None:
     """Return where in a block a rule applies; None where it doesn't."""
     if rule.unless and rule.unless.search(body):
         return None
     if rule.missing:
-        return None if rule.missing.search(body) else 0
+        if rule.missing.search(body):
+            return None
+        setting = _SETTING.search(rule.missing.pattern)  # there, and switched off: that line is the place
+        switched = re.search(rf"(?m)^[ \t]*{setting[0]}\s*=", body) if setting else None
+        return switched.start() if switched else 0
     hit = rule.match.search(body) if rule.match else None
     return None if hit is None else hit.start() + len(hit[0]) - len(hit[0].lstrip())
 
@@ -411,7 +487,7 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
         if mark is None or mark[1] in _NOT_A_PROVIDER:
             continue
         key = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-        if not _MADE_UP.search(key) and _entropy(key) >= MIN_ENTROPY:
+        if not _MADE_UP.search(key) and _entropy(key) >= MIN_ENTROPY and _is_whole(key):
             why = f"It has the form of a key of {mark[1]}, and looks issued."
             yield found(
                 path,
@@ -423,6 +499,24 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
                 why=why,
                 reviewer="secrets",
             )
+
+
+_CHECKED: Final = re.compile(
+    r"(?:gh[pousr]|npm)_(?P<drawn>[A-Za-z0-9]{30})(?P<sum>[A-Za-z0-9]{6})(?![A-Za-z0-9])"
+)
+_BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+def _is_whole(key: str) -> bool:
+    """Tell whether a key's checksum is right, where its provider's keys end in one (GitHub, npm)."""
+    parts = _CHECKED.match(key)
+    if parts is None:
+        return True
+    number, digits = zlib.crc32(parts["drawn"].encode()), ""
+    while number:
+        number, rest = divmod(number, 62)
+        digits = _BASE62[rest] + digits
+    return digits.rjust(6, "0") == parts["sum"]
 
 
 def _entropy(text: str) -> float:
@@ -446,6 +540,10 @@ _GIVEN: Final = re.compile(
 """A name and the string that it is given, at the end of a text."""
 
 
+_IS_BUILT: Final = re.compile(r"[$#{]\{")
+_SETS: Final = re.compile(r"[\w\"'\]]\s*[:=>]\s*[\"']?$")
+
+
 def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
     """Tell whether what was redacted in a program is a secret of its code, not words of a text."""
     if mark == "pem":
@@ -456,6 +554,25 @@ def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
     return _COMMENTED.match(before) is None and given is not None and kind_of(given[1]) is not None
 
 
+def _lines_of_text(path: str, text: str) -> frozenset[int]:
+    """Return the lines that begin inside a string of a program: what they hold is words, not code."""
+    language = language_of(path)
+    if language is None or language == "python":
+        return frozenset()
+    root = parser_of(language)[1].parse(text.encode("utf-8", "replace")).root_node
+    lines: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.end_point[0] == node.start_point[0]:
+            continue
+        if "string" in node.type or "heredoc" in node.type or node.type == "text":
+            lines.update(range(node.start_point[0] + 2, node.end_point[0] + 2))
+        else:
+            stack += node.children
+    return frozenset(lines)
+
+
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
     clean, count = redact(text, path)
@@ -464,6 +581,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     lines = text.split("\n")
     is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
     is_throwaway = _THROWAWAY.search(path) is not None
+    within = _lines_of_text(path, text)
     for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
         mark = _MARK.search(scrubbed) if line != scrubbed else None
         # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
@@ -473,6 +591,13 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             ):
                 continue
             taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
+            if is_program and mark[1] == "value" and (number in within or _IS_BUILT.search(taken)):
+                continue
+            if mark[1] in DOUBTFUL and IS_PATTERN.search(taken):
+                continue
+            before = line[: mark.start()]
+            if not is_program and _COMMENTED.match(line) and mark[1] == "value" and not _SETS.search(before):
+                continue
             is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
             is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken) is not None
             is_shown = mark[1] == "value" and not is_program

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -26,7 +24,7 @@ from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, Severity
 from fanout_mcp.review.static.flow import memory_hits
 from fanout_mcp.review.static.grammars import GRAMMARS, parser_of
 from fanout_mcp.review.static.patterns import Reviewed, uncommented, unread
-from fanout_mcp.review.static.rules import WEAKNESSES, found, quote
+from fanout_mcp.review.static.rules import WEAKNESSES, found, quote, read_table
 
 LOOPS: Final = frozenset(
     """for_statement for_in_statement while_statement do_statement enhanced_for_statement foreach_statement
@@ -141,8 +139,7 @@ def quality_rules_of(language: str, focus: str) -> tuple[Rule, ...]:
 @functools.cache
 def quality_rules() -> tuple[Rule, ...]:
     """Read the data file; raises ValueError naming a rule that is wrong."""
-    data = files("fanout_mcp.review.static").joinpath("rules", "quality.toml").read_text("utf-8")
-    return tuple(_rule(table) for table in tomllib.loads(data)["rule"])
+    return tuple(_rule(row) for row in read_table("quality.toml")["rule"])
 
 
 _FIELDS = frozenset(
@@ -191,20 +188,23 @@ _FLOATING = _Defect("floating-promise", "No one waits for this promise, nor hear
 _ALWAYS_TRUE = _Defect("missing-await", "A promise is always true", "await it.")
 _FLOATING_TASK = _Defect("floating-task", "No one waits for this task, nor hears of its error", "await it.")
 _LOST_ERROR = _Defect("lost-error", "An error is overwritten before anyone looks at it", "Check err first.")
+_UNSEEN_ERROR = _Defect(
+    "lost-error", "A callback never looks at the error that it is given", "Check it first."
+)
 _UNCLOSED = _Defect("unclosed-file", "It is never closed", "defer Close() once the error is checked.")
 _FORMAT = _Defect("format-arguments", "The format and its arguments don't fit", "Give one for each verb.")
 
 
 def _relations(path: str, lines: list[str], root: Node, language: str) -> Iterator[Finding]:
     readers = {
-        **dict.fromkeys(("javascript", "typescript", "tsx"), (_promises,)),
+        **dict.fromkeys(("javascript", "typescript", "tsx"), (_promises, _callbacks)),
         "go": (_errors, _unclosed, _formats),
         "csharp": (_tasks, _formats),
         **dict.fromkeys(("c", "cpp", "php", "java"), (_formats,)),
     }
     for reader in readers.get(language, ()):
         for node, defect, severity in reader(root):
-            rule = _DEFECT_RULES[defect.name, severity]
+            rule = _DEFECT_RULES[defect, severity]
             yield _finding(path, lines, node.start_point[0] + 1, node.end_point[0] + 1, rule)
 
 
@@ -259,7 +259,7 @@ def _promises(root: Node) -> Defects:
         if name and node.type != "arrow_function":
             name = f"this.{name}" if node.type == "method_definition" else name
             kinds.setdefault(name, set()).add(_is_async(function))
-            if _catches_all(function):
+            if _is_async(function) and _catches_all(function):
                 guarded.add(name)
     waits = {name for name, found in kinds.items() if found == {True}} - guarded
     for node in nodes:
@@ -275,6 +275,25 @@ def _promises(root: Node) -> Defects:
                 inner = inner.child_by_field_name("argument")
             if inner is not None and _called(inner) in waits | guarded:
                 yield inner, _ALWAYS_TRUE, "medium"
+
+
+_CALLBACK: Final = re.compile(r"^(?:async\s+)?(?:function\s*\w*\s*)?\(?\s*(?P<name>err|error|e)\b\s*[,)=:]")
+_LISTENS: Final = re.compile(
+    r"(?:^|\.)(?:on|once|catch|then|addListener|addEventListener|subscribe|map|forEach)$"
+)
+
+
+def _callbacks(root: Node) -> Defects:
+    """Find callbacks of Node's form, the error first, that go on and never look at it."""
+    for node in _nodes(root):
+        given = node.child_by_field_name("arguments") if node.type == "call_expression" else None
+        last = given.named_children[-1] if given is not None and given.named_children else None
+        if last is None or last.type not in _JS_FUNCTIONS or _LISTENS.search(_called(node)):
+            continue
+        named = _CALLBACK.match(_source(last))
+        body = _source(last.child_by_field_name("body"))
+        if named and re.search(r"\w", body) and not re.search(rf"\b{named['name']}\b|\barguments\b", body):
+            yield last, _UNSEEN_ERROR, "medium"
 
 
 def _called(node: Node) -> str:
@@ -325,6 +344,8 @@ _OPENS: Final = re.compile(
 )
 
 
+_READERS: Final = r"\b(?:io\.ReadAll|ioutil\.ReadAll|json\.NewDecoder|xml\.NewDecoder|bufio\.New\w+)"
+"""They read what they are given, and leave it open."""
 _HANDS_ON: Final = (
     r"\breturn\b[^\n]*\b{0}\b(?!\.)|[:=]\s*&?{0}\b(?!\.)|\([^()\n]*\b{0}\b(?!\.)[^()\n]*\)"
     r"|\b{0}\s*<-|<-\s*{0}\b|,\s*{0}\b(?!\.)"
@@ -344,6 +365,7 @@ def _unclosed(root: Node) -> Defects:
             continue
         rest = _source(function)[node.end_byte - function.start_byte :]
         is_file = opened[1] is not None
+        rest = rest if is_file else re.sub(rf"{_READERS}\(\s*{name}\.Body\b", "", rest)
         closes = rf"\b{name}\.Close\b" if is_file else rf"\b{name}\.Body\b"
         hands_on = _HANDS_ON.replace("{0}", re.escape(name))
         if not re.search(closes, rest) and not re.search(hands_on, rest):
@@ -410,8 +432,8 @@ def _verbs(text: str, *, braces: bool) -> int | None:
     return count
 
 
-_DEFECT_RULES: Final[dict[tuple[str, Severity], Rule]] = {
-    (one.name, severity): Rule(
+_DEFECT_RULES: Final[dict[tuple[_Defect, Severity], Rule]] = {
+    (one, severity): Rule(
         one.name,
         frozenset(),
         "bugs",
@@ -427,6 +449,8 @@ _DEFECT_RULES: Final[dict[tuple[str, Severity], Rule]] = {
         without=None,
         head=None,
     )
-    for one in (_FLOATING, _ALWAYS_TRUE, _FLOATING_TASK, _LOST_ERROR, _UNCLOSED, _FORMAT)
+    for one in (_FLOATING, _ALWAYS_TRUE, _FLOATING_TASK, _LOST_ERROR, _UNSEEN_ERROR, _UNCLOSED, _FORMAT)
     for severity in ("medium", "low")
 }
+DEFECTS: Final = tuple({rule.name: rule for rule in _DEFECT_RULES.values()}.values())
+"""What the functions here find, as rules."""

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable
 from re import _constants as codes  # type: ignore[attr-defined] # the parser has no public name
 from re import _parser as parser  # type: ignore[attr-defined] # as above
-from typing import Any
+from typing import Any, Final
 
 MAX_LENGTH = 1000
 MANY = 10
@@ -123,3 +123,7 @@ _CATEGORIES = {
     codes.CATEGORY_WORD: re.compile(r"\w"),
     codes.CATEGORY_NOT_WORD: re.compile(r"\W"),
 }
+
+
+IS_PATTERN: Final = re.compile(r"\[\^?[\w\\-]{2,40}\][*+?{]|\\[wdsSWDb][*+?]|\(\?[:P<=!]|\.[*+]\)")
+"""What only a regular expression holds: it describes secrets and is none."""

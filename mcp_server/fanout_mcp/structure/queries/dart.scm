@@ -15,4 +15,5 @@
 (redirecting_factory_constructor_signature (identifier) @name) @constructor
 (program (static_final_declaration_list (static_final_declaration . (identifier) @name) @constant))
 (declaration (static_final_declaration_list (static_final_declaration . (identifier) @name) @constant))
+(library_export (configurable_uri (uri (string_literal) @name))) @export
 (uri (string_literal) @import)

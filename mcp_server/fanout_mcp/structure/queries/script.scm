@@ -40,6 +40,7 @@
 (export_specifier name: _ @name !alias) @export
 (export_specifier alias: _ @name) @export
 (namespace_export (_) @name) @export
+(export_statement "*" source: (string (string_fragment) @name)) @export
 (export_statement "default" value: (identifier) @exported)
 (assignment_expression
   left: (member_expression object: [(identifier) (member_expression)] @_exports property: (_) @name)

@@ -15,7 +15,7 @@ from fanout_mcp.review.static.python.security import parse_python
 from fanout_mcp.review.static.python.values import GROWS, Function
 from fanout_mcp.review.static.rules import quote
 
-RULES: Final = 4
+RULES: Final = 5
 
 
 class Bug(NamedTuple):
@@ -56,6 +56,8 @@ def _bugs(tree: ast.Module) -> Iterator[Bug]:
             yield from _defaults(node)
             yield from _unclosed(node)
             yield from _not_awaited(node, coroutines)
+        elif isinstance(node, ast.For):
+            yield from _changed_while_read(node)
         elif isinstance(node, ast.Call):
             yield from _assertion(node)
         elif isinstance(node, ast.Assert):
@@ -128,6 +130,42 @@ def _changed(node: ast.AST) -> Iterator[str]:
         holder = None
     if isinstance(holder, ast.Name):
         yield holder.id
+
+
+def _changed_while_read(loop: ast.For) -> Iterator[Bug]:
+    """Find loops over a dict, or its items, that take from it and go on."""
+    read = loop.iter
+    if isinstance(read, ast.Call) and isinstance(read.func, ast.Attribute) and not read.args:
+        read = read.func.value if read.func.attr in {"items", "keys", "values"} else read
+    if not isinstance(read, ast.Name | ast.Attribute):
+        return
+    name = ast.unparse(read)
+    for block in _blocks(loop.body):
+        ends = isinstance(block[-1], ast.Break | ast.Return | ast.Raise)
+        for statement in block if not ends else ():
+            target = statement.targets[0] if isinstance(statement, ast.Delete) else None
+            call = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
+            is_taken = isinstance(target, ast.Subscript) and ast.unparse(target.value) == name
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                is_taken = call.func.attr in _TAKES and ast.unparse(call.func.value) == name
+            if is_taken:
+                yield Bug(
+                    statement, "B909", f"{name} is changed while it is iterated", f"for ... in list({name})"
+                )
+
+
+_TAKES = frozenset({"pop", "popitem", "clear", "remove", "discard"})
+
+
+def _blocks(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
+    """Yield a loop's body and the blocks of its conditions, which the loop goes on after."""
+    yield body
+    for statement in body:
+        for name in (
+            ("body", "orelse", "finalbody") if isinstance(statement, ast.If | ast.With | ast.Try) else ()
+        ):
+            if inner := getattr(statement, name, None):
+                yield from _blocks(inner)
 
 
 def _unclosed(function: Function) -> Iterator[Bug]:

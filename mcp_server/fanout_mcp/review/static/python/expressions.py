@@ -139,6 +139,10 @@ def _below(tested: ast.expr) -> set[str]:
     return {inner.id for inner in ast.walk(tested) if isinstance(inner, ast.Name)} if is_call else set()
 
 
+_ELSEWHERE = frozenset({"netloc", "scheme", "hostname"})
+"""What a parsed address has only when it leads to another site."""
+
+
 def checked_names(test: ast.expr) -> tuple[set[str], bool]:
     """Return the names that a test compares with what is allowed, and whether it holds when they are not."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -155,6 +159,8 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
             return _named(test.left) | _below(allowed), isinstance(test.ops[0], ast.NotIn)
         if isinstance(test.ops[0], ast.Eq | ast.NotEq):
             return _below(test.left), isinstance(test.ops[0], ast.NotEq)
+    if isinstance(test, ast.Attribute) and test.attr in _ELSEWHERE and isinstance(test.value, ast.Name):
+        return {test.value.id}, True
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
         name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
         if name in CLEANING_TESTS:
@@ -309,6 +315,8 @@ def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
             value = replace(value, taint=replace(value.taint, clean=clean))
         result = join(result, value)
         varies = varies or value.varies
+    if not varies and result.taint is None:
+        reader.settled.add(node.lineno)
     return replace(result, const=None, kind="", built=varies)
 
 

@@ -7,6 +7,7 @@ import functools
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import tree_sitter_python
@@ -15,7 +16,7 @@ from tree_sitter import Language, Node, Parser
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.python.taint import Walker, imported
 from fanout_mcp.review.static.python.values import Hit
-from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, found
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, found
 from fanout_mcp.source.secret_values import is_secret, is_word
 
 # --- Make newer Python readable for the interpreter that runs us, line for line. ----------------------------
@@ -483,12 +484,21 @@ def read_python(path: str, text: str) -> Read:
     hits: Iterable[Hit] = [*reader.read(), *shapes(nodes)]
     lines = text.split("\n")
     best: dict[tuple[str, int], Finding] = {}
+    switched = {line for node in nodes if isinstance(node, ast.If) for line in _switched(node)}
     for hit in hits:
         finding = _finding(path, lines, hit)
+        if hit.weakness == "no-certificate-check" and hit.line in switched:
+            finding = replace(finding, severity="low", why="Only where a setting asks for it.")
         known = best.get((hit.weakness, hit.line))
         if known is None or finding.confidence > known.confidence:
             best[hit.weakness, hit.line] = finding
     return Read(list(best.values()), sorted(reader.settled - {hit.line for hit in hits}))
+
+
+def _switched(node: ast.If) -> Iterable[int]:
+    """Return the lines that run only where someone asked for no checks."""
+    last = node.end_lineno or node.lineno
+    return range(node.lineno, last + 1) if SWITCH.search(ast.unparse(node.test)) else ()
 
 
 def _finding(path: str, lines: list[str], hit: Hit) -> Finding:

@@ -15,7 +15,7 @@ from rich.console import Console
 from fakes.upstream import Rule, Upstream, serving
 from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.commands.flags import NO_VERDICT, OK, USAGE
-from fanout_mcp.commands.oracle import show
+from fanout_mcp.commands.panels import show
 
 WORDS = "A slow consumer fills the table until the disk is full, and nobody hears of it before that."
 

@@ -1,0 +1,356 @@
+"""Report what a project's hooks cost, by event and tool call, and what fanout would change of it.
+
+    calls      how often each event fired, from Claude Code's transcripts
+    now        milliseconds of one event, all its hooks at once as Claude Code starts them: measured by
+               running them (`--measure`), else not known
+    fanout     the same through fanout's warm path, measured in the same rounds; for what is adopted, the
+               median of the log (from the event's coming to its answer)
+
+Nothing has to be installed: `uvx --from fanout-mcp fanout-hooks cost`. The hooks' own work is done for real
+when they are measured; nothing else is changed, and nothing is logged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from fanout_hooks.adoption import adopt, bench, entries, native
+from fanout_hooks.adoption.consent import add_project, confirm, project_of, say, say_json, say_wrapped
+from fanout_hooks.client import config, events, matchers, places, transcripts
+from fanout_hooks.client import hook_input as inputs
+from fanout_hooks.client.config import Config, Hook
+from fanout_hooks.client.settings import Refused, read
+from fanout_hooks.client.transcripts import Prompt, Transcript
+from fanout_hooks.log import report
+from fanout_hooks.run.choose import choose
+from fanout_hooks.run.dispatch import Request, handle
+from fanout_hooks.run.state import RuntimeState
+from fanout_hooks.warm.loop import Loop
+
+DAYS = 30
+DAY_S = 86_400.0
+ROUNDS = 5
+WARM_UP = 3
+"""Rounds that don't count: fanout knows a hook after two runs."""
+MAX_ROWS = 40
+MAX_TRANSCRIPTS = 200
+"""The newest ones."""
+TOOL_EVENTS = ("PreToolUse", "PostToolUse")
+NOT_COUNTED = -1
+
+
+class Held(NamedTuple):
+    """The hooks of all settings files, and which of them fanout runs already."""
+
+    hooks: tuple[Hook, ...]
+    stays: dict[Hook, str]
+    """Of those that would stay native, why."""
+    adopted: frozenset[Hook]
+    problems: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """One event with the tool that it is about, or "". Milliseconds; None: not measured."""
+
+    event: str
+    tool: str
+    calls: int
+    """In the period; NOT_COUNTED where transcripts don't say."""
+    hooks: tuple[str, ...]
+    native_ms: float | None
+    fanout_ms: float | None
+    stays: str
+    """Why it stays native; "" where fanout would run it, or does."""
+    is_adopted: bool
+
+    @property
+    def total_s(self) -> float:
+        return max(self.calls, 0) * (self.native_ms or 0.0) / 1000
+
+
+# --- Gather -------------------------------------------------------------------------------------------------
+
+
+def held(project: str, env: dict[str, str]) -> Held:
+    """Read the hooks of all scopes, native and adopted."""
+    hooks: list[Hook] = []
+    stays: dict[Hook, str] = {}
+    adopted: list[Hook] = []
+    problems: list[str] = []
+    for scope in config.SCOPES:
+        own = places.find(scope, project, env)
+        try:
+            before = adopt.hooks_of(read(own.settings))
+        except Refused as refused:
+            problems.append(str(refused))
+            continue
+        is_own = native.owned_by(scope)
+        if any(is_own(entry) for _, _, entry in entries.each(before)):
+            run = config.load((scope,), project, own.claude)
+            adopted += run.hooks
+            problems += run.problems
+        theirs = entries.without_ours(before)
+        taken, _ = native.split(theirs)
+        known = {hook.event for hook in adopted if hook.scope == scope}
+        slow = adopt.without_gain(taken, known, places.server_of(own) or places.SERVER, project)
+        reasons = {id(one.entry): one.why for one in slow}
+        for event, group, entry in entries.each(theirs):
+            if entry.get("type", "command") != "command" or not isinstance(entry.get("command"), str):
+                continue
+            alone = config.parse({"hooks": {event: [{**group, "hooks": [_plain(entry)]}]}}, scope)
+            for hook in alone.hooks:
+                hooks.append(hook)
+                why = native.why_native(event, group, entry) or reasons.get(id(entry), "")
+                if why:
+                    stays[hook] = why
+    return Held((*hooks, *adopted), stays, frozenset(adopted), tuple(problems))
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry less what only the client can do: what it starts costs the same."""
+    return {key: value for key, value in entry.items() if key not in config.NATIVE_KEYS}
+
+
+def conversations(project: str, env: dict[str, str], days: int, now: float) -> list[Transcript]:
+    """Read the transcripts of a project's last days."""
+    folder = transcripts.project_folder(project, places.claude_folder(env))
+    found = []
+    for path in transcripts.find(folder, now - days * DAY_S)[:MAX_TRANSCRIPTS]:
+        with suppress(OSError):  # the client has just removed it
+            found.append(transcripts.read(path))
+    return [*transcripts.distinct(found)]
+
+
+def counts(read: Sequence[Transcript]) -> dict[str, Counter[str]]:
+    """Return how often each event fired, by tool; only events that leave a sign in transcripts."""
+    found = {event: Counter[str]() for event in (*TOOL_EVENTS, "PostToolBatch", "UserPromptSubmit", "Stop")}
+    for one in read:
+        is_agent = os.sep + "subagents" + os.sep in one.path
+        for entry in one.entries:
+            if isinstance(entry, Prompt):
+                if not is_agent:
+                    found["UserPromptSubmit"][""] += 1
+                    found["Stop"][""] += 1  # a turn ends once, as a rule
+                continue
+            found["PostToolBatch"][""] += 1
+            for use in entry.uses:
+                found["PreToolUse"][use.tool] += 1
+                found["PostToolUse"][use.tool] += bool(use.ended)
+    return found
+
+
+# --- Plan: one row for each set of hooks that an event starts -----------------------------------------------
+
+
+def rows(own: Held, counted: dict[str, Counter[str]], project: str) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """Yield each row, not measured, with a sample of its event; tools that start equal hooks are one row."""
+    for event in dict.fromkeys(hook.event for hook in own.hooks):
+        all_of_it = Config(tuple(hook for hook in own.hooks if hook.event == event))
+        sample = bench.sample_event(event, project, all_of_it)
+        field = events.of(event).matches
+        if event not in TOOL_EVENTS or field is None:
+            total = counted[event].total() if event in counted else NOT_COUNTED
+            met = str(sample.get(field, "")) if field else ""
+            yield _row(own, all_of_it, sample, met, total), sample
+            continue
+        named = {word: 0 for hook in all_of_it.hooks for word in matchers.words_of(hook.matcher) or ()}
+        calls = counted[event] or Counter({str(sample[field]): 0, **named})
+        sets: dict[tuple[Hook, ...], Counter[str]] = {}
+        for tool, count in calls.items():
+            started = tuple(one.hook for one in choose(_unguarded(all_of_it), sample | {field: tool}))
+            if started:
+                sets.setdefault(started, Counter())[tool] += count
+        for some in sets.values():
+            tools = [tool for tool, _ in some.most_common()]
+            shown = ", ".join(tools[:3]) + (f" and {len(tools) - 3} more" if len(tools) > 3 else "")
+            there = sample | {field: tools[0]}
+            yield _row(own, all_of_it, there, shown, some.total()), there
+
+
+def _unguarded(found: Config) -> Config:
+    return Config(tuple(hook._replace(guard=False) for hook in found.hooks))
+
+
+def _row(own: Held, found: Config, sample: dict[str, Any], tool: str, calls: int) -> Row:
+    started = [one.hook for one in choose(_unguarded(found), sample)]
+    names = tuple(hook.name for hook in started)
+    original = {hook._replace(guard=False): hook for hook in found.hooks}
+    reasons = [own.stays.get(original[hook], "") for hook in started]
+    is_adopted = any(original[hook] in own.adopted for hook in started)
+    stays = next(iter(reasons), "") if reasons and all(reasons) else ""
+    return Row(found.hooks[0].event, tool, calls, names, None, None, stays, is_adopted)
+
+
+# --- Measure ------------------------------------------------------------------------------------------------
+
+
+class Given(RuntimeState):
+    """Runs hooks that no hooks.json holds."""
+
+    def __init__(self, loop: Loop, state: str, hooks: Config) -> None:
+        super().__init__(loop, state)
+        self._given = hooks
+        self.stay()
+
+    def config(self, *_: object) -> Config:
+        return self._given
+
+
+def measured(own: Held, row: Row, sample: dict[str, Any], project: str, env: dict[str, str]) -> Row:
+    """Run a row's hooks in rounds, natively and through fanout by turns. Raises Refused when one hangs."""
+    mine = Config(tuple(hook for hook in own.hooks if hook.event == row.event))
+    started = [one.hook for one in choose(_unguarded(mine), sample)]
+    raw = inputs.to_stdin(sample)
+    through = [] if row.stays or row.event not in events.WARM else started
+    times: dict[str, list[float]] = {"native": [], "fanout": []}
+    with tempfile.TemporaryDirectory(prefix="fanout-cost-") as state:
+        loop = Loop()
+        runtime = Given(loop, state, Config(tuple(through)))
+        request = Request(sample, ("cost",), env | {"FANOUT_STATE_DIR": state}, is_logged=False)
+        ways = {"native": lambda: bench.run_natively(started, raw, env, project)}
+        if through:
+            ways["fanout"] = lambda: _through(runtime, request)
+        try:
+            for number in range(WARM_UP + ROUNDS):
+                for name, way in ways.items():
+                    began = time.perf_counter()
+                    bench.in_time(row.event, name, way)
+                    if number >= WARM_UP:
+                        times[name].append((time.perf_counter() - began) * 1000)
+                runtime.settle()
+                loop.run(loop.sleep(bench.BETWEEN_S))
+        finally:
+            runtime.close()
+    medians = {name: round(statistics.median(some), 1) for name, some in times.items() if some}
+    return row._replace(native_ms=medians["native"], fanout_ms=medians.get("fanout"))
+
+
+def _through(runtime: RuntimeState, request: Request) -> None:
+    runtime.loop.run(handle(runtime, request)).afterwards()
+
+
+def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[Row]:
+    """Return the rows with what is known without running anything: the log's medians, the kept baseline."""
+    baseline = report.read_baseline(report.baseline_path(project)) or {}
+    kept = baseline.get("events")
+    before = kept if isinstance(kept, dict) else {}
+    try:
+        current, _ = report.periods(report.read(project, days, now), days, now)
+    except OSError:
+        return list(found)
+    done = []
+    for row in found:
+        event = current.events.get(row.event)
+        after = round(event.elapsed.quantile(0.5), 1) if event is not None and row.is_adopted else None
+        own = before.get(row.event)
+        native_ms = own.get("native_ms") if isinstance(own, dict) else None
+        is_known = isinstance(native_ms, int | float) and row.native_ms is None
+        done.append(
+            row._replace(
+                native_ms=native_ms if is_known else row.native_ms,
+                fanout_ms=after if after is not None else row.fanout_ms,
+            )
+        )
+    return done
+
+
+# --- The command --------------------------------------------------------------------------------------------
+
+OK = 0
+NOTHING = "No command hooks are in the settings of this project or user: they cost nothing."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_project(parser)
+    parser.add_argument(
+        "--measure", action="store_true", help="run each event's hooks, for real, and time them"
+    )
+    parser.add_argument("--yes", action="store_true", help="don't ask before they are run")
+    parser.add_argument(
+        "--days", type=int, default=DAYS, metavar="N", help="of transcripts and log (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON, nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    project, now = project_of(args), time.time()
+    env = {**os.environ, "CLAUDE_PROJECT_DIR": project, "CLAUDECODE": "1"}
+    own = held(project, env)
+    read_ones = conversations(project, env, args.days, now)
+    planned = [*rows(own, counts(read_ones), project)]
+    if args.measure and planned:
+        if not args.json:
+            times = WARM_UP + ROUNDS
+            say(f"Each hook is run up to {2 * times} times, for real, with a made-up event.")
+        if not confirm(args, "Nothing was run."):
+            return OK
+        planned = [(measured(own, row, sample, project, env), sample) for row, sample in planned]
+    found = sorted(
+        with_log([row for row, _ in planned], project, args.days, now),
+        key=lambda row: (-row.total_s, -row.calls, row.event),
+    )
+    if args.json:
+        say_json([{**row._asdict(), "calls": max(row.calls, 0)} for row in found])
+        return OK
+    for problem in own.problems:
+        say_wrapped(problem)
+    say(to_text(found, len(read_ones), args.days) if found else NOTHING)
+    return OK
+
+
+def to_text(found: Sequence[Row], sessions: int, days: int) -> str:
+    """Return the rows as a table, and what it means for one tool call."""
+    shown = found[:MAX_ROWS]
+    width = max(len(_about(row)) for row in shown)
+    lines = [f"{'event':<{width}} {'calls':>7}{'hooks':>7}{'now':>10}{'fanout':>12}"]
+    for row in shown:
+        calls = "?" if row.calls == NOT_COUNTED else f"{row.calls:,}"
+        after = "native" if row.stays else _ms(row.fanout_ms)
+        lines.append(
+            f"{_about(row):<{width}} {calls:>7}{len(row.hooks):>7}{_ms(row.native_ms):>10}{after:>12}"
+        )
+    parts = [f"What hooks cost here: {sessions} transcripts of the last {days} days.", "\n".join(lines)]
+    parts += [*_summary(found)]
+    return "\n\n".join(parts)
+
+
+def _summary(found: Sequence[Row]) -> Iterator[str]:
+    tools = [row for row in found if row.event in TOOL_EVENTS and row.native_ms is not None]
+    before = sum(row.total_s for row in tools)
+    calls = sum(row.calls for row in tools if row.event == "PreToolUse") or max(
+        (row.calls for row in tools), default=0
+    )
+    if tools and calls:
+        after = sum(_after_ms(row) * row.calls for row in tools) / 1000
+        yield (
+            f"A tool call waits {before / calls * 1000:.0f} ms for its hooks, {before:.1f} s in all. "
+            f"Through fanout: {after / calls * 1000:.0f} ms, {after:.1f} s. Claude Code's own few "
+            "milliseconds an event are in neither."
+        )
+    if any(row.native_ms is None for row in found):
+        yield "A dash is what was not measured: `fanout-hooks cost --measure` runs the hooks and times them."
+    if any(row.is_adopted for row in found):
+        yield "Adopted events: `fanout` is the log's median, `now` what they took when they were measured."
+    for why in dict.fromkeys(row.stays for row in found if row.stays):
+        names = ", ".join(dict.fromkeys(row.event for row in found if row.stays == why))
+        yield f"Stays native: {names}: {why}"
+
+
+def _after_ms(row: Row) -> float:
+    return (row.native_ms or 0.0) if row.fanout_ms is None else row.fanout_ms
+
+
+def _about(row: Row) -> str:
+    return f"{row.event} {row.tool}" if row.tool else row.event
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"

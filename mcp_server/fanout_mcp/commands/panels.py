@@ -1,0 +1,461 @@
+"""`fanout oracle`, `council`, `swarm` and `record`: ask many models from the shell, note who was right."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from fanout_mcp.commands import display, flags
+from fanout_mcp.commands.flags import NO_VERDICT, OK, Command
+from fanout_mcp.commands.shell import add_output, call_tool, emit, put, put_json, run_tool
+from fanout_mcp.engine.budget import cost
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.panel.deliberation import (
+    Answered,
+    Discarded,
+    Event,
+    OnEvent,
+    Opened,
+    RoundClosed,
+    Synthesised,
+    line,
+)
+from fanout_mcp.panel.personas import built_in
+from fanout_mcp.panel.record import Track, settle, tracks
+from fanout_mcp.state import settings
+from fanout_mcp.text import counted, printable
+from fanout_mcp.tools.services import Services, ToolResult
+from fanout_mcp.types import Json, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from fanout_mcp.tools.council import Args
+
+
+# --- oracle -------------------------------------------------------------------------------------------------
+
+COLOURS: Final = {
+    "PROCEED": "green",
+    "SIMPLIFY": "yellow",
+    "STOP": "red",
+    "ABSTAIN": "dim",
+    "NO_VERDICT": "magenta",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_asked(parser)
+    add_output(parser)
+
+
+def add_asked(parser: argparse.ArgumentParser) -> None:
+    """Add the question and the choice of a panel; `council` takes the same."""
+    parser.add_argument(
+        "question",
+        metavar="QUESTION",
+        type=flags.words,
+        help="what the panel is to judge, with all context; - reads it from stdin",
+    )
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--preset", help=f"{', '.join(built_in().presets)}, or your own (default: quick)")
+    who.add_argument(
+        "--personas", type=flags.names, metavar="A,B,C", help="personas by name, instead of a preset"
+    )
+    who.add_argument("--all", action="store_true", help="every built-in persona")
+    add_panel(parser)
+    parser.add_argument("--dry-run", action="store_true", help="ask no one; print the members and the price")
+
+
+def add_panel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models",
+        type=flags.names,
+        metavar="M1,M2",
+        help="provider:model; one for all, one per member in order, or persona=model",
+    )
+    parser.add_argument(
+        "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
+    )
+    parser.add_argument(
+        "--stakes",
+        choices=("exploration", "production", "critical"),
+        help="exploration: STOP needs two thirds; production (default): a majority; "
+        "critical: one STOP with a blocker stops",
+    )
+    parser.add_argument("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
+    parser.add_argument(
+        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call"
+    )
+    flags.add_max_cost(parser)
+
+
+PANEL = ("question", "personas", "models", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
+
+
+def panel_arguments(args: argparse.Namespace) -> dict[str, Json]:
+    preset = "all" if args.all else args.preset
+    return {
+        **{name: getattr(args, name) for name in PANEL},
+        "preset": preset,
+    }
+
+
+def run(args: argparse.Namespace) -> int:
+    from fanout_mcp.tools.oracle_batch import TOOL
+
+    return run_tool(TOOL, {**panel_arguments(args), "dry_run": args.dry_run or None}, args, show)
+
+
+def show(console: Console, data: Json) -> None:
+    from rich.markup import escape
+    from rich.text import Text
+
+    for why in data.get("ignored", []):
+        console.print(Text(f"ignored: {why}", "yellow"), soft_wrap=True)
+    if "plan" in data:
+        display.show(console, data)
+        return
+    if data.get("dry_run"):
+        display.show_dry(console, data)
+        return
+    decision = data["decision"]
+    how = data["headline"].removeprefix(decision).lstrip(": ")
+    console.print(f"[bold {COLOURS[decision]}]{decision}[/]  {escape(how)}")
+    console.print(_members(data))
+    spent = data["receipt"]
+    took = f"{counted(spent['calls'], 'call')}, {spent['elapsed_s']} s"
+    console.print(f"[dim]Rule: {escape(data['rule'])}.[/]")
+    console.print(f"[dim]{took}, cost {cost(spent)}.[/]")
+    if data["report"]:
+        console.print(f"[dim]{escape(data['report'])}[/]", soft_wrap=True)  # a broken path can't be clicked
+
+
+def _members(data: Json) -> Table:
+    """What became of each, in two columns, so that long lines keep to theirs."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for vote in data["votes"]:
+        sure = "" if vote["confidence"] is None else f" {vote['confidence']} %"
+        said = [f"[bold]{escape(vote['member'])}[/][dim]{sure}[/]  {escape(vote['summary'])}"]
+        said += [
+            f"[dim]{name.replace('_', ' ')}:[/] {escape(vote[name])}"
+            for name in ("blocker", "smallest_change")
+            if vote[name]
+        ]
+        table.add_row(f"  [{COLOURS.get(vote['verdict'], 'dim')}]{vote['verdict']}[/]", "\n".join(said))
+    for lost in data["failed"]:
+        table.add_row("  [magenta]failed[/]", f"[bold]{escape(lost['member'])}[/]  {escape(lost['reason'])}")
+    for member in data["cut"]:
+        table.add_row("  [dim]cut[/]", f"[dim]{escape(member)}  the vote was decided without it[/]")
+    return table
+
+
+# --- council ------------------------------------------------------------------------------------------------
+
+
+def _add_council(parser: argparse.ArgumentParser) -> None:
+    add_asked(parser)
+    parser.add_argument("--rounds", type=int, metavar="N", help="at most so many rounds, 1 to 5 (default: 3)")
+    parser.add_argument(
+        "--no-speculation", action="store_true", help="begin a round only when the one before is through"
+    )
+    add_output(parser)
+
+
+def _run_council(args: argparse.Namespace) -> int:
+    from fanout_mcp.tools.council import TOOL, watched
+
+    async def call(services: Services, given: Args, _: Progress) -> ToolResult:
+        with watching(" ".join(given.question.split()), quiet=args.json) as on_event:
+            return await watched(services, given, on_event)
+
+    arguments = {
+        **panel_arguments(args),
+        "dry_run": args.dry_run or None,
+        "rounds": args.rounds,
+        "speculate": False if args.no_speculation else None,
+    }
+    result = call_tool(replace(TOOL, call=call), arguments, quiet=True)
+    emit(result, args, show_council)
+    return NO_VERDICT if result.is_error else OK
+
+
+council = Command(_add_council, _run_council)
+
+
+def show_council(console: Console, data: Json) -> None:
+    from rich.text import Text
+
+    show(console, data)
+    if "wasted" not in data:
+        return
+    if data.get("note"):
+        console.print(Text(data["note"], "yellow"))
+    for round_ in data["rounds"]:
+        decided = round_["decision"] or "not needed"
+        early = ", begun early" if round_["speculative"] else ""
+        share = "" if round_["agreement"] is None else f", {100 * round_['agreement']:.0f} % agree"
+        wasted = f", {counted(round_['wasted'], 'call')} not used" if round_["wasted"] else ""
+        console.print(Text(f"round {round_['n']}: {decided}{share}{early}{wasted}", "dim"))
+    _show_synthesis(console, data.get("synthesis"))
+    console.print(Text(_balance(data), "dim"))
+
+
+def _show_synthesis(console: Console, said: Json) -> None:
+    from rich.text import Text
+
+    if isinstance(said, str):
+        console.print(Text(f"{said[:1].upper()}{said[1:]}.", "magenta"))
+    for name, value in said.items() if isinstance(said, dict) else ():
+        if value:
+            console.print(Text(f"{name.replace('_', ' ')}: ", "bold").append(value, "not bold"))
+
+
+def _balance(data: Json) -> str:
+    """What overlapping rounds saved, and what they cost."""
+    wasted = data["wasted"]
+    saved = f"{data['saved_s']} s saved against one round after another. " if data.get("saved_s") else ""
+    if not wasted["calls"]:
+        return f"{saved}Every call was used."
+    calls = f"{counted(wasted['calls'], 'call')}, {wasted['tokens']:,} tokens"
+    return f"{saved}Begun early and not used: {calls}, cost {cost(wasted)}."
+
+
+# --- A live board in the terminal: a council's members by round, and the newest of what they say. -----------
+# It hears a council's events and redraws ten times a second on stderr; where stderr is not a terminal, each
+# event is a line instead.
+
+WAITING: Final = "…"
+LEGEND: Final = "» begun early   < late, joined this round   = converged"
+GONE: Final = "dim strike"
+
+
+@dataclass(slots=True)
+class Column:
+    """What is known of one round."""
+
+    asked: tuple[str, ...] = ()
+    speculative: bool = False
+    discarded: bool = False
+    cells: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Member -> text and style."""
+    verdict: tuple[str, str] = (WAITING, "dim")
+    agree: str = ""
+    synthesis: tuple[str, str] = ("", "dim")
+
+
+@dataclass(slots=True)
+class Board:
+    """A council as a table: takes its events, is drawn on demand."""
+
+    title: str
+    began: float = field(default_factory=time.monotonic)
+    members: list[str] = field(default_factory=list)
+    columns: dict[int, Column] = field(default_factory=dict)
+    last: str = ""
+
+    def __call__(self, event: Event) -> None:
+        column = self.columns.setdefault(event.n, Column())
+        match event:
+            case Opened(_, asked, speculative):
+                self.members += [member for member in asked if member not in self.members]
+                column.asked, column.speculative = asked, speculative
+            case Answered():
+                self._on_message(event, column)
+            case RoundClosed(_, decision, agreement, is_converged, _):
+                column.verdict = (decision, COLOURS.get(decision, "magenta"))
+                column.agree = f"{100 * agreement:.0f} %{' =' if is_converged else ''}"
+                column.synthesis = (WAITING, "dim")
+            case Synthesised(_, reason):
+                column.synthesis = ("none", "magenta") if reason else ("written", "green")
+            case Discarded():
+                column.discarded, column.verdict, column.synthesis = True, ("not needed", "dim"), ("", "")
+                self.last = line(event)
+
+    def _on_message(self, event: Answered, column: Column) -> None:
+        text, style = _shown(event)
+        if column.agree:  # the round had closed: the answer joins the newest one
+            column.cells[event.member] = ("late", "dim")
+            column, text = self.columns[max(self.columns)], f"<{text}"
+        column.cells[event.member] = (text, style)
+        self.last = line(event) if event.position is None else f"{event.member}: {event.position.summary}"
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table()
+        name_width = 24 if len(self.columns) < 5 else 11  # five rounds fit into 80 columns
+        table.add_column("", no_wrap=True, max_width=name_width, overflow="ellipsis")
+        for n, column in self.columns.items():
+            table.add_column(f"round {n}{' »' if column.speculative else ''}", no_wrap=True, min_width=10)
+        columns = list(self.columns.values())
+        for member in self.members:
+            table.add_row(member, *(_cell(column, member) for column in columns))
+        table.add_section()
+        table.add_row("verdict", *(Text(*column.verdict) for column in columns))
+        table.add_row("agree", *(column.agree for column in columns))
+        table.add_row("synthesis", *(Text(*column.synthesis) for column in columns))
+        head = f"{time.monotonic() - self.began:5.1f} s  {printable(self.title)}"
+        above, below = (
+            Text(words, no_wrap=True, overflow="ellipsis") for words in (head, printable(self.last))
+        )
+        return Group(above, table, below, Text(LEGEND, "dim", no_wrap=True, overflow="ellipsis"))
+
+
+def _shown(event: Answered) -> tuple[str, str]:
+    if event.position is None:
+        return "failed", "magenta"
+    return event.position.verdict.lower(), COLOURS[event.position.verdict]
+
+
+def _cell(column: Column, member: str) -> RenderableType:
+    from rich.text import Text
+
+    waits = WAITING if member in column.asked else ""
+    text, style = column.cells.get(member, (waits, "dim"))
+    return Text(text, GONE if column.discarded else style)
+
+
+@contextmanager
+def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
+    """Yield what takes a council's events: a board on a terminal, lines elsewhere, nothing when `quiet`."""
+    if quiet:
+        yield _silent
+    elif not sys.stderr.isatty():
+        yield _as_line
+    else:
+        from rich.live import Live
+
+        from fanout_mcp.commands.display import Screen
+
+        board = Board(title)
+        with Live(board, console=Screen(stderr=True), refresh_per_second=10, transient=True):
+            yield board
+
+
+def _silent(event: Event) -> None:
+    """For output that only programs read."""
+
+
+def _as_line(event: Event) -> None:
+    sys.stderr.write(f"{printable(line(event))}\n")
+    sys.stderr.flush()
+
+
+# --- swarm --------------------------------------------------------------------------------------------------
+
+
+def _add_swarm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "task",
+        metavar="TASK",
+        type=flags.words,
+        help="what every agent is to do, with all context; - reads it from stdin",
+    )
+    parser.add_argument(
+        "--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100"
+    )
+    parser.add_argument(
+        "--lens",
+        action="append",
+        dest="lenses",
+        metavar="LENS",
+        help="tests, hypotheses, approaches, angles, or your own as NAME: WHERE TO LOOK (repeatable)",
+    )
+    flags.add_engine(parser, "model", "plan")
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        dest="deadline_s",
+        metavar="S",
+        help="seconds for the whole call (default: 100)",
+    )
+    flags.add_max_cost(parser)
+    add_output(parser)
+
+
+SWARM = ("task", "count", "lenses", "engine", "deadline_s", "max_cost_usd")
+
+
+def _run_swarm(args: argparse.Namespace) -> int:
+    from fanout_mcp.tools.agent_swarm import TOOL
+
+    return run_tool(TOOL, {name: getattr(args, name) for name in SWARM}, args, show_swarm)
+
+
+swarm = Command(_add_swarm, _run_swarm)
+
+
+def show_swarm(console: Console, data: Json) -> None:
+    from rich.text import Text
+
+    if "plan" in data:
+        display.show(console, data)
+        return
+    for place, answer in enumerate(data["answers"], 1):
+        console.print(Text(f"{place:>2}. ", "dim").append(answer["title"], "not dim bold"))
+        if answer.get("detail"):
+            console.print(Text(f"    {answer['detail']}"))
+        console.print(Text(f"    {', '.join(answer['said_by'])}", "dim"))
+    for failed in data["failed"]:
+        console.print(Text(f"{failed['agents']} failed: {failed['reason']}", "magenta"))
+    spent = data["receipt"]
+    agents = f"{counted(data['agents'], 'agent')} ({data['lenses']})"
+    counts = f"{agents}, {data['merged']} merged, {data['cut']} cut"
+    more = f" {data['more']}." if "more" in data else ""
+    took = f"{spent['elapsed_s']} s, cost {cost(spent)}."
+    console.print(Text(f"{counts}.{more} {took}", "dim"))
+    console.print(Text(data["report"] or "", "dim"), soft_wrap=True)
+
+
+# --- record -------------------------------------------------------------------------------------------------
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", metavar="ID", help="a consultation, by the `id` of its receipt")
+    parser.add_argument(
+        "became",
+        nargs="?",
+        metavar="right|wrong",
+        choices=["right", "wrong"],
+        help="what its decision proved",
+    )
+    add_output(parser)
+
+
+def _run_record(args: argparse.Namespace) -> int:
+    folder = settings.read().votes
+    if args.id is not None:
+        if args.became is None:
+            raise InvalidInput(f"What did {args.id[:40]} prove to be? Say fanout record ID right, or wrong.")
+        settle(folder, args.id, is_right=args.became == "right")
+    found = tracks(folder)
+    if args.json:
+        put_json({member: asdict(track) for member, track in found.items()})
+    else:
+        put(lambda console: show_tracks(console, found))
+    return OK
+
+
+record = Command(_add_record, _run_record)
+
+
+def show_tracks(console: Console, found: dict[str, Track]) -> None:
+    from rich.text import Text
+
+    for member, track in found.items():
+        share = f"{track.right} of {track.settled} right" if track.settled else "none recorded yet"
+        console.print(Text(f"{member}: ", "bold").append(f"{share}, {track.consultations} asked", "not bold"))
+    if not found:
+        console.print("No panel has been asked yet.", style="dim")

@@ -1,0 +1,167 @@
+"""What panels voted and what proved right: how often members agree, and each member's track record.
+
+One file a panel in the user's own state folder, a line a consultation: {"id", "votes": {member: verdict},
+"decision"}, and a line for what became of it: {"id", "right": true}. A member is a persona asked by a model.
+
+How many independent votes n members are worth: n / (1 + (n - 1) r), where r is the mean correlation of two
+members (Kish, Survey Sampling, 1965: the design effect of a cluster of n). Votes are names, not numbers, so
+r is Fleiss' kappa (1971): (share of pairs that agree - share expected by chance) / (1 - share expected by
+chance). Members also agree where the question is clear, so it is the least that they are worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fanout_mcp.errors import InvalidInput, SettingsError, why
+from fanout_mcp.panel.consult import Ruling
+from fanout_mcp.panel.personas import Member
+from fanout_mcp.state.cache import own_folder
+from fanout_mcp.types import Json
+
+MIN_CONSULTATIONS: Final = 20
+"""Of the same members, before anything is said of how much they are worth."""
+MAX_BYTES: Final = 100_000
+"""Of a panel's file, the newest: some 500 consultations."""
+ID: Final = re.compile(r"([0-9a-f]{6})-[0-9a-f]{6}")
+
+Votes = Mapping[str, str]
+
+
+class Worth(NamedTuple):
+    """Of so many consultations: the share of pairs that agreed, and the independent votes that makes."""
+
+    consultations: int
+    agreed: float
+    independent_votes: float
+
+
+def worth(consultations: Sequence[Votes]) -> Worth | None:
+    """Return what the members are worth together; None where no two of them ever voted on one question."""
+    pairs = [one == other for votes in consultations for one, other in combinations(votes.values(), 2)]
+    members = len({member for votes in consultations for member in votes})
+    if not pairs:
+        return None
+    counts = Counter(verdict for votes in consultations for verdict in votes.values())
+    agreed = sum(pairs) / len(pairs)
+    by_chance = sum((count / counts.total()) ** 2 for count in counts.values())
+    # Members that never said but one thing have shown no independence.
+    correlation = (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else 1.0
+    effective = members / (1 + (members - 1) * max(0.0, correlation))
+    return Worth(len(consultations), round(agreed, 2), round(effective, 1))
+
+
+# --- what is kept -------------------------------------------------------------------------------------------
+
+
+def name_of(member: Member) -> str:
+    return f"{member.persona.name} by {member.model or 'the default model'}"
+
+
+def keep(folder: Path, members: Sequence[Member], ruling: Ruling) -> dict[str, Json]:
+    """Keep a consultation that came to a decision; return the receipt's fields.
+
+    A folder that can't be written costs the record and nothing else.
+    """
+    if ruling.decision == "NO_VERDICT":
+        return {}
+    names = {member.key: name_of(member) for member in members}
+    panel = hashlib.sha256("\n".join(sorted(names.values())).encode()).hexdigest()[:6]
+    identity = f"{panel}-{secrets.token_hex(3)}"
+    said = {key: one.verdict for key, one in ruling.positions.items() if one.verdict != "ABSTAIN"}
+    votes = {names[key]: verdict for key, verdict in said.items()}
+    try:
+        path = _path(folder, panel)
+        _append(path, {"id": identity, "decision": ruling.decision, "votes": votes})
+        known = worth([one["votes"] for one in _lines(path) if "votes" in one])
+    except OSError:
+        return {}
+    is_enough = known is not None and known.consultations >= MIN_CONSULTATIONS
+    return {"id": identity, **({"panel": known._asdict()} if known is not None and is_enough else {})}
+
+
+def settle(folder: Path, identity: str, *, is_right: bool) -> None:
+    """Note what became of a consultation. Raises InvalidInput for an id that is not known."""
+    match = ID.fullmatch(identity)
+    try:
+        path = _path(folder, match[1]) if match else None
+        if path is None or all(one["id"] != identity for one in _lines(path)):
+            raise InvalidInput(
+                f"There is no consultation {identity[:40]!r}. Expected the `id` of a receipt of oracle_batch."
+            )
+        _append(path, {"id": identity, "right": is_right})
+    except OSError as error:
+        raise SettingsError(f"The record can't be written below {folder}: {why(error)}.") from error
+
+
+@dataclass(slots=True)
+class Track:
+    """One member's record over all panels."""
+
+    consultations: int = 0
+    settled: int = 0
+    right: int = 0
+    """Voted for a decision that proved right, or against one that proved wrong."""
+
+
+def tracks(folder: Path) -> dict[str, Track]:
+    """Return every member's record, the one with most consultations first."""
+    found: dict[str, Track] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        lines = list(_lines(path))
+        became = {one["id"]: one["right"] for one in lines if "right" in one}  # the last word counts
+        for one in (one for one in lines if "votes" in one):
+            for member, verdict in one["votes"].items():
+                track = found.setdefault(member, Track())
+                track.consultations += 1
+                if one["id"] in became:
+                    track.settled += 1
+                    track.right += (verdict == one["decision"]) is became[one["id"]]
+    return dict(sorted(found.items(), key=lambda item: -item[1].consultations))
+
+
+def _path(folder: Path, panel: str) -> Path:
+    return own_folder(folder) / f"{panel}.jsonl"
+
+
+def _append(path: Path, line: Json) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        os.write(descriptor, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Json]]:
+    """Yield the newest lines; what is damaged, or was not written by `keep` and `settle`, is left out."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MAX_BYTES))
+        read = file.read(MAX_BYTES).split(b"\n")
+    yield from _readable(read)
+
+
+def _readable(lines: Iterable[bytes]) -> Iterator[dict[str, Json]]:
+    for line in lines:
+        try:
+            one = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(one, dict) or not isinstance(one.get("id"), str):
+            continue
+        votes = one.get("votes")
+        is_votes = isinstance(votes, dict) and all(isinstance(said, str) for said in votes.values())
+        if isinstance(one.get("right"), bool) or (is_votes and isinstance(one.get("decision"), str)):
+            yield one

@@ -1,0 +1,218 @@
+# ruff: noqa: E501 - a program a line reads better than one that is broken up
+"""What well-kept code writes and rules took for a defect, each beside the defect that it looks like."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from fanout_mcp.review.finding import Severity, from_json, is_at_least
+from fanout_mcp.review.static.analyse import analyse, lint_batch
+
+
+class Kind(NamedTuple):
+    rule: str
+    path: str
+    bad: str
+    good: str
+
+
+KINDS = {
+    "a program that is fixed, its arguments in a list": Kind(
+        "command-injection",
+        "a.js",
+        "const { spawn } = require('child_process');\nspawn(req.query.a, ['-c']);\n",
+        "const { spawn } = require('child_process');\nspawn('ping', ['-c', req.query.a]);\n",
+    ),
+    "the same in Go": Kind(
+        "command-injection",
+        "a.go",
+        'package a\nfunc f(r *http.Request) { exec.Command("sh", "-c", r.FormValue("a")) }\n',
+        'package a\nfunc f(r *http.Request) { exec.Command("ping", r.FormValue("a")) }\n',
+    ),
+    "an expression that was checked": Kind(
+        "command-injection",
+        "a.js",
+        "const { exec } = require('child_process');\nif (!/^a+$/.test(req.body.b)) return;\nexec('ping ' + req.body.a);\n",
+        "const { exec } = require('child_process');\nif (!/^a+$/.test(req.body.a)) return;\nexec('ping ' + req.body.a);\n",
+    ),
+    "input as a value beside the query": Kind(
+        "sql-injection",
+        "a.js",
+        "const TABLE = 'a';\npool.query(`SELECT a FROM ${TABLE} WHERE b = ${req.query.b}`);\n",
+        "const TABLE = 'a';\npool.query(`SELECT a FROM ${TABLE} WHERE b = $1`, [req.query.b]);\n",
+    ),
+    "a query with a constant's name in it": Kind(
+        "sql-injection",
+        "a.go",
+        'package a\nfunc f(db *sql.DB, r *http.Request) { db.Query(fmt.Sprintf("SELECT a FROM %s", r.FormValue("a"))) }\n',
+        'package a\nconst table = "a"\nfunc f(db *sql.DB, r *http.Request) {\n\tq := fmt.Sprintf("SELECT a FROM %s WHERE b = $1", table)\n\tdb.Query(q, r.FormValue("a"))\n}\n',
+    ),
+    "a page from a table of pages": Kind(
+        "path-traversal",
+        "a.php",
+        '<?php\n$page = $_GET["p"];\ninclude "pages/" . $page;\n',
+        '<?php\n$pages = ["a" => "a.php"];\n$page = $pages[$_GET["p"]] ?? "a.php";\ninclude __DIR__ . "/pages/" . $page;\n',
+    ),
+    "what is written, not where": Kind(
+        "path-traversal",
+        "a.js",
+        "fs.writeFileSync(req.body.name, 'a');\n",
+        "fs.writeFileSync('a.txt', req.body.text);\n",
+    ),
+    "an argument of a script": Kind("path-traversal", "a.sh", 'cat "/data/$QUERY_STRING"\n', 'cat "$1"\n'),
+    "a secret that goes into a file": Kind(
+        "secret-in-log", "a.sh", 'echo "token: $API_TOKEN"\n', 'echo "token=$API_TOKEN" >> ~/.npmrc\n'
+    ),
+    "the length of a secret": Kind(
+        "secret-in-log",
+        "a.py",
+        "import logging\nlogging.getLogger('a').info('%s', password)\n",
+        "import logging\nlogging.getLogger('a').info('%d', len(password))\n",
+    ),
+    "a check that a setting switches off": Kind(
+        "no-certificate-check",
+        "a.py",
+        "import ssl\ncontext = ssl.create_default_context()\ncontext.check_hostname = False\n",
+        "import ssl\ndef f(verify):\n    context = ssl.create_default_context()\n    if not verify:\n        context.check_hostname = False\n    return context\n",
+    ),
+    "the same in Java": Kind(
+        "no-certificate-check",
+        "A.java",
+        "class A { void f(HttpsURLConnection c) { c.setHostnameVerifier((h, s) -> true); } }\n",
+        "class A { void f(HttpsURLConnection c) {\n if (options.isInsecure()) {\n  c.setHostnameVerifier((h, s) -> true);\n }\n} }\n",
+    ),
+    "an address without another site": Kind(
+        "open-redirect",
+        "a.py",
+        "from flask import Flask, request, redirect\napp = Flask('a')\n@app.get('/a')\ndef f():\n    return redirect(request.args['n'])\n",
+        "from urllib.parse import urlsplit\nfrom flask import Flask, request, redirect\napp = Flask('a')\n@app.get('/a')\ndef f():\n    to = request.args['n']\n    parts = urlsplit(to)\n    if parts.netloc or parts.scheme:\n        to = '/'\n    return redirect(to)\n",
+    ),
+    "the page that the user came from": Kind(
+        "open-redirect", "a.rb", "def f\n  redirect params[:to]\nend\n", "def f\n  redirect request.referer\nend\n"
+    ),
+    "an object that reads itself": Kind(
+        "deserialization",
+        "A.java",
+        "import java.net.Socket;\nclass A { Object f(Socket s) { return new ObjectInputStream(s.getInputStream()).readObject(); } }\n",
+        "class A { private void readObject(ObjectInputStream in) { this.id = (Id) in.readObject(); } }\n",
+    ),
+    "an action that names what it may do": Kind(
+        "permissions", "a.tf", 'statement {\n  actions = ["*"]\n}\n', 'statement {\n  actions = ["s3:List*"]\n  resources = ["*"]\n}\n'
+    ),
+    "text inside a template": Kind(
+        "hardcoded-secret",
+        "a.ts",
+        "const password = 'Tr0ub4dor-and-3';\n",
+        "const usage = `\n  password = 'Tr0ub4dor-and-3'\n`;\n",
+    ),
+    "a pattern of keys": Kind(
+        "hardcoded-secret", "a.py", 'TOKEN = "q7RzK2mVx9TbN4cLwY8sHdJ3pF6gEa1U"\n', 'TOKEN = r"[a-zA-Z_-][a-zA-Z0-9_-]*=[0-9]+"\n'
+    ),
+    "a callback that looks at its error": Kind(
+        "lost-error",
+        "a.js",
+        "fs.readFile(a, (err, text) => { done(text); });\n",
+        "fs.readFile(a, (err, text) => { if (err) throw err; done(text); });\nbus.on('error', (err) => { stop(); });\n",
+    ),
+    "a walk that goes on": Kind(
+        "lost-error",
+        "a.go",
+        "package a\nfunc f() ([]byte, error) {\n\ta, err := g()\n\tif err != nil {\n\t\treturn nil, nil\n\t}\n\treturn a, nil\n}\n",
+        "package a\nvar f = func(path string, d os.DirEntry, err error) error {\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn g(path)\n}\n",
+    ),
+    "an answer that is closed": Kind(
+        "unclosed-file",
+        "a.go",
+        "package a\nfunc f() ([]byte, error) {\n\tr, err := http.Get(u)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\treturn io.ReadAll(r.Body)\n}\n",
+        "package a\nfunc f() ([]byte, error) {\n\tr, err := http.Get(u)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tdefer r.Body.Close()\n\treturn io.ReadAll(r.Body)\n}\n",
+    ),
+    "a function of the file that is not async": Kind(
+        "missing-await",
+        "a.js",
+        "async function a() { return g(); }\nasync function b() { if (a()) c(); }\n",
+        "function a() { try { return g(); } catch { return false; } }\nasync function b() { if (a()) c(); }\n",
+    ),
+    "an iterator's own return": Kind(
+        "return-in-finally",
+        "a.js",
+        "function f() { try { g(); } finally { return 1; } }\n",
+        "function f() { try { g(); } finally { if (i.return !== undefined) i.return(); } }\n",
+    ),
+    "NaN, the only one that differs from itself": Kind(
+        "compared-with-itself", "a.js", "const c = a.x == a.x;\n", "const c = a != a\n  ? b == b\n  : a !== b;\n"
+    ),
+    "a dict that is changed and left": Kind(
+        "B909",
+        "a.py",
+        "def f(d):\n    for k, v in d.items():\n        if v:\n            del d[k]\n",
+        "def f(d):\n    for k, v in d.items():\n        if v:\n            del d[k]\n            break\n    for k in list(d):\n        d.pop(k)\n",
+    ),
+    "a file that is closed later": Kind(
+        "SIM115",
+        "a.py",
+        "def f(p):\n    file = open(p, 'w')\n    file.write('a')\n",
+        "def f(p):\n    file = open(p, 'w')\n    try:\n        file.write('a')\n    finally:\n        file.close()\n",
+    ),
+    "modules that a package lists": Kind("F822", "a.py", "__all__ = ['b']\n", "__all__ = ['b']\ndef __getattr__(name): ...\n"),
+    "a logger of one's own": Kind(
+        "PLE1205", "a.py", "import logging\nlogging.error('a', 1)\n", "app.log.error('a', 1)\n"
+    ),
+    "a delay by chance": Kind(
+        "weak-random", "a.js", "const token = Math.random();\n", "const delay = base * Math.random();\n"
+    ),
+    "a port for everyone that is meant for everyone": Kind(
+        "open-network",
+        "a.ts",
+        "import * as ec2 from 'aws-cdk-lib/aws-ec2';\ng.addIngressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(22));\n",
+        "import * as ec2 from 'aws-cdk-lib/aws-ec2';\ng.addIngressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443));\n",
+    ),
+    "a key that is handed over": Kind(
+        "hardcoded-secret",
+        "b.js",
+        "const jwt = require('jsonwebtoken');\njwt.sign({ id: 1 }, 'our-own-k3y-of-2024');\n",
+        "const jwt = require('jsonwebtoken');\njwt.sign({ id: 1 }, process.env.KEY);\n",
+    ),
+}  # fmt: skip
+
+
+def severe(path: str, text: str, rule: str) -> bool:
+    found = [
+        row
+        for focus in ("security", "bugs")
+        for row in analyse({"path": path, "text": text, "focus": focus})["findings"]
+    ]
+    if path.endswith(".py"):
+        found += lint_batch({"files": [(path, text)], "focus": "bugs"})["findings"]
+    bar: Severity = "low" if rule in {"weak-random", "SIM115"} else "medium"
+    return any(row["rule"] == rule and is_at_least(from_json(row).severity, bar) for row in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_defect_is_reported_and_what_only_looks_like_it_is_not(kind: str) -> None:
+    rule, path, bad, good = KINDS[kind]
+    assert (severe(path, bad, rule), severe(path, good, rule)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "place"),
+    [
+        ("a.js", "const p = path.join(root, req.params.n);\nfs.createReadStream(p).pipe(res);\n", 2),
+        (
+            "A.cs",
+            'class FilesController : Controller {\n public IActionResult Get([FromQuery] string n) {\n  var p = Path.Combine("a", n);\n  return File(System.IO.File.ReadAllBytes(p), "a/b");\n } }\n',
+            4,
+        ),
+        ("main.tf", 'resource "aws_ebs_volume" "a" {\n  size = 1\n  encrypted = false\n}\n', 3),
+        (
+            "main.tf",
+            'resource "aws_kms_key" "a" {\n  description = "a"\n  enable_key_rotation = false\n}\n',
+            3,
+        ),
+    ],
+    ids=["a path that is used", "a path that is used in C#", "a setting that is off", "a key that stays"],
+)
+def test_one_defect_is_one_finding_at_its_place(path: str, text: str, place: int) -> None:
+    found = {row["line"] for row in analyse({"path": path, "text": text, "focus": "security"})["findings"]}
+    assert found == {place}
