@@ -36,14 +36,19 @@ def writable(path: Path) -> Path:
     return path
 
 
+def reached(_: Path, entry: str) -> str:
+    """Return the entry of PATH that leads to a program which was made for it."""
+    return entry
+
+
 PLANTED: dict[str, Callable[[Path, str], str]] = {
     # Makes a program and returns the entry of PATH that leads to it.
     "node_modules": lambda top, name: str(executable(top / "project/node_modules/.bin" / name).parent),
     "a virtual environment": lambda top, name: str(executable(top / "project/.venv/bin" / name).parent),
     "the project itself": lambda top, name: str(executable(top / "project" / name).parent),
     "a package of a monorepo": lambda top, name: str(executable(top / "project/a/b/bin" / name).parent),
-    "a folder that is written with dots": lambda top, name: (
-        executable(top / "project/bin" / name) and f"{top}/other/../project/bin"
+    "a folder that is written with dots": lambda top, name: reached(
+        executable(top / "project/bin" / name), f"{top}/other/../project/bin"
     ),
     "a link to a folder of the project": lambda top, name: str(
         linked(top / "outside", executable(top / "project/bin" / name).parent)
@@ -54,12 +59,12 @@ PLANTED: dict[str, Callable[[Path, str], str]] = {
     "a link out of the project": lambda top, name: str(
         linked(top / "project/bin" / name, executable(top / "elsewhere" / name)).parent
     ),
-    "the working folder": lambda top, name: executable(top / "project" / name) and ".",
-    "an empty entry": lambda top, name: executable(top / "project" / name) and "",
-    "a relative folder": lambda top, name: (
-        executable(top / "project/node_modules/.bin" / name) and "node_modules/.bin"
+    "the working folder": lambda top, name: reached(executable(top / "project" / name), "."),
+    "an empty entry": lambda top, name: reached(executable(top / "project" / name), ""),
+    "a relative folder": lambda top, name: reached(
+        executable(top / "project/node_modules/.bin" / name), "node_modules/.bin"
     ),
-    "a relative folder of a parent": lambda top, name: executable(top / "bin" / name) and "../bin",
+    "a relative folder of a parent": lambda top, name: reached(executable(top / "bin" / name), "../bin"),
     "a folder that any user can write to": lambda top, name: str(
         writable(executable(top / "shared" / name).parent)
     ),
