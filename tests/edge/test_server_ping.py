@@ -111,7 +111,7 @@ def beside(piece: str, tmp_path: Path) -> Iterator[Wire]:
 @pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
 @pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=[tool for tool, _ in CALLS])
 def test_a_ping_is_answered_at_once(piece: str, tool: str, arguments: dict[str, Any], tmp_path: Path) -> None:
-    # What a text costs it costs each time, in a new project with nothing kept; what the machine does it does once.
+    # What a text costs it costs each time, in a new project with nothing kept; a machine is late by chance.
     for attempt in range(MAX_ATTEMPTS):
         with beside(piece, tmp_path / str(attempt)) as server:
             took = pings(server, tool, arguments)
