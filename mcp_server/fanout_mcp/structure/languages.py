@@ -110,7 +110,7 @@ def parser(language: Language) -> tuple[Parser, Query]:
 
 # --- What an import statement names, language by language: the strings that graph.py resolves to files. -----
 
-_FROM: Final = re.compile(r"from\s+([.\w\s]+?)\s+import\s+([\s\S]*)")
+_FROM: Final = re.compile(r"\bfrom\s++([.\w]++(?:\s++(?!(?:from|import)\b)[.\w]++)*+)\s+import\s+([\s\S]*)")
 _DOTTED_NAME: Final = re.compile(r"[\w.]+")
 _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TREE: Final = re.compile(r"[{},]|[^{},]+")

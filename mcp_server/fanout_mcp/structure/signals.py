@@ -320,7 +320,7 @@ def _script_binds(text: str) -> dict[str, str]:
             ).partition(" ")
             if name:
                 found[alias.strip() or name] = f"{module}.{name}"
-        outside = re.sub(r"\{[\s\S]*?\}", "", names)
+        outside = re.sub(r"\{[^{}]*\}", "", names)
         for part in outside.split(","):
             name = part.strip().removeprefix("* as ").strip()
             if re.fullmatch(r"[\w$]+", name):

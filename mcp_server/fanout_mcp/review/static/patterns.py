@@ -83,7 +83,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
 
 
 _JOINED: Final = re.compile(
-    r"(?P<name>[\w$]+)\s*:?=\s*(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
+    r"(?<![\w$])(?P<name>[\w$]++)\s*+:?=\s*+(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
 )
 MAX_APART: Final = 40
 """Lines between a path that is put together and its use."""
@@ -434,7 +434,7 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         kind = ""
 
 
-_SETTING: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+_SETTING: Final = re.compile(r"(?<![a-z])[a-z]+(?:_[a-z]+)+")
 
 
 def _block_place(rule: Rule, body: str) -> int | None:
