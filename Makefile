@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEV := $(VENV)/.dev
 # All end-to-end tests play on the newest client, the hook cases on the older one too.
 CLIENT_VERSION := 2.1.332
 OLDER_CLIENT_VERSION := 2.1.330
@@ -18,42 +19,68 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo test check slow patterns e2e generate bench matchers format client constraints clean
+.PHONY: demo picture owner test check slow patterns e2e generate bench matchers format client constraints clean
+
+# A folder that was moved: what was set up names the old place.
+ifneq ($(filter-out $(CURDIR),$(shell cat $(READY) 2>/dev/null)),)
+$(READY): moved
+.PHONY: moved
+moved:
+	rm -rf $(VENV)
+endif
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  { echo "fanout needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Try: make PYTHON=/path/to/python3.12"; exit 1; }
-	@echo "setting up $(VENV), once: about half a minute"
+	@echo "setting up $(VENV), once: about half a minute, a few seconds with uv"
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
+	  uv pip install --python $(BIN)/python -c constraints.txt -e .; \
+	else \
+	  "$(PYTHON)" -m venv $(VENV) && rm -f $(VENV)/.installed && \
+	  { $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e . && touch $(VENV)/.installed; } | \
+	  while read -r line; do case "$$line" in Collecting*) printf .;; "Installing collected"*) printf " installing";; esac; done; \
+	  echo; test -e $(VENV)/.installed; \
+	fi
+	@echo "$(CURDIR)" > $@
+
+# What the tests and checks need beside the product.
+$(DEV): $(READY)
+	@echo "adding what the tests need to $(VENV), once"
+	@if command -v uv >/dev/null 2>&1; then \
 	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e . --group dev; \
 	else \
-	  "$(PYTHON)" -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1" && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group dev; \
 	fi
 	@touch $@
 
-demo: $(READY)  ## the product at work, without a key and without a network (LIVE=1 uses your key)
+demo: $(READY)  ## five scenes of the product at work: no key, no network (LIVE=1 asks your own panel)
 	@LIVE=$(LIVE) $(BIN)/fanout demo
 
-test: $(READY)  ## the tests, without the slow ones and those in the real client
+owner: $(DEV)  ## write who publishes this repository everywhere: make owner NAME=...
+	$(BIN)/python tests/owner.py "$(NAME)"
+
+picture: $(DEV)  ## draw the README's pictures again, from a real run of the demo
+	$(BIN)/python tests/picture.py
+
+test: $(DEV)  ## the tests, without the slow ones and those in the real client
 	$(BIN)/python -m pytest -n auto -m "not slow and not e2e and not patterns"
 
-check: $(READY)  ## format, lint, types, layers, generated files, and the same tests with coverage
+check: $(DEV)  ## format, lint, types, layers, generated files, and the same tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto -m "not slow and not e2e and not patterns" --cov --cov-report=term
 
-slow: $(READY)  ## the tests of whole processes, storms, kills and generated sets
+slow: $(DEV)  ## the tests of whole processes, storms, kills and generated sets
 	$(BIN)/python -m pytest -n auto -m "slow and not e2e"
 
-patterns: $(READY)  ## every pattern of the code against generated hostile text: growth at most 2.5 x a doubling
+patterns: $(DEV)  ## every pattern of the code against generated hostile text: growth at most 2.5 x a doubling
 	$(BIN)/python -m pytest -n auto -m patterns
 
-generate: $(READY)  ## write again what is generated from the code; `make check` fails when it is stale
+generate: $(DEV)  ## write again what is generated from the code; `make check` fails when it is stale
 	$(BIN)/python tests/generated.py
 
 .client/%/node_modules/.bin/claude:
@@ -72,21 +99,21 @@ $(SUITE):
 
 client: $(CLIENT) $(OLDER_CLIENT) $(SUITE) .client/members/node_modules/.bin/codex
 
-e2e: $(READY) client  ## the same product, in the real Claude Code with a scripted model
+e2e: $(DEV) client  ## the same product, in the real Claude Code with a scripted model
 	FANOUT_CLIENT=$(abspath $(CLIENT)) FANOUT_OLDER_CLIENT=$(abspath $(OLDER_CLIENT)) $(BIN)/python -m pytest -m e2e
 
-bench: $(READY)  ## the benchmark tables, every figure beside its bound in the same run
+bench: $(DEV)  ## the benchmark tables, every figure beside its bound in the same run
 	$(BIN)/python -m benchmarks
 
-matchers: $(READY)  ## have JavaScriptCore and V8 judge generated matchers again (needs npm and node)
+matchers: $(DEV)  ## have JavaScriptCore and V8 judge generated matchers again (needs npm and node)
 	$(BIN)/python -m benchmarks._matchers
 
-format: $(READY)
+format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 constraints:  ## pin what was tested: refreshes constraints.txt from a fresh environment
-	rm -rf $(VENV) && : > constraints.txt && $(MAKE) $(READY)
+	rm -rf $(VENV) && : > constraints.txt && $(MAKE) $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:

@@ -75,14 +75,15 @@ def _hits(scenario: Scenario) -> int:
 
 
 def on_unseen() -> Iterator[Row]:
-    """Judge the pairs that were written before the rules were read; those the rules were mended on apart."""
+    """Judge the pairs written before the rules were read; those that the rules were changed for apart."""
     yield from _judged("fresh, one author, before these rules", fresh())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
     yield from _judged(
-        "held out, written after the mending", [pair for pair in every if pair.after and not pair.mended]
+        "held out, written after the rules were changed",
+        [pair for pair in every if pair.after and not pair.mended],
     )
-    yield from _judged("mended on", [pair for pair in every if pair.mended])
+    yield from _judged("rules changed for", [pair for pair in every if pair.mended])
 
 
 def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:

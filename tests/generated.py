@@ -53,6 +53,32 @@ def _usage(name: str) -> str:
     return " ".join(["fanout", name, *operands]).replace("|", "\\|")
 
 
+def owner() -> str:
+    """Return who publishes the repository, "" until `make owner NAME=...` has written it."""
+    found = re.search(
+        r'^urls = .*github\.com/([^/]+)/fanout"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    return found[1] if found else ""
+
+
+def of_install() -> str:
+    """One line for each way to install: by the public address, or in a clone while there is none."""
+    name = owner()
+    source = f"git+https://github.com/{name}/fanout" if name else "."
+    place = f"{name}/fanout" if name else "./"
+    clone = f"git clone https://github.com/{name}/fanout && cd fanout && " if name else ""
+    ways = {
+        f"uv tool install {source} && fanout install": "in every project",
+        f"pipx install {source} && fanout install": "the same, with pipx",
+        f"claude plugin marketplace add {place} && claude plugin install fanout@fanout": "as a plugin",
+        f"{clone}claude": "the clone as it is",
+    }
+    head = "One line, whichever way you like:" if name else "In a clone of this repository, one line:"
+    width = max(map(len, ways))
+    lines = [f"$ {line:<{width}}  # {what}" for line, what in ways.items()]
+    return "\n".join([head, "", "```console", *lines, "```"])
+
+
 def sizes() -> dict[str, tuple[int, int]]:
     """Return modules and lines of each package: folder -> both, subpackages counted by themselves."""
     found: dict[str, tuple[int, int]] = {}
@@ -81,11 +107,14 @@ SECTIONS: Final[dict[str, Callable[[], str]]] = {
     "presets": of_presets,
     "commands": of_commands,
     "budget": of_budget,
+    "install": of_install,
 }
 FILES: Final[dict[str, Callable[[], str]]] = {
     "mcp_server/fanout_mcp/edge/tools.json": catalog.as_file,
     "hooks/hooks.json": lambda: json.dumps(entries.plugin_hooks(), indent=2) + "\n",
     "README.md": lambda: filled("README.md"),
+    "docs/commands.md": lambda: filled("docs/commands.md"),
+    "docs/panels.md": lambda: filled("docs/panels.md"),
     "CONTRIBUTING.md": lambda: filled("CONTRIBUTING.md"),
 }
 SECTION: Final = re.compile(r"(?<=<!-- )(\w+)(: make generate -->\n\n?)(.*?)(\n\n?<!-- end -->)", re.DOTALL)

@@ -29,9 +29,10 @@ def test_a_generated_file_is_up_to_date(name: str) -> None:
 @pytest.mark.parametrize(
     ("page", "section"),
     [
-        ("README.md", "personas"),
-        ("README.md", "presets"),
-        ("README.md", "commands"),
+        ("docs/panels.md", "personas"),
+        ("docs/panels.md", "presets"),
+        ("docs/commands.md", "commands"),
+        ("README.md", "install"),
     ],
 )
 def test_a_generated_section_is_up_to_date(page: str, section: str) -> None:

@@ -13,6 +13,7 @@ from fanout_hooks.audit import agents
 from fanout_hooks.audit import hooks as audit_hooks
 from fanout_hooks.audit.agents import Observation
 from fanout_hooks.client import transcripts
+from fanout_hooks.gate import gate
 from fanout_mcp.cli import main
 
 READS = [
@@ -52,6 +53,38 @@ def test_background_agents_are_timed_from_launch_to_notification(talk: Writer) -
     talk.background_agent("Explore billing").notification("Invoices.", after=20)
     (found,) = look(talk)
     assert found.seconds == pytest.approx(21.0, abs=1.5)
+
+
+def test_an_agent_that_the_gate_had_stopped_did_not_run_alone_and_is_reported_as_prevented(
+    talk: Writer,
+) -> None:
+    talk.agents(("Explore auth", "Sessions."))
+    denial = gate.decide(gate.History(), {"hook_event_name": "UserPromptSubmit", "prompt": "x"}, "smart")[0]
+    reason = denied(denial)
+    talk.agents(("Explore billing", f"PreToolUse:Agent hook error: {reason}"), takes=0.1)
+    talk.agents(("Explore billing", "Invoices."), ("Explore search", "An index."))
+    (found,) = look(talk)
+    assert found.kind == "prevented sequences"
+    assert found.what.startswith('"Explore billing" was sent alone')
+    assert found.seconds == 0
+
+
+def denied(history: gate.History) -> str:
+    """Return the reason with which the gate sends back a second agent that was sent alone."""
+    for number, task in enumerate(("Explore auth", "Explore billing")):
+        fields = {"tool_name": "Agent", "tool_use_id": f"t{number}"}
+        call = {**fields, "tool_input": {"description": task, "prompt": task, "subagent_type": "Explore"}}
+        event = {"hook_event_name": "PreToolUse", **call}
+        history, verdict = gate.decide(history, event, "smart")
+        if verdict.kind == "wait":
+            history, verdict = gate.settle(history, event, "smart")
+        if verdict.kind == "deny":
+            return verdict.text
+        done = {"tool_response": {"status": "completed", "content": "Sessions."}}
+        history, _ = gate.decide(history, {"hook_event_name": "PostToolUse", **call, **done}, "smart")
+        batch = {"hook_event_name": "PostToolBatch", "tool_calls": [{**call, **done}]}
+        history, _ = gate.decide(history, batch, "smart")
+    raise AssertionError("the gate let both pass")
 
 
 def test_a_background_agent_that_still_runs_makes_no_sequence(talk: Writer) -> None:

@@ -98,12 +98,8 @@ class Running:
     def settle(self) -> None:
         """Do what follows an answer, and wait until all that is kept ready is ready."""
 
-        def is_busy() -> bool:
-            spares, uv = self.runtime.spares, self.runtime.uv
-            return spares.is_filling or self.runtime.is_opening or (uv is not None and uv.is_asking)
-
         async def quiet() -> None:
-            while is_busy():
+            while self.runtime.is_settling:
                 await self.loop.sleep(0.01)
 
         self.runtime.settle()

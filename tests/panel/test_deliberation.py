@@ -254,7 +254,7 @@ def test_a_synthesis_reads_who_changed_and_what_the_last_one_said() -> None:
 def test_a_key_in_a_synthesis_goes_no_further() -> None:
     key = "sk-or-v1-0123456789abcdef0123456789abcdef"
     fields = {"agreement": f"All saw {key}.", "dissent": "", "changed": "", "would_change": f"Hide {key}."}
-    found = deliberation.read(Answer(json.dumps(fields), "m"))
+    found = deliberation.read_synthesis(Answer(json.dumps(fields), "m"))
     assert found is not None
     assert found.agreement.startswith("All saw ")
     assert "0123456789abcdef" not in str(found)

@@ -241,7 +241,7 @@ def test_where_the_bytes_cannot_come_back_that_is_said_before_it_is_written(
     capsys.readouterr()
     main(["uninstall", "--yes"])
     said = capsys.readouterr().out
-    assert f"{mine}: entries were put among ours, so its hooks are written anew" in said
+    assert f"{mine}: entries were put among ours, so its hooks are written again" in said
     assert load(mine)["hooks"]["PreToolUse"] == [{"matcher": "Agent|Task", "hooks": [own]}, {"hooks": [own]}]
 
 

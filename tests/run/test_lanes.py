@@ -16,8 +16,9 @@ import pytest
 import fanout_hooks
 from fakes.sandbox import Entry, Running, Sandbox, prompt
 from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.run import lanes
 from fanout_hooks.run.decide import HookResult, Opinion, understand
-from fanout_hooks.warm.loop import Future
+from fanout_hooks.warm.loop import Future, Loop, sealed_file
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
 LINE = '{"async": true}'
@@ -153,3 +154,63 @@ def test_it_has_no_verdict_but_what_it_had_printed_by_its_end_is_heard(
 def test_any_other_first_line_asks_for_nothing(line: str) -> None:
     blocked = understand(HookResult("own", 2, f"{line}\n", "no"), "Stop")
     assert (blocked.decision, blocked.reason) == ("deny", "no")
+
+
+# --- holders ------------------------------------------------------------------------------------------------
+
+ENDS = {
+    "exit 0": 0,
+    "exit 2": 2,
+    "exit 137": 137,
+    "kill -s KILL $$": -9,
+    "kill -s TERM $$": -15,
+    "kill -s ABRT $$": -6,
+    "kill -s KILL $PPID; exit 3": -9,
+}
+
+
+@pytest.mark.parametrize("has_timeout", [True, False], ids=["timeout", "a fork of ours"])
+@pytest.mark.parametrize("line", ENDS)
+def test_a_command_ends_as_it_did_whatever_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, *, has_timeout: bool
+) -> None:
+    if not has_timeout:
+        monkeypatch.setattr(lanes, "find_timeout", lambda: "")
+    elif not lanes.find_timeout():
+        pytest.skip("there is no GNU timeout here")
+    loop = Loop()
+    own = lanes.Lanes(loop)
+    stdin = sealed_file("stdin", b"given")
+    env = {"PATH": os.environ["PATH"], "NAME": "value"}
+    text = f'printf "%s %s %s" "$(cat)" "$NAME" "$PWD"; echo err >&2; {line}'
+    try:
+        ended = loop.run(own.run(["/bin/sh", "-c", text], stdin, env, str(tmp_path), 30.0))
+    finally:
+        own.close()
+        os.close(stdin)
+    assert (ended.exit, ended.timed_out) == (ENDS[line], False)
+    assert (ended.stdout, ended.stderr) == (f"given value {tmp_path}".encode(), b"err\n")
+
+
+def test_what_ends_otherwise_than_its_command_is_not_taken_for_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "timeout"
+    other.write_text('#!/bin/sh\nshift 2\n"$@"\nexit $?\n')  # says 137 of a command that was killed
+    other.chmod(0o755)
+    assert lanes.find_timeout() in ("", "/usr/bin/timeout", "/bin/timeout")
+    monkeypatch.setattr(os, "defpath", str(tmp_path))
+    assert lanes.find_timeout() == ""
+
+
+def test_a_program_that_is_not_there_is_said_in_the_words_of_a_shell(tmp_path: Path) -> None:
+    loop = Loop()
+    own = lanes.Lanes(loop)
+    stdin = sealed_file("stdin", b"")
+    try:
+        ended = loop.run(own.run(["nowhere-at-all"], stdin, {"PATH": "/usr/bin"}, str(tmp_path), 30.0))
+    finally:
+        own.close()
+        os.close(stdin)
+    assert ended.exit == 127
+    assert ended.stderr.startswith(b"nowhere-at-all: ")

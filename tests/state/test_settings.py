@@ -139,7 +139,7 @@ def test_a_broken_file_is_named_and_never_ignored(tmp_path: Path) -> None:
             'base_url = "localhost:80"',
             "base_url in config.toml is 'localhost:80'; it must look like https://",
         ),
-        ('api_key = "k"', "api_key stands alone; say whose it is: base_url ="),
+        ('api_key = "k"', "api_key needs the base_url that it belongs to: base_url ="),
         ('backend = "http2"', "backend in config.toml is 'http2'; it must be one of auto,"),
     ],
 )

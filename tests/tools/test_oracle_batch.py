@@ -22,6 +22,7 @@ from fanout_mcp.errors import (
     ServerFault,
 )
 from fanout_mcp.panel.personas import built_in
+from fanout_mcp.panel.record import ID
 from fanout_mcp.text import compact
 from tools.consulting import UNREADABLE, ask, consult, panel, says, services
 
@@ -66,7 +67,9 @@ def test_three_experts_answer_in_the_time_of_one(tmp_path: Path) -> None:
     }
     assert (got.data["failed"], got.data["cut"], got.is_error) == ([], [], False)
     spent = {"calls": 3, "tokens_in": 300, "tokens_out": 60, "cost_usd": 0.003, "elapsed_s": 1.4}
-    assert got.data["receipt"] == {**spent, "makers": 1}
+    receipt = dict(got.data["receipt"])
+    assert ID.fullmatch(receipt.pop("id"))
+    assert receipt == {**spent, "makers": 1}
     assert got.seconds == 1.4
     assert got.data["headline"] == "PROCEED: 2 of 3 agree"
 

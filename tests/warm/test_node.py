@@ -366,8 +366,9 @@ def test_a_program_reports_its_end_ahead_only_where_nothing_of_it_is_left_to_run
     ours, theirs = socket.socketpair()
     read, write = os.pipe()
     os.dup2(theirs.fileno(), CONTROL)
-    ends = f"/proc/{os.getpid()}/fd/{write}"
-    given = {"cwd": str(tmp_path), "set": {}, "unset": [], "end": ends, "pipe": os.readlink(ends)}
+    ends = Path(f"/proc/{os.getpid()}/fd/{write}")
+    pipe = str(ends.readlink())
+    given = {"cwd": str(tmp_path), "set": {}, "unset": [], "end": str(ends), "pipe": pipe}
     body = json.dumps(given).encode()
     with ours, theirs:
         ours.send(len(body).to_bytes(4, "big") + body)

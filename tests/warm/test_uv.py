@@ -77,7 +77,7 @@ def settled(run: Running, count: int = 4) -> list[str]:
 
 
 def until_warm(run: Running) -> None:
-    """Run events until a hook is warm: a file that uv itself touches meanwhile makes it be asked once more."""
+    """Run events until a hook is warm: a file that uv touches meanwhile makes it be asked once more."""
     assert any(settled(run, 1) == ["warm"] for _ in range(10))
 
 

@@ -46,8 +46,6 @@ ROUNDS = 7
 WARM_UP = 3
 """Rounds that don't count: a hook is known after two runs."""
 FAR_S = 60.0
-BETWEEN_S = 0.3
-"""Between rounds: what is kept ready gets ready, as it does while Claude works."""
 
 
 class Measured(NamedTuple):

@@ -40,6 +40,8 @@ DAY_S = 86_400.0
 ROUNDS = 5
 WARM_UP = 3
 """Rounds that don't count: fanout knows a hook after two runs."""
+BETWEEN_S = 0.05
+READY_S = 10.0
 MAX_ROWS = 40
 MAX_TRANSCRIPTS = 200
 """The newest ones."""
@@ -226,11 +228,19 @@ def measured(own: Held, row: Row, sample: dict[str, Any], project: str, env: dic
                     if number >= WARM_UP:
                         times[name].append((time.perf_counter() - began) * 1000)
                 runtime.settle()
-                loop.run(loop.sleep(bench.BETWEEN_S))
+                loop.run(_ready(runtime))
         finally:
             runtime.close()
     medians = {name: round(statistics.median(some), 1) for name, some in times.items() if some}
     return row._replace(native_ms=medians["native"], fanout_ms=medians.get("fanout"))
+
+
+async def _ready(runtime: RuntimeState) -> None:
+    """Wait as long as things are made ready: between events Claude works, for seconds as a rule."""
+    until = time.monotonic() + READY_S
+    await runtime.loop.sleep(BETWEEN_S)
+    while runtime.is_settling and time.monotonic() < until:
+        await runtime.loop.sleep(BETWEEN_S)
 
 
 def _through(runtime: RuntimeState, request: Request) -> None:

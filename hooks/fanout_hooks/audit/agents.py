@@ -20,7 +20,7 @@ from fanout_hooks.gate.gate import AGENT_TOOLS, History
 # Found by agents.py and agents.py (transcripts), hooks.py (the log and transcripts) and
 # hooks.py (the hooks that hooks.py finds, as sources.py reads them).
 
-Kind = Literal["sequential agents", "sequential calls", "slow hook", "racing hooks"]
+Kind = Literal["sequential agents", "prevented sequences", "sequential calls", "slow hook", "racing hooks"]
 
 
 class Observation(NamedTuple):
@@ -61,6 +61,11 @@ def sequential_agents(transcript: Transcript) -> Iterator[Observation]:
             history = _on_prompt(history, entry)
             continue
         agents = [use for use in entry.uses if use.tool in AGENT_TOOLS]
+        stopped = [use for use in agents if gate.SENT_BACK in use.text and "was sent alone after" in use.text]
+        yield from (_prevented(transcript.path, use) for use in stopped)
+        agents = [use for use in agents if use not in stopped]
+        if stopped and not agents:
+            continue  # they never ran, so nothing follows them
         if len(agents) == 1:
             event = _event(agents[0])
             history, verdict = gate.decide(history, event, "smart")
@@ -114,6 +119,18 @@ def _agents_in_sequence(path: str, earlier: Use, later: Use, ends: dict[str, flo
         measured=False,
         basis="the shorter of the two measured runs",
         advice="Send independent agents in one message, side by side.",
+    )
+
+
+def _prevented(path: str, use: Use) -> Observation:
+    return Observation(
+        "prevented sequences",
+        f"{path}:{use.line}",
+        f'"{_title(use)}" was sent alone, and the gate sent it back before it ran',
+        0.0,
+        measured=False,
+        basis="it did not run",
+        advice="Nothing to do: this is what the gate is for.",
     )
 
 

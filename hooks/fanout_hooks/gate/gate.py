@@ -421,9 +421,13 @@ ADVICE = (
 )
 
 
+SENT_BACK = "fanout gate: "
+"""How the reason of a denial begins."""
+
+
 def _reason(call: Call, before: tuple[Call, ...], mode: Mode) -> str:
     earlier = " and ".join(f'"{one.name}"' for one in before[:2]) + (" and others" if len(before) > 2 else "")
-    happened = f'fanout gate: "{call.name}" was sent alone after {earlier} had run'
+    happened = f'{SENT_BACK}"{call.name}" was sent alone after {earlier} had run'
     together = "ALL remaining independent agents in ONE message (several Agent calls side by side)"
     if mode == "warn":
         return (

@@ -179,12 +179,16 @@ class RuntimeState:
     def _prepare(self, found: Found, cwd: str) -> None:
         """Start the interpreter that uv has just named, before its next event."""
         project = found.env.get("CLAUDE_PROJECT_DIR") or cwd
-        if not self.has_ready(found.program, found.env, cwd, self.memory(project)) and not self.is_opening:
+        if not self.has_ready(found.program, found.env, cwd, self.memory(project)):
+            self._open_soon()
+
+    def _open_soon(self) -> None:
+        if self._to_open and not self.is_opening:
+            self.is_opening = True
             self.loop.leave(self._open())
 
     async def _open(self) -> None:
         """Start the interpreters that were asked for, one after another, while no hook is at work."""
-        self.is_opening = True
         try:
             while self._to_open:
                 await self._idle()
@@ -245,14 +249,19 @@ class RuntimeState:
         finally:
             os.close(stdin)
 
+    @property
+    def is_settling(self) -> bool:
+        """Say whether something is still being made ready for later events."""
+        is_asking = self.uv is not None and self.uv.is_asking
+        return is_asking or self.is_opening or (self._spares is not None and self._spares.is_filling)
+
     def settle(self) -> None:
         """Get ready for the next event, now that one's answer is out; only a process that stays calls it."""
         if self._spares is not None:
             self._spares.refill()
         if self.uv is not None and self.uv.has_questions:
             self.loop.leave(self.uv.ask())
-        if self._to_open and not self.is_opening:
-            self.loop.leave(self._open())
+        self._open_soon()
 
     @property
     def lanes(self) -> Lanes:

@@ -54,15 +54,15 @@ def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, st
     asked = settings.backend
     if asked == "http" and http:
         raise SettingsError(
-            f"{_said(settings)}, but there is no endpoint: set OPENROUTER_API_KEY, or FANOUT_BASE_URL "
-            f"for a local server, or say {_said(settings, 'auto')}."
+            f"{_setting(settings)}, but there is no endpoint: set OPENROUTER_API_KEY, or FANOUT_BASE_URL "
+            f"for a local server, or say {_setting(settings, 'auto')}."
         )
     if asked == "claude" and claude:
         raise SettingsError(
-            f"{_said(settings)}, but {claude[0]}. Say {_said(settings, 'auto')}, or http or plan there."
+            f"{_setting(settings)}, but {claude[0]}. Say {_setting(settings, 'auto')}, or http or plan there."
         )
     if asked != "auto":
-        return Choice(asked, f"{_said(settings)} asks for it")
+        return Choice(asked, f"{_setting(settings)} asks for it")
     if not http:
         first = f"there is an endpoint: {settings.base_url}" if settings.base_url else ""
         return Choice("http", first or f"you enabled {', '.join(row.title for row in rows)}")
@@ -75,7 +75,7 @@ def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, st
     return Choice("plan", "no model can be used: " + "; ".join(missing), missing)
 
 
-def _said(settings: Settings, name: str | None = None) -> str:
+def _setting(settings: Settings, name: str | None = None) -> str:
     """How the user asks for a backend, the one asked for unless named, where they asked for it."""
     name = name or settings.backend
     return (

@@ -88,8 +88,8 @@ def _is_drawn(word: str) -> bool:
 # --- finding the error in a body ---------------------------------------------------------------------------
 
 
-class Said(NamedTuple):
-    """What a provider said of its refusal."""
+class Reported(NamedTuple):
+    """What a provider reported of its refusal."""
 
     status: int | None
     """The HTTP status that the body names, which may differ from the one it came with."""
@@ -135,7 +135,7 @@ _WORDS: Final = (
 )
 
 
-def error_in(body: Json, *, is_refusal: bool = False) -> Said | None:
+def error_in(body: Json, *, is_refusal: bool = False) -> Reported | None:
     """Find an error in a body, None where it holds none.
 
     `is_refusal`: the status already says that this is one, so that a bare message counts too.
@@ -143,14 +143,14 @@ def error_in(body: Json, *, is_refusal: bool = False) -> Said | None:
     return _find(body, MAX_DEPTH, is_refusal=is_refusal)
 
 
-def _find(body: Json, depth: int, *, is_refusal: bool) -> Said | None:
+def _find(body: Json, depth: int, *, is_refusal: bool) -> Reported | None:
     if depth == 0:
         return None
     if isinstance(body, list):
         found = (_find(one, depth - 1, is_refusal=is_refusal) for one in body[:3])
         return next((one for one in found if one is not None), None)
     if isinstance(body, str):
-        return Said(None, "", body) if is_refusal and body.strip() else None
+        return Reported(None, "", body) if is_refusal and body.strip() else None
     if not isinstance(body, dict):
         return None
     for name in ("error", "errors", "fault", "base_resp" if is_refusal else "error"):
@@ -162,27 +162,27 @@ def _find(body: Json, depth: int, *, is_refusal: bool) -> Said | None:
         if choice.get("error"):
             return _described(choice["error"], {}, depth - 1)
         if choice.get("finish_reason") == "error":
-            return Said(502, "", "the provider failed in the middle of its answer")
+            return Reported(502, "", "the provider failed in the middle of its answer")
     if "error" in {body.get("object"), body.get("type")} or is_refusal:
         return _described(body, {}, depth - 1)
     return None
 
 
-def _described(error: Json, around: Mapping[str, Json], depth: int) -> Said | None:
+def _described(error: Json, around: Mapping[str, Json], depth: int) -> Reported | None:
     """Read an error's own object; `around` is the body it stands in, which may hold what it lacks."""
     if isinstance(error, list):
         return _described(error[0], around, depth) if error else None
     if not isinstance(error, dict):
         # {"code": "...", "error": "..."} of xAI: the code stands beside it.
-        return _said({**around, "message": str(error)} if isinstance(error, str) else dict(around), depth)
-    return _said(error if _any_words(error) else {**around, **error}, depth)
+        return _reported({**around, "message": str(error)} if isinstance(error, str) else dict(around), depth)
+    return _reported(error if _any_words(error) else {**around, **error}, depth)
 
 
 def _any_words(error: Mapping[str, Json]) -> bool:
     return any(error.get(name) for name in _WORDS)
 
 
-def _said(error: Mapping[str, Json], depth: int) -> Said | None:
+def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:
     metadata = _dict(error.get("metadata"))
     words = next((_flat(error[name]) for name in _WORDS if error.get(name)), "")
     codes = [str(error[name]).lower() for name in _NAMES if isinstance(error.get(name), str | int)]
@@ -190,7 +190,7 @@ def _said(error: Mapping[str, Json], depth: int) -> Said | None:
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):
         codes.append(inner["code"].lower())
     codes += [one.lower() for one in _reasons(error)]
-    said = Said(
+    reported = Reported(
         _status(codes),
         " ".join(codes),
         words,
@@ -202,35 +202,39 @@ def _said(error: Mapping[str, Json], depth: int) -> Said | None:
     for quoted in (metadata.get("raw"), words, error.get("error")):
         within = _quoted(quoted, depth)
         if within is not None and within.words and within.words != words:
-            said = _merged(said, within)
+            reported = _merged(reported, within)
             break
     reasons = metadata.get("reasons")
     if isinstance(reasons, list) and reasons:
-        said = said._replace(words=f"{said.words} ({', '.join(str(one) for one in reasons[:5])})")
-    if not said.words and not said.codes:
+        reported = reported._replace(words=f"{reported.words} ({', '.join(str(one) for one in reasons[:5])})")
+    if not reported.words and not reported.codes:
         return None
-    return said if said.words else said._replace(words=said.codes or "an error without a message")
+    return (
+        reported
+        if reported.words
+        else reported._replace(words=reported.codes or "an error without a message")
+    )
 
 
 def _dict(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def _quoted(value: Json, depth: int) -> Said | None:
+def _quoted(value: Json, depth: int) -> Reported | None:
     """Read an error that another one quotes, as an object or as text."""
     if isinstance(value, str):
         begin = min((at for at in (value.find("{"), value.find("[")) if at >= 0), default=-1)
         if begin < 0:
-            return Said(None, "", value) if value else None
+            return Reported(None, "", value) if value else None
         try:
             value, _ = json.JSONDecoder().raw_decode(value[begin:])
         except (ValueError, RecursionError):
-            return Said(None, "", value) if isinstance(value, str) else None
+            return Reported(None, "", value) if isinstance(value, str) else None
     return _find(value, depth, is_refusal=True)
 
 
-def _merged(outer: Said, cause: Said) -> Said:
-    return Said(
+def _merged(outer: Reported, cause: Reported) -> Reported:
+    return Reported(
         cause.status or outer.status,
         f"{outer.codes} {cause.codes}".strip(),
         cause.words,
@@ -380,33 +384,39 @@ _PROMPT: Final = re.compile(
 
 
 def refusal(
-    status: int, said: Said | str, host: str, key: str | None, headers: Mapping[str, str] | None = None
+    status: int,
+    reported: Reported | str,
+    host: str,
+    key: str | None,
+    headers: Mapping[str, str] | None = None,
 ) -> BackendError:
     """Return the error; `status` is the one it came with, 200 where it stood in an answer."""
-    said = Said(None, "", said) if isinstance(said, str) else said
+    reported = Reported(None, "", reported) if isinstance(reported, str) else reported
     headers = headers or {}
     if status < 300:
-        status = said.status or 502
-    whole = " ".join(printable(redact(said.words, key)).split())[:MAX_WORDS]
-    by = f", {printable(said.upstream)[:40]}" if said.upstream else ""
+        status = reported.status or 502
+    whole = " ".join(printable(redact(reported.words, key)).split())[:MAX_WORDS]
+    by = f", {printable(reported.upstream)[:40]}" if reported.upstream else ""
     head = f"{host}{by} answered {status}"
     shown = whole if len(whole) <= SHOWN else f"{whole[: SHOWN - 1].rstrip()}…"
-    error = _meant(status, said, f"{head}: {shown}" if shown else f"{head}.", whole, headers)
+    error = _meant(status, reported, f"{head}: {shown}" if shown else f"{head}.", whole, headers)
     error.words = whole
     return error
 
 
-def _meant(status: int, said: Said, text: str, whole: str, headers: Mapping[str, str]) -> BackendError:
-    wait = _first(retry_after(headers), said.wait_s, asked_for(whole))
-    kind = _kind(status, said, whole, wait)
+def _meant(
+    status: int, reported: Reported, text: str, whole: str, headers: Mapping[str, str]
+) -> BackendError:
+    wait = _first(retry_after(headers), reported.wait_s, asked_for(whole))
+    kind = _kind(status, reported, whole, wait)
     if kind is ContextTooSmall:
         return ContextTooSmall(
-            text, said.limit or _number_in(_LIMIT, whole), said.prompt or _number_in(_PROMPT, whole)
+            text, reported.limit or _number_in(_LIMIT, whole), reported.prompt or _number_in(_PROMPT, whole)
         )
     if kind is AuthRejected:
         return AuthRejected(f"{text.rstrip('.')}. Check the key: it is missing, wrong, or may not do this.")
     if kind is RateLimited:
-        is_whole = not said.upstream and bool(WHOLE_ACCOUNT.search(whole))
+        is_whole = not reported.upstream and bool(WHOLE_ACCOUNT.search(whole))
         return RateLimited(text, wait, for_all_models=is_whole)
     if kind is Overloaded:
         return Overloaded(text, wait)
@@ -417,19 +427,19 @@ def _meant(status: int, said: Said, text: str, whole: str, headers: Mapping[str,
     return kind(text)
 
 
-def _kind(status: int, said: Said, words: str, wait: float | None) -> type[BackendError]:
-    codes = set(said.codes.split())
+def _kind(status: int, reported: Reported, words: str, wait: float | None) -> type[BackendError]:
+    codes = set(reported.codes.split())
     if NEVER_FITS.search(words):
         return ContextTooSmall
     for cause in CAUSES:
         if not codes & cause.codes and not cause.words.search(words):
             continue
-        if cause.kind is QuotaSpent and wait is not None and 429 in {status, said.status}:
+        if cause.kind is QuotaSpent and wait is not None and 429 in {status, reported.status}:
             return RateLimited  # Gemini calls a minute's limit a quota, and says when it is over
-        if cause.kind is ModelGone and (status >= 500 or 429 in {status, said.status}):
+        if cause.kind is ModelGone and (status >= 500 or 429 in {status, reported.status}):
             break  # busy, not gone
         return cause.kind
-    meant = said.status if status in {200, 400, 422, 500, 502} and said.status else status
+    meant = reported.status if status in {200, 400, 422, 500, 502} and reported.status else status
     return _by_status(meant)
 
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 from fanout_hooks.audit import agents
 from fanout_hooks.audit import hooks as audit_hooks
-from fanout_hooks.audit import hooks as audit_races
-from fanout_hooks.audit import hooks as audit_slow
 from fanout_hooks.audit.agents import Observation
 from fanout_hooks.audit.hooks import Found
 from fanout_hooks.client import transcripts as client_transcripts
@@ -52,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     hooks, problems = audit_hooks.find(root, dict(os.environ))
     if problems:
         raise InvalidInput(problems[0])
-    found = [*audit_races.races(hooks), *_from_log(root, hooks)]
+    found = [*audit_hooks.races(hooks), *_from_log(root, hooks)]
     if args.transcripts is not None:
         found += _from_transcripts(args, root, hooks)
     found.sort(key=lambda one: (-one.seconds, one.place))
@@ -69,7 +67,7 @@ def _from_log(root: str, hooks: list[Found]) -> Iterator[Observation]:
         tally = rollup.gather(log)
     except OSError as error:
         raise InvalidInput(f"{log} can't be read: {error.strerror or error}.") from error
-    yield from audit_slow.of_log(tally, log, hooks)
+    yield from audit_hooks.of_log(tally, log, hooks)
 
 
 def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -> Iterator[Observation]:
@@ -82,7 +80,7 @@ def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -
     for conversation in read:
         yield from agents.sequential_agents(conversation)
         yield from agents.sequential_calls(conversation)
-    yield from audit_slow.of_transcripts(read, hooks)
+    yield from audit_hooks.of_transcripts(read, hooks)
 
 
 def _show(console: Console, found: list[Observation], *, with_transcripts: bool) -> None:

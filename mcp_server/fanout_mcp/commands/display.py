@@ -96,14 +96,14 @@ def lines(what: str, by_reason: Mapping[str, Json], noun: str = "file") -> Itera
         named = [flat(path) for path in found["paths"][:MAX_NAMED]]
         more = found["count"] - len(named)
         names = [*named, *([f"{more:,} more"] if named and more > 0 else [])]
-        said = f"{what} {counted(found['count'], noun)}, {flat(reason).rstrip('.')}"
-        yield f"{said}: {', '.join(names)}" if names else said
+        line = f"{what} {counted(found['count'], noun)}, {flat(reason).rstrip('.')}"
+        yield f"{line}: {', '.join(names)}" if names else line
 
 
 def sentences(*parts: str | None) -> str:
     """Several texts as one, each ended before the next begins."""
-    said = [part.strip() for part in parts if part and part.strip()]
-    return " ".join(part if part[-1] in ".!?:;…" else f"{part}." for part in said)
+    kept = [part.strip() for part in parts if part and part.strip()]
+    return " ".join(part if part[-1] in ".!?:;…" else f"{part}." for part in kept)
 
 
 def show_receipt(console: Console, receipt: Mapping[str, Json], *, is_page: bool = False) -> None:

@@ -145,13 +145,13 @@ def _members(data: Json) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     for vote in data["votes"]:
         sure = "" if vote["confidence"] is None else f" {vote['confidence']} %"
-        said = [f"[bold]{escape(vote['member'])}[/][dim]{sure}[/]  {escape(vote['summary'])}"]
-        said += [
+        lines = [f"[bold]{escape(vote['member'])}[/][dim]{sure}[/]  {escape(vote['summary'])}"]
+        lines += [
             f"[dim]{name.replace('_', ' ')}:[/] {escape(vote[name])}"
             for name in ("blocker", "smallest_change")
             if vote[name]
         ]
-        table.add_row(f"  [{COLOURS.get(vote['verdict'], 'dim')}]{vote['verdict']}[/]", "\n".join(said))
+        table.add_row(f"  [{COLOURS.get(vote['verdict'], 'dim')}]{vote['verdict']}[/]", "\n".join(lines))
     for lost in data["failed"]:
         table.add_row("  [magenta]failed[/]", f"[bold]{escape(lost['member'])}[/]  {escape(lost['reason'])}")
     for member in data["cut"]:
@@ -210,12 +210,12 @@ def show_council(console: Console, data: Json) -> None:
     console.print(Text(_balance(data), "dim"))
 
 
-def _show_synthesis(console: Console, said: Json) -> None:
+def _show_synthesis(console: Console, synthesis: Json) -> None:
     from rich.text import Text
 
-    if isinstance(said, str):
-        console.print(Text(f"{said[:1].upper()}{said[1:]}.", "magenta"))
-    for name, value in said.items() if isinstance(said, dict) else ():
+    if isinstance(synthesis, str):
+        console.print(Text(f"{synthesis[:1].upper()}{synthesis[1:]}.", "magenta"))
+    for name, value in synthesis.items() if isinstance(synthesis, dict) else ():
         if value:
             console.print(Text(f"{name.replace('_', ' ')}: ", "bold").append(value, "not bold"))
 

@@ -79,7 +79,7 @@ def _written(data: bytes, target: Path) -> str:
 
 # --- review ------------------------------------------------------------------------------------------
 
-_COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
+COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -290,7 +290,7 @@ def _show_finding(console: Console, item: Json) -> None:
         return
     place = ":".join(str(item[name]) for name in ("path", "line") if item.get(name))
     head = Text(f"{flat(place)} ")
-    head.append(item["severity"], _COLOURS[item["severity"]])
+    head.append(item["severity"], COLOURS[item["severity"]])
     facts = [item[name] for name in ("rule", "cwe", "id") if item.get(name)]
     paragraph(console, head.append(flat(f" {item['title']} [{', '.join(facts)}]")), hanging=2)
     below = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +33,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         def stand_ins(model: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
             return backend.route(model)[1:]
 
+        # All that is imported by now stays: a full collection would look through it, which stops the loop for
+        # tens of milliseconds in the middle of a call.
+        gc.freeze()
         yield Services(
             settings, backend, Limits(settings.max_parallel, caps, provider_of, stand_ins), workers
         )

@@ -29,7 +29,7 @@ from fanout_mcp.errors import RateLimited
 CUT = 0.7
 CUT_EVERY_S = 0.5
 FORGOTTEN_S = 60.0
-"""Providers count by the minute: what one said before that is no longer true."""
+"""Providers count by the minute: a limit from before that no longer holds."""
 STANDSTILL_S = 5.0
 """A cut limit grows by one whenever no place has become free for so long, although a call waits for one: else
 one silent call could keep all others from being asked until their deadline."""

@@ -51,7 +51,7 @@ quotes, code above all, may hold any of it."""
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What one member said."""
+    """One member's answer, read."""
 
     verdict: Verdict
     confidence: int | None
@@ -64,7 +64,7 @@ class Position:
     clears it."""
 
     model: str = ""
-    """Who said it, where that is not the member's own model."""
+    """The model that gave it, where that is not the member's own model."""
     instead: str = ""
     """Why the member's own model did not."""
 

@@ -104,7 +104,7 @@ def system(member: Member) -> str:
     return f"{member.persona.system}\n\n{LANGUAGE}\n\n{FORM}"
 
 
-def first(member: Member, question: str, material: Material, stakes: Stakes) -> Prompt:
+def first_prompt(member: Member, question: str, material: Material, stakes: Stakes) -> Prompt:
     """The question as a member gets it, alone and without any other member's opinion."""
     parts = [f"Question:\n{question.strip()}", STAKES[stakes]]
     if material.text:
@@ -150,7 +150,7 @@ MIN_ANSWER = 400
 
 def for_agent(member: Member, question: str, material: Material, stakes: Stakes) -> str:
     """The same for an agent of the host, which answers in words."""
-    asked = first(member, question, Material(), stakes)
+    asked = first_prompt(member, question, Material(), stakes)
     files = f"\n\nRead first: {', '.join(material.files)}" if material.files else ""
     return f"{asked.system}\n\n{asked.user}{files}"
 

@@ -20,10 +20,9 @@ from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, dollars, es
 from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
-from fanout_mcp.panel import asking, personas
-from fanout_mcp.panel import asking as panel_asking
+from fanout_mcp.panel import personas
 from fanout_mcp.panel.answer import SCHEMA, Position
-from fanout_mcp.panel.asking import Asking, Material
+from fanout_mcp.panel.asking import MAX_SHOWN, Asking, Material, for_agent, read_material, repair
 from fanout_mcp.panel.personas import Library, Member, seat
 from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
@@ -94,7 +93,7 @@ class Ruling:
     cut: Sequence[str]
 
 
-def job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) -> Job:
+def member_job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) -> Job:
     model = member.model
     return Job(
         key or member.key,
@@ -144,10 +143,10 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     def of_prompt(prompt: Prompt) -> int:
         return _of_persona(prompt.system) + count(prompt.user)
 
-    repair = _of_repair()
+    more = _of_repair()
 
     def of_repair(prompt: Prompt) -> int:
-        return of_prompt(prompt) + repair
+        return of_prompt(prompt) + more
 
     planned = estimate(jobs, of_prompt, terms.price)
     check(planned, terms.budget)
@@ -169,7 +168,7 @@ def _of_persona(system: str) -> int:
 @cache
 def _of_repair() -> int:
     """Return the most tokens that asking for the form once more adds to a prompt."""
-    asked = panel_asking.repair(Prompt("", ""), "words " * panel_asking.MAX_SHOWN, "why " * 50)
+    asked = repair(Prompt("", ""), "words " * MAX_SHOWN, "why " * 50)
     return source_receipt.at_most(asked.system) + source_receipt.at_most(asked.user)
 
 
@@ -280,7 +279,7 @@ async def _library(settings: Settings) -> Library:
 async def _attached(settings: Settings, files: Sequence[str], workers: Workers | None) -> Material:
     if not files:
         return Material()
-    return await in_thread(lambda stop: asking.read_material(settings.root, files, workers, stop))
+    return await in_thread(lambda stop: read_material(settings.root, files, workers, stop))
 
 
 async def terms_of(
@@ -334,7 +333,7 @@ def _agent_calls(asked: Consultation) -> list[dict[str, Json]]:
     return [
         agent_call(
             f"{member.persona.title} on the question",
-            asking.for_agent(member, asked.question, asked.material, asked.ballot.stakes),
+            for_agent(member, asked.question, asked.material, asked.ballot.stakes),
         )
         for member in asked.members
     ]

@@ -31,11 +31,8 @@ import anyio
 from fanout_mcp.engine.budget import Budget, Purse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Background, Plan, Started, background
-from fanout_mcp.panel import asking, consult
-from fanout_mcp.panel import asking as panel_asking
-from fanout_mcp.panel import deliberation as panel_deliberation
-from fanout_mcp.panel.asking import Asking, Decided
-from fanout_mcp.panel.consult import Consultation, Entry, Ledger, Leg, Terms, Waste
+from fanout_mcp.panel.asking import Asking, Decided, first_prompt
+from fanout_mcp.panel.consult import Consultation, Entry, Ledger, Leg, Terms, Waste, member_job
 from fanout_mcp.panel.deliberation import (
     Answered,
     Closed,
@@ -47,10 +44,16 @@ from fanout_mcp.panel.deliberation import (
     Standing,
     Synthesis,
     Synthesised,
+    SynthesisInput,
+    again,
     changed,
     judge,
+    max_position,
+    max_synthesis,
     positions,
+    read_synthesis,
     standing,
+    synthesis_job,
 )
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.source.workers import Workers
@@ -76,19 +79,17 @@ class Council:
 
     def largest_jobs(self, terms: Terms) -> list[Job]:
         """Every call of all rounds with prompts as long as they can get: what the price is checked with."""
-        held = {member.key: Standing(panel_deliberation.max_position(), 1) for member in self.asked.members}
+        held = {member.key: Standing(max_position(), 1) for member in self.asked.members}
         asked = self.asked
         jobs = []
         for n in range(1, self.rounds + 1):
             for member in asked.members:
-                first = asking.first(member, asked.question, asked.material, asked.ballot.stakes)
-                prompt = first if n == 1 else panel_deliberation.again(member, asked, n, held)
-                jobs.append(consult.job(member, prompt, terms, key=f"{member.key} in round {n}"))
+                opening = first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
+                prompt = opening if n == 1 else again(member, asked, n, held)
+                jobs.append(member_job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
-                given = panel_deliberation.SynthesisInput(
-                    n, held, tuple(held), panel_deliberation.max_synthesis()
-                )
-                jobs.append(panel_deliberation.job(asked, given, self.synthesis_model, terms))
+                given = SynthesisInput(n, held, tuple(held), max_synthesis())
+                jobs.append(synthesis_job(asked, given, self.synthesis_model, terms))
         return jobs
 
 
@@ -210,9 +211,9 @@ class SynthesisWriter:
             self._settle(draft, Written(None, f"not started: {why}", 0.0))
             return
         moved = changed(draft.rounds[-1], standing(draft.rounds[:-1]))
-        given = panel_deliberation.SynthesisInput(draft.n, standing(draft.rounds), moved, self._last())
+        given = SynthesisInput(draft.n, standing(draft.rounds), moved, self._last())
         council = self._council
-        job = panel_deliberation.job(council.asked, given, council.synthesis_model, council.terms)
+        job = synthesis_job(council.asked, given, council.synthesis_model, council.terms)
 
         def on_outcome(outcome: Outcome) -> None:
             self._end(draft, outcome)
@@ -221,7 +222,7 @@ class SynthesisWriter:
         draft.run = self._start((job,), self._ask(draft.leg), on_outcome)
 
     def _end(self, draft: _Draft, outcome: Outcome) -> None:
-        found = panel_deliberation.read(outcome.answer) if outcome.answer is not None else None
+        found = read_synthesis(outcome.answer) if outcome.answer is not None else None
         reason = outcome.reason or ("" if found else "the writer's answer could not be read")
         self._settle(draft, Written(found, reason, anyio.current_time() - draft.began))
 
@@ -330,7 +331,7 @@ class _Session:
         leg = Leg(n, "panel")
         asking = Asking(self._ask(leg), self.council.workers)
         jobs = tuple(
-            consult.job(member, self._prompt(member, n, held), self.council.terms) for member in members
+            member_job(member, self._prompt(member, n, held), self.council.terms) for member in members
         )
         asked = tuple(member.key for member in members)
         speculative = n > 1 and (bool(out) or not self.writer.is_through)
@@ -346,8 +347,8 @@ class _Session:
 
     def _prompt(self, member: Member, n: int, held: Mapping[str, Standing]) -> Prompt:
         if n > 1:
-            return panel_deliberation.again(member, self.asked, n, held)
-        return panel_asking.first(member, self.asked.question, self.asked.material, self.ballot.stakes)
+            return again(member, self.asked, n, held)
+        return first_prompt(member, self.asked.question, self.asked.material, self.ballot.stakes)
 
     def _is_over(self, panel: _Panel) -> bool:
         seen = self._seen(panel)

@@ -99,15 +99,15 @@ def judge(rounds: Sequence[Closed], ballot: Ballot) -> Judged:
 
 def positions(closed: Closed) -> int:
     """Count the members that took a position: an abstention is none."""
-    return sum(said.verdict != "ABSTAIN" for said in closed.answers.values())
+    return sum(position.verdict != "ABSTAIN" for position in closed.answers.values())
 
 
 def changed(last: Closed, before: Mapping[str, Standing]) -> list[str]:
     """Name the members whose verdict is not the one that they gave before."""
     return [
         key
-        for key, said in last.answers.items()
-        if key not in before or before[key].position.verdict != said.verdict
+        for key, position in last.answers.items()
+        if key not in before or before[key].position.verdict != position.verdict
     ]
 
 
@@ -116,7 +116,7 @@ def _is_agreeing(last: Closed, before: Mapping[str, Standing]) -> bool:
     if not taken or len(last.answers) - taken > taken:
         return False
     if last.n == 1:
-        return len({said.verdict for said in last.answers.values()} - {"ABSTAIN"}) == 1
+        return len({position.verdict for position in last.answers.values()} - {"ABSTAIN"}) == 1
     return not changed(last, before)
 
 
@@ -218,8 +218,8 @@ TASK: Final = (
 
 
 def again(member: Member, asked: Consultation, n: int, held: Mapping[str, Standing]) -> Prompt:
-    """The question for round `n`, to a member that has read what all others said before."""
-    first = asking.first(member, asked.question, asked.material, asked.ballot.stakes)
+    """The question for round `n`, to a member that has read what all others answered before."""
+    first = asking.first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
     fence = new_fence()
     others = [held[key].position for key in _around(member.key, asked.members) if key in held]
     own = held.get(member.key)
@@ -228,21 +228,21 @@ def again(member: Member, asked: Consultation, n: int, held: Mapping[str, Standi
         f"Round {n} of a discussion.",
         f"Your answer before:\n{shown(own.position)}" if own else "You have given no answer before.",
         CROSSREAD_RULE.format(fence=fence),
-        *(f"{fence} member {place}\n{shown(said)}" for place, said in enumerate(others, 1)),
+        *(f"{fence} member {place}\n{shown(position)}" for place, position in enumerate(others, 1)),
         fence,
         TASK,
     ]
     return replace(first, user="\n\n".join(parts))
 
 
-def shown(said: Position) -> str:
+def shown(position: Position) -> str:
     """An answer as others read it."""
-    lines = [f"{said.verdict}: {clip(said.summary, MAX_CROSSREAD_CHARS)}"]
-    lines += [f"- {clip(reason, MAX_CROSSREAD_CHARS)}" for reason in said.reasons[:MAX_REASONS]]
-    lines += [f"Blocker: {clip(said.blocker, MAX_CROSSREAD_CHARS)}"] if said.blocker else []
+    lines = [f"{position.verdict}: {clip(position.summary, MAX_CROSSREAD_CHARS)}"]
+    lines += [f"- {clip(reason, MAX_CROSSREAD_CHARS)}" for reason in position.reasons[:MAX_REASONS]]
+    lines += [f"Blocker: {clip(position.blocker, MAX_CROSSREAD_CHARS)}"] if position.blocker else []
     lines += (
-        [f"Smallest change: {clip(said.smallest_change, MAX_CROSSREAD_CHARS)}"]
-        if said.smallest_change
+        [f"Smallest change: {clip(position.smallest_change, MAX_CROSSREAD_CHARS)}"]
+        if position.smallest_change
         else []
     )
     return "\n".join(lines)
@@ -311,7 +311,7 @@ class SynthesisInput:
     """What was written on the last round."""
 
 
-def job(asked: Consultation, given: SynthesisInput, model: str | None, terms: Terms) -> Job:
+def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None, terms: Terms) -> Job:
     fence = new_fence()
     parts = [f"Question:\n{asked.question}", f"Round {given.n}.", REPORT_RULE.format(fence=fence)]
     for member in asked.members:
@@ -323,8 +323,8 @@ def job(asked: Consultation, given: SynthesisInput, model: str | None, terms: Te
     if given.n > 1:
         parts.append(f"Verdict changed since the round before: {', '.join(given.changed) or 'no one'}.")
     if given.before is not None:
-        said = "\n".join(f"{name}: {value}" for name, value in given.before.fields().items())
-        parts.append(f"Your report on the round before:\n{said}")
+        before = "\n".join(f"{name}: {value}" for name, value in given.before.fields().items())
+        parts.append(f"Your report on the round before:\n{before}")
     prompt = Prompt(SYNTHESIS_SYSTEM, "\n\n".join(parts))
     return Job(
         f"synthesis-{given.n}",
@@ -342,10 +342,10 @@ def max_synthesis() -> Synthesis:
     return Synthesis(words, words, words, words)
 
 
-def read(answer: Answer) -> Synthesis | None:
+def read_synthesis(answer: Answer) -> Synthesis | None:
     """Return the synthesis, None when the answer holds none."""
     for found in jsonish.answers(answer.text[:SMALL], answer.data, jsonish.has(FIELDS[0])):
-        said = {name: found.get(name) for name in FIELDS}
-        if isinstance(said["agreement"], str) and said["agreement"].strip():
-            return Synthesis(*(words(value) if isinstance(value, str) else "" for value in said.values()))
+        fields = {name: found.get(name) for name in FIELDS}
+        if isinstance(fields["agreement"], str) and fields["agreement"].strip():
+            return Synthesis(*(words(value) if isinstance(value, str) else "" for value in fields.values()))
     return None

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from fanout_mcp.engine.budget import cost
-from fanout_mcp.panel import consult as panel_consult
 from fanout_mcp.panel.answer import Position
-from fanout_mcp.panel.consult import Consultation, Ruling, Waste
+from fanout_mcp.panel.consult import Consultation, Ruling, Waste, receipt, rule, short_verdict
 from fanout_mcp.panel.council import Deliberation, Round, Written
 from fanout_mcp.panel.deliberation import standing
 from fanout_mcp.panel.personas import Member
@@ -24,7 +23,7 @@ def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list
     parts = [
         f"# {closed.decision}",
         (
-            f"Rule: {panel_consult.rule(asked, closed)}. Agreement {100 * closed.agreement:.0f} %. "
+            f"Rule: {rule(asked, closed)}. Agreement {100 * closed.agreement:.0f} %. "
             "Confidence is self-reported and not weighed."
         ),
         (
@@ -94,8 +93,8 @@ def final_ruling(held: Deliberation) -> Ruling:
 
 def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
     """The result as the model reads it."""
-    data = panel_consult.short_verdict(
-        asked, final_ruling(held), panel_consult.receipt(held.ledger.calls, held.ledger.usage, held.elapsed_s)
+    data = short_verdict(
+        asked, final_ruling(held), receipt(held.ledger.calls, held.ledger.usage, held.elapsed_s)
     )
     _mark_votes(data["votes"], held)
     written = held.rounds[-1].written

@@ -132,9 +132,9 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except Refused as error:
-        said = str(error).rstrip(".")
-        rest = "" if "nothing was written" in said or "put back" in said else " Nothing more was written."
-        raise InvalidInput(f"{said}.{rest}") from None
+        reason = str(error).rstrip(".")
+        rest = "" if "nothing was written" in reason or "put back" in reason else " Nothing more was written."
+        raise InvalidInput(f"{reason}.{rest}") from None
     except OSError as error:
         raise InvalidInput(f"{system_refusal(error) or error}. Nothing more was written.") from None
 

@@ -223,12 +223,12 @@ def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
 
 
 def _backend(env: Mapping[str, str], table: Mapping[str, object]) -> BackendName:
-    said = env.get("FANOUT_BACKEND")
-    name = said or table.get("backend") or "auto"
+    chosen = env.get("FANOUT_BACKEND")
+    name = chosen or table.get("backend") or "auto"
     for known in BACKEND_NAMES:
         if name == known:
             return known
-    where = "FANOUT_BACKEND" if said else "backend in config.toml"
+    where = "FANOUT_BACKEND" if chosen else "backend in config.toml"
     raise SettingsError(f"{where} is {name!r}; it must be one of {', '.join(BACKEND_NAMES)}.")
 
 

@@ -26,10 +26,10 @@ from fanout_mcp.backends.plan import chosen as engine_for
 from fanout_mcp.engine.budget import Budget, Purse, check, estimate
 from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput, UnreadableAnswer
-from fanout_mcp.panel import consult
 from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.asking import LANGUAGE
 from fanout_mcp.panel.consult import clip
+from fanout_mcp.panel.consult import receipt as receipt_of
 from fanout_mcp.reports.text import keep, write_report
 from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
@@ -93,7 +93,7 @@ async def _perform(
     found = await anyio.to_thread.run_sync(unite, chosen, outcomes, reading.ideas)
     data = short(found)
     calls, used = sum(one.calls for one in outcomes), sum((one.usage for one in outcomes), Usage())
-    data["receipt"] = consult.receipt(calls, used, elapsed_s)
+    data["receipt"] = receipt_of(calls, used, elapsed_s)
     whole = report(task, found)
     data["report"] = await write_report(services.settings.state, "swarm", whole, services.workers)
     return ToolResult(data, is_error=not any(outcome.is_answered for outcome in outcomes))
@@ -108,7 +108,7 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     path = keep(services.settings.state, "swarm-task", shared) if is_long else None
     calls = [
         agent_call(
-            consult.clip(f"Look at: {lens.name}", 60),
+            clip(f"Look at: {lens.name}", 60),
             for_reader(path, lens) if path else for_agent(task, chosen, lens),
         )
         for lens in chosen.lenses

@@ -11,13 +11,16 @@ from typing import Annotated, Final
 import anyio.to_thread
 from pydantic import ConfigDict, Field
 
-from fanout_mcp.panel import consult, result
-from fanout_mcp.panel import consult as panel_consult
+from fanout_mcp.panel import result
 from fanout_mcp.panel.consult import (
     TOKENS_WITHOUT_PRICE,
+    VERDICT_FORM,
     Consultation,
     PanelArguments,
+    affordable,
+    dry,
     gather,
+    not_asked,
     terms_of,
 )
 from fanout_mcp.panel.council import Council, deliberate
@@ -64,10 +67,10 @@ async def watched(services: Services, args: Args, on_event: OnEvent) -> ToolResu
     )
     council = Council(asked, terms, args.rounds, args.speculate, writer, on_event, services.workers)
     # Always in a thread: later rounds quote every member.
-    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.largest_jobs)
+    terms, price = await anyio.to_thread.run_sync(affordable, terms, council.largest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
-        return ToolResult({**panel_consult.dry(asked, price.at_most), "rounds": args.rounds})
+        return ToolResult({**dry(asked, price.at_most), "rounds": args.rounds})
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
     data = result.short(asked, held)
     whole = result.report(asked, held, data)
@@ -90,7 +93,7 @@ def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str,
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
     why = getattr(services.backend, "why", "")
     asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
-    return consult.not_asked(
+    return not_asked(
         asked,
         f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "
         f"side by side: round 1. For each further round, at most {rounds}, send them again with the others' "
@@ -110,7 +113,7 @@ TOOL: Tool[Args] = Tool(
     arguments=Args,
     call=call,
     output={
-        **consult.VERDICT_FORM,
+        **VERDICT_FORM,
         "converged": {"type": "boolean"},
         "rounds": {"type": ["array", "integer"]},
         "synthesis": {"type": ["object", "string"]},

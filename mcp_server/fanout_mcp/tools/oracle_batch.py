@@ -14,7 +14,7 @@ import anyio.to_thread
 from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import record
-from fanout_mcp.panel.asking import Asking, Decided, first
+from fanout_mcp.panel.asking import Asking, Decided, first_prompt
 from fanout_mcp.panel.consult import (
     VERDICT_FORM,
     Consultation,
@@ -26,7 +26,7 @@ from fanout_mcp.panel.consult import (
     close,
     dry,
     gather,
-    job,
+    member_job,
     not_asked,
     plan,
     receipt,
@@ -74,7 +74,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 def _jobs(asked: Consultation, terms: Terms) -> list[Job]:
     """One job a member: the question, alone and without any other member's opinion."""
     question, material, stakes = asked.question, asked.material, asked.ballot.stakes
-    return [job(one, first(one, question, material, stakes), terms) for one in asked.members]
+    return [member_job(one, first_prompt(one, question, material, stakes), terms) for one in asked.members]
 
 
 def _for_host(services: Services, asked: Consultation) -> dict[str, Json]:
