@@ -246,6 +246,24 @@ def test_no_tool_runs_what_a_repository_ships(shipped: Path) -> None:
     assert not sign.exists()
 
 
+def test_the_launcher_makes_its_environment_outside_of_the_project(shipped: Path, tmp_path: Path) -> None:
+    """A `uv.toml` of its working folder is obeyed by uv, and `python -m` imports what lies there."""
+    log = tmp_path / "log"
+    step = [sys.executable, "-I", "-c", "import os; print(os.getcwd(), os.environ['PATH'])"]
+    code = "import sys; from launcher.build import _run; sys.exit(_run(sys.argv[2:], sys.argv[1]))"
+    subprocess.run(
+        [sys.executable, "-P", "-c", code, str(log), *step],
+        cwd=shipped,
+        env=planted_environment(shipped) | {"PYTHONPATH": str(Path(__file__).parents[1] / "mcp_server")},
+        check=True,
+    )
+    folder, path = log.read_text().split(maxsplit=1)
+    assert Path(folder).name == "mcp_server"
+    assert not {"", ".", *(str(shipped / name) for name in PROGRAM_FOLDERS)}.intersection(
+        path.strip().split(os.pathsep)
+    )
+
+
 def test_the_launcher_finds_no_program_in_the_project(shipped: Path) -> None:
     environment = Path(__file__).parents[1] / "mcp_server"
     code = "from launcher.environment import found_on_path; import sys; print(found_on_path(sys.argv[1]))"

@@ -33,6 +33,19 @@ def table(text: str, head: str) -> dict[str, list[str]]:
     return {first.strip("`"): rest for first, *rest in cells}
 
 
+def test_each_promise_of_the_page_on_security_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w./]+)(?:::(\w+))?`", page)
+    assert len(named) > 30
+    for path, test in named:
+        assert (ROOT / path).exists(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), test
+    tables = re.findall(r"^\| promise \| held by \|\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(rows) > 15
+    assert [row for row in rows if "`tests/" not in row.rpartition(" | ")[2]] == []
+
+
 def test_every_persona_is_listed(tmp_path: Path) -> None:
     assert sorted(table(PANELS, "persona")) == sorted(personas.read(tmp_path).personas)
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 
-from launcher.environment import Environment
+from launcher.environment import HERE, Environment, safe_path
 
 STEP_S = 900.0
 """One command may take so long; then it hangs, and is ended with its children."""
@@ -60,7 +60,13 @@ def _make(environment: Environment) -> str:
 def _run(step: list[str], log: str) -> int:
     with open(log, "ab") as file:
         process = subprocess.Popen(
-            step, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            step,
+            cwd=HERE,  # uv obeys a uv.toml of the working folder, which is the project's
+            env={**os.environ, "PATH": safe_path()},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
         try:
             return process.wait(timeout=STEP_S)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -86,8 +87,8 @@ class Environment:
             return [make, [uv, "pip", "install", "--quiet", "--python", self.python, *what]]
         if not python:
             raise LookupError(NO_PYTHON)
-        make = [python, "-m", "venv", self.folder]
-        return [make, [self.python, "-m", "pip", "install", "--disable-pip-version-check", *what]]
+        make = [python, "-I", "-m", "venv", self.folder]
+        return [make, [self.python, "-I", "-m", "pip", "install", "--disable-pip-version-check", *what]]
 
     def prepare(self) -> None:
         if not self.is_clone:  # what a killed install left is never used; a clone's .venv is the user's
@@ -145,18 +146,24 @@ def source_key() -> str:
 
 
 def found_on_path(name: str) -> str | None:
-    """Find a program on PATH, never one inside the project."""
+    """Find a program on PATH, never one inside the project or where any user can write."""
+    return shutil.which(name, path=safe_path())
+
+
+def safe_path() -> str:
+    """Return PATH without the folders of the project, relative ones, and those that any user can write to."""
     project = os.path.realpath(os.environ.get("CLAUDE_PROJECT_DIR") or os.curdir)
     home = os.path.realpath(os.path.expanduser("~"))
     kept = [
         folder
         for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)
         if os.path.isabs(folder)
+        and not (os.path.isdir(folder) and os.stat(folder).st_mode & stat.S_IWOTH)
         and (
             project in (home, os.sep) or not (os.path.realpath(folder) + os.sep).startswith(project + os.sep)
         )
     ]
-    return shutil.which(name, path=os.pathsep.join(kept))
+    return os.pathsep.join(kept)
 
 
 def newest_python() -> str | None:

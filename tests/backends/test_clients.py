@@ -45,7 +45,8 @@ FAKE = Path(fakes.upstream.__file__).parent / "claude"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(root=tmp_path, config_dir=tmp_path / "config")
+    (tmp_path / "project").mkdir()
+    return Settings(root=tmp_path / "project", config_dir=tmp_path / "config")
 
 
 @pytest.fixture

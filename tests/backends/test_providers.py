@@ -37,7 +37,10 @@ def own_rows(config: Path, text: str) -> None:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Settings:
-    return Settings(root=tmp_path, config_dir=tmp_path / "config", state_dir=tmp_path / ".claude" / "fanout")
+    (tmp_path / "project").mkdir()
+    return Settings(
+        root=tmp_path / "project", config_dir=tmp_path / "config", state_dir=tmp_path / ".claude" / "fanout"
+    )
 
 
 # --- the rows ---

@@ -11,6 +11,7 @@ import pytest
 from e2e.alike import WAYS, Case, Seen, act, run, says
 from e2e.client import ROOT, Client, find_older_client
 from e2e.hooked import PYTHON, Json, bash, group
+from fakes import webhook
 from fakes.model import Call
 from fanout_hooks.client.matchers import is_match, why_unread
 
@@ -118,6 +119,7 @@ ANSWERS: dict[str, tuple[str, Json]] = {
     ),
     "exit 1": ("echo SAY-lost >&2; exit 1", {}),
     "exit 127": ("nosuch-guard --check", {}),
+    "traceback": (f"{PYTHON} -c 'raise RuntimeError(\"SAY-lost\")'", {}),
     "plain text": ("echo SAY-plain", {}),
     "text before JSON": ("echo text; " + denies("late"), {}),
     "cut JSON": ("printf %s '{\"hookSpecificOutput\": {'", {}),
@@ -225,6 +227,21 @@ FILES = [
         ),
     ),
     one_of_its_own("hooks switched off", DENY_BASH, user={"disableAllHooks": True}),
+    *(
+        one_of_its_own(
+            f"the user's own {name}",
+            {
+                "PreToolUse": [
+                    group(
+                        act("guard", f'test "${name}" = /own || exit 0; echo SAY-own >&2; exit 2'),
+                        matcher="Bash",
+                    )
+                ]
+            },
+            user={"env": {name: "/own"}},
+        )
+        for name in ("CLAUDE_PLUGIN_ROOT", "CLAUDE_PLUGIN_DATA", "OWN_SETTING")
+    ),
     one_of_its_own(
         "python and node beside a guard",
         {
@@ -284,6 +301,7 @@ def three_ways(client: Client, case: Case, folder: Path) -> None:
         seen = {way: future.result() for way, future in runs.items()}
     assert seen["native"].ran or case.name in NOTHING_RUNS
     for way in WAYS[1:]:
+        assert case is not ANSWERED or FAILING[0] in seen[way].notes  # as loudly as natively at least
         # A hook that fails is reported to the user at every event (docs/hooks.md); natively its stderr is in
         # the transcript and in the terminal, which `-p` does not show.
         natively = seen["native"].notes
@@ -296,6 +314,58 @@ def three_ways(client: Client, case: Case, folder: Path) -> None:
             if one != other
         ]
         assert (way, apart) == (way, [])
+
+
+POLICIES: dict[str, Json] = {
+    "none": {},
+    "another host": {"allowedHttpHookUrls": ["https://ok.example/*"]},
+    "no host": {"allowedHttpHookUrls": []},
+    "this host": {"allowedHttpHookUrls": ["http://127.0.0.1*"]},
+    "another variable": {"httpHookAllowedEnvVars": ["OTHER"]},
+    "no variable": {"httpHookAllowedEnvVars": []},
+    "this variable": {"httpHookAllowedEnvVars": ["MY_TOK"]},
+    "this host, another variable": {
+        "allowedHttpHookUrls": ["http://127.0.0.1*"],
+        "httpHookAllowedEnvVars": ["OTHER"],
+    },
+    "hooks switched off": {"disableAllHooks": True},
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_an_http_hook_is_sent_is_what_the_policy_lets_leave_natively(
+    client: Client, policy: str, tmp_path: Path
+) -> None:
+    def one(way: str) -> tuple[Seen, list[tuple[str, str | None, str]]]:
+        denial = {
+            "hookEventName": "PreToolUse",
+            "permissionDecision": "deny",
+            "permissionDecisionReason": "SAY-http",
+        }
+        with webhook.serving({"hookSpecificOutput": denial}) as server:
+            hook = {
+                "type": "http",
+                "url": f"{server.url}/hook",
+                "headers": {"X-Own": "Bearer ${MY_TOK}"},
+                "allowedEnvVars": ["MY_TOK"],
+            }
+            case = Case(
+                policy,
+                {"PreToolUse": [group(hook, matcher="Bash"), group(act("beside", "true"), matcher="Bash")]},
+                (bash("echo pushed > pushed.txt"),),
+                user={**POLICIES[policy], "env": {"MY_TOK": "t0k"}},
+            )
+            seen = run(client.program, tmp_path / way, case, way)
+            return seen, [
+                (path, headers.get("X-Own"), sent["tool_name"]) for path, headers, sent in server.came
+            ]
+
+    with ThreadPoolExecutor(len(WAYS)) as pool:
+        native, warm, cold = pool.map(one, WAYS)
+    assert (warm[1], cold[1]) == (native[1], native[1])
+    assert (warm[0].answers, warm[0].files) == (native[0].answers, native[0].files)
+    assert (cold[0].answers, cold[0].files) == (native[0].answers, native[0].files)
+    assert bool(native[1]) == (policy not in {"another host", "no host", "hooks switched off"})
 
 
 NOTHING_RUNS = ("hooks switched off",)

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.slow
 
 SERVE = [sys.executable, "-P", "-m", "fanout_mcp", "serve"]
 AT_ONCE_S = 0.2
-"""The server's own processor time while a ping waits: what it waits for other programs is no freeze."""
-STUCK_S = 3.0
-"""On the clock, whatever else the machine does: a loop that waits takes no processor time."""
+"""By the clock, without the time for which the machine had no processor for the server or for this test."""
+PROC = Path("/proc/self/schedstat")
+MAX_ATTEMPTS = 3
 FILE, ATTACHED, ANSWER, LINE = 390_000, 190_000, 3_900_000, 9_000
 PIECES = {
     "JWT": "-eyJ-eyJ",
@@ -79,9 +80,10 @@ def answering(text: str) -> Iterator[str]:
             process.kill()
 
 
-@pytest.fixture(params=PIECES)
-def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
-    piece = PIECES[request.param]
+@contextmanager
+def beside(piece: str, tmp_path: Path) -> Iterator[Wire]:
+    """Serve a project whose files, and a provider whose answers, are made of a hostile text."""
+    tmp_path.mkdir()
     lines = f"{piece * (LINE // len(piece.encode()))}\n" * (FILE // LINE)
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "hostile.md").write_text(piece * (FILE // len(piece.encode())))
@@ -106,33 +108,62 @@ def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
             yield wire
 
 
+@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
 @pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=[tool for tool, _ in CALLS])
-def test_a_ping_is_answered_at_once(hostile: Wire, tool: str, arguments: dict[str, Any]) -> None:
-    hostile.call(tool, {"unknown": 1})  # the tool is loaded: what is measured is the text
-    call = hostile.send("tools/call", {"name": tool, "arguments": arguments})
-    waits: list[tuple[float, float]] = []
-    while not any(note.get("id") == call for note in hostile.notes):
-        began, used = time.monotonic(), processor_s(hostile)
-        hostile.answer(hostile.send("ping"))
-        waits.append((processor_s(hostile) - used, time.monotonic() - began))
-    busy, waited = (max(column) for column in zip(*waits, strict=True))
-    assert min(busy, waited) <= AT_ONCE_S, f"{busy:.2f} s of processor time, of {len(waits)}"
-    assert waited <= STUCK_S, f"{waited:.2f} s, of {len(waits)}"
+def test_a_ping_is_answered_at_once(piece: str, tool: str, arguments: dict[str, Any], tmp_path: Path) -> None:
+    # What a text costs it costs each time, in a new project with nothing kept; a machine is late by chance.
+    for attempt in range(MAX_ATTEMPTS):
+        with beside(piece, tmp_path / str(attempt)) as server:
+            took = pings(server, tool, arguments)
+        worst = [max(column) for column in zip(*took, strict=True)]
+        if max(worst[:2]) <= AT_ONCE_S:
+            return
+    pytest.fail(f"{sorted(took)[-3:]}, {sorted(took, key=itemgetter(1))[-3:]}")
+
+
+def pings(server: Wire, tool: str, arguments: dict[str, Any]) -> list[tuple[float, float, float]]:
+    """Ping while a tool works; return the clock without waits for a processor, processor time, the clock."""
+    server.call(tool, {"unknown": 1})  # the tool is loaded: what is measured is the text
+    call = server.send("tools/call", {"name": tool, "arguments": arguments})
+    took: list[tuple[float, float, float]] = []
+    while not any(note.get("id") == call for note in server.notes):
+        used, before = processor_s(server), queued_ns(server)
+        began = time.monotonic()
+        server.answer(server.send("ping"))
+        clock = time.monotonic() - began
+        queued = sum(now - before.get(task, 0) for task, now in queued_ns(server).items()) / 1e9
+        took.append((clock - queued, processor_s(server) - used, clock))
+    return took
 
 
 def processor_s(server: Wire) -> float:
     """Return the seconds of processor time of a process, all threads; the clock, where there is no /proc."""
-    try:
-        fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    if not PROC.exists():
         return time.monotonic()
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_the_server_ends_at_once_while_it_digests_a_hostile_answer(hostile: Wire) -> None:
-    hostile.send("tools/call", {"name": CALLS[0][0], "arguments": CALLS[0][1]})
-    hostile.answer(hostile.send("ping"))
-    began = time.monotonic()
-    hostile.process.send_signal(signal.SIGTERM)
-    hostile.process.wait(timeout=60)
-    assert time.monotonic() - began < stretched(2)
+def queued_ns(server: Wire) -> dict[Path, int]:
+    """Return for how long each thread of the server and of this test was ready and had no processor, so far.
+
+    On two cores with fourteen that want them a thread that is ready waits 0.2 s: that is what made the clock
+    bad, never the server. A loop that computes is not in this queue, nor is one that waits for anything else.
+    """
+    found: dict[Path, int] = {}
+    for pid in (str(server.process.pid), "self") if PROC.exists() else ():
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # the thread has ended
+                found[task] = int((task / "schedstat").read_text().split()[1])
+    return found
+
+
+@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
+def test_the_server_ends_at_once_while_it_digests_a_hostile_answer(piece: str, tmp_path: Path) -> None:
+    with beside(piece, tmp_path / "project") as hostile:
+        hostile.send("tools/call", {"name": CALLS[0][0], "arguments": CALLS[0][1]})
+        hostile.answer(hostile.send("ping"))
+        began = time.monotonic()
+        hostile.process.send_signal(signal.SIGTERM)
+        hostile.process.wait(timeout=60)
+        assert time.monotonic() - began < stretched(2)

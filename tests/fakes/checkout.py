@@ -72,7 +72,7 @@ class Checkout:
     def start(self, *, as_plugin: bool = True) -> Wire:
         data = ["--data", str(self.data)] if as_plugin else []
         command = [sys.executable, "-I", str(self.source / "mcp_server" / "launch.py"), *data]
-        return Wire(command, {"PATH": f"{self.bin}:{os.environ['PATH']}"})
+        return Wire(command, {"PATH": f"{self.bin}:{os.environ['PATH']}"}, timeout=90)
 
     def finish_install(self, answer: str = "go") -> None:
         """Let the install that waits at the gate go on, or fail; waits until there is one."""

@@ -53,17 +53,21 @@ class Found:
     ended: int | None = None
     """Its exit status, if it ended before it was asked to."""
     strays: int = 0
-    memory_kb: tuple[int, int] = (0, 0)
-    descriptors: tuple[int, int] = (0, 0)
+    memory_kb: tuple[int, ...] = (0, 0)
+    """Before the storm, and after each of its parts."""
+    descriptors: tuple[int, ...] = (0, 0)
 
 
-def storm(folder: Path, *, messages: int, servers: int, seed: int) -> list[Found]:
-    """Let `messages` rain on `servers` at once, shared equally; return what became of each server."""
+def storm(folder: Path, *, messages: int, servers: int, seed: int, parts: int = 1) -> list[Found]:
+    """Let `messages` rain on `servers` at once, shared equally; return what became of each server.
+
+    `parts`: so many equal storms, one after another, each with a rest at its end.
+    """
     project = _project(folder)
     found: list[Found] = [Found() for _ in range(servers)]
 
     def one(number: int) -> None:
-        found[number] = _Storm(project, seed * 1_000 + number).run(messages // servers)
+        found[number] = _Storm(project, seed * 1_000 + number).run(messages // servers, parts)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(servers)]
     for thread in threads:
@@ -96,7 +100,7 @@ class _Storm:
         self.moved = threading.Condition()
         self.reader = threading.Thread(target=self._read, daemon=True)
 
-    def run(self, messages: int) -> Found:
+    def run(self, messages: int, parts: int) -> Found:
         with self.wire:
             errors = threading.Thread(target=self._drain_stderr, daemon=True)
             errors.start()
@@ -104,11 +108,13 @@ class _Storm:
             try:
                 self._rain(WARM_UP)
                 self._settle()
-                base = self._measure()
-                self._rain(messages)
-                self._settle()
-                after = self._measure()
-                self.found.memory_kb, self.found.descriptors = (base[0], after[0]), (base[1], after[1])
+                measured = [self._measure()]
+                for _ in range(parts):
+                    self._rain(messages // parts)
+                    self._settle()
+                    measured.append(self._measure())
+                memory, descriptors = zip(*measured, strict=True)
+                self.found.memory_kb, self.found.descriptors = tuple(memory), tuple(descriptors)
             except BrokenPipeError:
                 self.found.ended = self.wire.process.wait(30)
             self.found.ended = self.wire.process.poll()

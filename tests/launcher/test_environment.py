@@ -55,7 +55,7 @@ def test_a_newer_python_beside_the_old_one_is_taken(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(sys, "version_info", (3, 9, 6, "final", 0))
     monkeypatch.setenv("PATH", str(tmp_path))
     first = Environment(str(tmp_path / "data")).steps()[0]
-    assert first[:3] == [str(tmp_path / "python3.12"), "-m", "venv"]
+    assert first[:3] == [str(tmp_path / "python3.12"), "-I", "-m"]
 
 
 def test_uv_is_asked_for_a_python_where_there_is_none(

@@ -60,15 +60,15 @@ def advice(capsys: pytest.CaptureFixture[str], what: str) -> str:
 def test_only_what_is_missing_for_a_model_is_advised(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     *,
     has_claude: bool,
     has_agreed: bool,
 ) -> None:
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    programs = tmp_path_factory.mktemp("programs")
+    monkeypatch.setenv("PATH", str(programs))
     if has_claude:
-        (tmp_path / "bin" / "claude").symlink_to(sys.executable)
+        (programs / "claude").symlink_to(sys.executable)
     if has_agreed:
         settings.read().config_dir.mkdir(parents=True)
         (settings.read().config_dir / "config.toml").write_text("claude_agreed = true\n")

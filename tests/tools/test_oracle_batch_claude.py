@@ -27,9 +27,10 @@ FAKE = Path(fakes.upstream.__file__).parent / "claude"
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[Services]:
     (tmp_path / "bin").mkdir()
+    (tmp_path / "project").mkdir()
     (tmp_path / "bin" / "claude").symlink_to(FAKE)
     environment = {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
-    settings = Settings(tmp_path, tmp_path / "config", backend="claude")
+    settings = Settings(tmp_path / "project", tmp_path / "config", backend="claude")
     async with open_client("claude", settings, environment) as backend:
         yield Services(settings, backend, Limits(50))
 

@@ -105,7 +105,7 @@ def _of_company(problems: list[str]) -> dict[str, Any]:
 def toml_value(text: str, name: str) -> str:
     """Return a top-level key's text or bare word. tomllib would cost 8 ms for it, at every cold event."""
     top = TABLE.split(text, maxsplit=1)[0]
-    match = re.search(rf"""^\s*{name}\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|(\w+))""", top, re.MULTILINE)
+    match = re.search(rf"""^[ \t]*{name}\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|(\w+))""", top, re.MULTILINE)
     return next((group for group in match.groups() if group), "") if match else ""
 
 

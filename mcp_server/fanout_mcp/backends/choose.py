@@ -12,7 +12,6 @@ A backend asked for by name is that one or an error: never another one that spen
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -35,6 +34,7 @@ from fanout_mcp.backends.providers import (
 )
 from fanout_mcp.errors import Rejected, SettingsError
 from fanout_mcp.state import audit
+from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.types import Answer, Job, ModelPrice
 
@@ -102,8 +102,8 @@ def _setting(settings: Settings, name: str | None = None) -> str:
 
 def _missing_for_claude(settings: Settings, env_path: str | None) -> list[str]:
     path = os.environ.get("PATH", "") if env_path is None else env_path
-    found = shutil.which("claude", path=path)
-    if barred := barred_client("claude", path):
+    found = find_program("claude", settings.project, path)
+    if barred := barred_client("claude", found):
         return [barred]
     return [*([IS_CHILD] if settings.is_child else []), *([] if found else [NO_CLAUDE])]
 

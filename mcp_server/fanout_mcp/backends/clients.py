@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -58,6 +57,7 @@ from fanout_mcp.errors import (
 )
 from fanout_mcp.jsonish import MAX_LENGTH
 from fanout_mcp.state import policy
+from fanout_mcp.state.folder import find_program, safe_path
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
@@ -277,7 +277,7 @@ def read_gemini(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
 
 GEMINI_NO_LOGIN: Final = 41
 GEMINI_COUNTS: Final = ("prompt", "candidates", "thoughts")
-_API_ERROR: Final = re.compile(r"ApiError: (\{.*\})")
+_API_ERROR: Final = re.compile(r"(?m)^(?>.*?ApiError: (?=\{))(.*\})")
 
 
 def _gemini_usage(stats: Json) -> tuple[str, Usage | None]:
@@ -407,9 +407,8 @@ class ClientBackend:
     async def ask(self, job: Job) -> Answer:
         model = job.model or next(iter(self.row.models_for("default")), "")
         company = policy.current()
-        barred = barred_client(self.name, self.environment.get("PATH", "")) or company.refusal(
-            "models", model
-        )
+        program = find_program(self.name, self.settings.project, self.environment.get("PATH", ""))
+        barred = barred_client(self.name, program) or company.refusal("models", model)
         if barred:
             raise NotAllowed(f"{barred}.")
         if model.startswith("-"):
@@ -801,13 +800,18 @@ async def open_client(
     """Yield the backend of one client. Raises SettingsError when it is not on PATH, or we run below one."""
     client = CLIENTS[name]
     own = os.environ if environment is None else environment
-    program = shutil.which(name, path=own.get("PATH", ""))
+    path = own.get("PATH", "")
+    program = find_program(name, settings.project, path)
     if program is None or settings.is_child:
         raise SettingsError(
-            f"`{name}` can't be used here: it is not on PATH, or this runs below one already."
+            f"`{name}` can't be used here: it is not on PATH (what lies in the project "
+            "or can be replaced by any user is not run), or this runs below one already."
         )
     rows = read_rows(settings.config_dir)
     env = child_environment(client, settings, own, [row.key for row in rows.values() if row.key])
+    env["PATH"] = safe_path(
+        path, settings.project
+    )  # a client may itself be a script that `node` is looked up for
     with tempfile.TemporaryDirectory(prefix=f"fanout-{name}-") as empty:
         folder = _prepared(client, settings) if client.files else Path(empty)
         base_url = env.get(client.base_url, "") if client.base_url else ""

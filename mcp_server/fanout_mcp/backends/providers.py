@@ -13,7 +13,6 @@ replaces single fields. Three rules:
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from urllib.parse import urlsplit
 from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.state import policy
+from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.types import Effort, Json
 
@@ -194,7 +194,8 @@ class Providers:
         return "" if row.name in self.settings.enabled else f"fanout providers enable {row.name}"
 
     def _missing_for_client(self, row: Row) -> str:
-        if barred := barred_client(row.client, self.env.get("PATH", "")):
+        found = find_program(row.client, self.settings.project, self.env.get("PATH", ""))
+        if barred := barred_client(row.client, found):
             return barred
         if self.settings.is_child:
             return "this process runs below such a client already"
@@ -203,7 +204,6 @@ class Providers:
         )
         if not is_agreed and row.name not in self.settings.enabled:
             return NOT_AGREED if row.name == "claude" else f"fanout providers enable {row.name}"
-        found = shutil.which(row.client, path=self.env.get("PATH", ""))
         return "" if found else f"`{row.client}` is not on PATH"
 
     @cached_property
@@ -216,7 +216,7 @@ class Providers:
     def is_there(self, row: Row) -> bool:
         """Say whether a row that is not in use could be: its key, its server or its client is there."""
         if row.client:
-            return shutil.which(row.client, path=self.env.get("PATH", "")) is not None
+            return find_program(row.client, self.settings.project, self.env.get("PATH", "")) is not None
         if row.key:
             return bool(row.base_url) and self.key(row) is not None
         return row.is_local and _listens(row)
@@ -276,12 +276,11 @@ def _place(base_url: str) -> tuple[str, int | None]:
     return (url.hostname or "").rstrip("."), url.port or {"https": 443, "http": 80}.get(url.scheme)
 
 
-def barred_client(name: str, path: str) -> str:
+def barred_client(name: str, program: str | None) -> str:
     """Return why the policy keeps a client from being started, "" where it doesn't.
 
     A policy may name it by its program's absolute path.
     """
-    program = shutil.which(name, path=path)
     also = str(Path(program).resolve()) if program else ""
     return policy.current().refusal("command-line clients", name, also=also)
 

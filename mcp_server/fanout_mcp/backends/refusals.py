@@ -308,7 +308,7 @@ CAUSES: Final = (
         "content_filter content_policy_violation responsibleaipolicyviolation moderation_blocked "
         "data_inspection_failed prohibited_content sensitive_words_detected",
         r"requires moderation|input was flagged|content management policy|content (?:policy|filter)|"
-        r"safety (?:system|filter|policies)|violat\w+ .{0,40}(?:usage|content|safety) polic|"
+        r"safety (?:system|filter|policies)|violat\w{1,9} .{0,40}(?:usage|content|safety) polic|"
         r"inappropriate content|content exists risk|prompt was blocked|blocked by .{0,30}(?:safety|filter)",
     ),
     _cause(

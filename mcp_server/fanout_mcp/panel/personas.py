@@ -143,7 +143,8 @@ def _persona(path: Path) -> Persona:
         raise Broken(
             f"The persona {path} must begin with a head between two lines of ---, with a line `name: NAME`."
         )
-    head = dict(re.findall(r"^(\w+):\s*(.*?)\s*$", match["head"], re.MULTILINE))
+    found = re.findall(r"^(\w+):(.*)", match["head"], re.MULTILINE)
+    head = {key: value.strip() for key, value in found}
     name, system = head.get("name", ""), match["system"].strip()
     if not NAME.fullmatch(name):
         raise Broken(f"The persona {path} needs a name of small letters, digits and dashes, not {name!r}.")

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,6 +30,7 @@ from fanout_mcp.errors import AllThinking, BackendError, SettingsError
 from fanout_mcp.registration.places import SCOPES, Places, places, plugin_in, project_of
 from fanout_mcp.registration.plan import ALLOW, PLUGIN_RULE, RULE, is_server_entry
 from fanout_mcp.state import policy, settings
+from fanout_mcp.state.folder import find_program, refused_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.types import Job, Json, Prompt
 
@@ -72,7 +72,7 @@ def look(had: Settings | None, error: str = "") -> list[Finding]:
         Finding("python", "good", f"{platform.python_version()}, {sys.executable}"),
         *(_own(had.config_dir) if had is not None else []),
         *(_kept(had) if had is not None else []),
-        *_programs(),
+        *_programs(root),
         *_registered(root),
         *_hooks(root),
     ]
@@ -180,10 +180,11 @@ def _asked_for() -> Iterator[tuple[str, Path]]:
             yield variable, Path(value)
 
 
-def _programs() -> Iterator[Finding]:
+def _programs(project: Path) -> Iterator[Finding]:
     for name, use in PROGRAMS.items():
-        path = shutil.which(name)
-        yield Finding(name, "good" if path else "missing", path or f"not on PATH ({use})")
+        path = find_program(name, project)
+        refused = "" if path else refused_program(name, project)
+        yield Finding(name, "good" if path else "missing", path or f"{refused or 'not on PATH'} ({use})")
 
 
 def _registered(root: Path) -> Iterator[Finding]:

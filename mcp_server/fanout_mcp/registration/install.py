@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from fanout_mcp.registration import plan
 from fanout_mcp.registration.places import SCOPES, Installed, Places, places, plugin_in, project_of
 from fanout_mcp.registration.plan import Change, Choices, Plan
 from fanout_mcp.state import settings
+from fanout_mcp.state.folder import find_program
 from fanout_mcp.text import counted
 from fanout_mcp.types import Json
 
@@ -312,7 +312,7 @@ def _asked(wanted: Choices, had: settings.Settings) -> Choices:
         "Let Claude use fanout's tools without asking each time?", default=False
     )
     claude = wanted.claude_backend
-    if not claude and not had.claude_agreed and shutil.which("claude"):
+    if not claude and not had.claude_agreed and find_program("claude", had.project):
         claude = ask(
             "Without an API key, let fanout call your own `claude`? It spends your subscription.",
             default=False,

@@ -49,7 +49,9 @@ _MARK: Final = re.compile(
     r"|\beslint-disable(?:-next-line|-line)?\b|\bfanout:\s*ignore\b)(?P<rest>.*)",
     re.IGNORECASE,
 )
-_LISTED: Final = re.compile(r"^\s*[:(\[ ]\s*(?P<names>[\w./@-]+(?:\s*[, ]\s*[\w./@-]+)*)")
+_LISTED: Final = re.compile(
+    r"^(?:\s*+[:(\[]\s*+|\s++)(?P<names>[\w./@-]++(?:(?:\s*+,\s*+|\s++)[\w./@-]++)*+)"
+)
 _OURS: Final = re.compile(r"^\s*\[(?P<names>[^\]]*)\]")
 _SECURITY_NAME: Final = re.compile(
     r"(?i)^(?:S\d{3}|B\d{3}|G\d{3}|CWE-?\d+|cert-.*|bugprone-.*|clang-analyzer.*|gosec|security.*|.*secur.*|no-eval"

@@ -24,7 +24,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import signal
 import stat
 import subprocess
@@ -37,6 +36,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fanout_hooks.client import files
+from fanout_mcp.state.folder import find_program, safe_path
 
 TIMEOUT_S: Final = 30.0
 MAX_OUTPUT: Final = 512 << 20
@@ -420,8 +420,8 @@ def _start(
     timeout_s: float = TIMEOUT_S,
 ) -> Reply:
     """Run git itself, never one that lies in the project. Raises OSError."""
-    path = _path_outside(top)
-    program = shutil.which("git", path=path)
+    path = safe_path(os.environ.get("PATH", os.defpath), top)
+    program = find_program("git", top)
     if program is None:
         return Reply(problem=NO_GIT)
     with tempfile.TemporaryFile() as given:
@@ -457,14 +457,3 @@ def _start(
 def _kill(group: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
-
-
-def _path_outside(top: Path) -> str:
-    """Return PATH without relative folders and those of the project: it may hold a `git` of its own."""
-    is_users = top in {Path("/"), Path(os.path.realpath(Path("~").expanduser()))}
-    kept = []
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        real = Path(os.path.realpath(folder))
-        if folder.startswith("/") and (is_users or not real.is_relative_to(top)):
-            kept.append(folder)
-    return os.pathsep.join(kept)

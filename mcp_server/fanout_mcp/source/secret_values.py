@@ -40,7 +40,7 @@ _PASSWORDS: Final = frozenset(
 )
 _SECRETS: Final = frozenset(["secret", "secrets", "credential", "credentials", "pepper", "masterauth"])
 _KEYS: Final = frozenset(
-    ["token", "key", "auth", "authorization", "apikey", "session", "sessionid", "sid", "cookie", "bearer"]
+    "token key auth authorization apikey session sessionid sid cookie bearer salt login".split()  # noqa: SIM905 - shorter
 )
 _NOT_KEYS: Final = frozenset(
     [
@@ -149,9 +149,16 @@ _PLACEHOLDER: Final = re.compile(
 )
 _REFERENCE: Final = re.compile(
     r"(?i)[$@&!%*]?[\w.]{0,80}\(|[<{\[(^|&*@$]|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
-    r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|required\b|\d{4}-\d\d-\d\d"
+    r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|![A-Za-z:]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
 )
-"""Beginnings of calls, templates, paths, addresses, variables, schemes of secret stores and dates."""
+"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of secret stores and dates."""
+
+_ALGORITHM: Final = re.compile(
+    r"(?i)(?:[a-z]{2,12}[_-]){0,3}(?:sha|md|aes|rsa|hmac|scram|ed|ecdsa|[hrep]s|argon|bcrypt|pbkdf|chacha)[_-]?\d{1,5}"
+    r"[a-z]{0,2}(?:[_-][a-z]{2,12}\d{0,4}){0,3}"
+)
+_STORED: Final = re.compile(r"[A-Za-z][a-z_-]{1,30}\d{0,2}(?:/[A-Za-z]?[a-z_-]{1,30}\d{0,2}){1,8}")
+"""The path of a secret in a store: `shop/prod/db`."""
 
 _PLAIN: Final = re.compile(
     r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_]+|[A-Z]{1,6}-?\d{1,4}|[\d.,:_%-]+\w?"
@@ -208,7 +215,7 @@ _FILE: Final = re.compile(r"(?i)[\w./ -]{1,200}\.(?:[a-z]{2,4}|json|html)")
 _RULES: Final = re.compile(r"[a-z_]{2,20}(?::[\w,.]{1,40})?(?:\|[a-z_]{2,20}(?::[\w,.]{1,40})?){1,20}")
 """`required|min:8`: how PHP frameworks check an input."""
 
-_MEMBER: Final = re.compile(r"[A-Za-z_$]\w{0,80}(?:(?:\.|->|::|\?\.)[A-Za-z_$]\w{0,80}){1,8}")
+_MEMBER: Final = re.compile(r"[A-Za-z_$]\w{0,80}(?:(?:\.|->|::|\?\.)[A-Za-z_$]\w{0,80}){1,8}[!?]?")
 _RANDOM: Final = re.compile(r"[A-Za-z0-9+/=_.~:-]{8,600}")
 _STRUCTURED: Final = re.compile(r"(?:[A-Za-z]{2,}\d{0,4}|\d{1,4}|v\d{1,3}|[A-Z]|[a-z])")
 _PIECE: Final = re.compile(r"[^A-Za-z0-9]{1,9}")
@@ -226,7 +233,7 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if kind is None:
         return False
     if is_bare:
-        return is_random(value) and len(value) >= 20 and not _MEMBER.fullmatch(value)
+        return is_random(value) and len(value) >= 20 and not _is_member(value)
     if _HASH.match(value):
         return True
     if kind == "key":
@@ -259,9 +266,16 @@ def is_chosen(value: str, name: str = "password") -> bool:
         return _PHRASE_SAYS.isdisjoint(value.split("-"))
     if value.isdigit():
         return len(value) >= 6 and kind_of(name) == "password"
-    if _PLAIN.fullmatch(value) or _FILE.fullmatch(value) or _RULES.fullmatch(value):
+    if any(what.fullmatch(value) for what in (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED)):
         return False
-    return not _MEMBER.fullmatch(value) and lower.strip("_-:") not in name.lower()
+    return not _is_member(value) and value[-1] not in "[({" and lower.strip("_-:") not in name.lower()
+
+
+def _is_member(value: str) -> bool:
+    """Tell `config.db.password` from `dastS.b1REj4`: a name has two turns of letter and digit at most."""
+    return _MEMBER.fullmatch(value) is not None and all(
+        len(_TURN.findall(piece)) <= 2 for piece in _PIECE.split(value)
+    )
 
 
 def is_random(value: str) -> bool:
@@ -419,6 +433,11 @@ SHAPES: Final = (
     Shape("openshift", ("sha256~",), r"\bsha256~[A-Za-z0-9_-]{40,}"),
     Shape("artifactory", ("AKCp",), r"\bAKCp[A-Za-z0-9]{60,}"),
     Shape("onepassword", ("ops_eyJ",), r"\bops_eyJ[A-Za-z0-9+/=_-]{100,}"),
+    Shape(
+        "signed-url",
+        ("sig=", "ignature="),
+        r"[?&](?i:sig|signature|x-amz-signature|x-goog-signature)=[A-Za-z0-9%+/_~.=-]{20,}",
+    ),
     Shape("jwt", ("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
 )
 """What is told first is not told again."""

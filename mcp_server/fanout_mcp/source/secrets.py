@@ -121,10 +121,13 @@ _PEM: Final = Linear(
 _SHAPED: Final = tuple(
     (name, tuple(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
 )
+_PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:)([^\s:]{8,128})$")
+"""PostgreSQL's own file of passwords: host, port, database, user, password."""
 _AZURE: Final = Linear(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
 _HEADERS: Final = Linear(
-    r"(?i)(\b(?:proxy-)?authorization\b[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?"
-    r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)([A-Za-z0-9+/_.~-]{16,}={0,2})"
+    r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?|[ \t]{1,4}[\"'])"
+    r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
+    r"([A-Za-z0-9+/_.~-]{16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
 _SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
 _BEARER: Final = Linear(r"(?i)(\bbearer )([A-Za-z0-9+/_.~-]{20,}={0,2})")
@@ -134,11 +137,12 @@ _URL: Final = Linear(
 """A password in an address; with a slash in it only before a host."""
 
 _PORT: Final = re.compile(rb"(?:\d{1,5}|port)(?:/|\Z)")
-_URL_PLACE: Final = frozenset((b"password", b"pass", b"pwd", b"passwd", b"secret", b"token", b"pw", b"user"))
+_URL_PLACE: Final = frozenset(b"password pass pwd passwd secret token pw user guest".split())
 _DSN: Final = Linear(r"(\b[\w.-]{1,60}:)([^\s:@/\"'`<>{}$]{4,100})@(?:tcp|unix|udp)\(")
 
 _NAME: Final = Linear(
-    r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|identified by)[\w.-]*"
+    r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|salt|login"
+    r"|identified by)[\w.-]*"
 )
 """A name that may be a secret's; secret_values.py reads it word by word."""
 
@@ -164,6 +168,17 @@ _FOLLOWS: Final = (
             + _Q
         ),
     ),
+    (
+        True,
+        Linear(  # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
+            r"[\"'`]?[\])]{0,2}"
+            + _BETWEEN
+            + r"\s{0,4}(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?"
+            + r"\{\s{0,20}(?:return\s)?"
+            + _Q
+            + r"\s?;?\s{0,20}\}"
+        ),
+    ),
     (True, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),  # {"name": …, "value": …}
     (True, Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?" + _Q)),  # ('API_KEY', 'x')
     (True, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
@@ -177,7 +192,7 @@ _NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<]|[)\]](?:[^\s\"'`:=|?]|\z)|\z
 """After a name that is given nothing: what most names are told by at once."""
 
 _WORD: Final = Linear(r"[ \t]+(\w+)")
-_LEADING: Final = frozenset(b"string str as is was to or value content default".split())
+_LEADING: Final = frozenset(b"string str as by is was to or value content default".split())
 """Words that may stand between a name and what it is given."""
 
 _SET: Final = (
@@ -192,7 +207,7 @@ _IS_COMMAND: Final = Linear(
     r"sudo|chpasswd|openssl|htpasswd|snmp|ldap|smb|sqlcmd|osql|bcp|net |useradd|usermod|plink|psql|mongo|"
     r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount)"
 )
-_ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)]{3,200}))"
+_ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
 _AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
 _COMMANDS: Final = tuple(
     Linear(pattern.replace("USER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?"))
@@ -219,7 +234,7 @@ _COMMANDS: Final = tuple(
 )
 _CALLED: Final = Linear(
     r"SetBasicAuth|[cC]onnect(?:ion)?\(|PDO\(|mysqli|BasicAuth|basic_auth|\.(?:sign|verify|encode|decode|login)\("
-    r"|\bauth\s{0,2}="
+    r"|\bauth\s{0,2}=|\.toCharArray\("
 )
 _CALLS: Final = tuple(
     Linear(pattern.replace("STRING", r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')"))
@@ -230,6 +245,10 @@ _CALLS: Final = tuple(
             r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
         ),
         r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
+        (
+            r"(?:\bload|\bstore|\binit|getKey|getEntry|KeyEntry|KeySpec|Password\w{0,20})\("
+            r"[^()\n]{0,200}?STRING\.toCharArray\("
+        ),
         r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
     )
 )
@@ -289,6 +308,8 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         data = _URL.sub(counted(_address), data)
     if b"@tcp(" in data or b"@unix(" in data:
         data = _DSN.sub(counted(lambda m: m.group().replace(m[2], b"<redacted:url-password>", 1)), data)
+    if b":" in data:
+        data = _PGPASS.sub(counted(_line), data)
     if b"authorization" in lower:
         data = _HEADERS.sub(counted(_header), data)
     if b"bearer " in lower:
@@ -329,6 +350,10 @@ def _header(match: Match) -> bytes:
     """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
     is_one = match[1].lower().rstrip().endswith(_SCHEMES) or is_random(_text(match[2]))
     return match[1] + b"<redacted:header>" if is_one else match.group()
+
+
+def _line(match: Match) -> bytes:
+    return match[1] + b"<redacted:value>" if is_argument(_text(match[2])) else match.group()
 
 
 def _bearer(match: Match) -> bytes:

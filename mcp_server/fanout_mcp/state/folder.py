@@ -1,10 +1,15 @@
-"""The project's state folder: reports for people, state and cache for us, none of it for version control."""
+"""The project's state folder: reports for people, state and cache for us, none of it for version control.
+
+And which programs are the user's own on PATH, where a project may have put some of the same name.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import shutil
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -73,3 +78,47 @@ def _sweep(reports: Path) -> None:
         own.sort(key=lambda path: path.lstat().st_mtime_ns)
         for path in own[: len(own) - MAX_REPORTS + 1]:
             path.unlink()
+
+
+# --- Programs ----------------------------------------------------------------------------------------------
+# PATH may lead into a project: `node_modules/.bin` by a tool that sets variables for a folder, `.` by habit.
+# What lies there is the project's, and a project runs nothing. Nor is run what any user can replace.
+
+
+def safe_path(path: str, project: Path) -> str:
+    """Return PATH without relative folders, those of the project, and those that any user can write to."""
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if not _distrust(folder, project))
+
+
+def find_program(name: str, project: Path, path: str | None = None) -> str | None:
+    """Return where the user's own program lies, or None; `path`: instead of the PATH of this process."""
+    for folder in safe_path(os.environ.get("PATH", os.defpath) if path is None else path, project).split(
+        os.pathsep
+    ):
+        found = shutil.which(name, path=folder) if folder else None
+        if found and not _distrust(found, project):
+            return found
+    return None
+
+
+def refused_program(name: str, project: Path) -> str:
+    """Return the first program of that name on PATH with why it is not run; "" where there is none."""
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        found = shutil.which(name, path=folder or os.curdir)
+        if found and (why := _distrust(folder, project) or _distrust(found, project)):
+            return f"{found} {why}, so it is not run"
+    return ""
+
+
+def _distrust(path: str, project: Path) -> str:
+    """Say why nothing there is run, or "". A project that holds the home is the user's own."""
+    if not path.startswith("/"):
+        return "is found by a relative entry of PATH"
+    top, real = project.resolve(), Path(path).resolve()
+    if real.is_relative_to(top) and not Path.home().resolve().is_relative_to(top):
+        return "lies in the project"
+    try:
+        is_open = real.stat().st_mode & stat.S_IWOTH
+    except OSError:
+        return ""
+    return "can be replaced by any user of this machine" if is_open else ""

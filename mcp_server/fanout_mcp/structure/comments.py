@@ -79,7 +79,7 @@ _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|descri
 _ATTRIBUTE: Final = re.compile(rb"^\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
     r"\s*(?:package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
-    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s+.*require\("
+    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\("
     r"|['\"]use strict|@file:|@testable|declare\("
     r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b)"
 )
@@ -87,7 +87,7 @@ _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$"
 )
 _INLINE: Final = re.compile(
-    r"\[([^\[\]]+)\](?:\([^()\s]*\)|\[[^\[\]]*\])|:\w+(?::\w+)*:`~?([^`<]+?)(?:\s*<[^>]*>)?`|<[^<>\s][^<>]*>"
+    r"\[([^\[\]]+)\](?:\([^()\s]*\)|\[[^\[\]]*\])|:\w{1,40}+(?::\w{1,40}+){0,3}+:`~?([^`<]++)(?:<[^<>`]*>)?`|<[^<>\s][^<>]*>"
 )
 
 
@@ -107,7 +107,7 @@ def first_sentence(text: str) -> str:
 
 def plain_text(text: str) -> str:
     """Take the marks of Markdown and RST out of a line: links, roles, tags, emphasis."""
-    text = _INLINE.sub(lambda match: match[1] or match[2] or "", text)
+    text = _INLINE.sub(lambda match: match[1] or (match[2] or "").rstrip(), text)
     text = re.sub(r"\[(`[^`]+`)\]", r"\1", text)  # a link of Rust's documents
     return " ".join(text.replace("**", "").replace("``", "`").split())
 
@@ -192,11 +192,10 @@ def _marks(language: Language) -> tuple[bytes, ...]:
 
 
 def _unmarked(line: str) -> str:
-    return re.sub(
-        r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?|\s*(?:\*+/|-\}|\]\])$",
-        "",
-        line,
-    )
+    line = re.sub(r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?", "", line)
+    if line.endswith(("*/", "-}", "]]")):
+        return line[:-2].rstrip("*" if line.endswith("*/") else "").rstrip()
+    return line
 
 
 def opening(text: str, root: Node, language: Language, name: str = "") -> str:

@@ -34,7 +34,7 @@ _KINDS: Final = {
     ".properties": "INI",
 }
 _PATTERNS: Final = {
-    "TOML": re.compile(r"^\[+([^\]\n]+)\]+|^([\w\"'.-]+)\s*="),
+    "TOML": re.compile(r"^\[++([^\]\n]++)\]+|^([\w\"'.-]+)\s*="),
     "YAML": re.compile(r"^([\w\"'./-]+)\s*:"),
     "INI": re.compile(r"^\[([^\]\n]+)\]|^([\w.-]+)\s*="),
     "JSON": re.compile(r"^(?:  |\t|    )?\"([^\"\n]{1,80})\"\s*:"),
@@ -187,7 +187,7 @@ def _commented(lines: list[str]) -> list[str]:
 # It becomes a text with as many lines as the file, blank where there is no code: every line number that comes
 # out of it is the file's own.
 
-_SCRIPT: Final = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_SCRIPT: Final = re.compile(r"<script\b([^<>]*)>(.*?)(?:</script\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _COMPONENTS: Final = {".vue": "Vue", ".svelte": "Svelte", ".astro": "Astro"}
 _FRONT: Final = re.compile(r"\A---\r?\n(.*?)^---", re.DOTALL | re.MULTILINE)
 
@@ -360,7 +360,9 @@ def _without_blocks(text: str, form: Form) -> str:
             text,
         )
     if form.name in {"Julia", "GraphQL", "Groovy"}:
-        text = re.sub(r'"""(?:[^"\\]|\\.|"(?!""))*"""', lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+        text = re.sub(
+            r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"""|\\?\Z)', lambda m: re.sub(r"[^\n]", " ", m[0]), text
+        )
     return re.sub(rf"(?m)^[ \t]*(?:{'|'.join(map(re.escape, form.comments))})(?!import).*", "", text)
 
 

@@ -110,9 +110,9 @@ def parser(language: Language) -> tuple[Parser, Query]:
 
 # --- What an import statement names, language by language: the strings that graph.py resolves to files. -----
 
-_FROM: Final = re.compile(r"from\s+([.\w\s]+?)\s+import\s+([\s\S]*)")
+_FROM: Final = re.compile(r"\bfrom\s++([.\w]++(?:\s++(?!(?:from|import)\b)[.\w]++)*+)\s+import\s+([\s\S]*)")
 _DOTTED_NAME: Final = re.compile(r"[\w.]+")
-_COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TREE: Final = re.compile(r"[{},]|[^{},]+")
 
 MAX_OF_ONE: Final = 200
@@ -154,10 +154,10 @@ def _jvm(statement: str) -> list[str]:
     """Return each name that an import brings; one of all names of a package ends with `.*`."""
     path = re.sub(r"^import\s+(?:static\s+|given\s+)?", "", _COMMENT.sub("", statement).strip()).rstrip("; ")
     found: list[str] = []
-    for part in re.split(r",(?![^{]*\})", path):
+    for part in re.findall(r"(?:[^,{]|\{[^}]*\}?)+", path):
         head, opened, group = part.partition("{")
         for name in group.rstrip("} \n").split(",") if opened else [""]:
-            whole = re.split(r"\s+as\s+|\s*=>\s*", f"{head}{name.strip()}".strip())[0]
+            whole = re.split(r"(?<!\s)(?:\s++as\s+|\s*+=>\s*)", f"{head}{name.strip()}".strip())[0]
             found.append(re.sub(r"\.(?:_|\*|given)?$", ".*", "".join(whole.split())))
     return [name for name in found if name != ".*"]
 
@@ -450,8 +450,8 @@ _OTHER: Final = frozenset({b"else", b"elif", b"elifdef", b"elifndef"})
 # Between `class` and its name an attribute; behind a parameter list what a thread checker reads. The grammar
 # makes something else of them and notices nothing, so they go before the first parse.
 _EXPORT: Final = re.compile(
-    rb"\b(class|struct|union)((?:[ \t]+(?!final\b|alignas\b)[A-Za-z_]\w*(?:\([^()\n]*\))?)+?)"
-    rb"(?=[ \t]+[A-Za-z_]\w*(?:<[^<>\n;{}]*>)?(?:[ \t]+final)?[ \t\r\n]*(?::[^:]|\{))"
+    rb"\b(class|struct|union)((?:[ \t]++(?!final\b|alignas\b)[A-Za-z_]\w*+(?:\([^()\n]*\))?){1,6}?)"
+    rb"(?=[ \t]++[A-Za-z_]\w*+(?:<[^<>\n;{}]*>)?(?:[ \t]+final)?[ \t\r\n]*(?::[^:]|\{))"
 )
 _GUARD: Final = re.compile(
     rb"(?<=\))((?:[ \t\r\n]+(?:const|noexcept|override|final))*)"
@@ -461,8 +461,8 @@ _GUARD: Final = re.compile(
 
 
 _GUARDED: Final = re.compile(
-    rb"(?m)^([ \t]+[\w:<>,*& \t]*[\w>*&][ \t]+[*&]*\w+)"
-    rb"([ \t]+[A-Z][A-Z0-9]*_[A-Z0-9_]*\([\w:>.*&-]*\))(?=[ \t]*[;={])"
+    rb"(?m)^([ \t]++[\w:<>,*&]++[ \t][\w:<>,*& \t]*?\w)"
+    rb"([ \t]++[A-Z][A-Z0-9]*+_[A-Z0-9_]*+\([\w:>.*&-]*+\))(?=[ \t]*[;={])"
 )
 
 

@@ -108,8 +108,13 @@ def _tsconfig(text: str) -> Triples:
 
 
 def _without_comments(text: str) -> str:
-    kept = re.sub(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', lambda m: m[1] or "", text, flags=re.DOTALL)
-    return re.sub(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])', lambda m: m[1] or "", kept)
+    kept = re.sub(
+        r'((?<!\\)"(?:[^"\\\n]|\\.)*+")|//[^\n]*|/\*.*?(?:\*/|\Z)',
+        lambda m: m[1] or "",
+        text,
+        flags=re.DOTALL,
+    )
+    return re.sub(r'((?<!\\)"(?:[^"\\\n]|\\.)*+")|,(?=\s*[}\]])', lambda m: m[1] or "", kept)
 
 
 def _pyproject(text: str) -> Triples:
@@ -179,20 +184,18 @@ def _keyed(text: str) -> Triples:
 def _gradle_settings(text: str) -> Triples:
     match = re.search(r"rootProject\.name\s*=\s*[\"']([^\"']+)", text)
     yield "name", "", match[1] if match else ""
-    for line in re.findall(r"(?m)^\s*include\s*\(?([^)\n]*(?:\n\s+[\"'][^)\n]*)*)", text):
+    for line in re.findall(r"(?m)^[ \t]*include\s*\(?([^)\n]*(?:\n\s+[\"'][^)\n]*)*)", text):
         for name in re.findall(r"[\"']:?([^\"']+)[\"']", line):
             yield "workspace", "", name.replace(":", "/")
 
 
 def _pom(text: str) -> Triples:
-    plain = re.sub(
-        r"(?s)<parent>.*?</parent>|<dependenc(?:y|ies)>.*?</dependenc(?:y|ies)>|<build>.*", "", text
-    )
+    plain = re.sub(r"(?s)<(parent|dependency|dependencies)>.*?(?:</\1>|\Z)|<build>.*", "", text)
     for what, tag in (("name", "artifactId"), ("description", "description")):
-        match = re.search(rf"<{tag}>\s*(.*?)\s*</{tag}>", plain, re.DOTALL)
-        yield what, "", " ".join(match[1].split()) if match else ""
-    for module in re.findall(r"<module>\s*([^<]+?)\s*</module>", text):
-        yield "workspace", "", module
+        value, closed, _ = plain.partition(f"<{tag}>")[2].partition(f"</{tag}>")
+        yield what, "", " ".join(value.split()) if closed else ""
+    for module in re.findall(r"<module>([^<]+)</module>", text):
+        yield "workspace", "", module.strip()
 
 
 def _project_file(text: str) -> Triples:
@@ -200,7 +203,7 @@ def _project_file(text: str) -> Triples:
         ("name", "(?:PackageId|AssemblyName|id)"),
         ("description", "(?:Description|description)"),
     ):
-        match = re.search(rf"<({tag})>\s*(.*?)\s*</\1>", text, re.DOTALL)
+        match = re.search(rf"<({tag})>([^<]*)</\1>", text)
         yield what, "", " ".join(match[2].split()) if match else ""
 
 

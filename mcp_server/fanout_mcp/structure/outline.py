@@ -167,12 +167,12 @@ MAX_SYMBOLS: Final = 4_000
 How = Literal["grammar", "patterns", "keys", "name"]
 
 _TYPE_NAME: Final = re.compile(r"\b[A-Z]\w+")
-_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|(?<!\\)\"(?:[^\"\\\n]|\\.)*+\"", re.DOTALL)
 MAX_USES: Final = 400
 
 _ATTRIBUTES: Final = frozenset({"annotation", "marker_annotation", "attribute_list", "decorator"})
 _VALUE: Final = re.compile(rb"\s{0,99}=(?![>=])")
-_RIGHT_SIDE: Final = re.compile(rb"\s+(?:=|where)(?=\s)|\s*\|(?=\s)")
+_RIGHT_SIDE: Final = re.compile(rb"(?<!\s)(?:\s++(?:=|where)|\s*+\|)(?=\s)")
 
 
 @dataclass(frozen=True, slots=True)

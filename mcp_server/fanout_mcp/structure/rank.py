@@ -50,7 +50,7 @@ BARREL_WEIGHT: Final = 0.5
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_PATHS: Final = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,4}\b|\b\w+(?:\.\w+)+")
+_PATHS: Final = re.compile(r"(?<![\w./-])[\w./-]*\w\.[A-Za-z]{1,4}\b|\b\w+(?:\.\w+)+")
 COMMON: Final = frozenset(
     """a an and are as at be but by can do does for from has have how i if in into is it its me my no not of
     on or our should so that the their them then there these this to was we what when where which who why will
@@ -189,7 +189,7 @@ _ASIDE: Final = re.compile(
     r"|what happened.*|logs?|is there an existing.*)"
     r"|- *\[[ x]\].*|(?:os|platform|operating system|browser|python|node|npm|pip|rust|go|version"
     r"|architecture)(?: version)?\s*[:=] *[^\n]{0,60}"
-    r")$|<!--.*?-->|https?://\S+",
+    r")$|<!--.*?(?:-->|$)|https?://\S+",
 )
 
 

@@ -256,9 +256,11 @@ def _query(language: Language) -> Query:
 
 
 _PY_FROM: Final = re.compile(r"from\s+([.\w]+)\s+import\s+([\s\S]*)")
-_JS_IMPORT: Final = re.compile(r"import\s+(?:type\s+)?([\s\S]*?)\s+from\s*[\"']([^\"']+)[\"']")
+_JS_IMPORT: Final = re.compile(
+    r"\bimport\s++(?:type\s++)?((?:(?!\bimport\b)[^;\"'])*?)\bfrom\s*[\"']([^\"']+)[\"']"
+)
 _JS_REQUIRE: Final = re.compile(
-    r"(?:const|let|var)\s+([\w$]+|\{[^}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)"
+    r"(?:const|let|var)\s+([\w$]+|\{[^{}]*\})\s*=\s*require\(\s*[\"']([^\"']+)[\"']\s*\)"
 )
 
 
@@ -311,14 +313,14 @@ def _python_binds(text: str) -> dict[str, str]:
 def _script_binds(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for names, module in (*_JS_IMPORT.findall(text), *_JS_REQUIRE.findall(text)):
-        inside = re.search(r"\{([\s\S]*?)\}", names)
+        inside = re.search(r"\{([^{}]*)\}", names)
         for part in inside[1].split(",") if inside else ():
-            name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", " ", part.strip().removeprefix("type ")).partition(
-                " "
-            )
+            name, _, alias = re.sub(
+                r"(?<!\s)(?:\s++as\s+|\s*+:\s*)", " ", part.strip().removeprefix("type ")
+            ).partition(" ")
             if name:
                 found[alias.strip() or name] = f"{module}.{name}"
-        outside = re.sub(r"\{[\s\S]*?\}", "", names)
+        outside = re.sub(r"\{[^{}]*\}", "", names)
         for part in outside.split(","):
             name = part.strip().removeprefix("* as ").strip()
             if re.fullmatch(r"[\w$]+", name):

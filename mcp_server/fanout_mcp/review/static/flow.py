@@ -33,7 +33,7 @@ _TABLE: Final = re.compile(
 _PAIRED: Final = r"[^()]*(?:\([^()]*\)[^()]*)*"
 _LOOKUP: Final = re.compile(
     r"(?<![\w$])(?P<table>[\w$]+)(?:\?\.)?(?:\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]|"
-    rf"\.(?:get|getOrDefault|GetValueOrDefault|fetch|find|dig)(?:\({_PAIRED}\)|\s*\{{[^}}]*\}}))"
+    rf"\.(?:get|getOrDefault|GetValueOrDefault|fetch|find|dig)(?:\({_PAIRED}\)|\s{{0,9}}\{{[^{{}}]*\}}))"
 )
 _CHECKS: Final = (
     re.compile(
@@ -94,9 +94,7 @@ def _is_known(name: str, tables: Collection[str]) -> bool:
 # --- flow ------------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
-_STRING = re.compile(
-    r'"(?:[^"\\\n]|\\.){0,2000}"|\'(?:[^\'\\\n]|\\.){0,2000}\'|`(?:[^`\\]|\\.){0,2000}`', re.DOTALL
-)
+_STRING = re.compile(r'(?<!\\)(?:"(?:[^"\\\n]|\\.)*+"|\'(?:[^\'\\\n]|\\.)*+\'|`(?:[^`\\]|\\.)*+`)', re.DOTALL)
 _VARIABLE = re.compile(
     r"(?<!\{)[#$]?\{(?!\{)[^{}]{0,200}(?:\{[^{}]{0,200}\}[^{}]{0,200}){0,9}\}"
     r"|\$\w{1,99}(?:(?:->|\[)[\w'\"]{1,99}\]?){0,30}|\$[@*#?]|\$\([^)]{0,200}\)"
@@ -256,7 +254,7 @@ class Flow:
             return
         owner = name.rpartition(".")[0]
         if self.grammar.fills_arguments:
-            target = re.match(r"\(\s*&?\s*(\w+)", arguments)
+            target = re.match(r"\(\s*+&?\s*+(\w+)", arguments)
             if target and (name in {"fgets", *_READS} or self.level(arguments)):
                 words = re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else []
                 self.names.update(dict.fromkeys((target.group(1), *words), REMOTE))
@@ -446,12 +444,12 @@ def _beyond(body: Node) -> Iterator[Hit]:
 
 
 _ASKED = (
-    r"!\s*{0}\b|\b{0}\s*[!=]=|[!=]=\s*{0}\b|\(\s*{0}\s*\)\s*[{{&|?\w]|assert\w*\s*\(\s*{0}|"
+    r"!\s*{0}\b|\b{0}\s*[!=]=|[!=]=\s*{0}\b|\(\s*{0}\s*\)\s*[{{&|?\w]|assert\w{{0,30}}\s*\(\s*{0}|"
     r"\b{0}\s*(&&|\|\||\?)"
 )
 _USED = (
     r"\b{0}\s*(\[|->)|\*\s*{0}\s*=|"
-    r"\b(str\w+|w?mem\w+|sprintf|fread|fgets|fprintf)\s*\([^;]*\b{0}\b"
+    r"\b(str\w+|w?mem\w+|sprintf|fread|fgets|fprintf)\s*\([^;]{{0,300}}\b{0}\b"
 )
 
 
@@ -475,10 +473,10 @@ def _leaked(body: Node) -> Iterator[Hit]:
     whole = _source_of(body)
     for node, name in _made(body):
         if node.type != "init_declarator" or re.search(
-            rf"return[^;]*\b{name}\b|[^=!<>]=\s*[^=;]*\b{name}\s*;", whole
+            rf"return(?:(?!return)[^;])*\b{name}\b|[^=!<>]=[^=;]*\b{name}\s*+;", whole
         ):
             continue
-        takers = re.findall(rf"(\w+)\s*\((?:[^();]|\([^()]*\))*\b{name}\b", whole)
+        takers = re.findall(rf"\b(\w+)\s*\((?:[^();]|\([^()]*\))*\b{name}\b", whole)
         if all(_KEEPS.match(taker) for taker in takers) and not re.search(rf"[{{,]\s*{name}\s*[,}}]", whole):
             yield Hit("leak", node, f"{name} is neither freed nor handed on.")
 

@@ -186,7 +186,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         route=re.compile(
             r"\[Http(Get|Post|Put|Delete|Patch)\b|\b(I?ActionResult|ViewResult|JsonResult|ContentResult)\b"
         ),
-        controller=re.compile(r":[^{]*\b\w*(Controller|ControllerBase|ApiController|PageModel|Hub)\b"),
+        controller=re.compile(r":[^{:]*(?:Controller|ControllerBase|PageModel|Hub)\b"),
         compiles=re.compile(r"^Regex(\.(IsMatch|Match|Matches|Replace|Split))?$"),
     ),
     "ruby": Grammar(

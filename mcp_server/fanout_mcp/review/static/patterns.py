@@ -83,7 +83,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
 
 
 _JOINED: Final = re.compile(
-    r"(?P<name>[\w$]{1,60})\s{0,9}:?=\s{0,9}(?:await\s{1,9})?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
+    r"(?<![\w$])(?P<name>[\w$]++)\s*+:?=\s*+(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
 )
 MAX_CHECKED: Final = 6
 """Lines below it that a check of a path stands in."""
@@ -429,7 +429,7 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         kind = ""
 
 
-_SETTING: Final = re.compile(r"[a-z]{1,30}(?:_[a-z]{1,30}){1,9}")
+_SETTING: Final = re.compile(r"(?<![a-z])[a-z]+(?:_[a-z]+)+")
 
 
 def _block_places(rule: Rule, body: str) -> list[int]:

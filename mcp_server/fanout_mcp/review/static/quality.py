@@ -378,7 +378,7 @@ _FORMATTERS: Final = re.compile(
     r"^(?:(?P<first>fmt\.(?:Printf|Sprintf|Errorf)|log\.(?:Printf|Fatalf|Panicf)|\\?v?s?printf|String\.format"
     r"|[sS]tring\.Format)|(?P<second>fmt\.Fprintf|fprintf|sprintf|dprintf)|(?P<third>snprintf))$"
 )
-_VERB: Final = re.compile(r"%(?:%|[-+ #0'(,]*(\*|\d+)?(?:\.(\*|\d+)?)?(?:hh?|ll?|[jztLq])?([a-zA-Z]))")
+_VERB: Final = re.compile(r"%(?:%|[-+ #0'(,]*+(\*|\d++)?(?:\.(\*|\d++)?)?(?:hh?|ll?|[jztLq])?([a-zA-Z]))")
 _STRINGS: Final = frozenset(
     {"interpreted_string_literal", "raw_string_literal", "string_literal", "string", "encapsed_string"}
 )

@@ -345,7 +345,9 @@ def _compiled(reader: Reader, call: Call) -> None:
     pattern = call.arguments[0].const if call.arguments else None
     if isinstance(pattern, str) and is_slow(pattern):
         add(reader, "slow-regex", call.node, 1)
-    if isinstance(pattern, str) and re.search(r"(https?:.*|\w)(?<!\\)\.(com|org|net)\b", pattern):
+    if isinstance(pattern, str) and re.search(
+        r"(?m)^(?>.*?https?:).*(?<!\\)\.(?:com|org|net)\b|\w\.(?:com|org|net)\b", pattern
+    ):
         add(reader, "input-validation", call.node, 1, "The dot before the domain matches any character.")
 
 

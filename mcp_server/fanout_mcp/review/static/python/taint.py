@@ -77,7 +77,7 @@ def is_fixed_route(node: Function) -> bool:
     )
 
 
-_CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^)]*\))?:(\w+)>|\{(\w+):(?:int|float|uuid)\}")
+_CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^()<>]*\))?:(\w+)>|\{(\w+):(?:int|float|uuid)\}")
 
 
 def _converted(node: Function) -> set[str]:
