@@ -69,7 +69,7 @@ def test_an_error_names_what_is_typed(sentence: str, said: str) -> None:
 def test_a_flag_goes_by_its_argument_s_name(command: str, tool: object) -> None:
     parser = argparse.ArgumentParser()
     load(command).add_arguments(parser)
-    own = {"help", "json", "all", "no_speculation", "fail_on", "accept", "markdown"}
+    own = {"help", "json", "all", "no_speculation", "fail_on", "accept", "markdown", "explain"}
     dests = {action.dest for action in parser._actions}
     assert dests - own <= set(tool.TOOL.arguments.model_fields)  # type: ignore[attr-defined]
 

@@ -55,6 +55,8 @@ def is_read_by_git(root: Path, commits: int = 3) -> bool:
 def test_no_other_code_starts_git(path: Path) -> None:
     if path.name == "git.py" and path.parent.name == "source":
         return
+    if path.name == "demo.py":  # makes a repository of its own, and reads no settings for it
+        return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.List | ast.Tuple) and node.elts:
             first = node.elts[0]

@@ -46,6 +46,7 @@ from fanout_mcp.edge.opening import open_services
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.panel.deliberation import Answered, Event, Opened
+from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.state.settings import read as read_settings
 from fanout_mcp.text import clean, counted, flat
@@ -168,7 +169,7 @@ async def _ranked(stage: Stage, root: Path) -> Json:
 
 # --- 2: a change with planted bugs, and a claim that is not true of it. -------------------------------------
 
-GIT: Final = ("git", "-c", "user.name=demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false")
+IDENTITY: Final = ("-c", "user.name=demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false")
 
 
 def review(stage: Stage) -> None:
@@ -207,9 +208,10 @@ def _commit(project: Path, change: Mapping[str, str]) -> bool:
     source.write_text(change["before"].lstrip())
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    git = find_program("git", project) or ""
     try:
         for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "Refund whole orders"]):
-            subprocess.run([*GIT, *words], cwd=project, env=env, capture_output=True, check=True)
+            subprocess.run([git, *IDENTITY, *words], cwd=project, env=env, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return False
     finally:

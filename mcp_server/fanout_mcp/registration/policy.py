@@ -10,16 +10,15 @@ verify-log            check the log; --second FILE ("-": stdin) where syslog is 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import os
-import pwd
 import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from fanout_hooks.portable import fcntl
 from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.errors import InvalidInput, SettingsError, why
 from fanout_mcp.state import audit, policy
@@ -29,7 +28,7 @@ SET_FLAGS: Final = 0x40086602
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    what = parser.add_subparsers(dest="what", required=True)
     what.add_parser("check", help="say whether the policy binds, and what keeps it from that")
     what.add_parser("show", help="say what the policy forbids")
     what.add_parser("write-json", help=f"write {policy.COPY}, which hooks read (as root)")
@@ -124,6 +123,8 @@ def _prepare(found: policy.Policy, users: list[str]) -> int:
     """Make each user a log in root's folder that the user can add to, and neither cut, replace nor remove."""
     if found.audit is None:
         raise InvalidInput(f"{policy.PLACE} names no audit log: [audit] folder = ...")
+    import pwd  # not on Windows, where this module is imported too
+
     folder = Path(found.audit.folder)
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -17,7 +17,6 @@ Rules:
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -36,6 +35,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from fanout_hooks.portable import fcntl
 from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
 from fanout_mcp.state import policy
 from fanout_mcp.state.policy import Audit, Policy
