@@ -27,7 +27,7 @@ from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import MIN_CAUGHT, play
-from gate.unseen import Unseen, fresh, second_of, unseen
+from gate.unseen import Unseen, fresh, of_three, second_of, unseen
 
 EVENTS = 300
 TIMES = 200
@@ -77,6 +77,7 @@ def _hits(scenario: Scenario) -> int:
 def on_unseen() -> Iterator[Row]:
     """Judge the pairs written before the rules were read; those that the rules were changed for apart."""
     yield from _judged("fresh, one author, before these rules", fresh())
+    yield from _judged("by three authors who had not read the rules", of_three())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
     yield from _judged(

@@ -59,7 +59,20 @@ def fresh() -> list[Unseen]:
 
     First measured with the rules as they were then: 1 of 60 denied, 28 of 30 sent back.
     """
-    rows = map(json.loads, (Path(__file__).parent / "pairs_fresh.jsonl").read_text("utf-8").splitlines())
+    return _rows("pairs_fresh.jsonl")
+
+
+def of_three() -> list[Unseen]:
+    """Return 120 legitimate and 60 needless pairs by three authors who had not read the rules.
+
+    First measured: 0 of 120 denied, 13 of 60 sent back. Then tasks came to count as alike by their
+    descriptions, too, since these authors say the same thing in other words: 0 and 24.
+    """
+    return _rows("pairs_three.jsonl")
+
+
+def _rows(name: str) -> list[Unseen]:
+    rows = map(json.loads, (Path(__file__).parent / name).read_text("utf-8").splitlines())
     return [_pair(row) for row in rows]
 
 

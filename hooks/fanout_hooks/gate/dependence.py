@@ -3,7 +3,8 @@
 A second call is sent back only when all of this holds; where one of them is in doubt, it passes:
 
 1. The two are alike in form: one instruction on two things, word by word ("Review a.py for leaks", "Review
-   b.py for leaks"). Whole sentences that both share (who the agent is, how to answer) count for nothing.
+   b.py for leaks"), in the prompts or in their descriptions. Whole sentences that both share (who the agent
+   is, how to answer) count for nothing.
 2. The second refers to nothing: no `depends on:`, no "based on", "the findings", "again", "it"; and it does
    not mention what the first was about.
 3. It names nothing that only an answer holds: no path, number, quoted phrase or particular word that is
@@ -72,7 +73,8 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     if reason := _another_attempt(task, earlier):
         return reason
     pair = _compared(task, earlier.task)
-    if not _alike(pair):
+    is_alike = _alike(pair)
+    if not is_alike and not _alike_by_name(task, earlier.task):
         return "the two are not alike in form"
     if ORDERED.first(pair.instruction[0]):
         return "two of this kind may disturb each other"
@@ -80,12 +82,12 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
         return "it looks into the next suspect"
     if words := REFERS_BACK.new(task, earlier.task) or _needs_a_meaning(pair):
         return f"it refers back ({shown(words)})"
-    if words := _mentions(task, earlier.task, pair):
+    if words := (_repeats(pair) if is_alike else "") or _mentions(task, earlier.task, pair):
         return f"it mentions what the earlier agent worked on ({shown(words)})"
     known = folded(f"{human}\n{earlier.task}")
     if name := _only_answered(task, folded(f"{answers}\n{earlier.answer}\n{earlier.seen}"), known):
         return f"it names what an earlier answer says ({shown(name)})"
-    return _builds_on_a_change(earlier, pair)
+    return _builds_on_a_change(earlier, pair, by_name=not is_alike)
 
 
 # --- the words ---------------------------------------------------------------------------------------------
@@ -294,6 +296,8 @@ ALIKE = 1 / 3
 ALIKE_TO_CHANGE = 0.6
 """The same where something is made: "Write the parser", "Write the command line" may be one work."""
 ALIKE_AS_A_WHOLE = 0.25
+ALIKE_BY_NAME = 0.5
+"""The share of their descriptions' words, of three or more, where the prompts say the same in other words."""
 
 
 def _compared(task: str, other: str) -> Pair:
@@ -340,6 +344,13 @@ def _alike(pair: Pair) -> bool:
     )
 
 
+def _alike_by_name(task: str, other: str) -> bool:
+    mine, theirs = (_stems(text.partition("\n")[0]) for text in (task, other))
+    if min(len(mine), len(theirs)) < 3 or mine[0] != theirs[0]:
+        return False
+    return len(aligned(mine, theirs)) >= ALIKE_BY_NAME * max(len(mine), len(theirs))
+
+
 def _share(pair: Pair) -> float:
     mine, theirs = (_stems(text)[:MAX_WORDS] for text in pair.instruction)
     return len(aligned(mine, theirs)) / max(len(mine), len(theirs))
@@ -370,14 +381,18 @@ def _needs_a_meaning(pair: Pair) -> str:
     return "" if _particular(ahead) or NAME.search(ahead) else word
 
 
+def _repeats(pair: Pair) -> str:
+    """Return a word of the first's instruction that the second has in another place."""
+    if not all(_left_over(words, pair.common) for words in (pair.theirs, pair.mine)):
+        return "the same task with something added"
+    mine, theirs = map(_stems, pair.instruction)
+    moved = set(_left_over(theirs, aligned(mine, theirs))) & set(pair.mine) - PLAIN_STEMS
+    return min(moved, default="")
+
+
 def _mentions(task: str, other: str, pair: Pair) -> str:
-    """Return a word that distinguishes the first from the second, and that the second has elsewhere."""
-    theirs, mine = (_left_over(words, pair.common) for words in (pair.theirs, pair.mine))
-    name, other_name = task.partition("\n")[0], other.partition("\n")[0]
-    named = _particular(other_name) - _particular(name)
-    moved = (set(theirs) & set(pair.mine)) - FUNCTION_STEMS
-    if moved or not theirs or not mine:
-        return min(moved, default="the same task with something added")
+    """Return a word of the first's description alone that the second's prompt has."""
+    named = _particular(other.partition("\n")[0]) - _particular(task.partition("\n")[0])
     return min(named & _particular(pair.own), default="")
 
 
@@ -406,15 +421,16 @@ def _only_answered(task: str, answers: str, known: str) -> str:
 # --- works on nothing that the first changes ---------------------------------------------------------------
 
 
-def _builds_on_a_change(earlier: Earlier, pair: Pair) -> str:
+def _builds_on_a_change(earlier: Earlier, pair: Pair, *, by_name: bool) -> str:
     prompt = prompt_of(earlier.task)
     if earlier.kind.lower() in READS_ONLY or WRITES_NOTHING.first(earlier.task) or not CHANGES.first(prompt):
         return ""
-    if _share(pair) < ALIKE_TO_CHANGE:
+    mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
+    # In other words it may be one work: then each must name a thing of its own.
+    if not (mine - theirs and theirs - mine) if by_name else _share(pair) < ALIKE_TO_CHANGE:
         return "it may build on what the earlier agent made"
     if FOUNDATION.first(prompt):
         return "it may build on what the earlier agent set up"
-    mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
     if shared := sorted(mine & theirs):
         return f"both work on {shown(shared[0])}, which the earlier agent changed"
     if _is_next_of(pair):
