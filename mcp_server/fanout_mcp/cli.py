@@ -39,7 +39,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "commands.panels:record",
         "note whether a panel was right, and show how often its members were",
     ),
-    "providers": ("registration.providers", "list the providers of models; enable or disable one"),
+    "providers": ("registration.providers", "list the model providers; enable or disable one"),
     "doctor": ("registration.doctor", "which backend would be used and why, and what is missing"),
     "policy": ("registration.policy", "the company's policy and its audit log: check, show, verify"),
     "install": ("registration.install", "register server, skill and hooks with Claude Code"),
