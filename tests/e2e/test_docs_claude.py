@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,7 @@ COMMANDS = (
     "claude plugin uninstall fanout@fanout",
     "claude plugin marketplace remove fanout",
     "claude mcp reset-project-choices",
+    'claude mcp add --transport http fanout https://mcp.example.com/mcp --header "Authorization: Bearer …"',
 )
 """In the order in which a user comes by them."""
 
@@ -31,7 +33,7 @@ def test_what_the_docs_have_a_user_type_installs_and_removes_the_plugin(
     subprocess.run(["git", "clone", "-q", str(ROOT), str(client.project)], check=True)
     settings = client.home / ".claude" / "settings.json"
     for number, command in enumerate(COMMANDS):
-        done = client.run(*command.split()[1:])
+        done = client.run(*shlex.split(command)[1:])
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         if number == 1:
             assert "fanout@fanout" in settings.read_text()
