@@ -266,7 +266,7 @@ def _groups(text: str, language: Language) -> Iterator[tuple[list[str], str]]:
         yield group, ""
 
 
-_BODY: Final = re.compile(r"\s*(?:defmodule|module|namespace)\s+[^;\s({]+\s*(?:do|\{)?\s*$")
+_BODY: Final = re.compile(r"\s*+(?:defmodule|module|namespace)\s++[^;\s({]++(?:\s*+(?:do|\{))?\s*+$")
 """What holds the rest of its file: a comment below it belongs to something inside."""
 
 _OWN_TAG: Final = re.compile(r"\s*@(?:module|classmod|script|file|fileoverview|packageDocumentation)\b")
