@@ -179,6 +179,9 @@ _PLAIN: Final = re.compile(
 
 _BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{3,20}){2,8}")
+_APP_PASSWORD: Final = re.compile(r"(?:[a-z]{4} ){3}[a-z]{4}")
+"""As mail providers draw them for programs."""
+
 _SENTENCE: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){2,8}")
 _PHRASE_SAYS: Final = frozenset(
     [
@@ -249,7 +252,7 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return False
     if is_bare:
         return is_random(value) and len(value) >= 20 and not _is_member(value)
-    if _HASH.match(value):
+    if _HASH.match(value) or (kind == "password" and _APP_PASSWORD.fullmatch(value)):
         return True
     if kind == "key":
         return is_random(value) or _is_salt(value)
@@ -348,12 +351,8 @@ def _is_salt(value: str) -> bool:
     signs = {char for char in value if not char.isalnum() and char != " "}
     is_dense = len(value) <= 2.3 * len(_RUN.findall(value)) and len(_TURN.findall(value)) >= 3
     is_plain = value.islower() or value.isupper() or " " in value
-    if (
-        is_dense
-        and len(value) >= 20
-        and not (is_plain or _PLACEHOLDER.search(value) or _REFERENCE.match(value))
-    ):
-        return True
+    if is_dense and len(value) >= 20 and not (is_plain or _PLACEHOLDER.search(value)):
+        return len(signs) >= 4 or _REFERENCE.match(value) is None
     if len(value) < 32:
         return False
     if max(map(len, _LETTERS.findall(value)), default=0) > 9 and not is_dense:
