@@ -153,7 +153,7 @@ _REFERENCE: Final = re.compile(
     r"(?i)[$@&!%*]?[\w.]{0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
     r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
 )
-"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of secret stores and dates; types."""
+"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of stores and dates; types."""
 
 _TEMPLATE: Final = re.compile(
     r"-?(?:\{\{[\w\W]{1,600}\}\}|\$\{[^{}]{1,600}\}|\$\([\w\W]{1,600}\)|\$\{\{[\w\W]{1,600}\}\})"

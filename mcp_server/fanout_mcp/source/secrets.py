@@ -119,7 +119,8 @@ _SECRET_NAME: Final = re.compile("|".join(map(translate, SECRET_NAMES)))
 _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
 _PEM: Final = Linear(
-    r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
+    r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----"
+    r"(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
 )
 _PEM_REST: Final = Linear(
     r"(?m)(?:^[ \t\"'>#+]{0,16}[A-Za-z0-9+/=]{16,120}[\"'\\n,+ \t]{0,8}\r?\n)+[ \t\"'>#+]{0,16}"
@@ -256,7 +257,8 @@ _IS_COMMAND: Final = Linear(
     r"(?i)(?:^|[\s\"'\[;&|(])(?:mysql|sshpass|curl|wget|http|docker|podman|helm|oras|vault|redis|az |aws "
     r"|gcloud|"
     r"sudo|chpasswd|openssl|htpasswd|snmp|ldap|smb|sqlcmd|osql|bcp|net |useradd|usermod|plink|psql|mongo|"
-    r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount|stats\s+auth)|\s--?u(?:ser)?[ =]"
+    r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount|"
+    r"stats\s+auth)|\s--?u(?:ser)?[ =]"
 )
 _ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
 _AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
@@ -323,7 +325,8 @@ _CELL: Final = Linear(
 _HEADING: Final = Linear(r"(?i)\b(?:recovery|backup|scratch)[ _-]codes?\b[^\n]{0,200}\r?\n")
 _LINE: Final = Linear(r"([^\n]{0,200})(?:\n|\z)")
 _CODES: Final = Linear(
-    r"[ \t>#*\d.)\[\]-]{0,12}?\b([a-zA-Z0-9]{4,10}(?:[ -][a-zA-Z0-9]{4,10}){1,7}|[a-zA-Z0-9]{8,16})[ \t\r*]*\z"
+    r"[ \t>#*\d.)\[\]-]{0,12}?\b"
+    r"([a-zA-Z0-9]{4,10}(?:[ -][a-zA-Z0-9]{4,10}){1,7}|[a-zA-Z0-9]{8,16})[ \t\r*]*\z"
 )
 MAX_CODES: Final = 24
 """Lines that are read below a heading."""
@@ -556,7 +559,10 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
 
 def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield the values that SQL inserts into columns that are named as secrets."""
+    at = 0
     for insert in _INSERT.finditer(data) if b"nsert" in data or b"NSERT" in data else ():
+        if insert.start() < at:
+            continue
         columns = [_text(column).strip(' \t\r\n`"[]') for column in insert[1].split(b",")]
         at, number = insert.end(), 0
         while cell := _CELL.match(data, at):
@@ -568,7 +574,7 @@ def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
 
 
 def _in_lists(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
-    """Yield the codes that stand below words that say that they let somebody in."""
+    """Yield the codes below a heading that calls them so."""
     done = 0
     for heading in _HEADING.finditer(data):
         at, seen = max(done, heading.end()), False
