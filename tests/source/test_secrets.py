@@ -124,8 +124,10 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         ("a.py", 'headers = {"Cookie": "remember_user=q8Zt1LmXw3RbY7uKp0Vn"}', "q8Zt1"),
         (
             "a.conf",
-            "-----BEGIN OpenVPN tls-crypt-v2 client key-----\n"
-            "q8Zt1LmXw3RbY7uKp0Vn\n-----END OpenVPN tls-crypt-v2 client key-----",
+            (
+                "-----BEGIN OpenVPN tls-crypt-v2 client key-----\n"
+                "q8Zt1LmXw3RbY7uKp0Vn\n-----END OpenVPN tls-crypt-v2 client key-----"
+            ),
             "q8Zt1",
         ),
         (
@@ -135,20 +137,26 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         ),
         (
             "a.txt",
-            "    q8Zt1LmXw3RbY7uKp0Vnq8Zt1LmXw3RbY7uKp0Vn\n    q8Zt1LmXw3RbY7uKp0V==\n"
-            "    -----END EC PRIVATE KEY-----",
+            (
+                "    q8Zt1LmXw3RbY7uKp0Vnq8Zt1LmXw3RbY7uKp0Vn\n    q8Zt1LmXw3RbY7uKp0V==\n"
+                "    -----END EC PRIVATE KEY-----"
+            ),
             "q8Zt1",
         ),
         (
             "a.c",
-            "static const uint8_t aes_key[16] = {\n 0x90, 0xcb, 0xaa, 0x44, 0xcd, 0x21, 0x6e, 0x0e,\n"
-            " 0x91, 0x1d, 0x57, 0x7e, 0x7b, 0xb3, 0x7e, 0x1f };",
+            (
+                "static const uint8_t aes_key[16] = {\n 0x90, 0xcb, 0xaa, 0x44, 0xcd, 0x21, 0x6e, 0x0e,\n"
+                " 0x91, 0x1d, 0x57, 0x7e, 0x7b, 0xb3, 0x7e, 0x1f };"
+            ),
             "0x44, 0xcd",
         ),
         (
             "a.java",
-            "private static final byte[] SECRET_KEY = new byte[] {"
-            " 12, 99, 31, 7, 254, 18, 77, 65, 3, 200, 111, 54, 9, 88, 176, 43 };",
+            (
+                "private static final byte[] SECRET_KEY = new byte[] {"
+                " 12, 99, 31, 7, 254, 18, 77, 65, 3, 200, 111, 54, 9, 88, 176, 43 };"
+            ),
             "254, 18",
         ),
         ("a.go", "var signingKey = []byte{0x90, 0xcb, 0xaa, 0x44, 0xcd, 0x21, 0x6e, 0x0e}", "0x44, 0xcd"),
@@ -180,8 +188,10 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         ),
         (
             "a.sql",
-            "INSERT INTO `t` (`id`, `api_token`) VALUES\n(1, 'q8Zt1LmXw3RbY7uKp0Vn'),\n"
-            "(2, 'z7Yt1LmXw3RbY7uKp0Vn');",
+            (
+                "INSERT INTO `t` (`id`, `api_token`) VALUES\n(1, 'q8Zt1LmXw3RbY7uKp0Vn'),\n"
+                "(2, 'z7Yt1LmXw3RbY7uKp0Vn');"
+            ),
             "z7Yt1",
         ),
         ("h.cfg", "    stats auth admin:erdbeere9", "erdbeere"),
@@ -366,8 +376,10 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed() -> None:
         ("a.txt", "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJB\n-----END PUBLIC KEY-----"),
         (
             "a.txt",
-            "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
-            "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJB\n-----END PGP PUBLIC KEY BLOCK-----",
+            (
+                "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+                "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJB\n-----END PGP PUBLIC KEY BLOCK-----"
+            ),
         ),
         ("a.js", 'it("password", "x y z2")'),
         ("a.rb", '  password "is too short"\n'),
