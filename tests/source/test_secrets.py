@@ -76,6 +76,142 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         assert scrubbed.count("\n") == text.count("\n") + 3
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "secret"),
+    [
+        ("a.py", 'SECRET_KEY = "k#9!vQ2@pL%8xZ&4mT^6wR*1sN(3"', "vQ2@pL"),
+        ("a.rb", "config.secret_key = 'Wq7(eR&t5Yu$i3Op]as8Df;gH2jK'", "Wq7("),
+        (
+            "a.php",
+            "define('NONCE_SALT',       'p]Z {x~Qw9-7>Lk?d|mN!2Rt+ =V5s<Yb%Gu:3Hj&8Fc@Ea^1Xi*6Op#4Tz_Kq');",
+            "Lk?d|mN",
+        ),
+        ("a.py", 'password = os.environ.get("CI_MVN", "Tr4mway-Line9!")', "Tr4mway"),
+        ("a.py", 'SECRET = os.getenv("APP_SECRET") or "tall green trees sing loudly"', "tall green"),
+        ("a.js", 'secret: process.env.COOKIE_SECRET ?? "purple rain falls upward",', "purple"),
+        ("a.php", "$pw = getenv('DB_PW') ?: 'sommer77regen';", "sommer77"),
+        ("a.rb", "secret = ENV.fetch('APP_S', 'kd83jf02ks93')", "kd83"),
+        ("a.yml", "      DB_PASSWORD: ${DB_PASSWORD:-sommer77regen}", "sommer77"),
+        (
+            "a.java",
+            'SecretKey key = Keys.hmacShaKeyFor("q8Zt1LmXw3RbY7uKp0VnS5dHc2GfJ9aE".getBytes());',
+            "q8Zt1",
+        ),
+        ("a.py", 'api_key = SecretStr("q8Zt1LmXw3RbY7uKp0Vn")', "q8Zt1"),
+        ("a.py", 'SIGNING_KEY = bytes.fromhex("8f3a9c1e77b2d04456aa10fe")', "8f3a"),
+        ("a.go", 'secretKey := []byte("q8Zt1LmXw3RbY7uKp0Vn")', "q8Zt1"),
+        ("a.py", 'token = (\n    "q8Zt1LmXw3Rb"\n    "Y7uKp0VnS5dH"\n)', "Y7uKp"),
+        ("a.js", 'const apiKey = "q8Zt1LmXw3Rb" +\n  "Y7uKp0VnS5dHc2Gf" +\n "aa7Zk2Lq9Xw4";', "aa7Zk"),
+        ("a.php", "$token = 'q8Zt1LmXw3Rb' . 'Y7uKp0VnS5dHc2Gf';", "Y7uKp"),
+        ("fetchmailrc", 'poll imap.x.org\n  user "bob"\n  password "abcd efgh ijkl mnop"\n', "efgh"),
+        ("muttrc", 'set imap_pass="abcd efgh ijkl mnop"', "efgh"),
+        ("a.json", '{"name": "x-api-key", "value": "q8Zt1LmXw3RbY7uKp0Vn"}', "q8Zt1"),
+        ("a.json", '{"key": "x-functions-key", "value": "q8Zt1LmXw3RbY7uKp0Vn"}', "q8Zt1"),
+        ("a.json", '{\n "key": "client_secret",\n "value": "q8Zt1LmXw3RbY7uKp0Vn"\n}', "q8Zt1"),
+        (
+            "a.har",
+            '"cookies": [{"name": "JSESSIONID", "value": "8F3A9C1E77B2D04456AA10FE12345678", "path": "/"}]',
+            "8F3A",
+        ),
+        ("a.yml", 'env:\n  - name: SMTP_PASSWORD\n    value: "vanille77!"\n', "vanille77"),
+        ("a.yml", "env:\n  - name: SMTP_PASSWORD\n    value: vanille77!\n", "vanille77"),
+        ("a.http", "Cookie: lang=de; JSESSIONID=8F3A9C1E77B2D04456AA10FE12345678", "8F3A"),
+        (
+            "a.sh",
+            "curl -H 'Cookie: connect.sid=s%3Aq8Zt1LmXw3RbY7uKp0VnS5dH.c2GfJ9aE; a=b' https://x.example",
+            "q8Zt1",
+        ),
+        ("a.py", 'headers = {"Cookie": "remember_user=q8Zt1LmXw3RbY7uKp0Vn"}', "q8Zt1"),
+        (
+            "a.conf",
+            (
+                "-----BEGIN OpenVPN tls-crypt-v2 client key-----\n"
+                "q8Zt1LmXw3RbY7uKp0Vn\n-----END OpenVPN tls-crypt-v2 client key-----"
+            ),
+            "q8Zt1",
+        ),
+        (
+            "a.txt",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nq8Zt1LmXw3RbY7uKp0Vn\n-----END OPENSSH PRIVATE KEY-----",
+            "q8Zt1",
+        ),
+        (
+            "a.txt",
+            (
+                "    q8Zt1LmXw3RbY7uKp0Vnq8Zt1LmXw3RbY7uKp0Vn\n    q8Zt1LmXw3RbY7uKp0V==\n"
+                "    -----END EC PRIVATE KEY-----"
+            ),
+            "q8Zt1",
+        ),
+        (
+            "a.c",
+            (
+                "static const uint8_t aes_key[16] = {\n 0x90, 0xcb, 0xaa, 0x44, 0xcd, 0x21, 0x6e, 0x0e,\n"
+                " 0x91, 0x1d, 0x57, 0x7e, 0x7b, 0xb3, 0x7e, 0x1f };"
+            ),
+            "0x44, 0xcd",
+        ),
+        (
+            "a.java",
+            (
+                "private static final byte[] SECRET_KEY = new byte[] {"
+                " 12, 99, 31, 7, 254, 18, 77, 65, 3, 200, 111, 54, 9, 88, 176, 43 };"
+            ),
+            "254, 18",
+        ),
+        ("a.go", "var signingKey = []byte{0x90, 0xcb, 0xaa, 0x44, 0xcd, 0x21, 0x6e, 0x0e}", "0x44, 0xcd"),
+        ("a.py", "KEY = bytes([144, 203, 170, 68, 205, 33, 110, 14, 1, 9, 8, 7, 6, 200, 4, 33])", "170, 68"),
+        (
+            "a.ts",
+            "const key = new Uint8Array([144, 203, 170, 68, 205, 33, 110, 14, 1, 9, 8, 7, 6, 200, 4, 33]);",
+            "170, 68",
+        ),
+        ("a.php", "$db = new PDO('mysql:host=localhost;dbname=x', 'root', 'vanille!');", "vanille"),
+        ("a.php", "$db = mysqli_connect('localhost', 'root', 'erdbeere', 'shop');", "erdbeere"),
+        (
+            "a.java",
+            'Connection c = DriverManager.getConnection("jdbc:mysql://db/x", "app", "erdbeere!");',
+            "erdbeere",
+        ),
+        ("a.py", 'db = MySQLdb.connect("localhost", "app", "erdbeere", "shop")', "erdbeere"),
+        ("a.py", 'db = psycopg2.connect("shop", "app", "erdbeere9", "db1")', "erdbeere"),
+        ("a.py", 'smtp.login("bob@x.org", "erdbeere9!")', "erdbeere"),
+        (
+            "a.sql",
+            "INSERT INTO users (name, password) VALUES ('a', 'erdbeere9'), ('b', 'kirsche12');",
+            "kirsche",
+        ),
+        (
+            "a.sql",
+            "insert into api_clients(id, client_secret, n) values (1, 'q8Zt1LmXw3RbY7uKp0Vn', now());",
+            "q8Zt1",
+        ),
+        (
+            "a.sql",
+            (
+                "INSERT INTO `t` (`id`, `api_token`) VALUES\n(1, 'q8Zt1LmXw3RbY7uKp0Vn'),\n"
+                "(2, 'z7Yt1LmXw3RbY7uKp0Vn');"
+            ),
+            "z7Yt1",
+        ),
+        ("h.cfg", "    stats auth admin:erdbeere9", "erdbeere"),
+        ("a.sh", "ab -n 10 -u admin:erdbeere9! http://x/", "erdbeere"),
+        ("a.sh", "nexus-cli --user admin:erdbeere9! list", "erdbeere"),
+        ("n.txt", "Backup codes for Google:\n1. 8123 4567\n2. 1122 3344\n", "1122 3344"),
+        ("n.md", "## Recovery codes\n\n- a1b2c-d3e4f\n- 9x8y7-z6w5v\n", "9x8y7"),
+        ("n.txt", "GitLab recovery codes\n\n8f3a9c1e77b2d044\n56aa10fe12345678\n", "56aa10"),
+        ("a.kt", 'val password = System.getenv("CI_MVN") ?: "Tr4mway!Line9"', "Tr4mway"),
+        ("a.cs", 'new SymmetricSecurityKey(Encoding.UTF8.GetBytes("q8Zt1LmXw3RbY7uKp0Vn"))', "q8Zt1"),
+        ("a.php", 'mysql_connect("localhost", "root", "erdbeere!")', "erdbeere"),
+    ],
+)
+def test_a_secret_in_the_notation_of_a_kind_never_leaves(path: str, text: str, secret: str) -> None:
+    assert secret in text
+    scrubbed, _ = redact(text, path)
+    assert secret not in scrubbed
+    assert scrubbed.count("\n") == text.count("\n")
+
+
 def table(name: str) -> list[tuple[str, str]]:
     """Read paths and lines that were written before anyone who wrote them had read the rules."""
     lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
@@ -209,6 +345,45 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed() -> None:
         ("a.java", 'word.init("abc", "x y".toCharArray())'),
         ("a.txt", "2026-03-01:1200:a:b:done2"),
         ("a.ts", 'const login = async () => { throw "NotLoggedIn2" }'),
+        ("a.yml", "password: \"{{ lookup('env', 'DB_PASS_1') }}\""),
+        ("a.yml", 'token: "${{ secrets.NPM_TOKEN_2 }}"'),
+        ("a.sh", 'export API_TOKEN="$(vault kv get -field=t secret/app1)"'),
+        ("a.yml", "password: !vault |"),
+        ("a.sh", 'TOKEN="${TOKEN:-$(cat /run/t1)}"'),
+        (".gnupg.conf.txt", "default-key 0xF55F695CEB421995"),
+        ("g.ini", "\tsigningkey = 25B2638361B05BF1AA0025B2638361B05BF1AA00"),
+        ("s.service", "LoadCredential=api-token:/etc/credstore/api-token1"),
+        ("g.graphql", "login(email: String!, password: String!): User"),
+        ("g.graphql", "  changePassword(old: String!, password: String): Boolean"),
+        ("a.py", 'TOKEN_ARN = "arn:aws:iam::250983771846:role/token-4n60RI"'),
+        ("a.ts", 'const TOKEN = "0x1192cce3b355ef0f0b6e1c6742e917070158268f"'),
+        ("a.py", "sort_key = [1, 2, 3, 4, 5, 6, 7, 8, 9]"),
+        ("a.md", "Store your recovery codes safely.\nThen go on with step 2.\n"),
+        ("a.md", "## Backup codes\n\nUsers get ten of them, see `codes.py`.\nRun migrate2 first.\n"),
+        ("a.sql", "INSERT INTO t (id, password_hint) VALUES (1, 'dog1cat2')"),
+        ("a.sql", "INSERT INTO u (name, password) VALUES (?, ?)"),
+        ("a.sql", "INSERT INTO u (name, password) VALUES ('a', '{{pw}}')"),
+        ("a.sh", "docker run -u 1000:1000 -v a:b x1"),
+        ("a.sh", "docker run --user node:node x1"),
+        ("a.js", "const c = connect(mapState)"),
+        ("a.php", "mysql_connect('localhost', 'user', 'password');"),
+        ("a.php", "mysqli_connect($host, $user, 'your_password');"),
+        ("a.js", "secret: process.env.SECRET || 'change me to a secret'"),
+        ("a.js", "if (!token || 'x' in y) {}"),
+        ("a.py", 'token = request.headers.get("X-Amz-Security-Token2")'),
+        ("a.py", 'key = _("some.translation.key2.of_text")'),
+        ("a.http", "Cookie: lang=de; theme=dark; consent=2024-01-01"),
+        ("a.txt", "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJB\n-----END PUBLIC KEY-----"),
+        (
+            "a.txt",
+            (
+                "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+                "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJB\n-----END PGP PUBLIC KEY BLOCK-----"
+            ),
+        ),
+        ("a.js", 'it("password", "x y z2")'),
+        ("a.rb", '  password "is too short"\n'),
+        ("a.csproj", "<UserSecretsId>77c8453c-0245-4600-b74a-a9ff0b45621a</UserSecretsId>"),
     ],
 )
 def test_an_ordinary_line_leaves_as_it_is(path: str, line: str) -> None:

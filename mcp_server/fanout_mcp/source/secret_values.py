@@ -122,6 +122,8 @@ _WORD: Final = re.compile(r"[A-Z]{1,40}(?![a-z])|[A-Z]?[a-z]{1,40}|[0-9]{1,20}")
 def kind_of(name: str) -> Kind | None:
     """Tell how what is given to a name is judged; None where the name is not a secret's."""
     words = [word.lower() for word in _WORD.findall(name[:MAX_NAME])]
+    if words[-2:] == ["secrets", "id"]:
+        return None  # says where secrets are
     while words and (words[-1].isdigit() or (words[-1] in _AFTER and _kind(words) is None)):
         words.pop()
     return _kind(words)
@@ -140,7 +142,7 @@ def _kind(words: list[str]) -> Kind | None:
         return None if before in _NOT_KEYS or last.removesuffix("key") in _NOT_KEYS else "key"
     if "public" in words[-3:-1]:  # .NET's PublicKeyToken
         return None
-    return "key" if last in _KEYS or last.endswith("token") else None
+    return "key" if last in _KEYS or last.endswith(("token", "sessid", "sessionid")) else None
 
 
 _PLACEHOLDER: Final = re.compile(
@@ -148,10 +150,20 @@ _PLACEHOLDER: Final = re.compile(
     r"|fill.?in|not.?set|undefined|<[^>]{0,80}>|[$#%]\{|\{\{|\}\}|%[sd](?![a-z0-9])|%\("
 )
 _REFERENCE: Final = re.compile(
-    r"(?i)[$@&!%*]?[\w.]{0,80}\(|[<{\[(^|&*@$]|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
-    r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|![A-Za-z:]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
+    r"(?i)[$@&!%*]?[\w.]{0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
+    r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
 )
-"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of secret stores and dates."""
+"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of stores and dates; types."""
+
+_TEMPLATE: Final = re.compile(
+    r"-?(?:\{\{[\w\W]{1,600}\}\}|\$\{[^{}]{1,600}\}|\$\([\w\W]{1,600}\)|\$\{\{[\w\W]{1,600}\}\})"
+)
+_ADDRESS: Final = re.compile(r"0x[0-9A-Fa-f]{40}")
+"""Of a contract or an account on a chain: known to all."""
+
+_SIGNER: Final = re.compile(r"(?i)(?:[\w.-]{0,40}[._-])?(?:gpg|pgp|signing|default)[\w.-]{0,20}key")
+_KEY_ID: Final = re.compile(r"(?:0x)?[0-9A-F]{8}(?:[0-9A-F]{8}|[0-9A-F]{32})?!?")
+"""Names of OpenPGP keys, and how such a key is told from others."""
 
 _ALGORITHM: Final = re.compile(
     r"(?i)(?:[a-z]{2,12}[_-]){0,3}(?:sha|md|aes|rsa|hmac|scram|ed|ecdsa|[hrep]s|argon|bcrypt|pbkdf|chacha)[_-]?\d{1,5}"
@@ -167,6 +179,10 @@ _PLAIN: Final = re.compile(
 
 _BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{3,20}){2,8}")
+_APP_PASSWORD: Final = re.compile(r"(?:[a-z]{4} ){3}[a-z]{4}")
+"""As mail providers draw them for programs."""
+
+_SENTENCE: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){2,8}")
 _PHRASE_SAYS: Final = frozenset(
     [
         "secret",
@@ -230,17 +246,44 @@ _HASH: Final = re.compile(r"\$(?:2[abxy]|5|6|1|y|argon2\w{0,2})\$[./A-Za-z0-9$=,
 def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     """Tell whether `value`, given to `name`, is a secret; `is_bare`: without quotes, in a program."""
     kind = kind_of(name)
-    if kind is None:
+    if kind is None or _TEMPLATE.fullmatch(value) or _ADDRESS.fullmatch(value):
+        return False
+    if _KEY_ID.fullmatch(value) and _SIGNER.fullmatch(name):
         return False
     if is_bare:
         return is_random(value) and len(value) >= 20 and not _is_member(value)
-    if _HASH.match(value):
+    if _HASH.match(value) or (kind == "password" and _APP_PASSWORD.fullmatch(value)):
         return True
     if kind == "key":
         return is_random(value) or _is_salt(value)
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
+
+
+def is_given(name: str, value: str) -> bool:
+    """Tell a secret where nothing but the secret itself can stand: blanks count there."""
+    if kind_of(name) not in {"password", "secret"} or " " not in value:
+        return is_secret(name, value)
+    if _SENTENCE.fullmatch(value):
+        return _PHRASE_SAYS.isdisjoint(value.split())
+    return _DIGIT.search(value) is not None and is_secret(name, value.replace(" ", ""))
+
+
+def is_drawn(name: str, value: str) -> bool:
+    """Tell what a machine drew, where all kinds of words stand: in the arguments of a call."""
+    return kind_of(name) is not None and len(value) >= 16 and is_random(value) and is_secret(name, value)
+
+
+def is_byte_string(name: str, value: str) -> bool:
+    """Tell the numbers of a key, as programs write bytes, from lists that count or repeat."""
+    numbers = [int(number, 0) for number in re.findall(r"0[xX][0-9A-Fa-f]{1,2}|[1-9]\d{0,2}|0", value)]
+    return (
+        kind_of(name) in {"secret", "key"}
+        and max(numbers) <= 255
+        and numbers != sorted(numbers)
+        and 2 * len(set(numbers)) > len(numbers)
+    )
 
 
 def is_word(name: str, value: str) -> bool:
@@ -304,19 +347,27 @@ def _is_mixed(text: str) -> bool:
 
 
 def _is_salt(value: str) -> bool:
-    """Tell what a generator of salts writes: long, with spaces, brackets and all other signs."""
+    """Tell what a generator of salts and keys writes: long, with spaces, brackets and all other signs."""
+    signs = {char for char in value if not char.isalnum() and char != " "}
+    is_dense = len(value) <= 2.3 * len(_RUN.findall(value)) and len(_TURN.findall(value)) >= 3
+    is_plain = value.islower() or value.isupper() or " " in value
+    if is_dense and len(value) >= 20 and not (is_plain or _PLACEHOLDER.search(value)):
+        return len(signs) >= 4 or _REFERENCE.match(value) is None
     if len(value) < 32:
         return False
-    signs = {char for char in value if not char.isalnum() and char != " "}
-    if max(map(len, _LETTERS.findall(value)), default=0) > 9:
+    if max(map(len, _LETTERS.findall(value)), default=0) > 9 and not is_dense:
         return False
     return len(signs) >= (6 if _PLACEHOLDER.search(value) is None else 10)
 
 
-def is_argument(value: str) -> bool:
-    """Tell a literal password where a command takes nothing but one, from variables and plain words."""
+def is_argument(value: str, *, is_sure: bool = False) -> bool:
+    """Tell a literal password where a command takes nothing but one, from variables and plain words.
+
+    `is_sure`: words count, too.
+    """
     return (
         is_chosen(value)
+        or (is_sure and not (_PLACEHOLDER.search(value) or _REFERENCE.match(value) or kind_of(value)))
         or is_random(value)
         or (
             len(_RUN.findall(value)) >= 3

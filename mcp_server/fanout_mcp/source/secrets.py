@@ -26,8 +26,12 @@ from fanout_mcp.source.secret_values import (
     SHAPES,
     SHORTEST,
     is_argument,
+    is_byte_string,
+    is_drawn,
+    is_given,
     is_random,
     is_secret,
+    is_word,
     kind_of,
 )
 from fanout_mcp.source.workers import Failure, Workers
@@ -115,9 +119,15 @@ _SECRET_NAME: Final = re.compile("|".join(map(translate, SECRET_NAMES)))
 _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
 _PEM: Final = Linear(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[^-]|-{1,4}[^-])*(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|-{0,5}\z)"
+    r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----"
+    r"(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
 )
+_PEM_REST: Final = Linear(
+    r"(?m)(?:^[ \t\"'>#+]{0,16}[A-Za-z0-9+/=]{16,120}[\"'\\n,+ \t]{0,8}\r?\n)+[ \t\"'>#+]{0,16}"
+    r"-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+)
+"""A key whose beginning was cut off."""
+
 _SHAPED: Final = tuple(
     (name, tuple(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
 )
@@ -130,6 +140,10 @@ _HEADERS: Final = Linear(
     r"([A-Za-z0-9+/_.~-]{16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
 _SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
+_COOKIES: Final = Linear(
+    r"(?i)\bcookie2?[\"']?\s?[:,]\s{0,20}(?:[\"']value[\"']\s?:\s?)?[\"']?([^\s=;:,\"']{1,80}=[^\n\"']{8,900})"
+)
+_COOKIE: Final = Linear(r"([^\s=;]{1,80}=)([^\s=;]{16,600}={0,2})")
 _BEARER: Final = Linear(r"(?i)(\bbearer )([A-Za-z0-9+/_.~-]{20,}={0,2})")
 _URL: Final = Linear(
     r"(://[^\s:/@\"'<>{}$%]{0,100}:)(?:([^\s/@\"'<>{}$]{3,200})@|([^\s@\"'<>{}$?#]{3,200})@[\w.\[-])"
@@ -142,7 +156,7 @@ _DSN: Final = Linear(r"(\b[\w.-]{1,60}:)([^\s:@/\"'`<>{}$]{4,100})@(?:tcp|unix|u
 
 _NAME: Final = Linear(
     r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|salt|login"
-    r"|identified by)[\w.-]*"
+    r"|sessid|connect\.sid|identified by)[\w.-]*"
 )
 """A name that may be a secret's; secret_values.py reads it word by word."""
 
@@ -153,23 +167,31 @@ _BETWEEN: Final = (
 )
 _WRAP: Final = (
     r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
-    r"|(?:\w{1,20}\.)?env(?:iron)?(?:\.\w{1,40}|\[[^\]\n]{1,40}\])\s?"
-    r"(?:\|\||\?\?|or)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?)?"
+    r"|(?:[\w.]{1,40}(?:\.|::))?(?i:get_?env|env(?:iron)?)(?:\.\w{1,40})?(?:[(\[]\s?[\"'][^\"'\n]{1,60}[\"']\s?[)\]]?)?\s?"
+    r"(?:\|\||\?\?|\?:|or|,)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?"
+    r"|(?:(?:new\s)?[\w.:<>]{1,60}\(\s?){0,3}[\w.:]{0,40}(?:[gG]et_?[bB]ytes|SecretStr|[fF]rom_?[hH]ex|b64decode|unhexlify|atob)\()?"
 )
+_BYTE: Final = r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,3})(?:u8)?"
 _FOLLOWS: Final = (
-    # (is quoted, what stands between a name and its value, the value)
+    # (is quoted, what decides about the value, what stands between a name and it and the value)
+    # "key": "value", …
+    (True, is_secret, Linear(r"[\"']\s?:\s?[\"']value[\"']\s{0,4},\s{0,20}[\"']value[\"']\s?:\s?" + _Q)),
+    # env.SECRET || 'x'
+    (True, is_given, Linear(r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}" + _Q)),
     (
         True,
+        is_secret,
         Linear(  # password: str = "x", 'password' => 'x', ['password'] == "x", SECRET || 'x'
             r"(?:\\?[\"'`])?[\])]{0,2}[\"']?"
             + _BETWEEN
-            + r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}"
+            + r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}(?:\(\s{0,40})?"
             + _WRAP
             + _Q
         ),
     ),
     (
         True,
+        is_secret,
         Linear(  # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
             r"[\"'`]?[\])]{0,2}"
             + _BETWEEN
@@ -179,15 +201,45 @@ _FOLLOWS: Final = (
             + r"\s?;?\s{0,20}\}"
         ),
     ),
-    (True, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),  # {"name": …, "value": …}
-    (True, Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?" + _Q)),  # ('API_KEY', 'x')
-    (True, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
-    (True, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),  # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
-    (True, Linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?" + _Q)),  # <add key= value=>
-    (True, Linear(r"[\"']\s?\{[^}]{0,200}?default\s{0,8}=\s?" + _Q)),  # variable "x" { default = … }
-    (False, Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,4}()()()()([^<>\s]+)\s{0,4}</")),  # <password>x</
-    (False, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
+    # {"name": …, "value": …}
+    (True, is_secret, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),
+    (True, is_secret, Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?" + _Q)),  # ('API_KEY', 'x')
+    (True, is_secret, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
+    (True, is_given, Linear(r"[ \t]{1,8}" + _Q + r"[ \t]{0,4}(?:\r?\n|\z)")),  # password "a b c"
+    # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
+    (True, is_secret, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),
+    # <add key= value=>
+    (True, is_secret, Linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?" + _Q)),
+    # variable "x" { default = … }
+    (True, is_secret, Linear(r"[\"']\s?\{[^}]{0,200}?default\s{0,8}=\s?" + _Q)),
+    # <password>x</
+    (False, is_secret, Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,4}()()()()([^<>\s]+)\s{0,4}</")),
+    (False, is_secret, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
+    (
+        False,
+        is_drawn,
+        Linear(  # key = new SymmetricSecurityKey(Encoding.UTF8.GetBytes("x"))
+            _BETWEEN
+            + r"\s{0,8}(?:=>|:=|[:=(])\s{0,30}(?:await\s)?(?:(?:new\s)?[\w.:<>]{1,60}\(\s{0,20}){1,4}"
+            + _Q
+            + r"(?:\.\w{1,20}\([^()\n\"']{0,40}\))?\s{0,4}\)"
+        ),
+    ),
+    (
+        False,
+        is_byte_string,
+        Linear(  # KEY: [u8; 16] = [0x90, 0xcb, …]
+            r"(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}:?=\s{0,8}(?:new\s)?[\w.:&!<>\[\]]{0,30}"
+            r"[ (]{0,2}[\[{(]\s*()()()()(" + _BYTE + r"(?:\s*,\s*" + _BYTE + r"){7,})\s*,?\s*[\]})]"
+        ),
+    ),
 )
+_MORE: Final = Linear(
+    r"[\"'`]\s{0,8}(?:(?:[+.&]|\.\.|<>)\s{0,4}\\?\s{0,60}[bruf]?|\\?\r?\n\s{1,60}[bruf]?)"
+    r"(?:\"([^\"\n]+)\"|'([^'\n]+)')(?:\s{0,20}[^\s:=]|\s{0,20}\z)"
+)
+"""The next piece of a text that is put together, from the quote on that ends the last."""
+
 _NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
 
@@ -205,7 +257,8 @@ _IS_COMMAND: Final = Linear(
     r"(?i)(?:^|[\s\"'\[;&|(])(?:mysql|sshpass|curl|wget|http|docker|podman|helm|oras|vault|redis|az |aws "
     r"|gcloud|"
     r"sudo|chpasswd|openssl|htpasswd|snmp|ldap|smb|sqlcmd|osql|bcp|net |useradd|usermod|plink|psql|mongo|"
-    r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount)"
+    r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount|"
+    r"stats\s+auth)|\s--?u(?:ser)?[ =]"
 )
 _ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
 _AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
@@ -230,6 +283,8 @@ _COMMANDS: Final = tuple(
         r"(?i)\bnet\s+user\s+\S{1,80}\s+ARG\s*/",
         r"(?i)\bConvertTo-SecureString\s+(?:-String\s+)?ARG",
         r"\b(?:useradd|usermod)\b~\s-p ARG",
+        r"\bstats\s+auth\s+[^\s:]{1,60}:USER",
+        r"\s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:USER",
     )
 )
 _CALLED: Final = Linear(
@@ -241,7 +296,7 @@ _CALLS: Final = tuple(
     for pattern in (
         r"\b(?:SetBasicAuth|HTTPBasicAuth|BasicAuth|basic_auth|auth\s?=\s?)\(\s*[^,()\n]{1,80},\s*STRING",
         (
-            r"\b(?:getConnection|new PDO|mysqli_connect|new mysqli|createConnection|connect)\("
+            r"\b(?:createConnection|connect)\("
             r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
         ),
         r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
@@ -252,6 +307,30 @@ _CALLS: Final = tuple(
         r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
     )
 )
+_CONNECT: Final = Linear(
+    r"\b(?:getConnection|new\s\\?PDO|new\smysqli|mysqli?_p?connect|(?:pymysql|MySQLdb|psycopg2?|pymssql|mariadb)\.connect)\("
+    r"[^()]{1,300}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*"
+    r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')\s*[,)]"
+)
+"""A host, a user, and what can only be a password."""
+
+_INSERT: Final = Linear(
+    r"(?i)\b(?:insert|replace)\s+(?:ignore\s+)?into\s+[^\s(]{1,100}\s*\(([^()]{1,900})\)\s*values\s*"
+)
+_CELL: Final = Linear(
+    r"(?:\s*,?\s*\()?\s*(?:[NEB]?'((?:[^'\\]|\\.|'')*)'|[^',()\s]+(?:\([^()']*\))?|)\s*(,|\))"
+)
+"""One value of a row, and what ends it."""
+
+_HEADING: Final = Linear(r"(?i)\b(?:recovery|backup|scratch)[ _-]codes?\b[^\n]{0,200}\r?\n")
+_LINE: Final = Linear(r"([^\n]{0,200})(?:\n|\z)")
+_CODES: Final = Linear(
+    r"[ \t>#*\d.)\[\]-]{0,12}?\b"
+    r"([a-zA-Z0-9]{4,10}(?:[ -][a-zA-Z0-9]{4,10}){1,7}|[a-zA-Z0-9]{8,16})[ \t\r*]*\z"
+)
+MAX_CODES: Final = 24
+"""Lines that are read below a heading."""
+
 _PROGRAMS: Final = re.compile(
     r"(?i)\.(?:pyi?|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl"
     r"|vb|fs|hs|elm|clj|vue|svelte|zig|groovy|gradle)\Z"
@@ -295,7 +374,9 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         return inner
 
     if b"-----BEGIN" in data:
-        data = _PEM.sub(counted(_shaped("pem")), data)
+        data = _PEM.sub(counted(lambda m: m.group() if b"PUBLIC" in m[1] else _shaped("pem")(m)), data)
+    if b"PRIVATE KEY" in data and b"-----END" in data:
+        data = _PEM_REST.sub(counted(_shaped("pem")), data)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
     long = b" ".join([word for word in data.split() if len(word) >= SHORTEST])
     for name, words, shape in _SHAPED if long else ():
@@ -312,10 +393,12 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         data = _PGPASS.sub(counted(_line), data)
     if b"authorization" in lower:
         data = _HEADERS.sub(counted(_header), data)
+    if b"cookie" in lower:
+        data = _COOKIES.sub(counted(_cookies), data)
     if b"bearer " in lower:
         data = _BEARER.sub(counted(_bearer), data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (_named, _in_commands):
+    for find in (_named, _in_commands, _in_rows, _in_lists):
         spans = list(find(data, is_program))
         count += len(spans)
         data = _without(data, spans)
@@ -336,7 +419,7 @@ IsProgram = bool | None
 def _without(data: bytes, spans: list[Span]) -> bytes:
     parts, done = [], 0
     for start, end in spans:
-        parts += [data[done:start], b"<redacted:value>"]
+        parts += [data[done:start], b"<redacted:value>", b"\n" * data.count(b"\n", start, end)]
         done = end
     return b"".join([*parts, data[done:]]) if spans else data
 
@@ -358,6 +441,13 @@ def _line(match: Match) -> bytes:
 
 def _bearer(match: Match) -> bytes:
     return match[1] + b"<redacted:header>" if is_random(_text(match[2])) else match.group()
+
+
+def _cookies(match: Match) -> bytes:
+    def one(cookie: Match) -> bytes:
+        return cookie[1] + b"<redacted:header>" if is_random(_text(cookie[2])) else cookie.group()
+
+    return match.group().replace(match[1], _COOKIE.sub(one, match[1]), 1)
 
 
 def _address(match: Match) -> bytes:
@@ -387,35 +477,40 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             name = "password"
         if kind_of(name) is None:
             continue
-        span, is_one = _value(data, (start, end), name, is_program)
-        if is_one and span[0] >= secret:
-            yield span
-            secret = span[1]
+        if data[start - 1 : start] == b":" and b"arn:" in data[max(0, start - 120) : start].split()[-1]:
+            continue
+        spans, is_one = _value(data, (start, end), name, is_program)
+        if is_one and spans[0][0] >= secret:
+            yield from spans
+            secret = spans[-1][1]
         if start >= done:
-            done, inner = span[1], 0
+            done, inner = spans[-1][1], 0
 
 
-def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[Span, bool]:
-    """Return where the value of a name is, and whether it is a secret."""
+def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[list[Span], bool]:
+    """Return where the value of a name is, piece by piece, and whether it is a secret."""
     start, end = at
-    limit, seen = min(len(data), end + MAX_VALUE), (end, end)
+    limit, seen = min(len(data), end + MAX_VALUE), [(end, end)]
     if _NOTHING.match(data, end, limit):
         return seen, False
     word = _WORD.match(data, end, limit)
-    for is_quoted, follows in _FOLLOWS if word is None or word[1].lower() in _LEADING else ():
+    for is_quoted, judge, follows in _FOLLOWS if word is None or word[1].lower() in _LEADING else ():
         match = follows.match(data, end, limit)
         if match is None:
             continue
         group = next(n for n in (1, 2, 3, 4, 5) if _has(match, n))
-        seen = match.span(group)
-        if is_quoted or is_secret(name, _text(match[group])):
-            return seen, is_secret(name, _text(match[group]))
+        seen = [match.span(group)]
+        while is_quoted and (more := _MORE.match(data, seen[-1][1], limit)):
+            seen.append(more.span(1 if _has(more, 1) else 2))
+        is_one = judge(name, "".join(_text(data[slice(*span)]) for span in seen))
+        if is_quoted or is_one:
+            return seen, is_one
     for number, setting in enumerate(_SET):
         match = setting.match(data, end, limit)
         if match is None or (number == 1 and not _takes_a_space(data, start, end)):
             continue
         value = match[1] if number == 1 else match[1].rstrip(b").]}")
-        seen = match.start(1), match.start(1) + len(value)
+        seen = [(match.start(1), match.start(1) + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
         if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)):
@@ -446,17 +541,52 @@ def _is_inside(data: bytes, start: int) -> bool:
 def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
     spans: list[Span] = []
-    rules = (*(_COMMANDS if _IS_COMMAND.search(data) else ()), *(_CALLS if _CALLED.search(data) else ()))
+    rules = (
+        *(_COMMANDS if _IS_COMMAND.search(data) else ()),
+        *((*_CALLS, _CONNECT) if _CALLED.search(data) else ()),
+    )
     for rule in rules:
         for match in rule.finditer(data):
             group = next((n for n in (1, 2, 3) if _has(match, n)), 0)
-            if group and is_argument(_text(match[group])):
+            if group and is_argument(_text(match[group]), is_sure=rule is _CONNECT):
                 spans.append(match.span(group))
     done = 0
     for start, end in sorted(spans):
         if start >= done:
             yield start, end
             done = end
+
+
+def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+    """Yield the values that SQL inserts into columns that are named as secrets."""
+    at = 0
+    for insert in _INSERT.finditer(data) if b"nsert" in data or b"NSERT" in data else ():
+        if insert.start() < at:
+            continue
+        columns = [_text(column).strip(' \t\r\n`"[]') for column in insert[1].split(b",")]
+        at, number = insert.end(), 0
+        while cell := _CELL.match(data, at):
+            name = columns[number] if number < len(columns) else ""
+            value = _text(cell[1] or b"").replace(" ", "")
+            if kind_of(name) is not None and (is_secret(name, value) or is_word(name, value)):
+                yield cell.span(1)
+            at, number = cell.end(), number + 1 if cell[2] == b"," else 0
+
+
+def _in_lists(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+    """Yield the codes below a heading that calls them so."""
+    done = 0
+    for heading in _HEADING.finditer(data):
+        at, seen = max(done, heading.end()), False
+        for _ in range(MAX_CODES if heading.end() >= done else 0):
+            line = _LINE.match(data, at)
+            codes = _CODES.match(line[1]) if line else None
+            if line is None or (codes is None and seen):
+                break
+            if codes is not None and re.search(rb"\d", codes[1]):
+                seen = True
+                yield at + codes.start(1), at + codes.end(1)
+            at = done = line.end()
 
 
 def _text(value: bytes) -> str:
