@@ -114,9 +114,7 @@ def test_a_url_where_nobody_listens_is_an_answer(tmp_path: Path) -> None:
         pytest.param({"FANOUT_BACKEND": "http"}, "there is no endpoint", id="no key"),
         pytest.param({"FANOUT_BACKEND": "htp"}, "it must be one of auto, http", id="a misspelt backend"),
         pytest.param({"FANOUT_BASE_URL": "ftp://x"}, "must look like https://", id="no web address"),
-        pytest.param(
-            {"FANOUT_BASE_URL": "https://169.254.1.1/v1"}, "not this machine", id="not the user's"
-        ),
+        pytest.param({"FANOUT_BASE_URL": "https://169.254.1.1/v1"}, "not this machine", id="not the user's"),
         pytest.param(
             {"FANOUT_MAX_PARALLEL": "-1"}, "must be a whole number from 1 on", id="no calls at once"
         ),
