@@ -48,15 +48,17 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
         return kind, *_markdown(text)
     if kind in _PATTERNS:
         return kind, _described(kind, text), _keys(kind, text)
-    markup = next((name for name, begins in _MARKUP if begins.match(text)), "")
+    begun = text[:HEAD_OF_MARKUP].lstrip("\ufeff \t\r\n")
+    markup = next((name for name, begins in _MARKUP if begins.match(begun)), "")
     return (markup, "", []) if markup and not kind else (kind or "text", _head(text), [])
 
 
 _MARKUP: Final = (
-    ("XML", re.compile(r"\ufeff?\s*<[?!A-Za-z]")),
-    ("YAML", re.compile(r"%YAML|---\s*$", re.MULTILINE)),
+    ("XML", re.compile(r"<[?!A-Za-z]")),
+    ("YAML", re.compile(r"%YAML|---[ \t]*$", re.MULTILINE)),
 )
 """Data under an ending that no one knows, by how it begins."""
+HEAD_OF_MARKUP: Final = 1000
 
 
 def _markdown(text: str) -> tuple[str, Places]:

@@ -454,8 +454,8 @@ _EXPORT: Final = re.compile(
     rb"(?=[ \t]++[A-Za-z_]\w*+(?:<[^<>\n;{}]*>)?(?:[ \t]+final)?[ \t\r\n]*(?::[^:]|\{))"
 )
 _GUARD: Final = re.compile(
-    rb"(?<=\))((?:[ \t\r\n]+(?:const|noexcept|override|final))*)"
-    rb"((?:[ \t\r\n]+[A-Z][A-Z0-9_]{2,}(?:\((?:[^()\n]|\([^()\n]*\))*\))?)+)(?=[ \t\r\n]*[;{]"
+    rb"(?<=\))((?:[ \t\r\n]+(?:const|noexcept|override|final)){0,4})"
+    rb"((?:[ \t\r\n]+[A-Z][A-Z0-9_]{2,}(?:\((?:[^()\n]|\([^()\n]*\))*\))?){1,8})(?=[ \t\r\n]*[;{]"
     rb"|[ \t\r\n]*=[ \t]*(?:0|default|delete))"
 )
 
