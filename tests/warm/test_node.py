@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.processes import ends
 from fakes.sandbox import Event, Native, Running, Sandbox, pre_tool_use
 from fanout_hooks.run.lanes import CONTROL
 from fanout_hooks.warm import node
@@ -441,6 +442,17 @@ def test_whatever_a_hook_does_it_costs_its_own_answer_at_most(sandbox: Sandbox, 
         assert seen[1].stdout == seen[4].stdout
         # A program that has ended is not waited for any longer, whatever became of the shell that started it.
         assert seen[4].exit == (0 if name == "stops its parent" else seen[1].exit)
+
+
+def test_a_shell_that_an_ended_program_stopped_ends_with_us(sandbox: Sandbox) -> None:
+    command = program(sandbox, "hostile", HOSTILE["stops its parent"])
+    sandbox.hooks("PreToolUse", {"command": command, "timeout": 3})
+    with sandbox.running() as run:
+        known(run)  # without a spare it is cut at its time limit, as natively
+        run.event(pre_tool_use())
+        stopped = [pid for pid in _below(os.getpid()) if "hostile.js" in _line(pid)]
+    assert stopped
+    assert all(ends(pid) for pid in stopped)
 
 
 PIECES = (

@@ -93,8 +93,8 @@ class Lanes:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._running: dict[int, Holder] = {}
-        self._left: set[Holder] = set()
-        """They asked to be left alone, and may outlive us."""
+        self._over: set[Holder] = set()
+        """Their program has ended with 0: the rest ends in a moment, or never where a hook stopped it."""
         self._lifeline: Lifeline | None = None
         self._timeout: str | None = None
         """Where it is, "" where it isn't; None as long as no one has looked."""
@@ -137,10 +137,12 @@ class Lanes:
         timed_out, alone_s = await self._wait(process, over or ended, out, timeout_s)
         self._forget(process)
         if over is not None and over.done and not ended.done:
-            self._loop.leave(self._leave(process, ended, timeout_s))
+            self._over.add(process)
+            ended.then(lambda: self._over.discard(process))
+            self._loop.leave(self._cut(process, ended, timeout_s))
             return Ended(0, _ms(began), _content(out), _content(err))
         if alone_s is not None:
-            self._loop.leave(self._leave(process, ended, alone_s or timeout_s))
+            self._loop.leave(self._cut(process, ended, alone_s or timeout_s))
             return Ended(0, _ms(began), _content(out), b"")
         if timed_out:
             await self._cut(process, ended, 0.0)
@@ -166,11 +168,6 @@ class Lanes:
             if alone_s is not None:
                 return False, alone_s
         return False, None
-
-    async def _leave(self, process: Holder, ended: Future[bool], limit_s: float) -> None:
-        self._left.add(process)
-        await self._cut(process, ended, limit_s)
-        self._left.discard(process)
 
     async def _cut(self, process: Holder, ended: Future[bool], after_s: float) -> None:
         if await self._loop.first(ended, after_s) is None:
@@ -233,15 +230,23 @@ class Lanes:
             self._lifeline.report(self._running)
 
     def close(self) -> None:
-        """End everything that is still at work."""
+        """End everything that is still at work, not what an ended hook left running on purpose."""
         for pid in self._running:
             kill_group(pid)
-        until = time.monotonic() + ENDING_S
-        for process in self._running.values():
-            while process.poll() is None and time.monotonic() < until:  # it can't be killed: the disk has it
-                time.sleep(POLL_S)
+        # A disk may still hold some that were killed; the others had their time to end by themselves.
+        for process in _still_there([*self._running.values(), *self._over]):
+            kill_group(process.pid)
         if self._lifeline is not None:
             self._lifeline.close()
+
+
+def _still_there(processes: Iterable[Holder]) -> list[Holder]:
+    """Wait ENDING_S at most for processes to end; return those that did not."""
+    until = time.monotonic() + ENDING_S
+    left = list(processes)
+    while (left := [process for process in left if process.poll() is None]) and time.monotonic() < until:
+        time.sleep(POLL_S)
+    return left
 
 
 def find_timeout() -> str:
