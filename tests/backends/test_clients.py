@@ -16,6 +16,7 @@ import pytest
 
 import fakes.upstream
 from fakes.load import stretched
+from fakes.processes import is_gone
 from fakes.upstream import until
 from fanout_mcp.backends import clients
 from fanout_mcp.backends.clients import ClientBackend, open_client
@@ -178,14 +179,6 @@ async def test_cancelling_kills_the_whole_group_within_a_tenth_of_a_second(
         assert time.monotonic() - cancelled < stretched(0.1)
         child, grandchild = json.loads(marker.read_text())
         await until(lambda: is_gone(child) and is_gone(grandchild))
-
-
-def is_gone(pid: int) -> bool:
-    """Gone, or a zombie that waits for whatever adopted it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 async def test_a_model_that_looks_like_an_option_is_refused(backend: ClientBackend) -> None:

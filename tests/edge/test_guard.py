@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fakes.load import stretched
+from fakes.processes import is_gone
 from fakes.wire_client import HOSTILE, META, Wire, hostile
 
 pytestmark = pytest.mark.slow
@@ -171,7 +172,7 @@ def test_however_the_end_comes_it_is_quick_and_complete(how: str, status: int, t
     written = journal.read_text()
     assert took < stretched(QUICK_S)
     assert {"flushed", "bridge closed", "services closed"} <= set(written.splitlines())
-    assert not _is_alive(written.split()[1])
+    assert is_gone(int(written.split()[1]))
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "closed input", "closed output"])
@@ -201,12 +202,6 @@ def test_a_server_that_writes_to_a_file_is_served_too(tmp_path: Path) -> None:
             time.sleep(0.02)  # a file can only be looked at
     assert process.wait(20) == 0
     assert json.loads(out.read_bytes().splitlines()[0])["id"] == 1
-
-
-def _is_alive(pid: str) -> bool:
-    """A killed orphan may stay a zombie where nobody reaps."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def _end(wire: Wire, how: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import fanout_hooks
+from fakes.processes import ends
 from fakes.sandbox import Sandbox, pre_tool_use, prompt
 from fanout_hooks.client import events, hook_input
 from fanout_hooks.log import append as log_append
@@ -94,20 +95,6 @@ def test_answers_come_in_configuration_order_whoever_ends_first(tmp_path: Path) 
             assert answer["hookSpecificOutput"]["additionalContext"] == "slow\nmiddle\nfast"
 
 
-def _ends(pid: int) -> bool:
-    """Say whether a process that was killed is gone, or a zombie, before long."""
-    status = Path(f"/proc/{pid}/stat")
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            if status.read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        os.sched_yield()
-    return False
-
-
 def test_a_hook_that_overstays_is_killed_with_its_children_and_the_others_count(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
     pids = tmp_path / "pids"
@@ -117,7 +104,7 @@ def test_a_hook_that_overstays_is_killed_with_its_children_and_the_others_count(
         answer = json.loads(run.event(prompt()).stdout)
     assert answer["hookSpecificOutput"]["additionalContext"] == "kept"
     assert "time limit" in answer["systemMessage"]
-    assert _ends(int(pids.read_text()))
+    assert ends(int(pids.read_text()))
 
 
 def test_nobody_waits_for_a_child_that_keeps_stdout_open(tmp_path: Path) -> None:

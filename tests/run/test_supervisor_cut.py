@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import fanout_hooks
+from fakes.processes import ends, is_gone
 from fakes.sandbox import Entry, Event, Sandbox, prompt
 from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.learn.memory import Memory, path_of
@@ -97,20 +97,6 @@ def _said(sandbox: Sandbox) -> str:
     return (sandbox.project / "now").read_text()
 
 
-def _ends(pid: int, within_ms: int = 20_000) -> bool:
-    """Say whether a process ends before long."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        return bool(poll.poll(within_ms))
-    finally:
-        os.close(fd)
-
-
 LASTS = {
     "shell": "sleep 600 & echo $$ $! >pids; sleep 600",
     "python": """
@@ -135,7 +121,7 @@ def test_no_hook_outlives_its_event(sandbox: Sandbox, way: str, kind: str) -> No
     sandbox.hooks("UserPromptSubmit", _lasting(sandbox, kind), TELLS)
     with WAYS[way](sandbox, prompt()):
         pids = [int(pid) for pid in _said(sandbox).split()]
-    assert [_ends(pid) for pid in pids] == [True, True]
+    assert [ends(pid) for pid in pids] == [True, True]
 
 
 LEAVES = {
@@ -156,9 +142,9 @@ def test_what_a_hook_that_has_ended_left_running_goes_on_as_it_does_natively(
     sandbox.hooks("UserPromptSubmit", leaves | {"name": "leaves"}, lasts, tells)
     with WAYS[way](sandbox, prompt()):
         pids = [int(pid) for pid in _said(sandbox).split()]
-    assert [_ends(pid) for pid in pids] == [True, True]
+    assert [ends(pid) for pid in pids] == [True, True]
     left = int((sandbox.project / "left").read_text())
-    assert not _ends(left, within_ms=0)
+    assert not is_gone(left)
     os.kill(left, signal.SIGKILL)
 
 
