@@ -27,7 +27,6 @@ from fanout_mcp.review.static.rules import (
     PARAM,
     REMOTE,
     SWITCH,
-    WEAKNESSES,
     Rule,
     found,
     line_findings,
@@ -292,10 +291,9 @@ def _place(  # noqa: PLR0917 the order of Finding itself
         lines,
         (first, min(node.end_point[0] + 1, first + 4)),
         weakness,
-        severity=severity or WEAKNESSES[weakness].severity,
+        severity=severity,
         confidence=confidence,
         why=why,
-        reviewer="rules",
     )
 
 
@@ -421,10 +419,9 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
                     lines,
                     (at, at),
                     rule.weakness,
-                    severity=rule.severity or WEAKNESSES[rule.weakness].severity,
+                    severity=rule.severity,
                     confidence=PLAIN_CONFIDENCE,
                     why=rule.why or (f"{kind} lacks the setting." if rule.missing else ""),
-                    reviewer="rules",
                 )
         kind = ""
 

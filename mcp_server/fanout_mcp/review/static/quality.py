@@ -24,7 +24,7 @@ from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, Severity
 from fanout_mcp.review.static.flow import memory_hits
 from fanout_mcp.review.static.grammars import GRAMMARS, parser_of
 from fanout_mcp.review.static.patterns import Reviewed, uncommented, unread
-from fanout_mcp.review.static.rules import WEAKNESSES, found, quote, read_table
+from fanout_mcp.review.static.rules import found, quote, read_table
 
 LOOPS: Final = frozenset(
     """for_statement for_in_statement while_statement do_statement enhanced_for_statement foreach_statement
@@ -119,8 +119,7 @@ def _memory(path: str, lines: list[str], root: Node) -> Iterator[Finding]:
     for weakness, node, why in memory_hits(root):
         first = node.start_point[0] + 1
         place = (first, min(node.end_point[0] + 1, first + 4))
-        severity = WEAKNESSES[weakness].severity
-        yield found(path, lines, place, weakness, severity=severity, confidence=55, why=why, reviewer="rules")
+        yield found(path, lines, place, weakness, confidence=55, why=why)
 
 
 def _finding(path: str, lines: list[str], first: int, last: int, rule: Rule) -> Finding:

@@ -217,20 +217,23 @@ def found(
     place: tuple[int, int],
     weakness: str,
     *,
-    severity: Severity,
+    severity: Severity | None = None,
     confidence: int,
     why: str,
-    reviewer: str,
+    reviewer: str = "rules",
     rule: str | None = None,
 ) -> Finding:
-    """Make a finding of a known weakness; `rule` when the rule is more than the weakness's name."""
+    """Make a finding of a known weakness, of its own severity unless another is given.
+
+    `rule`: when the rule is more than the weakness's name.
+    """
     known = WEAKNESSES[weakness]
     return Finding(
         path=path,
         line=place[0],
         end_line=place[1],
         quote=quote(lines, *place),
-        severity=severity,
+        severity=severity or known.severity,
         rule=rule or weakness,
         title=known.title,
         why=why,
@@ -257,8 +260,7 @@ def line_findings(
                     lines,
                     (number, number),
                     rule.weakness,
-                    severity=rule.severity or WEAKNESSES[rule.weakness].severity,
+                    severity=rule.severity,
                     confidence=confidence,
                     why=rule.why,
-                    reviewer="rules",
                 )
