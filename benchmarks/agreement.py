@@ -96,11 +96,11 @@ def _panel(changes: Sequence[Change], size: int, least: float, most: float) -> I
     brier = sum(errors) / len(errors)
     yield Row(f"{size} reviewers: Brier score", f"{brier:.3f}", bar=f"<= {most}", met=brier <= most)
     seen = counted(groups)
-    told = ", ".join(
+    shown = ", ".join(
         f"{real / all_of:.0%} ({probability(named, size):.0%})"
         for (named, _), (all_of, real) in sorted(seen.items())
     )
-    yield Row(f"real of what 1 to {size} of {size} named (and what is shown)", told)
+    yield Row(f"real of what 1 to {size} of {size} named (and what is shown)", shown)
 
 
 def panels(changes: Sequence[Change], sizes: Iterable[int], count: int, seed: int) -> Iterator[Group]:

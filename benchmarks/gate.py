@@ -70,8 +70,8 @@ def verdicts() -> Iterator[Row]:
 
 
 def _hits(scenario: Scenario) -> int:
-    told = zip(play(scenario), scenario.steps, strict=True)
-    return sum(back and step.denied for back, step in told)
+    judged = zip(play(scenario), scenario.steps, strict=True)
+    return sum(back and step.denied for back, step in judged)
 
 
 def on_unseen() -> Iterator[Row]:

@@ -70,7 +70,7 @@ def _fields_joined(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _repeats_counted(lines: list[str]) -> Iterator[str]:
-    """Count lines that stand in the same order further up."""
+    """Count lines that are in the same order further up."""
     seen: dict[tuple[str, ...], int] = {}
     at = 0
     while at < len(lines):

@@ -2,7 +2,7 @@
 
 If nothing but our entries changed since, the `hooks` of the settings are put back as they were written, byte
 for byte; entries of the log and the gate are put in or cut out as they came and went meanwhile. Else the
-adopted hooks, as they now stand in hooks.json, come back beside what was added meanwhile.
+adopted hooks, as they now are in hooks.json, come back beside what was added meanwhile.
 Entries of other scopes, of the log and of the gate stay.
 """
 

@@ -7,7 +7,7 @@ Rules, the client's own:
 1. No matcher, "" and "*" mean everything.
 2. Words alone are a list of exact names, old names among them; with a hyphen, too.
 3. Anything else is a JavaScript pattern that is searched for. One that is not a pattern never matches.
-4. A tool stands in for another: a `Bash` hook is run for a call of Monitor, and is told that it is Bash. The
+4. A tool counts as another: a `Bash` hook is run for a call of Monitor, and is shown Bash. The
    Artifact tools go by each other's names.
 
 JavaScript's patterns and Python's differ in a hundred places. So only a plain part of JavaScript is read

@@ -107,7 +107,7 @@ FOREIGN = Rule(
     r"(?:^|[\s(])(?:le|les|des|du|et|der|das|den|mit|el|los|del|il|per\s+il|di)(?=\s)(?:[\s\S]{0,200}?\s"
     r"(?:le|les|la|des|du|et|der|die|das|den|mit|auf|el|los|del|il|di)(?=\s))",
 )
-"""One of the commonest words of German, French, Spanish, Italian, or two that may stand in English, too."""
+"""One of the commonest words of German, French, Spanish, Italian, or two that English may have, too."""
 
 _PAPER = (
     r"(?:answers?|results?|reports?|findings?|outputs?|summar(?:y|ies)|analys[ei]s|investigation|research|"

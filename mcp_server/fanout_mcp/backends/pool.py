@@ -195,7 +195,7 @@ class FastPool:
 def _has_unread(connection: httpcore2.AsyncHTTPConnection) -> bool:
     """Whether bytes came after the answer: they would become the answer to the next question.
 
-    What comes later still, when the next question is already out, can't be told from its answer.
+    What comes later still, when the next question is already out, can't be distinguished from its answer.
     """
     inner = getattr(connection, "_connection", None)
     state = getattr(inner, "_h11_state", None)

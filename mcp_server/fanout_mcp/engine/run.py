@@ -212,7 +212,7 @@ class _Attempts:
         return replace(made, status="failed", error=result, reason=reason)
 
     async def until_settled(self) -> Answer | BackendError:
-        """Try the job's model, then each that stands in for it, while there is a reason to."""
+        """Try the job's model, then each that replaces it, while there is a reason to."""
         result = await self._until_given_up()
         while isinstance(result, BackendError) and not self.run.ended.cause:
             following = self._following(result)

@@ -236,7 +236,7 @@ class Asking:
         return Unreadable(f"reading it {read.reason}") if isinstance(read, Failure) else position_of(read)
 
     async def _ask_packed(self, job: Job) -> Answer:
-        """Ask; once more with a shorter prompt where the context is too small and no other stands in."""
+        """Ask; once more with a shorter prompt where the context is too small and no other takes over."""
         try:
             return await self._ask(job)
         except ContextTooSmall as error:

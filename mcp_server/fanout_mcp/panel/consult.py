@@ -289,7 +289,7 @@ async def terms_of(
     *,
     max_tokens: int = TOKENS_WITHOUT_PRICE,
 ) -> Terms:
-    """Look up what the models cost, and who stands in for whom. Raises InvalidInput for a wrong name.
+    """Look up what the models cost, and who replaces whom. Raises InvalidInput for a wrong name.
 
     Prices get a third of the time at most: without a price tokens are bounded.
     """

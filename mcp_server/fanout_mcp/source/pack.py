@@ -104,7 +104,7 @@ def listed(paths: Sequence[str]) -> str:
 #    the quote, never the reverse.
 # 2. Within three lines of the cited line it is `exact`, and the line becomes the one where the quote begins.
 # 3. Exactly once elsewhere in the file: `moved`, and the line is corrected.
-# 4. Anything else proves nothing, for a reason that is told.
+# 4. Anything else proves nothing, for a reason that is reported.
 
 Verified = Literal["exact", "moved"]
 """`exact`: the quote stands where it was cited; `moved`: once elsewhere in that file, its line corrected."""

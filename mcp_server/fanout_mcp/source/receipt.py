@@ -281,7 +281,7 @@ class Receipt:
         self._skipped.setdefault(reason, []).append(path)
 
     def name_only(self, paths: Iterable[str]) -> None:
-        """Count files that have no outline by their endings: of them only the names were told."""
+        """Count files that have no outline by their endings: only their names were shown."""
         for path in paths:
             name = path.rpartition("/")[2]
             ending = posixpath.splitext(name)[1] or name[:MAX_NAME]

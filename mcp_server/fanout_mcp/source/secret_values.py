@@ -163,7 +163,7 @@ _ADDRESS: Final = re.compile(r"0x[0-9A-Fa-f]{40}")
 
 _SIGNER: Final = re.compile(r"(?i)(?:[\w.-]{0,40}[._-])?(?:gpg|pgp|signing|default)[\w.-]{0,20}key")
 _KEY_ID: Final = re.compile(r"(?:0x)?[0-9A-F]{8}(?:[0-9A-F]{8}|[0-9A-F]{32})?!?")
-"""Names of OpenPGP keys, and how such a key is told from others."""
+"""Names of OpenPGP keys, and how such a key is distinguished from others."""
 
 _ALGORITHM: Final = re.compile(
     r"(?i)(?:[a-z]{2,12}[_-]){0,3}(?:sha|md|aes|rsa|hmac|scram|ed|ecdsa|[hrep]s|argon|bcrypt|pbkdf|chacha)[_-]?\d{1,5}"
@@ -491,4 +491,4 @@ SHAPES: Final = (
     ),
     Shape("jwt", ("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
 )
-"""What is told first is not told again."""
+"""What was named first is not named again."""

@@ -121,7 +121,7 @@ SLICE_S: Final = 0.25
 order in which they came; a long one shares."""
 
 OnDone = Callable[[int], None]
-"""Told how many items are done, from a thread of ours."""
+"""Called with how many items are done, from a thread of ours."""
 
 
 @dataclass(frozen=True, slots=True)

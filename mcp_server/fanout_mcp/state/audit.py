@@ -55,7 +55,7 @@ FIRST: Final = "0" * 64
 SYSLOG: Final = "/dev/log"
 AUTHPRIV_INFO: Final = 10 * 8 + 6
 APPEND_ONLY: Final = 0x20
-"""FS_APPEND_FL: the file can only grow, whoever owns it; root alone sets and clears it."""
+"""FS_APPEND_FL: the file can only grow, whatever its owner; root alone sets and clears it."""
 GET_FLAGS: Final = 0x80086601
 
 who: ContextVar[str] = ContextVar("who", default="")
@@ -375,7 +375,7 @@ _NOTE: Final = re.compile(r"(?:^|\s)(\d+) (\d+) ([0-9a-f]{64})\s*$")
 
 
 def verify(folder: Path, second: Iterable[str] | None) -> tuple[list[str], list[str]]:
-    """Check every chain in a folder; return what is wrong, and what could not be told.
+    """Check every chain in a folder; return what is wrong, and what could not be judged.
 
     `second`: the lines of the second place, None where there is none.
     """

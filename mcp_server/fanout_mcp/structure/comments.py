@@ -146,8 +146,8 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     """Return its sentence, and whether it is but a title: a single word, or an @title."""
     prose = list(takewhile(lambda line: not _TAG.match(line) or _BRIEF.match(line), lines))
     if any("<summary>" in line for line in prose):
-        told = "\n".join(prose).partition("</summary>")[0].partition("<summary>")[2]
-        prose = _XML_MARK.sub("", _XML_NAME.sub(r"\1", told)).strip().split("\n")
+        summary = "\n".join(prose).partition("</summary>")[0].partition("<summary>")[2]
+        prose = _XML_MARK.sub("", _XML_NAME.sub(r"\1", summary)).strip().split("\n")
     prose = [
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]

@@ -32,7 +32,7 @@ _MODULES: Final = frozenset({"Elixir", "Ruby"})
 """Languages whose files are known by the innermost module that they define."""
 
 SEVERAL: Final = 2
-"""Definitions of a file from which on the doc of one is told with its name."""
+"""Definitions of a file from which on the doc of one is shown with its name."""
 
 _NOT_CODE: Final = frozenset({"key", "heading", "package"})
 _NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
@@ -531,12 +531,12 @@ def _observations(module: Module, facts: Facts, focus: str, signals: Signals) ->
         total = sum(count for count, *_ in places)
         _, path, line, name = max(places, key=lambda place: place[0])
         if what.startswith("names with "):
-            told = f"{_times(total, 'name')} with {what.removeprefix('names with ')}, such as {name}"
+            stated = f"{_times(total, 'name')} with {what.removeprefix('names with ')}, such as {name}"
         else:
             noun = _NOUNS.get(what, "place" if name.startswith(("an ", "the ")) else "call")
-            told = f"{what} in {_times(total, noun)}, such as {name}"
+            stated = f"{what} in {_times(total, noun)}, such as {name}"
         spread = f", in {files(len(places))}" if len(places) > 1 else ""
-        found.append(f"{focus.capitalize()}: {told}{spread} [{path}:{line}].")
+        found.append(f"{focus.capitalize()}: {stated}{spread} [{path}:{line}].")
     return found
 
 

@@ -164,7 +164,7 @@ def components(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 
 MAX_MODULES: Final = 48
-"""Of a map: folders that are more are told by the one that holds them, packages by what others use most."""
+"""Of a map: folders beyond that are shown as the one that holds them, packages by what others use most."""
 
 MIN_MODULES: Final = 6
 """Fewer folders than these say too little of a project: then those below them are shown, most used first."""

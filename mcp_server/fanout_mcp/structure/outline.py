@@ -186,7 +186,7 @@ class Symbol:
     signature: str
     doc: str = ""
     parent: str = ""
-    """Dotted names of what it stands in; empty at the top level."""
+    """Dotted names of what holds it; empty at the top level."""
     public: bool = True
     in_function: bool = False
 
@@ -440,7 +440,7 @@ def _is_clause(symbol: Symbol, before: list[Symbol]) -> bool:
 
 
 def _is_beside(found: Found) -> bool:
-    """Tell what ends with its neighbour and stands in none: `const A, B = 1, 2`, `a.b = a.c = () => 1`."""
+    """Tell what ends with its neighbour and is inside none: `const A, B = 1, 2`, `a.b = a.c = () => 1`."""
     return found.kind == "constant" or found.node.type == "assignment_expression"
 
 

@@ -28,7 +28,7 @@ OUTLINE_WEIGHT: Final = 0.5
 MAX_QUESTION: Final = 20_000
 MENTION: Final = 6.0
 PATH_WORD: Final = 1.5
-"""For each word of the question that stands in the path."""
+"""For each word of the question that is in the path."""
 HISTORY_WEIGHT: Final = 0.5
 """Of the subjects of the commits that changed a file, against its body."""
 

@@ -159,7 +159,7 @@ def _happenings(code: bytes, language: Language, *, with_tests: bool) -> Iterato
 
 
 def _tests_inside(root: Node, language: Language) -> Iterator[tuple[int, int]]:
-    """Yield where tests stand in a file of the product: those of Rust and Zig."""
+    """Yield where tests are in a file of the product: those of Rust and Zig."""
     is_test = False
     for node in root.named_children if language.key in {"rust", "zig"} else ():
         if node.type == "attribute_item":

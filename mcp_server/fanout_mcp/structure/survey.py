@@ -53,7 +53,7 @@ FIELDS: Final = len(Outline.__slots__)
 FUNCTION: Final = "fanout_mcp.structure.outline:outline_file"
 
 OnDone = Callable[[int, int], None]
-"""Told how many files are done, and how many of them came from the cache; from a thread of ours."""
+"""Called with how many files are done, and how many of them came from the cache; from a thread of ours."""
 
 
 async def outlines(

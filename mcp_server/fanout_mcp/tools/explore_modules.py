@@ -45,7 +45,7 @@ from fanout_mcp.tools.services import (
 from fanout_mcp.types import Answer, Job, Json, Progress, Prompt
 
 MAX_FOR_MODEL: Final = 40
-"""More modules than that are a price to be told first, unless they were named one by one."""
+"""More modules than that have a price to be shown first, unless they were named one by one."""
 
 PORTION: Final = 40
 """Modules asked about in one run: it shares its retries, and takes turns with other calls as one."""

@@ -39,13 +39,13 @@ from fanout_mcp.tools.services import LINES, MaxCost, Services, Tool, ToolResult
 from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
 MAX_FOR_MODEL: Final = 500
-"""More files than that are a price to be told first."""
+"""More files than that have a price to be shown first."""
 
 PORTION: Final = 32
 """Files made ready at once: while they are asked about, the next ones are read."""
 
 DENSEST: Final = 3
-"""Bytes a token, where a price must not be told too low; usual is four."""
+"""Bytes a token, where a price must not be shown too low; usual is four."""
 
 PLAN: Final = Plan(deadline_s=1_800.0)
 

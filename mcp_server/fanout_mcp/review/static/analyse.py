@@ -213,7 +213,7 @@ async def review_static(
     python = [path for path in known if language_of(path) == "python"]
     not_analysed = {path: reason for path in paths if (reason := _no_rules(path, focus))}
     if focus == "security":
-        read = paths  # secrets stand in files of any kind; these stay not analysed for all else
+        read = paths  # any file may hold secrets; these stay not analysed for all else
     elif focus in {"architecture", "bugs"}:
         read = [path for path in known if path not in not_analysed]
     else:

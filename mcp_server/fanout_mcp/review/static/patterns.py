@@ -85,7 +85,7 @@ _JOINED: Final = re.compile(
     r"(?<![\w$])(?P<name>[\w$]++)\s*+:?=\s*+(?:await\s+)?(?:path\.(?:join|resolve)|filepath\.Join|Path\.Combine|Paths\.get)\("
 )
 MAX_CHECKED: Final = 6
-"""Lines below it that a check of a path stands in."""
+"""Lines below it in which a check of a path is looked for."""
 MAX_APART: Final = 40
 """Lines between a path that is put together and its use."""
 
@@ -443,7 +443,7 @@ def _block_places(rule: Rule, body: str) -> list[int]:
     return [switched.start() if switched else 0]
 
 
-# --- Secrets that stand in a file, by the recogniser that scrubs them from whatever leaves. -----------------
+# --- Hard-coded secrets, by the recogniser that scrubs them from whatever leaves. -----------------
 
 RULE: Final = "hardcoded-secret"
 SHAPED: Final = 85
@@ -469,7 +469,7 @@ MIN_ENTROPY: Final = 3.3
 
 
 def review_keys(path: str, text: str) -> Iterator[Finding]:
-    """Yield the providers' keys that stand in a file and look issued: random, not typed for a test."""
+    """Yield the providers' keys that a file holds and that look issued: random, not typed for a test."""
     clean, count = redact(text, path)
     if not count:
         return

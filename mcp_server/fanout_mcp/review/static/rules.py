@@ -160,7 +160,7 @@ class OwnRule(NamedTuple):
     bad: str
     good: str
     source: str
-    """The file that it stands in."""
+    """The file that holds it."""
 
 
 @functools.cache
