@@ -20,7 +20,7 @@ from fanout_mcp.backends.providers import enabled_line, maker_of, read, thinking
 from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import InvalidInput, Rejected, SettingsError
+from fanout_mcp.errors import ContextTooSmall, InvalidInput, Rejected, SettingsError
 from fanout_mcp.state import settings as reading
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.tools.oracle_batch import TOOL
@@ -350,6 +350,26 @@ async def test_a_local_name_that_a_provider_would_have_is_refused_with_a_hint(ba
         async with open_backend(replace(bare, base_url=local.url), {"OPENAI_API_KEY": "k"}) as backend:
             with pytest.raises(Rejected, match="If OpenAI was meant: fanout providers enable openai"):
                 await backend.ask(replace(JOB, model="openai:gpt-5.5"))
+
+
+@pytest.mark.anyio
+async def test_the_hint_leaves_what_the_engine_decides_by(bare: Settings) -> None:
+    body = (
+        '{"error": {"message": "maximum context length is 4096 tokens. However, you requested 9000 tokens"}}'
+    )
+    with serving(Rule(kind="status", status=400, body=body)) as local:
+        async with open_backend(replace(bare, base_url=local.url), {"OPENAI_API_KEY": "k"}) as backend:
+            with pytest.raises(ContextTooSmall, match="If OpenAI was meant") as caught:
+                await backend.ask(replace(JOB, model="openai:gpt-5.5"))
+    assert caught.value.limit == 4096
+
+
+@pytest.mark.anyio
+async def test_no_question_waits_for_prices_where_no_dollars_are_counted(bare: Settings) -> None:
+    with serving() as local:
+        async with open_backend(replace(bare, base_url=local.url)) as backend:
+            await backend.ask(replace(JOB, model="a"))
+        assert (len(local.log), local.model_lists) == (1, 0)
 
 
 @pytest.mark.anyio

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 import anyio
@@ -262,7 +263,7 @@ class MixedBackend:
     async def ask(self, job: Job) -> Answer:
         backend, name = await self._backend_of(job.model)
         try:
-            async with audit.asking(job, await backend.price(name), backend.provider) as answered:
+            async with audit.asking(job, partial(backend.price, name), backend.provider) as answered:
                 answer = await backend.ask(job if name == job.model else replace(job, model=name))
                 answered(answer)
                 return answer
@@ -271,7 +272,8 @@ class MixedBackend:
             if meant is None or not (name or "").partition(":")[1]:
                 raise
             hint = f"If {meant.title} was meant: {self.providers.missing(meant)}."
-            raise type(error)(f"{str(error).rstrip('.')}. {hint}").billed(error.usage) from None
+            error.args = (f"{str(error).rstrip('.')}. {hint}",)
+            raise
 
     # --- names -----------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from fanout_hooks.client import files
 from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
 from fanout_mcp.backends.providers import Row, barred_client, barred_host
@@ -406,9 +407,7 @@ class ClientBackend:
 
     async def ask(self, job: Job) -> Answer:
         model = job.model or next(iter(self.row.models_for("default")), "")
-        company = policy.current()
-        program = find_program(self.name, self.settings.project, self.environment.get("PATH", ""))
-        barred = barred_client(self.name, program) or company.refusal("models", model)
+        barred = barred_client(self.name, self.program) or policy.current().refusal("models", model)
         if barred:
             raise NotAllowed(f"{barred}.")
         if model.startswith("-"):
@@ -830,5 +829,5 @@ def _prepared(client: Client, settings: Settings) -> Path:
         path = folder / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+            files.replace(str(path), text.encode())
     return folder

@@ -13,9 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
-import tempfile
 import time
 import zlib
 from codecs import BOM_UTF8 as BOM
@@ -32,11 +30,12 @@ import anyio.to_thread
 import httpcore2
 import httpx2
 
+from fanout_hooks.client import files
 from fanout_mcp.backends.base import Route
 from fanout_mcp.backends.completion import Completion, EventStream, parse
 from fanout_mcp.backends.pool import KEEP_S, FastPool, Mapped
 from fanout_mcp.backends.providers import barred_host
-from fanout_mcp.backends.refusals import error_in, refusal
+from fanout_mcp.backends.refusals import count, error_in, refusal
 from fanout_mcp.backends.request import (
     MARGIN,
     MIN_OUTPUT,
@@ -136,7 +135,8 @@ class Prices:
             return {}, self.now() + RETRY_S
         with suppress(OSError, ValueError):
             if self.kept is not None:
-                _write(self.kept, body)
+                self.kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                files.replace(str(self.kept), json.dumps(body).encode())
         return models, self.now() + DAY_S
 
 
@@ -166,7 +166,7 @@ def _model(entry: dict[str, Json]) -> Model | None:
         return None
     limits = entry.get("meta")
     places = (entry, limits if isinstance(limits, dict) else {})
-    context = next((value for name in _CONTEXTS for at in places if (value := _count(at.get(name)))), None)
+    context = next((value for name in _CONTEXTS for at in places if (value := count(at.get(name)))), None)
     return Model(clean_text(name), _price(entry.get("pricing")), context, _is_chat(entry, name))
 
 
@@ -181,10 +181,6 @@ def _is_chat(entry: dict[str, Json], name: str) -> bool:
     if isinstance(kind, str) and kind:
         return kind.lower() in CHAT_KINDS
     return not NOT_CHAT.search(name)
-
-
-def _count(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _price(pricing: Json) -> ModelPrice | None:
@@ -206,14 +202,6 @@ def _dollars(value: Json) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return dollars if math.isfinite(dollars) and dollars >= 0 else None
-
-
-def _write(path: Path, body: Json) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(body, file)
-    Path(name).replace(path)
 
 
 def kept_at(config_dir: Path, base_url: str) -> Path:

@@ -195,8 +195,8 @@ def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:
         " ".join(codes),
         words,
         _delay(error),
-        _count(error.get("n_ctx")),
-        _count(error.get("n_prompt_tokens")),
+        count(error.get("n_ctx")),
+        count(error.get("n_prompt_tokens")),
         str(metadata.get("provider_name") or ""),
     )
     for quoted in (metadata.get("raw"), words, error.get("error")):
@@ -283,7 +283,8 @@ def _delay(error: Mapping[str, Json]) -> float | None:
     return next((value for value in found if value is not None), None)
 
 
-def _count(value: Json) -> int | None:
+def count(value: Json) -> int | None:
+    """Return a whole number above 0; None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from fanout_hooks.log import report
 from fanout_hooks.log import report as log_report
 from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.commands.shell import put_json
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.html:
         _write(args.html, page.render(made), "the page")
         made.data["page"] = args.html
-    period = report.periods(made.tally, args.days, made.now)[0]
+    period = log_report.periods(made.tally, args.days, made.now)[0]
     if args.save:
         _write(args.save, log_report.save(period), "the baseline")
     if STDOUT not in {args.html, args.save}:
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     return _judge(period, asked, baseline)
 
 
-def _judge(period: report.Period, asked: list[log_report.Limit], baseline: Any) -> int:
+def _judge(period: log_report.Period, asked: list[log_report.Limit], baseline: Any) -> int:
     for limit in asked:
         if limit.event not in period.events:
             _report(f"{limit.event} didn't run in this period, so its limit says nothing")

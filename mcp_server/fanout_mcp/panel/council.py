@@ -84,13 +84,19 @@ class Council:
         jobs = []
         for n in range(1, self.rounds + 1):
             for member in asked.members:
-                opening = first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
-                prompt = opening if n == 1 else again(member, asked, n, held)
+                prompt = _prompt(asked, member, n, held)
                 jobs.append(member_job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
                 given = SynthesisInput(n, held, tuple(held), max_synthesis())
                 jobs.append(synthesis_job(asked, given, self.synthesis_model, terms))
         return jobs
+
+
+def _prompt(asked: Consultation, member: Member, n: int, held: Mapping[str, Standing]) -> Prompt:
+    """Return what a member is asked in round n, over what was held before it."""
+    if n > 1:
+        return again(member, asked, n, held)
+    return first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +337,7 @@ class _Session:
         leg = Leg(n, "panel")
         asking = Asking(self._ask(leg), self.council.workers)
         jobs = tuple(
-            member_job(member, self._prompt(member, n, held), self.council.terms) for member in members
+            member_job(member, _prompt(self.asked, member, n, held), self.council.terms) for member in members
         )
         asked = tuple(member.key for member in members)
         speculative = n > 1 and (bool(out) or not self.writer.is_through)
@@ -344,11 +350,6 @@ class _Session:
         alone = Decided(asking, self.ballot) if self.council.rounds == 1 else None
         run = self._start(jobs, asking, on_outcome, alone)
         self.panels.append(_Panel(n, asked, leg, asking, run, anyio.current_time(), speculative))
-
-    def _prompt(self, member: Member, n: int, held: Mapping[str, Standing]) -> Prompt:
-        if n > 1:
-            return again(member, self.asked, n, held)
-        return first_prompt(member, self.asked.question, self.asked.material, self.ballot.stakes)
 
     def _is_over(self, panel: _Panel) -> bool:
         seen = self._seen(panel)

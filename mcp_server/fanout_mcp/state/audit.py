@@ -27,7 +27,7 @@ import socket
 import stat
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -103,10 +103,13 @@ def call(tool: str, most_usd: float = 0.0) -> Iterator[Call]:
 
 @asynccontextmanager
 async def asking(
-    job: Job, price: ModelPrice | None, provider: str
+    job: Job, price_of: Callable[[], Awaitable[ModelPrice | None]], provider: str
 ) -> AsyncIterator[Callable[[Answer], None]]:
     """Let one question leave, if the policy does; yield what takes its answer. Raises BackendError."""
     found, outer = policy.current(), _call.get()
+    # A list of prices may take seconds to come: only where dollars are counted.
+    is_counted = found.is_capped or found.audit is not None or bool(who.get())
+    price = await price_of() if is_counted else None
     now = outer or Call("check")  # fanout doctor --check: a call of one question
     if not found.sources_may_leave and (job.prompt.sources or job.workspace is not None):
         raise Rejected(f"Not asked: the policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
