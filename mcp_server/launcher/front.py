@@ -27,12 +27,14 @@ class SetUp:
     """The environment that the server will run from: a ready one, or one that is being made."""
 
     def __init__(self, data: str | None) -> None:
-        clone, chosen = Environment(None), Environment(data)
-        self.environment = clone if clone.is_ready() else chosen
+        self.environment = Environment(None)
+        self.is_made = self.environment.is_ready()
+        if not self.is_made and data is not None:
+            self.environment = Environment(data)
+            self.is_made = self.environment.is_ready()
         self.builder: subprocess.Popen[bytes] | None = None
         self.failure = ""
         self.reported_at = 0.0
-        self.is_made = self.environment.is_ready()
         if not self.is_made:
             self.start_build()
 
@@ -77,6 +79,7 @@ class SetUp:
             first.waiting.remove(call)
 
     def answer_all(self, first: First) -> None:
+        self.answer_hooks(first)
         for call in [call for call in first.waiting if call.method]:
             first.waiting.remove(call)
             if call.method == "tools/call":

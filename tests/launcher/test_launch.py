@@ -6,14 +6,19 @@ import dataclasses
 import json
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from fakes.checkout import Checkout
 from fakes.wire_client import Wire
+from fanout_mcp.edge.first import First
+from launcher.environment import Environment
+from launcher.front import SetUp
 
 QUESTION = {"question": "may we?", "dry_run": True}
 LEGACY = {
@@ -116,6 +121,24 @@ def test_a_failed_install_says_why_and_the_next_call_tries_again(checkout: Check
         again = start_call(wire)
         checkout.finish_install()
         assert decision(wire.answer(again)) == "NOT_ASKED"
+
+
+def test_a_hook_that_comes_as_the_install_fails_has_no_opinion(tmp_path: Path) -> None:
+    set_up = SetUp.__new__(SetUp)
+    set_up.environment, set_up.is_made, set_up.failure = Environment(str(tmp_path)), False, ""
+    set_up.builder = cast("subprocess.Popen[bytes]", SimpleNamespace(poll=lambda: 1))
+    answers: list[tuple[int, str, bool]] = []
+    waiting = [
+        SimpleNamespace(id=1, method="tools/call", params={"name": "run_hooks"}),
+        SimpleNamespace(id=2, method="tools/call", params={"name": "oracle_batch"}),
+    ]
+    heard = SimpleNamespace(
+        waiting=waiting,
+        answer_text=lambda number, text, *, is_error: answers.append((number, text, is_error)),
+    )
+    assert not set_up.is_ready(cast("First", heard))
+    assert answers[0] == (1, "", False)
+    assert answers[1][::2] == (2, True)
 
 
 def test_two_sessions_at_once_make_one_environment(checkout: Checkout) -> None:

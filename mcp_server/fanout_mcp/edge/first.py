@@ -179,7 +179,7 @@ class First:
     def answer_text(self, number: Any, text: str, *, is_error: bool) -> None:
         """Answer a tool call for the server."""
         result: Message = {"content": [{"type": "text", "text": text}], "isError": is_error}
-        self.answer(number, dict(self.modern(result, self.era or "modern")))
+        self.answer(number, self.modern(result, self.era or "modern"))
 
     def answer(self, number: Any, result: Message) -> None:
         self.write({"jsonrpc": "2.0", "id": number, "result": result})
