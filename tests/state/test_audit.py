@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from fakes.company import Company, company
 from fakes.upstream import serving
 from fanout_mcp.cli import main
 from fanout_mcp.errors import SettingsError
+from fanout_mcp.registration import policy as command
 from fanout_mcp.state import audit, policy
 from fanout_mcp.state.policy import Audit
 
@@ -389,3 +390,87 @@ def test_without_a_policy_the_commands_say_so(company: Company, capsys: pytest.C
     for what in ("check", "show", "write-json"):
         assert main(["policy", what]) == 0
     assert capsys.readouterr().out.count("there is no policy on this machine") == 3
+
+
+# --- what root makes of a user's log ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prepared(company: Company, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """Return `fanout policy prepare`; its files are let go at the end, so that they can be removed."""
+    if os.getuid() or not _only_grows_here(company.folder):
+        pytest.skip("needs root, and a file system with files that only grow")
+    company.says(company.logged())
+    monkeypatch.setattr(audit, "MAX_BYTES", 1000)
+    yield lambda: main(["policy", "prepare", "root"])
+    for path in company.logs.glob("*.jsonl"):
+        command._set_append_only(path, on=False)
+
+
+def _only_grows_here(folder: Path) -> bool:
+    probe = folder / "probe"
+    probe.touch()
+    try:
+        command._set_append_only(probe, on=True)
+        command._set_append_only(probe, on=False)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_prepared_log_is_prepared_again_and_rotated_and_no_part_of_it_can_be_cut(
+    company: Company, prepared: Callable[[], int]
+) -> None:
+    assert [prepared(), prepared()] == [0, 0]
+    for n in range(20):
+        audit.append(Audit(str(company.logs)), {"tool": "t", "state": "done", "call": n})
+    assert prepared() == 0
+    (part,) = (path for path in company.logs.glob("*.jsonl") if path != company.log)
+    assert part.stat().st_size > 1000
+    assert part.stat().st_mode & 0o777 == 0o640
+    for path in (part, company.log):
+        with pytest.raises(PermissionError):
+            path.open("w")
+    assert faults(company.logs) == []
+
+
+@pytest.mark.parametrize(
+    ("newest", "there", "name"),
+    [
+        ('{"n":7}', [], "0000000007"),
+        ('{"n":-6}', [], "0000000000"),
+        ("no line of ours", [5], "0000000006"),
+        ('{"n":5}', [5], "0000000006"),
+    ],
+)
+def test_a_part_neither_hides_nor_replaces_another_whatever_a_user_wrote(
+    tmp_path: Path, newest: str, there: list[int], name: str
+) -> None:
+    log = tmp_path / "7.jsonl"
+    log.write_text(f"{newest}\n")
+    for number in there:
+        (tmp_path / f"7.{number:010d}.jsonl").touch()
+    (tmp_path / "7.x.jsonl").touch()
+    assert audit.part_of(log).name == f"7.{name}.jsonl"
+
+
+def test_parts_of_earlier_months_are_not_read_for_this_one(tmp_path: Path) -> None:
+    log = tmp_path / "7.jsonl"
+    log.touch()
+    for number, age_s in (("0000000001", 0), ("0000000002", 40 * 86_400)):
+        part = tmp_path / f"7.{number}.jsonl"
+        part.write_text(
+            json.dumps({"user": "7", "at": "2026-11-30", "state": "done", "trace": "a", "cost_usd": 1}) + "\n"
+        )
+        os.utime(part, (time.time() - age_s,) * 2)
+    chain = audit._Log(log)
+    chain.read()
+    assert chain.usd("7", "2026-11") == 1.0
+
+
+def test_a_second_place_that_is_missing_is_named_by_check(
+    company: Company, capsys: pytest.CaptureFixture[str]
+) -> None:
+    company.says(company.logged(f'second = "{company.folder}/nothere"'))
+    assert main(["policy", "check"]) == 1
+    assert f"{company.folder}/nothere can't be looked at: No such file" in capsys.readouterr().out

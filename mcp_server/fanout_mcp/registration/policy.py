@@ -66,7 +66,12 @@ def _check() -> int:
         return _say([str(error)], FINDINGS)
     if not found.is_there:
         return _say([f"there is no policy on this machine ({policy.PLACE})"])
-    problems = [*_copy_problems(found), *_log_problems(found)]
+    problems: list[str] = []
+    try:
+        problems += _copy_problems(found)
+        problems += _log_problems(found)
+    except OSError as error:
+        problems.append(f"{error.filename or policy.COPY} can't be looked at: {why(error)}")
     return (
         _say(problems, FINDINGS) if problems else _say([f"{policy.PLACE} binds every user of this machine"])
     )
@@ -133,13 +138,9 @@ def _prepare(found: policy.Policy, users: list[str]) -> int:
             path = folder / f"{known.pw_uid}.jsonl"
             if path.exists() and path.stat().st_size > audit.MAX_BYTES:
                 _set_append_only(path, on=False)
-                with path.open("rb") as file:
-                    n = audit.newest(file.read()[-2 * audit.MAX_LINE :]).n
-                path.rename(path.with_name(f"{path.stem}.{n:010d}.jsonl"))
+                _only_grows(path.rename(audit.part_of(path)), known.pw_gid, 0o640)
             path.touch(mode=0o600)
-            os.chown(path, policy.OWNER, known.pw_gid)
-            path.chmod(0o660)
-            _set_append_only(path, on=True)
+            _only_grows(path, known.pw_gid, 0o660)
     except KeyError:
         raise InvalidInput(f"there is no user {user!r} on this machine.") from None
     except OSError as error:
@@ -149,10 +150,20 @@ def _prepare(found: policy.Policy, users: list[str]) -> int:
     return _say([f"{folder}: {len(users)} logs are ready"])
 
 
+def _only_grows(path: Path, group: int, mode: int) -> None:
+    """Make a log root's, readable by its user, once: one that only grows takes no other owner or mode."""
+    with path.open("rb") as file:
+        if audit.is_append_only(file.fileno()):
+            return
+    os.chown(path, policy.OWNER, group)
+    path.chmod(mode)
+    _set_append_only(path, on=True)
+
+
 def _set_append_only(path: Path, *, on: bool) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        had = int.from_bytes(fcntl.ioctl(descriptor, audit.GET_FLAGS, bytes(8))[:4], "little")
+        had = audit.flags_of(descriptor)
         flags = had | audit.APPEND_ONLY if on else had & ~audit.APPEND_ONLY
         fcntl.ioctl(descriptor, SET_FLAGS, flags.to_bytes(8, "little"))
     finally:

@@ -123,12 +123,11 @@ async def asking(
             f"not asked: the ${found.max_usd_per_call:g} that the policy allows a call are spent"
         )
     if not now.is_begun:
-        now.is_begun = True
         try:
             _write(found, now, "asking")
         except SettingsError as error:
-            now.is_begun = False
             raise Rejected(str(error)) from None
+        now.is_begun = True
     now.files.update(dict.fromkeys(job.prompt.sources))
     now.models[f"{provider}:{job.model or 'default'}"] += 1
     sent = len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
@@ -214,7 +213,7 @@ def append(audit: Audit, line: Mapping[str, Json], check: Callable[[_Log], None]
         _note(audit.second, f"{path.stem} {last.n + 1} {hashlib.sha256(text).hexdigest()}")
         if os.fstat(descriptor).st_size > MAX_BYTES:
             with suppress(OSError):  # a file of root's is rotated by root: fanout policy prepare
-                path.rename(path.with_name(f"{path.stem}.{last.n + 1:010d}.jsonl"))
+                path.rename(part_of(path))
 
 
 @contextmanager
@@ -276,7 +275,30 @@ def newest(tail: bytes) -> _Last:
 
 
 def _rotated(path: Path) -> list[Path]:
-    return sorted(path.parent.glob(f"{path.stem}.[0-9]*.jsonl"))
+    """Return the parts that a log was rotated to, oldest first."""
+    return sorted(one for one in path.parent.glob(f"{path.stem}.*.jsonl") if _number_of(one).isdecimal())
+
+
+def _number_of(part: Path) -> str:
+    return part.name.split(".")[1]
+
+
+def part_of(path: Path) -> Path:
+    """Name what a log is rotated to: by its newest line, and after every part that is there.
+
+    That line is its user's to write: by its number alone a part could hide, or replace another.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2 * MAX_LINE))
+        n = newest(file.read()).n
+    older = _rotated(path)
+    after = int(_number_of(older[-1])) + 1 if older else 0
+    return path.with_name(f"{path.stem}.{max(n, after):010d}.jsonl")
+
+
+def flags_of(descriptor: int) -> int:
+    """Return the flags that a file has on Linux's file systems. Raises OSError."""
+    return int.from_bytes(fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))[:4], "little")
 
 
 def is_append_only(descriptor: int) -> bool:
@@ -284,10 +306,9 @@ def is_append_only(descriptor: int) -> bool:
     if os.fstat(descriptor).st_uid != policy.OWNER:
         return False
     try:
-        flags = int.from_bytes(fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))[:4], "little")
+        return bool(flags_of(descriptor) & APPEND_ONLY)
     except OSError:
         return bool(getattr(os.fstat(descriptor), "st_flags", 0) & getattr(stat, "SF_APPEND", 0))
-    return bool(flags & APPEND_ONLY)
 
 
 def _note(second: str, words: str) -> None:
@@ -312,7 +333,7 @@ def _note(second: str, words: str) -> None:
 
 @dataclass(slots=True)
 class _Log:
-    """What a chain says was spent; reads only what was added since the last look."""
+    """What a chain says was spent this month; reads only what was added since the last look."""
 
     path: Path
     at: int = 0
@@ -329,8 +350,9 @@ class _Log:
                 self.inode, self.at = inode, 0
                 self.spent.clear()
                 self.open.clear()
-                for older in _rotated(self.path):
-                    self._add(older.read_bytes())
+                for older in _rotated(self.path):  # a part's newest line is from when it was last written
+                    if _month(older.stat().st_mtime) >= _month(time.time()):
+                        self._add(older.read_bytes())
             file.seek(self.at)
             data = file.read()
         self.at += len(data)
@@ -353,6 +375,10 @@ class _Log:
         """Return what a user spent and set aside on a day ("2026-11-30") or in a month ("2026-11")."""
         spent = sum(usd for (one, at), usd in self.spent.items() if one == user and at.startswith(day))
         return spent + sum(usd for one, at, usd in self.open.values() if one == user and at.startswith(day))
+
+
+def _month(seconds: float) -> str:
+    return time.strftime("%Y-%m", time.gmtime(seconds))
 
 
 _logs: dict[str, _Log] = {}
@@ -388,8 +414,8 @@ def verify(folder: Path, second: Iterable[str] | None) -> tuple[list[str], list[
     for name in sorted(chains):
         wrong += _check(folder / f"{name}.jsonl", seen[name])
     if second is None:
-        unknown = ["whether the newest lines were cut off, a whole chain removed, or all of it written again"]
-        return wrong, [f"{unknown[0]}: the policy names no second place"]
+        unknown = "whether the newest lines were cut off, a whole chain removed, or all of it written again"
+        return wrong, [f"{unknown}: the policy names no second place"]
     notes: dict[str, list[tuple[int, str]]] = {}
     for text in second:
         if match := _NOTE.search(text):
