@@ -263,9 +263,12 @@ class Stage:
 
     async def consult(self, **arguments: Json) -> dict[str, Json]:
         async with open_backend(self.settings, self.env) as backend:
-            services = Services(
-                self.settings, backend, Limits(50, provider_of=lambda model: backend.route(model).provider)
+            limits = Limits(
+                50,
+                provider_of=lambda model: backend.route(model).provider,
+                stand_ins=lambda model: backend.route(model)[1:],
             )
+            services = Services(self.settings, backend, limits)
             parsed = parse(TOOL.arguments, {"question": "Is it wise?", **arguments})
             with anyio.fail_after(30):
                 result = await TOOL.call(services, parsed, no_progress)

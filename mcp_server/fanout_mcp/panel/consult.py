@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from typing import Annotated, Final, Literal, NamedTuple, TypedDict
+from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.base import Backend, Route
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import agent_call, messages
 from fanout_mcp.backends.providers import maker_of, thinking_tokens
 from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, dollars, estimate
@@ -38,11 +38,6 @@ MAX_TOKENS = 1_500
 """Of one answer; five reasons of a sentence each take about 300."""
 
 
-class StandIns(TypedDict):
-    fallbacks: tuple[str, ...]
-    elsewhere: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is the same for every call of a consultation."""
@@ -52,8 +47,6 @@ class Terms:
     max_cost_usd: float
     prices: Mapping[str | None, ModelPrice | None]
     max_tokens: int = TOKENS_WITHOUT_PRICE
-    routes: Mapping[str | None, Route] = field(default_factory=dict)
-    """By model: where it goes, and which ones are asked in its place."""
     thinking: Mapping[str | None, int] = field(default_factory=dict)
     """By model: output tokens that its thinking takes beside the answer."""
     effort: Effort | None = None
@@ -66,11 +59,6 @@ class Terms:
 
     def price(self, one: Job) -> ModelPrice | None:
         return self.prices.get(one.model)
-
-    def stand_ins(self, model: str | None) -> StandIns:
-        """Return a job's fields for who is asked in a model's place."""
-        route = self.routes.get(model, Route(self.provider))
-        return {"fallbacks": route.fallbacks, "elsewhere": route.elsewhere}
 
 
 class Price(NamedTuple):
@@ -102,7 +90,6 @@ def member_job(member: Member, prompt: Prompt, terms: Terms, key: str | None = N
         SCHEMA,
         MAX_TOKENS + int(terms.share * terms.thinking.get(model, 0)),
         provider=terms.provider,
-        **terms.stand_ins(model),
         effort=terms.effort,
     )
 
@@ -289,13 +276,13 @@ async def terms_of(
     *,
     max_tokens: int = TOKENS_WITHOUT_PRICE,
 ) -> Terms:
-    """Look up what the models cost, and who replaces whom. Raises InvalidInput for a wrong name.
+    """Look up what the models cost, and those that may replace them. Raises InvalidInput for a wrong name.
 
     Prices get a third of the time at most: without a price tokens are bounded.
     """
-    routes = {model: backend.route(model) for model in models}
-    near = {*models, *(one for route in routes.values() for one in route.fallbacks)}
-    far = {one for route in routes.values() for one in route.elsewhere} - near
+    routes = [backend.route(model) for model in models]
+    near = {*models, *(one for route in routes for one in route.fallbacks)}
+    far = {one for route in routes for one in route.elsewhere} - near
     began = anyio.current_time()
     prices: dict[str | None, ModelPrice | None] = dict.fromkeys(near | far)
     for asked, most_s in ((near, args.deadline_s / 3), (far, FAR_S)):
@@ -311,7 +298,6 @@ async def terms_of(
         args.max_cost_usd,
         prices,
         max_tokens,
-        routes,
         thinking,
         effort,
     )

@@ -333,7 +333,6 @@ def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None,
         SYNTHESIS_SCHEMA,
         MAX_TOKENS,
         terms.provider,
-        **terms.stand_ins(model),
     )
 
 
