@@ -54,21 +54,25 @@ def test_into_a_pipe_no_line_is_broken_and_none_is_padded(capsys: pytest.Capture
     assert capsys.readouterr().out == f"short  {WORDS}\nshort  x\n{WORDS}\n"
 
 
-@pytest.mark.parametrize("words", [["summarize", "src"], ["report"], ["review", "src"], ["--help"]], ids=str)
-def test_a_reader_that_has_seen_enough_is_no_error(project: Path, words: list[str]) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
+def _run_into(output: int, project: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         command(*words),
         cwd=project,
         env=environment(project),
         stdin=subprocess.DEVNULL,
-        stdout=writer,
+        stdout=output,
         stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("words", [["summarize", "src"], ["report"], ["review", "src"], ["--help"]], ids=str)
+def test_a_reader_that_has_seen_enough_is_no_error(project: Path, words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = _run_into(writer, project, words)
     os.close(writer)
     assert done.returncode == OK
     assert "Error" not in done.stderr
@@ -77,17 +81,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(project: Path, words: list[st
 @pytest.mark.parametrize("words", [["summarize", "src"], ["report"], ["oracle", "Is it wise?"]], ids=str)
 def test_a_full_disk_is_one_sentence(project: Path, words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            command(*words),
-            cwd=project,
-            env=environment(project),
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = _run_into(full.fileno(), project, words)
     assert done.returncode == NO_VERDICT
     assert done.stderr.splitlines()[-1] == "fanout: the output can't be written: No space left on device."
     assert "Traceback" not in done.stderr
