@@ -60,7 +60,9 @@ class Choice:
 
 def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, str] | None = None) -> Choice:
     """Choose without opening anything. Raises SettingsError when the backend asked for can't be had."""
-    rows = _enabled(settings, env)
+    own = {**(os.environ if env is None else env), **({} if env_path is None else {"PATH": env_path})}
+    enabled = _enabled(providers_of(settings, own)) if settings.enabled else []
+    rows = [row for row in enabled if not row.client]
     barred = barred_host(settings.base_url or "")
     settings = _governed(settings)
     http = [] if settings.base_url or rows else [barred or NO_ENDPOINT]
@@ -86,7 +88,9 @@ def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, st
     missing = (*http, *claude, *(() if agreed else (NOT_AGREED,)))
     if agreed and not claude:
         return Choice("claude", "you agreed to it, and `claude` is on PATH", tuple(http))
-    if (client := _enabled_client(settings, env, env_path)) is not None:
+    client = next((row.name for row in enabled if row.name in {"codex", "gemini"}), None)
+    if client is not None:
+        client = cast("Literal['codex', 'gemini']", client)
         return Choice(client, f"you enabled {client}, and it is on PATH", missing)
     return Choice("plan", "no model can be used: " + "; ".join(missing), missing)
 
@@ -126,22 +130,9 @@ def providers_of(settings: Settings, env: Mapping[str, str] | None = None) -> Pr
     return Providers(rows, settings, os.environ if env is None else env)
 
 
-def _enabled(settings: Settings, env: Mapping[str, str] | None) -> list[Row]:
-    """Return the enabled providers that are reached over HTTP and have what they need."""
-    if not settings.enabled:
-        return []
-    found = providers_of(settings, env)
-    return [row for row in found.usable.values() if row.name in settings.enabled and not row.client]
-
-
-def _enabled_client(
-    settings: Settings, env: Mapping[str, str] | None, path: str | None
-) -> Literal["codex", "gemini"] | None:
-    """Return the first enabled client beside `claude` that can be used."""
-    own = {**(os.environ if env is None else env), **({} if path is None else {"PATH": path})}
-    usable = providers_of(settings, own).usable if settings.enabled else {}
-    found = next((name for name in usable if name in {"codex", "gemini"}), None)
-    return cast("Literal['codex', 'gemini'] | None", found)
+def _enabled(found: Providers) -> list[Row]:
+    """Return the enabled providers that have what they need, in the order in which they were enabled."""
+    return [row for row in found.usable.values() if row.name in found.settings.enabled]
 
 
 def endpoint_for(row: Row, key: str | None) -> Endpoint:
@@ -204,7 +195,7 @@ def _primary(choice: Choice, settings: Settings, found: Providers) -> Row | None
     if choice.name in CLIENTS:
         return found.rows[choice.name]
     if settings.base_url is None:
-        return _enabled(settings, found.env)[0]
+        return next(row for row in _enabled(found) if not row.client)
     row = found.rows[OPENROUTER]
     return row if settings.base_url == OPENROUTER_URL else None
 
