@@ -89,6 +89,8 @@ class Seams:
     bridge: Callable[[], Bridge] = _bridge
     admitted: Callable[[Context, Services, Any, audit.Call], AbstractContextManager[Services]] = _anyone
     """(context, services, arguments, record) -> what the call works with; a service decides who may."""
+    shown: Callable[[ToolResult], ToolResult] = lambda result: result
+    """What of a result may be sent, refusals too."""
 
 
 @dataclass(slots=True)
@@ -229,7 +231,7 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
                 record.verdict = verdict(result)
                 return result
 
-    result = await guarded(clean_text(params.name)[:60], call)
+    result = shared.seams.shown(await guarded(clean_text(params.name)[:60], call))
     ledger.note(shared.records, params.name, result.data)
     return wire(params.name, result, shared.state)
 

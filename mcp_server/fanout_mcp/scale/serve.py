@@ -52,8 +52,7 @@ if TYPE_CHECKING:
     from fanout_mcp.scale.issuer import Issuer
     from fanout_mcp.scale.telemetry import Figures
     from fanout_mcp.state.audit import Call
-    from fanout_mcp.tools.services import Services, Tool, ToolResult
-    from fanout_mcp.types import Progress
+    from fanout_mcp.tools.services import Services, ToolResult
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "read": frozenset({"paths", "patterns", "modules"}),
@@ -216,6 +215,8 @@ class Service:
     users: Mapping[str, User] | None
     max_at_work: int = MAX_AT_WORK
     has_project: bool = False
+    root: str = ""
+    """Where its project lies."""
     issuer: Issuer | None = None
     open: int = 0
     at_work: Counter[str] = field(default_factory=Counter)
@@ -382,6 +383,10 @@ class Service:
         if "read" not in user.scopes or not self.has_project:
             lacks = "the scope 'read'" if self.has_project else "a project (fanout serve --project FOLDER)"
             raise InvalidInput(f"No file is read here: that needs {lacks}. Put the text into the question.")
+        named = [one for name in (*SCOPES["read"], "files") for one in getattr(given, name, None) or ()]
+        for one in named:  # the source layer would take another worktree of the project's repository
+            if one.startswith(("/", "~")) or ".." in one.split("/"):
+                raise InvalidInput(f"{one[:200]!r} leads out of the project; name files as they lie in it.")
 
     def _count(self, record: Call, seconds: float, trace_id: str) -> None:
         verdict, tool = record.verdict or "refused", record.tool
@@ -401,21 +406,13 @@ class Service:
         own = [("fanout_inflight", (), float(self.at_work.total()))]
         return self.figures.text([*own, *(of_providers(self.limits) if self.limits else ())])
 
-    def load(self, name: str) -> Tool[Any]:
-        """Return a tool as it is served: no file of this machine in its answer."""
-        from fanout_mcp.edge import catalog
-
-        tool = catalog.load(name)
-
-        async def call(services: Services, given: BaseModel, progress: Progress) -> ToolResult:
-            result = await tool.call(services, given, progress)
-            if isinstance(result.data, dict):
-                cached = (result.data.get("receipt") or {}).get("cached") or 0
-                self.figures.add("fanout_cached_total", cached, tool=name)
-                result.data.pop("report", None)
-            return result
-
-        return replace(tool, call=call)
+    def shown(self, result: ToolResult) -> ToolResult:
+        """Take out what is of this machine: where its project lies, and where a report would be."""
+        data = json.loads(json.dumps(result.data).replace(json.dumps(self.root)[1:-1], "the project"))
+        if isinstance(data, dict):
+            data.pop("report", None)
+            self.figures.add("fanout_cached_total", (data.get("receipt") or {}).get("cached") or 0)
+        return replace(result, data=data)
 
 
 async def _looked_at(scope: Scope, receive: Receive) -> tuple[bool, Receive]:
@@ -462,7 +459,7 @@ def application(service: Service, seams: Seams, hosts: list[str], origins: list[
         seams,
         admitted=service.admitted,
         bridge=NoHooks,
-        load=service.load,
+        shown=service.shown,
         names=lambda: served(seams.names()),
     )
     exact = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
@@ -498,7 +495,7 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
     hosts = args.allow_host or [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
     with tempfile.TemporaryDirectory(prefix="fanout-service-") as empty:
         root = Path(os.path.realpath(args.project or empty))  # noqa: ASYNC240 - once, before anything is served
-        service.has_project = args.project is not None
+        service.has_project, service.root = args.project is not None, str(root)
         # Reports are files of this machine, which no caller reads: none is written.
         had = replace(settings.read(root=root), state_dir=Path(os.devnull))
         origins = args.allow_origin or ([] if args.allow_host else [f"http://{one}" for one in hosts])

@@ -36,7 +36,7 @@ FIGURES: Final[Mapping[str, tuple[str, str]]] = {
     "fanout_call_seconds": ("histogram", "What a call of a tool took"),
     "fanout_cost_usd_total": ("counter", "Dollars by tool, by the provider's bill or its price"),
     "fanout_tokens_total": ("counter", "Tokens in and out"),
-    "fanout_cached_total": ("counter", "Questions that were answered before, by tool"),
+    "fanout_cached_total": ("counter", "Questions that were answered before"),
     "fanout_refused_total": ("counter", "Requests that were not let in, by HTTP status"),
     "fanout_inflight": ("gauge", "Calls of tools at work"),
     "fanout_model_calls_total": ("counter", "Questions to models; outcome: answered, cut, or the error"),
