@@ -133,15 +133,15 @@ class Observed:
         named = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": self.inner.route(job.model).provider,
-            "gen_ai.request.model": job.model or "default",
+            **({"gen_ai.request.model": job.model} if job.model else {}),
         }
-        provider, model = named["gen_ai.provider.name"], named["gen_ai.request.model"]
+        provider, model = named["gen_ai.provider.name"], job.model or "default"
         outcome, began = "cut", time.monotonic()
         asked = (job.key, job.prompt.user)
         if (before := self.tried.get(asked)) is not None:
             self.figures.add("fanout_retries_total", provider=provider, reason=before)
         with _tracer.start_as_current_span(
-            f"chat {model}",
+            f"chat {job.model or ''}".strip(),
             kind=SpanKind.CLIENT,
             attributes={**named, "gen_ai.request.max_tokens": job.max_tokens},
             record_exception=False,
@@ -174,6 +174,8 @@ class Observed:
         for kind, tokens in (("input", used.tokens_in), ("output", used.tokens_out)):
             _tokens.record(tokens, {**named, "gen_ai.token.type": kind})
             span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
+        if not job.model:
+            span.update_name(f"chat {answer.model}")
         span.set_attribute("gen_ai.response.model", answer.model)
         span.set_attribute("gen_ai.response.finish_reasons", ["length" if answer.truncated else "stop"])
         if used.cost_usd is not None:
