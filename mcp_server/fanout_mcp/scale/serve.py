@@ -25,6 +25,7 @@ import hashlib
 import heapq
 import ipaddress
 import json
+import logging
 import os
 import re
 import selectors
@@ -143,6 +144,9 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write("fanout: without --tokens every user of this machine may use this service\n")
     from fanout_mcp.scale.telemetry import Figures, exporting
 
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     service = Service(Figures(), users, args.max_parallel, issuer=_issuer(args))
     try:
         turns = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(InTurns()))
@@ -461,6 +465,15 @@ class InTurns(selectors.DefaultSelector):
         return [*oldest, *(one for one in ready[:READ] if one not in oldest)][:READ]
 
 
+class Redacting(logging.Formatter):
+    """Takes secrets out of what is logged: the trace of a defect may quote what a caller sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from fanout_mcp.source.secrets import redact
+
+        return redact(super().format(record))[0]
+
+
 class NoHooks:
     """In the place of the process that runs hooks: those are the machine's own."""
 
@@ -526,7 +539,7 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
         app = application(service, Seams(read_settings=lambda: had), hosts, origins)
         config = uvicorn.Config(
             app,
-            log_level="warning",
+            log_config=None,
             timeout_graceful_shutdown=DRAIN_S,
             server_header=False,
             proxy_headers=False,
