@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.cli import main
 from fanout_mcp.errors import RateLimited
 from fanout_mcp.scale import telemetry
+from fanout_mcp.scale.serve import Redacting
 from fanout_mcp.scale.telemetry import FIGURES, Figures, Observed, exported
 from fanout_mcp.types import Job, Prompt
 
@@ -79,6 +81,13 @@ def test_a_label_ends_no_line() -> None:
     figures = Figures()
     figures.add("fanout_model_calls_total", model='x"} 1\nfanout_calls_total{a="\\')
     assert 'model="x\\"} 1\\nfanout_calls_total{a=\\"\\\\"' in figures.text(())
+
+
+def test_what_is_logged_holds_no_secret() -> None:
+    record = logging.LogRecord("fanout", logging.ERROR, "", 0, "council failed: api_key=%s", (KEY,), None)
+    text = Redacting("%(message)s").format(record)
+    assert "council failed" in text
+    assert KEY not in text
 
 
 # --- what is switched on ------------------------------------------------------------------------------------

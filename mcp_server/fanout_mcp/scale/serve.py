@@ -228,9 +228,11 @@ class Service:
     users: Mapping[str, User] | None
     max_at_work: int = MAX_AT_WORK
     has_project: bool = False
-    root: str = ""
+    root: str = os.sep
     """Where its project lies."""
     issuer: Issuer | None = None
+    document: str = ""
+    """The URL of what tells clients where to get a token (RFC 9728)."""
     open: int = 0
     at_work: Counter[str] = field(default_factory=Counter)
     spent: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -242,10 +244,9 @@ class Service:
         """Let in who is known, up to the bounds; everyone else reads why not."""
 
         async def entered(scope: Scope, receive: Receive, send: Send) -> None:
-            is_public = (
-                self.issuer is not None and scope["type"] == "http" and scope["path"] == self._document
-            )
-            if scope["type"] != "http" or (is_public and scope["method"] in {"GET", "OPTIONS"}):
+            is_http = scope["type"] == "http"
+            is_public = is_http and scope["path"] == urlsplit(self.document).path
+            if not is_http or (is_public and scope["method"] in {"GET", "OPTIONS"}):
                 await app(scope, receive, send)
             elif self.open >= MAX_OPEN:
                 await self._refuse(send, 503, "the service is busy", b"Retry-After", b"%d" % RETRY_AFTER_S)
@@ -320,22 +321,10 @@ class Service:
         name = f"{self.issuer.url}#{claims['sub']}"
         return bounds._replace(name=name, scopes=frozenset(one for one in words if one in bounds.scopes))
 
-    @property
-    def _document(self) -> str:
-        """The path of the document that tells clients where to get a token (RFC 9728)."""
-        return urlsplit(self._document_url).path
-
-    @property
-    def _document_url(self) -> str:
-        from mcp.server.auth.routes import build_resource_metadata_url
-        from pydantic import AnyHttpUrl
-
-        return str(build_resource_metadata_url(AnyHttpUrl(self.issuer.resource))) if self.issuer else ""
-
     def _challenge(self, error: str) -> tuple[bytes, bytes]:
         parts = [f'error="{error}"'] if error and self.issuer else []
         if self.issuer:
-            parts += [f'scope="{" ".join(SCOPES)}"', f'resource_metadata="{self._document_url}"']
+            parts += [f'scope="{" ".join(SCOPES)}"', f'resource_metadata="{self.document}"']
         return b"WWW-Authenticate", f"Bearer {', '.join(parts)}".strip().encode()
 
     async def _refuse(self, send: Send, status: int, words: str, name: bytes, value: bytes) -> None:
@@ -421,7 +410,10 @@ class Service:
 
     def shown(self, result: ToolResult) -> ToolResult:
         """Take out what is of this machine: where its project lies, and where a report would be."""
-        data = json.loads(json.dumps(result.data).replace(json.dumps(self.root)[1:-1], "the project"))
+        text = json.dumps(result.data)
+        data = json.loads(
+            text if self.root == os.sep else text.replace(json.dumps(self.root)[1:-1], "the project")
+        )
         if isinstance(data, dict):
             data.pop("report", None)
             self.figures.add("fanout_cached_total", (data.get("receipt") or {}).get("cached") or 0)
@@ -486,7 +478,7 @@ class NoHooks:
 
 def application(service: Service, seams: Seams, hosts: list[str], origins: list[str]) -> App:
     """Return the whole service as an ASGI application."""
-    from mcp.server.auth.routes import create_protected_resource_routes
+    from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
     from mcp.server.transport_security import TransportSecuritySettings
     from pydantic import AnyHttpUrl
 
@@ -502,8 +494,10 @@ def application(service: Service, seams: Seams, hosts: list[str], origins: list[
     exact = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
     documents = []
     if issuer := service.issuer:
+        resource = AnyHttpUrl(issuer.resource)
+        service.document = str(build_resource_metadata_url(resource))
         documents = create_protected_resource_routes(
-            AnyHttpUrl(issuer.resource), [AnyHttpUrl(issuer.url)], list(SCOPES), "fanout"
+            resource, [AnyHttpUrl(issuer.url)], list(SCOPES), "fanout"
         )
     app = build(own).streamable_http_app(
         stateless_http=True,
