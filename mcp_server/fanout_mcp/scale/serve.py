@@ -489,7 +489,7 @@ def application(service: Service, seams: Seams, hosts: list[str], origins: list[
         admitted=service.admitted,
         bridge=NoHooks,
         shown=service.shown,
-        names=lambda: served(seams.names()),
+        names=lambda: [name for name in seams.names() if name != "hook_report"],
     )
     exact = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
     documents = []
@@ -506,11 +506,6 @@ def application(service: Service, seams: Seams, hosts: list[str], origins: list[
         custom_starlette_routes=documents,
     )
     return service.door(app)
-
-
-def served(names: list[str]) -> list[str]:
-    """Leave out what is about the service's own machine."""
-    return [name for name in names if name != "hook_report"]
 
 
 async def _serve(service: Service, args: argparse.Namespace) -> int:

@@ -78,13 +78,13 @@ class Figures:
         """Return all of it in Prometheus' text form."""
         rows: defaultdict[str, list[str]] = defaultdict(list)
         for name, labels, value in [*((*key, value) for key, value in self.values.items()), *gauges]:
-            family = next(one for one in (name, name.rpartition("_")[0]) if one in FIGURES)
+            family = next((one for one in (name, name.rpartition("_")[0]) if one in FIGURES), name)
             inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
             rows[family].append(f"{name}{{{inside}}} {value:.10g}" if inside else f"{name} {value:.10g}")
         lines: list[str] = []
         for name, (kind, meaning) in FIGURES.items():
-            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *rows[name]]
-        return "\n".join([*lines, ""])
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *rows.pop(name, ())]
+        return "\n".join([*lines, *(row for rest in rows.values() for row in rest), ""])
 
 
 def _escaped(text: str) -> str:
