@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from fakes.issuer import AUDIENCE, as_jwk, issuing
 from fakes.issuer import Issuer as Fake
+from fakes.load import stretched
 from fakes.service import Service, running, said
 from fanout_mcp.cli import main
 from fanout_mcp.errors import SettingsError
@@ -146,6 +148,19 @@ async def test_keys_that_are_known_stay_good_while_the_issuer_is_away(
         assert await issuer.claims_of(fake.token())
         fake.documents.clear()
         assert await issuer.claims_of(fake.token())
+
+
+async def test_an_issuer_that_never_answers_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "WAIT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        issuer = Issuer(url, AUDIENCE, AUDIENCE)
+        token = Fake(url).token()
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(SettingsError, match="No key of the issuer"):
+                await issuer.claims_of(token)
+        assert time.monotonic() - began < stretched(1.5)
 
 
 BAD_DOCUMENTS: dict[str, dict[str, Any]] = {

@@ -224,11 +224,23 @@ def test_a_file_of_users_that_is_wrong_or_open_is_refused(
     assert str(path) in capsys.readouterr().err
 
 
+def is_refused(service: Service) -> bool:
+    try:
+        service.post(LIST)
+    except OSError:
+        return True
+    return False
+
+
 def test_at_sigterm_what_is_at_work_ends_and_then_the_process(tmp_path: Path) -> None:
     slow = {"question": "Is it slowly wise?", "deadline_s": 60}
     with running(tmp_path) as own, ThreadPoolExecutor(1) as calling:
         answer = calling.submit(own.call, "oracle_batch", slow)
         anyio.run(until, lambda: bool(own.upstream.log) or answer.done())
         own.process.send_signal(signal.SIGTERM)
+        anyio.run(until, lambda: own.get("/readyz")[0] == 503)
+        assert not answer.done()
+        assert own.get("/livez")[0] == 200
+        anyio.run(until, lambda: is_refused(own))
         assert answer.result()["structuredContent"]["decision"] == "PROCEED"
         assert own.process.wait(WAIT_S) == 0

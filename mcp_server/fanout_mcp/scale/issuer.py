@@ -79,11 +79,12 @@ class Issuer:
             now = time.monotonic()
             is_wanted = name not in self._keys or now - self._read_at > KEYS_S
             if is_wanted and now - self._tried_at > AGAIN_S:
-                self._tried_at = now
                 try:
-                    self._keys, self._read_at = await self._read(), now
-                except SettingsError as error:
-                    log.warning("%s", error)
+                    with anyio.fail_after(WAIT_S):
+                        self._keys, self._read_at = await self._read(), now
+                except (SettingsError, TimeoutError) as error:
+                    log.warning("the issuer %s: %s", self.url, str(error) or f"no answer within {WAIT_S:g} s")
+                self._tried_at = time.monotonic()
             if not self._keys:
                 raise SettingsError(f"No key of the issuer {self.url} could be read yet.")
             return self._keys.get(name)
@@ -108,7 +109,7 @@ class Issuer:
                     why = f"{place}: {type(error).__name__} {error}"
                     continue
                 return {one.key_id: one for one in found.keys if one.key_id and one.key_type in {"RSA", "EC"}}
-        raise SettingsError(f"The keys of the issuer {self.url} can't be read: {why}.")
+        raise SettingsError(f"its keys can't be read: {why}")
 
 
 async def _json(client: Any, url: str) -> dict[str, Json]:

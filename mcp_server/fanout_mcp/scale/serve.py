@@ -316,10 +316,11 @@ class Service:
             return None
         bounds = self.users.get(ANYONE, User(ANYONE))
         granted = claims.get("scope", claims.get("scp", ""))
-        words = granted.split() if isinstance(granted, str) else granted if isinstance(granted, list) else ()
+        words = granted.split() if isinstance(granted, str) else map(str, granted or ())
         # No name in the tokens' file has the sign between the two.
-        name = f"{self.issuer.url}#{claims['sub']}"
-        return bounds._replace(name=name, scopes=frozenset(one for one in words if one in bounds.scopes))
+        return bounds._replace(
+            name=f"{self.issuer.url}#{claims['sub']}", scopes=bounds.scopes.intersection(words)
+        )
 
     def _challenge(self, error: str) -> tuple[bytes, bytes]:
         parts = [f'error="{error}"'] if error and self.issuer else []
