@@ -23,6 +23,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Background, Plan, Started, background
+from fanout_mcp.state import audit
 from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, no_progress
@@ -147,7 +148,7 @@ class Journal:
         return keys, self.cache.known(list(keys.values()))
 
     def _identity(self, question: Question) -> Json:
-        """Everything that may change the answer."""
+        """Everything that may change the answer, and who asks: what one has asked is no other's to know."""
         job = question.job
         texts = [job.prompt.system, job.prompt.user]
         if question.fence:
@@ -161,6 +162,7 @@ class Journal:
             schema,
             job.max_tokens,
             question.material,
+            audit.who.get(),
         ]
 
     def _tell(self, outcome: Outcome, *, is_good: bool) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from backends.test_http_tls import certificate
+from fakes.certificate import certificate
 from fakes.upstream import Upstream, serving
 from fanout_mcp.backends.choose import open_backend
 from fanout_mcp.errors import BackendError, BadAnswer, Rejected, Unreachable

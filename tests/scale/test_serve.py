@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -21,114 +14,18 @@ from typing import Any
 import anyio
 import pytest
 
-from fakes.upstream import Rule, Upstream, serving, until
+from fakes.service import TOKENS, WAIT_S, Service, running, said, users_file
+from fakes.upstream import until
 from fanout_mcp.cli import main
 from fanout_mcp.scale import serve
 
 pytestmark = pytest.mark.slow
-
-WAIT_S = 120
-TOKENS = {"alice": "token-of-alice", "bob": "token-of-bob", "carol": "token-of-carol"}
-
-
-def users_file(folder: Path) -> Path:
-    rows = {
-        "alice": "max_parallel = 20\n",
-        "bob": 'scopes = ["ask"]\nmax_parallel = 1\n',
-        "carol": "max_usd_per_day = 0.001\n",
-    }
-    path = folder / "users.toml"
-    sha256 = {name: hashlib.sha256(token.encode()).hexdigest() for name, token in TOKENS.items()}
-    path.write_text("".join(f'[{name}]\nsha256 = "{sha256[name]}"\n{rows[name]}' for name in TOKENS))
-    path.chmod(0o600)
-    return path
-
-
-@dataclass
-class Service:
-    process: subprocess.Popen[str]
-    url: str
-    health: str
-    upstream: Upstream
-    project: Path
-
-    def post(
-        self, body: object, token: str | None = "token-of-alice", **headers: str
-    ) -> tuple[int, dict[str, str], Any]:
-        """Send one JSON-RPC message; return status, headers and the last message of the answer."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-        sent |= {"Authorization": f"Bearer {token}"} if token is not None else {}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(self.url, data, sent)
-        try:
-            with urllib.request.urlopen(request, timeout=WAIT_S) as reply:
-                return reply.status, dict(reply.headers), _message(reply.read().decode())
-        except urllib.error.HTTPError as error:
-            return error.code, dict(error.headers), error.read().decode()
-
-    def call(self, tool: str, arguments: Mapping[str, Any], token: str = "token-of-alice") -> Any:
-        params = {"name": tool, "arguments": arguments}
-        status, _, message = self.post(
-            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, token
-        )
-        assert status == 200, message
-        return message["result"]
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(self.health + path, timeout=WAIT_S) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-
-def _message(text: str) -> Any:
-    data = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
-    found = [json.loads(one) for one in (data or [text]) if one]
-    return found[-1] if found else None
-
-
-def said(result: Any) -> str:
-    return str(result["content"][0]["text"])
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running(tmp_path_factory.mktemp("service")) as made:
         yield made
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[Service]:
-    project = folder / "project"
-    project.mkdir()
-    (project / "app.py").write_text("def main() -> None:\n    print(1)\n")
-    (folder / "outside.py").write_text("SECRET_OF_THE_MACHINE = 1\n")
-    with serving(Rule("slowly", delay=2.0)) as upstream:
-        env = {
-            name: value for name, value in os.environ.items() if not name.startswith(("FANOUT", "OPENROUTER"))
-        }
-        env |= {"HOME": str(folder / "home"), "FANOUT_BASE_URL": upstream.url}
-        words = ["--http", "127.0.0.1:0", "--health", "127.0.0.1:0", "--project", str(project)]
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "fanout_mcp", "serve", *words, "--tokens", str(users_file(folder))],
-            env=env,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr is not None
-        try:
-            first, second = process.stderr.readline(), process.stderr.readline()
-            made = Service(process, first.split()[-1], second.split()[-1], upstream, project)
-            with ThreadPoolExecutor(1) as reading:
-                reading.submit(process.stderr.read)
-                yield made
-                process.terminate()
-        finally:
-            process.kill()
-            process.wait()
-            process.stderr.close()
 
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -327,11 +224,23 @@ def test_a_file_of_users_that_is_wrong_or_open_is_refused(
     assert str(path) in capsys.readouterr().err
 
 
+def is_refused(service: Service) -> bool:
+    try:
+        service.post(LIST)
+    except OSError:
+        return True
+    return False
+
+
 def test_at_sigterm_what_is_at_work_ends_and_then_the_process(tmp_path: Path) -> None:
     slow = {"question": "Is it slowly wise?", "deadline_s": 60}
     with running(tmp_path) as own, ThreadPoolExecutor(1) as calling:
         answer = calling.submit(own.call, "oracle_batch", slow)
         anyio.run(until, lambda: bool(own.upstream.log) or answer.done())
         own.process.send_signal(signal.SIGTERM)
+        anyio.run(until, lambda: own.get("/readyz")[0] == 503)
+        assert not answer.done()
+        assert own.get("/livez")[0] == 200
+        anyio.run(until, lambda: is_refused(own))
         assert answer.result()["structuredContent"]["decision"] == "PROCEED"
         assert own.process.wait(WAIT_S) == 0

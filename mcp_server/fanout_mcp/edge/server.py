@@ -71,8 +71,11 @@ def _bridge() -> Bridge:
     return bridge
 
 
-def _anyone(*_: object) -> AbstractContextManager[None]:
-    return nullcontext()
+Context = ServerRequestContext["Shared", Any]
+
+
+def _anyone(_: Context, services: Services, *__: object) -> AbstractContextManager[Services]:
+    return nullcontext(services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,10 @@ class Seams:
     names: Callable[[], list[str]] = catalog.names
     load: Callable[[str], Tool[Any]] = catalog.load
     bridge: Callable[[], Bridge] = _bridge
-    admitted: Callable[[Any, str, Any, audit.Call], AbstractContextManager[None]] = _anyone
-    """(request, tool, arguments, record) -> open while the call is at work; a service decides who may."""
+    admitted: Callable[[Context, Services, Any, audit.Call], AbstractContextManager[Services]] = _anyone
+    """(context, services, arguments, record) -> what the call works with; a service decides who may."""
+    shown: Callable[[ToolResult], ToolResult] = lambda result: result
+    """What of a result may be sent, refusals too."""
 
 
 @dataclass(slots=True)
@@ -177,8 +182,6 @@ NAME: Final = "fanout"
 
 CACHE: Final = CacheHint(ttl_ms=TTL_MS, scope="public")
 
-Context = ServerRequestContext[Shared, Any]
-
 
 def build(seams: Seams | None = None) -> Server[Shared]:
     """Return the server. Tests hand in seams: settings, services and tools of their own."""
@@ -203,7 +206,9 @@ def build(seams: Seams | None = None) -> Server[Shared]:
 
 async def _list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
     ctx.lifespan_context.connected.set()
-    return ListToolsResult(tools=[ToolEntry.model_validate(tool) for tool in catalog.snapshot()["tools"]])
+    names = ctx.lifespan_context.seams.names()
+    shown = [tool for tool in catalog.snapshot()["tools"] if tool["name"] in names]
+    return ListToolsResult(tools=[ToolEntry.model_validate(tool) for tool in shown])
 
 
 async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
@@ -216,17 +221,17 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         tool = await _tool(shared, params.name)
         parsed = parse(tool.arguments, arguments)
         async with shared.calls:
-            services = await shared.services()
+            opened = await shared.services()
             with (
                 audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0)) as record,
-                shared.seams.admitted(ctx.request, tool.name, parsed, record),
+                shared.seams.admitted(ctx, opened, parsed, record) as services,
             ):
                 async with feeding(ctx.session.report_progress) as progress:
                     result = await guarded(tool.name, lambda: tool.call(services, parsed, progress))
                 record.verdict = verdict(result)
                 return result
 
-    result = await guarded(clean_text(params.name)[:60], call)
+    result = shared.seams.shown(await guarded(clean_text(params.name)[:60], call))
     ledger.note(shared.records, params.name, result.data)
     return wire(params.name, result, shared.state)
 

@@ -18,7 +18,7 @@ never queues behind a review of five hundred.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 
 import anyio
@@ -135,6 +135,11 @@ class Limiter:
             self.limit = max(1.0, min(self.limit, self.in_flight) * CUT)
             self._cut_at = now
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a place."""
+        return sum(len(turns) for turns in self._waiting.values())
+
     async def take_turn(self, run: int) -> None:
         if self._cut_at is not None and anyio.current_time() - self._cut_at >= FORGOTTEN_S:
             self.limit, self._cut_at = float(self.cap), None
@@ -222,6 +227,15 @@ class Limits:
         if (cap := self._caps.get(provider)) is not None:
             found.resize(min(self._max_parallel, cap()))
         return found
+
+    def now(self) -> dict[str, tuple[int, int, int]]:
+        """Return by provider: calls in flight, calls that wait for a place, and the places that there are."""
+        waiting = Counter({name: whole.waiting for name, whole in self._wholes.items()})
+        for (name, _), one in self._limiters.items():
+            waiting[name] += one.waiting
+        return {
+            name: (whole.in_flight, waiting[name], int(whole.limit)) for name, whole in self._wholes.items()
+        }
 
     def workers(self, providers: frozenset[str] | None = None) -> int:
         """Return how many workers can be busy at once: more would only wait."""

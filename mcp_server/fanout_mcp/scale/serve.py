@@ -2,15 +2,18 @@
 
 Theory of operation of --http. Each POST is whole by itself (stateless, both eras of the protocol), so any
 replica can take any request. In front of the SDK's application is one door: it knows the user by a bearer
-token, of which the service's file holds the SHA-256 alone, and bounds how much is at work. What a user may do
-is decided where every tool call passes (Seams.admitted): by scope, by dollars a day, by what a call names.
+token, of which the service's file holds the SHA-256 alone, or which an issuer signed (issuer.py), and bounds
+how much is at work. What a user may do is decided where every tool call passes (Seams.admitted): by scope, by
+dollars a day, by what a call names; what the call works with is the user's own there.
 
 Rules:
 1. Beyond loopback there is no service without tokens and without the exact names of its hosts.
 2. A caller from outside reads nothing of the service's machine: only the project that the service was given,
-   and that only with the scope `read`. Hooks and their report are the machine's own.
-3. Over a bound a request is refused at once, with the seconds after which to come again; nothing queues.
-4. SIGTERM ends it in order: /readyz says so, no request is taken, and those at work get time to end.
+   and that only with the scope `read`. Hooks, their report and reports in files are the machine's own.
+3. No user learns what another has asked: answers are kept by user, and so is how panels voted.
+4. Over a bound a call is refused at once, with the seconds after which to come again; nothing queues. What is
+   not a call (ping, a list) is answered also while as many calls as may be are at work.
+5. SIGTERM ends it in order: /readyz says so, no request is taken, and those at work get time to end.
 """
 
 from __future__ import annotations
@@ -19,10 +22,13 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import heapq
 import ipaddress
 import json
+import logging
 import os
 import re
+import selectors
 import signal
 import socket
 import stat
@@ -30,11 +36,12 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, SettingsError, why
 from fanout_mcp.types import Json
@@ -42,20 +49,42 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from fanout_mcp.edge.server import Seams
+    from fanout_mcp.backends.base import Backend
+    from fanout_mcp.edge.server import Context, Seams
+    from fanout_mcp.engine.limits import Limits
+    from fanout_mcp.scale.issuer import Issuer
+    from fanout_mcp.scale.telemetry import Figures
     from fanout_mcp.state.audit import Call
+    from fanout_mcp.tools.services import Services, ToolResult
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "read": frozenset({"paths", "patterns", "modules"}),
     "ask": frozenset({"question", "task"}),
 }
 """Scope -> arguments: a tool needs the first scope that it has one of; one without is not for outsiders."""
+FREE: Final = frozenset({"static", "plan"})
+"""Engines that ask no model."""
 MAX_AT_WORK: Final = 64
+MAX_OPEN: Final = 4_096
+"""Requests that are being read or answered, of every kind."""
 MAX_BODY: Final = 4 << 20
+MAX_LIGHT: Final = 4_096
+"""Bytes of a message that is looked at before it counts as a call."""
+READ_S: Final = 10
 RETRY_AFTER_S: Final = 2
 DRAIN_S: Final = 30
+ACCEPTED: Final = 1
+"""New connections in one turn of the loop."""
+READ: Final = 6
+"""Sockets that are read in one turn of the loop."""
+WAITING: Final = 2_048
+"""Connections that the system keeps until their turn."""
+KEEP_ALIVE_S: Final = 75
+"""Longer than a proxy's 60 s: the proxy ends a connection, so that it never sends into one that ends."""
 USER: Final = "fanout.user"
 """Where a request's scope holds who sent it."""
+ANYONE: Final = "*"
+"""The row of the tokens' file that bounds the issuer's users."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -81,6 +110,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", type=Path, metavar="FILE", help="users: SHA-256 of tokens, scopes, bounds"
     )
+    parser.add_argument("--issuer", metavar="URL", help="whose JWTs are taken too, by its metadata document")
+    parser.add_argument("--resource", metavar="URL", help="this service's URL, as clients of --issuer use it")
+    parser.add_argument("--audience", metavar="NAME", help="of the issuer's tokens (default: --resource)")
     parser.add_argument("--allow-host", action="append", default=[], metavar="HOST", help="exact Host header")
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="URL", help="exact Origin header"
@@ -93,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--health", metavar="HOST:PORT", help="/livez, /readyz, /metrics (default: no such port)"
     )
     parser.add_argument("--begun", type=int, metavar="DESCRIPTOR", help=argparse.SUPPRESS)
-    parser.epilog = "Register it with `fanout install`; docs/policy.md has the service."
+    parser.epilog = "Register it with `fanout install`; docs/service.md has the service."
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,18 +134,42 @@ def run(args: argparse.Namespace) -> int:
         from fanout_mcp.edge.process import main
 
         return main(begun=b"" if args.begun is None else taken_over(args.begun))
-    users = read_users(args.tokens) if args.tokens else None
+    users = read_users(args.tokens) if args.tokens else {} if args.issuer else None
     if not is_loopback(_address(args.http)[0]) and (users is None or not args.allow_host):
         raise SettingsError(
-            f"--http {args.http} is beyond this machine: name its users with --tokens FILE and the exact "
-            "names that it is called by with --allow-host. Nothing was started."
+            f"--http {args.http} is beyond this machine: name its users with --tokens FILE or --issuer URL, "
+            "and the exact names that it is called by with --allow-host. Nothing was started."
         )
     if users is None:
         sys.stderr.write("fanout: without --tokens every user of this machine may use this service\n")
+    from fanout_mcp.scale.telemetry import Figures, exporting
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    service = Service(Figures(), users, args.max_parallel, issuer=_issuer(args))
     try:
-        return asyncio.run(_serve(Service(users, args.max_parallel), args))
+        turns = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(InTurns()))
+        with exporting(os.environ), turns as runner:
+            return runner.run(_serve(service, args))
     except OSError as error:
         raise SettingsError(f"--http {args.http} can't be served: {why(error)}.") from error
+
+
+def _issuer(args: argparse.Namespace) -> Issuer | None:
+    """Return whose tokens are taken. Raises SettingsError."""
+    from fanout_mcp.scale.issuer import Issuer, must_be_private
+
+    if args.issuer is None:
+        return None
+    try:
+        return Issuer(
+            must_be_private(args.issuer), must_be_private(args.resource or ""), args.audience or args.resource
+        )
+    except ValueError as error:
+        raise SettingsError(
+            f"--issuer needs --resource, and of these {error}. Nothing was started."
+        ) from None
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -149,14 +205,16 @@ def read_users(path: Path) -> dict[str, User]:
 
 
 def _user(name: str, row: Json) -> tuple[str, User]:
-    known = {"sha256", "scopes", "max_parallel", "max_usd_per_day"}
-    scopes = frozenset(row.get("scopes", SCOPES))
-    if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]) or row.keys() - known or scopes - set(SCOPES):
-        raise ValueError(f"[{name}] has a wrong sha256, scope or field")
-    cap = row.get("max_usd_per_day")
-    return row["sha256"], User(
-        name, scopes, int(row.get("max_parallel", 8)), None if cap is None else float(cap)
+    known = {"sha256", "scopes", "max_parallel", "max_usd_per_day"} - (
+        {"sha256"} if name == ANYONE else set()
     )
+    scopes = frozenset(row.get("scopes", SCOPES))
+    key = ANYONE if name == ANYONE else row["sha256"]
+    is_key = key == ANYONE or re.fullmatch(r"[0-9a-f]{64}", key)
+    if not is_key or row.keys() - known or scopes - set(SCOPES) or "#" in name:
+        raise ValueError(f"[{name}] has a wrong name, sha256, scope or field")
+    cap = row.get("max_usd_per_day")
+    return key, User(name, scopes, int(row.get("max_parallel", 8)), None if cap is None else float(cap))
 
 
 # --- the door ----------------------------------------------------------------------------------------------
@@ -166,50 +224,112 @@ def _user(name: str, row: Json) -> tuple[str, User]:
 class Service:
     """What is at work, and what was spent; one a process."""
 
+    figures: Figures
     users: Mapping[str, User] | None
     max_at_work: int = MAX_AT_WORK
     has_project: bool = False
+    root: str = os.sep
+    """Where its project lies."""
+    issuer: Issuer | None = None
+    document: str = ""
+    """The URL of what tells clients where to get a token (RFC 9728)."""
+    open: int = 0
     at_work: Counter[str] = field(default_factory=Counter)
     spent: dict[tuple[str, str], float] = field(default_factory=dict)
     """Dollars by user and day, with what calls at work have set aside."""
-    figures: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Prometheus samples: name with labels -> value. No user, path or question is a label."""
+    limits: Limits | None = None
+    """Of the providers, once a call was at work."""
 
     def door(self, app: App) -> App:
         """Let in who is known, up to the bounds; everyone else reads why not."""
 
         async def entered(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
+            is_http = scope["type"] == "http"
+            is_public = is_http and scope["path"] == urlsplit(self.document).path
+            if not is_http or (is_public and scope["method"] in {"GET", "OPTIONS"}):
                 await app(scope, receive, send)
-                return
-            user = self._known(scope)
-            if user is None:
-                await self._refuse(send, 401, "a bearer token is required", b"WWW-Authenticate", b"Bearer")
-            elif scope["method"] != "POST":  # a stateless service has no stream that a GET could wait at
-                await self._refuse(send, 405, "POST alone is served", b"Allow", b"POST")
-            elif self.at_work.total() >= self.max_at_work:
+            elif self.open >= MAX_OPEN:
                 await self._refuse(send, 503, "the service is busy", b"Retry-After", b"%d" % RETRY_AFTER_S)
-            elif self.at_work[user.name] >= user.max_parallel:
-                words = f"{user.max_parallel} of your requests are at work already"
-                await self._refuse(send, 429, words, b"Retry-After", b"%d" % RETRY_AFTER_S)
             else:
-                self.at_work[user.name] += 1
+                self.open += 1
                 try:
-                    await app({**scope, USER: user}, receive, send)
+                    await self._let_in(app, scope, receive, send)
                 finally:
-                    self.at_work[user.name] -= 1
+                    self.open -= 1
 
         return entered
 
-    def _known(self, scope: Scope) -> User | None:
+    async def _let_in(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        again = (b"Retry-After", b"%d" % RETRY_AFTER_S)
+        try:
+            user = await self._known(scope)
+        except SettingsError as error:
+            await self._refuse(send, 503, str(error).rstrip("."), *again)
+            return
+        if user is None:
+            has_token = any(name.lower() == b"authorization" for name, _ in scope["headers"])
+            failed = "invalid_token" if has_token else ""
+            await self._refuse(send, 401, "a bearer token is required", *self._challenge(failed))
+            return
+        if not user.scopes:
+            words = f"none of the scopes {', '.join(SCOPES)} is in the token"
+            await self._refuse(send, 403, words, *self._challenge("insufficient_scope"))
+            return
+        if scope["method"] != "POST":  # a stateless service has no stream that a GET could wait at
+            await self._refuse(send, 405, "POST alone is served", b"Allow", b"POST")
+            return
+        scope = {**scope, USER: user}
+        try:
+            async with asyncio.timeout(READ_S):
+                is_light, receive = await _looked_at(scope, receive)
+        except TimeoutError:
+            await self._refuse(send, 408, "the request took too long to arrive", *again)
+            return
+        if is_light:
+            await app(scope, receive, send)
+        elif self.at_work.total() >= self.max_at_work:
+            await self._refuse(send, 503, "the service is busy", *again)
+        elif self.at_work[user.name] >= user.max_parallel:
+            words = f"{user.max_parallel} of your requests are at work already"
+            await self._refuse(send, 429, words, *again)
+        else:
+            self.at_work[user.name] += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.at_work.subtract([user.name])
+                self.at_work = +self.at_work  # forgets who has none
+
+    async def _known(self, scope: Scope) -> User | None:
+        """Return who sends a request, None for a stranger. Raises SettingsError where no one can say."""
         if self.users is None:
             return LOCAL
         given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
         kind, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-        return self.users.get(hashlib.sha256(token).hexdigest()) if kind.lower() == b"bearer" else None
+        if kind.lower() != b"bearer":
+            return None
+        user = self.users.get(hashlib.sha256(token).hexdigest())
+        if user is not None or self.issuer is None:
+            return user
+        claims = await self.issuer.claims_of(token.decode("latin-1"))
+        if claims is None:
+            return None
+        bounds = self.users.get(ANYONE, User(ANYONE))
+        granted = claims.get("scope", claims.get("scp", ""))
+        words = granted.split() if isinstance(granted, str) else map(str, granted or ())
+        # No name in the tokens' file has the sign between the two.
+        return bounds._replace(
+            name=f"{self.issuer.url}#{claims['sub']}", scopes=bounds.scopes.intersection(words)
+        )
+
+    def _challenge(self, error: str) -> tuple[bytes, bytes]:
+        parts = [f'error="{error}"'] if error and self.issuer else []
+        if self.issuer:
+            parts += [f'scope="{" ".join(SCOPES)}"', f'resource_metadata="{self.document}"']
+        return b"WWW-Authenticate", f"Bearer {', '.join(parts)}".strip().encode()
 
     async def _refuse(self, send: Send, status: int, words: str, name: bytes, value: bytes) -> None:
-        self.figures[f'fanout_refused_total{{status="{status}"}}'] += 1
+        self.figures.add("fanout_refused_total", status=str(status))
         busy = f"busy: {words}; retry after {RETRY_AFTER_S} s" if name == b"Retry-After" else words
         error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": busy}}
         headers = [(b"content-type", b"application/json"), (name.lower(), value)]
@@ -217,15 +337,20 @@ class Service:
         await send({"type": "http.response.body", "body": json.dumps(error).encode()})
 
     @contextlib.contextmanager
-    def admitted(self, request: Any, tool: str, given: BaseModel, record: Call) -> Iterator[None]:
+    def admitted(
+        self, ctx: Context, services: Services, given: BaseModel, record: Call
+    ) -> Iterator[Services]:
         """Decide on one tool call; count it and what it spent. Raises InvalidInput or BudgetExceeded."""
+        from fanout_mcp.scale.telemetry import CAPTURE, Observed, joined
         from fanout_mcp.state import audit
 
-        user: User = request.scope[USER]
-        self._check(user, tool, given)
+        user: User = ctx.request.scope[USER]  # type: ignore[union-attr] # a request over HTTP has one
+        self._check(user, record.tool, given)
         audit.who.set(user.name)
         day, began = (user.name, time.strftime("%Y-%m-%d", time.gmtime())), time.monotonic()
-        aside = record.most_usd
+        is_free = getattr(given, "engine", "") in FREE or getattr(given, "dry_run", False)
+        aside = 0.0 if is_free else record.most_usd
+        record.is_capped = user.max_usd_per_day is not None
         left = None if user.max_usd_per_day is None else user.max_usd_per_day - self.spent.get(day, 0.0)
         if left is not None and aside > left:
             raise BudgetExceeded(
@@ -233,11 +358,21 @@ class Service:
                 f"and this call may cost ${aside:g}. Lower max_cost_usd, or ask again tomorrow."
             )
         self.spent[day] = self.spent.get(day, 0.0) + aside
+        self.limits = services.limits
+        has_contents = os.environ.get(CAPTURE, "").lower() == "true"
+        observed = Observed(services.backend, self.figures, has_contents)
+        own = hashlib.sha256(user.name.encode()).hexdigest()[:16]
+        home = (services.settings.state_home or services.settings.config_dir / "state") / "users" / own
+        trace_id = joined(ctx.meta, record.trace)
         try:
-            yield
+            yield replace(
+                services,
+                settings=replace(services.settings, state_home=home),
+                backend=cast("Backend", observed),  # what it lacks it takes from the one it wraps
+            )
         finally:
             self.spent[day] += record.usd - aside
-            self._count(tool, record, time.monotonic() - began)
+            self._count(record, time.monotonic() - began, trace_id)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:
         takes = type(given).model_fields
@@ -251,29 +386,85 @@ class Service:
         if "read" not in user.scopes or not self.has_project:
             lacks = "the scope 'read'" if self.has_project else "a project (fanout serve --project FOLDER)"
             raise InvalidInput(f"No file is read here: that needs {lacks}. Put the text into the question.")
+        named = [one for name in (*SCOPES["read"], "files") for one in getattr(given, name, None) or ()]
+        for one in named:  # the source layer would take another worktree of the project's repository
+            if one.startswith(("/", "~")) or ".." in one.split("/"):
+                raise InvalidInput(f"{one[:200]!r} leads out of the project; name files as they lie in it.")
 
-    def _count(self, tool: str, record: Call, seconds: float) -> None:
-        verdict = record.verdict or "refused"
-        label = f'{{tool="{tool}"}}'
-        self.figures[f'fanout_calls_total{{tool="{tool}",verdict="{verdict}"}}'] += 1
-        for name, value in (
-            (f"fanout_call_seconds_sum{label}", seconds),
-            (f"fanout_call_seconds_count{label}", 1),
-            (f"fanout_cost_usd_total{label}", record.usd),
-            ('fanout_tokens_total{kind="in"}', record.usage.tokens_in),
-            ('fanout_tokens_total{kind="out"}', record.usage.tokens_out),
-        ):
-            self.figures[name] += value
-        line = {"trace": record.trace, "tool": tool, "verdict": verdict, "seconds": round(seconds, 3)}
-        sys.stderr.write(json.dumps({**line, "usd": round(record.usd, 6)}) + "\n")
+    def _count(self, record: Call, seconds: float, trace_id: str) -> None:
+        verdict, tool = record.verdict or "refused", record.tool
+        self.figures.add("fanout_calls_total", tool=tool, verdict=verdict)
+        self.figures.observe("fanout_call_seconds", seconds, tool=tool)
+        self.figures.add("fanout_cost_usd_total", record.usd, tool=tool)
+        self.figures.add("fanout_tokens_total", record.usage.tokens_in, kind="in")
+        self.figures.add("fanout_tokens_total", record.usage.tokens_out, kind="out")
+        line: Json = {"trace": record.trace, **({"trace_id": trace_id} if trace_id else {}), "tool": tool}
+        line |= {"verdict": verdict, "seconds": round(seconds, 3), "usd": round(record.usd, 6)}
+        sys.stderr.write(json.dumps(line) + "\n")
 
     def metrics(self) -> str:
         """Return all figures in the text form of Prometheus."""
-        rows = [f"fanout_inflight {self.at_work.total()}"]
-        return "\n".join([*rows, *(f"{name} {value:g}" for name, value in sorted(self.figures.items())), ""])
+        from fanout_mcp.scale.telemetry import of_providers
+
+        own = [("fanout_inflight", (), float(self.at_work.total()))]
+        return self.figures.text([*own, *(of_providers(self.limits) if self.limits else ())])
+
+    def shown(self, result: ToolResult) -> ToolResult:
+        """Take out what is of this machine: where its project lies, and where a report would be."""
+        text = json.dumps(result.data)
+        data = json.loads(
+            text if self.root == os.sep else text.replace(json.dumps(self.root)[1:-1], "the project")
+        )
+        if isinstance(data, dict):
+            data.pop("report", None)
+            self.figures.add("fanout_cached_total", (data.get("receipt") or {}).get("cached") or 0)
+        return replace(result, data=data)
+
+
+async def _looked_at(scope: Scope, receive: Receive) -> tuple[bool, Receive]:
+    """Say whether a message surely is no call of a tool, without parsing it; return what reads it again.
+
+    A method's name can be written otherwise only with an escape, or in another encoding, which has NULs.
+    """
+    length = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"")
+    if not length.isdigit() or int(length) > MAX_LIGHT:
+        return False, receive
+    messages: list[MutableMapping[str, Any]] = []
+    while not messages or messages[-1].get("more_body"):
+        messages.append(await receive())
+    body, again = b"".join(one.get("body", b"") for one in messages), iter(messages)
+
+    async def read_again() -> MutableMapping[str, Any]:
+        return next(again, None) or await receive()
+
+    return not any(word in body for word in (b"tools/call", b"\\", b"\0")), read_again
 
 
 # --- the process -------------------------------------------------------------------------------------------
+
+
+class InTurns(selectors.DefaultSelector):
+    """Gives the loop a few ready sockets a turn: half of them those open longest, half the next in line.
+
+    A request takes some forty turns of the loop. When two thousand arrive at once, a ping over a connection
+    that was there before would wait for as many requests in its turns.
+    """
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(timeout)
+        if len(ready) <= READ:
+            return ready
+        oldest = heapq.nsmallest(READ // 2, ready, key=lambda one: one[0].fd)
+        return [*oldest, *(one for one in ready[:READ] if one not in oldest)][:READ]
+
+
+class Redacting(logging.Formatter):
+    """Takes secrets out of what is logged: the trace of a defect may quote what a caller sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from fanout_mcp.source.secrets import redact
+
+        return redact(super().format(record))[0]
 
 
 class NoHooks:
@@ -288,14 +479,32 @@ class NoHooks:
 
 def application(service: Service, seams: Seams, hosts: list[str], origins: list[str]) -> App:
     """Return the whole service as an ASGI application."""
+    from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
     from mcp.server.transport_security import TransportSecuritySettings
+    from pydantic import AnyHttpUrl
 
     from fanout_mcp.edge.server import build
 
-    own = replace(seams, admitted=service.admitted, bridge=NoHooks)
+    own = replace(
+        seams,
+        admitted=service.admitted,
+        bridge=NoHooks,
+        shown=service.shown,
+        names=lambda: [name for name in seams.names() if name != "hook_report"],
+    )
     exact = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+    documents = []
+    if issuer := service.issuer:
+        resource = AnyHttpUrl(issuer.resource)
+        service.document = str(build_resource_metadata_url(resource))
+        documents = create_protected_resource_routes(
+            resource, [AnyHttpUrl(issuer.url)], list(SCOPES), "fanout"
+        )
     app = build(own).streamable_http_app(
-        stateless_http=True, transport_security=exact, max_request_body_size=MAX_BODY
+        stateless_http=True,
+        transport_security=exact,
+        max_request_body_size=MAX_BODY,
+        custom_starlette_routes=documents,
     )
     return service.door(app)
 
@@ -313,19 +522,27 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
     hosts = args.allow_host or [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
     with tempfile.TemporaryDirectory(prefix="fanout-service-") as empty:
         root = Path(os.path.realpath(args.project or empty))  # noqa: ASYNC240 - once, before anything is served
-        service.has_project = args.project is not None
-        # Reports are files of this machine, which no caller reads.
-        had = replace(settings.read(root=root), state_dir=Path(empty) / ".claude" / "fanout")
+        service.has_project, service.root = args.project is not None, str(root)
+        # Reports are files of this machine, which no caller reads: none is written.
+        had = replace(settings.read(root=root), state_dir=Path(os.devnull))
         origins = args.allow_origin or ([] if args.allow_host else [f"http://{one}" for one in hosts])
         app = application(service, Seams(read_settings=lambda: had), hosts, origins)
         config = uvicorn.Config(
             app,
-            log_level="warning",
+            log_config=None,
             timeout_graceful_shutdown=DRAIN_S,
             server_header=False,
             proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            backlog=ACCEPTED,
         )
-        server = uvicorn.Server(config)
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                listening.listen(WAITING)
+
+        server = Server(config)
         AppStatus.enable_automatic_graceful_drain = False  # it would cut every answer at the first signal
         async with contextlib.AsyncExitStack() as stack:
             sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
@@ -334,10 +551,7 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
                 await stack.enter_async_context(watched)
                 name, number, *_ = watched.sockets[0].getsockname()
                 sys.stderr.write(f"fanout: /livez, /readyz and /metrics at http://{name}:{number}\n")
-            for number in (
-                signal.SIGTERM,
-                signal.SIGINT,
-            ):  # uvicorn raises it again at its end, for its caller
+            for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again at its end
                 signal.signal(number, lambda *_: None)
             await server.serve(sockets=[listening])
     return 0

@@ -78,6 +78,8 @@ class Call:
     """Spent, by the provider's bill, else by its price; what no bill came for, at its most."""
     verdict: str = ""
     is_begun: bool = False
+    is_capped: bool = False
+    """Its user's dollars are limited: what a model costs must be known."""
 
 
 _call: ContextVar[Call | None] = ContextVar("call", default=None)
@@ -113,10 +115,15 @@ async def asking(
     now = outer or Call("check")  # fanout doctor --check: a call of one question
     if not found.sources_may_leave and (job.prompt.sources or job.workspace is not None):
         raise Rejected(f"Not asked: the policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
-    if found.is_capped and price is None and not found.unpriced:
+    if price is None and (now.is_capped or (found.is_capped and not found.unpriced)):
+        who_limits, way = (
+            ("this service limits your", "a price")
+            if now.is_capped
+            else (f"the policy {policy.PLACE} limits", "`unpriced`, or a price")
+        )
         raise NotAllowed(
-            f"Not asked: the policy {policy.PLACE} limits dollars, and what {job.model or provider} costs is "
-            f"not known; {policy.ASK} (`unpriced`, or a price under [prices])."
+            f"Not asked: {who_limits} dollars, and what {job.model or provider} costs is not known; "
+            f"{policy.ASK} ({way} under [prices])."
         )
     if found.max_usd_per_call is not None and now.usd >= max(found.max_usd_per_call, 1e-9):
         raise OverBudget(

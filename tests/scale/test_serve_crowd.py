@@ -1,0 +1,32 @@
+"""Two thousand calls at once: each is answered or told when to come again, and a ping gets through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fakes.crowd import crowd, most_memory_mb
+from fakes.service import TOKENS, running
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's count of work done"),
+]
+
+CALLS = 2_000
+PING_S = 0.2
+GROWTH_MB = 64
+
+
+def test_of_two_thousand_calls_at_once_none_is_lost_and_none_holds_up_a_ping(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        service.call("oracle_batch", {"question": "Is it wise?"})
+        before = most_memory_mb(service)
+        seen = crowd(service, CALLS, "Is it slowly wise?", [TOKENS["alice"], TOKENS["mallory"]])
+        assert most_memory_mb(service) - before < GROWTH_MB
+    assert sum(seen["statuses"].values()) == CALLS
+    assert seen["statuses"].keys() == {"200", "429"}
+    assert seen["decisions"] == seen["statuses"]["200"]
+    assert seen["unnamed"] == 0
+    assert max(seen["pings"]) < PING_S
