@@ -83,6 +83,11 @@ class Call:
 _call: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
+def caller() -> str:
+    """Return who calls: a service's user, else this machine's."""
+    return who.get() or str(os.getuid())
+
+
 @contextmanager
 def call(tool: str, most_usd: float = 0.0) -> Iterator[Call]:
     """Log what happens inside as one call. Raises SettingsError where a call must have a line, and can't."""
@@ -165,7 +170,7 @@ def _write(found: Policy, now: Call, state: str) -> None:
         return
     line: dict[str, Json] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "user": who.get() or str(os.getuid()),
+        "user": caller(),
         "tool": now.tool[:60],
         "state": state,
         "trace": now.trace,

@@ -34,7 +34,7 @@ BackendName = Literal["auto", "http", "claude", "plan"]
 BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
 
 KEYS: Mapping[str, type] = {
-    **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate"), str),
+    **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate", "redis_url"), str),
     **dict.fromkeys(("claude_agreed", "claude_api_key", "hedge", "gate_reminder"), bool),
     **dict.fromkeys(CAPS.values(), int),
     "prices": dict,
@@ -83,6 +83,8 @@ class Settings:
     """Send a late call twice (engine/retry.py): shorter waits for up to 2 % more calls."""
     proxy: str | None = None
     """The way out to hosts beyond this machine."""
+    redis_url: str | None = field(default=None, repr=False)
+    """What replicas and workers share; it may hold a password and is never shown."""
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
     """Of models whose provider lists none."""
     enabled: tuple[str, ...] = ()
@@ -147,6 +149,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         hedge=bool(table.get("hedge")),
         is_child="FANOUT_CHILD" in env,
         proxy=_optional_text(table, "proxy"),
+        redis_url=_redis_url(env.get("FANOUT_REDIS_URL"), _optional_text(table, "redis_url")),
         # Where dollars are limited, a user's own price of 0 would lift the limit.
         prices={model: ModelPrice(*each) for model, each in company.prices.items()}
         if company.is_capped
@@ -263,6 +266,21 @@ def _endpoint(
     if key is None and wanted == OPENROUTER_URL:
         key = env.get("OPENROUTER_API_KEY")
     return wanted, key
+
+
+def _redis_url(given: str | None, trusted: str | None) -> str | None:
+    """Return where sources go to be asked about by workers, so as rule 3 says. Raises SettingsError."""
+    if not given:
+        return trusted
+    wanted, own = urlsplit(given), urlsplit(trusted or "")
+    is_trusted = (wanted.scheme, wanted.hostname) == (own.scheme, own.hostname)
+    if wanted.scheme != "unix" and wanted.hostname not in LOOPBACK_HOSTS and not is_trusted:
+        raise SettingsError(
+            f"FANOUT_REDIS_URL names {wanted.hostname}, which is not this machine. A repository can set "
+            "environment variables, so confirm it in your own config.toml: "
+            f'redis_url = "{wanted.scheme}://{wanted.hostname}".'
+        )
+    return given
 
 
 def _url(text: str | None, where: str) -> str | None:
