@@ -17,7 +17,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -123,7 +123,6 @@ class Worker:
     backend: Backend
     limits: Limits
     cache: Cache
-    judges: Mapping[str, IsGood] = field(default_factory=dict)
     alone: anyio.Lock = field(default_factory=anyio.Lock)
     in_turn: InTurn = field(default_factory=one_at_a_time)
 
@@ -206,7 +205,7 @@ class Worker:
             ]
         plan = replace(shard.plan, budget=_left(allowed, counts))
         keys = {unit.job.key: unit.key for unit in units}
-        asking = Asking(self.backend.ask, self.cache, keys, self._judge(shard.judge), self.in_turn)
+        asking = Asking(self.backend.ask, self.cache, keys, named_judge(shard.judge), self.in_turn)
         async with background() as going:
             started = going.start([unit.job for unit in units], asking.ask, plan, self.limits)
             while True:
@@ -225,14 +224,14 @@ class Worker:
             return counts is None or counts.state == "cancelled"
         return False
 
-    def _judge(self, name: str) -> IsGood:
-        if name in self.judges:
-            return self.judges[name]
-        if name not in JUDGES:  # its seal was right: a fanout that should have another prefix
-            raise SettingsError(f"{name} is not a way to judge an answer.")
-        module, _, function = name.partition(":")
-        found: IsGood = getattr(importlib.import_module(module), function)
-        return found
+
+def named_judge(name: str) -> IsGood:
+    """Return what decides whether an answer is kept. Raises SettingsError for what is not one of ours."""
+    if name not in JUDGES:
+        raise SettingsError(f"{name} is not a way to judge an answer.")
+    module, _, function = name.partition(":")
+    found: IsGood = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _left(allowed: Budget, counts: Counts) -> Budget:
