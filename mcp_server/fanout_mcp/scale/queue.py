@@ -12,7 +12,8 @@ Rules:
 2. A call that is cancelled cancels its batch, unless another one waits for it or its handle was given out.
 3. Equal calls of one user join: the same first questions are the same batch.
 4. Whatever may be repeated is: every script may run twice, and a repeated question is answered by the cache.
-5. What only fits one set of versions has its hash in every key: other workers never see it.
+5. Every key has a hash of the format and one of the secret: workers of another version, or of another team
+   on the same Redis, never see what they could not read.
 """
 
 from __future__ import annotations
@@ -60,8 +61,7 @@ JUDGES: Final = (
 """What decides whether an answer is kept. A worker runs these and nothing else that a message names."""
 FORMAT: Final = 1
 """Of shards, results and scripts."""
-PREFIX: Final = f"{{fanout-{hashlib.sha256(repr((FORMAT, JUDGES)).encode()).hexdigest()[:8]}}}:"
-"""The braces keep all keys in one slot of a cluster."""
+VERSION: Final = hashlib.sha256(repr((FORMAT, JUDGES)).encode()).hexdigest()[:8]
 
 SHARD: Final = 16
 """Questions that one ticket is for: what a ticket costs is shared by them."""
@@ -109,6 +109,7 @@ class Seal:
 
     def __init__(self, secret: bytes) -> None:
         self._key = hmac.new(secret, b"fanout queue", hashlib.sha256).digest()
+        self.name = hashlib.sha256(self._key).hexdigest()[:8]
 
     def close(self, place: str, value: Json) -> bytes:
         packed = zlib.compress(json.dumps(value, separators=(",", ":"), default=str).encode(), 1)
@@ -122,6 +123,17 @@ class Seal:
 
     def _mac(self, place: str, packed: bytes) -> bytes:
         return hmac.new(self._key, place.encode() + b"\0" + packed, hashlib.sha256).digest()
+
+
+class _Nothing(tuple[()]):
+    """What was refused: no arguments, neither by place nor by name."""
+
+    __slots__ = ()
+
+    def keys(self) -> tuple[()]:
+        return ()
+
+    items = keys
 
 
 class NoPickle(ModuleType):
@@ -141,13 +153,13 @@ class NoPickle(ModuleType):
         with suppress(FanoutError, ValueError, zlib.error):
             if self.seal is not None:
                 return self.seal.open("docket", data)
-        return {}  # tickets carry nothing: without arguments a forged one is an empty one
+        return _Nothing()  # tickets carry nothing anyway
 
 
 _no_pickle: Final = NoPickle("cloudpickle")
 
 
-def docket_without_pickle(url: str, seal: Seal) -> Docket:
+def docket_without_pickle(url: str, name: str, seal: Seal) -> Docket:
     """Return our Docket. Raises SettingsError where it can't be had, or would unpickle."""
     _no_pickle.seal = seal
     sys.modules["cloudpickle"] = _no_pickle
@@ -159,7 +171,7 @@ def docket_without_pickle(url: str, seal: Seal) -> Docket:
         raise SettingsError("Docket was loaded with pickle before the queue was opened; it is not used.")
     joined = "&" if urlsplit(url).query else "?"
     pooled = url if "max_connections=" in url else f"{url}{joined}max_connections={CONNECTIONS}"
-    made = Docket(PREFIX.strip("{}:"), pooled, execution_ttl=timedelta(0))
+    made = Docket(name, pooled, execution_ttl=timedelta(0))
     made.tasks.clear()  # Docket's own ones may sleep and print
     return made
 
@@ -383,7 +395,9 @@ class Queue:
 
     def _prepared(self) -> tuple[Docket, Redis]:
         self.seal = Seal(own_secret(self._config_dir))
-        return docket_without_pickle(self.url, self.seal), connect(self.url)
+        name = f"fanout-{VERSION}-{self.seal.name}"
+        self.prefix = f"{{{name}}}:"  # braces keep all keys in one slot of a cluster
+        return docket_without_pickle(self.url, name, self.seal), connect(self.url)
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True), suppress(Exception):  # Redis may be gone by now
@@ -392,31 +406,38 @@ class Queue:
     def call(self) -> Call:
         return Call(self)
 
+    def _places(self, batch: str) -> tuple[str, str, str]:
+        at = self.prefix
+        return f"{at}batch:{batch}", f"{at}shards:{batch}", f"{at}done:{batch}"
+
+    def _held(self, ticket: str) -> str:
+        return f"{self.prefix}held:{ticket}"
+
     # Callers' side.
 
     async def join(self, user: str, first: str) -> str:
         """Return the batch of this user's that began with the same questions, or a new one."""
-        place = f"{PREFIX}join:{user}:{first}"
+        place = f"{self.prefix}join:{user}:{first}"
         known = await self.redis.get(place)
         batch = _text(known or b"")
         counts = await self.counts(batch) if batch else None
         if counts is None or counts.is_over:
             batch = f"{user}:{secrets.token_hex(16)}"
             await self.redis.set(place, batch, ex=KEPT_S)
-            await self.redis.lpush(f"{PREFIX}batches:{user}", batch)
-            await self.redis.ltrim(f"{PREFIX}batches:{user}", 0, 99)
-        await self.redis.hincrby(f"{PREFIX}batch:{batch}", "waiting", 1)
-        await self.redis.expire(f"{PREFIX}batch:{batch}", KEPT_S)
+            await self.redis.lpush(f"{self.prefix}batches:{user}", batch)
+            await self.redis.ltrim(f"{self.prefix}batches:{user}", 0, 99)
+        await self.redis.hincrby(f"{self.prefix}batch:{batch}", "waiting", 1)
+        await self.redis.expire(f"{self.prefix}batch:{batch}", KEPT_S)
         return batch
 
     async def put(self, shard: Shard) -> None:
         """Hand a shard to the workers; one that is there already stays as it is."""
         user, _, _ = shard.batch.rpartition(":")
-        batch, shards, done = _places(shard.batch)
+        batch, shards, done = self._places(shard.batch)
         ref = f"{shard.batch} {shard.name}"
         payload = self.seal.close(ref, packed_shard(shard))
         is_new = await self._put(
-            [batch, shards, done, f"{PREFIX}todo:{user}", f"{PREFIX}users"],
+            [batch, shards, done, f"{self.prefix}todo:{user}", f"{self.prefix}users"],
             [shard.name, ref, user, payload, len(shard.units), KEPT_S],
         )
         if is_new:
@@ -424,7 +445,7 @@ class Queue:
 
     async def results(self, batch: str, names: Sequence[str]) -> dict[str, list[Json]]:
         """Return the outcomes of the shards that are done."""
-        found = await self.redis.hmget(_places(batch)[2], list(names)) if names else []
+        found = await self.redis.hmget(self._places(batch)[2], list(names)) if names else []
         return {
             name: self.seal.open(f"{batch} {name} done", _raw(data))
             for name, data in zip(names, found, strict=True)
@@ -433,7 +454,7 @@ class Queue:
 
     async def counts(self, batch: str) -> Counts | None:
         """Return how far a batch is; None for one that is not, or no longer, there."""
-        values = await self.redis.hmget(_places(batch)[0], list(Counts._fields))
+        values = await self.redis.hmget(self._places(batch)[0], list(Counts._fields))
         if values[0] is None:
             return None
         total, done, failed, cached, tokens = (int(float(one or 0)) for one in values[:5])
@@ -448,19 +469,21 @@ class Queue:
         return counts
 
     async def batches(self) -> list[str]:
-        return [_text(one) for one in await self.redis.lrange(f"{PREFIX}batches:{audit.caller()}", 0, -1)]
+        return [
+            _text(one) for one in await self.redis.lrange(f"{self.prefix}batches:{audit.caller()}", 0, -1)
+        ]
 
     async def failed(self, batch: str) -> dict[str, str]:
         """Return question -> reason of those that failed."""
-        names = [_text(one) for one in await self.redis.hkeys(_places(batch)[2])]
+        names = [_text(one) for one in await self.redis.hkeys(self._places(batch)[2])]
         rows = [row for rows in (await self.results(batch, names)).values() for row in rows]
         return {row[0]: row[4] for row in rows if row[1] not in {"answered", "cached"}}
 
     async def cancel(self, batch: str) -> bool:
-        return bool(await self._cancel(list(_places(batch)[:2])))
+        return bool(await self._cancel(list(self._places(batch)[:2])))
 
     async def leave(self, batch: str, *, is_wanted: bool) -> None:
-        place = _places(batch)[0]
+        place = self._places(batch)[0]
         waiting = await self.redis.hincrby(place, "waiting", -1)
         if is_wanted:
             await self.redis.hset(place, "given_out", 1)
@@ -474,7 +497,7 @@ class Queue:
 
     async def take(self, ticket: str) -> Taken | None:
         """Return the shard that this ticket held before, else the one of the user whose turn it is."""
-        found = await self._next([_held(ticket), f"{PREFIX}users"], [PREFIX, KEPT_S])
+        found = await self._next([self._held(ticket), f"{self.prefix}users"], [self.prefix, KEPT_S])
         if found is None:
             return None
         batch, name, payload, times, dead = found
@@ -482,13 +505,13 @@ class Queue:
         try:
             given = self.seal.open(f"{batch} {name}", payload)
         except Forged:
-            await self.redis.hdel(_places(batch)[1], name)
+            await self.redis.hdel(self._places(batch)[1], name)
             raise
         return Taken(unpacked_shard(batch, name, given), times, frozenset(dead.decode().split()))
 
     async def mark(self, ticket: str, key: str) -> None:
         """Remember which question is asked alone."""
-        await self.redis.hset(_held(ticket), "at", key)
+        await self.redis.hset(self._held(ticket), "at", key)
 
     async def finish(self, ticket: str, shard: Shard, rows: list[Json]) -> None:
         """Say what became of a shard. A second time, or of a cancelled batch, it is passed over."""
@@ -501,15 +524,13 @@ class Queue:
             "usd": sum(row[2][2] or 0 for row in rows),
         }
         pairs = [value for pair in added.items() for value in pair]
-        await self._finish([_held(ticket), *_places(shard.batch)], [shard.name, result, KEPT_S, *pairs])
+        await self._finish(
+            [self._held(ticket), *self._places(shard.batch)], [shard.name, result, KEPT_S, *pairs]
+        )
 
 
 async def _nothing() -> None:
     """Stands for the ticket's task where tickets are only written."""
-
-
-def _places(batch: str) -> tuple[str, str, str]:
-    return f"{PREFIX}batch:{batch}", f"{PREFIX}shards:{batch}", f"{PREFIX}done:{batch}"
 
 
 def _raw(value: bytes | str) -> bytes:
@@ -518,10 +539,6 @@ def _raw(value: bytes | str) -> bytes:
 
 def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
-
-
-def _held(ticket: str) -> str:
-    return f"{PREFIX}held:{ticket}"
 
 
 async def through_outages(work: Callable[[], Awaitable[T]], until: float = float("inf")) -> T:
