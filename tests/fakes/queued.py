@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,8 +139,8 @@ def asked(folder: Path) -> list[str]:
     return [key for log in folder.glob("asked-*") for key in log.read_text().split()]
 
 
-async def until_asked(folder: Path, count: int, within_s: float = 60.0) -> None:
+async def until(is_so: Callable[[], bool], within_s: float = 60.0) -> None:
     end = time.monotonic() + within_s
-    while len(asked(folder)) < count:
+    while not is_so():
         assert time.monotonic() < end
         await anyio.sleep(0.01)

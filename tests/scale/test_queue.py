@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.engine.budget import Budget
-from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import BackendError, RateLimited, Rejected, SettingsError
 from fanout_mcp.journal import is_whole
 from fanout_mcp.scale.queue import (
@@ -77,7 +76,7 @@ def test_a_pickle_is_not_read_and_reads_as_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_a_shard_is_the_same_at_the_other_end() -> None:
-    shard = Shard("user:handle", "name", [Unit(JOB, "key")], JUDGES[0], Plan(9.0, budget=Budget(1.5, 10)))
+    shard = Shard("user:handle", "name", [Unit(JOB, "key")], JUDGES[0], Budget(1.5, 10))
     back = unpacked_shard("user:handle", "name", SEAL.open("x", SEAL.close("x", packed_shard(shard))))
     assert back == shard
     assert back.units[0].job.prompt.sources == ("digest",)

@@ -37,7 +37,6 @@ import anyio.to_thread
 
 from fanout_mcp import errors
 from fanout_mcp.engine.budget import Budget
-from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import BackendError, FanoutError, SettingsError, StillRunning
 from fanout_mcp.journal import IsGood, Portion, Remaining
 from fanout_mcp.state import audit
@@ -193,7 +192,8 @@ class Shard(NamedTuple):
     name: str
     units: Sequence[Unit]
     judge: str
-    plan: Plan
+    budget: Budget
+    """Of the whole batch."""
 
 
 JOB: Final = tuple(one.name for one in fields(Job) if one.name not in {"prompt", "on_request", "workspace"})
@@ -205,19 +205,18 @@ def packed_shard(shard: Shard) -> Json:
         + [getattr(unit.job, name) for name in JOB]
         for unit in shard.units
     ]
-    budget = shard.plan.budget
-    return [shard.judge, shard.plan.deadline_s, budget.max_cost_usd, budget.max_tokens, rows]
+    return [shard.judge, shard.budget.max_cost_usd, shard.budget.max_tokens, rows]
 
 
 def unpacked_shard(batch: str, name: str, given: Json) -> Shard:
-    judge, deadline_s, usd, tokens, rows = given
+    judge, usd, tokens, rows = given
     units = []
     for key, system, user, sources, *values in rows:
         named = dict(zip(JOB, values, strict=True))
         for listed in ("fallbacks", "elsewhere"):
             named[listed] = None if named[listed] is None else tuple(named[listed])
         units.append(Unit(Job(prompt=Prompt(system, user, tuple(sources)), **named), key))
-    return Shard(batch, name, units, judge, Plan(deadline_s, budget=Budget(usd, tokens)))
+    return Shard(batch, name, units, judge, Budget(usd, tokens))
 
 
 def packed_outcome(outcome: Outcome, *, is_kept: bool) -> Json:
@@ -592,7 +591,7 @@ class Call:
             name = _digest(portion.keys[key] for key in keys)
             if jobs := [missing[key] for key in keys if key in missing]:
                 units = [Unit(job, portion.keys[job.key]) for job in jobs]
-                await self._put(Shard(self.batch, name, units, judge, portion.plan))
+                await self._put(Shard(self.batch, name, units, judge, portion.plan.budget))
                 names[name] = [Job(job.key, Prompt("", ""), job.model, provider=job.provider) for job in jobs]
         return lambda: self._outcomes(names)
 

@@ -19,7 +19,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -30,7 +30,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import background
+from fanout_mcp.engine.run import Plan, background
 from fanout_mcp.errors import BackendError, SettingsError
 from fanout_mcp.journal import Asking, InTurn, IsGood, one_at_a_time
 from fanout_mcp.scale.queue import (
@@ -53,6 +53,8 @@ from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.types import Outcome
 from fanout_mcp.usage import Usage
 
+SHARD_S: Final = 1_800.0
+"""How long a shard's questions may take, with all waits: what the call that asked has left is not counted."""
 CHECK_S: Final = 0.5
 """How often a shard at work looks whether its batch was cancelled."""
 ALONE_FROM: Final = 3
@@ -197,13 +199,12 @@ class Worker:
         counts = await through_outages(lambda: self.queue.counts(shard.batch))
         if counts is None or counts.state == "cancelled":
             return None
-        allowed = shard.plan.budget
-        if why := allowed.spent(Usage(counts.tokens, 0, counts.usd)):
+        if why := shard.budget.spent(Usage(counts.tokens, 0, counts.usd)):
             return [
                 (Outcome(unit.job, "cut", reason=f"not started: {why}", cause="budget"), False)
                 for unit in units
             ]
-        plan = replace(shard.plan, budget=_left(allowed, counts))
+        plan = Plan(SHARD_S, budget=_left(shard.budget, counts))
         keys = {unit.job.key: unit.key for unit in units}
         asking = Asking(self.backend.ask, self.cache, keys, named_judge(shard.judge), self.in_turn)
         async with background() as going:
