@@ -133,6 +133,7 @@ async def test_equal_calls_at_once_are_paid_once(place: Place) -> None:
             for _ in range(4):
                 tasks.start_soon(one)
     assert len(backend.asked) == 40
+    assert sum(outcome.calls for outcomes in results for outcome in outcomes) == 40
     assert [texts(outcomes) for outcomes in results] == [["fine"] * 40] * 4
 
 

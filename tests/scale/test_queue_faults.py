@@ -178,6 +178,24 @@ async def test_a_batch_that_can_not_end_in_time_gives_its_handle_early(
             await ask(settings, queue, questions(5_000), Plan(deadline_s=60))
 
 
+async def test_what_workers_spend_is_counted_to_the_call_and_once(settings: Settings) -> None:
+    async with working(settings, Scripted(default=Reply("fine", 0.1))) as queue:
+        spent: list[float] = []
+
+        async def call() -> None:
+            with audit.call("summarize_files", 1.0) as record:
+                await ask(settings, queue, questions(40))
+            spent.append(record.elsewhere_usd)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            tasks.start_soon(call)
+        assert sum(spent) == pytest.approx(0.04)
+        with audit.call("summarize_files", 1.0) as record, pytest.raises(StillRunning):
+            await ask(settings, queue, questions(40, "more"), Plan(deadline_s=0.2))
+        assert record.elsewhere_usd == 1.0
+
+
 async def test_a_cancelled_batch_ends_within_two_seconds_and_its_call_reads_why(settings: Settings) -> None:
     backend = Scripted(default=Reply(delay_s=3600))
     results: list[list[Outcome]] = []

@@ -21,8 +21,11 @@ T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["show", "wait", "cancel"])
-    parser.add_argument("handle", nargs="?", help="as the call gave it; none: show lists your batches")
+    actions = ["show", "wait", "cancel"]
+    parser.add_argument("action", nargs="?", choices=actions, default="show", help="default: show")
+    parser.add_argument(
+        "handle", nargs="?", metavar="HANDLE", help="as the call gave it; none: show lists your batches"
+    )
     shell.add_output(parser)
 
 

@@ -26,8 +26,9 @@ import sys
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -273,6 +274,7 @@ if redis.call('HSETNX', shards, name, payload) == 1 then
   redis.call('HINCRBY', batch, 'total', ARGV[5])
   if redis.call('RPUSH', todo, ref) == 1 then redis.call('RPUSH', users, user) end
   for _, key in ipairs({batch, shards, todo}) do redis.call('EXPIRE', key, ARGV[6]) end
+  return 2
 end
 return 1
 """
@@ -429,18 +431,19 @@ class Queue:
         await self.redis.expire(f"{self.prefix}batch:{batch}", KEPT_S)
         return batch
 
-    async def put(self, shard: Shard) -> None:
-        """Hand a shard to the workers; one that is there already stays as it is."""
+    async def put(self, shard: Shard) -> bool:
+        """Hand a shard to the workers, unless an equal call did; say whether it is this one's."""
         user, _, _ = shard.batch.rpartition(":")
         batch, shards, done = self._places(shard.batch)
         ref = f"{shard.batch} {shard.name}"
         payload = self.seal.close(ref, packed_shard(shard))
-        is_new = await self._put(
+        found = await self._put(
             [batch, shards, done, f"{self.prefix}todo:{user}", f"{self.prefix}users"],
             [shard.name, ref, user, payload, len(shard.units), KEPT_S],
         )
-        if is_new:
+        if found:  # also where it was there: who put it may have died before its ticket
             await self.docket.add(TICKET, key=ref)()
+        return bool(found == 2)
 
     async def results(self, batch: str, names: Sequence[str]) -> dict[str, list[Json]]:
         """Return the outcomes of the shards that are done."""
@@ -573,6 +576,8 @@ class Call:
     batch: str = ""
     began: float = 0.0
     until: float = float("inf")
+    own: set[str] = field(default_factory=set)
+    """Shards that no equal call had put there before: these are what this call costs."""
     _first: tuple[float, int] | None = None
     """When this call began to wait, and how much was done then."""
     _is_decided: bool = field(default=False)
@@ -591,7 +596,9 @@ class Call:
             name = _digest(portion.keys[key] for key in keys)
             if jobs := [missing[key] for key in keys if key in missing]:
                 units = [Unit(job, portion.keys[job.key]) for job in jobs]
-                await self._put(Shard(self.batch, name, units, judge, portion.plan.budget))
+                shard = Shard(self.batch, name, units, judge, portion.plan.budget)
+                if await self._lasting(partial(self.queue.put, shard)):
+                    self.own.add(name)
                 names[name] = [Job(job.key, Prompt("", ""), job.model, provider=job.provider) for job in jobs]
         return lambda: self._outcomes(names)
 
@@ -619,9 +626,6 @@ class Call:
         self.until = self.began + portion.plan.deadline_s
         return True
 
-    async def _put(self, shard: Shard) -> None:
-        await self._lasting(lambda: self.queue.put(shard))
-
     async def _lasting(self, work: Callable[[], Awaitable[T]]) -> T:
         from redis.exceptions import RedisError
 
@@ -638,10 +642,13 @@ class Call:
             arrived = await self._lasting(lambda: self.queue.results(self.batch, list(left)))
             for name, rows in arrived.items():
                 by_key = {row[0]: row for row in rows}
-                jobs = left.pop(name)
-                outcomes += [unpacked_outcome(job, by_key[job.key]) for job in jobs if job.key in by_key]
                 # A shard of an equal call that began later has fewer questions: more were known by then.
-                outcomes += [Outcome(job, "cached") for job in jobs if job.key not in by_key]
+                outcomes += [
+                    self._counted(name, unpacked_outcome(job, by_key[job.key]))
+                    if job.key in by_key
+                    else Outcome(job, "cached")
+                    for job in left.pop(name)
+                ]
             if left and (counts is None or counts.state == "cancelled"):
                 return outcomes + [one for jobs in left.values() for one in map(_gone, jobs)]
             if left and counts is not None:
@@ -649,6 +656,13 @@ class Call:
                 await anyio.sleep(wait_s)
                 wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
         return outcomes
+
+    def _counted(self, name: str, outcome: Outcome) -> Outcome:
+        if name in self.own:
+            audit.charge(outcome.usage.cost_usd or 0.0)
+            return outcome
+        status = "cached" if outcome.status == "answered" else outcome.status
+        return replace(outcome, status=status, calls=0, usage=Usage())
 
     def _check_time(self, counts: Counts) -> None:
         """Raise StillRunning once the batch can't end within the call's time."""
@@ -669,6 +683,8 @@ class Call:
         from redis.exceptions import RedisError
 
         if self.is_on:
+            if is_wanted:
+                audit.charge(None)
             with suppress(RedisError, OSError):
                 await self.queue.leave(self.batch, is_wanted=is_wanted)
 

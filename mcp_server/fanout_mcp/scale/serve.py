@@ -236,7 +236,7 @@ class Service:
         try:
             yield
         finally:
-            self.spent[day] += record.usd - aside
+            self.spent[day] += record.usd + record.elsewhere_usd - aside
             self._count(tool, record, time.monotonic() - began)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import anyio
@@ -188,7 +189,7 @@ class Worker:
                 if unit.key in taken.dead:
                     outcomes += _failed([unit], f"given up: it ended its worker {taken.times - 1} times")
                     continue
-                await through_outages(lambda key=unit.key: self.queue.mark(ticket, key))  # type: ignore[misc]
+                await through_outages(partial(self.queue.mark, ticket, unit.key))
                 found = await self._asked(shard, [unit])
                 if found is None:
                     return None

@@ -76,6 +76,8 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     """Spent, by the provider's bill, else by its price; what no bill came for, at its most."""
+    elsewhere_usd: float = 0.0
+    """Spent for it by workers, whose own lines have it."""
     verdict: str = ""
     is_begun: bool = False
 
@@ -104,6 +106,13 @@ def call(tool: str, most_usd: float = 0.0) -> Iterator[Call]:
         _write(found, now, "done")
     finally:
         _call.reset(token)
+
+
+def charge(usd: float | None) -> None:
+    """Count what workers spent for the running call; None: all it may cost, for what goes on after it."""
+    now = _call.get()
+    if now is not None:
+        now.elsewhere_usd = max(now.elsewhere_usd, now.most_usd) if usd is None else now.elsewhere_usd + usd
 
 
 @asynccontextmanager
