@@ -90,13 +90,13 @@ async def working(settings: Settings, backend: Scripted, lease_s: float = 2.0) -
 
 @dataclass
 class Logging(Scripted):
-    """Writes the key of every question that it is asked; dies of those that are called poison."""
+    """Writes when it is asked which question; dies of those that are called poison."""
 
     log: Path = Path(os.devnull)
 
     async def ask(self, job: Job) -> Answer:
         with self.log.open("a") as file:
-            file.write(f"{job.key}\n")
+            file.write(f"{job.key} {time.time()}\n")
         if job.key.startswith("poison"):
             await anyio.sleep(0.05)
             os._exit(9)
@@ -134,9 +134,10 @@ def worker(
             one.kill()
 
 
-def asked(folder: Path) -> list[str]:
-    """Return the keys of all questions that worker processes asked, once for each time."""
-    return [key for log in folder.glob("asked-*") for key in log.read_text().split()]
+def asked(folder: Path) -> list[tuple[str, float]]:
+    """Return the key of each question that worker processes asked, and when, once for each time."""
+    lines = (line.split() for log in folder.glob("asked-*") for line in log.read_text().splitlines())
+    return [(line[0], float(line[1])) for line in lines if len(line) == 2]
 
 
 async def until(is_so: Callable[[], bool], within_s: float = 60.0) -> None:
