@@ -63,11 +63,13 @@ FORMAT: Final = 1
 """Of shards, results and scripts."""
 VERSION: Final = hashlib.sha256(repr((FORMAT, JUDGES)).encode()).hexdigest()[:8]
 
-SHARD: Final = 16
+SHARD: Final = 32
 """Questions that one ticket is for: what a ticket costs is shared by them."""
 LEASE_S: Final = 30
 """After so long without a renewal, a worker counts as dead. Renewed four times as often."""
 KEPT_S: Final = 2 * 86_400
+LISTED: Final = 100
+"""A user's newest batches, which `fanout batch show` lists."""
 EARLY_S: Final = 10.0
 """How long a call watches its batch before it may say that the batch takes too long for it."""
 FIRST_LOOK_S: Final = 0.05
@@ -422,13 +424,16 @@ class Queue:
         known = await self.redis.get(place)
         batch = _text(known or b"")
         counts = await self.counts(batch) if batch else None
-        if counts is None or counts.is_over:
-            batch = f"{user}:{secrets.token_hex(16)}"
-            await self.redis.set(place, batch, ex=KEPT_S)
-            await self.redis.lpush(f"{self.prefix}batches:{user}", batch)
-            await self.redis.ltrim(f"{self.prefix}batches:{user}", 0, 99)
-        await self.redis.hincrby(f"{self.prefix}batch:{batch}", "waiting", 1)
-        await self.redis.expire(f"{self.prefix}batch:{batch}", KEPT_S)
+        async with self.redis.pipeline() as steps:
+            if counts is None or counts.is_over:
+                batch, listed = f"{user}:{secrets.token_hex(16)}", f"{self.prefix}batches:{user}"
+                steps.set(place, batch, ex=KEPT_S)
+                steps.lpush(listed, batch)
+                steps.ltrim(listed, 0, LISTED - 1)
+                steps.expire(listed, KEPT_S)
+            steps.hincrby(self._places(batch)[0], "waiting", 1)
+            steps.expire(self._places(batch)[0], KEPT_S)
+            await steps.execute()
         return batch
 
     async def put(self, shard: Shard) -> bool:
