@@ -20,7 +20,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo picture owner test check slow patterns e2e generate bench matchers dist format client constraints clean
+.PHONY: demo picture owner test check slow patterns e2e generate bench bench-cluster matchers dist format client constraints clean
 
 # A folder that was moved: what was set up names the old place.
 ifneq ($(filter-out $(CURDIR),$(shell cat $(READY) 2>/dev/null)),)
@@ -105,6 +105,10 @@ e2e: $(DEV) client  ## the same product, in the real Claude Code with a scripted
 
 bench: $(DEV)  ## the benchmark tables, every figure beside its bound in the same run
 	$(BIN)/python -m benchmarks
+
+bench-cluster: $(DEV)  ## the queue on Redis: what workers cost and lose (needs redis-server; installs nothing)
+	@command -v redis-server >/dev/null 2>&1 || { echo "make bench-cluster needs redis-server: apt-get install redis-server"; exit 1; }
+	$(BIN)/python -m benchmarks cluster
 
 matchers: $(DEV)  ## have JavaScriptCore and V8 judge generated matchers again (needs npm and node)
 	$(BIN)/python -m benchmarks._matchers

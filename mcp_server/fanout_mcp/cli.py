@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from fanout_hooks.crash import explain, system_refusal
 from fanout_mcp import __version__
 from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, Command, in_flags
-from fanout_mcp.errors import FanoutError, NoVerdict
+from fanout_mcp.errors import FanoutError, NoVerdict, StillRunning
 from fanout_mcp.standard import keep_standard
 from fanout_mcp.text import printable
 
@@ -35,6 +35,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "report": ("commands.report", "where hook time goes, as text, data and a page with charts"),
     "audit": ("commands.audit", "agents that could run at once; hooks that are slow or race"),
     "cache": ("registration.cache", "show or clear the cache of answers and outlines"),
+    "worker": ("scale.worker", "ask what large calls put into the queue on Redis"),
+    "batch": ("commands.batch", "show, wait for or cancel the batches in the queue on Redis"),
     "record": (
         "commands.panels:record",
         "note whether a panel was right, and show how often its members were",
@@ -129,7 +131,7 @@ def run(name: str, words: Sequence[str]) -> int:
     command.add_arguments(parser)
     try:
         return command.run(parser.parse_args(words))
-    except NoVerdict as error:
+    except (NoVerdict, StillRunning) as error:
         return complain(in_flags(str(error), parser), NO_VERDICT)
     except FanoutError as error:
         return complain(in_flags(str(error), parser), USAGE)

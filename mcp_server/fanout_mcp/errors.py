@@ -5,6 +5,7 @@ FanoutError                 every sentence says what is wrong and what to do
 |- SettingsError            the user: environment or configuration file
 |- BudgetExceeded           the caller: raise the budget or ask for less
 |- NoVerdict                no one at fault: fewer valid answers than the quorum
+|- StillRunning             no one at fault: workers go on with a batch that this call can't wait for
 `- BackendError             one call to a model failed; a job's failure is a value, see types.Outcome
    |- Unreachable           no connection, or it broke: retried
    |- RateLimited           429: retried, the cool-down is shared by all calls to the provider
@@ -55,6 +56,10 @@ class BudgetExceeded(FanoutError):
 
 class NoVerdict(FanoutError):
     """Fewer valid answers than the quorum."""
+
+
+class StillRunning(FanoutError):
+    """The call's time is up, its batch is not; the text has the batch's handle."""
 
 
 class BackendError(FanoutError):

@@ -7,6 +7,9 @@ Theory of operation: the answers are the journal. Before a run the cache is aske
 it lacks goes through the engine, and each answer is stored before its place in the limiter is free. So a run
 that is killed and started again asks at most what was in flight once more, and equal questions that are asked
 at the same time, here or in another process, are one call (state/cache.py has the leases).
+
+A large call can be asked by other processes: its portions then go to a Remote (scale/queue.py), whose workers
+ask with the same Asking over the same cache, and the answers are read from there.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -22,7 +25,8 @@ import anyio.to_thread
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Background, Plan, Started, background
+from fanout_mcp.engine.run import Background, Plan, background
+from fanout_mcp.errors import BackendError, StillRunning
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.state.settings import Settings
@@ -55,6 +59,36 @@ class Question:
 
 def is_whole(answer: Answer) -> bool:
     return not answer.truncated
+
+
+class Portion(NamedTuple):
+    """Questions of a call that other processes may ask."""
+
+    keys: Mapping[str, str]
+    """Job -> its key in the cache, of all questions: equal calls have equal portions."""
+    missing: Sequence[Job]
+    """Those without an answer yet."""
+    is_good: IsGood
+    plan: Plan
+
+
+Remaining = Callable[[], Awaitable[Sequence[Outcome]]]
+"""Waits for the outcomes of a portion. An outcome that is answered without an answer has it in the cache."""
+
+
+class Remote(Protocol):
+    """The seam to other processes that ask in the place of this one; made for one call of a tool."""
+
+    is_on: bool
+    """Whether other processes ask."""
+    problem: str
+    """Why they don't where they should; empty while all is well."""
+
+    async def begin(self, portion: Portion, total: int) -> Remaining | None:
+        """Hand a portion over; None: it is to be asked here. `total`: questions of the whole call."""
+
+    async def leave(self, *, is_wanted: bool) -> None:
+        """The call has ended. What is left of it is cancelled unless it, or another caller, wants it."""
 
 
 @dataclass(slots=True)
@@ -105,17 +139,23 @@ class Journal:
         *,
         progress: Progress,
         total: int,
+        remote: Remote | None = None,
     ) -> None:
         self.cache = cache
+        self.remote = remote
         self.tally = Tally(total, anyio.current_time())
         self._backend, self._limits, self._going, self._progress = backend, limits, going, progress
         self._told = float("-inf")
-        self._turn = anyio.CapacityLimiter(1)
+        self._in_turn = one_at_a_time()
 
     @property
     def problem(self) -> str:
-        """Why answers are not kept; empty while they are."""
-        return self.cache.problem
+        """Why answers are not kept, or not asked for where they should be; empty while all is well."""
+        return self.cache.problem or (self.remote.problem if self.remote else "")
+
+    def ahead(self, portions: int) -> float:
+        """How many portions to begin before the first one's end is waited for; other processes get all."""
+        return float("inf") if self.remote is not None and self.remote.is_on else portions
 
     async def ask(
         self, questions: Sequence[Question], plan: Plan, is_good: IsGood = is_whole
@@ -134,14 +174,40 @@ class Journal:
                 found[outcome.key] = outcome
                 self._tell(outcome, is_good=True)
         missing = [question.job for question in questions if question.job.key not in found]
-        one = _Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
+        if self.remote is not None:
+            portion = Portion(keys, missing, is_good, plan)
+            remaining = await self.remote.begin(portion, self.tally.total)
+            if remaining is not None:
+                return Begun([question.job for question in questions], found, self._kept(keys, remaining))
+        one = Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
 
         def on_outcome(outcome: Outcome) -> None:
             self._tell(one.settled(outcome), is_good=outcome.key in one.good)
 
         plan = replace(plan, on_outcome=on_outcome, progress=no_progress)
         started = self._going.start(missing, one.ask, plan, self._limits)
-        return Begun([question.job for question in questions], found, started, one)
+
+        async def settled() -> list[Outcome]:
+            return [one.settled(outcome) for outcome in await started.result()]
+
+        return Begun([question.job for question in questions], found, settled)
+
+    def _kept(self, keys: Mapping[str, str], remaining: Remaining) -> Remaining:
+        """Add the answers, which other processes left in the cache, to their outcomes."""
+
+        async def outcomes() -> list[Outcome]:
+            arrived = await remaining()
+            wanted = {keys[one.key] for one in arrived if one.answer is None}
+            known = await self._in_turn(lambda: self.cache.known(list(wanted)))
+            found = [
+                _remembered(one) if one.status == "cached" else one
+                for one in (_with_answer(one, known.get(keys[one.key])) for one in arrived)
+            ]
+            for outcome in found:
+                self._tell(outcome, is_good=outcome.answer is not None and keys[outcome.key] in known)
+            return found
+
+        return outcomes
 
     def _known(self, questions: Sequence[Question]) -> tuple[dict[str, str], dict[str, Answer]]:
         keys = {question.job.key: self.cache.key(self._identity(question)) for question in questions}
@@ -172,13 +238,19 @@ class Journal:
             self._told = now
             self._progress(self.tally.done, self.tally.total, self.tally.line(now))
 
-    async def _in_turn(self, work: Callable[[], T]) -> T:
-        """Do what may block in a thread, one at a time: the file has one writer anyway."""
-        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+
+def one_at_a_time() -> InTurn:
+    """Return what does blocking work in a thread, one at a time: the file has one writer anyway."""
+    turn = anyio.CapacityLimiter(1)
+
+    async def in_turn(work: Callable[[], Any]) -> Any:
+        return await anyio.to_thread.run_sync(work, limiter=turn)
+
+    return in_turn
 
 
 @dataclass(slots=True)
-class _Asking:
+class Asking:
     """The seam between engine and cache: an `Ask` that asks once, however many callers ask the same."""
 
     call: Ask
@@ -231,14 +303,25 @@ class Begun:
 
     jobs: Sequence[Job]
     found: dict[str, Outcome]
-    started: Started
-    asking: _Asking
+    remaining: Remaining
 
     async def outcomes(self) -> list[Outcome]:
         """Wait for the end; outcomes in the order of the questions."""
-        for outcome in await self.started.result():
-            self.found[outcome.key] = self.asking.settled(outcome)
+        for outcome in await self.remaining():
+            self.found[outcome.key] = outcome
         return [self.found[job.key] for job in self.jobs]
+
+
+def _with_answer(outcome: Outcome, answer: Answer | None) -> Outcome:
+    if outcome.answer is not None or outcome.status not in {"answered", "cached"}:
+        return outcome
+    if answer is not None:
+        return replace(outcome, answer=replace(answer, usage=outcome.usage))
+    error = BackendError(
+        "another process answered this, and its answer is not in the cache here: "
+        "worker and caller need the same cache"
+    )
+    return replace(outcome, status="failed", error=error, reason=str(error))
 
 
 def _remembered(outcome: Outcome) -> Outcome:
@@ -249,17 +332,30 @@ def _remembered(outcome: Outcome) -> Outcome:
 
 @asynccontextmanager
 async def open_journal(
-    settings: Settings, backend: Backend, limits: Limits, progress: Progress, total: int
+    settings: Settings,
+    backend: Backend,
+    limits: Limits,
+    progress: Progress,
+    total: int,
+    *,
+    remote: Remote | None = None,
 ) -> AsyncIterator[Journal]:
     """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
     cache = await anyio.to_thread.run_sync(open_cache, settings.cache, settings.config_dir)
+    is_wanted = False
     try:
         async with background() as going:
-            yield Journal(cache, backend, limits, going, progress=progress, total=total)
+            try:
+                yield Journal(cache, backend, limits, going, progress=progress, total=total, remote=remote)
+            except StillRunning:
+                is_wanted = True
+                raise
     except BaseExceptionGroup as group:  # a task group wraps what the caller's block raises
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None
         raise
     finally:
         with anyio.CancelScope(shield=True):
+            if remote is not None:
+                await remote.leave(is_wanted=is_wanted)
             await anyio.to_thread.run_sync(cache.close)

@@ -36,6 +36,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         # All that is imported by now stays: a full collection would look through it, which stops the loop for
         # tens of milliseconds in the middle of a call.
         gc.freeze()
-        yield Services(
-            settings, backend, Limits(settings.max_parallel, caps, provider_of, stand_ins), workers
-        )
+        limits = Limits(settings.max_parallel, caps, provider_of, stand_ins)
+        if not settings.redis_url:
+            yield Services(settings, backend, limits, workers)
+            return
+        from fanout_mcp.scale.queue import Queue
+
+        queue = Queue(settings)
+        try:
+            yield Services(settings, backend, limits, workers, queue.call)
+        finally:
+            await queue.close()

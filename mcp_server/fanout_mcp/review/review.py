@@ -19,7 +19,7 @@ from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
-from fanout_mcp.journal import Question, open_journal
+from fanout_mcp.journal import Question, Remote, open_journal
 from fanout_mcp.review.answers import verify_in_tree
 from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus
 from fanout_mcp.review.foreign import read_values
@@ -96,6 +96,8 @@ class Means:
     """Raises BudgetExceeded when the calls may cost more than the request's budget."""
     planned: Callable[[list[dict[str, Json]], Receipt], Json]
     """Makes the result of engine="plan" of agent calls."""
+    remote: Remote | None = None
+    """Other processes that may ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,9 @@ async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mappin
     own = {path: diff for path, diff in gathered.diffs.items() if path in clean}
     diffs, _ = await _scrubbed(means.workers, own)
     batch = seats(focus, request.reviewers, request.models or [backend.default_model("review")])
-    async with open_journal(means.settings, backend, means.limits, means.progress, 0) as journal:
+    async with open_journal(
+        means.settings, backend, means.limits, means.progress, 0, remote=means.remote
+    ) as journal:
         places = await in_thread(keys, journal.cache, clean, focus, batch, backend, diffs)
         known = await in_thread(recall, journal.cache, places)
         reviews = await in_thread(plan, clean, batch, known, diffs)

@@ -371,7 +371,7 @@ class Service:
                 backend=cast("Backend", observed),  # what it lacks it takes from the one it wraps
             )
         finally:
-            self.spent[day] += record.usd - aside
+            self.spent[day] += record.usd + record.elsewhere_usd - aside
             self._count(record, time.monotonic() - began, trace_id)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:

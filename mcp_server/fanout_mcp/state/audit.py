@@ -76,6 +76,8 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     """Spent, by the provider's bill, else by its price; what no bill came for, at its most."""
+    elsewhere_usd: float = 0.0
+    """Spent for it by workers, whose own lines have it."""
     verdict: str = ""
     is_begun: bool = False
     is_capped: bool = False
@@ -83,6 +85,11 @@ class Call:
 
 
 _call: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def caller() -> str:
+    """Return who calls: a service's user, else this machine's."""
+    return who.get() or str(os.getuid())
 
 
 @contextmanager
@@ -101,6 +108,13 @@ def call(tool: str, most_usd: float = 0.0) -> Iterator[Call]:
         _write(found, now, "done")
     finally:
         _call.reset(token)
+
+
+def charge(usd: float | None) -> None:
+    """Count what workers spent for the running call; None: all it may cost, for what goes on after it."""
+    now = _call.get()
+    if now is not None:
+        now.elsewhere_usd = max(now.elsewhere_usd, now.most_usd) if usd is None else now.elsewhere_usd + usd
 
 
 @asynccontextmanager
@@ -172,7 +186,7 @@ def _write(found: Policy, now: Call, state: str) -> None:
         return
     line: dict[str, Json] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "user": who.get() or str(os.getuid()),
+        "user": caller(),
         "tool": now.tool[:60],
         "state": state,
         "trace": now.trace,

@@ -444,13 +444,13 @@ def open_cache(folder: Path, config_folder: Path) -> Cache:
     Never raises.
     """
     try:
-        return Cache(opened(folder / FILE, FORM, BUSY_S), _secret(config_folder))
+        return Cache(opened(folder / FILE, FORM, BUSY_S), own_secret(config_folder))
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         return Cache(problem=f"went on without the cache: {reason}")
 
 
-def _secret(folder: Path) -> bytes:
+def own_secret(folder: Path) -> bytes:
     """Return the user's secret, made at first use. Raises OSError."""
     path = folder / "cache.key"
     with suppress(FileNotFoundError):

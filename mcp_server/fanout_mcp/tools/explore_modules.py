@@ -153,11 +153,16 @@ class _Asking:
         answers: dict[str, structure_model.Exploration] = {}
         begun: deque[Asked] = deque()
         async with open_journal(
-            services.settings, services.backend, services.limits, progress, len(modules)
+            services.settings,
+            services.backend,
+            services.limits,
+            progress,
+            len(modules),
+            remote=services.remote(),
         ) as journal:
             for start in range(0, len(modules), PORTION):
                 begun.append(await self._begin(journal, modules[start : start + PORTION]))
-                if len(begun) > 1:
+                if len(begun) > journal.ahead(1):
                     answers |= await self._finish(begun.popleft())
             while begun:
                 answers |= await self._finish(begun.popleft())
@@ -167,7 +172,7 @@ class _Asking:
     async def _begin(self, journal: Journal, modules: Sequence[Module]) -> Asked:
         files = {module.name: await self._files(module) for module in modules}
         questions = [await anyio.to_thread.run_sync(self._question, one, files[one.name]) for one in modules]
-        return Asked(files, await journal.begin(questions, PLAN, _is_exploration))
+        return Asked(files, await journal.begin(questions, PLAN, is_exploration))
 
     async def _files(self, module: Module) -> list[pack.Packed]:
         workers, root, known = self.services.workers, self.services.settings.root, self.gathered
@@ -229,7 +234,7 @@ def _checked(answer: Answer, files: Sequence[pack.Packed]) -> structure_model.Ex
     return structure_model.checked(answer, _locator(files))
 
 
-def _is_exploration(answer: Answer) -> bool:
+def is_exploration(answer: Answer) -> bool:
     return is_whole(answer) and structure_model.checked(answer, lambda _path, _quote, line: line) is not None
 
 

@@ -12,6 +12,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
 from fanout_mcp.engine.limits import Limits
+from fanout_mcp.journal import Remote
 from fanout_mcp.source.receipt import MARGIN, Receipt, page
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
@@ -27,6 +28,8 @@ class Services:
     limits: Limits
     workers: Workers = field(default_factory=Workers)
     """Processes for everything that parses; none is started before it is needed."""
+    remote: Callable[[], Remote | None] = lambda: None
+    """Begins a call whose questions other processes may ask; None: this one asks all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,12 +195,14 @@ class _Asking:
         services, settings = self.services, self.services.settings
         ahead = 1 + 2 * settings.max_parallel // PORTION
         begun: deque[tuple[list[Outline], Begun]] = deque()
-        async with open_journal(settings, services.backend, services.limits, progress, len(paths)) as journal:
+        async with open_journal(
+            settings, services.backend, services.limits, progress, len(paths), remote=services.remote()
+        ) as journal:
             for start in range(0, len(paths), PORTION):
                 portion = paths[start : start + PORTION]
                 known = await outlines(services.workers, settings.root, portion, settings.cache)
                 begun.append((known, await self._begin(journal, known)))
-                if len(begun) > ahead:
+                if len(begun) > journal.ahead(ahead):
                     await self._finish(*begun.popleft())
             while begun:
                 await self._finish(*begun.popleft())
@@ -218,7 +220,7 @@ class _Asking:
             lambda: [Question(self._job(wanted[file.path], file), self.fence) for file in files]
         )
         journal.tally.total -= len(known) - len(questions)
-        return await journal.begin(questions, PLAN, _is_summary)
+        return await journal.begin(questions, PLAN, is_summary)
 
     async def _finish(self, known: Sequence[Outline], begun: Begun) -> None:
         outcomes = await begun.outcomes()
@@ -252,7 +254,7 @@ class _Asking:
         )
 
 
-def _is_summary(answer: Answer) -> bool:
+def is_summary(answer: Answer) -> bool:
     return is_whole(answer) and parse(answer) is not None
 
 

@@ -1,0 +1,718 @@
+"""Large calls through Redis: their questions wait in a queue, and `fanout worker` processes ask them.
+
+Theory of operation. A call of a tool is a *batch*, under a handle that is bound to its user. Its questions go
+into Redis as *shards* of up to SHARD questions, and for each shard one empty *ticket* goes into a Docket. A
+worker that takes a ticket asks, by a script, for the next shard: users take turns, however many each has.
+Docket has the leases: a ticket whose worker died comes again, and finds the shard that it held. Answers are
+in the cache that workers and callers share; what stays in Redis is what became of each question.
+
+Rules:
+1. Nothing from Redis is believed without the seal of the user's secret (state/cache.py), and nothing is ever
+   unpickled: Docket, which would, finds JSON under a seal in the place of cloudpickle.
+2. A call that is cancelled cancels its batch, unless another one waits for it or its handle was given out.
+3. Equal calls of one user join: the same first questions are the same batch.
+4. Whatever may be repeated is: every script may run twice, and a repeated question is answered by the cache.
+5. Every key has a hash of the format and one of the secret: workers of another version, or of another team
+   on the same Redis, never see what they could not read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import sys
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+
+from fanout_mcp import errors
+from fanout_mcp.engine.budget import Budget
+from fanout_mcp.errors import BackendError, FanoutError, SettingsError, StillRunning
+from fanout_mcp.journal import IsGood, Portion, Remaining
+from fanout_mcp.state import audit
+from fanout_mcp.state.cache import own_secret, unpacked
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.types import Answer, Job, Json, Outcome, Prompt
+from fanout_mcp.usage import Usage
+
+if TYPE_CHECKING:
+    from docket import Docket
+    from redis.asyncio import Redis
+
+T = TypeVar("T")
+
+JUDGES: Final = (
+    "fanout_mcp.journal:is_whole",
+    "fanout_mcp.review.reviewers:is_good",
+    "fanout_mcp.tools.explore_modules:is_exploration",
+    "fanout_mcp.tools.summarize_files:is_summary",
+)
+"""What decides whether an answer is kept. A worker runs these and nothing else that a message names."""
+FORMAT: Final = 1
+"""Of shards, results and scripts."""
+VERSION: Final = hashlib.sha256(repr((FORMAT, JUDGES)).encode()).hexdigest()[:8]
+
+SHARD: Final = 32
+"""Questions that one ticket is for: what a ticket costs is shared by them."""
+LEASE_S: Final = 30
+"""After so long without a renewal, a worker counts as dead. Renewed four times as often."""
+KEPT_S: Final = 2 * 86_400
+LISTED: Final = 100
+"""A user's newest batches, which `fanout batch show` lists."""
+EARLY_S: Final = 10.0
+"""How long a call watches its batch before it may say that the batch takes too long for it."""
+FIRST_LOOK_S: Final = 0.05
+LAST_LOOK_S: Final = 0.5
+CONNECTIONS: Final = 2_000
+"""Above the pool's own 100, Docket takes a full pool for an outage and pauses."""
+TICKET: Final = "next_shard"
+SEAL_BYTES: Final = 32
+
+
+def connect(url: str) -> Redis:
+    """Return a client; nothing is sent yet. Raises SettingsError for a wrong address."""
+    from redis.asyncio import Redis
+
+    try:
+        return Redis.from_url(url, socket_connect_timeout=2, socket_timeout=10, max_connections=CONNECTIONS)
+    except ValueError as error:
+        raise SettingsError(f"The address of Redis is wrong: {error}. It looks like {EXAMPLE}.") from None
+
+
+EXAMPLE: Final = "rediss://user:password@host:6379/0"
+
+
+def shown(url: str) -> str:
+    """Return an address without what opens it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+# --- seal ---------------------------------------------------------------------------------------------------
+
+
+class Forged(FanoutError):
+    """What Redis holds was not written by a fanout with this user's secret."""
+
+
+class Seal:
+    """JSON under an HMAC, bound to the place where it is found; checked before a byte of it is read."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = hmac.new(secret, b"fanout queue", hashlib.sha256).digest()
+        self.name = hashlib.sha256(self._key).hexdigest()[:8]
+
+    def close(self, place: str, value: Json) -> bytes:
+        packed = zlib.compress(json.dumps(value, separators=(",", ":"), default=str).encode(), 1)
+        return self._mac(place, packed) + packed
+
+    def open(self, place: str, data: bytes) -> Json:
+        packed = data[SEAL_BYTES:]
+        if not hmac.compare_digest(data[:SEAL_BYTES], self._mac(place, packed)):
+            raise Forged(f"{place} in Redis was not written with the secret of this user; it is not read.")
+        return json.loads(unpacked(packed))
+
+    def _mac(self, place: str, packed: bytes) -> bytes:
+        return hmac.new(self._key, place.encode() + b"\0" + packed, hashlib.sha256).digest()
+
+
+class _Nothing(tuple[()]):
+    """What was refused: no arguments, neither by place nor by name."""
+
+    __slots__ = ()
+
+    def keys(self) -> tuple[()]:
+        return ()
+
+    items = keys
+
+
+class NoPickle(ModuleType):
+    """What Docket imports as `cloudpickle`: arguments, results, exceptions, strikes and snapshots pass here.
+
+    It raises nothing: one bad message would end a worker, and come again to the next one.
+    """
+
+    seal: Seal | None = None
+
+    def dumps(self, value: object) -> bytes:
+        if self.seal is None:
+            raise SettingsError("The queue was used before it had a secret.")
+        return self.seal.close("docket", value)
+
+    def loads(self, data: bytes) -> Json:
+        with suppress(FanoutError, ValueError, zlib.error):
+            if self.seal is not None:
+                return self.seal.open("docket", data)
+        return _Nothing()  # tickets carry nothing anyway
+
+
+_no_pickle: Final = NoPickle("cloudpickle")
+
+
+def docket_without_pickle(url: str, name: str, seal: Seal) -> Docket:
+    """Return our Docket. Raises SettingsError where it can't be had, or would unpickle."""
+    _no_pickle.seal = seal
+    sys.modules["cloudpickle"] = _no_pickle
+    try:
+        from docket import Docket, execution, strikelist, worker
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"The queue needs fanout-mcp[scale]: {error}.") from None
+    if any(vars(module).get("cloudpickle") is not _no_pickle for module in (execution, strikelist, worker)):
+        raise SettingsError("Docket was loaded with pickle before the queue was opened; it is not used.")
+    joined = "&" if urlsplit(url).query else "?"
+    pooled = url if "max_connections=" in url else f"{url}{joined}max_connections={CONNECTIONS}"
+    made = Docket(name, pooled, execution_ttl=timedelta(0))
+    made.tasks.clear()  # Docket's own ones may sleep and print
+    return made
+
+
+# --- what travels -------------------------------------------------------------------------------------------
+
+
+class Unit(NamedTuple):
+    """A question and its key in the cache."""
+
+    job: Job
+    key: str
+
+
+class Shard(NamedTuple):
+    """Questions that a worker takes at once."""
+
+    batch: str
+    name: str
+    units: Sequence[Unit]
+    judge: str
+    budget: Budget
+    """Of the whole batch."""
+
+
+JOB: Final = tuple(one.name for one in fields(Job) if one.name not in {"prompt", "on_request", "workspace"})
+
+
+def packed_shard(shard: Shard) -> Json:
+    rows = [
+        [unit.key, unit.job.prompt.system, unit.job.prompt.user, unit.job.prompt.sources]
+        + [getattr(unit.job, name) for name in JOB]
+        for unit in shard.units
+    ]
+    return [shard.judge, shard.budget.max_cost_usd, shard.budget.max_tokens, rows]
+
+
+def unpacked_shard(batch: str, name: str, given: Json) -> Shard:
+    judge, usd, tokens, rows = given
+    units = []
+    for key, system, user, sources, *values in rows:
+        named = dict(zip(JOB, values, strict=True))
+        for listed in ("fallbacks", "elsewhere"):
+            named[listed] = None if named[listed] is None else tuple(named[listed])
+        units.append(Unit(Job(prompt=Prompt(system, user, tuple(sources)), **named), key))
+    return Shard(batch, name, units, judge, Budget(usd, tokens))
+
+
+def packed_outcome(outcome: Outcome, *, is_kept: bool) -> Json:
+    """An answer that is kept is in the cache; another one may be of use all the same."""
+    answer, used = outcome.answer, outcome.usage
+    text = None if answer is None or is_kept else [answer.text, answer.model, answer.data, answer.truncated]
+    return [
+        outcome.key,
+        outcome.status,
+        [used.tokens_in, used.tokens_out, used.cost_usd, used.is_partial],
+        outcome.calls,
+        outcome.reason,
+        type(outcome.error).__name__ if outcome.error else None,
+        outcome.cause,
+        outcome.passed,
+        outcome.job.model,
+        text,
+    ]
+
+
+def unpacked_outcome(job: Job, given: Json) -> Outcome:
+    _, status, used, calls, reason, name, cause, passed, model, text = given
+    usage = Usage(*used)
+    return Outcome(
+        # Its prompt is of no use any more, and a batch may have gigabytes of them.
+        Job(job.key, Prompt("", ""), model, provider=job.provider),
+        status,
+        None if text is None else Answer(text[0], text[1], usage, text[2], text[3]),
+        _error(name, reason) if name else None,
+        reason,
+        cause,
+        calls,
+        usage,
+        tuple(passed),
+    )
+
+
+def _error(name: str, reason: str) -> BackendError:
+    found = getattr(errors, name, BackendError)
+    is_leaf = isinstance(found, type) and issubclass(found, BackendError)
+    return found(reason) if is_leaf else BackendError(reason)
+
+
+# --- scripts ------------------------------------------------------------------------------------------------
+# A user is in `users` as long as `todo` of that user is not empty. A shard that is no longer in `shards` is
+# done or cancelled: who finds its name elsewhere passes it over.
+
+PUT: Final = """
+local batch, shards, done = KEYS[1], KEYS[2], KEYS[3]
+local todo, users, name, ref, user, payload = KEYS[4], KEYS[5], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if redis.call('HGET', batch, 'state') == 'cancelled' then return 0 end
+if redis.call('HEXISTS', done, name) == 1 then return 0 end
+if redis.call('HSETNX', shards, name, payload) == 1 then
+  redis.call('HINCRBY', batch, 'total', ARGV[5])
+  if redis.call('RPUSH', todo, ref) == 1 then redis.call('RPUSH', users, user) end
+  for _, key in ipairs({batch, shards, todo}) do redis.call('EXPIRE', key, ARGV[6]) end
+  return 2
+end
+return 1
+"""
+
+NEXT: Final = """
+local held, users, prefix = KEYS[1], KEYS[2], ARGV[1]
+local function found(ref)
+  local batch, name = string.match(ref, '^(.*) (%S+)$')
+  local payload = redis.call('HGET', prefix .. 'shards:' .. batch, name)
+  if not payload then return nil end
+  local times = redis.call('HINCRBY', held, 'times', 1)
+  redis.call('HSET', held, 'ref', ref)
+  redis.call('EXPIRE', held, ARGV[2])
+  local dead, at = redis.call('HGET', held, 'dead') or '', redis.call('HGET', held, 'at')
+  if at then
+    dead = dead .. at .. ' '
+    redis.call('HSET', held, 'dead', dead)
+    redis.call('HDEL', held, 'at')
+  end
+  return {batch, name, payload, times, dead}
+end
+local ref = redis.call('HGET', held, 'ref')
+local shard = ref and found(ref)
+if shard then return shard end
+redis.call('DEL', held)
+while true do
+  local user = redis.call('LPOP', users)
+  if not user then return nil end
+  local todo = prefix .. 'todo:' .. user
+  ref = redis.call('LPOP', todo)
+  if redis.call('LLEN', todo) > 0 then redis.call('RPUSH', users, user) end
+  shard = ref and found(ref)
+  if shard then return shard end
+end
+"""
+
+FINISH: Final = """
+local held, batch, shards, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+redis.call('DEL', held)
+if redis.call('HDEL', shards, ARGV[1]) == 0 then return 0 end
+redis.call('HSET', done, ARGV[1], ARGV[2])
+for at = 4, #ARGV, 2 do redis.call('HINCRBYFLOAT', batch, ARGV[at], ARGV[at + 1]) end
+for _, key in ipairs({batch, shards, done}) do redis.call('EXPIRE', key, ARGV[3]) end
+return 1
+"""
+
+CANCEL: Final = """
+local total, done = unpack(redis.call('HMGET', KEYS[1], 'total', 'done'))
+if not total or tonumber(done or 0) >= tonumber(total) then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'cancelled')
+redis.call('DEL', KEYS[2])
+return 1
+"""
+
+
+class Counts(NamedTuple):
+    """How far a batch is. `usd`: what is known of it."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    cached: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    state: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.state == "cancelled" or self.done >= self.total
+
+
+class Taken(NamedTuple):
+    """A shard in a worker's hands."""
+
+    shard: Shard
+    times: int
+    """How often it was taken, this time included: each time before, its worker died."""
+    dead: frozenset[str]
+    """Keys of the questions that were being asked, alone, when workers died."""
+
+
+class Unknown(FanoutError):
+    """There is no such batch of this user's, or it is another user's: both read the same."""
+
+
+class Queue:
+    """One a process. Nothing is opened before it is used."""
+
+    def __init__(self, settings: Settings) -> None:
+        if not settings.redis_url:
+            raise SettingsError(
+                "There is no queue: FANOUT_REDIS_URL, or redis_url in your config.toml, says where its Redis "
+                f"is, such as {EXAMPLE}."
+            )
+        self.url, self._config_dir, self.max_parallel = (
+            settings.redis_url,
+            settings.config_dir,
+            settings.max_parallel,
+        )
+        self._stack = AsyncExitStack()
+        self._opening = anyio.Lock()
+        self._docket: Docket | None = None
+
+    async def open(self) -> None:
+        """Connect. Raises SettingsError and redis' errors."""
+        async with self._opening:
+            if self._docket is not None:
+                return
+            # In a thread: Docket takes a second to import, and hook events pass through this loop.
+            docket, redis = await anyio.to_thread.run_sync(self._prepared)
+            self._stack.push_async_callback(redis.aclose)
+            await redis.ping()
+            docket.register(_nothing, [TICKET])
+            self.redis, self.docket = redis, docket
+            self._put, self._next, self._finish, self._cancel = (
+                redis.register_script(text) for text in (PUT, NEXT, FINISH, CANCEL)
+            )
+            self._docket = await self._stack.enter_async_context(docket)
+
+    def _prepared(self) -> tuple[Docket, Redis]:
+        self.seal = Seal(own_secret(self._config_dir))
+        name = f"fanout-{VERSION}-{self.seal.name}"
+        self.prefix = f"{{{name}}}:"  # braces keep all keys in one slot of a cluster
+        return docket_without_pickle(self.url, name, self.seal), connect(self.url)
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True), suppress(Exception):  # Redis may be gone by now
+            await self._stack.aclose()
+
+    def call(self) -> Call:
+        return Call(self)
+
+    def _places(self, batch: str) -> tuple[str, str, str]:
+        at = self.prefix
+        return f"{at}batch:{batch}", f"{at}shards:{batch}", f"{at}done:{batch}"
+
+    def _held(self, ticket: str) -> str:
+        return f"{self.prefix}held:{ticket}"
+
+    # Callers' side.
+
+    async def join(self, user: str, first: str) -> str:
+        """Return the batch of this user's that began with the same questions, or a new one."""
+        place = f"{self.prefix}join:{user}:{first}"
+        known = await self.redis.get(place)
+        batch = _text(known or b"")
+        counts = await self.counts(batch) if batch else None
+        async with self.redis.pipeline() as steps:
+            if counts is None or counts.is_over:
+                batch, listed = f"{user}:{secrets.token_hex(16)}", f"{self.prefix}batches:{user}"
+                steps.set(place, batch, ex=KEPT_S)
+                steps.lpush(listed, batch)
+                steps.ltrim(listed, 0, LISTED - 1)
+                steps.expire(listed, KEPT_S)
+            steps.hincrby(self._places(batch)[0], "waiting", 1)
+            steps.expire(self._places(batch)[0], KEPT_S)
+            await steps.execute()
+        return batch
+
+    async def put(self, shard: Shard) -> bool:
+        """Hand a shard to the workers, unless an equal call did; say whether it is this one's."""
+        user, _, _ = shard.batch.rpartition(":")
+        batch, shards, done = self._places(shard.batch)
+        ref = f"{shard.batch} {shard.name}"
+        payload = self.seal.close(ref, packed_shard(shard))
+        found = await self._put(
+            [batch, shards, done, f"{self.prefix}todo:{user}", f"{self.prefix}users"],
+            [shard.name, ref, user, payload, len(shard.units), KEPT_S],
+        )
+        if found:  # also where it was there: who put it may have died before its ticket
+            await self.docket.add(TICKET, key=ref)()
+        return bool(found == 2)
+
+    async def results(self, batch: str, names: Sequence[str]) -> dict[str, list[Json]]:
+        """Return the outcomes of the shards that are done."""
+        found = await self.redis.hmget(self._places(batch)[2], list(names)) if names else []
+        return {
+            name: self.seal.open(f"{batch} {name} done", _raw(data))
+            for name, data in zip(names, found, strict=True)
+            if data is not None
+        }
+
+    async def counts(self, batch: str) -> Counts | None:
+        """Return how far a batch is; None for one that is not, or no longer, there."""
+        values = await self.redis.hmget(self._places(batch)[0], list(Counts._fields))
+        if values[0] is None:
+            return None
+        total, done, failed, cached, tokens = (int(float(one or 0)) for one in values[:5])
+        return Counts(total, done, failed, cached, tokens, float(values[5] or 0), _text(values[6] or b""))
+
+    async def own(self, handle: str) -> Counts:
+        """Return how far a batch of the caller's own is. Raises Unknown."""
+        user, _, _ = handle.rpartition(":")
+        counts = await self.counts(handle) if user == audit.caller() else None
+        if counts is None:
+            raise Unknown(f"You have no batch {handle!r}; `fanout batch show` lists yours.")
+        return counts
+
+    async def batches(self) -> list[str]:
+        return [
+            _text(one) for one in await self.redis.lrange(f"{self.prefix}batches:{audit.caller()}", 0, -1)
+        ]
+
+    async def failed(self, batch: str) -> dict[str, str]:
+        """Return question -> reason of those that failed."""
+        names = [_text(one) for one in await self.redis.hkeys(self._places(batch)[2])]
+        rows = [row for rows in (await self.results(batch, names)).values() for row in rows]
+        return {row[0]: row[4] for row in rows if row[1] not in {"answered", "cached"}}
+
+    async def cancel(self, batch: str) -> bool:
+        return bool(await self._cancel(list(self._places(batch)[:2])))
+
+    async def leave(self, batch: str, *, is_wanted: bool) -> None:
+        place = self._places(batch)[0]
+        waiting = await self.redis.hincrby(place, "waiting", -1)
+        if is_wanted:
+            await self.redis.hset(place, "given_out", 1)
+        elif waiting <= 0 and not await self.redis.hexists(place, "given_out"):
+            await self.cancel(batch)
+
+    async def has_workers(self) -> bool:
+        return bool(await self.docket.workers())
+
+    # Workers' side.
+
+    async def take(self, ticket: str) -> Taken | None:
+        """Return the shard that this ticket held before, else the one of the user whose turn it is."""
+        found = await self._next([self._held(ticket), f"{self.prefix}users"], [self.prefix, KEPT_S])
+        if found is None:
+            return None
+        batch, name, payload, times, dead = found
+        batch, name = batch.decode(), name.decode()
+        try:
+            given = self.seal.open(f"{batch} {name}", payload)
+        except Forged:
+            await self.redis.hdel(self._places(batch)[1], name)
+            raise
+        return Taken(unpacked_shard(batch, name, given), times, frozenset(dead.decode().split()))
+
+    async def mark(self, ticket: str, key: str) -> None:
+        """Remember which question is asked alone."""
+        await self.redis.hset(self._held(ticket), "at", key)
+
+    async def finish(self, ticket: str, shard: Shard, rows: list[Json]) -> None:
+        """Say what became of a shard. A second time, or of a cancelled batch, it is passed over."""
+        result = self.seal.close(f"{shard.batch} {shard.name} done", rows)
+        added = {
+            "done": len(rows),
+            "failed": sum(row[1] not in {"answered", "cached"} for row in rows),
+            "cached": sum(row[1] == "cached" for row in rows),
+            "tokens": sum(row[2][0] + row[2][1] for row in rows),
+            "usd": sum(row[2][2] or 0 for row in rows),
+        }
+        pairs = [value for pair in added.items() for value in pair]
+        await self._finish(
+            [self._held(ticket), *self._places(shard.batch)], [shard.name, result, KEPT_S, *pairs]
+        )
+
+
+async def _nothing() -> None:
+    """Stands for the ticket's task where tickets are only written."""
+
+
+def _raw(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+
+
+async def through_outages(work: Callable[[], Awaitable[T]], until: float = float("inf")) -> T:
+    """Do what may be repeated until Redis answers. Raises redis' error once the time is up."""
+    from redis import exceptions
+
+    away = (
+        exceptions.ConnectionError,
+        exceptions.TimeoutError,
+        exceptions.ReadOnlyError,
+        exceptions.OutOfMemoryError,
+        OSError,  # a socket that breaks while it is read
+    )
+    while True:
+        try:
+            return await work()
+        except away:
+            if anyio.current_time() >= until:
+                raise
+            await anyio.sleep(LAST_LOOK_S)
+
+
+# --- a call -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of a tool whose questions workers ask; see journal.Remote."""
+
+    queue: Queue
+    problem: str = ""
+    is_on: bool = False
+    batch: str = ""
+    began: float = 0.0
+    until: float = float("inf")
+    own: set[str] = field(default_factory=set)
+    """Shards that no equal call had put there before: these are what this call costs."""
+    _first: tuple[float, int] | None = None
+    """When this call began to wait, and how much was done then."""
+    _is_decided: bool = field(default=False)
+
+    async def begin(self, portion: Portion, total: int) -> Remaining | None:
+        if not self._is_decided:
+            self._is_decided = True
+            self.is_on = await self._starts(portion, total)
+        judge = judge_name(portion.is_good)
+        if not self.is_on or judge is None or not all(map(_can_travel, portion.missing)):
+            return None
+        missing = {job.key: job for job in portion.missing}
+        names: dict[str, list[Job]] = {}
+        for keys in _chunks(list(portion.keys), SHARD):
+            # Named by all its questions: what is known by now must not make another shard of it.
+            name = _digest(portion.keys[key] for key in keys)
+            if jobs := [missing[key] for key in keys if key in missing]:
+                units = [Unit(job, portion.keys[job.key]) for job in jobs]
+                shard = Shard(self.batch, name, units, judge, portion.plan.budget)
+                if await self._lasting(partial(self.queue.put, shard)):
+                    self.own.add(name)
+                names[name] = [Job(job.key, Prompt("", ""), job.model, provider=job.provider) for job in jobs]
+        return lambda: self._outcomes(names)
+
+    async def _starts(self, portion: Portion, total: int) -> bool:
+        """Say whether the call goes to the queue.
+
+        It does with more questions than one process asks at once, and workers to ask them.
+        """
+        if total <= self.queue.max_parallel or judge_name(portion.is_good) is None:
+            return False
+        if not all(map(_can_travel, portion.missing)):
+            return False
+        from redis.exceptions import RedisError
+
+        try:
+            await self.queue.open()
+            if not await self.queue.has_workers():
+                self.problem = "asked from this process: no `fanout worker` of this version is running"
+                return False
+            self.batch = await self.queue.join(audit.caller(), _digest(portion.keys.values()))
+        except (RedisError, OSError, SettingsError) as error:
+            self.problem = f"asked from this process: the queue can't be used: {error}"
+            return False
+        self.began = anyio.current_time()
+        self.until = self.began + portion.plan.deadline_s
+        return True
+
+    async def _lasting(self, work: Callable[[], Awaitable[T]]) -> T:
+        from redis.exceptions import RedisError
+
+        try:
+            return await through_outages(work, self.until)
+        except (RedisError, OSError) as error:
+            raise StillRunning(f"Redis does not answer: {error}. {self._how()}") from None
+
+    async def _outcomes(self, waiting: Mapping[str, Sequence[Job]]) -> list[Outcome]:
+        left, outcomes = dict(waiting), list[Outcome]()
+        wait_s = FIRST_LOOK_S
+        while left:
+            counts = await self._lasting(lambda: self.queue.counts(self.batch))
+            arrived = await self._lasting(lambda: self.queue.results(self.batch, list(left)))
+            for name, rows in arrived.items():
+                by_key = {row[0]: row for row in rows}
+                # A shard of an equal call that began later has fewer questions: more were known by then.
+                outcomes += [
+                    self._counted(name, unpacked_outcome(job, by_key[job.key]))
+                    if job.key in by_key
+                    else Outcome(job, "cached")
+                    for job in left.pop(name)
+                ]
+            if left and (counts is None or counts.state == "cancelled"):
+                return outcomes + [one for jobs in left.values() for one in map(_gone, jobs)]
+            if left and counts is not None:
+                self._check_time(counts)
+                await anyio.sleep(wait_s)
+                wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
+        return outcomes
+
+    def _counted(self, name: str, outcome: Outcome) -> Outcome:
+        if name in self.own:
+            audit.charge(outcome.usage.cost_usd or 0.0)
+            return outcome
+        status = "cached" if outcome.status == "answered" else outcome.status
+        return replace(outcome, status=status, calls=0, usage=Usage())
+
+    def _check_time(self, counts: Counts) -> None:
+        """Raise StillRunning once the batch can't end within the call's time."""
+        now = anyio.current_time()
+        since, before = self._first = self._first or (now, counts.done)
+        rate = (counts.done - before) / (now - since) if now > since else 0.0
+        is_slow = now - since >= EARLY_S and rate and (counts.total - counts.done) / rate > self.until - now
+        if is_slow or now >= self.until:
+            raise StillRunning(f"{counts.done:,} of {counts.total:,} are done. {self._how()}")
+
+    def _how(self) -> str:
+        return (
+            f"The rest goes on without this call: `fanout batch wait {self.batch}` waits for it, and the "
+            "same call again joins it and pays for nothing twice."
+        )
+
+    async def leave(self, *, is_wanted: bool) -> None:
+        from redis.exceptions import RedisError
+
+        if self.is_on:
+            if is_wanted:
+                audit.charge(None)
+            with suppress(RedisError, OSError):
+                await self.queue.leave(self.batch, is_wanted=is_wanted)
+
+
+def _gone(job: Job) -> Outcome:
+    return Outcome(job, "cut", reason="its batch was cancelled, or is no longer in Redis")
+
+
+def judge_name(is_good: IsGood) -> str | None:
+    name = f"{is_good.__module__}:{getattr(is_good, '__qualname__', '')}"
+    return name if name in JUDGES else None
+
+
+def _can_travel(job: Job) -> bool:
+    """A folder that an agent reads is on this machine, and a client has this user's login."""
+    from fanout_mcp.backends.providers import CLIENTS
+
+    return job.workspace is None and job.provider not in CLIENTS
+
+
+def _chunks(keys: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (keys[at : at + size] for at in range(0, len(keys), size))
+
+
+def _digest(keys: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]

@@ -1,0 +1,248 @@
+"""`fanout worker`: asks what large calls of other processes put into the queue on Redis.
+
+Theory of operation. Docket hands out tickets, at most as many at once as keep our limits busy; each is good
+for one shard (queue.py). Its questions are asked as the local journal asks them: through the engine with its
+limits, retries and fallbacks, claimed and kept in the cache.
+
+A question that kills its worker comes again, with all that were at work beside it. So from the third time on
+a shard's questions are asked one by one, one such shard a worker, and each is marked before: the one that
+was marked when the worker died has failed, by name, and is not asked again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import math
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import anyio
+
+from fanout_hooks.crash import explain_alike
+from fanout_mcp.backends.base import Backend
+from fanout_mcp.commands.flags import OK
+from fanout_mcp.engine.budget import Budget
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan, background
+from fanout_mcp.errors import BackendError, SettingsError
+from fanout_mcp.journal import Asking, InTurn, IsGood, one_at_a_time
+from fanout_mcp.scale.queue import (
+    JUDGES,
+    LEASE_S,
+    SHARD,
+    TICKET,
+    Counts,
+    Forged,
+    Queue,
+    Shard,
+    Taken,
+    Unit,
+    packed_outcome,
+    shown,
+    through_outages,
+)
+from fanout_mcp.state import audit, settings
+from fanout_mcp.state.cache import Cache, open_cache
+from fanout_mcp.types import Outcome
+from fanout_mcp.usage import Usage
+
+SHARD_S: Final = 1_800.0
+"""How long a shard's questions may take, with all waits: what the call that asked has left is not counted."""
+CHECK_S: Final = 0.5
+"""How often a shard at work looks whether its batch was cancelled."""
+ALONE_FROM: Final = 3
+"""Deliveries of a shard from which on its questions are asked one by one."""
+RECONNECT_S: Final = 1.0
+LOOK_S: Final = 0.05
+"""How often Docket looks for what has ended; its own quarter of a second leaves places idle."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "It asks with this user's providers and keys; FANOUT_REDIS_URL, or redis_url in config.toml, says "
+        "where the queue is. SIGTERM ends it after what is at work. docs/operations.md has the rest."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    del args
+    from fanout_mcp.commands.shell import run_async
+
+    had = settings.read()
+    queue = Queue(had)
+    _log_to_stderr()
+    run_async(lambda: _work(had, queue))
+    return OK
+
+
+def _log_to_stderr() -> None:
+    """Docket logs an outage with its whole traceback, once a try: one line is enough."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line("fanout worker: %(message)s"))
+    logger = logging.getLogger("docket")
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+
+
+class _Line(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        record.exc_info = record.exc_text = record.stack_info = None
+        return super().format(record)
+
+
+async def _work(had: settings.Settings, queue: Queue) -> None:
+    from redis.exceptions import RedisError
+
+    from fanout_mcp.edge.opening import open_services
+
+    cache = open_cache(had.cache, had.config_dir)
+    try:
+        async with open_services(had) as services:
+            if not services.backend.has_model:
+                raise SettingsError("A worker needs a model; `fanout doctor` says why there is none.")
+            await queue.open()
+            sys.stderr.write(f"fanout worker: {shown(queue.url)}, {had.max_parallel} calls at once\n")
+            await Worker(queue, services.backend, services.limits, cache).run()
+    except (RedisError, OSError) as error:
+        raise SettingsError(f"{shown(queue.url)} can't be used: {error}.") from None
+    finally:
+        await queue.close()
+        cache.close()
+
+
+@dataclass(slots=True)
+class Worker:
+    """Takes tickets until it is cancelled; what is at work then is finished."""
+
+    queue: Queue
+    backend: Backend
+    limits: Limits
+    cache: Cache
+    alone: anyio.Lock = field(default_factory=anyio.Lock)
+    in_turn: InTurn = field(default_factory=one_at_a_time)
+
+    async def run(self, lease_s: float = LEASE_S) -> None:
+        from docket import Worker as DocketWorker
+        from docket.dependencies import TaskKey
+
+        async def next_shard(ticket: str = TaskKey()) -> None:
+            await self.use(ticket)
+
+        # Twice what may be in flight: a shard's last questions leave places free for the next one's first.
+        at_once = 2 * math.ceil(self.queue.max_parallel / SHARD)
+        self.queue.docket.register(next_shard, [TICKET])
+        async with DocketWorker(
+            self.queue.docket,
+            concurrency=at_once,
+            redelivery_timeout=timedelta(seconds=lease_s),
+            reconnection_delay=timedelta(seconds=RECONNECT_S),
+            minimum_check_interval=timedelta(seconds=LOOK_S),
+            schedule_automatic_tasks=False,
+        ) as worker:
+            await worker.run_forever()
+
+    async def use(self, ticket: str) -> None:
+        """Ask the next shard, and say what became of it."""
+        taken = await self._taken(ticket)
+        if taken is None:
+            return
+        user, _, _ = taken.shard.batch.rpartition(":")
+        if user != audit.caller():
+            audit.who.set(user)
+        try:
+            with audit.call("batch"):
+                outcomes = await self._outcomes(ticket, taken)
+        except Exception as error:  # noqa: BLE001 - a shard that ends without a word would be waited for
+            outcomes = _failed(taken.shard.units, explain_alike("the worker", error, os.environ))
+        if outcomes is None:
+            return
+        rows = [packed_outcome(one, is_kept=is_kept) for one, is_kept in outcomes]
+        await through_outages(lambda: self.queue.finish(ticket, taken.shard, rows))
+
+    async def _taken(self, ticket: str) -> Taken | None:
+        while True:
+            try:
+                return await through_outages(lambda: self.queue.take(ticket))
+            except Forged as error:
+                sys.stderr.write(f"fanout worker: {error}\n")
+
+    async def _outcomes(self, ticket: str, taken: Taken) -> list[tuple[Outcome, bool]] | None:
+        """Return the outcomes, and of each whether the cache has its answer; None for a cancelled batch."""
+        shard = taken.shard
+        if strange := {unit.job.provider for unit in shard.units} - {self.backend.provider}:
+            return _failed(
+                shard.units, f"this worker asks {self.backend.provider}, the question is for {strange.pop()}"
+            )
+        if taken.times < ALONE_FROM:
+            return await self._asked(shard, shard.units)
+        async with self.alone:
+            outcomes: list[tuple[Outcome, bool]] = []
+            for unit in shard.units:
+                if unit.key in taken.dead:
+                    outcomes += _failed([unit], f"given up: it ended its worker {taken.times - 1} times")
+                    continue
+                await through_outages(partial(self.queue.mark, ticket, unit.key))
+                found = await self._asked(shard, [unit])
+                if found is None:
+                    return None
+                outcomes += found
+            return outcomes
+
+    async def _asked(self, shard: Shard, units: Sequence[Unit]) -> list[tuple[Outcome, bool]] | None:
+        counts = await through_outages(lambda: self.queue.counts(shard.batch))
+        if counts is None or counts.state == "cancelled":
+            return None
+        if why := shard.budget.spent(Usage(counts.tokens, 0, counts.usd)):
+            return [
+                (Outcome(unit.job, "cut", reason=f"not started: {why}", cause="budget"), False)
+                for unit in units
+            ]
+        plan = Plan(SHARD_S, budget=_left(shard.budget, counts))
+        keys = {unit.job.key: unit.key for unit in units}
+        asking = Asking(self.backend.ask, self.cache, keys, named_judge(shard.judge), self.in_turn)
+        async with background() as going:
+            started = going.start([unit.job for unit in units], asking.ask, plan, self.limits)
+            while True:
+                with anyio.move_on_after(CHECK_S):
+                    found = [asking.settled(one) for one in await started.result()]
+                    return [(one, one.key in asking.good and not self.cache.problem) for one in found]
+                if await self._is_cancelled(shard.batch):
+                    started.cancel()
+                    return None
+
+    async def _is_cancelled(self, batch: str) -> bool:
+        from redis.exceptions import RedisError
+
+        with suppress(RedisError, OSError):
+            counts = await self.queue.counts(batch)
+            return counts is None or counts.state == "cancelled"
+        return False
+
+
+def named_judge(name: str) -> IsGood:
+    """Return what decides whether an answer is kept. Raises SettingsError for what is not one of ours."""
+    if name not in JUDGES:
+        raise SettingsError(f"{name} is not a way to judge an answer.")
+    module, _, function = name.partition(":")
+    found: IsGood = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _left(allowed: Budget, counts: Counts) -> Budget:
+    return Budget(
+        None if allowed.max_cost_usd is None else allowed.max_cost_usd - counts.usd,
+        None if allowed.max_tokens is None else allowed.max_tokens - counts.tokens,
+    )
+
+
+def _failed(units: Sequence[Unit], reason: str) -> list[tuple[Outcome, bool]]:
+    error = BackendError(reason)
+    return [(Outcome(unit.job, "failed", error=error, reason=reason), False) for unit in units]

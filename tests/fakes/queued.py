@@ -1,0 +1,148 @@
+"""A worker of the queue on Redis, in this process or as one that can be killed, over a scripted model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.run import Plan
+from fanout_mcp.journal import Question, open_journal
+from fanout_mcp.scale.queue import Queue
+from fanout_mcp.scale.worker import Worker
+from fanout_mcp.state.cache import open_cache
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.types import Answer, Job, Outcome, Prompt, no_progress
+
+PLAN: Final = Plan(deadline_s=120)
+
+
+def settings_in(folder: Path, url: str | None, max_parallel: int = 4) -> Settings:
+    (folder / "project").mkdir(exist_ok=True)
+    return Settings(folder / "project", folder / "user", redis_url=url, max_parallel=max_parallel)
+
+
+def questions(count: int, text: str = "file") -> list[Question]:
+    jobs = (
+        Job(f"{text}{n}", Prompt("system", f"what is {text}{n}?"), provider="scripted") for n in range(count)
+    )
+    return [Question(job) for job in jobs]
+
+
+async def ask(
+    settings: Settings,
+    queue: Queue,
+    given: Sequence[Question],
+    plan: Plan = PLAN,
+    backend: Scripted | None = None,
+) -> list[Outcome]:
+    """Ask as a tool does: all portions are begun, then their ends are waited for."""
+    limits, total = Limits(settings.max_parallel), len(given)
+    here = backend or Scripted(default=Reply("asked from here"))
+    async with open_journal(settings, here, limits, no_progress, total, remote=queue.call()) as journal:
+        begun = [await journal.begin(given[at : at + 32], plan) for at in range(0, total, 32)]
+        return [outcome for portion in begun for outcome in await portion.outcomes()]
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Queue]:
+    queue = Queue(settings)
+    await queue.open()
+    try:
+        yield queue
+    finally:
+        await queue.close()
+
+
+@asynccontextmanager
+async def working(settings: Settings, backend: Scripted, lease_s: float = 2.0) -> AsyncIterator[Queue]:
+    """Run a worker in this process; yield a caller's queue beside it."""
+    cache = open_cache(settings.cache, settings.config_dir)
+    async with opened(settings) as own, opened(settings) as queue:
+        worker = Worker(own, backend, Limits(settings.max_parallel), cache)
+        running = asyncio.create_task(worker.run(lease_s))
+        try:
+            with anyio.fail_after(30):
+                while not await queue.has_workers():
+                    await anyio.lowlevel.checkpoint()
+            yield queue
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+            cache.close()
+
+
+# --- as a process -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Logging(Scripted):
+    """Writes when it is asked which question; dies of those that are called poison."""
+
+    log: int = -1
+    """The descriptor of a file, opened for appending."""
+
+    async def ask(self, job: Job) -> Answer:
+        os.write(self.log, f"{job.key} {time.time()}\n".encode())
+        if job.key.startswith("poison"):
+            await anyio.sleep(0.05)
+            os._exit(9)
+        return await Scripted.ask(self, job)
+
+
+def main(folder: str, url: str, delay_s: str, lease_s: str, max_parallel: str) -> None:
+    async def work() -> None:
+        settings = settings_in(Path(folder), url, int(max_parallel))
+        log = os.open(f"{folder}/asked-{os.getpid()}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        backend = Logging(default=Reply("fine", float(delay_s)), log=log)
+        async with working(settings, backend, float(lease_s)):
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            await anyio.sleep_forever()
+
+    asyncio.run(work())
+
+
+@contextmanager
+def worker(
+    folder: Path, url: str, delay_s: float = 0.05, lease_s: float = 2.0, max_parallel: int = 16
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a worker as a process of its own."""
+    words = [str(folder), url, str(delay_s), str(lease_s), str(max_parallel)]
+    place = str(Path(__file__).parents[1])
+    program = f"import sys; sys.path.insert(0, {place!r}); from fakes.queued import main; main(*sys.argv[1:])"
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", program, *words], stdout=subprocess.PIPE, text=True
+    ) as one:
+        try:
+            assert one.stdout is not None
+            assert one.stdout.readline() == "ready\n"
+            yield one
+        finally:
+            one.kill()
+
+
+def asked(folder: Path) -> list[tuple[str, float]]:
+    """Return the key of each question that worker processes asked, and when, once for each time."""
+    lines = (line.split() for log in folder.glob("asked-*") for line in log.read_text().splitlines())
+    return [(line[0], float(line[1])) for line in lines if len(line) == 2]
+
+
+async def until(is_so: Callable[[], bool], within_s: float = 60.0) -> None:
+    end = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < end
+        await anyio.sleep(0.01)
