@@ -23,7 +23,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Background, Plan, Started, background
-from fanout_mcp.state.cache import Cache, open_cache
+from fanout_mcp.state.cache import Cache, OpenCache, open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, no_progress
 from fanout_mcp.usage import Usage
@@ -247,10 +247,16 @@ def _remembered(outcome: Outcome) -> Outcome:
 
 @asynccontextmanager
 async def open_journal(
-    settings: Settings, backend: Backend, limits: Limits, progress: Progress, total: int
+    settings: Settings,
+    backend: Backend,
+    limits: Limits,
+    progress: Progress,
+    total: int,
+    *,
+    opens: OpenCache | None = None,
 ) -> AsyncIterator[Journal]:
     """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
-    cache = await anyio.to_thread.run_sync(open_cache, settings.cache, settings.config_dir)
+    cache = await anyio.to_thread.run_sync(opens or open_cache, settings.cache, settings.config_dir)
     try:
         async with background() as going:
             yield Journal(cache, backend, limits, going, progress=progress, total=total)

@@ -266,7 +266,7 @@ class Stage:
             limits = Limits(
                 50,
                 provider_of=lambda model: backend.route(model).provider,
-                stand_ins=lambda model: backend.route(model)[1:],
+                stand_ins=lambda model: backend.route(model)[1:3],
             )
             services = Services(self.settings, backend, limits)
             parsed = parse(TOOL.arguments, {"question": "Is it wise?", **arguments})

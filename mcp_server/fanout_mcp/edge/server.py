@@ -218,7 +218,7 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         async with shared.calls:
             services = await shared.services()
             with (
-                audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0)) as record,
+                audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0), services.spent) as record,
                 shared.seams.admitted(ctx.request, tool.name, parsed, record),
             ):
                 async with feeding(ctx.session.report_progress) as progress:

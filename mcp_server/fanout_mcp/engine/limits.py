@@ -12,6 +12,9 @@ A limit is one model's: gateways serve hundreds, and what is exhausted is mostly
 them. The whole provider is held back when it says that the limit is the account's, or when two of its models
 push back within TWO_WITHIN_S; then for no longer than both of them ask for.
 
+A rate that the user's row gives a model is kept to by a meter, which may count for several processes at once;
+they share the cool-downs as well. What is cut and grown by evidence is this process's own.
+
 Fair between consultations: free places go by turns to the runs that wait, so a panel of three
 never queues behind a review of five hundred.
 """
@@ -20,11 +23,13 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, Protocol
 
 import anyio
 
 from fanout_mcp.engine.retry import MAX_WAIT_S
 from fanout_mcp.errors import RateLimited
+from fanout_mcp.types import Rate
 
 CUT = 0.7
 CUT_EVERY_S = 0.5
@@ -39,14 +44,97 @@ SAMPLES = 200
 
 TWO_WITHIN_S = 10.0
 
+# --- rates --------------------------------------------------------------------------------------------------
+# Rules:
+# 1. A rate is kept by its debt (GCRA): a call that goes adds what it costs, in seconds of the rate, to the
+#    time at which all that went before is paid off. The next one goes once the debt is below the burst.
+# 2. A place is reserved AHEAD_S before its time at most, so that calls that are cancelled while they wait
+#    waste no more of the rate than that.
+# 3. A call's tokens are set aside at their most, and what it did not need is given back.
+
+AHEAD_S: Final = 1.0
+REQUESTS_BURST_S: Final = 0.02
+TOKENS_BURST_S: Final = 5.0
+"""How far calls may run ahead of an even pace, in seconds of the rate; a single call always may. Providers
+count tokens by the minute, but requests often by the second."""
+
+
+class Charge(NamedTuple):
+    """What one call costs of one rate. All in seconds of that rate."""
+
+    name: str
+    cost: float
+    slack: float
+    """The debt that it may still go with."""
+
+
+def charges(name: str, rate: Rate, tokens: int, replicas: int = 1) -> list[Charge]:
+    """Return what a call costs of each limit that is known, where so many processes share the limits."""
+    costs = [
+        ("requests", 1, rate.requests_per_second, REQUESTS_BURST_S),
+        ("tokens", tokens, rate.tokens_per_minute / 60, TOKENS_BURST_S),
+    ]
+    known = [(kind, replicas * amount / each, burst) for kind, amount, each, burst in costs if each]
+    return [Charge(f"{kind}:{name}", cost, max(0.0, burst - cost)) for kind, cost, burst in known]
+
+
+class Meter(Protocol):
+    """Counts what goes to models, by their names."""
+
+    async def reserve(self, name: str, whole: str, rate: Rate, tokens: int) -> float:
+        """Return after how many seconds this call may go; above AHEAD_S nothing was reserved: ask again."""
+
+    async def settle(self, name: str, rate: Rate, unused: int) -> None:
+        """Give back tokens that were set aside and not used; below 0: more were used."""
+
+    async def hold(self, name: str, seconds: float) -> None:
+        """Let no process call a model, or a whole provider, for so long."""
+
+
+class OwnMeter:
+    """Counts this process alone. `replicas`: how many share the limits, of which it takes its part."""
+
+    def __init__(self) -> None:
+        self.replicas = 1
+        self.due: dict[str, float] = {}
+        """By charge: when all that went before is paid off."""
+
+    async def reserve(self, name: str, whole: str, rate: Rate, tokens: int) -> float:  # noqa: ARG002 - the seam
+        now = anyio.current_time()
+        wanted = charges(name, rate, tokens, self.replicas)
+        wait = max((self.due.get(one.name, 0.0) - one.slack - now for one in wanted), default=0.0)
+        if wait <= AHEAD_S:
+            for one in wanted:
+                self.due[one.name] = max(self.due.get(one.name, 0.0), now) + one.cost
+        return max(0.0, wait)
+
+    async def settle(self, name: str, rate: Rate, unused: int) -> None:
+        for one in charges(name, rate._replace(requests_per_second=0), unused, self.replicas):
+            self.due[one.name] = self.due.get(one.name, 0.0) - one.cost
+
+    async def hold(self, name: str, seconds: float) -> None: ...  # its limiter knows
+
+
+class Metered(NamedTuple):
+    """What a limiter counts with, and under which names."""
+
+    meter: Meter
+    name: str
+    whole: str
+    rate: Rate
+
+
+# --- places -------------------------------------------------------------------------------------------------
+
 
 class Limiter:
     """The calls to one model, or to a whole provider. Times are the event loop's."""
 
-    def __init__(self, cap: int, whole: Limiter | None = None) -> None:
+    def __init__(self, cap: int, whole: Limiter | None = None, metered: Metered | None = None) -> None:
         """`whole`: the provider's own limiter, which every call to the model passes as well."""
         self.cap = cap
         self.whole = whole
+        self.metered = metered
         self.pushers: dict[Limiter, float] = {}
         """Of a provider: until when each model that pushed back counts as one that does."""
         self.limit = float(cap)
@@ -60,10 +148,11 @@ class Limiter:
         """When a place was taken or became free last."""
         self._waiting: OrderedDict[int, deque[anyio.Event]] = OrderedDict()
 
-    async def acquire(self, run: int, deadline: float) -> float:
+    async def acquire(self, run: int, deadline: float, tokens: int = 0) -> float:
         """Take one place for the run with this number, to be released; wait for its turn and the cool-down.
 
-        Returns the time. Raises RateLimited when the cool-down outlasts the deadline.
+        `tokens`: the most that the call may use. Returns the time. Raises RateLimited when the cool-down or
+        the rate outlasts the deadline.
         """
         self._check(deadline)
         await self.take_turn(run)
@@ -74,13 +163,44 @@ class Limiter:
             self.leave_place()
             raise
         try:
-            while (now := anyio.current_time()) < self._cool_until:
-                self._check(deadline)
-                await anyio.sleep_until(self._cool_until)
+            await self._cool_down(deadline)
+            if self.metered is not None:
+                await self._pace(self.metered, deadline, tokens)
+                await self._cool_down(deadline)  # it may have begun meanwhile
         except BaseException:
             self.release()
             raise
-        return now
+        return anyio.current_time()
+
+    async def _cool_down(self, deadline: float) -> None:
+        while anyio.current_time() < self._cool_until:
+            self._check(deadline)
+            await anyio.sleep_until(self._cool_until)
+
+    async def _pace(self, metered: Metered, deadline: float, tokens: int) -> None:
+        wait = AHEAD_S + 1
+        while wait > AHEAD_S:
+            wait = await metered.meter.reserve(metered.name, metered.whole, metered.rate, tokens)
+            if anyio.current_time() + wait > deadline:
+                raise RateLimited(
+                    f"not asked: the limit of {metered.name} has no room for another {wait:.0f} s, longer "
+                    "than this can wait"
+                )
+            await anyio.sleep(wait if wait <= AHEAD_S else wait - AHEAD_S / 2)
+
+    async def settle(self, unused: int) -> None:
+        """Give back tokens that `acquire` took and the call did not use."""
+        if self.metered is not None:
+            await self.metered.meter.settle(self.metered.name, self.metered.rate, unused)
+
+    async def share_cool_down(self) -> None:
+        """Report the cool-downs of the model and its provider to the processes that share the limits."""
+        if self.metered is None:
+            return
+        now = anyio.current_time()
+        for name, limiter in ((self.metered.name, self), (self.metered.whole, self.whole or self)):
+            if limiter.cool_until > now:
+                await self.metered.meter.hold(name, limiter.cool_until - now)
 
     @property
     def _cool_until(self) -> float:
@@ -193,16 +313,21 @@ class Limits:
         caps: Mapping[str, Callable[[], int]] | None = None,
         provider_of: Callable[[str | None], str] | None = None,
         stand_ins: Callable[[str | None], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _: ((), ()),
+        *,
+        rate_of: Callable[[str | None], Rate] = lambda _: Rate(),
+        shared: Meter | None = None,
     ) -> None:
         """`caps`: how many calls providers take that run on this machine, asked again for each call.
 
         `provider_of`: whose a model is, where one backend serves several providers. `stand_ins`: the models
-        to ask in one's place, of its own provider and of others, for jobs that name none.
+        to ask in one's place, of its own provider and of others, for jobs that name none. `rate_of`: what is
+        allowed of a model. `shared`: counts for several processes.
         """
         self._max_parallel = max_parallel
         self._caps = dict(caps or {})
         self._provider_of = provider_of
         self.stand_ins = stand_ins
+        self._rate_of, self._shared, self._own = rate_of, shared, OwnMeter()
         self._wholes: dict[str, Limiter] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
 
@@ -213,8 +338,15 @@ class Limits:
         whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
-            found = self._limiters[provider, model] = Limiter(self._max_parallel, whole)
+            metered = self._metered(provider, model)
+            found = self._limiters[provider, model] = Limiter(self._max_parallel, whole, metered)
         return found
+
+    def _metered(self, provider: str, model: str | None) -> Metered | None:
+        rate = self._rate_of(model)
+        if provider in self._caps or (self._shared is None and rate == Rate()):
+            return None  # a client on this machine has its user's own login
+        return Metered(self._shared or self._own, f"{provider}/{model or 'default'}", provider, rate)
 
     def whole(self, provider: str) -> Limiter:
         """Return the limiter of a whole provider."""

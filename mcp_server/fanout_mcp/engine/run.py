@@ -239,7 +239,7 @@ class _Attempts:
         limiter = self.run.limits.of(self.job.provider, self.job.model)
         while True:
             try:
-                began = await limiter.acquire(self.run.number, self.run.deadline)
+                began = await limiter.acquire(self.run.number, self.run.deadline, _most_tokens(self.job))
                 (limiter.whole or limiter).twins.append(False)
             except RateLimited as error:
                 return error
@@ -271,11 +271,15 @@ class _Attempts:
         return f"{error} ({self.why})" if self.why else str(error)
 
     async def _try(self, limiter: Limiter, began: float) -> Answer | BackendError:
+        most = _most_tokens(self.job)
         result = await self._call_or_hedge(limiter)
+        if not result.usage.is_partial:
+            await limiter.settle(most - result.usage.total_tokens)
         if isinstance(result, Answer):
             limiter.succeeded(began, anyio.current_time())
         elif isinstance(result, RateLimited | Overloaded):
             limiter.pushed_back(result.retry_after, for_all_models=result.for_all_models)
+            await limiter.share_cool_down()
         return result
 
     async def _call_or_hedge(self, limiter: Limiter) -> Answer | BackendError:
@@ -297,7 +301,7 @@ class _Attempts:
         async def twin(tasks: TaskGroup) -> None:
             nonlocal started
             with suppress(RateLimited):
-                await limiter.acquire(self.run.number, self.run.deadline)
+                await limiter.acquire(self.run.number, self.run.deadline, _most_tokens(self.job))
                 try:
                     started += 1
                     settle(tasks, await self._call())
@@ -343,6 +347,11 @@ class _Attempts:
             return BackendError("the call was cancelled from within the backend")
         except Exception as error:  # noqa: BLE001 - a defect of one backend costs one job, never its neighbours
             return BackendError(explain_alike("the backend", error, os.environ))
+
+
+def _most_tokens(job: Job) -> int:
+    """Return what a call may use at most; a third of its letters stands for a tokenizer."""
+    return (len(job.prompt.system) + len(job.prompt.user)) // 3 + job.max_tokens
 
 
 def _is_ours() -> bool:

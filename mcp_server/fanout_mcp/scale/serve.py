@@ -33,6 +33,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from fanout_mcp.edge.server import Seams
-    from fanout_mcp.state.audit import Call
+    from fanout_mcp.scale.shared import Shared
+    from fanout_mcp.state.audit import Call, Spent
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "read": frozenset({"paths", "patterns", "modules"}),
@@ -162,6 +164,12 @@ def _user(name: str, row: Json) -> tuple[str, User]:
 # --- the door ----------------------------------------------------------------------------------------------
 
 
+def _own_dollars() -> Spent:
+    from fanout_mcp.scale.shared import Dollars  # the start over stdin passes through this module
+
+    return Dollars()
+
+
 @dataclass(slots=True)
 class Service:
     """What is at work, and what was spent; one a process."""
@@ -170,8 +178,9 @@ class Service:
     max_at_work: int = MAX_AT_WORK
     has_project: bool = False
     at_work: Counter[str] = field(default_factory=Counter)
-    spent: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Dollars by user and day, with what calls at work have set aside."""
+    dollars: Spent = field(default_factory=_own_dollars)
+    """By user and day, with what calls at work have set aside."""
+    shared: Shared | None = None
     figures: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Prometheus samples: name with labels -> value. No user, path or question is a label."""
 
@@ -224,19 +233,18 @@ class Service:
         user: User = request.scope[USER]
         self._check(user, tool, given)
         audit.who.set(user.name)
-        day, began = (user.name, time.strftime("%Y-%m-%d", time.gmtime())), time.monotonic()
-        aside = record.most_usd
-        left = None if user.max_usd_per_day is None else user.max_usd_per_day - self.spent.get(day, 0.0)
-        if left is not None and aside > left:
+        day, began = f"user:{user.name}:{time.strftime('%Y-%m-%d', time.gmtime())}", time.monotonic()
+        aside, cap = record.most_usd, user.max_usd_per_day
+        if cap is not None and (over := self.dollars.take({day: cap}, aside)):
             raise BudgetExceeded(
-                f"${user.max_usd_per_day:g} a day are allowed to {user.name}, ${max(left, 0):.4g} are left, "
+                f"${cap:g} a day are allowed to {user.name}, ${max(cap - over[1], 0):.4g} are left, "
                 f"and this call may cost ${aside:g}. Lower max_cost_usd, or ask again tomorrow."
             )
-        self.spent[day] = self.spent.get(day, 0.0) + aside
         try:
             yield
         finally:
-            self.spent[day] += record.usd - aside
+            if cap is not None:
+                self.dollars.add([day], record.usd - aside)
             self._count(tool, record, time.monotonic() - began)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:
@@ -269,8 +277,9 @@ class Service:
 
     def metrics(self) -> str:
         """Return all figures in the text form of Prometheus."""
-        rows = [f"fanout_inflight {self.at_work.total()}"]
-        return "\n".join([*rows, *(f"{name} {value:g}" for name, value in sorted(self.figures.items())), ""])
+        figures = {"fanout_inflight": self.at_work.total(), **self.figures}
+        figures |= self.shared.figures() if self.shared else {}
+        return "\n".join([*(f"{name} {value:g}" for name, value in sorted(figures.items())), ""])
 
 
 # --- the process -------------------------------------------------------------------------------------------
@@ -304,20 +313,27 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
     import uvicorn
     from sse_starlette.sse import AppStatus
 
+    from fanout_mcp.edge.opening import open_services
     from fanout_mcp.edge.server import Seams
+    from fanout_mcp.scale.shared import open_shared
     from fanout_mcp.state import settings
 
     host, port = _address(args.http)
     listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     port = listening.getsockname()[1]
     hosts = args.allow_host or [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    with tempfile.TemporaryDirectory(prefix="fanout-service-") as empty:
+    async with contextlib.AsyncExitStack() as stack:
+        empty = stack.enter_context(tempfile.TemporaryDirectory(prefix="fanout-service-"))
         root = Path(os.path.realpath(args.project or empty))  # noqa: ASYNC240 - once, before anything is served
         service.has_project = args.project is not None
         # Reports are files of this machine, which no caller reads.
         had = replace(settings.read(root=root), state_dir=Path(empty) / ".claude" / "fanout")
         origins = args.allow_origin or ([] if args.allow_host else [f"http://{one}" for one in hosts])
-        app = application(service, Seams(read_settings=lambda: had), hosts, origins)
+        if had.redis_url:
+            service.shared = await stack.enter_async_context(open_shared(had))
+            service.dollars = service.shared.dollars
+        seams = Seams(read_settings=lambda: had, open=partial(open_services, shared=service.shared))
+        app = application(service, seams, hosts, origins)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -327,19 +343,15 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
         )
         server = uvicorn.Server(config)
         AppStatus.enable_automatic_graceful_drain = False  # it would cut every answer at the first signal
-        async with contextlib.AsyncExitStack() as stack:
-            sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
-            if args.health:
-                watched = await asyncio.start_server(_answering(service, server), *_address(args.health))
-                await stack.enter_async_context(watched)
-                name, number, *_ = watched.sockets[0].getsockname()
-                sys.stderr.write(f"fanout: /livez, /readyz and /metrics at http://{name}:{number}\n")
-            for number in (
-                signal.SIGTERM,
-                signal.SIGINT,
-            ):  # uvicorn raises it again at its end, for its caller
-                signal.signal(number, lambda *_: None)
-            await server.serve(sockets=[listening])
+        sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
+        if args.health:
+            watched = await asyncio.start_server(_answering(service, server), *_address(args.health))
+            await stack.enter_async_context(watched)
+            name, number, *_ = watched.sockets[0].getsockname()
+            sys.stderr.write(f"fanout: /livez, /readyz and /metrics at http://{name}:{number}\n")
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again at its end, for its caller
+            signal.signal(number, lambda *_: None)
+        await server.serve(sockets=[listening])
     return 0
 
 

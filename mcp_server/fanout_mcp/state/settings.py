@@ -4,8 +4,8 @@ Rules:
 1. Nothing is read from files of the project being worked on: a repository is not its user.
 2. A key goes only to its own host: OPENROUTER_API_KEY to OpenRouter alone, those of fanout to the base URL in
    the user's own file, and FANOUT_API_KEY to FANOUT_BASE_URL where that file names none.
-3. The environment can be set by a repository's tooling (.envrc), so a base URL beyond loopback counts only
-   when the user's own file (`config.toml` in the configuration folder) names it too.
+3. The environment can be set by a repository's tooling (.envrc), so a base URL or a Redis beyond loopback
+   counts only when the user's own file (`config.toml` in the configuration folder) names it too.
 4. What is kept to be opened again (cache, receipts) lies in the user's own folders, one a project; a folder
    of the project is never taken for one of them, whatever the environment says.
 5. A company's policy (policy.py) beats all of this; where it can't be trusted, nothing is read at all.
@@ -34,7 +34,7 @@ BackendName = Literal["auto", "http", "claude", "plan"]
 BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
 
 KEYS: Mapping[str, type] = {
-    **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate"), str),
+    **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate", "redis_url"), str),
     **dict.fromkeys(("claude_agreed", "claude_api_key", "hedge", "gate_reminder"), bool),
     **dict.fromkeys(CAPS.values(), int),
     "prices": dict,
@@ -93,6 +93,8 @@ class Settings:
     """The user's own folder for what can be made again; None: beside the settings."""
     state_home: Path | None = None
     """The user's own folder for what can't; None: beside the settings."""
+    redis_url: str | None = field(default=None, repr=False)
+    """Where answers, limits and dollars are shared (scale/shared.py); never shown, it may have a password."""
     top: Path | None = None
     """The project's own folder, where `root` is one inside of it."""
 
@@ -132,6 +134,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
     config_dir = _config_dir(env, top or root)
     table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
     base_url, key = _endpoint(env, table, config_dir / "config.toml")
+    redis_url = _redis_url(env.get("FANOUT_REDIS_URL"), _optional_text(table, "redis_url"))
     return Settings(
         root=root,
         top=top,
@@ -152,6 +155,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         if company.is_capped
         else _prices(table, config_dir / "config.toml"),
         enabled=_names(table, "enabled", config_dir / "config.toml"),
+        redis_url=redis_url,
         state_dir=Path(env["FANOUT_STATE_DIR"]).resolve() if env.get("FANOUT_STATE_DIR") else None,
         cache_home=_kept_in(env, "cache", "XDG_CACHE_HOME", ".cache", root),
         state_home=_kept_in(env, "state", "XDG_STATE_HOME", ".local/state", root),
@@ -275,6 +279,28 @@ def _url(text: str | None, where: str) -> str | None:
     if url.username or url.password:
         raise SettingsError(f"{where} contains a user or password; set FANOUT_API_KEY instead.")
     return text.rstrip("/")
+
+
+def _redis_url(given: str | None, trusted: str | None) -> str | None:
+    """Return where the shared Redis is (rule 3). No message has the URL itself: it may have a password."""
+    name = "FANOUT_REDIS_URL" if given else "redis_url in config.toml"
+    wanted, own = (urlsplit(text or "") for text in (given or trusted, trusted))
+    if not (given or trusted):
+        return None
+    try:
+        place = (wanted.scheme, wanted.hostname, wanted.port)
+        confirmed = (own.scheme, own.hostname, own.port)
+    except ValueError:
+        place = confirmed = ("", None, None)
+    if place[0] not in {"redis", "rediss"} or not place[1]:
+        raise SettingsError(f"{name} must look like redis://HOST:PORT/0, or rediss:// for TLS.")
+    if place[1] not in LOOPBACK_HOSTS and place != confirmed:
+        raise SettingsError(
+            f"{name} names {place[1]}, which is not this machine. A repository can set environment "
+            "variables, so confirm it in your own config.toml, with or without the password: "
+            f'redis_url = "{place[0]}://{place[1]}:{place[2] or 6379}/0".'
+        )
+    return given or trusted
 
 
 def _prices(table: Mapping[str, object], path: Path) -> dict[str, ModelPrice]:

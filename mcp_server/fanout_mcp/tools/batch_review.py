@@ -91,7 +91,14 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         return planned(agents, args.cursor, receipt)
 
     means = Means(
-        services.settings, services.backend, services.limits, services.workers, progress, check_cost, plan
+        services.settings,
+        services.backend,
+        services.limits,
+        services.workers,
+        progress,
+        check_cost,
+        plan,
+        services.open_cache,
     )
     data, is_lost = await review(means, request)
     return ToolResult(data, is_error=is_lost)

@@ -153,7 +153,12 @@ class _Asking:
         answers: dict[str, structure_model.Exploration] = {}
         begun: deque[Asked] = deque()
         async with open_journal(
-            services.settings, services.backend, services.limits, progress, len(modules)
+            services.settings,
+            services.backend,
+            services.limits,
+            progress,
+            len(modules),
+            opens=services.open_cache,
         ) as journal:
             for start in range(0, len(modules), PORTION):
                 begun.append(await self._begin(journal, modules[start : start + PORTION]))

@@ -195,7 +195,9 @@ class _Asking:
         services, settings = self.services, self.services.settings
         ahead = 1 + 2 * settings.max_parallel // PORTION
         begun: deque[tuple[list[Outline], Begun]] = deque()
-        async with open_journal(settings, services.backend, services.limits, progress, len(paths)) as journal:
+        async with open_journal(
+            settings, services.backend, services.limits, progress, len(paths), opens=services.open_cache
+        ) as journal:
             for start in range(0, len(paths), PORTION):
                 portion = paths[start : start + PORTION]
                 known = await outlines(services.workers, settings.root, portion, settings.cache)
