@@ -1,12 +1,14 @@
 """How many calls one provider, and one of its models, may have in flight, and when.
 
 Wide open until something speaks against it: a limiter starts at its cap, because waiting for evidence costs
-every call. The first 429 or 529 cuts it to 0.7 of what is in flight (at most every half second); each
-success of a call that started after the cut raises it by one, which doubles it every round trip, until the
-next cut. Evidence ages: FORGOTTEN_S after the last cut it is wide open again, so that one 429 of an idle hour
-ago does not slow a panel of eight. A Retry-After holds back every call to that model, not only the one
-that got it, for MAX_WAIT_S at most: then one of them finds out whether it is still true. A call that has
-not that much time fails at once and says why.
+every call. The first 429 or 529 cuts it to 0.7 of what is in flight (at most every half second); each success
+of a call that started after the cut raises it by one, which doubles it every round trip, until the next cut.
+Evidence ages: FORGOTTEN_S after the last cut it is wide open again, so that one 429 of an idle hour ago does
+not slow a panel of eight. Where calls by the dozen went through in the second before a 429, their number is
+the rate that the provider lets through, and calls go out evenly at SHARE of it for as long as the evidence
+counts: places alone would send a burst at the end of every cool-down. A Retry-After holds back every call to
+that model, not only the one that got it, for MAX_WAIT_S at most: then one of them finds out whether it is
+still true. A call that has not that much time fails at once and says why.
 
 A limit is one model's: gateways serve hundreds, and what is exhausted is mostly the provider behind one of
 them. The whole provider is held back when it says that the limit is the account's, or when two of its models
@@ -15,8 +17,8 @@ push back within TWO_WITHIN_S; then for no longer than both of them ask for.
 A rate that the user's row gives a model is kept to by a meter, which may count for several processes at once;
 they share the cool-downs as well. What is cut and grown by evidence is this process's own.
 
-Fair between consultations: free places go by turns to the runs that wait, so a panel of three
-never queues behind a review of five hundred.
+Fair between consultations: free places go by turns to the runs that wait, so a panel of three never queues
+behind a review of five hundred.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ CUT = 0.7
 CUT_EVERY_S = 0.5
 FORGOTTEN_S = 60.0
 """Providers count by the minute: a limit from before that no longer holds."""
+PROVEN = 10
+"""Calls that went through in a second; from fewer no rate is derived."""
+SHARE = 0.97
+"""Of a rate, learned or given: what goes out evenly arrives a little bunched, and a provider counts that."""
 STANDSTILL_S = 5.0
 """A cut limit grows by one whenever no place has become free for so long, although a call waits for one: else
 one silent call could keep all others from being asked until their deadline."""
@@ -53,7 +59,7 @@ TWO_WITHIN_S = 10.0
 # 3. A call's tokens are set aside at their most, and what it did not need is given back.
 
 AHEAD_S: Final = 1.0
-REQUESTS_BURST_S: Final = 0.02
+REQUESTS_BURST_S: Final = 0.01
 TOKENS_BURST_S: Final = 5.0
 """How far calls may run ahead of an even pace, in seconds of the rate; a single call always may. Providers
 count tokens by the minute, but requests often by the second."""
@@ -71,8 +77,8 @@ class Charge(NamedTuple):
 def charges(name: str, rate: Rate, tokens: int, replicas: int = 1) -> list[Charge]:
     """Return what a call costs of each limit that is known, where so many processes share the limits."""
     costs = [
-        ("requests", 1, rate.requests_per_second, REQUESTS_BURST_S),
-        ("tokens", tokens, rate.tokens_per_minute / 60, TOKENS_BURST_S),
+        ("requests", 1, SHARE * rate.requests_per_second, REQUESTS_BURST_S),
+        ("tokens", tokens, SHARE * rate.tokens_per_minute / 60, TOKENS_BURST_S),
     ]
     known = [(kind, replicas * amount / each, burst) for kind, amount, each, burst in costs if each]
     return [Charge(f"{kind}:{name}", cost, max(0.0, burst - cost)) for kind, cost, burst in known]
@@ -147,6 +153,11 @@ class Limiter:
         self._moved_at = 0.0
         """When a place was taken or became free last."""
         self._waiting: OrderedDict[int, deque[anyio.Event]] = OrderedDict()
+        self._sent: deque[float] = deque(maxlen=SAMPLES)
+        """When the latest calls went out that were not refused."""
+        self._gap_s = self._next_at = 0.0
+        """The learned rate: seconds between two calls, and when the next one may go."""
+        self._gate = anyio.Lock()
 
     async def acquire(self, run: int, deadline: float, tokens: int = 0) -> float:
         """Take one place for the run with this number, to be released; wait for its turn and the cool-down.
@@ -167,10 +178,20 @@ class Limiter:
             if self.metered is not None:
                 await self._pace(self.metered, deadline, tokens)
                 await self._cool_down(deadline)  # it may have begun meanwhile
+            if self._gap_s:
+                await self._go_evenly(deadline)
         except BaseException:
             self.release()
             raise
-        return anyio.current_time()
+        now = anyio.current_time()
+        self._sent.append(now)
+        return now
+
+    async def _go_evenly(self, deadline: float) -> None:
+        async with self._gate:
+            await anyio.sleep_until(self._next_at)
+            await self._cool_down(deadline)
+            self._next_at = max(self._next_at + self._gap_s, anyio.current_time())
 
     async def _cool_down(self, deadline: float) -> None:
         while anyio.current_time() < self._cool_until:
@@ -238,9 +259,19 @@ class Limiter:
             self.limit = min(float(self.cap), self.limit + 1)
             self._serve()
 
-    def pushed_back(self, retry_after: float | None, *, for_all_models: bool = False) -> None:
-        """Take note of a 429 or 529. `retry_after` in seconds, None when the provider did not say."""
+    def pushed_back(
+        self, retry_after: float | None, began: float | None = None, *, for_all_models: bool = False
+    ) -> None:
+        """Take note of a 429 or 529. `retry_after` in seconds, None when the provider did not say.
+
+        `began`: when the call went out.
+        """
         now = anyio.current_time()
+        if retry_after and began is not None and began in self._sent:
+            self._sent.remove(began)
+            passed = sum(began - 1 < sent <= began for sent in self._sent)
+            if passed >= PROVEN:
+                self._gap_s = 1 / (SHARE * passed)
         if self.whole is not None:
             others = [one for one, until in self.whole.pushers.items() if one is not self and until > now]
             self.whole.pushers[self] = now + max(TWO_WITHIN_S, retry_after or 0.0)
@@ -257,7 +288,7 @@ class Limiter:
 
     async def take_turn(self, run: int) -> None:
         if self._cut_at is not None and anyio.current_time() - self._cut_at >= FORGOTTEN_S:
-            self.limit, self._cut_at = float(self.cap), None
+            self.limit, self._cut_at, self._gap_s = float(self.cap), None, 0.0
             self._serve()
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1

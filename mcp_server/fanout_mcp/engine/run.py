@@ -278,7 +278,7 @@ class _Attempts:
         if isinstance(result, Answer):
             limiter.succeeded(began, anyio.current_time())
         elif isinstance(result, RateLimited | Overloaded):
-            limiter.pushed_back(result.retry_after, for_all_models=result.for_all_models)
+            limiter.pushed_back(result.retry_after, began, for_all_models=result.for_all_models)
             await limiter.share_cool_down()
         return result
 

@@ -48,14 +48,14 @@ log = logging.getLogger("fanout")
 T = TypeVar("T")
 
 PREFIX: Final = "fanout:"
-CONNECT_S: Final = 0.08
+CONNECT_S: Final = 0.06
 REPLY_S: Final = 0.12
 """Redis answers in well under a millisecond, in another zone of a data centre in two."""
 BEAT_S: Final = 2.0
 RETRY_S: Final = 0.5
 SEEN_S: Final = 60
 """A replica counts for so long after its last beat."""
-THREADS: Final = 40
+THREADS: Final = 8
 MAX_CONNECTIONS: Final = 512
 """More than callers can be at once: redis-py refuses what is beyond, as if Redis were away."""
 ANSWER_KEPT_S: Final = 7 * 86_400
@@ -405,6 +405,8 @@ class SharedCache(Cache):
     def __init__(self, link: Link, *local: Any) -> None:
         super().__init__(*local)
         self.link = link
+        self._late: set[str] = set()
+        """Answers kept while Redis was away."""
 
     def known(self, keys: Sequence[str]) -> dict[str, Answer]:
         found: dict[str, Answer] = {}
@@ -447,6 +449,8 @@ class SharedCache(Cache):
             values = (self._owner, self._sealed(key, answer), ANSWER_KEPT_S)
             self._linked().run(KEEP, self._names(key), *values)
         except Away:
+            self._late.add(key)
+            self._renew()
             self._note()
 
     def release(self, key: str) -> None:
@@ -456,11 +460,20 @@ class SharedCache(Cache):
 
     def _extend(self) -> None:
         super()._extend()
+        self._bring_late()
         with contextlib.suppress(Away):
             leases = [self._names(key)[1] for key in self._held.copy()]
             self._linked().run(RENEW, leases, self._owner, _ms(cache.LEASE_S))
 
+    def _bring_late(self) -> None:
+        if self.link.is_away or not self._late:
+            return
+        late, self._late = self._late, set()
+        for key, answer in super().known(list(late)).items():
+            self.keep(key, answer)
+
     def close(self) -> None:
+        self._bring_late()
         for key in self._held.copy():
             self.release(key)
         super().close()

@@ -406,11 +406,11 @@ class Cache:
 
     def _keep_leases(self) -> None:
         while not self._closing.wait(LEASE_S / 3):
-            if not self._held:
-                continue
             self._extend()
 
     def _extend(self) -> None:
+        if not self._held:
+            return
         until = time.monotonic() + LEASE_S
         renew = "UPDATE lease SET until = ? WHERE owner = ?"
         self._with(lambda connection: connection.execute(renew, (until, self._owner)), None)
