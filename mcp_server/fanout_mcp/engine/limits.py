@@ -57,8 +57,11 @@ TWO_WITHIN_S = 10.0
 # 2. A place is reserved AHEAD_S before its time at most, so that calls that are cancelled while they wait
 #    waste no more of the rate than that.
 # 3. A call's tokens are set aside at their most, and what it did not need is given back.
+# 4. A place that was slept through is given up, once: a process that stood still would else send at once what
+#    was to go evenly.
 
 AHEAD_S: Final = 1.0
+LATE_S: Final = 0.1
 REQUESTS_BURST_S: Final = 0.01
 TOKENS_BURST_S: Final = 5.0
 """How far calls may run ahead of an even pace, in seconds of the rate; a single call always may. Providers
@@ -199,15 +202,22 @@ class Limiter:
             await anyio.sleep_until(self._cool_until)
 
     async def _pace(self, metered: Metered, deadline: float, tokens: int) -> None:
-        wait = AHEAD_S + 1
-        while wait > AHEAD_S:
+        is_late = False
+        while True:
             wait = await metered.meter.reserve(metered.name, metered.whole, metered.rate, tokens)
-            if anyio.current_time() + wait > deadline:
+            at = anyio.current_time() + wait
+            if at > deadline:
                 raise RateLimited(
                     f"not asked: the limit of {metered.name} has no room for another {wait:.0f} s, longer "
                     "than this can wait"
                 )
-            await anyio.sleep(wait if wait <= AHEAD_S else wait - AHEAD_S / 2)
+            if wait > AHEAD_S:
+                await anyio.sleep_until(at - AHEAD_S / 2)
+                continue
+            await anyio.sleep_until(at)
+            if is_late or anyio.current_time() <= at + LATE_S:
+                return
+            is_late = True  # rule 4
 
     async def settle(self, unused: int) -> None:
         """Give back tokens that `acquire` took and the call did not use."""
