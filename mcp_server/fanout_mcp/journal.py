@@ -133,12 +133,12 @@ class Journal:
                 found[outcome.key] = outcome
                 self._tell(outcome, is_good=True)
         missing = [question.job for question in questions if question.job.key not in found]
-        one = _Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
+        one = _Asking(self._limits.paced(self._backend.ask), self.cache, keys, is_good, self._in_turn)
 
         def on_outcome(outcome: Outcome) -> None:
             self._tell(one.settled(outcome), is_good=outcome.key in one.good)
 
-        plan = replace(plan, on_outcome=on_outcome, progress=no_progress)
+        plan = replace(plan, on_outcome=on_outcome, progress=no_progress, is_paced=False)
         started = self._going.start(missing, one.ask, plan, self._limits)
         return Begun([question.job for question in questions], found, started, one)
 

@@ -170,12 +170,12 @@ async def test_a_cool_down_holds_every_replica_back(tmp_path: Path, redis: Redis
         limiter.pushed_back(30.0)
         await limiter.share_cool_down()
         with pytest.raises(RateLimited, match="no room for another 30 s"):
-            await limits[1].of("p", "m").acquire(1, anyio.current_time() + 5)
-        await limits[1].of("p", "another").acquire(1, anyio.current_time() + 5)
+            await limits[1].of("p", "m").acquire(1, anyio.current_time() + 5, 0)
+        await limits[1].of("p", "another").acquire(1, anyio.current_time() + 5, 0)
         limiter.pushed_back(30.0, for_all_models=True)
         await limiter.share_cool_down()
         with pytest.raises(RateLimited):
-            await limits[1].of("p", "a third").acquire(1, anyio.current_time() + 5)
+            await limits[1].of("p", "a third").acquire(1, anyio.current_time() + 5, 0)
 
 
 async def test_tokens_that_a_call_did_not_use_are_given_back_to_all(

@@ -30,8 +30,8 @@ from typing import Final, NamedTuple, Protocol
 import anyio
 
 from fanout_mcp.engine.retry import MAX_WAIT_S
-from fanout_mcp.errors import RateLimited
-from fanout_mcp.types import Rate
+from fanout_mcp.errors import BackendError, Overloaded, RateLimited
+from fanout_mcp.types import Answer, Ask, Job, Rate
 
 CUT = 0.7
 CUT_EVERY_S = 0.5
@@ -162,11 +162,11 @@ class Limiter:
         """The learned rate: seconds between two calls, and when the next one may go."""
         self._gate = anyio.Lock()
 
-    async def acquire(self, run: int, deadline: float, tokens: int = 0) -> float:
+    async def acquire(self, run: int, deadline: float, tokens: int | None = None) -> float:
         """Take one place for the run with this number, to be released; wait for its turn and the cool-down.
 
-        `tokens`: the most that the call may use. Returns the time. Raises RateLimited when the cool-down or
-        the rate outlasts the deadline.
+        `tokens`: the most that its call may use; None: what is done there keeps to the rate by itself.
+        Returns the time. Raises RateLimited when the cool-down or the rate outlasts the deadline.
         """
         self._check(deadline)
         await self.take_turn(run)
@@ -178,17 +178,35 @@ class Limiter:
             raise
         try:
             await self._cool_down(deadline)
-            if self.metered is not None:
-                await self._pace(self.metered, deadline, tokens)
-                await self._cool_down(deadline)  # it may have begun meanwhile
-            if self._gap_s:
-                await self._go_evenly(deadline)
+            return anyio.current_time() if tokens is None else await self.pace(deadline, tokens)
         except BaseException:
             self.release()
             raise
+
+    async def pace(self, deadline: float, tokens: int) -> float:
+        """Wait until the given and the learned rate let a call go; return the time. Raises RateLimited."""
+        if self.metered is not None:
+            await self._reserve(self.metered, deadline, tokens)
+            await self._cool_down(deadline)  # it may have begun meanwhile
+        if self._gap_s:
+            await self._go_evenly(deadline)
         now = anyio.current_time()
         self._sent.append(now)
         return now
+
+    async def learn(self, began: float, tokens: int, result: Answer | BackendError) -> None:
+        """Take note of what became of a call that `pace` let go at `began`."""
+        if self.metered is not None and not result.usage.is_partial:
+            unused = tokens - result.usage.total_tokens
+            await self.metered.meter.settle(self.metered.name, self.metered.rate, unused)
+        is_refused = isinstance(result, RateLimited | Overloaded) and result.retry_after
+        is_given = self.metered is not None and self.metered.rate.requests_per_second
+        if not is_refused or is_given or began not in self._sent:
+            return
+        self._sent.remove(began)
+        passed = sum(began - 1 < sent <= began for sent in self._sent)
+        if passed >= PROVEN:
+            self._gap_s = 1 / (SHARE * passed)
 
     async def _go_evenly(self, deadline: float) -> None:
         async with self._gate:
@@ -201,7 +219,7 @@ class Limiter:
             self._check(deadline)
             await anyio.sleep_until(self._cool_until)
 
-    async def _pace(self, metered: Metered, deadline: float, tokens: int) -> None:
+    async def _reserve(self, metered: Metered, deadline: float, tokens: int) -> None:
         is_late = False
         while True:
             wait = await metered.meter.reserve(metered.name, metered.whole, metered.rate, tokens)
@@ -218,11 +236,6 @@ class Limiter:
             if is_late or anyio.current_time() <= at + LATE_S:
                 return
             is_late = True  # rule 4
-
-    async def settle(self, unused: int) -> None:
-        """Give back tokens that `acquire` took and the call did not use."""
-        if self.metered is not None:
-            await self.metered.meter.settle(self.metered.name, self.metered.rate, unused)
 
     async def share_cool_down(self) -> None:
         """Report the cool-downs of the model and its provider to the processes that share the limits."""
@@ -269,19 +282,9 @@ class Limiter:
             self.limit = min(float(self.cap), self.limit + 1)
             self._serve()
 
-    def pushed_back(
-        self, retry_after: float | None, began: float | None = None, *, for_all_models: bool = False
-    ) -> None:
-        """Take note of a 429 or 529. `retry_after` in seconds, None when the provider did not say.
-
-        `began`: when the call went out.
-        """
+    def pushed_back(self, retry_after: float | None, *, for_all_models: bool = False) -> None:
+        """Take note of a 429 or 529. `retry_after` in seconds, None when the provider did not say."""
         now = anyio.current_time()
-        if retry_after and began is not None and began in self._sent:
-            self._sent.remove(began)
-            passed = sum(began - 1 < sent <= began for sent in self._sent)
-            if passed >= PROVEN:
-                self._gap_s = 1 / (SHARE * passed)
         if self.whole is not None:
             others = [one for one, until in self.whole.pushers.items() if one is not self and until > now]
             self.whole.pushers[self] = now + max(TWO_WITHIN_S, retry_after or 0.0)
@@ -345,6 +348,11 @@ class Limiter:
             turn.set()
 
 
+def most_tokens(job: Job) -> int:
+    """Return what a call may use at most; a third of its letters stands for a tokenizer."""
+    return (len(job.prompt.system) + len(job.prompt.user)) // 3 + job.max_tokens
+
+
 class Limits:
     """Limiters by provider and model, shared by all tool calls of a process."""
 
@@ -382,6 +390,22 @@ class Limits:
             metered = self._metered(provider, model)
             found = self._limiters[provider, model] = Limiter(self._max_parallel, whole, metered)
         return found
+
+    def paced(self, ask: Ask) -> Ask:
+        """Return the way to the models for an `Ask` that doesn't always call: calls keep to the rates."""
+
+        async def asked(job: Job, /) -> Answer:
+            limiter, tokens = self.of(job.provider, job.model), most_tokens(job)
+            began = await limiter.pace(float("inf"), tokens)
+            try:
+                answer = await ask(job)
+            except BackendError as error:
+                await limiter.learn(began, tokens, error)
+                raise
+            await limiter.learn(began, tokens, answer)
+            return answer
+
+        return asked
 
     def _metered(self, provider: str, model: str | None) -> Metered | None:
         rate = self._rate_of(model)
