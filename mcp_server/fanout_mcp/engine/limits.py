@@ -212,7 +212,9 @@ class Limiter:
         async with self._gate:
             await anyio.sleep_until(self._next_at)
             await self._cool_down(deadline)
-            self._next_at = max(self._next_at + self._gap_s, anyio.current_time())
+            now = anyio.current_time()
+            # A timer is late by a little: the next one is not, else the rate would never be reached.
+            self._next_at = self._gap_s + (self._next_at if now - self._next_at < self._gap_s else now)
 
     async def _cool_down(self, deadline: float) -> None:
         while anyio.current_time() < self._cool_until:
