@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,10 +18,13 @@ from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fakes.replica import busiest, finish, replicas, steady
 from fakes.upstream import Rule, Upstream, serving, until
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import RateLimited
+from fanout_mcp.errors import BudgetExceeded, RateLimited
+from fanout_mcp.scale.serve import USER, Service, User
 from fanout_mcp.scale.shared import open_shared
 from fanout_mcp.state import cache as module
+from fanout_mcp.state.audit import Call
 from fanout_mcp.state.settings import Settings
+from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.types import Answer, Rate
 
 if TYPE_CHECKING:
@@ -235,3 +239,28 @@ async def test_replicas_are_counted_and_leave_at_their_end(tmp_path: Path, redis
             assert second.figures()["fanout_replicas"] == 2
         async with open_shared(settings_of(tmp_path, redis.url)) as third:
             assert third.figures()["fanout_replicas"] == 2
+
+
+async def test_a_user_s_dollars_of_a_day_bind_on_every_replica_of_a_service(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    carol = SimpleNamespace(scope={USER: User("carol", max_usd_per_day=0.5)})
+    given = TOOL.arguments.model_validate({"question": "Is it wise?"})
+    async with (
+        open_shared(settings_of(tmp_path, redis.url)) as one,
+        open_shared(settings_of(tmp_path, redis.url)) as other,
+    ):
+        first, second = (Service(None, dollars=each.dollars, shared=each) for each in (one, other))
+        record = Call("oracle_batch", 0.3)
+        with first.admitted(carol, "oracle_batch", given, record):
+            with (
+                pytest.raises(BudgetExceeded, match=r"\$0\.2 are left"),
+                second.admitted(carol, "oracle_batch", given, Call("oracle_batch", 0.3)),
+            ):
+                pass
+            record.usd = 0.1
+        with second.admitted(carol, "oracle_batch", given, Call("oracle_batch", 0.3)):
+            pass
+        figures = second.metrics()
+        assert "fanout_redis_up 1" in figures
+        assert "fanout_replicas 2" in figures
