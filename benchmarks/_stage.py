@@ -58,9 +58,10 @@ class Provider:
 
 
 @contextmanager
-def provider(delay: float) -> Iterator[Provider]:
-    """Run a fake provider that answers after `delay` seconds."""
+def provider(delay: float, allows: int = 0) -> Iterator[Provider]:
+    """Run a fake provider that answers after `delay` seconds, and so many times a second (0: any number)."""
     command = [sys.executable, str(ROOT / "tests" / "fakes" / "upstream.py"), "--delay", str(delay)]
+    command += ["--allows", str(allows)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

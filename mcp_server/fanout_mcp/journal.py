@@ -28,7 +28,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Background, Plan, background
 from fanout_mcp.errors import BackendError, StillRunning
 from fanout_mcp.state import audit
-from fanout_mcp.state.cache import Cache, open_cache
+from fanout_mcp.state.cache import Cache, OpenCache, open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, no_progress
 from fanout_mcp.usage import Usage
@@ -179,12 +179,12 @@ class Journal:
             remaining = await self.remote.begin(portion, self.tally.total)
             if remaining is not None:
                 return Begun([question.job for question in questions], found, self._kept(keys, remaining))
-        one = Asking(self._backend.ask, self.cache, keys, is_good, self._in_turn)
+        one = Asking(self._limits.paced(self._backend.ask), self.cache, keys, is_good, self._in_turn)
 
         def on_outcome(outcome: Outcome) -> None:
             self._tell(one.settled(outcome), is_good=outcome.key in one.good)
 
-        plan = replace(plan, on_outcome=on_outcome, progress=no_progress)
+        plan = replace(plan, on_outcome=on_outcome, progress=no_progress, is_paced=False)
         started = self._going.start(missing, one.ask, plan, self._limits)
 
         async def settled() -> list[Outcome]:
@@ -338,10 +338,11 @@ async def open_journal(
     progress: Progress,
     total: int,
     *,
+    opens: OpenCache | None = None,
     remote: Remote | None = None,
 ) -> AsyncIterator[Journal]:
     """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
-    cache = await anyio.to_thread.run_sync(open_cache, settings.cache, settings.config_dir)
+    cache = await anyio.to_thread.run_sync(opens or open_cache, settings.cache, settings.config_dir)
     is_wanted = False
     try:
         async with background() as going:

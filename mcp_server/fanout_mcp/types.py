@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from fanout_mcp.errors import BackendError
 from fanout_mcp.usage import Usage
@@ -115,6 +115,14 @@ class ModelPrice:
     def of(self, tokens_in: int, tokens_out: int) -> float:
         """What so many tokens cost."""
         return (tokens_in * self.usd_per_mtok_in + tokens_out * self.usd_per_mtok_out) / 1e6
+
+
+class Rate(NamedTuple):
+    """What a provider allows for one of its models; 0 where no limit is known."""
+
+    requests_per_second: float = 0.0
+    tokens_per_minute: float = 0.0
+    """Of prompts and answers together."""
 
 
 class Ask(Protocol):

@@ -25,7 +25,7 @@ from fanout_mcp.state import settings as reading
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.tools.services import Services
-from fanout_mcp.types import Job, Json, Prompt, no_progress
+from fanout_mcp.types import Job, Json, Prompt, Rate, no_progress
 
 JOB = Job("judge", Prompt("You judge.", "Is it right?"))
 
@@ -66,6 +66,9 @@ def test_every_row_of_ours_can_be_reached_and_names_what_it_needs() -> None:
         ("[acme]\ntitle = 'Acme'", '[acme] needs base_url = "https://host/v1"'),
         ("[acme]\nbase_url = 'https://a/v1'\nlacks = ['wings']", "lacks of [acme] names 'wings'"),
         ("[acme]\nbase_url = 'https://a/v1'\nmodels.strong = 'x'", "must be lists of model names"),
+        ("[acme]\nbase_url = 'https://a/v1'\nrequests_per_second = 'x'", "must be a number above 0"),
+        ("[acme]\nbase_url = 'https://a/v1'\ntokens_per_minute = -1", "must be a number above 0"),
+        ("[acme]\nbase_url = 'https://a/v1'\ntokens_per_minute = true", "must be a number above 0"),
         ("not toml", "can't be read"),
     ],
 )
@@ -74,6 +77,12 @@ def test_a_wrong_row_is_named_with_what_to_do(tmp_path: Path, text: str, sentenc
     with pytest.raises(SettingsError) as caught:
         read(tmp_path)
     assert sentence in str(caught.value)
+
+
+def test_a_row_says_how_fast_its_models_may_be_asked(tmp_path: Path) -> None:
+    own_rows(tmp_path, "[openai]\nrequests_per_second = 8\ntokens_per_minute = 2e6")
+    assert read(tmp_path)["openai"].rate == Rate(8, 2_000_000)
+    assert read(tmp_path)["openrouter"].rate == Rate()
 
 
 def test_a_row_moved_to_another_host_takes_no_key_of_ours_along(tmp_path: Path) -> None:
@@ -266,7 +275,7 @@ class Stage:
             limits = Limits(
                 50,
                 provider_of=lambda model: backend.route(model).provider,
-                stand_ins=lambda model: backend.route(model)[1:],
+                stand_ins=lambda model: backend.route(model)[1:3],
             )
             services = Services(self.settings, backend, limits)
             parsed = parse(TOOL.arguments, {"question": "Is it wise?", **arguments})

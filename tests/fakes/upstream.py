@@ -15,6 +15,7 @@ import json
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -83,6 +84,9 @@ class Upstream:
     latest: asyncio.Transport | None = None
     paths: tuple[str, ...] = ()
     """The only paths that answer; none: every one that ends as it should."""
+    allows: int = 0
+    """Answers in any second; what is beyond that is refused with `Retry-After: 1`. 0: no limit."""
+    allowed: deque[float] = field(default_factory=deque)
     loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -102,6 +106,14 @@ class Upstream:
                 self.used[place] = used + 1
                 return rule
         return Rule()
+
+    def is_over(self, now: float) -> bool:
+        while self.allowed and self.allowed[0] <= now - 1:
+            self.allowed.popleft()
+        if len(self.allowed) >= self.allows:
+            return True
+        self.allowed.append(now)
+        return False
 
 
 class Connection(asyncio.Protocol):
@@ -172,6 +184,8 @@ class Connection(asyncio.Protocol):
         seen = Seen(str(body.get("model")), prompt, headers, body, time.monotonic(), target)
         upstream.log.append(seen)
         rule = upstream.rule_for(f"{seen.model}\n{prompt}")
+        if upstream.allows and upstream.is_over(seen.started):
+            rule = Rule(kind="status", status=429, retry_after="1")
         upstream.in_flight += 1
         upstream.peak = max(upstream.peak, upstream.in_flight)
         try:
@@ -406,8 +420,8 @@ def serving(
         loop.close()
 
 
-async def _run(port: int, delay: float) -> None:
-    upstream = Upstream(delay=delay)
+async def _run(port: int, delay: float, allows: int) -> None:
+    upstream = Upstream(delay=delay, allows=allows)
     server = await serve(upstream, port)
     print(json.dumps({"port": upstream.port}), flush=True)  # noqa: T201 - the first line tells the port
     await server.serve_forever()
@@ -417,6 +431,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--allows", type=int, default=0)
     chosen = parser.parse_args()
     with suppress(KeyboardInterrupt):
-        asyncio.run(_run(chosen.port, chosen.delay))
+        asyncio.run(_run(chosen.port, chosen.delay, chosen.allows))

@@ -52,6 +52,28 @@ def test_a_base_url_beyond_loopback_must_stand_in_the_users_own_file(tmp_path: P
     assert (got.base_url, got.api_key) == ("https://mine.example/v1", "k")
 
 
+def test_a_redis_beyond_loopback_must_stand_in_the_users_own_file(tmp_path: Path) -> None:
+    assert read(tmp_path, FANOUT_REDIS_URL="redis://:pw@127.0.0.1:6379/1").redis_url is not None
+    with pytest.raises(SettingsError, match=r"cache\.example.*config\.toml") as caught:
+        read(tmp_path, FANOUT_REDIS_URL="rediss://u:hunter2@cache.example:6380/0")
+    assert "hunter2" not in str(caught.value)
+    own = 'redis_url = "rediss://cache.example:6380/0"'
+    got = read(tmp_path, own, FANOUT_REDIS_URL="rediss://u:hunter2@cache.example:6380/0")
+    assert got.redis_url == "rediss://u:hunter2@cache.example:6380/0"
+    assert "hunter2" not in repr(got)
+    assert read(tmp_path, own).redis_url == "rediss://cache.example:6380/0"
+    with pytest.raises(SettingsError, match="confirm it"):
+        read(tmp_path, own, FANOUT_REDIS_URL="redis://cache.example:6380/0")
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:6379", "http://localhost", "redis://", "redis://h:x/0", "redis://[::1"]
+)
+def test_a_redis_url_that_is_none_is_refused_without_being_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match="must look like redis://HOST:PORT/0"):
+        read(tmp_path, FANOUT_REDIS_URL=url)
+
+
 CORP = 'base_url = "https://llm.corp.example/v1"\n'
 CORP_AND_KEY = CORP + 'api_key = "corp-key"'
 LOCAL = "http://127.0.0.1:9999/v1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from fanout_mcp.types import Answer, Job, ModelPrice
+from fanout_mcp.types import Answer, Job, ModelPrice, Rate
 
 
 class Route(NamedTuple):
@@ -17,6 +17,8 @@ class Route(NamedTuple):
     """Models of the same provider to ask in its place, in this order."""
     elsewhere: tuple[str, ...] = ()
     """Models of other providers that the user agreed to, where this one's key or credit is at fault."""
+    rate: Rate = Rate()
+    """What the provider's row allows for each of its models."""
 
 
 class Backend(Protocol):

@@ -37,7 +37,7 @@ from fanout_mcp.errors import Rejected, SettingsError
 from fanout_mcp.state import audit
 from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
-from fanout_mcp.types import Answer, Job, ModelPrice
+from fanout_mcp.types import Answer, Job, ModelPrice, Rate
 
 if TYPE_CHECKING:
     from fanout_mcp.backends.http import Endpoint
@@ -243,9 +243,11 @@ class MixedBackend:
         row, rest = self._split(model)
         elsewhere = tuple(self._first_of(one) for one in self._agreed() if one is not row)
         if row is None:
-            return Route(self.provider, (), elsewhere)
+            rows = self.providers.rows.values()
+            rate = next((one.rate for one in rows if one.host == self.provider), Rate())
+            return Route(self.provider, (), elsewhere, rate)
         following = tuple(self._named(row, one) for one in row.next_after(rest))
-        return Route(row.host or row.name, following, elsewhere)
+        return Route(row.host or row.name, following, elsewhere, row.rate)
 
     async def price(self, model: str | None) -> ModelPrice | None:
         backend, name = await self._backend_of(model)

@@ -30,7 +30,7 @@ from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
-from fanout_mcp.types import Effort, Json
+from fanout_mcp.types import Effort, Json, Rate
 
 OPENROUTER: Final = "openrouter"
 CLIENTS: Final = ("claude", "codex", "gemini")
@@ -59,6 +59,8 @@ class Row:
     maker: str = ""
     client: str = ""
     """The program of a command-line client; such a row has no base URL."""
+    requests_per_second: float = 0.0
+    tokens_per_minute: float = 0.0
     models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seats: Mapping[str, Sequence[str]] = field(default_factory=dict)
     is_own: bool = False
@@ -71,6 +73,10 @@ class Row:
     @property
     def is_local(self) -> bool:
         return urlsplit(self.base_url).hostname in LOOPBACK_HOSTS
+
+    @property
+    def rate(self) -> Rate:
+        return Rate(self.requests_per_second, self.tokens_per_minute)
 
     def models_for(self, purpose: str) -> tuple[str, ...]:
         """Return the models for a purpose, the first choice first; none where only the server knows them."""
@@ -88,10 +94,13 @@ class Row:
         return tuple(one for one in self.models.get("strong", ()) if one != model)
 
 
+KINDS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("models", "seats"), dict),
+    **dict.fromkeys(Rate._fields, float),
+    "lacks": list,
+}
 _FIELDS: Final = {
-    one.name: (dict if one.name in {"models", "seats"} else list if one.name == "lacks" else str)
-    for one in fields(Row)
-    if one.name not in {"name", "is_own"}
+    one.name: KINDS.get(one.name, str) for one in fields(Row) if one.name not in {"name", "is_own"}
 }
 
 
@@ -149,8 +158,11 @@ def _check(path: Path, name: str, row: object) -> None:
             near = get_close_matches(key, _FIELDS, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_FIELDS)}."
             raise SettingsError(f"{path}: [{name}] has no field {key}; {hint}")
-        if not isinstance(value, _FIELDS[key]):
-            wanted = {str: "text in quotes", list: "a list", dict: "a table"}[_FIELDS[key]]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        if not (is_number if _FIELDS[key] is float else isinstance(value, _FIELDS[key])):
+            wanted = {str: "text in quotes", list: "a list", dict: "a table", float: "a number above 0"}[
+                _FIELDS[key]
+            ]
             raise SettingsError(f"{path}: {key} of [{name}] must be {wanted}.")
     for quirk in row.get("lacks", ()):
         if quirk not in QUIRKS:

@@ -80,7 +80,10 @@ def call_tool(tool: Tool[A], arguments: Mapping[str, Json], *, quiet: bool = Fal
     async def call() -> ToolResult:
         async with open_services(settings.read()) as services:
             most_usd = getattr(parsed, "max_cost_usd", 0.0)
-            with audit.call(tool.name, most_usd) as record, live(tool.title, quiet=quiet) as progress:
+            with (
+                audit.call(tool.name, most_usd, services.spent) as record,
+                live(tool.title, quiet=quiet) as progress,
+            ):
                 result = await tool.call(services, parsed, progress)
                 record.verdict = verdict(result)
             ledger.note(services.settings.records, tool.name, result.data)

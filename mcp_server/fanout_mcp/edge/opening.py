@@ -5,18 +5,26 @@ from __future__ import annotations
 import gc
 import importlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.services import Services
+from fanout_mcp.types import Rate
+
+if TYPE_CHECKING:
+    from fanout_mcp.scale.shared import Shared
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had."""
+async def open_services(settings: Settings, shared: Shared | None = None) -> AsyncIterator[Services]:
+    """Yield the services for these settings. Raises SettingsError when the chosen backend can't be had.
+
+    `shared`: what is open already of what processes share; else it is opened where a Redis is set.
+    """
     # In a thread: it brings the HTTP client along, and hook events pass through this loop.
     await anyio.to_thread.run_sync(importlib.import_module, "fanout_mcp.backends.choose")
     from fanout_mcp.backends.choose import open_backend
@@ -24,26 +32,34 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     from fanout_mcp.backends.providers import CLIENTS
     from fanout_mcp.engine.limits import Limits
 
-    async with Workers() as workers, open_backend(settings) as backend:
+    async with AsyncExitStack() as stack:
+        if shared is None and settings.redis_url:
+            from fanout_mcp.scale.shared import open_shared
+
+            shared = await stack.enter_async_context(open_shared(settings))
+        workers = await stack.enter_async_context(Workers())
+        backend = await stack.enter_async_context(open_backend(settings))
         caps = dict.fromkeys(CLIENTS, processes_at_once)
 
         def provider_of(model: str | None) -> str:
             return backend.route(model).provider
 
         def stand_ins(model: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-            return backend.route(model)[1:]
+            return backend.route(model)[1:3]
+
+        def rate_of(model: str | None) -> Rate:
+            return backend.route(model).rate
 
         # All that is imported by now stays: a full collection would look through it, which stops the loop for
         # tens of milliseconds in the middle of a call.
         gc.freeze()
-        limits = Limits(settings.max_parallel, caps, provider_of, stand_ins)
-        if not settings.redis_url:
+        meter = shared.meter if shared else None
+        limits = Limits(settings.max_parallel, caps, provider_of, stand_ins, rate_of=rate_of, shared=meter)
+        if shared is None:
             yield Services(settings, backend, limits, workers)
             return
         from fanout_mcp.scale.queue import Queue
 
         queue = Queue(settings)
-        try:
-            yield Services(settings, backend, limits, workers, queue.call)
-        finally:
-            await queue.close()
+        stack.push_async_callback(queue.close)
+        yield Services(settings, backend, limits, workers, queue.call, shared.open_cache, shared.dollars)

@@ -223,7 +223,7 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         async with shared.calls:
             opened = await shared.services()
             with (
-                audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0)) as record,
+                audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0), opened.spent) as record,
                 shared.seams.admitted(ctx, opened, parsed, record) as services,
             ):
                 async with feeding(ctx.session.report_progress) as progress:

@@ -30,7 +30,7 @@ from anyio.abc import TaskGroup
 from fanout_hooks.crash import explain_alike
 from fanout_mcp.engine import retry
 from fanout_mcp.engine.budget import Budget
-from fanout_mcp.engine.limits import Limiter, Limits
+from fanout_mcp.engine.limits import Limiter, Limits, most_tokens
 from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.errors import AllThinking, BackendError, Overloaded, RateLimited
 from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
@@ -75,6 +75,8 @@ class Plan:
     progress: Progress = no_progress
     describe: Callable[[Outcome], str] = _status
     """The line that progress shows for an outcome."""
+    is_paced: bool = True
+    """False: what asks keeps to the rates itself, since it doesn't always call (limits.Limits.paced)."""
     on_outcome: Take | None = None
     """Called with each outcome as it arrives, in the order of arrival."""
     chance: Callable[[], float] = random.random
@@ -239,7 +241,7 @@ class _Attempts:
         limiter = self.run.limits.of(self.job.provider, self.job.model)
         while True:
             try:
-                began = await limiter.acquire(self.run.number, self.run.deadline)
+                began = await limiter.acquire(self.run.number, self.run.deadline, self._most_tokens())
                 (limiter.whole or limiter).twins.append(False)
             except RateLimited as error:
                 return error
@@ -270,12 +272,19 @@ class _Attempts:
     def _reason(self, error: BackendError) -> str:
         return f"{error} ({self.why})" if self.why else str(error)
 
+    def _most_tokens(self) -> int | None:
+        return most_tokens(self.job) if self.run.plan.is_paced else None
+
     async def _try(self, limiter: Limiter, began: float) -> Answer | BackendError:
+        most = self._most_tokens()
         result = await self._call_or_hedge(limiter)
+        if most is not None:
+            await limiter.learn(began, most, result)
         if isinstance(result, Answer):
             limiter.succeeded(began, anyio.current_time())
         elif isinstance(result, RateLimited | Overloaded):
             limiter.pushed_back(result.retry_after, for_all_models=result.for_all_models)
+            await limiter.share_cool_down()
         return result
 
     async def _call_or_hedge(self, limiter: Limiter) -> Answer | BackendError:
@@ -297,7 +306,7 @@ class _Attempts:
         async def twin(tasks: TaskGroup) -> None:
             nonlocal started
             with suppress(RateLimited):
-                await limiter.acquire(self.run.number, self.run.deadline)
+                await limiter.acquire(self.run.number, self.run.deadline, self._most_tokens())
                 try:
                     started += 1
                     settle(tasks, await self._call())

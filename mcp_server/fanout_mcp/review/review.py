@@ -47,6 +47,7 @@ from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.kinds import Kind
 from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.state.cache import OpenCache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Json, Outcome, Progress
 
@@ -96,6 +97,7 @@ class Means:
     """Raises BudgetExceeded when the calls may cost more than the request's budget."""
     planned: Callable[[list[dict[str, Json]], Receipt], Json]
     """Makes the result of engine="plan" of agent calls."""
+    open_cache: OpenCache | None = None
     remote: Remote | None = None
     """Other processes that may ask."""
 
@@ -208,7 +210,13 @@ async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mappin
     diffs, _ = await _scrubbed(means.workers, own)
     batch = seats(focus, request.reviewers, request.models or [backend.default_model("review")])
     async with open_journal(
-        means.settings, backend, means.limits, means.progress, 0, remote=means.remote
+        means.settings,
+        means.backend,
+        means.limits,
+        means.progress,
+        0,
+        opens=means.open_cache,
+        remote=means.remote,
     ) as journal:
         places = await in_thread(keys, journal.cache, clean, focus, batch, backend, diffs)
         known = await in_thread(recall, journal.cache, places)

@@ -39,6 +39,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -53,8 +54,9 @@ if TYPE_CHECKING:
     from fanout_mcp.edge.server import Context, Seams
     from fanout_mcp.engine.limits import Limits
     from fanout_mcp.scale.issuer import Issuer
+    from fanout_mcp.scale.shared import Shared
     from fanout_mcp.scale.telemetry import Figures
-    from fanout_mcp.state.audit import Call
+    from fanout_mcp.state.audit import Call, Spent
     from fanout_mcp.tools.services import Services, ToolResult
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {
@@ -220,6 +222,12 @@ def _user(name: str, row: Json) -> tuple[str, User]:
 # --- the door ----------------------------------------------------------------------------------------------
 
 
+def _own_dollars() -> Spent:
+    from fanout_mcp.scale.shared import Dollars  # the start over stdin passes through this module
+
+    return Dollars()
+
+
 @dataclass(slots=True)
 class Service:
     """What is at work, and what was spent; one a process."""
@@ -235,8 +243,9 @@ class Service:
     """The URL of what tells clients where to get a token (RFC 9728)."""
     open: int = 0
     at_work: Counter[str] = field(default_factory=Counter)
-    spent: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Dollars by user and day, with what calls at work have set aside."""
+    dollars: Spent = field(default_factory=_own_dollars)
+    """By user and day, with what calls at work have set aside."""
+    shared: Shared | None = None
     limits: Limits | None = None
     """Of the providers, once a call was at work."""
 
@@ -347,17 +356,15 @@ class Service:
         user: User = ctx.request.scope[USER]  # type: ignore[union-attr] # a request over HTTP has one
         self._check(user, record.tool, given)
         audit.who.set(user.name)
-        day, began = (user.name, time.strftime("%Y-%m-%d", time.gmtime())), time.monotonic()
+        day, began = f"user:{user.name}:{time.strftime('%Y-%m-%d', time.gmtime())}", time.monotonic()
         is_free = getattr(given, "engine", "") in FREE or getattr(given, "dry_run", False)
-        aside = 0.0 if is_free else record.most_usd
-        record.is_capped = user.max_usd_per_day is not None
-        left = None if user.max_usd_per_day is None else user.max_usd_per_day - self.spent.get(day, 0.0)
-        if left is not None and aside > left:
+        aside, cap = 0.0 if is_free else record.most_usd, user.max_usd_per_day
+        record.is_capped = cap is not None
+        if cap is not None and (over := self.dollars.take({day: cap}, aside)):
             raise BudgetExceeded(
-                f"${user.max_usd_per_day:g} a day are allowed to {user.name}, ${max(left, 0):.4g} are left, "
+                f"${cap:g} a day are allowed to {user.name}, ${max(cap - over[1], 0):.4g} are left, "
                 f"and this call may cost ${aside:g}. Lower max_cost_usd, or ask again tomorrow."
             )
-        self.spent[day] = self.spent.get(day, 0.0) + aside
         self.limits = services.limits
         has_contents = os.environ.get(CAPTURE, "").lower() == "true"
         observed = Observed(services.backend, self.figures, has_contents)
@@ -371,7 +378,8 @@ class Service:
                 backend=cast("Backend", observed),  # what it lacks it takes from the one it wraps
             )
         finally:
-            self.spent[day] += record.usd + record.elsewhere_usd - aside
+            if cap is not None:
+                self.dollars.add([day], record.usd + record.elsewhere_usd - aside)
             self._count(record, time.monotonic() - began, trace_id)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:
@@ -406,8 +414,11 @@ class Service:
         """Return all figures in the text form of Prometheus."""
         from fanout_mcp.scale.telemetry import of_providers
 
-        own = [("fanout_inflight", (), float(self.at_work.total()))]
-        return self.figures.text([*own, *(of_providers(self.limits) if self.limits else ())])
+        own = {"fanout_inflight": float(self.at_work.total())} | (
+            self.shared.figures() if self.shared else {}
+        )
+        of_models = of_providers(self.limits) if self.limits else ()
+        return self.figures.text([*((name, (), value) for name, value in own.items()), *of_models])
 
     def shown(self, result: ToolResult) -> ToolResult:
         """Take out what is of this machine: where its project lies, and where a report would be."""
@@ -513,20 +524,27 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
     import uvicorn
     from sse_starlette.sse import AppStatus
 
+    from fanout_mcp.edge.opening import open_services
     from fanout_mcp.edge.server import Seams
+    from fanout_mcp.scale.shared import open_shared
     from fanout_mcp.state import settings
 
     host, port = _address(args.http)
     listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     port = listening.getsockname()[1]
     hosts = args.allow_host or [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    with tempfile.TemporaryDirectory(prefix="fanout-service-") as empty:
+    async with contextlib.AsyncExitStack() as stack:
+        empty = stack.enter_context(tempfile.TemporaryDirectory(prefix="fanout-service-"))
         root = Path(os.path.realpath(args.project or empty))  # noqa: ASYNC240 - once, before anything is served
         service.has_project, service.root = args.project is not None, str(root)
         # Reports are files of this machine, which no caller reads: none is written.
         had = replace(settings.read(root=root), state_dir=Path(os.devnull))
         origins = args.allow_origin or ([] if args.allow_host else [f"http://{one}" for one in hosts])
-        app = application(service, Seams(read_settings=lambda: had), hosts, origins)
+        if had.redis_url:
+            service.shared = await stack.enter_async_context(open_shared(had))
+            service.dollars = service.shared.dollars
+        seams = Seams(read_settings=lambda: had, open=partial(open_services, shared=service.shared))
+        app = application(service, seams, hosts, origins)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -544,16 +562,15 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
 
         server = Server(config)
         AppStatus.enable_automatic_graceful_drain = False  # it would cut every answer at the first signal
-        async with contextlib.AsyncExitStack() as stack:
-            sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
-            if args.health:
-                watched = await asyncio.start_server(_answering(service, server), *_address(args.health))
-                await stack.enter_async_context(watched)
-                name, number, *_ = watched.sockets[0].getsockname()
-                sys.stderr.write(f"fanout: /livez, /readyz and /metrics at http://{name}:{number}\n")
-            for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again at its end
-                signal.signal(number, lambda *_: None)
-            await server.serve(sockets=[listening])
+        sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
+        if args.health:
+            watched = await asyncio.start_server(_answering(service, server), *_address(args.health))
+            await stack.enter_async_context(watched)
+            name, number, *_ = watched.sockets[0].getsockname()
+            sys.stderr.write(f"fanout: /livez, /readyz and /metrics at http://{name}:{number}\n")
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again at its end
+            signal.signal(number, lambda *_: None)
+        await server.serve(sockets=[listening])
     return 0
 
 

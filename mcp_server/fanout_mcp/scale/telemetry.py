@@ -44,6 +44,10 @@ FIGURES: Final[Mapping[str, tuple[str, str]]] = {
     "fanout_retries_total": ("counter", "Questions asked again, by why"),
     "fanout_model_inflight": ("gauge", "Questions with a provider"),
     "fanout_model_waiting": ("gauge", "Questions that wait for a place at a provider"),
+    "fanout_redis_up": ("gauge", "Whether the shared Redis answers"),
+    "fanout_redis_outages_total": ("counter", "How often the shared Redis went away"),
+    "fanout_replicas": ("gauge", "Processes that share the Redis, seen in the last minute"),
+    "fanout_limiter_wait_seconds_total": ("counter", "What questions waited for a provider's rate"),
     "fanout_model_limit": ("gauge", "Questions that a provider is sent at once, at most, as it stands"),
 }
 """Name -> type and meaning, as /metrics gives them."""

@@ -18,7 +18,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -103,19 +103,19 @@ async def _work(had: settings.Settings, queue: Queue) -> None:
 
     from fanout_mcp.edge.opening import open_services
 
-    cache = open_cache(had.cache, had.config_dir)
     try:
-        async with open_services(had) as services:
+        async with open_services(had) as services, AsyncExitStack() as stack:
             if not services.backend.has_model:
                 raise SettingsError("A worker needs a model; `fanout doctor` says why there is none.")
             await queue.open()
             sys.stderr.write(f"fanout worker: {shown(queue.url)}, {had.max_parallel} calls at once\n")
-            await Worker(queue, services.backend, services.limits, cache).run()
+            cache = (services.open_cache or open_cache)(had.cache, had.config_dir)
+            stack.callback(cache.close)
+            await Worker(queue, services.backend, services.limits, cache, services.spent).run()
     except (RedisError, OSError) as error:
         raise SettingsError(f"{shown(queue.url)} can't be used: {error}.") from None
     finally:
         await queue.close()
-        cache.close()
 
 
 @dataclass(slots=True)
@@ -126,6 +126,7 @@ class Worker:
     backend: Backend
     limits: Limits
     cache: Cache
+    spent: audit.Spent | None = None
     alone: anyio.Lock = field(default_factory=anyio.Lock)
     in_turn: InTurn = field(default_factory=one_at_a_time)
 
@@ -158,7 +159,7 @@ class Worker:
         if user != audit.caller():
             audit.who.set(user)
         try:
-            with audit.call("batch"):
+            with audit.call("batch", spent=self.spent):
                 outcomes = await self._outcomes(ticket, taken)
         except Exception as error:  # noqa: BLE001 - a shard that ends without a word would be waited for
             outcomes = _failed(taken.shard.units, explain_alike("the worker", error, os.environ))
@@ -205,9 +206,11 @@ class Worker:
                 (Outcome(unit.job, "cut", reason=f"not started: {why}", cause="budget"), False)
                 for unit in units
             ]
-        plan = Plan(SHARD_S, budget=_left(shard.budget, counts))
+        plan = Plan(SHARD_S, budget=_left(shard.budget, counts), is_paced=False)
         keys = {unit.job.key: unit.key for unit in units}
-        asking = Asking(self.backend.ask, self.cache, keys, named_judge(shard.judge), self.in_turn)
+        asking = Asking(
+            self.limits.paced(self.backend.ask), self.cache, keys, named_judge(shard.judge), self.in_turn
+        )
         async with background() as going:
             started = going.start([unit.job for unit in units], asking.ask, plan, self.limits)
             while True:

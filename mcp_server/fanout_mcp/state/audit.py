@@ -33,7 +33,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fanout_hooks.portable import fcntl
 from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
@@ -62,6 +62,16 @@ who: ContextVar[str] = ContextVar("who", default="")
 """The user of a service, where it isn't the system's."""
 
 
+class Spent(Protocol):
+    """Sums of dollars that several machines count together."""
+
+    def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
+        """Set dollars aside under each name; where that would pass a cap, return its name and its sum."""
+
+    def add(self, names: Iterable[str], usd: float) -> None:
+        """Add dollars, or give them back (below 0)."""
+
+
 @dataclass(slots=True)
 class Call:
     """What one call of a tool has done so far."""
@@ -82,6 +92,10 @@ class Call:
     is_begun: bool = False
     is_capped: bool = False
     """Its user's dollars are limited: what a model costs must be known."""
+    spent: Spent | None = None
+    """Where the policy's dollars of a day and a month are counted beside the log; None: in the log alone."""
+    aside: tuple[str, ...] = ()
+    """The sums there under which its dollars are set aside."""
 
 
 _call: ContextVar[Call | None] = ContextVar("call", default=None)
@@ -93,9 +107,9 @@ def caller() -> str:
 
 
 @contextmanager
-def call(tool: str, most_usd: float = 0.0) -> Iterator[Call]:
+def call(tool: str, most_usd: float = 0.0, spent: Spent | None = None) -> Iterator[Call]:
     """Log what happens inside as one call. Raises SettingsError where a call must have a line, and can't."""
-    now, found = Call(tool, most_usd), policy.current()
+    now, found = Call(tool, most_usd, spent=spent), policy.current()
     token = _call.set(now)
     try:
         yield now
@@ -108,6 +122,8 @@ def call(tool: str, most_usd: float = 0.0) -> Iterator[Call]:
         _write(found, now, "done")
     finally:
         _call.reset(token)
+        if spent is not None and now.aside:
+            spent.add(now.aside, now.usd - most_usd)
 
 
 def charge(usd: float | None) -> None:
@@ -145,6 +161,7 @@ async def asking(
         )
     if not now.is_begun:
         try:
+            _set_aside(found, now)
             _write(found, now, "asking")
         except SettingsError as error:
             raise Rejected(str(error)) from None
@@ -412,11 +429,33 @@ def _afford(found: Policy, line: Mapping[str, Json], chain: _Log) -> None:
             continue
         spent = chain.usd(line["user"], line["at"][:length])
         if spent + line["reserved_usd"] > cap:
-            reserved = line["reserved_usd"]
-            raise SettingsError(
-                f"The policy {policy.PLACE} allows ${cap:g} a {span}: ${spent:.2f} are spent or set aside, "
-                f"and this call may cost ${reserved:g}. Lower max_cost_usd, wait, or {policy.ASK}."
-            )
+            raise _used_up(cap, span, spent, line["reserved_usd"])
+
+
+def _used_up(cap: float, span: str, spent: float, wanted: float) -> SettingsError:
+    return SettingsError(
+        f"The policy {policy.PLACE} allows ${cap:g} a {span}: ${spent:.2f} are spent or set aside, "
+        f"and this call may cost ${wanted:g}. Lower max_cost_usd, wait, or {policy.ASK}."
+    )
+
+
+def _set_aside(found: Policy, now: Call) -> None:
+    """Set a call's dollars aside on all machines at once. Raises SettingsError where they are used up."""
+    if now.spent is None or now.aside:
+        return
+    user = who.get() or str(os.getuid())
+    spans = (
+        (found.max_usd_per_day, "day", "%Y-%m-%d"),
+        (found.max_usd_per_month, "month", "%Y-%m"),
+    )
+    caps = {
+        f"{span}:{user}:{time.strftime(form, time.gmtime())}": cap
+        for cap, span, form in spans
+        if cap is not None
+    }
+    if caps and (over := now.spent.take(caps, now.most_usd)):
+        raise _used_up(caps[over[0]], over[0].partition(":")[0], over[1], now.most_usd)
+    now.aside = tuple(caps)
 
 
 # --- checking ----------------------------------------------------------------------------------------------

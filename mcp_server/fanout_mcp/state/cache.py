@@ -406,14 +406,14 @@ class Cache:
 
     def _keep_leases(self) -> None:
         while not self._closing.wait(LEASE_S / 3):
-            if not self._held:
-                continue
-            until = time.monotonic() + LEASE_S
+            self._extend()
 
-            def extend(connection: sqlite3.Connection, until: float = until) -> None:
-                connection.execute("UPDATE lease SET until = ? WHERE owner = ?", (until, self._owner))
-
-            self._with(extend, None)
+    def _extend(self) -> None:
+        if not self._held:
+            return
+        until = time.monotonic() + LEASE_S
+        renew = "UPDATE lease SET until = ? WHERE owner = ?"
+        self._with(lambda connection: connection.execute(renew, (until, self._owner)), None)
 
     def _sealed(self, key: str, answer: Answer) -> bytes:
         usage = answer.usage
@@ -438,16 +438,22 @@ class Cache:
         return hmac.new(self._secret, key.encode() + packed, hashlib.sha256).digest()[:SEAL_BYTES]
 
 
-def open_cache(folder: Path, config_folder: Path) -> Cache:
+OpenCache = Callable[[Path, Path], Cache]
+"""Opens the cache: the user's folder for a project, and that of the settings."""
+
+
+def open_cache(folder: Path, config_folder: Path, kind: Callable[..., Cache] = Cache) -> Cache:
     """Open the cache in the user's folder for a project; one that is off and says why when it can't be had.
 
     Never raises.
     """
+    secret = b""
     try:
-        return Cache(opened(folder / FILE, FORM, BUSY_S), own_secret(config_folder))
+        secret = own_secret(config_folder)
+        return kind(opened(folder / FILE, FORM, BUSY_S), secret)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        return Cache(problem=f"went on without the cache: {reason}")
+        return kind(None, secret, f"went on without the cache: {reason}")
 
 
 def own_secret(folder: Path) -> bytes:

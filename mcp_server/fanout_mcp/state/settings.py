@@ -83,8 +83,6 @@ class Settings:
     """Send a late call twice (engine/retry.py): shorter waits for up to 2 % more calls."""
     proxy: str | None = None
     """The way out to hosts beyond this machine."""
-    redis_url: str | None = field(default=None, repr=False)
-    """What replicas and workers share; it may hold a password and is never shown."""
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
     """Of models whose provider lists none."""
     enabled: tuple[str, ...] = ()
@@ -95,6 +93,8 @@ class Settings:
     """The user's own folder for what can be made again; None: beside the settings."""
     state_home: Path | None = None
     """The user's own folder for what can't; None: beside the settings."""
+    redis_url: str | None = field(default=None, repr=False)
+    """Where answers, limits and dollars are shared (scale/shared.py); never shown, it may have a password."""
     top: Path | None = None
     """The project's own folder, where `root` is one inside of it."""
 
@@ -284,21 +284,20 @@ def _url(text: str | None, where: str) -> str | None:
 def _redis_url(given: str | None, trusted: str | None) -> str | None:
     """Return where the shared Redis is (rule 3). No message has the URL itself: it may have a password."""
     name = "FANOUT_REDIS_URL" if given else "redis_url in config.toml"
-    wanted, own = (urlsplit(text or "") for text in (given or trusted, trusted))
     if not (given or trusted):
         return None
     try:
-        place = (wanted.scheme, wanted.hostname, wanted.port)
-        confirmed = (own.scheme, own.hostname, own.port)
+        wanted, own = (urlsplit(text or "") for text in (given or trusted, trusted))
+        place, confirmed = ((url.scheme, url.hostname, url.port or 6379) for url in (wanted, own))
     except ValueError:
-        place = confirmed = ("", None, None)
+        place = confirmed = ("", None, 0)
     if place[0] not in {"redis", "rediss"} or not place[1]:
         raise SettingsError(f"{name} must look like redis://HOST:PORT/0, or rediss:// for TLS.")
     if place[1] not in LOOPBACK_HOSTS and place != confirmed:
         raise SettingsError(
             f"{name} names {place[1]}, which is not this machine. A repository can set environment "
             "variables, so confirm it in your own config.toml, with or without the password: "
-            f'redis_url = "{place[0]}://{place[1]}:{place[2] or 6379}/0".'
+            f'redis_url = "{place[0]}://{place[1]}:{place[2]}/0".'
         )
     return given or trusted
 

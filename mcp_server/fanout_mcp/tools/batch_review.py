@@ -98,6 +98,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         progress,
         check_cost,
         plan,
+        services.open_cache,
         services.remote(),
     )
     data, is_lost = await review(means, request)

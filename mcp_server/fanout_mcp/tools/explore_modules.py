@@ -158,6 +158,7 @@ class _Asking:
             services.limits,
             progress,
             len(modules),
+            opens=services.open_cache,
             remote=services.remote(),
         ) as journal:
             for start in range(0, len(modules), PORTION):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -15,8 +15,12 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.journal import Remote
 from fanout_mcp.source.receipt import MARGIN, Receipt, page
 from fanout_mcp.source.workers import Workers
+from fanout_mcp.state import audit
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Json, Progress
+
+if TYPE_CHECKING:
+    from fanout_mcp.state.cache import OpenCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,10 @@ class Services:
     """Processes for everything that parses; none is started before it is needed."""
     remote: Callable[[], Remote | None] = lambda: None
     """Begins a call whose questions other processes may ask; None: this one asks all."""
+    open_cache: OpenCache | None = None
+    """None: the user's own of this machine."""
+    spent: audit.Spent | None = None
+    """Dollars counted for several machines; None: for this one alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,13 @@ class _Asking:
         ahead = 1 + 2 * settings.max_parallel // PORTION
         begun: deque[tuple[list[Outline], Begun]] = deque()
         async with open_journal(
-            settings, services.backend, services.limits, progress, len(paths), remote=services.remote()
+            settings,
+            services.backend,
+            services.limits,
+            progress,
+            len(paths),
+            opens=services.open_cache,
+            remote=services.remote(),
         ) as journal:
             for start in range(0, len(paths), PORTION):
                 portion = paths[start : start + PORTION]

@@ -1,0 +1,109 @@
+"""What replicas share, where there is no Redis, none that answers, or none that may be asked."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.company import Company, company
+from fanout_mcp.engine.limits import AHEAD_S
+from fanout_mcp.errors import NotAllowed, Rejected, SettingsError
+from fanout_mcp.scale.shared import Dollars, Link, open_shared
+from fanout_mcp.state import audit
+from fanout_mcp.state.settings import Settings
+from fanout_mcp.types import Answer, Job, ModelPrice, Prompt, Rate
+from fanout_mcp.usage import Usage
+
+__all__ = ["company"]
+
+NOWHERE = "redis://user:hunter2@127.0.0.1:1/0"
+ANSWER = Answer("It holds.", "m")
+
+
+def settings_of(folder: Path, url: str = NOWHERE) -> Settings:
+    return Settings(root=folder, config_dir=folder / "user", redis_url=url)
+
+
+def test_dollars_are_counted_without_a_redis_too() -> None:
+    dollars = Dollars()
+    assert dollars.take({"day": 1.0, "month": 2.0}, 0.7) is None
+    assert dollars.take({"day": 1.0, "month": 2.0}, 0.7) == ("day", 0.7)
+    dollars.add(["day", "month"], -0.5)
+    assert dollars.take({"day": 1.0, "month": 2.0}, 0.7) is None
+
+
+async def test_a_redis_that_is_not_there_costs_no_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    began = time.monotonic()
+    async with open_shared(settings_of(tmp_path)) as shared:
+        cache = shared.open_cache(tmp_path / "cache", tmp_path / "user")
+        assert cache.claim("key") == "mine"
+        cache.keep("key", ANSWER)
+        assert cache.known(["key"]) == {"key": ANSWER}
+        assert cache.claim("key") == ANSWER
+        assert await shared.meter.reserve("m", "p", Rate(1), 10) == 0
+        assert 0 < await shared.meter.reserve("m", "p", Rate(1), 10) <= AHEAD_S + 0.1
+        await shared.meter.hold("p", 3)
+        assert shared.dollars.take({"a": 1.0}, 0.8) is None
+        assert shared.dollars.take({"a": 1.0}, 0.8) == ("a", 0.8)
+        assert shared.figures()["fanout_redis_up"] == 0
+        cache.close()
+    assert time.monotonic() - began < 5
+    assert "went on without Redis at redis://127.0.0.1:1/0" in cache.problem
+    assert [record.message.count("is away") for record in caplog.records] == [1]
+    assert "hunter2" not in caplog.text + cache.problem
+
+
+async def test_a_replica_without_redis_takes_its_share_of_the_limits(tmp_path: Path) -> None:
+    async with open_shared(settings_of(tmp_path)) as shared:
+        shared.link.replicas = 4
+        assert await shared.meter.reserve("m", "p", Rate(1), 0) == 0
+        assert await shared.meter.reserve("m", "p", Rate(1), 0) == pytest.approx(4.1, abs=0.2)
+        assert shared.dollars.take({"a": 1.0}, 0.25) is None
+        assert shared.dollars.take({"a": 1.0}, 0.25) == ("a", 1.0)
+
+
+def test_a_url_that_can_t_be_used_is_named_without_its_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Link("redis://user:hunter2@127.0.0.1:6379/0?socket_timeout=soon")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> Any:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(SettingsError, match=r"pip install 'fanout-mcp\[scale\]'"):
+        Link(NOWHERE)
+
+
+async def _asked(spent: Dollars, most_usd: float, used_usd: float) -> None:
+    async def price() -> ModelPrice:
+        return ModelPrice(1.0, 1.0)
+
+    with audit.call("oracle_batch", most_usd, spent):
+        async with audit.asking(Job("a", Prompt("s", "q"), model="m"), price, "p") as answered:
+            answered(Answer("x", "m", Usage(1, 1, used_usd)))
+
+
+async def test_the_policy_s_dollars_of_a_day_hold_on_all_machines_at_once(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.says("max_usd_per_day = 1.0\n" + company.logged())
+    monkeypatch.setattr(audit, "is_append_only", lambda _: True)
+    spent = Dollars()  # in the place of one that other machines count in as well
+    spent.take({f"day:{os.getuid()}:{time.strftime('%Y-%m-%d', time.gmtime())}": 9}, 0.5)
+    await _asked(spent, 0.4, 0.1)
+    await _asked(spent, 0.4, 0.1)
+    with pytest.raises(Rejected, match=r"allows \$1 a day: \$0\.70 are spent or set aside"):
+        await _asked(spent, 0.4, 0.1)
+    await _asked(spent, 0.3, 0.3)
+    with pytest.raises((Rejected, NotAllowed)):
+        await _asked(spent, 0.1, 0.1)
