@@ -1,4 +1,4 @@
-"""Two thousand calls at once: each is answered or told when to come again, and a ping gets through."""
+"""Two thousand calls at once: each is answered or refused with a time, and a ping gets through."""
 
 from __future__ import annotations
 

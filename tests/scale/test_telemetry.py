@@ -144,7 +144,7 @@ def ask(service: Service, question: str) -> Any:
     return service.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})[2]["result"]
 
 
-def told(folder: Path, collector: Collector, question: str, **env: str) -> Service:
+def ended_after(folder: Path, collector: Collector, question: str, **env: str) -> Service:
     """Ask once, and end the service, which sends what it has."""
     with running(folder, env={**collector.env, **env}) as service:
         service.upstream.rules.append(Rule("You weigh a proposal", "status", status=400))
@@ -159,7 +159,7 @@ def test_a_call_is_one_trace_with_the_client_s_use_of_the_tool_and_a_span_for_ea
     tmp_path: Path,
 ) -> None:
     with collecting() as collector:
-        service = told(tmp_path, collector, "Is it wise, in confidence?")
+        service = ended_after(tmp_path, collector, "Is it wise, in confidence?")
     [call] = [span for span in collector.spans if span.name == "tools/call oracle_batch"]
     assert (call.trace, call.parent) == (TRACE, "b7ad6b7169203331")
     assert call.attributes["gen_ai.tool.call.id"] == "toolu_01"
@@ -187,7 +187,7 @@ def test_a_call_is_one_trace_with_the_client_s_use_of_the_tool_and_a_span_for_ea
 @pytest.mark.slow
 def test_contents_are_in_spans_where_the_operator_says_so_and_secrets_never(tmp_path: Path) -> None:
     with collecting() as collector:
-        told(tmp_path, collector, f"Is {KEY} wise, in confidence?", **{telemetry.CAPTURE: "true"})
+        ended_after(tmp_path, collector, f"Is {KEY} wise, in confidence?", **{telemetry.CAPTURE: "true"})
     asked = [span.attributes.get("gen_ai.input.messages", "") for span in collector.spans]
     assert any("in confidence" in text for text in asked)
     assert any("It holds" in span.attributes.get("gen_ai.output.messages", "") for span in collector.spans)

@@ -15,17 +15,17 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
+import httpx2
+import jwt
+from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls as places
 
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.state.settings import LOOPBACK_HOSTS
 from fanout_mcp.types import Json
-
-if TYPE_CHECKING:
-    from jwt import PyJWK
 
 ALGORITHMS: Final = ("RS256", "ES256")
 KEYS_S: Final = 600.0
@@ -45,15 +45,13 @@ class Issuer:
     resource: str
     """The service's own URL, as its clients know it."""
     audience: str
-    _keys: Mapping[str, PyJWK] = field(default_factory=dict)
+    _keys: Mapping[str, jwt.PyJWK] = field(default_factory=dict)
     _read_at: float = float("-inf")
     _tried_at: float = float("-inf")
     _reading: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def claims_of(self, token: str) -> Mapping[str, Json] | None:
         """Return what a token says, None for one that doesn't count. Raises SettingsError without keys."""
-        import jwt
-
         if len(token) > MAX_TOKEN or token.count(".") != 2:
             return None
         try:
@@ -74,7 +72,7 @@ class Issuer:
             return None
         return claims if 0 < len(claims["sub"]) <= MAX_SUBJECT else None
 
-    async def _key(self, name: str) -> PyJWK | None:
+    async def _key(self, name: str) -> jwt.PyJWK | None:
         async with self._reading:
             now = time.monotonic()
             is_wanted = name not in self._keys or now - self._read_at > KEYS_S
@@ -89,12 +87,8 @@ class Issuer:
                 raise SettingsError(f"No key of the issuer {self.url} could be read yet.")
             return self._keys.get(name)
 
-    async def _read(self) -> dict[str, PyJWK]:
+    async def _read(self) -> dict[str, jwt.PyJWK]:
         """Read the issuer's document and its keys. Raises SettingsError."""
-        import httpx2
-        import jwt
-        from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls as places
-
         why = "no document"
         async with httpx2.AsyncClient(timeout=WAIT_S, trust_env=False) as client:
             for place in places(self.url, self.url):
@@ -112,7 +106,7 @@ class Issuer:
         raise SettingsError(f"its keys can't be read: {why}")
 
 
-async def _json(client: Any, url: str) -> dict[str, Json]:
+async def _json(client: httpx2.AsyncClient, url: str) -> dict[str, Json]:
     reply = await client.get(url)
     reply.raise_for_status()
     data: dict[str, Json] = json.loads(reply.content)

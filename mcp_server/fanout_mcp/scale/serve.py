@@ -160,10 +160,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _issuer(args: argparse.Namespace) -> Issuer | None:
     """Return whose tokens are taken. Raises SettingsError."""
-    from fanout_mcp.scale.issuer import Issuer, must_be_private
-
     if args.issuer is None:
         return None
+    from fanout_mcp.scale.issuer import Issuer, must_be_private
+
     try:
         return Issuer(
             must_be_private(args.issuer), must_be_private(args.resource or ""), args.audience or args.resource
