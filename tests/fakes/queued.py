@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from fanout_mcp.engine.run import Plan
 from fanout_mcp.journal import Question, open_journal
 from fanout_mcp.scale.queue import Queue
 from fanout_mcp.scale.worker import Worker
+from fanout_mcp.state import audit
 from fanout_mcp.state.cache import open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job, Outcome, Prompt, no_progress
@@ -103,8 +104,8 @@ class Logging(Scripted):
         return await Scripted.ask(self, job)
 
 
-def main(folder: str, url: str, delay_s: str, lease_s: str, max_parallel: str) -> None:
-    async def work() -> None:
+def work(folder: str, url: str, delay_s: str, lease_s: str, max_parallel: str) -> None:
+    async def until_killed() -> None:
         settings = settings_in(Path(folder), url, int(max_parallel))
         log = os.open(f"{folder}/asked-{os.getpid()}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         backend = Logging(default=Reply("fine", float(delay_s)), log=log)
@@ -113,26 +114,42 @@ def main(folder: str, url: str, delay_s: str, lease_s: str, max_parallel: str) -
             sys.stdout.flush()
             await anyio.sleep_forever()
 
-    asyncio.run(work())
+    asyncio.run(until_killed())
+
+
+def call(folder: str, url: str, user: str, count: str, max_parallel: str) -> None:
+    async def one() -> None:
+        audit.who.set(user)
+        settings = settings_in(Path(folder), url, int(max_parallel))
+        async with opened(settings) as queue:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            await ask(settings, queue, questions(int(count), f"{user}-"))
+
+    asyncio.run(one())
 
 
 @contextmanager
-def worker(
-    folder: Path, url: str, delay_s: float = 0.05, lease_s: float = 2.0, max_parallel: int = 16
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a worker as a process of its own."""
-    words = [str(folder), url, str(delay_s), str(lease_s), str(max_parallel)]
+def process(function: str, *words: object) -> Iterator[subprocess.Popen[str]]:
+    """Run a function of this file as a process of its own, from where it says that it is ready."""
     place = str(Path(__file__).parents[1])
-    program = f"import sys; sys.path.insert(0, {place!r}); from fakes.queued import main; main(*sys.argv[1:])"
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", program, *words], stdout=subprocess.PIPE, text=True
-    ) as one:
+    program = (
+        f"import sys; sys.path.insert(0, {place!r}); from fakes.queued import *; {function}(*sys.argv[1:])"
+    )
+    line = [sys.executable, "-P", "-c", program, *map(str, words)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as one:
         try:
             assert one.stdout is not None
             assert one.stdout.readline() == "ready\n"
             yield one
         finally:
             one.kill()
+
+
+def worker(
+    folder: Path, url: str, delay_s: float = 0.05, lease_s: float = 2.0, max_parallel: int = 16
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    return process("work", folder, url, delay_s, lease_s, max_parallel)
 
 
 def asked(folder: Path) -> list[tuple[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,14 @@ def test_a_batch_is_over_when_it_is_done_or_cancelled(counts: Counts, *, is_over
 
 def test_an_address_is_shown_without_its_password() -> None:
     assert shown("rediss://user:word@redis.internal:6380/2?ssl=1") == "rediss://redis.internal:6380/2"
+
+
+def test_without_its_packages_the_queue_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "docket", None)
+    with pytest.raises(SettingsError, match=r"install fanout-mcp\[scale\]"):
+        Queue(Settings(tmp_path, tmp_path, redis_url="redis://127.0.0.1/0"))
 
 
 def test_without_an_address_there_is_no_queue(tmp_path: Path) -> None:

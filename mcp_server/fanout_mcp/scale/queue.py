@@ -29,6 +29,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -83,9 +84,17 @@ SEAL_BYTES: Final = 32
 def connect(url: str) -> Redis:
     """Return a client; nothing is sent yet. Raises SettingsError for a wrong address."""
     from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
     try:
-        return Redis.from_url(url, socket_connect_timeout=2, socket_timeout=10, max_connections=CONNECTIONS)
+        return Redis.from_url(
+            url,
+            socket_connect_timeout=2,
+            socket_timeout=10,
+            max_connections=CONNECTIONS,
+            retry=Retry(NoBackoff(), 1),  # for a connection that was closed; outages are waited for by us
+        )
     except ValueError as error:
         raise SettingsError(f"The address of Redis is wrong: {error}. It looks like {EXAMPLE}.") from None
 
@@ -162,13 +171,11 @@ _no_pickle: Final = NoPickle("cloudpickle")
 
 
 def docket_without_pickle(url: str, name: str, seal: Seal) -> Docket:
-    """Return our Docket. Raises SettingsError where it can't be had, or would unpickle."""
+    """Return our Docket. Raises SettingsError where it would unpickle."""
     _no_pickle.seal = seal
     sys.modules["cloudpickle"] = _no_pickle
-    try:
-        from docket import Docket, execution, strikelist, worker
-    except ModuleNotFoundError as error:
-        raise SettingsError(f"The queue needs fanout-mcp[scale]: {error}.") from None
+    from docket import Docket, execution, strikelist, worker
+
     if any(vars(module).get("cloudpickle") is not _no_pickle for module in (execution, strikelist, worker)):
         raise SettingsError("Docket was loaded with pickle before the queue was opened; it is not used.")
     joined = "&" if urlsplit(url).query else "?"
@@ -370,6 +377,10 @@ class Queue:
             raise SettingsError(
                 "There is no queue: FANOUT_REDIS_URL, or redis_url in your config.toml, says where its Redis "
                 f"is, such as {EXAMPLE}."
+            )
+        if find_spec("docket") is None:
+            raise SettingsError(
+                "A Redis is set, and what the queue needs is not here: install fanout-mcp[scale]."
             )
         self.url, self._config_dir, self.max_parallel = (
             settings.redis_url,

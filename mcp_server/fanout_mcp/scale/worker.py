@@ -31,7 +31,7 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Plan, background
+from fanout_mcp.engine.run import Plan, Started, background
 from fanout_mcp.errors import BackendError, SettingsError
 from fanout_mcp.journal import Asking, InTurn, IsGood, one_at_a_time
 from fanout_mcp.scale.queue import (
@@ -129,6 +129,8 @@ class Worker:
     spent: audit.Spent | None = None
     alone: anyio.Lock = field(default_factory=anyio.Lock)
     in_turn: InTurn = field(default_factory=one_at_a_time)
+    at_work: dict[str, list[Started]] = field(default_factory=dict)
+    """Batch -> its shards that are being asked."""
 
     async def run(self, lease_s: float = LEASE_S) -> None:
         from docket import Worker as DocketWorker
@@ -213,13 +215,20 @@ class Worker:
         )
         async with background() as going:
             started = going.start([unit.job for unit in units], asking.ask, plan, self.limits)
-            while True:
-                with anyio.move_on_after(CHECK_S):
-                    found = [asking.settled(one) for one in await started.result()]
-                    return [(one, one.key in asking.good and not self.cache.problem) for one in found]
-                if await self._is_cancelled(shard.batch):
-                    started.cancel()
-                    return None
+            beside = self.at_work.setdefault(shard.batch, [])
+            beside.append(started)
+            try:
+                while True:
+                    with anyio.move_on_after(CHECK_S):
+                        found = [asking.settled(one) for one in await started.result()]
+                        return [(one, one.key in asking.good and not self.cache.problem) for one in found]
+                    if await self._is_cancelled(shard.batch):
+                        for one in beside:  # at once, else the places of one go to the next
+                            one.cancel()
+            finally:
+                beside.remove(started)
+                if not beside:
+                    self.at_work.pop(shard.batch, None)
 
     async def _is_cancelled(self, batch: str) -> bool:
         from redis.exceptions import RedisError
