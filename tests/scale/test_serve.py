@@ -100,7 +100,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Service]:
+def running(folder: Path, **more: str) -> Iterator[Service]:
     project = folder / "project"
     project.mkdir()
     (project / "app.py").write_text("def main() -> None:\n    print(1)\n")
@@ -109,7 +109,7 @@ def running(folder: Path) -> Iterator[Service]:
         env = {
             name: value for name, value in os.environ.items() if not name.startswith(("FANOUT", "OPENROUTER"))
         }
-        env |= {"HOME": str(folder / "home"), "FANOUT_BASE_URL": upstream.url}
+        env |= {"HOME": str(folder / "home"), "FANOUT_BASE_URL": upstream.url, **more}
         words = ["--http", "127.0.0.1:0", "--health", "127.0.0.1:0", "--project", str(project)]
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "fanout_mcp", "serve", *words, "--tokens", str(users_file(folder))],
@@ -123,8 +123,10 @@ def running(folder: Path) -> Iterator[Service]:
             made = Service(process, first.split()[-1], second.split()[-1], upstream, project)
             with ThreadPoolExecutor(1) as reading:
                 reading.submit(process.stderr.read)
-                yield made
-                process.terminate()
+                try:
+                    yield made
+                finally:
+                    process.terminate()
         finally:
             process.kill()
             process.wait()

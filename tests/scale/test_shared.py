@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from fanout_mcp.state.audit import Call
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.types import Answer, Rate
+from scale.test_serve import running
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -264,3 +266,22 @@ async def test_a_user_s_dollars_of_a_day_bind_on_every_replica_of_a_service(
         figures = second.metrics()
         assert "fanout_redis_up 1" in figures
         assert "fanout_replicas 2" in figures
+
+
+def test_a_service_s_replica_answers_what_another_one_asked(tmp_path: Path, redis: RedisServer) -> None:
+    known = Rule(text='{"purpose": "It prints one.", "notes": []}')
+    with serving(known) as upstream, ExitStack() as stack:
+        services = []
+        for folder in (tmp_path / "one", tmp_path / "other"):
+            config = folder / "home" / ".config" / "fanout"
+            config.mkdir(parents=True)
+            (config / "cache.key").write_bytes(b"k" * 32)
+            more = {"FANOUT_REDIS_URL": redis.url, "FANOUT_BASE_URL": upstream.url, "FANOUT_MODEL": "m"}
+            services.append(stack.enter_context(running(folder, **more)))
+        for service in services:
+            answer = service.call("summarize_files", {"paths": ["app.py"], "engine": "model"})
+            assert answer["structuredContent"]["files"][0]["purpose"] == "It prints one.", answer
+        assert len(upstream.log) == 1
+        figures = services[-1].get("/metrics")[1]
+        assert "fanout_redis_up 1\n" in figures
+        assert "fanout_replicas 2\n" in figures
