@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ import pytest
 from fakes.hostile_server import NoBackend
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fakes.replica import busiest, finish, replicas, steady
+from fakes.service import running
 from fakes.upstream import Rule, Upstream, serving, until
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, RateLimited
@@ -271,3 +273,22 @@ async def test_a_user_s_dollars_of_a_day_bind_on_every_replica_of_a_service(
         figures = second.metrics()
         assert "fanout_redis_up 1" in figures
         assert "fanout_replicas 2" in figures
+
+
+def test_a_service_s_replica_answers_what_another_one_asked(tmp_path: Path, redis: RedisServer) -> None:
+    known = Rule(text='{"purpose": "It prints one.", "notes": []}')
+    with serving(known) as upstream, ExitStack() as stack:
+        services = []
+        for folder in (tmp_path / "one", tmp_path / "other"):
+            config = folder / "home" / ".config" / "fanout"
+            config.mkdir(parents=True)
+            (config / "cache.key").write_bytes(b"k" * 32)
+            more = {"FANOUT_REDIS_URL": redis.url, "FANOUT_BASE_URL": upstream.url, "FANOUT_MODEL": "m"}
+            services.append(stack.enter_context(running(folder, env=more)))
+        for service in services:
+            answer = service.call("summarize_files", {"paths": ["app.py"], "engine": "model"})
+            assert answer["structuredContent"]["files"][0]["purpose"] == "It prints one.", answer
+        assert len(upstream.log) == 1
+        figures = services[-1].get("/metrics")[1]
+        assert "fanout_redis_up 1\n" in figures
+        assert "fanout_replicas 2\n" in figures

@@ -262,7 +262,8 @@ class Link:
         except self._errors as error:
             self._lose(error)
             return
-        self.replicas = int(count)
+        # A Redis that began again does not know the others yet.
+        self.replicas = max(self.replicas, int(count)) if self.is_away else int(count)
         if self.is_away and self._closing.wait(max(0.0, float(left))):
             return
         with self._lock:
@@ -306,7 +307,9 @@ class SharedMeter:
         keys = [f"hold:{name}", f"hold:{whole}", *(f"due:{one.name}" for one in wanted)]
         outages, now = self._link.outages, anyio.current_time()
         due = self._own.due if self._moved.get(name) != outages else {}
-        debts = [max(0.0, due.get(one.name, 0.0) - now) for one in wanted]
+        own = [due.get(one.name, 0.0) - now for one in wanted]
+        # Others may still have calls that wait for their time up to AHEAD_S from now.
+        debts = [max(debt, AHEAD_S) if debt > 0 else 0.0 for debt in own]
         values = [
             figure for one, debt in zip(wanted, debts, strict=True) for figure in (one.cost, one.slack, debt)
         ]
