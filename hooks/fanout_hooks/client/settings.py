@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
 from fanout_hooks.client.files import is_running
-from fanout_hooks.portable import fcntl
+from fanout_hooks.portable import fcntl, flags
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0
@@ -157,8 +157,8 @@ def replace(target: str, data: bytes, mode: int) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+        os.chmod(temporary, mode)
         os.replace(temporary, target)
     except OSError as error:
         os.unlink(temporary)
@@ -175,13 +175,12 @@ def sweep(folder: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    except OSError:
-        return  # some file systems have no such thing; the rename holds all the same
-    finally:
-        os.close(fd)
+    with suppress(OSError):  # some systems have no such thing; the rename holds all the same
+        fd = os.open(folder, flags("O_RDONLY", "O_DIRECTORY"))
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _on_disk(before: File) -> bytes | None:
@@ -197,7 +196,7 @@ def _keep(before: File, state_folder: str) -> str:
     seconds, rest = divmod(time.time_ns(), 10**9)  # of one moment: the names' order decides what is swept
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
     path = os.path.join(folder, f"{own}.{when}-{rest:09}.json")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, files.NEW, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(before.raw or b"")
@@ -235,7 +234,7 @@ def locked(target: str, state_folder: str, wait_s: float = LOCK_S) -> Iterator[N
     """Hold a file against others of ours: the lock lies in our own folder, not the user's. Raises Refused."""
     path = os.path.join(_own_folder(state_folder, "locks"), _name_of(target))
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, files.OWN, 0o600)
     except OSError as error:
         raise Refused(f"{path} can't be written: {error.strerror}; nothing was written") from None
     try:

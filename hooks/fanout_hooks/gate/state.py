@@ -78,35 +78,35 @@ def peek(where: str, session: str) -> History:
         return History()  # the next step, under the lock, sets it aside
 
 
-def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T]]) -> list[T]:
-    """Run a pure step on the ledger of all sessions, under its lock; return its value in a list.
+def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T]]) -> T | None:
+    """Run a pure step on the ledger of all sessions, under its lock; return its value.
 
-    The list is empty where another process holds the lock now. Raises Unusable.
+    None: another process holds the lock now. Raises Unusable.
     """
     path = os.path.join(where, governor.FILE)
     try:
         with _locked(path + ".lock", where) as is_ours:
             if not is_ours:
-                return []
+                return None
             before = governor.read(path)
             after, value = step(before)
             if after != before:
                 governor.write(path, after)
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror or error}") from error
-    return [value]
+    return value
 
 
 def has_launches(where: str, session: str) -> bool:
     """Say whether agents of a session are counted as running, without a lock: a look before most events."""
     path = os.path.join(where, governor.FILE)
     try:
-        if json.dumps(session).encode() not in files.read(path, governor.MAX_BYTES):
-            return False
-        launches = governor.read(path).launches
+        raw = files.read(path, governor.MAX_BYTES)
     except OSError:
         return False
-    return any(own.session == session and not own.ended for own in launches)
+    if json.dumps(session).encode() not in raw:
+        return False
+    return any(own.session == session and not own.ended for own in governor.parsed(raw).launches)
 
 
 def _path(where: str, session: str) -> str:
@@ -146,7 +146,7 @@ def _last_used(path: str) -> float:
 
 @contextmanager
 def _locked(path: str, where: str) -> Iterator[bool]:
-    fd = _opened(path, where, os.O_RDWR)
+    fd = _opened(path, where)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -158,13 +158,12 @@ def _locked(path: str, where: str) -> Iterator[bool]:
         os.close(fd)
 
 
-def _opened(path: str, where: str, flags: int) -> int:
-    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+def _opened(path: str, where: str) -> int:
     try:
-        return os.open(path, flags, 0o600)
+        return os.open(path, files.OWN, 0o600)
     except FileNotFoundError:
         os.makedirs(where, mode=0o700, exist_ok=True)
-        return os.open(path, flags, 0o600)
+        return os.open(path, files.OWN, 0o600)
 
 
 def _read(path: str) -> tuple[History, str]:

@@ -160,8 +160,7 @@ def locked(path: str, looks: int) -> int | None:
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(os.path.join(folder, LOCK), flags, 0o600)
+        fd = os.open(os.path.join(folder, LOCK), files.OWN, 0o600)
     except OSError:
         return None
     for look in range(looks):

@@ -31,7 +31,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from fanout_hooks.client.files import folder_in
+from fanout_hooks.client.files import NEW, folder_in
 from fanout_hooks.learn import memory
 from fanout_hooks.portable import fcntl, flags
 
@@ -166,7 +166,7 @@ def _open(path: str) -> int:
 def _ignore(path: str) -> None:
     """Keep the log out of the user's repository; a file that is there already is theirs."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, NEW, 0o644)
     except OSError:
         return
     with os.fdopen(fd, "w") as file:

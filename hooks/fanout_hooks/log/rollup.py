@@ -400,7 +400,7 @@ def gather(path: str, since: str = "") -> Tally:
 
 def _counted(path: str, log: str) -> Tally:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, files.FLAGS | files.NO_LINK)
     except FileNotFoundError:
         return Tally()
     try:
@@ -516,7 +516,7 @@ def _started(path: str, begin: int, end: int) -> _Part | None:
 
 
 def _send_count(pipe: Connection, path: str, begin: int, end: int) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # its own: it may outlive ours
+    fd = os.open(path, files.FLAGS)  # its own: it may outlive ours
     pipe.send(count(_lines(fd, begin, end)))
 
 
