@@ -87,7 +87,7 @@ def adopted_scopes(project: str, env: dict[str, str]) -> list[Place]:
             hooks = adopt.hooks_of(read(own.settings))
         except Refused:
             continue
-        if any(native.owned_by(scope)(entry) for _, _, entry in entries.each(hooks)):
+        if native.is_adopted(hooks, scope):
             found.append(own)
     return found
 
@@ -119,9 +119,7 @@ def _calls(own: Place) -> bool:
     held = config.load((own.scope,), own.project, own.claude).hooks
     if not any(hook.event in events.WARM for hook in held):
         return True
-    hooks = adopt.hooks_of(read(own.beside or own.settings))
-    is_own = native.owned_by(own.scope)
-    return any(is_own(entry) and entry["type"] == "mcp_tool" for _, _, entry in entries.each(hooks))
+    return bool(_server_now(own))
 
 
 def _switched_off(own: Place) -> bool:
@@ -135,10 +133,9 @@ def _switched_off(own: Place) -> bool:
 
 
 def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
-    is_own = native.owned_by(own.scope)
-    is_adopted = any(is_own(entry) for _, _, entry in entries.each(hooks))
+    is_adopted = native.is_adopted(hooks, own.scope)
     theirs = entries.without_ours(hooks)
-    taken, _ = native.split(theirs)
+    taken = native.runnable(theirs)
     held = {hook.event for hook in config.load((own.scope,), own.project, own.claude).hooks}
     slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
     for left in adopt.left(theirs, slow):

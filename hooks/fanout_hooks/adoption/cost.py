@@ -94,15 +94,15 @@ def held(project: str, env: dict[str, str]) -> Held:
         except Refused as refused:
             problems.append(str(refused))
             continue
-        is_own = native.owned_by(scope)
-        if any(is_own(entry) for _, _, entry in entries.each(before)):
+        if native.is_adopted(before, scope):
             run = config.load((scope,), project, own.claude)
             adopted += run.hooks
             problems += run.problems
         theirs = entries.without_ours(before)
-        taken, _ = native.split(theirs)
         known = {hook.event for hook in adopted if hook.scope == scope}
-        slow = adopt.without_gain(taken, known, places.server_of(own) or places.SERVER, project)
+        slow = adopt.without_gain(
+            native.runnable(theirs), known, places.server_of(own) or places.SERVER, project
+        )
         reasons = {id(one.entry): one.why for one in slow}
         for event, group, entry in entries.each(theirs):
             if entry.get("type", "command") != "command" or not isinstance(entry.get("command"), str):

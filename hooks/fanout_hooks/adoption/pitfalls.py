@@ -157,15 +157,10 @@ def _text(path: str) -> str:
 def of_plugins(project: str, env: dict[str, str]) -> Iterator[str]:
     """Yield a sentence for each plugin whose hooks run; they belong to it and stay native."""
     claude = places.claude_folder(env)
-    enabled: dict[str, Any] = {}
-    for scope in ("user", "shared", "local"):
-        enabled |= places.dict_in(
-            places.json_of(places.settings_file(scope, project, claude)), "enabledPlugins"
-        )
     installed = places.dict_in(
         places.json_of(os.path.join(claude, "plugins", "installed_plugins.json")), "plugins"
     )
-    for name, is_on in enabled.items():
+    for name, is_on in places.enabled_plugins(places.find("local", project, env)).items():
         if not is_on or name.startswith("fanout@"):
             continue
         held = [(event, entry) for root in _roots(installed.get(name)) for event, entry in _hooks_of(root)]
