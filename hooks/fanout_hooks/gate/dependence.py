@@ -170,7 +170,7 @@ FOUNDATION = Rule(
 """What other work builds on."""
 READ = Rule(
     r"\b(?:see|against|per|like|as\s+in|follow(?:s|ing)?|pattern|reference|template|(?:format|structure|style)\s+of|"
-    r"translate)\b[^.,:;\n]{0,60}:?\s*$|\b(?:convert|port|migrate|switch)\b[^.;\n]{0,90}\bto\s(?:\w+\s){0,3}$"
+    r"translate)\b[^.,:;\n]{0,60}:?\s*$|\b(?:convert|port|migrate|switch)\b[^;\n]{0,90}\bto\s(?:\w+\s){0,3}$"
 )
 """Words that lead to a file which is not changed."""
 WRITES_NOTHING = Rule(
@@ -406,7 +406,8 @@ def _repeats(pair: Pair) -> str:
 
 def _shares(pair: Pair, answer: str) -> str:
     """Return a proper name of the second that the first and its answer have, too: it may have been chosen."""
-    names = set(map(stem, PROPER.findall(pair.own)))
+    small = set(map(stem, re.findall(r"\b[a-z]+", f"{pair.own} {pair.their_own}")))
+    names = set(map(stem, PROPER.findall(pair.own))) - small
     return min(names & set(pair.theirs) & _particular(answer), default="")
 
 
