@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from fanout_hooks.log import report
 from fanout_hooks.log.daily import trend_words
-from fanout_hooks.log.report import Period
+from fanout_hooks.log.report import OWN, Period
 from fanout_hooks.log.tally import EventTally, Tally
 from fanout_mcp.reports.ledger import money
 from fanout_mcp.text import counted
@@ -400,7 +400,7 @@ def render(drawn: Drawn) -> str:
 
 def _cards(data: Json) -> str:
     count = sum(row["count"] for row in data["events"])
-    runs = sum(row["count"] for row in data["hooks"])
+    runs = sum(row["count"] for row in data["hooks"] if row["name"] != OWN)
     failures = sum(row["failures"] for row in data["events"])
     native = data["saved_against_native"]
     cards = [
@@ -408,6 +408,7 @@ def _cards(data: Json) -> str:
         ("Hook runs", f"{runs:,}"),
         ("Failures", f"{failures:,}"),
         ("Saved against one after another", _duration(data["saved_ms"])),
+        ("Taken by fanout itself, off what is saved", _duration(data["own_ms"])),
     ]
     if native:
         cards.append((f"Saved against native (measured {native['date']})", _duration(native["saved_ms"])))
@@ -485,7 +486,7 @@ def _day(events: dict[str, EventTally]) -> tuple[int, int]:
 
 
 def _distribution(period: Period) -> str:
-    hooks = sorted(period.hooks().items(), key=lambda pair: -pair[1].ms.total)[:MAX_BOXES]
+    hooks = sorted(period.rows().items(), key=lambda pair: -pair[1].ms.total)[:MAX_BOXES]
     rows = []
     for key, hook in hooks:
         at = [hook.ms.quantile(share) for share in QUANTILES]
