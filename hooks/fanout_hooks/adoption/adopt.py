@@ -83,14 +83,7 @@ def as_hooks_json(place: Place, path: str) -> File:
         original = json_edit.value_text(copy.text, "hooks")
         data = {"version": config.VERSION, "hooks": native.runnable(hooks), "adopted": {"hooks": original}}
     target = os.path.realpath(place.hooks)
-    return File(place.hooks, target, _raw(target), copy.text, data)
-
-
-def _raw(target: str) -> bytes | None:
-    try:
-        return files.read(target)
-    except FileNotFoundError:
-        return None
+    return File(place.hooks, target, settings.on_disk(target), copy.text, data)
 
 
 # --- Doing it -----------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def write(before: File, text: str, state_folder: str) -> str:
 def write_text(before: File, text: str, state_folder: str) -> str:
     """As `write`, for what is no JSON."""
     with locked(before.target, state_folder):
-        if _on_disk(before) != before.raw:
+        if on_disk(before.target) != before.raw:
             raise Refused(f"{before.path} was changed meanwhile; nothing was written. Try again.")
         if before.raw is not None and not before.mode & 0o222:
             raise Refused(f"{before.path} is read-only; make it writable first")
@@ -183,9 +183,10 @@ def _sync_folder(folder: str) -> None:
             os.close(fd)
 
 
-def _on_disk(before: File) -> bytes | None:
+def on_disk(target: str) -> bytes | None:
+    """Return the bytes of a file, None where there is none. Raises OSError."""
     try:
-        return files.read(before.target)
+        return files.read(target)
     except FileNotFoundError:
         return None
 

@@ -190,39 +190,28 @@ SUSPECTS = Rule(
 READS_ONLY = frozenset({"explore", "plan"})
 """Built-in agent types that can't write, whatever their task says."""
 
-FUNCTION_WORDS = frozenset(
-    """
-    a about after all an and any are as at be before by can do does each every for from had has have how
-    if in into is it its max no not of on one only or our out over per so than that the their then there
-    these this those to two up us was were what when where whether which who why will with within without
-    words you your
-    """.split()  # noqa: SIM905 - as below
-)
 PLAIN = frozenset(
     # Words that any two tasks or answers share, whatever they are about: they are no sign of dependence.
     """
-    able about across add all also and any app application are area argument array async author back bad
-    be best bug bugs but can case cases change changes check class classes code command common complete
-    component components config configuration contain content context count cover current data database
-    default define dependency describe description detail details did directory document documentation
-    does done each edge end endpoint endpoints entry error errors every exact example examples existing
-    explain explore fact false feature field file files find finding findings fine first fix flow focus
-    folder for format found four from full function functions general get give given good handle handler
-    has have high how implement implementation important include includes input inside internal issue
-    issues item items its keep key kind layer library line lines list location logic look low main make
-    many map mechanism medium message method methods minor missing mode model module modules most must
-    name names need needs new none not note number numbers object one only open option options order other
-    output overview package page pages part parts path paths per place plain point possible print problem
-    problems process project provide public purpose read reason recommend recommendation relevant report
-    repository request require
-    response result results return returns review role route run same search second section see sentence
-    sentences server service services session set setting settings severity short should show simple
-    single small some source stage start state status step steps string structure subsystem such summarise
-    summarize summary support system table take task test tests text than that the their them then there
-    these they thing three through time title tool top topic true two type types unit unknown until update
-    usage use used user users uses using utils valid value values variable version very view want was well
-    were what when where whether which who why will with within without word words work works write wrong
-    yes you your zero
+    a able about across add after all also an and any app application are area argument array as async at
+    author back bad be before best bug but by can case change check class classes code command common
+    complete component config configuration contain content context count cover current data database
+    default define dependency describe description detail did directory do document does done each edge
+    end endpoint entry error every exact example existing explain explore fact false feature field file
+    find fine first fix flow focus folder for format found four from full function general get give given
+    good had handle has have high how if implement important in include input inside internal into is
+    issue it item its keep key kind layer library line list location logic look low main make many map max
+    mechanism medium message method minor missing mode model module most must name need new no none not
+    number object of on one only open option or order other our out output over overview package page part
+    path per place plain point possible print problem process project provide public purpose read reason
+    recommend relevant report repository request require response result return review role route run same
+    search second section see sentence server service session set setting severity short should show
+    simple single small so some source stage start state status step string structure subsystem such
+    summarise summarize summary support system table take task test text than that the their them then
+    there these thing this those three through time title to tool top topic true two type unit unknown
+    until up update us usage use used user using utils valid value variable version very view want was
+    well were what when where whether which who why will with within without word work write wrong yes you
+    your zero
     """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
 )
 
@@ -284,8 +273,7 @@ def shown(text: str) -> str:
     return one_line if len(one_line) <= 40 else one_line[:39] + "…"
 
 
-FUNCTION_STEMS = frozenset(map(stem, FUNCTION_WORDS))
-PLAIN_STEMS = frozenset(map(stem, PLAIN)) | FUNCTION_STEMS
+PLAIN_STEMS = frozenset(map(stem, PLAIN))
 
 
 def _stems(text: str) -> list[str]:

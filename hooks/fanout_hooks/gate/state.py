@@ -51,19 +51,16 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
     It never waits, for it is called in a loop that serves other events too. Raises Unusable.
     """
     path = _path(where, session)
-    try:
-        with _locked(path + ".lock", where) as is_ours:
-            if not is_ours:
-                return None
-            before, note = _read(path)
-            after, verdict = step(before)
-            if after != before:
-                is_new = not os.path.exists(path)
-                _write(path, after)
-                if is_new:
-                    sweep(where, time.time())
-    except OSError as error:
-        raise Unusable(f"{where}: {error.strerror or error}") from error
+    with _locked(path, where) as is_ours:
+        if not is_ours:
+            return None
+        before, note = _read(path)
+        after, verdict = step(before)
+        if after != before:
+            is_new = not os.path.exists(path)
+            _write(path, after)
+            if is_new:
+                sweep(where, time.time())
     return Done(verdict, note)
 
 
@@ -84,16 +81,13 @@ def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T
     None: another process holds the lock now. Raises Unusable.
     """
     path = os.path.join(where, governor.FILE)
-    try:
-        with _locked(path + ".lock", where) as is_ours:
-            if not is_ours:
-                return None
-            before = governor.read(path)
-            after, value = step(before)
-            if after != before:
-                governor.write(path, after)
-    except OSError as error:
-        raise Unusable(f"{path}: {error.strerror or error}") from error
+    with _locked(path, where) as is_ours:
+        if not is_ours:
+            return None
+        before = governor.read(path)
+        after, value = step(before)
+        if after != before:
+            governor.write(path, after)
     return value
 
 
@@ -146,16 +140,20 @@ def _last_used(path: str) -> float:
 
 @contextmanager
 def _locked(path: str, where: str) -> Iterator[bool]:
-    fd = _opened(path, where)
+    """Say whether the lock of a file is ours now. Raises Unusable, for what fails within, too."""
     try:
+        fd = _opened(path + ".lock", where)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror or error}") from error
 
 
 def _opened(path: str, where: str) -> int:

@@ -31,7 +31,7 @@ def path_of(project: str) -> str:
 def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
     """Write the report of a project and return its path. Raises OSError; the old file stays then."""
     now = time.time() if now is None else now
-    baseline = report.read_baseline(report.baseline_path(project))
+    baseline = places.json_of(report.baseline_path(project))
     data = report.build(report.read(project, days, now), days, now=now, baseline=baseline)
     files.folder_in(project, *log_append.FOLDER)
     path = path_of(project)

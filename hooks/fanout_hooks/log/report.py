@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import files
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.learn.memory import path_of
 from fanout_hooks.log import append as log_append
@@ -426,15 +425,6 @@ def _gate_row(counts: Mapping[str, int]) -> dict[str, Any]:
         if waves
         else None,
     }
-
-
-def read_baseline(path: str) -> dict[str, Any] | None:
-    """Read a baseline of `fanout-hooks bench`; None when there is none that can be read."""
-    try:
-        data = json.loads(files.read(path))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 def baseline_path(project: str) -> str:
