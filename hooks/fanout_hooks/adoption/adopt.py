@@ -19,7 +19,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
 from fanout_hooks.client import config, events, files, json_edit, settings
-from fanout_hooks.client.places import IGNORED, SERVER, Place, must_stay_in_project, server_of
+from fanout_hooks.client.places import IGNORED, SERVER, Place, find, must_stay_in_project, server_of
 from fanout_hooks.client.settings import File, Refused
 from fanout_hooks.run import launch
 from fanout_hooks.run.launch import Launch
@@ -192,6 +192,16 @@ def hooks_of(file: settings.File) -> Hooks:
             "Fix it first; nothing was changed"
         )
     return dict(hooks)
+
+
+def registered(project: str, env: dict[str, str]) -> Iterator[tuple[Place, Hooks, str]]:
+    """Yield each scope with the hooks of its settings, {} and why where Claude Code reads none of them."""
+    for scope in config.SCOPES:
+        own = find(scope, project, env)
+        try:
+            yield own, hooks_of(settings.read(own.settings)), ""
+        except Refused as refused:
+            yield own, {}, str(refused)
 
 
 def must_be_there(known: settings.File, place: Place) -> None:

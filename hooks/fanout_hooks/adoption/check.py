@@ -48,26 +48,22 @@ class PathInUse(NamedTuple):
 def findings(project: str, env: dict[str, str]) -> list[Finding]:
     """Look at all scopes of a project."""
     found: list[Finding] = []
-    registered: dict[str, Hooks] = {}
+    everywhere: dict[str, Hooks] = {}
     in_force = policy.read(project, claude_folder(env))
     found += [Finding("note", path, sentence) for path, sentence in policy.sentences(in_force)]
-    for scope in config.SCOPES:
-        own = places.find(scope, project, env)
-        try:
-            file = read(own.settings)
-            hooks = adopt.hooks_of(file)
-        except Refused as refused:
-            found.append(Finding("wrong", own.settings, str(refused)))
+    for own, hooks, why in adopt.registered(project, env):
+        if why:
+            found.append(Finding("wrong", own.settings, why))
             continue
-        registered[own.settings] = hooks
+        everywhere[own.settings] = hooks
         found += [
-            Finding("note", own.settings, f"Claude Code ignores a part of it: {why}")
-            for why in entries.ignored(hooks)
+            Finding("note", own.settings, f"Claude Code ignores a part of it: {part}")
+            for part in entries.ignored(hooks)
         ]
         found += _scope(own, hooks, env)
-        if file.data.get("disableAllHooks"):
+        if _switched_off(own):
             found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
-    twice = entries.registered_twice(registered)
+    twice = entries.registered_twice(everywhere)
     if twice:
         where = f"the gate is registered here and in {twice[0]}"
         found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
@@ -80,16 +76,7 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
 
 def adopted_scopes(project: str, env: dict[str, str]) -> list[Place]:
     """Return the scopes whose settings lead to a hooks.json."""
-    found = []
-    for scope in config.SCOPES:
-        own = places.find(scope, project, env)
-        try:
-            hooks = adopt.hooks_of(read(own.settings))
-        except Refused:
-            continue
-        if native.is_adopted(hooks, scope):
-            found.append(own)
-    return found
+    return [own for own, hooks, _ in adopt.registered(project, env) if native.is_adopted(hooks, own.scope)]
 
 
 def path_in_use(project: str, env: dict[str, str]) -> PathInUse:

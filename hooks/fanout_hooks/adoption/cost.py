@@ -29,7 +29,6 @@ from fanout_hooks.adoption.consent import add_project, confirm, project_of, say,
 from fanout_hooks.client import config, events, matchers, places, transcripts
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import Config, Hook
-from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.client.transcripts import Prompt, Transcript
 from fanout_hooks.log import report
 from fanout_hooks.run.choose import choose
@@ -91,13 +90,9 @@ def held(project: str, env: dict[str, str]) -> Held:
     stays: dict[Hook, str] = {}
     adopted: list[Hook] = []
     problems: list[str] = []
-    for scope in config.SCOPES:
-        own = places.find(scope, project, env)
-        try:
-            before = adopt.hooks_of(read(own.settings))
-        except Refused as refused:
-            problems.append(str(refused))
-            continue
+    for own, before, problem in adopt.registered(project, env):
+        problems += filter(None, [problem])
+        scope = own.scope
         if native.is_adopted(before, scope):
             run = config.load((scope,), project, own.claude)
             adopted += run.hooks

@@ -138,17 +138,8 @@ def _never_looks(entry: dict[str, Any], env: dict[str, str], project: str) -> bo
     args = entry.get("args")
     exec_form = tuple(map(str, args)) if isinstance(args, list) else None
     words = words_of(command, exec_form, env, project) or re.findall(r"[^\s'\"|&;<>()]+", command)
-    texts = [command, *(_text(os.path.join(project, word)) for word in words)]
+    texts = [command, *(files.text(os.path.join(project, word), MAX_SCRIPT) for word in words)]
     return any(BLOCKS.search(text) for text in texts) and not any(LOOKS in text for text in texts)
-
-
-def _text(path: str) -> str:
-    try:
-        if not os.path.isfile(path) or os.path.getsize(path) > MAX_SCRIPT:
-            return ""
-        return files.read(path, follow=True).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 # --- Plugins ------------------------------------------------------------------------------------------------

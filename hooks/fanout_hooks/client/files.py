@@ -34,6 +34,14 @@ def read(path: str | os.PathLike[str], at_most: int = MAX_BYTES, *, follow: bool
     return data
 
 
+def text(path: str | os.PathLike[str], at_most: int = MAX_BYTES) -> str:
+    """Return a file's text, "" where it can't be read; links are followed."""
+    try:
+        return read(path, at_most, follow=True).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
     """Open a regular file for reading. Raises OSError."""
     fd = os.open(path, FLAGS if follow else FLAGS | NO_LINK)

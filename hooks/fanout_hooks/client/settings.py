@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
 from fanout_hooks.client.files import is_running
-from fanout_hooks.portable import fcntl, flags
+from fanout_hooks.portable import flags, lock
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0
@@ -239,15 +239,8 @@ def locked(target: str, state_folder: str, wait_s: float = LOCK_S) -> Iterator[N
     except OSError as error:
         raise Refused(f"{path} can't be written: {error.strerror}; nothing was written") from None
     try:
-        until = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    raise Refused(f"another process is changing {target}; try again") from None
-                time.sleep(POLL_S)
+        if not lock(fd, time.monotonic() + wait_s, POLL_S):
+            raise Refused(f"another process is changing {target}; try again")
         yield
     finally:
         os.close(fd)

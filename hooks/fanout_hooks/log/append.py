@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanout_hooks.client.files import NEW, folder_in
 from fanout_hooks.learn import memory
-from fanout_hooks.portable import fcntl, flags
+from fanout_hooks.portable import flags, lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -101,7 +101,7 @@ def _locked_log(path: str) -> tuple[int, bool]:
         fd = _open(path)
         try:
             about = _must_be_ours(path, fd)
-            is_locked = _lock(fd, until)
+            is_locked = lock(fd, until, LOCK_LOOK_S)
             if not is_locked or _is_at(path, about):
                 return fd, is_locked
         except BaseException:
@@ -115,20 +115,6 @@ def _must_be_ours(path: str, fd: int) -> os.stat_result:
     if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
         raise Unwritable(f"{path} is not a regular file of this user")
     return about
-
-
-def _lock(fd: int, until: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(LOCK_LOOK_S)
-        except OSError:
-            return False  # a file system without locks
-        else:
-            return True
 
 
 def _is_at(path: str, about: os.stat_result) -> bool:
