@@ -150,8 +150,11 @@ def _is_kept_apart(one: Found, other: Found) -> bool:
 
 def can_meet(one: str, other: str) -> bool:
     """Say whether two matchers can match one event; patterns are assumed to."""
-    mine, theirs = (matchers.words_of(matcher) for matcher in (one, other))
-    return not mine or not theirs or not set(mine).isdisjoint(theirs)
+    mine, theirs = (
+        {matchers.ALIASES.get(word, word) for word in matchers.words_of(matcher) or ()}
+        for matcher in (one, other)
+    )
+    return not mine or not theirs or not mine.isdisjoint(theirs)
 
 
 def _race(event: str, file: str, group: list[Found]) -> Observation:
