@@ -98,7 +98,7 @@ def _hooks(data: Mapping[str, Any]) -> list[str]:
     heads = ("hook", "event", "count", "mean", "median", "p95", "p99", "failures", "trend")
     rows = [
         (row["name"], row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
-        for row in data["hooks"][:MAX_HOOKS]
+        for row in [*data["hooks"][:MAX_HOOKS], *data["own"]]
     ]
     more = len(data["hooks"]) - MAX_HOOKS
     rest = [f"And {more} more that took less time."] if more > 0 else []

@@ -287,7 +287,10 @@ def build(
     return {
         "period": {"days": days, "from": current.first, "to": current.last},
         "events": [_event_row(name, current.events[name], trends[name]) for name in _by_time(current.events)],
-        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in _slowest(hooks)],
+        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in _slowest(current.hooks())],
+        "own": [
+            _hook_row(key, own, hook_trends[key]) for key, own in hooks.items() if key.endswith(f"/{OWN}")
+        ],
         "changed": changes(current, before),
         "saved_ms": round(sum(map(saved, current.events.values())), 1),
         "own_ms": round(sum(own.own.total for own in current.events.values()), 1),

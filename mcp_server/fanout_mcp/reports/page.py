@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from fanout_hooks.log import report
 from fanout_hooks.log.daily import trend_words
-from fanout_hooks.log.report import OWN, Period
+from fanout_hooks.log.report import Period
 from fanout_hooks.log.tally import EventTally, Tally
 from fanout_mcp.reports.ledger import money
 from fanout_mcp.text import counted
@@ -257,7 +257,7 @@ def events(data: Json, days: Days) -> str:
 
 def hooks(data: Json) -> str:
     """Return the table of hooks, with its filter."""
-    rows = data["hooks"][:MAX_ROWS]
+    rows = [*data["hooks"][:MAX_ROWS], *data["own"]]
     columns = (
         Column("hook", _field("name")),
         Column("event", _field("event"), None, "word"),
@@ -266,7 +266,8 @@ def hooks(data: Json) -> str:
         Column("last error", _field("last_error"), None, "word wide"),
         TREND,
     )
-    caption = f"{len(rows)} of {len(rows)}" if len(rows) == len(data["hooks"]) else f"the {len(rows)} slowest"
+    is_whole = len(data["hooks"]) <= MAX_ROWS
+    caption = f"{len(rows)} of {len(rows)}" if is_whole else f"the {MAX_ROWS} slowest"
     return (
         '<h2>Hooks</h2><div class="filter"><label for="find">Filter</label>'
         '<input id="find" type="search" data-filters="hooks" autocomplete="off">'
@@ -400,7 +401,7 @@ def render(drawn: Drawn) -> str:
 
 def _cards(data: Json) -> str:
     count = sum(row["count"] for row in data["events"])
-    runs = sum(row["count"] for row in data["hooks"] if row["name"] != OWN)
+    runs = sum(row["count"] for row in data["hooks"])
     failures = sum(row["failures"] for row in data["events"])
     native = data["saved_against_native"]
     cards = [
