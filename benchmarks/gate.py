@@ -77,7 +77,7 @@ def _hits(scenario: Scenario) -> int:
 def on_unseen() -> Iterator[Row]:
     """Judge the pairs written before the rules were read; those that the rules were changed for apart."""
     yield from _judged("fresh, one author, before these rules", fresh())
-    yield from _judged("by three authors who had not read the rules", of_three())
+    yield from _judged("by three authors, the rules changed for them since", of_three())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
     yield from _judged(

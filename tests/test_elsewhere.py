@@ -41,10 +41,24 @@ for name in found:
     if not name.endswith("__main__"):
         importlib.import_module(name)
 print(len(found))
+
+from fanout_hooks.client import settings
+from fanout_hooks.log import rollup
+
+with tempfile.TemporaryDirectory() as folder:
+    path, state = os.path.join(folder, "settings.json"), os.path.join(folder, "state")
+    for text in ('{"hooks": {}}', "{}"):
+        settings.write(settings.read(path), text, state)
+    assert settings.read(path).data == {} and len(settings.copies(path, state)) == 1
+    settings.remove(settings.read(path), state)
+    log = os.path.join(folder, "log.jsonl")
+    with open(log, "wb") as file:
+        file.write(b"{}\\n")
+    assert rollup.gather(log).damaged.total() == 1
 """
 
 
-def test_every_module_of_the_server_imports_where_fcntl_fork_and_resource_are_missing() -> None:
+def test_the_server_imports_and_settings_and_logs_are_read_where_posix_is_missing() -> None:
     words = [sys.executable, "-I", "-c", ON_WINDOWS]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -7,6 +7,7 @@ only the folder that holds this package goes onto the path.
 import gc
 import os
 import sys
+import time
 
 if sys.version_info < (3, 11):  # noqa: UP036 - this is the file that says so
     # A guard (--only) that can't run denies: this is the one way in which it could be lost.
@@ -55,7 +56,13 @@ def _cold(argv: "list[str]") -> int:
     from fanout_hooks.log.append import after_event
     from fanout_hooks.run.cold import main as run_cold
 
-    code = run_cold(argv, ask_gate, after_event)
+    # When it began no one says on every system; until here it has only computed.
+    started_ms = time.process_time() * 1000
+
+    def write_log(project: str, state: str, event: str, record: "dict[str, Any] | None") -> str:
+        return after_event(project, state, event, record, started_ms)
+
+    code = run_cold(argv, ask_gate, write_log)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -5,6 +5,7 @@ that is read and written there.
 """
 
 import os
+import time
 
 try:
     import fcntl as fcntl  # noqa: PLC0414 - for others to import
@@ -23,3 +24,18 @@ def flags(*names: str) -> int:
     for name in names:
         value |= getattr(os, name, 0)
     return value
+
+
+def lock(fd: int, until: float, look_s: float) -> bool:
+    """Take a file's lock, by `until` on the monotonic clock at the latest; say whether it was to be had."""
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(look_s)
+        except OSError:
+            return False  # a file system without locks
+        else:
+            return True

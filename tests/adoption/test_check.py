@@ -13,7 +13,7 @@ import pytest
 
 from fakes.user import User, command, group
 from fanout_hooks.adoption import bench, check
-from fanout_hooks.client import files, hook_input
+from fanout_hooks.client import files, hook_input, places
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
 
@@ -298,8 +298,7 @@ def test_bench_measures_each_event_three_ways_and_keeps_a_dated_baseline(adopted
     (row,) = json.loads(done.out)
     assert (row["event"], row["scope"], row["hooks"]) == ("PreToolUse", "local", 3)
     assert min(row["native_ms"], row["cold_ms"], row["warm_ms"]) > 0
-    baseline = report.read_baseline(report.baseline_path(str(adopted.project)))
-    assert baseline is not None
+    baseline = places.json_of(report.baseline_path(str(adopted.project)))
     assert baseline["events"]["PreToolUse"]["native_ms"] == row["native_ms"]
     assert len(baseline["date"]) == len("2026-01-01")
     assert int((adopted.project / "count.txt").read_text()) == 3 * 4  # each way ran the hooks

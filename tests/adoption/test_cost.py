@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from fakes.records import record, row
 from fakes.transcript import Writer
 from fakes.user import User, command, group
-from fanout_hooks.adoption import cost
+from fanout_hooks.adoption import bench, cost
 from fanout_hooks.client import transcripts
 from fanout_hooks.log import append
 
@@ -88,7 +89,7 @@ def test_measured_rows_hold_both_ways_and_what_would_stay_native_says_why(hooked
     assert stop["native_ms"] > 0
     assert stop["fanout_ms"] is None
     assert "no faster" in stop["stays"]
-    assert len((hooked.project / "runs").read_text()) == 2 * (cost.WARM_UP + cost.ROUNDS)
+    assert len((hooked.project / "runs").read_text()) == 2 * (bench.WARM_UP + cost.ROUNDS)
     assert not Path(append.path_of(str(hooked.project))).exists()
 
 
@@ -111,8 +112,20 @@ def test_after_adopting_before_is_the_kept_measure_and_after_the_logs_median(hoo
     bash = found["PreToolUse", "Bash"]
     assert bash["is_adopted"]
     assert bash["native_ms"] > 0
-    assert bash["fanout_ms"] == pytest.approx(7.0, rel=0.05)
+    assert bash["fanout_ms"] == pytest.approx(
+        7.0 + cost.CLIENT_MS * max(1, 2 / (os.cpu_count() or 1)), rel=0.05
+    )
     assert not found["Stop", ""]["is_adopted"]
+
+
+def test_what_the_client_itself_takes_grows_with_its_hooks_and_is_shared_by_its_processors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    row = cost.Row("Stop", "", 1, ("a",), 50.0, None, "", is_adopted=False)
+    assert cost.with_client(row)[4:6] == (50.0 + cost.CLIENT_MS, None)
+    many = cost.with_client(row._replace(hooks=("a",) * 12, fanout_ms=5.0))
+    assert (many.native_ms, many.fanout_ms) == (50.0 + 3 * cost.CLIENT_MS, 5.0 + cost.CLIENT_MS)
 
 
 def test_without_hooks_there_is_nothing_to_pay(user: User) -> None:

@@ -137,7 +137,8 @@ def test_a_hook_that_can_hide_what_it_touches_is_in_no_race(project: Path) -> No
         ("", "Edit", True),
         ("*", "Edit", True),
         ("mcp__.*", "Edit", True),
-        ("Read|", "Edit", True),
+        ("Read|", "Edit", False),
+        ("Task", "Agent", True),
     ],
 )
 def test_only_hooks_whose_matchers_can_both_match_race(one: str, other: str, *, meet: bool) -> None:

@@ -32,6 +32,66 @@ ALIKE = (
         id="changes in files of their own",
     ),
     pytest.param("List TODOs in src/ai, with age.", "List TODOs in src/ui, with age.", id="a folder"),
+    pytest.param(
+        "Migrate src/users.py to asyncpg as in src/orders.py.",
+        "Migrate src/coupons.py to asyncpg as in src/orders.py.",
+        id="one pattern that both read",
+    ),
+    pytest.param("Translate README.md to German.", "Translate README.md to Spanish.", id="one source"),
+    pytest.param(
+        "Review screens/Login for labels.",
+        "Review screens/Cart for labels, both shown and hidden.",
+        id="a place in both",
+    ),
+    pytest.param(
+        "Describe logging in Go: libraries, format, levels.",
+        "Describe logging in Rust: libraries, format, levels.",
+        id="a noun that is a verb elsewhere",
+    ),
+)
+FREE = (
+    pytest.param(
+        "Research push on web\nWhat is the state of web push on iOS, its quotas and rules?",
+        "Research sync on Android\nWhich options are there for periodic work in the background?",
+        "",
+        id="one verb",
+    ),
+    pytest.param(
+        "Check provider\nWhich of our resources break between 4.2 and 5.5 of the provider?",
+        "Check exporter\nWhat doesn't work any more when dashboards go from 3.20 to 3.39?",
+        "",
+        id="parts of a number, and a plain word",
+    ),
+    pytest.param(
+        "Research hosts\nWhere in Europe can it run: Fly, Hetzner or Gigalixir?",
+        "Research copies\nHow are databases that run on Hetzner copied every night?",
+        "it mentions",
+        id="a name that was chosen",
+    ),
+    pytest.param(
+        "Research push on web\nWhat is the state of web push on iOS, its quotas and rules?",
+        "Research mail\nHow well do mails render in the web clients that people have?",
+        "it mentions",
+        id="the first's subject",
+    ),
+    pytest.param(
+        "Run load test\nSend 200 requests a second to the staging server for an hour.",
+        "Run load test with pool 40\nSend 300 requests a second to the other server for two hours.",
+        "two of this kind",
+        id="works that disturb each other",
+    ),
+    pytest.param(
+        "Fix header\nThe header overlaps the status bar on tablets in split view.",
+        "Fix prices\nPrices are sometimes one cent too low in the wallet view.",
+        "it may build on",
+        id="changes in places that aren't named",
+    ),
+    pytest.param(
+        "Read a\nRead the API.",
+        "Read b\nWhat does the CLI print?",
+        "the two are not alike",
+        id="short prompts",
+    ),
 )
 CHANGED = (
     pytest.param(
@@ -68,6 +128,13 @@ DISTURB = (
 @pytest.mark.parametrize(("first", "second"), ALIKE)
 def test_two_of_one_form_could_have_gone_together(first: str, second: str) -> None:
     assert why_of(first, second) == ""
+
+
+@pytest.mark.parametrize(("first", "second", "why"), FREE)
+def test_one_verb_above_two_full_prompts_is_one_form_too(first: str, second: str, why: str) -> None:
+    answer = "Hetzner is cheapest. 3 to change, 20 MB. It doesn't scale."
+    found = dependence.why(second, Earlier(first, answer), "Please help me with this.")
+    assert found.startswith(why) if why else found == ""
 
 
 @pytest.mark.parametrize(("first", "second"), CHANGED)

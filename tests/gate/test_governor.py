@@ -174,10 +174,30 @@ def test_what_an_agent_launched_ends_with_it(event: Event, ended: list[int]) -> 
 
 
 def test_what_a_dead_client_left_counts_no_longer() -> None:
-    ledger = Ledger((launch(1, pid=7), launch(2, pid=8), launch(3)))
-    kept = governor.pruned(ledger, 1001.0, lambda pid: pid == 8)
+    ledger = Ledger((launch(1, pid="7"), launch(2, pid="8"), launch(3)))
+    kept = governor.pruned(ledger, 1001.0, lambda pid: pid == "8")
     assert [own.ended for own in kept.launches] == [True, False, False]
     assert governor.pruned(ledger, 1000.0 + governor.MAX_RUN_S + 1, lambda _: True).launches == ()
+
+
+def test_of_what_has_ended_no_process_is_looked_for() -> None:
+    asked: list[str] = []
+    governor.pruned(
+        Ledger((launch(1, pid="7", ended=True), launch(2, pid="8"))),
+        1001.0,
+        lambda pid: not asked.append(pid),  # type: ignore[func-returns-value] # asked.append returns None
+    )
+    assert asked == ["8"]
+
+
+@pytest.mark.parametrize("pid", ["9" * 30, "9" * 5000, "-1", "0", "four"])
+def test_a_client_whose_process_can_not_be_is_not_known_and_the_cap_counts(tmp_path: Path, pid: str) -> None:
+    watched = Watched(tmp_path)
+    watched.env |= {"CLAUDE_PID": pid, "FANOUT_AGENTS_AT_ONCE": "1"}
+    first, second = watched.see(call("Describe a", "1"), call("Describe b", "2"))
+    assert (first.decision, second.decision) != ("deny", "deny")
+    assert "deny" in (first.decision, second.decision)
+    assert [own.pid for own in governor.read(str(tmp_path / "gate" / governor.FILE)).launches] == [""]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"launches": [3]}', '{"launches": [[1,2]], "stopped": []}'])
@@ -268,9 +288,9 @@ def _launch_many(where: str, first: int, passed: Any) -> None:
         def step(ledger: Ledger, own: Launch = own) -> tuple[Ledger, governor.Ruling]:
             return governor.launched(ledger, own, Caps(at_once=CAP))
 
-        while not (ruled := state.count(where, step)):
+        while (ruled := state.count(where, step)) is None:
             continue
-        passed.put(not ruled[0].denial)
+        passed.put(not ruled.denial)
 
 
 @pytest.mark.slow

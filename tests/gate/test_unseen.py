@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gate.test_scenarios import MIN_CAUGHT
-from gate.unseen import Unseen, fresh, of_three, second_of, unseen
+from gate.unseen import Unseen, fresh, of_one_verb, of_three, second_of, unseen
 
 EVERY = unseen()
 NOT_READ = "its language is not read"
@@ -34,7 +34,9 @@ def test_most_of_what_could_have_gone_together_is_sent_back() -> None:
     assert sum(verdict.kind == "deny" for verdict in read) >= MIN_CAUGHT * len(read)
 
 
-@pytest.mark.parametrize("pair", [own for own in (*fresh(), *of_three()) if not own.needless], ids=_id)
+@pytest.mark.parametrize(
+    "pair", [own for own in (*fresh(), *of_three(), *of_one_verb()) if not own.needless], ids=_id
+)
 def test_what_had_to_wait_passes_in_the_fresh_pairs(pair: Unseen) -> None:
     assert second_of(pair).kind == "pass"
 
@@ -44,6 +46,6 @@ def test_most_of_the_fresh_needless_pairs_are_sent_back() -> None:
     assert verdicts.count("deny") >= MIN_CAUGHT * len(verdicts)
 
 
-def test_needless_pairs_that_are_worded_freely_are_sent_back_where_their_descriptions_are_alike() -> None:
+def test_needless_pairs_that_are_worded_freely_are_sent_back_where_their_descriptions_have_one_verb() -> None:
     verdicts = [second_of(pair).kind for pair in of_three() if pair.needless]
-    assert verdicts.count("deny") >= 24
+    assert verdicts.count("deny") >= 41

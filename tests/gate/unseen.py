@@ -65,10 +65,18 @@ def fresh() -> list[Unseen]:
 def of_three() -> list[Unseen]:
     """Return 120 legitimate and 60 needless pairs by three authors who had not read the rules.
 
-    First measured: 0 of 120 denied, 13 of 60 sent back. Then tasks came to count as alike by their
-    descriptions, too, since these authors say the same thing in other words: 0 and 24.
+    First measured: 0 of 120 denied, 13 of 60 sent back. Since these authors say the same thing in other
+    words, the verb of both descriptions came to be enough: 0 and 41.
     """
     return _rows("pairs_three.jsonl")
+
+
+def of_one_verb() -> list[Unseen]:
+    """Return 30 legitimate pairs whose descriptions begin with one verb, written to be denied by that.
+
+    First measured: 3 of 30 denied, and 2 by the rules before.
+    """
+    return _rows("pairs_verbs.jsonl")
 
 
 def _rows(name: str) -> list[Unseen]:

@@ -65,6 +65,25 @@ def test_time_saved_is_against_one_after_another(tmp_path: Path) -> None:
     assert data["saved_against_native"] is None
 
 
+def test_what_fanout_itself_took_is_a_row_of_its_own_and_off_what_is_saved(tmp_path: Path) -> None:
+    old, new = record(row("a", 9.0)), record(row("a", 9.0), elapsed_ms=10.0)
+    data = built(tmp_path, old, *[append.with_own(new, 0.0)] * 30)
+    (own,) = data["own"]
+    assert [one["name"] for one in data["hooks"]] == ["a"]
+    assert (own["name"], own["event"], own["count"], own["median_ms"], own["lane"]) == (
+        report.OWN,
+        "PreToolUse",
+        30,
+        1.0,
+        "own",
+    )
+    assert (data["own_ms"], data["saved_ms"]) == (30.0, -30.0)
+    assert data["recommendations"] == data["changed"] == []
+    text = daily.markdown(data, NOW)
+    assert "| fanout itself | PreToolUse | 30 |" in text
+    assert "0.0 s saved. The 0.0 s that fanout itself took are off it." in text
+
+
 def test_against_native_is_said_only_with_a_dated_baseline(tmp_path: Path) -> None:
     baseline = {"date": "2026-11-17", "events": {"PreToolUse": {"native_ms": 300.0}}}
     data = built(tmp_path, *[record(row("a", 6.0))] * 10, baseline=baseline)

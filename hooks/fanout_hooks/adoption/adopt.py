@@ -19,7 +19,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
 from fanout_hooks.client import config, events, files, json_edit, settings
-from fanout_hooks.client.places import IGNORED, SERVER, Place, must_stay_in_project, server_of
+from fanout_hooks.client.places import IGNORED, SERVER, Place, find, must_stay_in_project, server_of
 from fanout_hooks.client.settings import File, Refused
 from fanout_hooks.run import launch
 from fanout_hooks.run.launch import Launch
@@ -76,23 +76,14 @@ def as_hooks_json(place: Place, path: str) -> File:
     wrong = ["is not there"] if copy.raw is None else entries.problems(hooks)
     if wrong:
         raise Refused(f"{path}: {wrong[0]}")
-    is_own = native.owned_by(place.scope)
-    if any(is_own(entry) for _, _, entry in entries.each(hooks)):
+    if native.is_adopted(hooks, place.scope):
         raise Refused(f"{path} only leads to {place.hooks}; take a copy from before it was adopted")
     data = copy.data
     if "version" not in data:
-        taken, _ = native.split(hooks)
         original = json_edit.value_text(copy.text, "hooks")
-        data = {"version": config.VERSION, "hooks": taken, "adopted": {"hooks": original}}
+        data = {"version": config.VERSION, "hooks": native.runnable(hooks), "adopted": {"hooks": original}}
     target = os.path.realpath(place.hooks)
-    return File(place.hooks, target, _raw(target), copy.text, data)
-
-
-def _raw(target: str) -> bytes | None:
-    try:
-        return files.read(target)
-    except FileNotFoundError:
-        return None
+    return File(place.hooks, target, settings.on_disk(target), copy.text, data)
 
 
 # --- Doing it -----------------------------------------------------------------------------------------------
@@ -134,18 +125,17 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
     file, known = settings.read(place.settings), settings.read(place.hooks)
     before = hooks_of(file)
     is_own = native.owned_by(place.scope)
-    registered = any(is_own(entry) for _, _, entry in entries.each(before))
+    registered = native.is_adopted(before, place.scope)
     if registered:
         must_be_there(known, place)
     if known.data.get("version", config.VERSION) != config.VERSION:
         raise settings.Refused(f"{known.path} was written by another version of fanout; use that one")
     rest = entries.without(before, is_own)
-    taken, _ = native.split(rest)
+    taken = native.runnable(rest)
     held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
     slow = [] if takes_all else without_gain(taken, held, server, place.project)
-    taken = entries.without(taken, lambda entry: any(entry is one.entry for one in slow))
-    gone = {id(entry) for _, _, entry in entries.each(taken)}
-    stay = entries.without(rest, lambda entry: id(entry) in gone)
+    taken = entries.less(taken, (one.entry for one in slow))
+    stay = entries.less(rest, (entry for _, _, entry in entries.each(taken)))
     held = native.with_new(held, taken)
     parsed = _parsed(held, place)
     held = native.with_guards_named(held, [hook.name for hook in parsed])
@@ -202,6 +192,16 @@ def hooks_of(file: settings.File) -> Hooks:
             "Fix it first; nothing was changed"
         )
     return dict(hooks)
+
+
+def registered(project: str, env: dict[str, str]) -> Iterator[tuple[Place, Hooks, str]]:
+    """Yield each scope with the hooks of its settings, {} and why where Claude Code reads none of them."""
+    for scope in config.SCOPES:
+        own = find(scope, project, env)
+        try:
+            yield own, hooks_of(settings.read(own.settings)), ""
+        except Refused as refused:
+            yield own, {}, str(refused)
 
 
 def must_be_there(known: settings.File, place: Place) -> None:
@@ -299,7 +299,7 @@ def _update_sentinels(plan: Adoption, place: Place) -> None:
         if written is None:
             written = json_edit.value_text(plan.beside.text, "hooks") or ""
             written = NO_FILE if plan.beside.raw is None else written
-        keep_beside(place, entries.kind_of(plan.server), written)
+        keep_beside(place, entries.mark_of(plan.server), written)
 
 
 def keep_beside(place: Place, kind: str, written: str) -> None:
@@ -413,6 +413,13 @@ def _why_slow(event: str, server: str, kinds: Counter[str]) -> str:
     return NOT_WARM if server or not _is_gain(kinds, is_warm=True) else NOT_SERVED
 
 
+READERS: dict[str, Callable[[Sequence[str], dict[str, str], str], object]] = {
+    "python": python_of,
+    "node": node_of,
+    "uv": uv_of,
+}
+
+
 def kind_of(entry: dict[str, Any], env: dict[str, str], cwd: str) -> str:
     """Return what starts a hook, if fanout can have that ready: python, node, uv or ""."""
     args = entry.get("args")
@@ -420,11 +427,7 @@ def kind_of(entry: dict[str, Any], env: dict[str, str], cwd: str) -> str:
         return ""
     words = words_of(str(entry["command"]), None if args is None else tuple(args), env, cwd)
     kind = launcher(words)
-    if kind == "python":
-        return kind if python_of(words, env, cwd) is not None else ""
-    if kind == "node":
-        return kind if node_of(words, env, cwd) is not None else ""
-    return kind if kind and uv_of(words, env, cwd) is not None else ""
+    return kind if kind and READERS[kind](words, env, cwd) is not None else ""
 
 
 def left(stay: Hooks, slow: Sequence[Slow]) -> list[StaysNative]:
@@ -549,8 +552,7 @@ def _path(plan: Adoption) -> str:
 
 def _mention_shared(place: Place) -> None:
     shared = place._replace(scope="shared")
-    taken, _ = native.split(hooks_of(settings.read(shared.settings)))
-    names = native.names(taken)
+    names = native.names(native.runnable(hooks_of(settings.read(shared.settings))))
     if names:
         say_wrapped(f"shared: {shared.settings} has hooks, too ({some(names)}).")
         say_wrapped("It is the project's committed file; `fanout-hooks adopt --shared` takes them.", 2)

@@ -94,18 +94,25 @@ def _measure(
     if event in events.WARM:
         request = Request(sample, (own.scope,), env, path="warm")
         ways["warm"] = lambda: _warm(runtime, request)
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(WARM_UP + rounds):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            in_time(event, name, way)
-            if number >= WARM_UP:
-                times[name].append((time.perf_counter() - began) * 1000)
-    medians = {name: round(statistics.median(own_times), 1) for name, own_times in times.items()}
+    medians = by_turns(event, ways, rounds)
     return Measured(event, own.scope, len(hooks), medians["native"], medians["cold"], medians.get("warm"))
 
 
-def in_time(event: str, name: str, way: Callable[[], None]) -> None:
+def by_turns(
+    event: str, ways: dict[str, Callable[[], None]], rounds: int, between: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """Run an event in each way, by turns; return the median milliseconds of the rounds that count."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(WARM_UP + rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            _in_time(event, name, way)
+            times[name].append((time.perf_counter() - began) * 1000)
+        between()
+    return {name: round(statistics.median(some[WARM_UP:]), 1) for name, some in times.items()}
+
+
+def _in_time(event: str, name: str, way: Callable[[], None]) -> None:
     """Run the hooks of an event in one way. Raises settings.Refused when they don't end."""
     try:
         way()

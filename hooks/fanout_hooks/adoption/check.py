@@ -48,26 +48,22 @@ class PathInUse(NamedTuple):
 def findings(project: str, env: dict[str, str]) -> list[Finding]:
     """Look at all scopes of a project."""
     found: list[Finding] = []
-    registered: dict[str, Hooks] = {}
+    everywhere: dict[str, Hooks] = {}
     in_force = policy.read(project, claude_folder(env))
     found += [Finding("note", path, sentence) for path, sentence in policy.sentences(in_force)]
-    for scope in config.SCOPES:
-        own = places.find(scope, project, env)
-        try:
-            file = read(own.settings)
-            hooks = adopt.hooks_of(file)
-        except Refused as refused:
-            found.append(Finding("wrong", own.settings, str(refused)))
+    for own, hooks, why in adopt.registered(project, env):
+        if why:
+            found.append(Finding("wrong", own.settings, why))
             continue
-        registered[own.settings] = hooks
+        everywhere[own.settings] = hooks
         found += [
-            Finding("note", own.settings, f"Claude Code ignores a part of it: {why}")
-            for why in entries.ignored(hooks)
+            Finding("note", own.settings, f"Claude Code ignores a part of it: {part}")
+            for part in entries.ignored(hooks)
         ]
         found += _scope(own, hooks, env)
-        if file.data.get("disableAllHooks"):
+        if _switched_off(own):
             found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
-    twice = entries.registered_twice(registered)
+    twice = entries.registered_twice(everywhere)
     if twice:
         where = f"the gate is registered here and in {twice[0]}"
         found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
@@ -80,16 +76,7 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
 
 def adopted_scopes(project: str, env: dict[str, str]) -> list[Place]:
     """Return the scopes whose settings lead to a hooks.json."""
-    found = []
-    for scope in config.SCOPES:
-        own = places.find(scope, project, env)
-        try:
-            hooks = adopt.hooks_of(read(own.settings))
-        except Refused:
-            continue
-        if any(native.owned_by(scope)(entry) for _, _, entry in entries.each(hooks)):
-            found.append(own)
-    return found
+    return [own for own, hooks, _ in adopt.registered(project, env) if native.is_adopted(hooks, own.scope)]
 
 
 def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
@@ -119,9 +106,7 @@ def _calls(own: Place) -> bool:
     held = config.load((own.scope,), own.project, own.claude).hooks
     if not any(hook.event in events.WARM for hook in held):
         return True
-    hooks = adopt.hooks_of(read(own.beside or own.settings))
-    is_own = native.owned_by(own.scope)
-    return any(is_own(entry) and entry["type"] == "mcp_tool" for _, _, entry in entries.each(hooks))
+    return bool(_server_now(own))
 
 
 def _switched_off(own: Place) -> bool:
@@ -135,10 +120,9 @@ def _switched_off(own: Place) -> bool:
 
 
 def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
-    is_own = native.owned_by(own.scope)
-    is_adopted = any(is_own(entry) for _, _, entry in entries.each(hooks))
+    is_adopted = native.is_adopted(hooks, own.scope)
     theirs = entries.without_ours(hooks)
-    taken, _ = native.split(theirs)
+    taken = native.runnable(theirs)
     held = {hook.event for hook in config.load((own.scope,), own.project, own.claude).hooks}
     slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
     for left in adopt.left(theirs, slow):

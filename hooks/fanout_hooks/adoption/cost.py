@@ -6,6 +6,9 @@
     fanout     the same through fanout's warm path, measured in the same rounds; for what is adopted, the
                median of the log (from the event's coming to its answer)
 
+Both hold what Claude Code itself takes to start a hook and to read what it says (`CLIENT_MS`): so many
+milliseconds of its processor time for each of the hooks now, and for fanout's two entries.
+
 Nothing has to be installed: `uvx --from fanout-mcp fanout-hooks cost`. The hooks' own work is done for real
 when they are measured; nothing else is changed, and nothing is logged.
 """
@@ -14,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
 from collections import Counter
@@ -27,7 +29,6 @@ from fanout_hooks.adoption.consent import add_project, confirm, project_of, say,
 from fanout_hooks.client import config, events, matchers, places, transcripts
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import Config, Hook
-from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.client.transcripts import Prompt, Transcript
 from fanout_hooks.log import report
 from fanout_hooks.run.choose import choose
@@ -35,11 +36,13 @@ from fanout_hooks.run.dispatch import Request, handle
 from fanout_hooks.run.state import RuntimeState
 from fanout_hooks.warm.loop import Loop
 
+CLIENT_MS = 3.5
+"""Processor time of Claude Code 2.1.332 for a hook: that of events with 16 empty hooks, less without any."""
+ENTRIES = 2
+"""The call of the server and its sentinel."""
 DAYS = 30
 DAY_S = 86_400.0
 ROUNDS = 5
-WARM_UP = 3
-"""Rounds that don't count: fanout knows a hook after two runs."""
 BETWEEN_S = 0.05
 READY_S = 10.0
 MAX_ROWS = 40
@@ -87,22 +90,18 @@ def held(project: str, env: dict[str, str]) -> Held:
     stays: dict[Hook, str] = {}
     adopted: list[Hook] = []
     problems: list[str] = []
-    for scope in config.SCOPES:
-        own = places.find(scope, project, env)
-        try:
-            before = adopt.hooks_of(read(own.settings))
-        except Refused as refused:
-            problems.append(str(refused))
-            continue
-        is_own = native.owned_by(scope)
-        if any(is_own(entry) for _, _, entry in entries.each(before)):
+    for own, before, problem in adopt.registered(project, env):
+        problems += filter(None, [problem])
+        scope = own.scope
+        if native.is_adopted(before, scope):
             run = config.load((scope,), project, own.claude)
             adopted += run.hooks
             problems += run.problems
         theirs = entries.without_ours(before)
-        taken, _ = native.split(theirs)
         known = {hook.event for hook in adopted if hook.scope == scope}
-        slow = adopt.without_gain(taken, known, places.server_of(own) or places.SERVER, project)
+        slow = adopt.without_gain(
+            native.runnable(theirs), known, places.server_of(own) or places.SERVER, project
+        )
         reasons = {id(one.entry): one.why for one in slow}
         for event, group, entry in entries.each(theirs):
             if entry.get("type", "command") != "command" or not isinstance(entry.get("command"), str):
@@ -212,7 +211,6 @@ def measured(own: Held, row: Row, sample: dict[str, Any], project: str, env: dic
     started = [one.hook for one in choose(_unguarded(mine), sample)]
     raw = inputs.to_stdin(sample)
     through = [] if row.stays or row.event not in events.WARM else started
-    times: dict[str, list[float]] = {"native": [], "fanout": []}
     with tempfile.TemporaryDirectory(prefix="fanout-cost-") as state:
         loop = Loop()
         runtime = Given(loop, state, Config(tuple(through)))
@@ -221,18 +219,15 @@ def measured(own: Held, row: Row, sample: dict[str, Any], project: str, env: dic
         if through:
             ways["fanout"] = lambda: _through(runtime, request)
         try:
-            for number in range(WARM_UP + ROUNDS):
-                for name, way in ways.items():
-                    began = time.perf_counter()
-                    bench.in_time(row.event, name, way)
-                    if number >= WARM_UP:
-                        times[name].append((time.perf_counter() - began) * 1000)
-                runtime.settle()
-                loop.run(_ready(runtime))
+            medians = bench.by_turns(row.event, ways, ROUNDS, lambda: _settle(runtime))
         finally:
             runtime.close()
-    medians = {name: round(statistics.median(some), 1) for name, some in times.items() if some}
     return row._replace(native_ms=medians["native"], fanout_ms=medians.get("fanout"))
+
+
+def _settle(runtime: RuntimeState) -> None:
+    runtime.settle()
+    runtime.loop.run(_ready(runtime))
 
 
 async def _ready(runtime: RuntimeState) -> None:
@@ -247,9 +242,21 @@ def _through(runtime: RuntimeState, request: Request) -> None:
     runtime.loop.run(handle(runtime, request)).afterwards()
 
 
+def with_client(row: Row) -> Row:
+    """Return a row with what the client itself takes: its processors share it when hooks are many."""
+
+    def added(ms: float | None, hooks: int) -> float | None:
+        share = hooks / (os.cpu_count() or 1)
+        return ms if ms is None else round(ms + CLIENT_MS * max(1.0, share), 1)
+
+    return row._replace(
+        native_ms=added(row.native_ms, len(row.hooks)), fanout_ms=added(row.fanout_ms, ENTRIES)
+    )
+
+
 def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[Row]:
     """Return the rows with what is known without running anything: the log's medians, the kept baseline."""
-    baseline = report.read_baseline(report.baseline_path(project)) or {}
+    baseline = places.json_of(report.baseline_path(project))
     kept = baseline.get("events")
     before = kept if isinstance(kept, dict) else {}
     try:
@@ -298,13 +305,13 @@ def run(args: argparse.Namespace) -> int:
     planned = [*rows(own, counts(read_ones), project)]
     if args.measure and planned:
         if not args.json:
-            times = WARM_UP + ROUNDS
+            times = bench.WARM_UP + ROUNDS
             say(f"Each hook is run up to {2 * times} times, for real, with a made-up event.")
         if not confirm(args, "Nothing was run."):
             return OK
         planned = [(measured(own, row, sample, project, env), sample) for row, sample in planned]
     found = sorted(
-        with_log([row for row, _ in planned], project, args.days, now),
+        map(with_client, with_log([row for row, _ in planned], project, args.days, now)),
         key=lambda row: (-row.total_s, -row.calls, row.event),
     )
     if args.json:
@@ -342,8 +349,8 @@ def _summary(found: Sequence[Row]) -> Iterator[str]:
         after = sum(_after_ms(row) * row.calls for row in tools) / 1000
         yield (
             f"A tool call waits {before / calls * 1000:.0f} ms for its hooks, {before:.1f} s in all. "
-            f"Through fanout: {after / calls * 1000:.0f} ms, {after:.1f} s. Claude Code's own few "
-            "milliseconds an event are in neither."
+            f"Through fanout: {after / calls * 1000:.0f} ms, {after:.1f} s. What Claude Code itself takes is "
+            f"in both, estimated at {CLIENT_MS} ms a hook."
         )
     if any(row.native_ms is None for row in found):
         yield "A dash is what was not measured: `fanout-hooks cost --measure` runs the hooks and times them."

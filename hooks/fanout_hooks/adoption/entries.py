@@ -131,7 +131,7 @@ def _look(to: Registration) -> str:
     if to.launch is None:
         return LOOK % ("", IS_CALLED)
     # Without a call no server could answer, whatever runs.
-    return LOOK % (kind_of(to.server), "") if to.server else ""
+    return LOOK % (mark_of(to.server), "") if to.server else ""
 
 
 def _guard(event: str, hook: config.Hook, to: Registration) -> list[Group]:
@@ -177,7 +177,7 @@ def shell(title: str, *steps: str) -> str:
     return "; ".join([MARK + title, STATE, *filter(None, steps)])
 
 
-def kind_of(server: str) -> str:
+def mark_of(server: str) -> str:
     """Return how a server's mark ends: two of one client may run, and only its own will be asked."""
     return "@plugin" if server == PLUGIN_SERVER else ""
 
@@ -238,6 +238,12 @@ def without(hooks: dict[str, Any], is_out: Callable[[Any], bool]) -> dict[str, A
         if left or not isinstance(groups, list) or not groups:
             kept[event] = left if isinstance(groups, list) else groups
     return kept
+
+
+def less(hooks: dict[str, Any], some: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return `hooks` less these very entries; others that equal them stay."""
+    gone = set(map(id, some))
+    return without(hooks, lambda entry: id(entry) in gone)
 
 
 def without_ours(hooks: dict[str, Any]) -> dict[str, Any]:
@@ -449,7 +455,7 @@ def plugin_hooks() -> dict[str, Any]:
 def _own_groups(
     matchers: dict[str, str], server: str, given: dict[str, str], found: str, words: str, advice: str
 ) -> dict[str, list[Group]]:
-    look, gone = LOOK % (kind_of(server), ""), GONE % (advice, 1)
+    look, gone = LOOK % (mark_of(server), ""), GONE % (advice, 1)
     line = shell("gate", look, found, START % words, gone)
     return {
         event: matched(

@@ -11,9 +11,9 @@ import argparse
 import os
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import adopt, check
+from fanout_hooks.adoption import adopt, check, native
 from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, confirm, project_of, say
 from fanout_hooks.client import config, json_edit, settings
 from fanout_hooks.client.places import Place
@@ -50,13 +50,7 @@ def plan_lesson(place: Place, env: dict[str, str]) -> Lesson:
     held = adopt.hooks_of(file)
     learned = _learned(place, env | {"CLAUDE_PROJECT_DIR": place.project})
     names = iter(learned)
-    changed = {
-        event: [
-            {**group, "hooks": [_declared(entry, next(names)) for entry in group["hooks"]]}
-            for group in groups
-        ]
-        for event, groups in held.items()
-    }
+    changed = native.changed(held, lambda _, entry: _declared(entry, next(names)))
     text = file.text if changed == held else json_edit.formatted_file({**file.data, "hooks": changed})
     return Lesson(file, text, tuple(learned))
 
@@ -104,7 +98,7 @@ def _short(path: str, place: Place) -> str:
     return path
 
 
-def _declared(entry: dict[str, object], learned: Learned) -> dict[str, object]:
+def _declared(entry: dict[str, Any], learned: Learned) -> dict[str, Any]:
     more = {}
     for key, paths in (("reads", learned.reads), ("writes", learned.writes)):
         known = entry.get(key) or []

@@ -46,8 +46,8 @@ def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
     return config.why_unmatched(event, group.get("matcher") or "")
 
 
-def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
-    """Return what fanout can run, and what stays (entries of ours among it)."""
+def runnable(hooks: Hooks) -> Hooks:
+    """Return what fanout can run; the rest stays in the settings."""
     taken: Hooks = {}
     for event, group, entry in entries.each(hooks):
         if entries.is_ours(entry) or why_native(event, group, entry):
@@ -58,8 +58,7 @@ def split(hooks: Hooks) -> tuple[Hooks, Hooks]:
             groups[-1]["hooks"].append(entry)
         else:
             groups.append({**own, "hooks": [entry]})
-    gone = {id(entry) for _, _, entry in entries.each(taken)}
-    return taken, entries.without(hooks, lambda entry: id(entry) in gone)
+    return taken
 
 
 def left(hooks: Hooks) -> Iterator[StaysNative]:
@@ -88,16 +87,18 @@ def owned_by(scope: str) -> Callable[[Any], bool]:
     return is_owned
 
 
+def is_adopted(hooks: Hooks, scope: str) -> bool:
+    """Say whether entries of ours lead from here to the scope's hooks.json."""
+    return any(map(owned_by(scope), (entry for _, _, entry in entries.each(hooks))))
+
+
 def plain_entry(entry: dict[str, Any]) -> dict[str, Any]:
     """Return a hook without what only hooks.json says of it."""
     return {key: value for key, value in entry.items() if key not in OUR_KEYS}
 
 
 def plain(hooks: Hooks) -> Hooks:
-    return {
-        event: [{**group, "hooks": [plain_entry(entry) for entry in group["hooks"]]} for group in groups]
-        for event, groups in hooks.items()
-    }
+    return changed(hooks, lambda _, entry: plain_entry(entry))
 
 
 def still_there(known: Hooks, present: Hooks) -> Hooks:
@@ -108,32 +109,26 @@ def still_there(known: Hooks, present: Hooks) -> Hooks:
         for event, group, entry in entries.each(known)
         if (event, group.get("matcher"), plain_entry(entry)) not in there
     ]
-    return entries.without(known, lambda entry: any(entry is one for one in gone))
+    return entries.less(known, gone)
 
 
 def with_new(known: Hooks, taken: Hooks) -> Hooks:
     there = [(event, group.get("matcher"), plain_entry(entry)) for event, group, entry in entries.each(known)]
-    new = [
-        entry
-        for event, group, entry in entries.each(taken)
-        if (event, group.get("matcher"), entry) not in there
+    old = [
+        entry for event, group, entry in entries.each(taken) if (event, group.get("matcher"), entry) in there
     ]
-    more = entries.without(taken, lambda entry: not any(entry is one for one in new))
-    return entries.joined(known, _as_guards(more))
+    # What was to block when it fails is a guard.
+    more = changed(
+        entries.less(taken, old),
+        lambda event, entry: {**entry, "guard": True} if is_guard(event, entry) else entry,
+    )
+    return entries.joined(known, more)
 
 
-def _as_guards(hooks: Hooks) -> Hooks:
-    """Mark as a guard what was to block when it fails."""
+def changed(hooks: Hooks, change: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Hooks:
+    """Return `hooks` with `change(event, entry)` for each entry."""
     return {
-        event: [
-            {
-                **group,
-                "hooks": [
-                    {**entry, "guard": True} if is_guard(event, entry) else entry for entry in group["hooks"]
-                ],
-            }
-            for group in groups
-        ]
+        event: [{**group, "hooks": [change(event, entry) for entry in group["hooks"]]} for group in groups]
         for event, groups in hooks.items()
     }
 
@@ -146,19 +141,9 @@ def is_guard(event: str, entry: dict[str, Any]) -> bool:
 def with_guards_named(hooks: Hooks, called: Sequence[str]) -> Hooks:
     """Return `hooks` with each guard's name written out: its entry asks for it, and originals.py by it."""
     name_of = {id(entry): name for (_, _, entry), name in zip(entries.each(hooks), called, strict=True)}
-    return {
-        event: [
-            {
-                **group,
-                "hooks": [
-                    {**entry, "name": name_of[id(entry)]} if entry.get("guard") else entry
-                    for entry in group["hooks"]
-                ],
-            }
-            for group in groups
-        ]
-        for event, groups in hooks.items()
-    }
+    return changed(
+        hooks, lambda _, entry: {**entry, "name": name_of[id(entry)]} if entry.get("guard") else entry
+    )
 
 
 def names(hooks: Hooks) -> list[str]:

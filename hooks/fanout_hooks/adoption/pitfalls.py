@@ -138,17 +138,8 @@ def _never_looks(entry: dict[str, Any], env: dict[str, str], project: str) -> bo
     args = entry.get("args")
     exec_form = tuple(map(str, args)) if isinstance(args, list) else None
     words = words_of(command, exec_form, env, project) or re.findall(r"[^\s'\"|&;<>()]+", command)
-    texts = [command, *(_text(os.path.join(project, word)) for word in words)]
+    texts = [command, *(files.text(os.path.join(project, word), MAX_SCRIPT) for word in words)]
     return any(BLOCKS.search(text) for text in texts) and not any(LOOKS in text for text in texts)
-
-
-def _text(path: str) -> str:
-    try:
-        if not os.path.isfile(path) or os.path.getsize(path) > MAX_SCRIPT:
-            return ""
-        return files.read(path, follow=True).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 # --- Plugins ------------------------------------------------------------------------------------------------
@@ -157,15 +148,10 @@ def _text(path: str) -> str:
 def of_plugins(project: str, env: dict[str, str]) -> Iterator[str]:
     """Yield a sentence for each plugin whose hooks run; they belong to it and stay native."""
     claude = places.claude_folder(env)
-    enabled: dict[str, Any] = {}
-    for scope in ("user", "shared", "local"):
-        enabled |= places.dict_in(
-            places.json_of(places.settings_file(scope, project, claude)), "enabledPlugins"
-        )
     installed = places.dict_in(
         places.json_of(os.path.join(claude, "plugins", "installed_plugins.json")), "plugins"
     )
-    for name, is_on in enabled.items():
+    for name, is_on in places.enabled_plugins(places.find("local", project, env)).items():
         if not is_on or name.startswith("fanout@"):
             continue
         held = [(event, entry) for root in _roots(installed.get(name)) for event, entry in _hooks_of(root)]

@@ -55,12 +55,11 @@ def plan_restoration(place: Place, copy: str = "") -> Restoration | None:
     """
     file = settings.read(place.settings)
     before = hooks_of(file)
-    is_own = native.owned_by(place.scope)
-    if not any(is_own(entry) for _, _, entry in entries.each(before)):
+    if not native.is_adopted(before, place.scope):
         return None
     must_stay_in_project(place)
     known = adoption_adopt.as_hooks_json(place, copy) if copy else _known(place)
-    rest = entries.without(before, is_own)
+    rest = entries.without(before, native.owned_by(place.scope))
     text, is_exact = _restored(file, known, rest)
     beside, beside_text = without_calls(place)
     names = tuple(native.names(hooks_of(known)))
@@ -81,15 +80,10 @@ def perform(plan: Restoration, place: Place) -> str:
 def is_unfinished(place: Place) -> bool:
     """Say whether a restoration was killed when all hooks of its hooks.json were back already."""
     try:
-        before, known = hooks_of(settings.read(place.settings)), settings.read(place.hooks)
-        held = native.plain(hooks_of(known))
+        before, known = (hooks_of(settings.read(path)) for path in (place.settings, place.hooks))
     except Refused:
         return False
-    there, left = (
-        [(event, group.get("matcher"), entry) for event, group, entry in entries.each(hooks)]
-        for hooks in (before, held)
-    )
-    return bool(left) and all(one in there for one in left)
+    return any(entries.each(known)) and native.still_there(known, before) == known
 
 
 def finish(place: Place) -> None:
@@ -125,9 +119,8 @@ def _restored(file: settings.File, known: settings.File, rest: Hooks) -> Edited:
     held, original = native.plain(hooks_of(known)), original_in(known)
     was: Hooks = json.loads(original) if original else {}
     text = json_edit.with_text(file.text, "hooks", original) if original else file.text
-    taken = native.still_there(native.split(was)[0], held)
-    gone = {id(entry) for _, _, entry in entries.each(taken)}
-    stay = entries.without(was, lambda entry: id(entry) in gone)
+    taken = native.still_there(native.runnable(was), held)
+    stay = entries.less(was, (entry for _, _, entry in entries.each(taken)))
     if not original or _others(rest) != _others(stay) or held != native.plain(taken):
         return client_settings.with_hooks(text, entries.joined(held, rest))._replace(is_exact=False)
     if entries.only_ours(rest) == entries.only_ours(was):

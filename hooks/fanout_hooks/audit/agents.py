@@ -17,8 +17,7 @@ from fanout_hooks.gate import gate
 from fanout_hooks.gate.gate import AGENT_TOOLS, History
 
 # --- What an audit says: one observation each, with its place, the time it costs, and what to do. -----------
-# Found by agents.py and agents.py (transcripts), hooks.py (the log and transcripts) and
-# hooks.py (the hooks that hooks.py finds, as sources.py reads them).
+# Found here (transcripts) and by hooks.py (the log, transcripts, and what hooks were seen to touch).
 
 Kind = Literal["sequential agents", "prevented sequences", "sequential calls", "slow hook", "racing hooks"]
 

@@ -7,7 +7,6 @@ text: a hook that was not watched yet, or whose script changed since, is in no r
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterable, Iterator
 from itertools import combinations
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, check, entries
 from fanout_hooks.audit.agents import Observation, shorten
-from fanout_hooks.client import config, files, places
+from fanout_hooks.client import config, files, matchers, places
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.client.transcripts import HookRun, Transcript
 from fanout_hooks.learn import memory
@@ -23,7 +22,6 @@ from fanout_hooks.learn.memory import Memory
 from fanout_hooks.log import daily
 from fanout_hooks.log.tally import Digest, Tally
 
-MAX_BYTES = 1 << 20
 ENDINGS = (".py", ".sh", ".bash", ".zsh", ".js", ".mjs", ".cjs", ".ts")
 
 
@@ -54,14 +52,9 @@ def find(project: str, env: dict[str, str]) -> tuple[list[Found], list[str]]:
     learned = Memory(memory.path_of(places.state_folder(env), project))
     hooks: list[Found] = []
     problems: list[str] = []
-    for scope in config.SCOPES:
-        file = places.find(scope, project, env).settings
-        try:
-            native = adopt.hooks_of(read(file))
-        except Refused as refused:
-            problems.append(str(refused))
-            continue
-        hooks += _placed(file, native, project, learned, is_adopted=False)
+    for own, native, problem in adopt.registered(project, env):
+        problems += filter(None, [problem])
+        hooks += _placed(own.settings, native, project, learned, is_adopted=False)
     for own in check.adopted_scopes(project, env):
         try:
             adopted = adopt.hooks_of(read(own.hooks))
@@ -75,7 +68,7 @@ def find(project: str, env: dict[str, str]) -> tuple[list[Found], list[str]]:
 def _placed(
     file: str, hooks: dict[str, Any], project: str, learned: Memory, *, is_adopted: bool
 ) -> Iterator[Found]:
-    lines = _lines(file)
+    lines = files.text(file).splitlines()
     at = 0
     for event, group, entry in entries.each(hooks):
         if entries.is_ours(entry) or entry.get("type", "command") != "command":
@@ -121,18 +114,6 @@ def _split(command: str) -> list[str]:
         return command.split() or [""]
 
 
-def _text(script: str) -> str:
-    try:
-        with files.opened(script, follow=True) as file:
-            return file.read(MAX_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _lines(path: str) -> list[str]:
-    return _text(path).splitlines()
-
-
 def _line_of(lines: list[str], command: str, after: int) -> int:
     """Return the first line past `after` that holds a command as JSON writes it, else the first that does."""
     written = command.replace("\\", "\\\\").replace('"', '\\"')
@@ -145,7 +126,6 @@ def _line_of(lines: list[str], command: str, after: int) -> int:
 # or writes: what is read is half, or what was written is lost. Two that only append look the same from
 # outside, and are reported too. Adopted hooks don't race among themselves: fanout keeps them apart.
 
-WORDS = re.compile(r"[\w|, -]*")
 RACE_ADVICE = (
     "Adopt them (fanout-hooks adopt): hooks that touch one file then wait for one another. Or lock the file."
 )
@@ -170,14 +150,11 @@ def _is_kept_apart(one: Found, other: Found) -> bool:
 
 def can_meet(one: str, other: str) -> bool:
     """Say whether two matchers can match one event; patterns are assumed to."""
-    mine, theirs = _tools(one), _tools(other)
-    return mine is None or theirs is None or bool(mine & theirs)
-
-
-def _tools(matcher: str) -> frozenset[str] | None:
-    """Return the names that a matcher lists, None when it is a pattern or matches everything."""
-    names = frozenset(name.strip() for name in re.split(r"[|,]", matcher))
-    return names if matcher and WORDS.fullmatch(matcher) and "" not in names else None
+    mine, theirs = (
+        {matchers.ALIASES.get(word, word) for word in matchers.words_of(matcher) or ()}
+        for matcher in (one, other)
+    )
+    return not mine or not theirs or not mine.isdisjoint(theirs)
 
 
 def _race(event: str, file: str, group: list[Found]) -> Observation:

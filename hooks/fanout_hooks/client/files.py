@@ -18,6 +18,10 @@ from typing import BinaryIO
 from fanout_hooks.portable import flags
 
 FLAGS = flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY")
+NO_LINK = flags("O_NOFOLLOW")
+OWN = flags("O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_CLOEXEC")
+"""A file of ours that may be there: a lock."""
+NEW = OWN | os.O_EXCL
 MAX_BYTES = 8 << 20
 
 
@@ -30,9 +34,17 @@ def read(path: str | os.PathLike[str], at_most: int = MAX_BYTES, *, follow: bool
     return data
 
 
+def text(path: str | os.PathLike[str], at_most: int = MAX_BYTES) -> str:
+    """Return a file's text, "" where it can't be read; links are followed."""
+    try:
+        return read(path, at_most, follow=True).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
     """Open a regular file for reading. Raises OSError."""
-    fd = os.open(path, FLAGS if follow else FLAGS | os.O_NOFOLLOW)
+    fd = os.open(path, FLAGS if follow else FLAGS | NO_LINK)
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return os.fdopen(fd, "rb")
     os.close(fd)
@@ -55,12 +67,11 @@ def replace(path: str, data: bytes) -> None:
 
 
 def _begun(path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path, flags, 0o600)
+        return os.open(path, NEW, 0o600)
     except FileExistsError:  # a process of the same number died over it, or it was planted
         os.unlink(path)
-        return os.open(path, flags, 0o600)
+        return os.open(path, NEW, 0o600)
 
 
 def _remove(path: str) -> None:

@@ -198,15 +198,21 @@ def server_of(place: Place) -> str:
     """Return the name of the server that this scope's sessions have, "" where none is registered."""
     if registered(place):
         return SERVER
-    plugged = [json_of(settings_file("user", place.project, place.claude))]
-    if place.scope != "user":
-        plugged += [
-            json_of(settings_file(scope, place.project, place.claude)) for scope in ("shared", "local")
-        ]
-    enabled: dict[str, Any] = {}
-    for file in plugged:
-        enabled |= dict_in(file, "enabledPlugins")
-    return PLUGIN_SERVER if any(key.startswith("fanout@") and on for key, on in enabled.items()) else ""
+    plugged = any(key.startswith("fanout@") and on for key, on in enabled_plugins(place).items())
+    return PLUGIN_SERVER if plugged else ""
+
+
+def enabled_plugins(place: Place) -> dict[str, Any]:
+    """Return which plugins the settings of this scope's sessions turn on or off, by name."""
+    return _merged(place, "enabledPlugins")
+
+
+def _merged(place: Place, key: str) -> dict[str, Any]:
+    """Return an object of the settings of this scope's sessions, the nearest file's fields last."""
+    found: dict[str, Any] = {}
+    for scope in ("user",) if place.scope == "user" else ("user", "shared", "local"):
+        found |= dict_in(json_of(settings_file(scope, place.project, place.claude)), key)
+    return found
 
 
 def registered(place: Place) -> list[dict[str, Any]]:
@@ -223,11 +229,7 @@ def registered(place: Place) -> list[dict[str, Any]]:
 
 def settings_env(place: Place) -> dict[str, str]:
     """Return the variables that the settings of this project's sessions set, the nearest file's last."""
-    found: dict[str, str] = {}
-    for scope in ("user", "shared", "local"):
-        own = dict_in(json_of(settings_file(scope, place.project, place.claude)), "env")
-        found |= {name: str(value) for name, value in own.items()}
-    return found
+    return {name: str(value) for name, value in _merged(place._replace(scope="local"), "env").items()}
 
 
 def json_of(path: str) -> dict[str, Any]:

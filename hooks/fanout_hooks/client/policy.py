@@ -17,9 +17,8 @@ import os
 import shlex
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import files as client_files
 from fanout_hooks.client.config import Hook
-from fanout_hooks.client.places import settings_file
+from fanout_hooks.client.places import json_of, settings_file
 
 MANAGED = "/etc/claude-code"
 URLS, VARIABLES = "allowedHttpHookUrls", "httpHookAllowedEnvVars"
@@ -60,7 +59,7 @@ def read(project: str, claude: str, managed: str = MANAGED) -> Policy:
     lists: dict[str, tuple[str, ...] | None] = {URLS: None, VARIABLES: None}
     said: list[tuple[str, str, Any]] = []
     for path in files(project, claude, managed):
-        data = _json(path)
+        data = json_of(path)
         for key in (URLS, VARIABLES):
             if key in data:
                 value = data[key] if isinstance(data[key], list) else []
@@ -109,11 +108,3 @@ def _covers(pattern: str, url: str) -> bool:
     return (
         bool(star) and not rest and prefix.endswith("/") and prefix.count("/") > 2 and url.startswith(prefix)
     )
-
-
-def _json(path: str) -> dict[str, Any]:
-    try:
-        data = json.loads(client_files.read(path, follow=True))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
 from fanout_hooks.client.files import is_running
-from fanout_hooks.portable import fcntl
+from fanout_hooks.portable import flags, lock
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0
@@ -125,7 +125,7 @@ def write(before: File, text: str, state_folder: str) -> str:
 def write_text(before: File, text: str, state_folder: str) -> str:
     """As `write`, for what is no JSON."""
     with locked(before.target, state_folder):
-        if _on_disk(before) != before.raw:
+        if on_disk(before.target) != before.raw:
             raise Refused(f"{before.path} was changed meanwhile; nothing was written. Try again.")
         if before.raw is not None and not before.mode & 0o222:
             raise Refused(f"{before.path} is read-only; make it writable first")
@@ -157,8 +157,8 @@ def replace(target: str, data: bytes, mode: int) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+        os.chmod(temporary, mode)
         os.replace(temporary, target)
     except OSError as error:
         os.unlink(temporary)
@@ -175,18 +175,18 @@ def sweep(folder: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    except OSError:
-        return  # some file systems have no such thing; the rename holds all the same
-    finally:
-        os.close(fd)
+    with suppress(OSError):  # some systems have no such thing; the rename holds all the same
+        fd = os.open(folder, flags("O_RDONLY", "O_DIRECTORY"))
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
-def _on_disk(before: File) -> bytes | None:
+def on_disk(target: str) -> bytes | None:
+    """Return the bytes of a file, None where there is none. Raises OSError."""
     try:
-        return files.read(before.target)
+        return files.read(target)
     except FileNotFoundError:
         return None
 
@@ -197,7 +197,7 @@ def _keep(before: File, state_folder: str) -> str:
     seconds, rest = divmod(time.time_ns(), 10**9)  # of one moment: the names' order decides what is swept
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
     path = os.path.join(folder, f"{own}.{when}-{rest:09}.json")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, files.NEW, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(before.raw or b"")
@@ -235,19 +235,12 @@ def locked(target: str, state_folder: str, wait_s: float = LOCK_S) -> Iterator[N
     """Hold a file against others of ours: the lock lies in our own folder, not the user's. Raises Refused."""
     path = os.path.join(_own_folder(state_folder, "locks"), _name_of(target))
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, files.OWN, 0o600)
     except OSError as error:
         raise Refused(f"{path} can't be written: {error.strerror}; nothing was written") from None
     try:
-        until = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    raise Refused(f"another process is changing {target}; try again") from None
-                time.sleep(POLL_S)
+        if not lock(fd, time.monotonic() + wait_s, POLL_S):
+            raise Refused(f"another process is changing {target}; try again")
         yield
     finally:
         os.close(fd)

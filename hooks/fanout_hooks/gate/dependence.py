@@ -3,8 +3,8 @@
 A second call is sent back only when all of this holds; where one of them is in doubt, it passes:
 
 1. The two are alike in form: one instruction on two things, word by word ("Review a.py for leaks", "Review
-   b.py for leaks"), in the prompts or in their descriptions. Whole sentences that both share (who the agent
-   is, how to answer) count for nothing.
+   b.py for leaks"), or one verb in both descriptions above prompts that say in full what they want. Whole
+   sentences that both share (who the agent is, how to answer) count for nothing.
 2. The second refers to nothing: no `depends on:`, no "based on", "the findings", "again", "it"; and it does
    not mention what the first was about.
 3. It names nothing that only an answer holds: no path, number, quoted phrase or particular word that is
@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -76,13 +77,15 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     is_alike = _alike(pair)
     if not is_alike and not _alike_by_name(task, earlier.task):
         return "the two are not alike in form"
-    if ORDERED.first(pair.instruction[0]):
+    if ORDERED.first(pair.instruction[0]) or ORDERED.first(task.partition("\n")[0]):
         return "two of this kind may disturb each other"
     if SUSPECTS.first(pair.instruction[0]):
         return "it looks into the next suspect"
     if words := REFERS_BACK.new(task, earlier.task) or _needs_a_meaning(pair):
         return f"it refers back ({shown(words)})"
-    if words := (_repeats(pair) if is_alike else "") or _mentions(task, earlier.task, pair):
+    if words := (_repeats(pair) if is_alike else _shares(pair, earlier.answer)) or _mentions(
+        task, earlier.task, pair, is_alike=is_alike
+    ):
         return f"it mentions what the earlier agent worked on ({shown(words)})"
     known = folded(f"{human}\n{earlier.task}")
     if name := _only_answered(task, folded(f"{answers}\n{earlier.answer}\n{earlier.seen}"), known):
@@ -122,7 +125,7 @@ REFERS_BACK = Rule(
     r"\b(?:based|building|build|relying|acting)\s+(?:up)?on\b|\bon\s+top\s+of\b|\bin\s+light\s+of\b",
     r"\babove\b(?!\s+\d)|\b(?:aforementioned|previous(?:ly)?|prior|preceding|former|latter|earlier|already)\b",
     rf"\b(?:use|using|with|from|given|per|following|apply|follow|implement|execute|of)\s+(?:the|its|their|this"
-    rf"|that|these|those)\s+(?:\w+\s+)?{_PAPER}\b",
+    rf"|that|these|those)\s+(?:\w+\s+)?{_PAPER}\b(?!\s+(?:in|at|under)\s+\S*[/.]\w)",
     rf"\b(?:this|that|these|those)\s+(?:\w+\s+)?(?:{_PAPER}|{_THING})\b(?!\s*:)",
     rf"\b(?:as|were|was|just|been|you|we|they|agent)\s+(?:just\s+)?{_BACK}\b|\b{_BACK}\s+(?:by|above|in\s+the)\b",
     r"\b(?:implement|follow|execute|carry\s+out|refine|revise|review|verify|check|summari[sz]e|improve|critique)\s+"
@@ -133,7 +136,8 @@ REFERS_BACK = Rule(
     r"\bdouble[\s-]check\b|\bnow\s+that\b|\bfollow(?:ing)?[\s-]?up\b|\bnext\b(?!\.?js)|\bcontinu(?:e|ing)\b|\bsince\s+we\b",
     r"\b(?:step|phase|stage|round|iteration|attempt)\s*(?:[2-9]|two|three|four)\b|\b(?:finally|afterwards|as\s+well)\b",
     r"\bsimilar(?!\s+to\b)(?:ly)?\b|\b(?:more|other|further)\s+such\b|\belsewhere\b|\b(?:who|what|where)\s+else\b",
-    r"\b(?:deeper|further|closer|more\s+(?:closely|details?|thoroughly))\b|\bremaining\b|\bboth\b|\bthe\s+two\b",
+    r"\b(?:deeper|further|closer|more\s+(?:closely|details?|thoroughly))\b|\bremaining\b|\bthe\s+two\b",
+    r"\bboth\b(?!\s+[\w-]+\s+and\b)",
     r"\baccording\s+to\s+(?:the|its|their|this)\b|\bcompared?\s+(?:it|with|to)\b|\bconsistent\s+with\b|\binstead\b",
 )
 NEEDS_A_MEANING = Rule(
@@ -156,19 +160,26 @@ CHANGES = Rule(
     r"replace|convert|port|upgrade|rewrite|extract|move|patch|set\s+up|scaffold|repair|bump|introduce|change|make|wire|"
     r"integrate|enable|disable|optimi[sz]e|speed\s+up|split|simplify|develop|harden|translate|bootstrap|initiali[sz]e|"
     r"address|resolve|correct|adapt|adjust|connect|drop|format|draft|design|prepare|proofread|document)\b"
+    r"(?!\s*[,)])"
 )
+"""Verbs with an object: in "libraries, format, levels" there is none."""
 FOUNDATION = Rule(
     r"\b(?:set\s+up|scaffold|bootstrap|initiali[sz]e|install|rename|restructure|skeleton|boilerplate|foundation|"
     r"schema|migration|base\s+class(?:es)?|shared\s+(?:types|code|helpers|library)|project\s+structure)\b"
 )
 """What other work builds on."""
+READ = Rule(
+    r"\b(?:see|against|per|like|as\s+in|follow(?:s|ing)?|pattern|reference|template|(?:format|structure|style)\s+of|"
+    r"translate)\b[^.,:;\n]{0,60}:?\s*$|\b(?:convert|port|migrate|switch)\b[^;\n]{0,90}\bto\s(?:\w+\s){0,3}$"
+)
+"""Words that lead to a file which is not changed."""
 WRITES_NOTHING = Rule(
     r"\b(?:(?:do\s+not|don't|never)\s+(?:\w+\s+)?(?:edit|change|modify|write|fix)|without\s+(?:edit|chang|modify|writ)ing"
     r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
     r"|\breport\s+only\b"
 )
 ORDERED = Rule(
-    r"^(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|profile|load[\s-]?test|train|"
+    r"^(?:run\s+)?(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|profile|load[\s-]?test|train|"
     r"tune|try|experiment)\b"
 )
 """Verbs of works that share a target, a machine or a lesson."""
@@ -179,49 +190,41 @@ SUSPECTS = Rule(
 READS_ONLY = frozenset({"explore", "plan"})
 """Built-in agent types that can't write, whatever their task says."""
 
-FUNCTION_WORDS = frozenset(
-    """
-    a about after all an and any are as at be before by can do does each every for from had has have how
-    if in into is it its max no not of on one only or our out over per so than that the their then there
-    these this those to two up us was were what when where whether which who why will with within without
-    words you your
-    """.split()  # noqa: SIM905 - as below
-)
 PLAIN = frozenset(
     # Words that any two tasks or answers share, whatever they are about: they are no sign of dependence.
     """
-    able about across add all also and any app application are area argument array async author back bad
-    be best bug bugs but can case cases change changes check class classes code command common complete
-    component components config configuration contain content context count cover current data database
-    default define dependency describe description detail details did directory document documentation
-    does done each edge end endpoint endpoints entry error errors every exact example examples existing
-    explain explore fact false feature field file files find finding findings fine first fix flow focus
-    folder for format found four from full function functions general get give given good handle handler
-    has have high how implement implementation important include includes input inside internal issue
-    issues item items its keep key kind layer library line lines list location logic look low main make
-    many map mechanism medium message method methods minor missing mode model module modules most must
-    name names need needs new none not note number numbers object one only open option options order other
-    output overview package page pages part parts path paths per place plain point possible print problem
-    problems process project provide public purpose read reason relevant report repository request require
-    response result results return returns review role route run same search second section see sentence
-    sentences server service services session set setting settings severity short should show simple
-    single small some source stage start state status step steps string structure subsystem such summarise
-    summarize summary support system table take task test tests text than that the their them then there
-    these they thing three through time title tool top topic true two type types unit unknown until update
-    usage use used user users uses using utils valid value values variable version very view want was well
-    were what when where whether which who why will with within without word words work works write wrong
-    yes you your zero
+    a able about across add after all also an and any app application are area argument array as async at
+    author back bad be before best bug but by can case change check class classes code command common
+    complete component config configuration contain content context count cover current data database
+    default define dependency describe description detail did directory do document does done each edge
+    end endpoint entry error every exact example existing explain explore fact false feature field file
+    find fine first fix flow focus folder for format found four from full function general get give given
+    good had handle has have high how if implement important in include input inside internal into is
+    issue it item its keep key kind layer library line list location logic look low main make many map max
+    mechanism medium message method minor missing mode model module most must name need new no none not
+    number object of on one only open option or order other our out output over overview package page part
+    path per place plain point possible print problem process project provide public purpose read reason
+    recommend relevant report repository request require response result return review role route run same
+    search second section see sentence server service session set setting severity short should show
+    simple single small so some source stage start state status step string structure subsystem such
+    summarise summarize summary support system table take task test text than that the their them then
+    there these thing this those three through time title to tool top topic true two type unit unknown
+    until up update us usage use used user using utils valid value variable version very view want was
+    well were what when where whether which who why will with within without word work write wrong yes you
+    your zero
     """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
 )
 
 # --- texts -------------------------------------------------------------------------------------------------
 
-WORD = re.compile(r"[^\W_]+(?:['\u2019][a-z]+)?")
+WORD = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:['\u2019][a-z]+)?")
+"""A number with its parts is one word: 3.20 says nothing of 3."""
 ARTICLE = re.compile(r"\b(?:[Tt]he|[Aa]n|a)\s+(?=\w)")
 NAME = re.compile(
     r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*|\b[\w-]+\.[A-Za-z]\w{0,5}\b|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
 )
 """Paths, files, identifiers."""
+PROPER = re.compile(r"(?<=[\w,;(] )[A-Z]\w{2,}")
 UNIT_END = re.compile(r"[.!?:](?=\s|$)|\n")
 FILLER = re.compile(
     r"(?:[\s*#>-]|\d+[.)]\s|(?:please|now|then|also|first|ok(?:ay)?|thoroughly|carefully|(?:can|could)\s+you"
@@ -258,7 +261,7 @@ def folded(text: str) -> str:
 
 def stem(word: str) -> str:
     """Cut what inflects: `caching`, `cached` and `caches` are one word."""
-    low = word.casefold()
+    low = word.casefold().replace("\u2019", "'").removesuffix("n't").lstrip("0")
     for ending in ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "er", "es", "e", "s", "y"):
         if low.endswith(ending) and len(low) - len(ending) >= 3:
             return low[: -len(ending)]
@@ -270,8 +273,7 @@ def shown(text: str) -> str:
     return one_line if len(one_line) <= 40 else one_line[:39] + "…"
 
 
-FUNCTION_STEMS = frozenset(map(stem, FUNCTION_WORDS))
-PLAIN_STEMS = frozenset(map(stem, PLAIN)) | FUNCTION_STEMS
+PLAIN_STEMS = frozenset(map(stem, PLAIN))
 
 
 def _stems(text: str) -> list[str]:
@@ -296,8 +298,8 @@ ALIKE = 1 / 3
 ALIKE_TO_CHANGE = 0.6
 """The same where something is made: "Write the parser", "Write the command line" may be one work."""
 ALIKE_AS_A_WHOLE = 0.25
-ALIKE_BY_NAME = 0.5
-"""The share of their descriptions' words, of three or more, where the prompts say the same in other words."""
+MIN_WORDS = 8
+"""Of each prompt, where they are alike in their verb alone: a shorter one leans on what was said before."""
 
 
 def _compared(task: str, other: str) -> Pair:
@@ -345,10 +347,9 @@ def _alike(pair: Pair) -> bool:
 
 
 def _alike_by_name(task: str, other: str) -> bool:
-    mine, theirs = (_stems(text.partition("\n")[0]) for text in (task, other))
-    if min(len(mine), len(theirs)) < 3 or mine[0] != theirs[0]:
-        return False
-    return len(aligned(mine, theirs)) >= ALIKE_BY_NAME * max(len(mine), len(theirs))
+    """Say whether both descriptions begin with one verb, and both prompts say what they want in full."""
+    verbs = {(_stems(text.partition("\n")[0]) or [text])[0] for text in (task, other)}
+    return len(verbs) == 1 and all(len(_stems(prompt_of(text))) >= MIN_WORDS for text in (task, other))
 
 
 def _share(pair: Pair) -> float:
@@ -383,17 +384,29 @@ def _needs_a_meaning(pair: Pair) -> str:
 
 def _repeats(pair: Pair) -> str:
     """Return a word of the first's instruction that the second has in another place."""
-    if not all(_left_over(words, pair.common) for words in (pair.theirs, pair.mine)):
-        return "the same task with something added"
     mine, theirs = map(_stems, pair.instruction)
-    moved = set(_left_over(theirs, aligned(mine, theirs))) & set(pair.mine) - PLAIN_STEMS
+    common = aligned(mine, theirs)
+    if common == theirs or not all(_left_over(words, pair.common) for words in (pair.theirs, pair.mine)):
+        return "the same task with something added"
+    moved = (set(_left_over(theirs, common)) & set(pair.mine)) - PLAIN_STEMS - set(common)
     return min(moved, default="")
 
 
-def _mentions(task: str, other: str, pair: Pair) -> str:
-    """Return a word of the first's description alone that the second's prompt has."""
+def _shares(pair: Pair, answer: str) -> str:
+    """Return a proper name of the second that the first and its answer have, too: it may have been chosen."""
+    small = set(map(stem, re.findall(r"\b[a-z]+", f"{pair.own} {pair.their_own}")))
+    names = set(map(stem, PROPER.findall(pair.own))) - small
+    return min(names & set(pair.theirs) & _particular(answer), default="")
+
+
+def _mentions(task: str, other: str, pair: Pair, *, is_alike: bool) -> str:
+    """Return a word of the first's description alone that the second's prompt has.
+
+    Where the two are alike word by word, what comes after the same word in both is their form.
+    """
     named = _particular(other.partition("\n")[0]) - _particular(task.partition("\n")[0])
-    return min(named & _particular(pair.own), default="")
+    form = {word for _, word in set(pairwise(pair.mine)) & set(pairwise(pair.theirs))} if is_alike else set()
+    return min(named & _particular(pair.own) - form, default="")
 
 
 def _left_over(words: list[str], common: list[str]) -> list[str]:
@@ -423,21 +436,31 @@ def _only_answered(task: str, answers: str, known: str) -> str:
 
 def _builds_on_a_change(earlier: Earlier, pair: Pair, *, by_name: bool) -> str:
     prompt = prompt_of(earlier.task)
-    if earlier.kind.lower() in READS_ONLY or WRITES_NOTHING.first(earlier.task) or not CHANGES.first(prompt):
+    if (
+        earlier.kind.lower() in READS_ONLY
+        or WRITES_NOTHING.first(earlier.task)
+        or not CHANGES.first(earlier.task)
+    ):
         return ""
     mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
-    # In other words it may be one work: then each must name a thing of its own.
-    if not (mine - theirs and theirs - mine) if by_name else _share(pair) < ALIKE_TO_CHANGE:
+    patterns = {name for name in mine & theirs if _is_only_read(name, prompt)}
+    is_apart = bool(mine - theirs and theirs - mine)
+    # In other words it may be one work: then each must name a thing of its own, or follow one pattern, too.
+    if not is_apart if by_name else _share(pair) < ALIKE_TO_CHANGE and not (is_apart and patterns):
         return "it may build on what the earlier agent made"
-    if FOUNDATION.first(prompt):
+    if FOUNDATION.first(pair.instruction[1]):
         return "it may build on what the earlier agent set up"
-    if shared := sorted(mine & theirs):
+    if shared := sorted((mine & theirs) - patterns):
         return f"both work on {shown(shared[0])}, which the earlier agent changed"
     if _is_next_of(pair):
         return "it is the next of a series"
     if not (mine and theirs) and (place := _particular(" ".join(_shared_end(pair)))):
         return f"both work on {min(place)}, which the earlier agent changed"
     return ""
+
+
+def _is_only_read(name: str, prompt: str) -> bool:
+    return all(READ.compiled.search(before) for before in prompt.split(name)[:-1])
 
 
 def _is_next_of(pair: Pair) -> bool:

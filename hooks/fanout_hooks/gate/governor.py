@@ -13,7 +13,6 @@ judged again when it is sent again. A call that has started is never denied: onl
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -64,8 +63,8 @@ class Launch(NamedTuple):
     """The same for the same task."""
     name: str
     began: float
-    pid: int = 0
-    """The client's process, 0 where it isn't known."""
+    pid: str = ""
+    """The client's process, "" where it isn't known."""
     agent: str = ""
     """Of a call that left its agent in the background."""
     ended: bool = False
@@ -190,12 +189,12 @@ def ended(ledger: Ledger, event: dict[str, Any], is_machine: Callable[[str], boo
     return Ledger(tuple(map(after, ledger.launches)), stopped)
 
 
-def pruned(ledger: Ledger, now: float, is_alive: Callable[[int], bool]) -> Ledger:
+def pruned(ledger: Ledger, now: float, is_alive: Callable[[str], bool] = files.is_running) -> Ledger:
     """Forget what ended over an hour ago; what a dead client left counts as ended."""
 
     def after(own: Launch) -> Launch:
-        lost = now - own.began > MAX_RUN_S or (own.pid > 0 and not is_alive(own.pid))
-        return own._replace(ended=True) if lost and not own.ended else own
+        runs = not own.ended and now - own.began <= MAX_RUN_S and (not own.pid or is_alive(own.pid))
+        return own if runs or own.ended else own._replace(ended=True)
 
     kept = (own for own in map(after, ledger.launches) if not own.ended or now - own.began < HOUR_S)
     return ledger._replace(launches=tuple(kept))
@@ -231,10 +230,15 @@ def bounded(caps: Caps, company: object) -> Caps:
 def read(path: str) -> Ledger:
     """Read the ledger; one that is missing or damaged is empty. Raises OSError."""
     try:
-        data = json.loads(files.read(path, MAX_BYTES))
-        return Ledger(tuple(map(_launch, data["launches"])), tuple(map(str, data["stopped"])))
+        return parsed(files.read(path, MAX_BYTES))
     except FileNotFoundError:
         return Ledger()
+
+
+def parsed(raw: bytes) -> Ledger:
+    try:
+        data = json.loads(raw)
+        return Ledger(tuple(map(_launch, data["launches"])), tuple(map(str, data["stopped"])))
     except (ValueError, TypeError, KeyError, RecursionError):
         return Ledger()
 
@@ -242,20 +246,10 @@ def read(path: str) -> Ledger:
 def _launch(own: list[Any]) -> Launch:
     session, scope, use, key, name, began, pid, agent, has_ended = own
     texts = (str(session), str(scope), str(use), str(key), str(name))
-    return Launch(*texts, float(began), int(pid), str(agent), has_ended is True)
+    return Launch(*texts, float(began), str(pid or ""), str(agent), has_ended is True)
 
 
 def write(path: str, ledger: Ledger) -> None:
     """Replace the ledger. Raises OSError."""
     data = {"launches": ledger.launches, "stopped": ledger.stopped}
     files.replace(path, json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode())
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

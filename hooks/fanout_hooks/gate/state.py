@@ -51,19 +51,16 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
     It never waits, for it is called in a loop that serves other events too. Raises Unusable.
     """
     path = _path(where, session)
-    try:
-        with _locked(path + ".lock", where) as is_ours:
-            if not is_ours:
-                return None
-            before, note = _read(path)
-            after, verdict = step(before)
-            if after != before:
-                is_new = not os.path.exists(path)
-                _write(path, after)
-                if is_new:
-                    sweep(where, time.time())
-    except OSError as error:
-        raise Unusable(f"{where}: {error.strerror or error}") from error
+    with _locked(path, where) as is_ours:
+        if not is_ours:
+            return None
+        before, note = _read(path)
+        after, verdict = step(before)
+        if after != before:
+            is_new = not os.path.exists(path)
+            _write(path, after)
+            if is_new:
+                sweep(where, time.time())
     return Done(verdict, note)
 
 
@@ -78,35 +75,32 @@ def peek(where: str, session: str) -> History:
         return History()  # the next step, under the lock, sets it aside
 
 
-def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T]]) -> list[T]:
-    """Run a pure step on the ledger of all sessions, under its lock; return its value in a list.
+def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T]]) -> T | None:
+    """Run a pure step on the ledger of all sessions, under its lock; return its value.
 
-    The list is empty where another process holds the lock now. Raises Unusable.
+    None: another process holds the lock now. Raises Unusable.
     """
     path = os.path.join(where, governor.FILE)
-    try:
-        with _locked(path + ".lock", where) as is_ours:
-            if not is_ours:
-                return []
-            before = governor.read(path)
-            after, value = step(before)
-            if after != before:
-                governor.write(path, after)
-    except OSError as error:
-        raise Unusable(f"{path}: {error.strerror or error}") from error
-    return [value]
+    with _locked(path, where) as is_ours:
+        if not is_ours:
+            return None
+        before = governor.read(path)
+        after, value = step(before)
+        if after != before:
+            governor.write(path, after)
+    return value
 
 
 def has_launches(where: str, session: str) -> bool:
     """Say whether agents of a session are counted as running, without a lock: a look before most events."""
     path = os.path.join(where, governor.FILE)
     try:
-        if json.dumps(session).encode() not in files.read(path, governor.MAX_BYTES):
-            return False
-        launches = governor.read(path).launches
+        raw = files.read(path, governor.MAX_BYTES)
     except OSError:
         return False
-    return any(own.session == session and not own.ended for own in launches)
+    if json.dumps(session).encode() not in raw:
+        return False
+    return any(own.session == session and not own.ended for own in governor.parsed(raw).launches)
 
 
 def _path(where: str, session: str) -> str:
@@ -146,25 +140,28 @@ def _last_used(path: str) -> float:
 
 @contextmanager
 def _locked(path: str, where: str) -> Iterator[bool]:
-    fd = _opened(path, where, os.O_RDWR)
+    """Say whether the lock of a file is ours now. Raises Unusable, for what fails within, too."""
     try:
+        fd = _opened(path + ".lock", where)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror or error}") from error
 
 
-def _opened(path: str, where: str, flags: int) -> int:
-    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+def _opened(path: str, where: str) -> int:
     try:
-        return os.open(path, flags, 0o600)
+        return os.open(path, files.OWN, 0o600)
     except FileNotFoundError:
         os.makedirs(where, mode=0o700, exist_ok=True)
-        return os.open(path, flags, 0o600)
+        return os.open(path, files.OWN, 0o600)
 
 
 def _read(path: str) -> tuple[History, str]:

@@ -10,7 +10,8 @@ import json
 import os
 import re
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
 from fanout_hooks.client.places import state_folder
@@ -145,6 +146,7 @@ LOOK_S = 0.01
 LOCK_LOOK_S = 0.002
 LOCK_WAIT_S = 2.0
 """A decision holds the lock for about a millisecond; longer means a stopped process."""
+T = TypeVar("T")
 
 
 async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry: str) -> Opinion:
@@ -194,19 +196,24 @@ def _message(problem: str) -> str:
 async def _decided(loop: Loop, event: dict[str, Any], env: dict[str, str], mode: gate.Mode) -> state.Done:
     where, session = state.folder(env), str(event.get("session_id", ""))
     event = _with_launcher(event)
-    done = await _stepped(loop, where, session, lambda history: gate.decide(history, event, mode))
+    done = await _locked(
+        loop, lambda: state.attempt(where, session, lambda old: gate.decide(old, event, mode))
+    )
     if done.verdict.kind != "wait":
         return done
     until = time.monotonic() + gate.SIBLING_WAIT_S
     while time.monotonic() < until and not gate.is_settled(state.peek(where, session), event):
         await loop.sleep(LOOK_S)
-    settled = await _stepped(loop, where, session, lambda history: gate.settle(history, event, mode))
+    settled = await _locked(
+        loop, lambda: state.attempt(where, session, lambda old: gate.settle(old, event, mode))
+    )
     return settled._replace(note=done.note or settled.note)
 
 
-async def _stepped(loop: Loop, where: str, session: str, step: state.Step) -> state.Done:
+async def _locked(loop: Loop, attempt: Callable[[], T | None]) -> T:
+    """Try until no other process holds the lock. Raises state.Unusable."""
     until = time.monotonic() + LOCK_WAIT_S
-    while (done := state.attempt(where, session, step)) is None:
+    while (done := attempt()) is None:
         if time.monotonic() > until:
             raise state.Unusable("another process has held the gate's lock for too long")
         await loop.sleep(LOCK_LOOK_S)
@@ -228,18 +235,15 @@ async def _governed(
         call, pid = gate.call_of(event), env.get("CLAUDE_PID", "")
         launch = governor.Launch(
             *(session, str(event.get("agent_id") or "main"), call.id, state.digest(call.key), call.name, now),
-            int(pid) if pid.isdecimal() else 0,
+            pid if files.is_running(pid) else "",
         )
-        return governor.launched(governor.pruned(ledger, now, governor.is_alive), launch, caps)
+        return governor.launched(governor.pruned(ledger, now), launch, caps)
 
-    until = time.monotonic() + LOCK_WAIT_S
-    while not (done := state.count(where, step)):
-        if time.monotonic() > until:
-            raise state.Unusable("another process has held the lock of the launches for too long")
-        await loop.sleep(LOCK_LOOK_S)
-    (ruling,) = done
+    ruling = await _locked(loop, lambda: state.count(where, step))
     if ruling.denial:
-        await _stepped(loop, where, session, lambda history: (gate.hold(history, event), gate.PASS))
+        await _locked(
+            loop, lambda: state.attempt(where, session, lambda old: (gate.hold(old, event), gate.PASS))
+        )
     return ruling
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
 from fanout_hooks.learn.observe import covering
-from fanout_hooks.portable import fcntl
+from fanout_hooks.portable import lock
 
 # --- What is known of one script ----------------------------------------------------------------------------
 # What is known of one version of a hook's script: how long it takes, what it touches, if it keeps clean.
@@ -160,17 +160,10 @@ def locked(path: str, looks: int) -> int | None:
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(os.path.join(folder, LOCK), flags, 0o600)
+        fd = os.open(os.path.join(folder, LOCK), files.OWN, 0o600)
     except OSError:
         return None
-    for look in range(looks):
-        if look:
-            time.sleep(LOCK_LOOK_S)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
+    if lock(fd, time.monotonic() + (looks - 1) * LOCK_LOOK_S, LOCK_LOOK_S):
         return fd
     os.close(fd)
     return None
@@ -255,9 +248,9 @@ class Memory:
         """Write the file when something changed that matters; what can't be written waits."""
         if not (self._noted or self._imported):
             return
-        lock = locked(self._path, self._looks)
-        self._looks = LOCK_LOOKS if lock is not None else 1  # who is held up once doesn't wait again
-        if lock is None:
+        held = locked(self._path, self._looks)
+        self._looks = LOCK_LOOKS if held is not None else 1  # who is held up once doesn't wait again
+        if held is None:
             return
         try:
             self.refresh()
@@ -266,7 +259,7 @@ class Memory:
         except OSError:
             return
         finally:
-            os.close(lock)
+            os.close(held)
         self._seen, self._kept = version_of(self._path), learned
         self._noted, self._imported = {}, False
 

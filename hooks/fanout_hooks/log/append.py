@@ -10,7 +10,9 @@ Keys, in this order:
     batches      the longest chain of hooks that had to wait for one another
     elapsed_ms   from event to answer
     failures     hooks that ended neither with 0 nor with 2, or were cut
-    session_id, sequential_ms (the sum of the hooks), path (warm, cold)
+    session_id, sequential_ms (the sum of the hooks)
+    own_ms       what fanout itself took of elapsed_ms: the time in which none of the hooks ran
+    path         warm, cold
     hooks        [{name, batch, ms, wait_ms, exit, decision, lane}], and where it applies
                  timed_out (true) and left (what it left changed behind it)
     gate         {verdict, why, call, after, wave}, where the sequential-agent gate had a say
@@ -31,9 +33,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from fanout_hooks.client.files import folder_in
+from fanout_hooks.client.files import NEW, folder_in
 from fanout_hooks.learn import memory
-from fanout_hooks.portable import fcntl, flags
+from fanout_hooks.portable import flags, lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -99,7 +101,7 @@ def _locked_log(path: str) -> tuple[int, bool]:
         fd = _open(path)
         try:
             about = _must_be_ours(path, fd)
-            is_locked = _lock(fd, until)
+            is_locked = lock(fd, until, LOCK_LOOK_S)
             if not is_locked or _is_at(path, about):
                 return fd, is_locked
         except BaseException:
@@ -113,20 +115,6 @@ def _must_be_ours(path: str, fd: int) -> os.stat_result:
     if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
         raise Unwritable(f"{path} is not a regular file of this user")
     return about
-
-
-def _lock(fd: int, until: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(LOCK_LOOK_S)
-        except OSError:
-            return False  # a file system without locks
-        else:
-            return True
 
 
 def _is_at(path: str, about: os.stat_result) -> bool:
@@ -166,7 +154,7 @@ def _open(path: str) -> int:
 def _ignore(path: str) -> None:
     """Keep the log out of the user's repository; a file that is there already is theirs."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, NEW, 0o644)
     except OSError:
         return
     with os.fdopen(fd, "w") as file:
@@ -195,15 +183,37 @@ REPORTS_ON = ("UserPromptSubmit", "PostToolUse")
 """The daily report is looked at when a prompt is answered, and where PostToolUse hooks are adopted."""
 
 
-def after_event(project: str, state: str, event: str, record: dict[str, Any] | None) -> str:
+def with_own(record: dict[str, Any], started_ms: float) -> dict[str, Any]:
+    """Return a record with `own_ms`; what our process took to start is part of it and of `elapsed_ms`."""
+    spans: dict[tuple[float, object], float] = {}
+    for number, hook in enumerate(record["hooks"]):
+        # warm hooks of one worker run one after another, and are logged with the wait of the first
+        chain = (hook["wait_ms"], "warm" if hook["lane"] == "warm" else number)
+        spans[chain] = spans.get(chain, 0.0) + hook["ms"]
+    busy = end = 0.0
+    for (begin, _), ms in sorted(spans.items(), key=lambda span: span[0][0]):
+        busy += max(0.0, begin + ms - max(begin, end))
+        end = max(end, begin + ms)
+    elapsed = round(record["elapsed_ms"] + started_ms, 2)
+    made: dict[str, Any] = {}
+    for key, value in record.items():  # log/rollup.py reads the keys in this order fastest
+        made |= {"own_ms": round(max(0.0, elapsed - busy), 2)} if key == "path" else {}
+        made[key] = elapsed if key == "elapsed_ms" else value
+    return made
+
+
+def after_event(
+    project: str, state: str, event: str, record: dict[str, Any] | None, started_ms: float = 0.0
+) -> str:
     """Log an event that had hooks, and start the daily report when it is due; return what went wrong, or "".
 
-    `record`: the event's line without its timestamp. `state`: places.state_folder.
+    `record`: the event's line without its timestamp. `state`: places.state_folder. `started_ms`: what our
+    process took until it could look at the event.
     """
     problem = ""
     if record is not None:
         try:
-            append(path_of(project), {"timestamp": stamp(), **record})
+            append(path_of(project), {"timestamp": stamp(), **with_own(record, started_ms)})
         except Unwritable as error:
             problem = f"the hook log: {error}"
     if event in REPORTS_ON:

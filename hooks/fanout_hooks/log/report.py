@@ -4,7 +4,8 @@ Rules:
 1. A period is whole days (UTC) up to today; it is compared with as many days before it.
 2. A trend is named only when it exceeds the noise (tally.py); "unknown" is said where there is too little.
 3. Time saved is against the same hooks one after another, from the times measured in the very event. Against
-   native it is said only where `fanout-hooks bench` left a dated baseline, for nothing else knows it.
+   native it is said only where `fanout-hooks bench` left a dated baseline, for nothing else knows it. What
+   fanout itself took is off it, and has a row of its own beside the hooks.
 4. A recommendation follows from the numbers, says which, and what it would gain.
 
 Times are milliseconds.
@@ -20,7 +21,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import files
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.learn.memory import path_of
 from fanout_hooks.log import append as log_append
@@ -189,6 +189,7 @@ def _is_paid(own: HookTally) -> bool:
 # --- The report's data --------------------------------------------------------------------------------------
 
 DAY_S = 86_400
+OWN = "fanout itself"
 
 
 class Period(NamedTuple):
@@ -202,6 +203,15 @@ class Period(NamedTuple):
     days: int
     first: str
     last: str
+
+    def rows(self) -> dict[str, HookTally]:
+        """Return the hooks, and what fanout itself took of each event."""
+        own = {
+            f"{phase}/{OWN}": HookTally(event.own, Digest(), {}, Counter({"lane own": 1}))
+            for phase, event in self.events.items()
+            if event.own.count
+        }
+        return self.hooks() | own
 
     def hooks(self) -> dict[str, HookTally]:
         """Return the hooks by `event/name`: a hook is judged where it runs."""
@@ -270,16 +280,20 @@ def build(
         {name: own.elapsed for name, own in before.events.items()},
         {name: own.elapsed for name, own in current.events.items()},
     )
-    hooks, hooks_before = current.hooks(), before.hooks()
+    hooks, hooks_before = current.rows(), before.rows()
     hook_trends = compare(
         {key: own.ms for key, own in hooks_before.items()}, {key: own.ms for key, own in hooks.items()}
     )
     return {
         "period": {"days": days, "from": current.first, "to": current.last},
         "events": [_event_row(name, current.events[name], trends[name]) for name in _by_time(current.events)],
-        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in _slowest(hooks)],
+        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in _slowest(current.hooks())],
+        "own": [
+            _hook_row(key, own, hook_trends[key]) for key, own in hooks.items() if key.endswith(f"/{OWN}")
+        ],
         "changed": changes(current, before),
         "saved_ms": round(sum(map(saved, current.events.values())), 1),
+        "own_ms": round(sum(own.own.total for own in current.events.values()), 1),
         "saved_against_native": saved_against_native(current, baseline),
         "recommendations": recommend(current.events, hook_trends),
         "gate": gate_summary(current.gates),
@@ -328,6 +342,7 @@ def _hook_row(key: str, hook: HookTally, found: Trend) -> dict[str, Any]:
         "failures": hook.counts["failures"],
         "timeouts": hook.counts["timeouts"],
         "denials": hook.counts["decision deny"],
+        "trials": hook.counts["lane trial"],
         "last_error": hook.last.get("error", ""),
         "lane": next((lane for lane, _ in lanes.most_common(1)), ""),
         "trend": trend_json(found),
@@ -339,8 +354,8 @@ def trend_json(found: Trend) -> dict[str, Any]:
 
 
 def saved(event: EventTally) -> float:
-    """Return what running at once saved against the same hooks one after another; never below 0."""
-    return max(0.0, event.counts["sequential_us"] / 1000 - event.elapsed.total)
+    """Return what running at once saved against the same hooks one after another; below 0, what it cost."""
+    return event.counts["sequential_us"] / 1000 - event.elapsed.total
 
 
 def saved_against_native(current: Period, baseline: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -413,15 +428,6 @@ def _gate_row(counts: Mapping[str, int]) -> dict[str, Any]:
         if waves
         else None,
     }
-
-
-def read_baseline(path: str) -> dict[str, Any] | None:
-    """Read a baseline of `fanout-hooks bench`; None when there is none that can be read."""
-    try:
-        data = json.loads(files.read(path))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 def baseline_path(project: str) -> str:

@@ -62,6 +62,8 @@ class LogLine(NamedTuple):
     phase: str
     elapsed_ms: float
     sequential_ms: float
+    own_ms: float | None
+    """None in lines of versions that didn't say."""
     failures: int
     path: str
     hooks: tuple[dict[str, Any], ...]
@@ -89,6 +91,7 @@ def read(line: bytes) -> LogLine:
             word(record["phase"]),
             number(record["elapsed_ms"]),
             number(record["sequential_ms"]),
+            number(record["own_ms"]) if "own_ms" in record else None,
             int(number(record["failures"])),
             word(record["path"]),
             tuple(map(hook, record["hooks"])),
@@ -167,7 +170,11 @@ _NUMBER = rb"(\d{1,9}(?:\.\d{1,9})?)"
 _HEAD = re.compile(
     rb'\{"timestamp":"(\d{4}-(?:0[1-9]|1[0-2])-[0-3]\d)T([01]\d|2[0-3]):[^"\\]*","phase":"(\w{1,60})",'
     rb'"total_hooks":(\d{1,6}),"batches":\d{1,6},"elapsed_ms":' + _NUMBER + rb',"failures":(\d{1,6}),'
-    rb'"session_id":(?:"[^"\\]*"|null),"sequential_ms":' + _NUMBER + rb',"path":"(\w{1,60})","hooks":\[\{'
+    rb'"session_id":(?:"[^"\\]*"|null),"sequential_ms":'
+    + _NUMBER
+    + rb'(?:,"own_ms":'
+    + _NUMBER
+    + rb')?,"path":"(\w{1,60})","hooks":\[\{'
 )
 _DAY = re.compile(rb'\{"timestamp":"(\d{4}-\d\d-\d\d)T')
 _PAID = tuple(f'"lane":"{lane}"'.encode() for lane in PAID_LANES)
@@ -209,7 +216,7 @@ class _Counting:
                 day = self._add_odd(line, day)
                 continue
             rows = _WAIT.sub(b"", line[head.end() : -len(END)]).split(b"},{")
-            day, hour, phase, total, elapsed, failures, sequential, path = head.groups()
+            day, hour, phase, total, elapsed, failures, sequential, own, path = head.groups()
             if len(rows) != int(total):
                 day = self._add_odd(line, day)
                 continue
@@ -223,7 +230,10 @@ class _Counting:
                 self._fold_many()
                 event, counter = self._place(day, phase)
                 keep_samples(event, [sample])
-            _add_event(event, _text(hour), float(elapsed), float(sequential), int(failures), _text(path))
+            own_ms = None if own is None else float(own)
+            _add_event(
+                event, _text(hour), float(elapsed), float(sequential), own_ms, int(failures), _text(path)
+            )
             counter.update(rows)
             if any(lane in line for lane in _PAID):
                 _count_waits(event, _WAITED.findall(line, head.end()))
@@ -251,6 +261,7 @@ class _Counting:
             record.hour,
             record.elapsed_ms,
             record.sequential_ms,
+            record.own_ms,
             record.failures,
             record.path,
         )
@@ -300,9 +311,17 @@ class _Counting:
 
 
 def _add_event(
-    event: EventTally, hour: str, elapsed: float, sequential: float, failures: int, path: str
+    event: EventTally,
+    hour: str,
+    elapsed: float,
+    sequential: float,
+    own: float | None,
+    failures: int,
+    path: str,
 ) -> None:
     event.elapsed.add(elapsed)
+    if own is not None:
+        event.own.add(own)
     counts, us = event.counts, round(elapsed * 1000)
     if failures:
         counts["failures"] += failures
@@ -400,7 +419,7 @@ def gather(path: str, since: str = "") -> Tally:
 
 def _counted(path: str, log: str) -> Tally:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, files.FLAGS | files.NO_LINK)
     except FileNotFoundError:
         return Tally()
     try:
@@ -516,7 +535,7 @@ def _started(path: str, begin: int, end: int) -> _Part | None:
 
 
 def _send_count(pipe: Connection, path: str, begin: int, end: int) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # its own: it may outlive ours
+    fd = os.open(path, files.FLAGS)  # its own: it may outlive ours
     pipe.send(count(_lines(fd, begin, end)))
 
 

@@ -124,7 +124,7 @@ def _middle(bucket: int) -> float:
 
 # --- The tally of a log -------------------------------------------------------------------------------------
 
-FORM = 4
+FORM = 5
 """Of what `to_json` writes; another form is counted again from the log."""
 SAMPLES = 5
 """Whole records kept of each event and day, so that a typical one can be drawn."""
@@ -151,6 +151,8 @@ class EventTally(NamedTuple):
     """One event on one day."""
 
     elapsed: Digest
+    own: Digest
+    """What fanout itself took of it."""
     counts: Counter[str]
     """`failures` (of hooks), `failed` (events with one), `sequential_us` (the hooks' times summed), `path P`
     (events by path) and `us P` (their time)."""
@@ -165,7 +167,7 @@ def empty_hook() -> HookTally:
 
 
 def empty_event() -> EventTally:
-    return EventTally(Digest(), Counter(), Counter(), {}, [])
+    return EventTally(Digest(), Digest(), Counter(), Counter(), {}, [])
 
 
 class Tally:
@@ -245,6 +247,7 @@ class Tally:
 def merge_event(into: EventTally, event: EventTally) -> None:
     """Add one event's tally to another's."""
     into.elapsed.merge(event.elapsed)
+    into.own.merge(event.own)
     into.counts.update(event.counts)
     into.hours.update(event.hours)
     for name, hook in event.hooks.items():
@@ -279,7 +282,8 @@ def _event_json(event: EventTally) -> dict[str, Any]:
         name: [hook.ms.to_json(), hook.wait_ms.to_json(), hook.last, hook.counts]
         for name, hook in event.hooks.items()
     }
-    return {**event._asdict(), "elapsed": event.elapsed.to_json(), "hooks": hooks}
+    digests = {"elapsed": event.elapsed.to_json(), "own": event.own.to_json()}
+    return {**event._asdict(), **digests, "hooks": hooks}
 
 
 def _counter(data: Any) -> Counter[str]:
@@ -297,7 +301,8 @@ def _event_of(data: Any) -> EventTally:
     }
     samples = [sample for sample in data["samples"] if isinstance(sample, dict)]
     counts, hours = _counter(data["counts"]), _counter(data["hours"])
-    return EventTally(Digest.from_json(data["elapsed"]), counts, hours, hooks, samples)
+    elapsed, own = Digest.from_json(data["elapsed"]), Digest.from_json(data["own"])
+    return EventTally(elapsed, own, counts, hours, hooks, samples)
 
 
 # --- Comparing two digests ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Final
 
 from fanout_hooks.adoption import pitfalls
 from fanout_hooks.client import transcripts
-from fanout_hooks.client.places import claude_folder
+from fanout_hooks.client.places import claude_folder, json_of
 from fanout_hooks.log import daily, report
 from fanout_hooks.log import daily as log_daily
 from fanout_mcp.errors import why
@@ -42,7 +42,7 @@ def make(item: Json) -> page.Drawn:
     now = float(item["now"])
     root, days, event = str(item["root"]), int(item["days"]), item["event"]
     tally = report.read(root, days, now)
-    baseline = report.read_baseline(report.baseline_path(root))
+    baseline = json_of(report.baseline_path(root))
     data = report.build(tally, days, event, now, baseline)
     odd = pitfalls.of(root, dict(os.environ))
     data["notes"] = [{"note": note, "count": 1} for note in odd] + data["notes"]

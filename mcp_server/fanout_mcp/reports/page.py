@@ -257,7 +257,7 @@ def events(data: Json, days: Days) -> str:
 
 def hooks(data: Json) -> str:
     """Return the table of hooks, with its filter."""
-    rows = data["hooks"][:MAX_ROWS]
+    rows = [*data["hooks"][:MAX_ROWS], *data["own"]]
     columns = (
         Column("hook", _field("name")),
         Column("event", _field("event"), None, "word"),
@@ -266,7 +266,8 @@ def hooks(data: Json) -> str:
         Column("last error", _field("last_error"), None, "word wide"),
         TREND,
     )
-    caption = f"{len(rows)} of {len(rows)}" if len(rows) == len(data["hooks"]) else f"the {len(rows)} slowest"
+    is_whole = len(data["hooks"]) <= MAX_ROWS
+    caption = f"{len(rows)} of {len(rows)}" if is_whole else f"the {MAX_ROWS} slowest"
     return (
         '<h2>Hooks</h2><div class="filter"><label for="find">Filter</label>'
         '<input id="find" type="search" data-filters="hooks" autocomplete="off">'
@@ -408,6 +409,7 @@ def _cards(data: Json) -> str:
         ("Hook runs", f"{runs:,}"),
         ("Failures", f"{failures:,}"),
         ("Saved against one after another", _duration(data["saved_ms"])),
+        ("Taken by fanout itself, off what is saved", _duration(data["own_ms"])),
     ]
     if native:
         cards.append((f"Saved against native (measured {native['date']})", _duration(native["saved_ms"])))
@@ -485,7 +487,7 @@ def _day(events: dict[str, EventTally]) -> tuple[int, int]:
 
 
 def _distribution(period: Period) -> str:
-    hooks = sorted(period.hooks().items(), key=lambda pair: -pair[1].ms.total)[:MAX_BOXES]
+    hooks = sorted(period.rows().items(), key=lambda pair: -pair[1].ms.total)[:MAX_BOXES]
     rows = []
     for key, hook in hooks:
         at = [hook.ms.quantile(share) for share in QUANTILES]

@@ -21,7 +21,15 @@ from fanout_mcp.types import Json, Progress
 SHORT: Final = 4_000
 """Characters of a result by default: a report is looked at, it must not fill the context."""
 
-SHOWN: Final = {"events": 8, "hooks": 8, "recommendations": 5, "native": 4, "tools": 7, "changed": 5}
+SHOWN: Final = {
+    "events": 8,
+    "hooks": 8,
+    "own": 4,
+    "recommendations": 5,
+    "native": 4,
+    "tools": 7,
+    "changed": 5,
+}
 """Rows of each part in the short form, at most; the rest is counted."""
 
 MAX_COUNTED: Final = 8
@@ -76,7 +84,7 @@ HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` h
 
 def short(data: Json) -> dict[str, Json]:
     """Return the report within SHORT characters: fewer rows and figures, what is left out counted."""
-    plain = {name: [_plain(row) for row in data[name]] for name in ("events", "hooks")}
+    plain = {name: [_plain(row) for row in data[name]] for name in ("events", "hooks", "own")}
     result = {
         **data,
         **plain,
