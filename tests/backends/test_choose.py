@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.backends.choose import NO_CLAUDE, NO_ENDPOINT, NOT_AGREED, choose, open_backend
-from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.plan import agent_call, split
 from fanout_mcp.backends.providers import maker_of
 from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.scripted import Reply, Scripted
@@ -96,7 +96,7 @@ async def test_the_plan_backend_says_that_it_has_no_model() -> None:
 @given(st.integers(0, 60), st.integers(1, 9))
 def test_every_call_is_in_one_message_and_no_message_is_too_long(count: int, at_most: int) -> None:
     calls = [agent_call(f"call {n}", "Do it.") for n in range(count)]
-    grouped = messages(calls, at_most)
+    grouped = split(calls, at_most)
     assert [call for group in grouped for call in group] == calls
     assert all(1 <= len(group) <= at_most for group in grouped)
 

@@ -36,7 +36,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from fanout_hooks.client import files
-from fanout_mcp.backends.base import Route
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
 from fanout_mcp.backends.providers import Row, barred_client, barred_host
 from fanout_mcp.backends.providers import read as read_rows
@@ -61,7 +61,7 @@ from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program, safe_path
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
-from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.types import Answer, Job, Json
 from fanout_mcp.usage import UNREPORTED, Usage
 
 MAX_BYTES: Final = 16_000_000
@@ -368,8 +368,8 @@ def allowed_processes(free_mb: float, load: float) -> int:
 
 
 @dataclass(slots=True)
-class ClientBackend:
-    """One program of the table."""
+class ClientBackend(Backend):
+    """One program of the table. What a call costs a subscription is published by none."""
 
     settings: Settings
     client: Client
@@ -394,16 +394,6 @@ class ClientBackend:
     def default_model(self, purpose: str) -> str | None:
         """Return None where the client's own default is asked."""
         return self.settings.model or next(iter(self.row.models_for(purpose)), None)
-
-    def seating(self) -> Callable[[str], str | None]:
-        return self.default_model
-
-    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
-        return Route(self.provider)
-
-    async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - the seam's signature
-        """Unknown: what a call costs a subscription is published by none."""
-        return None
 
     async def ask(self, job: Job) -> Answer:
         model = job.model or next(iter(self.row.models_for("default")), "")

@@ -31,7 +31,7 @@ import httpcore2
 import httpx2
 
 from fanout_hooks.client import files
-from fanout_mcp.backends.base import Route
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.completion import Completion, EventStream, parse
 from fanout_mcp.backends.pool import KEEP_S, FastPool, Mapped
 from fanout_mcp.backends.providers import barred_host
@@ -269,7 +269,7 @@ def endpoint_of(base_url: str, key: str | None, default: str | None = None) -> E
 
 
 @dataclass(slots=True)
-class HttpBackend:
+class HttpBackend(Backend):
     """One pool for one base URL and key; calls share nothing but its idle connections."""
 
     settings: Settings
@@ -299,12 +299,6 @@ class HttpBackend:
     def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
         """Return None where only the endpoint knows its models: `ask` then takes the first it lists."""
         return self.endpoint.default
-
-    def seating(self) -> Callable[[str], str | None]:
-        return self.default_model
-
-    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
-        return Route(self.provider)
 
     async def price(self, model: str | None) -> ModelPrice | None:
         """Price the model that will be asked; where none is named, that is the first of the list."""
