@@ -96,21 +96,14 @@ def add_panel(parser: argparse.ArgumentParser) -> None:
     flags.add_max_cost(parser)
 
 
-PANEL = ("question", "personas", "models", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
-
-
-def panel_arguments(args: argparse.Namespace) -> dict[str, Json]:
-    preset = "all" if args.all else args.preset
-    return {
-        **{name: getattr(args, name) for name in PANEL},
-        "preset": preset,
-    }
+def preset(args: argparse.Namespace) -> str | None:
+    return "all" if args.all else args.preset
 
 
 def run(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.oracle_batch import TOOL
 
-    return run_tool(TOOL, {**panel_arguments(args), "dry_run": args.dry_run or None}, args, show)
+    return run_tool(TOOL, args, show, preset=preset(args))
 
 
 def show(console: Console, data: Json) -> None:
@@ -178,13 +171,8 @@ def _run_council(args: argparse.Namespace) -> int:
         with watching(" ".join(given.question.split()), quiet=args.json) as on_event:
             return await watched(services, given, on_event)
 
-    arguments = {
-        **panel_arguments(args),
-        "dry_run": args.dry_run or None,
-        "rounds": args.rounds,
-        "speculate": False if args.no_speculation else None,
-    }
-    result = call_tool(replace(TOOL, call=call), arguments, quiet=True)
+    other = {"preset": preset(args), "speculate": not args.no_speculation}
+    result = call_tool(replace(TOOL, call=call), args, quiet=True, **other)
     emit(result, args, show_council)
     return NO_VERDICT if result.is_error else OK
 
@@ -385,13 +373,10 @@ def _add_swarm(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
-SWARM = ("task", "count", "lenses", "engine", "deadline_s", "max_cost_usd")
-
-
 def _run_swarm(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.agent_swarm import TOOL
 
-    return run_tool(TOOL, {name: getattr(args, name) for name in SWARM}, args, show_swarm)
+    return run_tool(TOOL, args, show_swarm)
 
 
 swarm = Command(_add_swarm, _run_swarm)

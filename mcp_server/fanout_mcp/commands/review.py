@@ -130,26 +130,13 @@ def run(args: argparse.Namespace) -> int:
         return OK
     from fanout_mcp.tools.batch_review import TOOL
 
-    arguments = {
-        "patterns": args.patterns,
-        "focus": args.focus,
-        "include": args.include,
-        "base": args.base,
-        "engine": args.engine,
-        "reviewers": args.reviewers,
-        "models": args.models,
-        "max_files": args.max_files,
-        "max_cost_usd": args.max_cost_usd,
-        "detail": args.detail,
-        "cursor": args.cursor,
-        "sarif": bool(args.sarif or args.markdown or args.accept),  # a result is a page, the log holds all
-    }
     target = Path(args.sarif) if args.sarif else None
     if target:
         check(target)  # before a review that may take long, or cost money
     if args.markdown and Path(args.markdown).is_dir():
         raise InvalidInput(f"--markdown: {args.markdown} is a folder; name a file.")
-    result = call_tool(TOOL, arguments, quiet=args.json)
+    has_log = bool(args.sarif or args.markdown or args.accept)  # a result is a page, the log holds all
+    result = call_tool(TOOL, args, quiet=args.json, sarif=has_log)
     log = str(result.data.pop("sarif", ""))
     if args.accept:
         return _accept(args.accept, log)

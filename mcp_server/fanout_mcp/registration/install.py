@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from fanout_hooks.adoption import consent, restore
 from fanout_hooks.adoption.entries import is_ours
 from fanout_hooks.adoption.restore import Restoration
-from fanout_hooks.client import files
 from fanout_hooks.client import places as client_places
 from fanout_hooks.client.places import MARK, Place, state_folder
 from fanout_hooks.client.places import project_of as adopting_project
@@ -389,12 +388,9 @@ def elsewhere(here: Places, project: str) -> list[str]:
     return [path for path in _known_projects(here.servers) if path != project and _calls(path)]
 
 
-def _known_projects(servers: Path) -> Iterator[str]:
-    try:
-        projects = json.loads(files.read(str(servers), follow=True)).get("projects")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return
-    yield from projects if isinstance(projects, dict) else ()
+def _known_projects(servers: Path) -> list[str]:
+    projects = registration_places.value_in(servers, ("projects",))
+    return list(projects) if isinstance(projects, dict) else []
 
 
 def _calls(project: str) -> bool:

@@ -33,6 +33,7 @@ from fanout_mcp.registration.places import (
     Made,
     Places,
     add,
+    find,
     take_out,
 )
 from fanout_mcp.types import Json
@@ -207,7 +208,7 @@ def _is_allowed(old: Installed) -> bool:
 
 def _server(places: Places, old: Installed) -> tuple[list[Addition], list[str]]:
     server = Addition(keys=places.server_keys, value=server_entry())
-    found = _at(files.read(str(places.servers)).data, places.server_keys)
+    found = find(files.read(str(places.servers)).data, places.server_keys)
     recorded = old.json_files.get(str(places.servers), JsonFile()).made.additions
     if not is_server_entry(found) or found in [one.value for one in recorded]:
         return [server], []
@@ -373,9 +374,3 @@ def _remove_if_empty(folder: Path) -> None:
     for name, at in (("fanout", folder), ("skills", folder.parent)):
         if at.name == name and at.is_dir() and not any(at.iterdir()):
             at.rmdir()
-
-
-def _at(data: Json, keys: tuple[str, ...]) -> Json:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
