@@ -9,7 +9,6 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from fanout_hooks.crash import explain, system_refusal
@@ -17,7 +16,7 @@ from fanout_mcp import __version__
 from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, Command, in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict
 from fanout_mcp.standard import keep_standard
-from fanout_mcp.text import printable
+from fanout_mcp.text import hint, printable
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -143,9 +142,7 @@ def usage() -> str:
 
 
 def unknown(word: str) -> str:
-    near = get_close_matches(word, COMMANDS, n=1)
-    hint = f"did you mean `fanout {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}."
-    return f"there is no command {word!r}; {hint}"
+    return f"there is no command {word!r}; {hint(word, COMMANDS, '`fanout {}`')}"
 
 
 def complain(sentence: str, status: int) -> int:

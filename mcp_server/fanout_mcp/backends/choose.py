@@ -15,7 +15,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -37,6 +36,7 @@ from fanout_mcp.errors import Rejected, SettingsError
 from fanout_mcp.state import audit
 from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
+from fanout_mcp.text import hint
 from fanout_mcp.types import Answer, Job, ModelPrice
 
 if TYPE_CHECKING:
@@ -124,9 +124,8 @@ def providers_of(settings: Settings, env: Mapping[str, str] | None = None) -> Pr
     rows = read(settings.config_dir)
     for name in settings.enabled:
         if name not in rows:
-            near = get_close_matches(name, rows, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(rows)}."
-            raise SettingsError(f"config.toml: enabled names {name!r}, which is not a provider; {hint}")
+            wrong = f"config.toml: enabled names {name!r}, which is not a provider"
+            raise SettingsError(f"{wrong}; {hint(name, rows)}")
     return Providers(rows, settings, os.environ if env is None else env)
 
 

@@ -30,6 +30,7 @@ from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.text import hint
 from fanout_mcp.types import Effort, Json
 
 OPENROUTER: Final = "openrouter"
@@ -146,9 +147,7 @@ def _check(path: Path, name: str, row: object) -> None:
         raise SettingsError(f"{path}: {name} must be a table; begin it with a line [{name}].")
     for key, value in row.items():
         if key not in _FIELDS:
-            near = get_close_matches(key, _FIELDS, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_FIELDS)}."
-            raise SettingsError(f"{path}: [{name}] has no field {key}; {hint}")
+            raise SettingsError(f"{path}: [{name}] has no field {key}; {hint(key, _FIELDS)}")
         if not isinstance(value, _FIELDS[key]):
             wanted = {str: "text in quotes", list: "a list", dict: "a table"}[_FIELDS[key]]
             raise SettingsError(f"{path}: {key} of [{name}] must be {wanted}.")

@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails
 from fanout_mcp import __version__
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.state import policy
-from fanout_mcp.text import clean_text, compact
+from fanout_mcp.text import clean_text, compact, decodable, hint
 from fanout_mcp.tools.services import Tool
 from fanout_mcp.types import Json
 
@@ -231,7 +231,7 @@ def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
     if not problems:
         try:
             # As JSON, where strict mode still lets an array become a tuple or a set.
-            return _affordable(model.model_validate_json(json.dumps(_cleaned(arguments)), strict=True))
+            return _affordable(model.model_validate_json(json.dumps(decodable(arguments)), strict=True))
         except ValidationError as error:
             problems = [_sentence(detail, arguments) for detail in error.errors(include_url=False)]
         except RecursionError:
@@ -256,15 +256,11 @@ def _first(problems: list[str]) -> list[str]:
 
 def _unknown(model: type[BaseModel], arguments: Mapping[str, Json]) -> list[str]:
     known = list(model.model_fields)
-    return [_unknown_argument(name, known) for name in arguments if name not in known]
-
-
-def _unknown_argument(name: str, known: list[str]) -> str:
-    shown = clean_text(name)[:60]
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"There is no argument `{shown}`; did you mean `{near[0]}`?"
-    return f"There is no argument `{shown}`; there are {', '.join(known) or 'none'}."
+    return [
+        f"There is no argument `{clean_text(name)[:60]}`; {hint(name, known, '`{}`')}"
+        for name in arguments
+        if name not in known
+    ]
 
 
 def _not_numbers(value: Json, where: str = "") -> list[str]:
@@ -279,17 +275,6 @@ def _not_numbers(value: Json, where: str = "") -> list[str]:
 
 def _join(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
-
-
-def _cleaned(value: Json) -> Json:
-    """Replace lone surrogates, which no JSON parser downstream accepts."""
-    if isinstance(value, str):
-        return clean_text(value, keep_nul=True)
-    if isinstance(value, Mapping):
-        return {clean_text(key): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    return value
 
 
 def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:

@@ -206,18 +206,11 @@ def _refused(name: str, text: str, state: Path | None) -> dict[str, Json]:
     """The last line: tools bound themselves. The work is done and paid for, so the rest is kept in a file."""
     size = f"The result has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that can be shown."
     path = _keep(name, text, state)
+    do = "The report has all of it; read it in parts."
     if path is None:
-        return {
-            "headline": size,
-            "too_long": f"{size} It could not be written to a file; ask for less.",
-            "start": text[:PREVIEW],
-        }
-    return {
-        "headline": size,
-        "too_long": f"{size} The report has all of it; read it in parts.",
-        "report": str(path),
-        "start": text[:PREVIEW],
-    }
+        do = "It could not be written to a file; ask for less."
+    report = {"report": str(path)} if path else {}
+    return {"headline": size, "too_long": f"{size} {do}", **report, "start": text[:PREVIEW]}
 
 
 def _keep(name: str, text: str, state: Path | None) -> Path | None:

@@ -14,7 +14,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -42,7 +41,7 @@ from fanout_mcp.errors import FanoutError, InvalidInput, SettingsError
 from fanout_mcp.reports import ledger
 from fanout_mcp.state import audit, settings
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.text import clean_text
+from fanout_mcp.text import clean_text, hint
 from fanout_mcp.tools.services import Services, Tool, ToolResult, verdict
 from fanout_mcp.types import Json
 
@@ -237,9 +236,7 @@ async def _tool(shared: Shared, name: str) -> Tool[Any]:
         if name not in shared.tools:  # in a thread: importing it takes up to half a second on a busy machine
             shared.tools[name] = await anyio.to_thread.run_sync(shared.seams.load, name)
         return shared.tools[name]
-    near = get_close_matches(name[:100], known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}."
-    raise InvalidInput(f"There is no tool of that name; {hint}")
+    raise InvalidInput(f"There is no tool of that name; {hint(name, known, '`{}`')}")
 
 
 async def _run_hooks(shared: Shared, arguments: Mapping[str, Json]) -> CallToolResult:

@@ -19,7 +19,6 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -28,6 +27,7 @@ from fanout_hooks.gate.governor import KEYS as CAPS
 from fanout_hooks.learn.memory import name_of
 from fanout_mcp.errors import SettingsError, why
 from fanout_mcp.state import policy
+from fanout_mcp.text import hint
 from fanout_mcp.types import ModelPrice
 
 BackendName = Literal["auto", "http", "claude", "plan"]
@@ -220,9 +220,7 @@ def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
     """Return the table when it holds nothing but what it may. Raises SettingsError."""
     for name, value in table.items():
         if name not in KEYS:
-            near = get_close_matches(name, KEYS, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}."
-            raise SettingsError(f"{path}: there is no setting {name}; {hint}")
+            raise SettingsError(f"{path}: there is no setting {name}; {hint(name, KEYS)}")
         if not isinstance(value, KEYS[name]) or (KEYS[name] is int and isinstance(value, bool)):
             raise SettingsError(f"{path}: {name} must be {KINDS[KEYS[name]]}, not {type(value).__name__}.")
     return table
