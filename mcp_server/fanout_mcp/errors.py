@@ -7,8 +7,9 @@ FanoutError                 every sentence says what is wrong and what to do
 |- NoVerdict                no one at fault: fewer valid answers than the quorum
 `- BackendError             one call to a model failed; a job's failure is a value, see types.Outcome
    |- Unreachable           no connection, or it broke: retried
-   |- RateLimited           429: retried, the cool-down is shared by all calls to the provider
-   |- Overloaded            529, 503: retried, and counts as a sign of too much concurrency
+   |- PushedBack            retried after what the provider asks for, which holds for all calls to it
+   |  |- RateLimited        429
+   |  `- Overloaded         529, 503
    |- ServerFault           other 5xx, 408, 409, 425: retried
    |- Rejected              other 4xx: never retried
    |  |- AuthRejected       401, 403: the key; never retried, never echoed
@@ -74,8 +75,8 @@ class Unreachable(BackendError):
     """No connection, or it broke before the answer was whole."""
 
 
-class RateLimited(BackendError):
-    """429. `retry_after` in seconds, None when the provider did not say."""
+class PushedBack(BackendError):
+    """The provider wants fewer calls. `retry_after` in seconds, None when it did not say."""
 
     def __init__(
         self, message: str, retry_after: float | None = None, *, for_all_models: bool = False
@@ -86,14 +87,12 @@ class RateLimited(BackendError):
         """The provider reported that the limit is the account's, not this model's."""
 
 
-class Overloaded(BackendError):
-    """529 or 503. `retry_after` as RateLimited."""
+class RateLimited(PushedBack):
+    """429: too many calls or tokens of this key."""
 
-    for_all_models = False
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+class Overloaded(PushedBack):
+    """529 or 503: too many calls of all keys."""
 
 
 class ServerFault(BackendError):

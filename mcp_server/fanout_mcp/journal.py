@@ -22,7 +22,7 @@ import anyio.to_thread
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Background, Plan, Started, background
+from fanout_mcp.engine.run import Plan, Start, Started, background
 from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, no_progress
@@ -100,14 +100,14 @@ class Journal:
         cache: Cache,
         backend: Backend,
         limits: Limits,
-        going: Background,
+        start: Start,
         *,
         progress: Progress,
         total: int,
     ) -> None:
         self.cache = cache
         self.tally = Tally(total, anyio.current_time())
-        self._backend, self._limits, self._going, self._progress = backend, limits, going, progress
+        self._backend, self._limits, self._start, self._progress = backend, limits, start, progress
         self._told = float("-inf")
         self._turn = anyio.CapacityLimiter(1)
 
@@ -139,7 +139,7 @@ class Journal:
             self._tell(one.settled(outcome), is_good=outcome.key in one.good)
 
         plan = replace(plan, on_outcome=on_outcome, progress=no_progress)
-        started = self._going.start(missing, one.ask, plan, self._limits)
+        started = self._start(missing, one.ask, plan, self._limits)
         return Begun([question.job for question in questions], found, started, one)
 
     def _known(self, questions: Sequence[Question]) -> tuple[dict[str, str], dict[str, Answer]]:
@@ -252,8 +252,8 @@ async def open_journal(
     """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
     cache = await anyio.to_thread.run_sync(open_cache, settings.cache, settings.config_dir)
     try:
-        async with background() as going:
-            yield Journal(cache, backend, limits, going, progress=progress, total=total)
+        async with background() as start:
+            yield Journal(cache, backend, limits, start, progress=progress, total=total)
     except BaseExceptionGroup as group:  # a task group wraps what the caller's block raises
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None

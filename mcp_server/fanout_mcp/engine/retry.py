@@ -23,6 +23,7 @@ from fanout_mcp.errors import (
     ModelGone,
     NotAllowed,
     Overloaded,
+    PushedBack,
     QuotaSpent,
     RateLimited,
     ServerFault,
@@ -47,10 +48,9 @@ class Rule:
 
 
 FALLS_BACK: tuple[type[BackendError], ...] = (
-    *(ModelGone, NotAllowed, QuotaSpent, ContextTooSmall),
-    *(RateLimited, Overloaded),
+    *(ModelGone, NotAllowed, QuotaSpent, ContextTooSmall, PushedBack),
 )
-"""Given up for one of these, a job goes to its next model: another one may well answer. The last two only are
+"""Given up for one of these, a job goes to its next model: another one may well answer. The last is only
 given up where the wait is longer than the deadline."""
 
 CROSSES: tuple[type[BackendError], ...] = (QuotaSpent, AuthRejected)
@@ -95,7 +95,7 @@ def decide(
     rule = rule_for(error)
     if tries >= rule.tries:
         return GiveUp(f"given up after {tries} tries" if tries > 1 else "")
-    asked = error.retry_after if isinstance(error, RateLimited | Overloaded) else None
+    asked = error.retry_after if isinstance(error, PushedBack) else None
     if asked is not None:
         if asked > min(MAX_WAIT_S, remaining_s):
             return GiveUp(f"it asks to wait {asked:.0f} s, which is longer than this call can wait")
