@@ -35,7 +35,7 @@ from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.text import quoted
-from fanout_mcp.tools.services import LINES, Services, Tool, ToolResult
+from fanout_mcp.tools.services import COUNT, LINES, TABLE, TEXT, Services, Tool, ToolResult
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import Usage
 
@@ -159,11 +159,7 @@ class Kind:
 def kinds() -> Mapping[str, Kind]:
     table = _table()["kinds"]
     return {
-        name: Kind(
-            entry["ask"],
-            frozenset(entry["words"]),
-            [Lens(lens, look) for lens, look in entry["lenses"].items()],
-        )
+        name: Kind(entry["ask"], frozenset(entry["words"]), [Lens(*pair) for pair in entry["lenses"].items()])
         for name, entry in table.items()
     }
 
@@ -486,14 +482,7 @@ class Swarm:
 def jobs(task: str, chosen: Chosen, model: str | None, provider: str) -> list[Job]:
     """One job a lens."""
     return [
-        Job(
-            lens.name,
-            prompt(task, chosen, lens),
-            model,
-            SCHEMA,
-            MAX_TOKENS,
-            provider=provider,
-        )
+        Job(lens.name, prompt(task, chosen, lens), model, SCHEMA, MAX_TOKENS, provider)
         for lens in chosen.lenses
     ]
 
@@ -599,10 +588,8 @@ def _answer(group: Group, place: int) -> dict[str, Json]:
 
 def _reasons(failed: Mapping[str, str]) -> list[dict[str, Json]]:
     """Each reason once, with how many failed for it."""
-    often: dict[str, int] = {}
-    for why in failed.values():
-        often[clip(why, TITLE)] = often.get(clip(why, TITLE), 0) + 1
-    return [{"agents": times, "reason": why} for why, times in list(often.items())[:MAX_NAMES]]
+    often = Counter(clip(why, TITLE) for why in failed.values())
+    return [{"agents": times, "reason": why} for why, times in islice(often.items(), MAX_NAMES)]
 
 
 TOOL: Tool[Args] = Tool(
@@ -614,20 +601,17 @@ TOOL: Tool[Args] = Tool(
     arguments=Args,
     call=call,
     output={
-        "lenses": {"type": "string"},
-        "agents": {"type": "integer"},
+        "lenses": TEXT,
+        "agents": COUNT,
         "answers": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"title": {"type": "string"}, "detail": {"type": "string"}, "said_by": LINES},
-            },
+            "items": {**TABLE, "properties": {"title": TEXT, "detail": TEXT, "said_by": LINES}},
         },
-        "merged": {"type": "integer"},
-        "cut": {"type": "integer"},
-        "receipt": {"type": "object"},
-        "report": {"type": "string"},
-        "plan": {"type": "object"},
+        "merged": COUNT,
+        "cut": COUNT,
+        "receipt": TABLE,
+        "report": TEXT,
+        "plan": TABLE,
     },
     search_hint="swarm, brainstorm, many agents, test cases, hypotheses",
 )

@@ -26,7 +26,7 @@ from fanout_mcp.panel.consult import (
 from fanout_mcp.panel.council import Council, deliberate
 from fanout_mcp.panel.deliberation import Answered, Event, OnEvent, Synthesised, line
 from fanout_mcp.reports.text import set_aside, write_report
-from fanout_mcp.tools.services import Services, Tool, ToolResult
+from fanout_mcp.tools.services import NUMBER, TABLE, Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
 MAX_ROUNDS: Final = 5
@@ -91,14 +91,13 @@ class _Line:
 
 def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str, Json]:
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
-    why = getattr(services.backend, "why", "")
     asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
     return not_asked(
         asked,
-        f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "
-        f"side by side: round 1. For each further round, at most {rounds}, send them again with the others' "
+        services.backend,
+        f": round 1. For each further round, at most {rounds}, send them again with the others' "
         "answers of the round before added, without names; stop when round 1 is unanimous or no verdict "
-        f"changed. Then apply the rule: {asked.ballot.rule}.",
+        "changed. Then",
     )
 
 
@@ -117,8 +116,8 @@ TOOL: Tool[Args] = Tool(
         "converged": {"type": "boolean"},
         "rounds": {"type": ["array", "integer"]},
         "synthesis": {"type": ["object", "string"]},
-        "saved_s": {"type": "number"},
-        "wasted": {"type": "object"},
+        "saved_s": NUMBER,
+        "wasted": TABLE,
     },
     search_hint="debate, deliberation, consensus, dissent, rounds of experts",
 )

@@ -79,13 +79,8 @@ def _jobs(asked: Consultation, terms: Terms) -> list[Job]:
 
 def _for_host(services: Services, asked: Consultation) -> dict[str, Json]:
     """Without a model: ready agent calls that the host runs itself, all in one message."""
-    why = getattr(services.backend, "why", "")
     asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
-    return not_asked(
-        asked,
-        f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "
-        f"side by side, then apply the rule: {asked.ballot.rule}.",
-    )
+    return not_asked(asked, services.backend, ", then")
 
 
 def _report(asked: Consultation, ruling: Ruling, asking: Asking, spent: Mapping[str, Json]) -> str:
