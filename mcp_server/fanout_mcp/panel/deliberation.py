@@ -88,13 +88,8 @@ def judge(rounds: Sequence[Closed], ballot: Ballot) -> Judged:
     is_agreeing = _is_agreeing(last, before)
     settled = {key: held for key, held in now.items() if key not in last.out}
     is_certain = not last.out or is_decided(_counts(settled), len(last.out), ballot)
-    return Judged(
-        result.decision,
-        result.agreement,
-        has_quorum,
-        is_agreeing,
-        has_quorum and is_agreeing and is_certain,
-    )
+    is_converged = has_quorum and is_agreeing and is_certain
+    return Judged(result.decision, result.agreement, has_quorum, is_agreeing, is_converged)
 
 
 def positions(closed: Closed) -> int:
@@ -239,12 +234,8 @@ def shown(position: Position) -> str:
     """An answer as others read it."""
     lines = [f"{position.verdict}: {clip(position.summary, MAX_CROSSREAD_CHARS)}"]
     lines += [f"- {clip(reason, MAX_CROSSREAD_CHARS)}" for reason in position.reasons[:MAX_REASONS]]
-    lines += [f"Blocker: {clip(position.blocker, MAX_CROSSREAD_CHARS)}"] if position.blocker else []
-    lines += (
-        [f"Smallest change: {clip(position.smallest_change, MAX_CROSSREAD_CHARS)}"]
-        if position.smallest_change
-        else []
-    )
+    named = {"Blocker": position.blocker, "Smallest change": position.smallest_change}
+    lines += [f"{name}: {clip(text, MAX_CROSSREAD_CHARS)}" for name, text in named.items() if text]
     return "\n".join(lines)
 
 
@@ -326,14 +317,7 @@ def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None,
         before = "\n".join(f"{name}: {value}" for name, value in given.before.fields().items())
         parts.append(f"Your report on the round before:\n{before}")
     prompt = Prompt(SYNTHESIS_SYSTEM, "\n\n".join(parts))
-    return Job(
-        f"synthesis-{given.n}",
-        prompt,
-        model,
-        SYNTHESIS_SCHEMA,
-        MAX_TOKENS,
-        terms.provider,
-    )
+    return Job(f"synthesis-{given.n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS, terms.provider)
 
 
 def max_synthesis() -> Synthesis:

@@ -23,6 +23,7 @@ MAX_REPORTS: Final = 500
 OURS: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.[a-z]+$")
 CREATED = flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
 """New files only: what a repository has planted there is neither followed nor overwritten."""
+APPENDED: Final = flags("O_WRONLY", "O_APPEND", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
 
 
 def folder(state: Path, name: str) -> Path:
@@ -78,6 +79,18 @@ def _sweep(reports: Path) -> None:
         own.sort(key=lambda path: path.lstat().st_mtime_ns)
         for path in own[: len(own) - MAX_REPORTS + 1]:
             path.unlink()
+
+
+def append(path: Path, line: str) -> int:
+    """Add a line to a file of this user's; return the file's bytes then. Raises OSError."""
+    descriptor = os.open(path, APPENDED, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is not a regular file")
+        os.write(descriptor, f"{line}\n".encode("utf-8", "replace"))
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
 
 
 # --- Programs ----------------------------------------------------------------------------------------------
