@@ -108,7 +108,6 @@ def chosen(words: list[str]) -> int:
 
 
 def load(name: str) -> Command:
-    """Import a command. Raises ModuleNotFoundError for one that is not part of this version."""
     place, _, attribute = COMMANDS[name][0].partition(":")
     module = importlib.import_module(f"fanout_mcp.{place}")
     found: Command = getattr(module, attribute) if attribute else Command(module.add_arguments, module.run)
@@ -118,12 +117,7 @@ def load(name: str) -> Command:
 def run(name: str, words: Sequence[str]) -> int:
     """Import the command, parse its arguments, and turn its errors into one line and an exit status."""
     help_line = COMMANDS[name][1]
-    try:
-        command = load(name)
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith("fanout_mcp."):
-            raise
-        return complain(f"`fanout {name}` is not part of this version.", USAGE)
+    command = load(name)
     parser = Parser(prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}.")
     command.add_arguments(parser)
     try:

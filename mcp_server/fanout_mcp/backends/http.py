@@ -186,13 +186,11 @@ def _is_chat(entry: dict[str, Json], name: str) -> bool:
 def _price(pricing: Json) -> ModelPrice | None:
     if not isinstance(pricing, dict):
         return None
+    names, unit = ("prompt", "completion"), MILLION
     if "prompt" not in pricing and {"input", "output"} <= pricing.keys():  # Together: dollars a million
-        each = [_dollars(pricing.get(name)) for name in ("input", "output")]
-        return ModelPrice(each[0], each[1]) if each[0] is not None and each[1] is not None else None
-    dollars = [_dollars(pricing.get(name)) for name in ("prompt", "completion")]
-    if dollars[0] is None or dollars[1] is None:
-        return None
-    return ModelPrice(dollars[0] * MILLION, dollars[1] * MILLION)
+        names, unit = ("input", "output"), 1
+    asked, answered = (_dollars(pricing.get(name)) for name in names)
+    return None if asked is None or answered is None else ModelPrice(asked * unit, answered * unit)
 
 
 def _dollars(value: Json) -> float | None:

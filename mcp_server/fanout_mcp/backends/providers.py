@@ -12,6 +12,7 @@ replaces single fields. Three rules:
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import tomllib
@@ -29,7 +30,7 @@ from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program
-from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.state.settings import KINDS, LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.text import hint
 from fanout_mcp.types import Effort, Json
 
@@ -149,8 +150,7 @@ def _check(path: Path, name: str, row: object) -> None:
         if key not in _FIELDS:
             raise SettingsError(f"{path}: [{name}] has no field {key}; {hint(key, _FIELDS)}")
         if not isinstance(value, _FIELDS[key]):
-            wanted = {str: "text in quotes", list: "a list", dict: "a table"}[_FIELDS[key]]
-            raise SettingsError(f"{path}: {key} of [{name}] must be {wanted}.")
+            raise SettingsError(f"{path}: {key} of [{name}] must be {KINDS[_FIELDS[key]]}.")
     for quirk in row.get("lacks", ()):
         if quirk not in QUIRKS:
             raise SettingsError(f"{path}: lacks of [{name}] names {quirk!r}; there are {', '.join(QUIRKS)}.")
@@ -334,7 +334,7 @@ def enabled_line(text: str, names: Sequence[str]) -> str:
 
     Raises SettingsError where the text is written in a way that this can't change safely.
     """
-    line = f"enabled = [{', '.join(json_text(name) for name in names)}]"
+    line = f"enabled = {json.dumps(list(names))}"
     pattern = re.compile(r"^enabled[ \t]*=[ \t]*\[[^\]]*\][ \t]*(?:#.*)?$", re.MULTILINE)
     changed = pattern.sub(lambda _: line, text, count=1) if pattern.search(text) else f"{line}\n{text}"
     try:
@@ -347,7 +347,3 @@ def enabled_line(text: str, names: Sequence[str]) -> str:
     if {**before, "enabled": list(names)} != table:
         raise SettingsError(f"config.toml can't be changed safely. Write the line yourself: {line}")
     return changed
-
-
-def json_text(name: str) -> str:
-    return f'"{name}"'

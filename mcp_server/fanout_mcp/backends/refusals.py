@@ -135,19 +135,15 @@ _WORDS: Final = (
 )
 
 
-def error_in(body: Json, *, is_refusal: bool = False) -> Reported | None:
+def error_in(body: Json, depth: int = MAX_DEPTH, *, is_refusal: bool = False) -> Reported | None:
     """Find an error in a body, None where it holds none.
 
     `is_refusal`: the status already says that this is one, so that a bare message counts too.
     """
-    return _find(body, MAX_DEPTH, is_refusal=is_refusal)
-
-
-def _find(body: Json, depth: int, *, is_refusal: bool) -> Reported | None:
     if depth == 0:
         return None
     if isinstance(body, list):
-        found = (_find(one, depth - 1, is_refusal=is_refusal) for one in body[:3])
+        found = (error_in(one, depth - 1, is_refusal=is_refusal) for one in body[:3])
         return next((one for one in found if one is not None), None)
     if isinstance(body, str):
         return Reported(None, "", body) if is_refusal and body.strip() else None
@@ -209,11 +205,7 @@ def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:
         reported = reported._replace(words=f"{reported.words} ({', '.join(str(one) for one in reasons[:5])})")
     if not reported.words and not reported.codes:
         return None
-    return (
-        reported
-        if reported.words
-        else reported._replace(words=reported.codes or "an error without a message")
-    )
+    return reported if reported.words else reported._replace(words=reported.codes)
 
 
 def _dict(value: Json) -> Mapping[str, Json]:
@@ -230,7 +222,7 @@ def _quoted(value: Json, depth: int) -> Reported | None:
             value, _ = json.JSONDecoder().raw_decode(value[begin:])
         except (ValueError, RecursionError):
             return Reported(None, "", value) if isinstance(value, str) else None
-    return _find(value, depth, is_refusal=True)
+    return error_in(value, depth, is_refusal=True)
 
 
 def _merged(outer: Reported, cause: Reported) -> Reported:
@@ -441,19 +433,16 @@ def _kind(status: int, reported: Reported, words: str, wait: float | None) -> ty
             break  # busy, not gone
         return cause.kind
     meant = reported.status if status in {200, 400, 422, 500, 502} and reported.status else status
-    return _by_status(meant)
+    return BY_STATUS.get(meant, ServerFault if 500 <= meant < 600 else Rejected)
 
 
-def _by_status(status: int) -> type[BackendError]:
-    if status in {401, 403}:
-        return AuthRejected
-    if status == 402:
-        return QuotaSpent
-    if status == 429:
-        return RateLimited
-    if status in {503, 529}:
-        return Overloaded
-    return ServerFault if status in {408, 409, 425} or 500 <= status < 600 else Rejected
+BY_STATUS: Final[Mapping[int, type[BackendError]]] = {
+    **dict.fromkeys((401, 403), AuthRejected),
+    402: QuotaSpent,
+    **dict.fromkeys((408, 409, 425), ServerFault),
+    429: RateLimited,
+    **dict.fromkeys((503, 529), Overloaded),
+}
 
 
 def _number_in(pattern: re.Pattern[str], text: str) -> int | None:

@@ -8,13 +8,11 @@ resources that don't exist.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anyio
@@ -65,9 +63,9 @@ class Bridge(Protocol):
 
 
 def _bridge() -> Bridge:
-    # By name: it starts a process beside the server, and nothing of it may slow the handshake.
-    bridge: Bridge = importlib.import_module("fanout_mcp.edge.hook_bridge").HookBridge()
-    return bridge
+    from fanout_mcp.edge.hook_bridge import HookBridge  # nothing of it may slow the handshake
+
+    return HookBridge()
 
 
 def _anyone(*_: object) -> AbstractContextManager[None]:
@@ -103,14 +101,9 @@ class Shared:
     _problem: FanoutError | None = None
 
     @property
-    def state(self) -> Path | None:
-        """The project's state folder, once a call has opened the services."""
-        return self._services.settings.state if self._services else None
-
-    @property
-    def records(self) -> Path | None:
-        """The user's folder for the project's receipts, once a call has opened the services."""
-        return self._services.settings.records if self._services else None
+    def settings(self) -> Settings | None:
+        """The settings, once a call has opened the services."""
+        return self._services.settings if self._services else None
 
     async def services(self) -> Services:
         """Return the services. Raises FanoutError when they can't be had; the next call tries again."""
@@ -226,8 +219,9 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
                 return result
 
     result = await guarded(clean_text(params.name)[:60], call)
-    ledger.note(shared.records, params.name, result.data)
-    return wire(params.name, result, shared.state)
+    had = shared.settings
+    ledger.note(had.records if had else None, params.name, result.data)
+    return wire(params.name, result, had.state if had else None)
 
 
 async def _tool(shared: Shared, name: str) -> Tool[Any]:
