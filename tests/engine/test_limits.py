@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -19,10 +20,17 @@ from fanout_mcp.errors import (
 from fanout_mcp.types import Job, Outcome
 
 
-def test_a_cool_down_holds_back_every_call_to_that_provider_and_no_other() -> None:
+@pytest.mark.parametrize(
+    "limits",
+    [lambda: Limits(2), lambda: Limits(2, route=lambda model: (model or "p", (), ()))],
+    ids=["named by the job", "routed by the model"],
+)
+def test_a_cool_down_holds_back_every_call_to_that_provider_and_no_other(
+    limits: Callable[[], Limits],
+) -> None:
     upstream = Upstream(0.1, a=[(0.0, RateLimited("429", 2.0)), (0.1, "A")])
-    todo = [job("a"), *[job(f"p{n}") for n in range(3)], job("q0", "q")]
-    outcomes, _ = perform(upstream, todo, limits=Limits(2))
+    todo = [job("a"), *[job(f"p{n}") for n in range(3)], replace(job("q0", "q"), model="q")]
+    outcomes, _ = perform(upstream, todo, limits=limits())
     assert {outcome.status for outcome in outcomes} == {"answered"}
     began = {key: time for time, key in upstream.started}
     assert began["p1"] >= 2.0

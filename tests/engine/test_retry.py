@@ -142,7 +142,7 @@ def test_no_other_provider_is_asked_for_anything_else(error: BackendError) -> No
 
 
 def test_a_job_that_names_no_stand_ins_has_those_of_its_providers_row() -> None:
-    limits = Limits(5, stand_ins=lambda model: (("new",), ()) if model == "old" else ((), ()))
+    limits = Limits(5, route=lambda model: ("p", ("new",) if model == "old" else (), ()))
     asked = replace(job("a"), model="old")
     ask = answering(old=ModelGone("gone"), new="hello")
     (outcome,) = virtually(lambda: run([asked], ask, plan(10), limits))

@@ -58,15 +58,15 @@ class Choice:
     missing: tuple[str, ...] = ()
 
 
-def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, str] | None = None) -> Choice:
+def choose(settings: Settings, env: Mapping[str, str] | None = None) -> Choice:
     """Choose without opening anything. Raises SettingsError when the backend asked for can't be had."""
-    own = {**(os.environ if env is None else env), **({} if env_path is None else {"PATH": env_path})}
+    own = os.environ if env is None else env
     enabled = _enabled(providers_of(settings, own)) if settings.enabled else []
     rows = [row for row in enabled if not row.client]
     barred = barred_host(settings.base_url or "")
     settings = _governed(settings)
     http = [] if settings.base_url or rows else [barred or NO_ENDPOINT]
-    claude = _missing_for_claude(settings, env_path)
+    claude = _missing_for_claude(settings, own.get("PATH", ""))
     asked = settings.backend
     if asked == "http" and http and barred:
         raise SettingsError(f"{_setting(settings)}, but {barred}.")
@@ -105,8 +105,7 @@ def _setting(settings: Settings, name: str | None = None) -> str:
     )
 
 
-def _missing_for_claude(settings: Settings, env_path: str | None) -> list[str]:
-    path = os.environ.get("PATH", "") if env_path is None else env_path
+def _missing_for_claude(settings: Settings, path: str) -> list[str]:
     found = find_program("claude", settings.project, path)
     if barred := barred_client("claude", found):
         return [barred]
@@ -156,7 +155,7 @@ async def open_backend(settings: Settings, env: Mapping[str, str] | None = None)
 
     Raises SettingsError as `choose` does.
     """
-    choice = choose(settings, env=env)
+    choice = choose(settings, env)
     if choice.name == "plan":
         from fanout_mcp.backends.plan import PlanBackend
 
@@ -240,7 +239,7 @@ class MixedBackend:
     def route(self, model: str | None) -> Route:
         """Say which provider's limits a model counts against, and who is asked in its place."""
         row, rest = self._split(model)
-        elsewhere = tuple(self._first_of(one) for one in self._agreed() if one is not row)
+        elsewhere = tuple(one.first for one in self._agreed() if one is not row)
         if row is None:
             return Route(self.provider, (), elsewhere)
         following = tuple(self._named(row, one) for one in row.next_after(rest))
@@ -299,10 +298,6 @@ class MixedBackend:
         """Return the providers that may be asked unnamed: a key alone, as OpenRouter's, is no agreement."""
         usable = self.providers.usable
         return [usable[name] for name in self.settings.enabled if name in usable]
-
-    def _first_of(self, row: Row) -> str:
-        first = next(iter(row.models_for("default")), "")
-        return f"{row.name}:{first}" if first else row.name
 
     async def _backend_of(self, model: str | None) -> tuple[Backend, str | None]:
         row, rest = self.providers.split(model) if model else (None, "")

@@ -74,6 +74,11 @@ class Row:
     def is_local(self) -> bool:
         return urlsplit(self.base_url).hostname in LOOPBACK_HOSTS
 
+    @property
+    def first(self) -> str:
+        """Its first model as it is asked for; where only its server knows models, the row alone."""
+        return ":".join((self.name, *self.models_for("default")[:1]))
+
     def models_for(self, purpose: str) -> tuple[str, ...]:
         """Return the models for a purpose, the first choice first; none where only the server knows them."""
         group = "quick" if purpose in QUICK else "strong"
@@ -101,11 +106,6 @@ _FIELDS: Final = {
 def _ours() -> Mapping[str, Any]:
     text = (files("fanout_mcp.backends") / "providers.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
-
-
-@cache
-def makers() -> Sequence[tuple[str, re.Pattern[str]]]:
-    return [(name, re.compile(words, re.IGNORECASE)) for name, words in _ours()["makers"].items()]
 
 
 def read(config_dir: Path) -> dict[str, Row]:
@@ -289,7 +289,8 @@ NOT_AGREED: Final = "agree to it: fanout install --claude-backend"
 
 def maker_of(model: str, row: Row | None = None) -> str:
     """Return whose model it is, as far as its name or its provider say: two of one maker are half a vote."""
-    known = next((maker for maker, words in makers() if words.search(model)), "")
+    makers = _ours()["makers"].items()
+    known = next((maker for maker, words in makers if re.search(words, model, re.IGNORECASE)), "")
     if known or (row is not None and row.maker):
         return known or (row.maker if row else "")
     if "/" in model:
@@ -297,18 +298,10 @@ def maker_of(model: str, row: Row | None = None) -> str:
     return row.name if row else model.partition(":")[0]
 
 
-@cache
-def _thinking() -> tuple[re.Pattern[str], Mapping[str, int]]:
-    table = _ours()["thinking"]
-    return re.compile(table["families"], re.IGNORECASE), {
-        name: table[name] for name in ("low", "medium", "high")
-    }
-
-
 def thinking_tokens(model: str | None, effort: Effort) -> int:
     """Return the output tokens that a model's thinking takes beside its answer; 0 where it does not think."""
-    families, tokens = _thinking()
-    return tokens[effort] if model and families.search(model) else 0
+    table = _ours()["thinking"]
+    return int(table[effort]) if model and re.search(table["families"], model, re.IGNORECASE) else 0
 
 
 def panel_of(candidates: Callable[[str], Sequence[tuple[str | None, str]]]) -> Callable[[str], str | None]:

@@ -26,16 +26,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
     async with Workers() as workers, open_backend(settings) as backend:
         caps = dict.fromkeys(CLIENTS, processes_at_once)
-
-        def provider_of(model: str | None) -> str:
-            return backend.route(model).provider
-
-        def stand_ins(model: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-            return backend.route(model)[1:]
-
         # All that is imported by now stays: a full collection would look through it, which stops the loop for
         # tens of milliseconds in the middle of a call.
         gc.freeze()
-        yield Services(
-            settings, backend, Limits(settings.max_parallel, caps, provider_of, stand_ins), workers
-        )
+        yield Services(settings, backend, Limits(settings.max_parallel, caps, backend.route), workers)

@@ -19,7 +19,7 @@ never queues behind a review of five hundred.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import anyio
 
@@ -38,6 +38,7 @@ SAMPLES = 200
 
 
 TWO_WITHIN_S = 10.0
+Models = tuple[str, ...]
 
 
 class Limiter:
@@ -191,30 +192,40 @@ class Limits:
         self,
         max_parallel: int,
         caps: Mapping[str, Callable[[], int]] | None = None,
-        provider_of: Callable[[str | None], str] | None = None,
-        stand_ins: Callable[[str | None], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _: ((), ()),
+        route: Callable[[str | None], tuple[str, Models, Models]] | None = None,
     ) -> None:
         """`caps`: how many calls providers take that run on this machine, asked again for each call.
 
-        `provider_of`: whose a model is, where one backend serves several providers. `stand_ins`: the models
-        to ask in one's place, of its own provider and of others, for jobs that name none.
+        `route`: whose a model is, and the models to ask in its place, of its own provider and of others; None
+        where jobs say so themselves.
         """
         self._max_parallel = max_parallel
         self._caps = dict(caps or {})
-        self._provider_of = provider_of
-        self.stand_ins = stand_ins
+        self._route = route
         self._wholes: dict[str, Limiter] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
 
     def of(self, provider: str, model: str | None = None) -> Limiter:
         """Return the limiter of a model."""
-        if self._provider_of is not None:
-            provider = self._provider_of(model)
+        provider = self._provider(provider, model)
         whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
             found = self._limiters[provider, model] = Limiter(self._max_parallel, whole)
         return found
+
+    def _provider(self, provider: str, model: str | None) -> str:
+        return provider if self._route is None else self._route(model)[0]
+
+    def workers(self, asked: Collection[tuple[str, str | None]]) -> int:
+        """Return how many workers can be busy at once, so that no provider's wait keeps another's calls out.
+
+        `asked`: provider and model of each job.
+        """
+        return sum(self.whole(provider).cap for provider in {self._provider(*one) for one in set(asked)})
+
+    def stand_ins(self, model: str | None) -> tuple[Models, Models]:
+        return self._route(model)[1:] if self._route is not None else ((), ())
 
     def whole(self, provider: str) -> Limiter:
         """Return the limiter of a whole provider."""
@@ -222,9 +233,3 @@ class Limits:
         if (cap := self._caps.get(provider)) is not None:
             found.resize(min(self._max_parallel, cap()))
         return found
-
-    def workers(self, providers: frozenset[str] | None = None) -> int:
-        """Return how many workers can be busy at once: more would only wait."""
-        if providers is None or self._provider_of is not None:
-            return self._max_parallel
-        return sum(self.whole(provider).cap for provider in providers)

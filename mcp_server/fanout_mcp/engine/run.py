@@ -145,7 +145,7 @@ class _Run:
         async with anyio.create_task_group() as watch:
             watch.start_soon(self._watch)
             waiting = iter(self.jobs)
-            busy = self.limits.workers(frozenset(job.provider for job in self.jobs))
+            busy = self.limits.workers([(job.provider, job.model) for job in self.jobs])
             async with anyio.create_task_group() as workers:
                 for _ in range(min(busy, len(self.jobs))):
                     workers.start_soon(self._work, waiting, take)

@@ -52,6 +52,9 @@ OLD: Final = ("cache", "state/receipts.jsonl", "state/receipts.old.jsonl", "stat
 in use: adopted hooks have their originals there."""
 
 
+OWN_FOLDERS: Final = ("FANOUT_STATE_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+
+
 class Finding(NamedTuple):
     """`missing` is not an error: something could be used and isn't there."""
 
@@ -160,7 +163,8 @@ def _kept(had: Settings) -> Iterator[Finding]:
     yield Finding("receipts", "good", str(had.records))
     yield Finding("votes", "good", f"{had.votes} (fanout record)")
     yield Finding("learned", "good", path_of(hooks, str(had.project)))
-    inside = [name for name, folder in _asked_for() if folder.resolve().is_relative_to(had.project)]
+    names = [name for name in OWN_FOLDERS if os.environ.get(name)]
+    inside = [name for name in names if Path(os.environ[name]).resolve().is_relative_to(had.project)]
     if inside:
         found = (
             f"{' and '.join(inside)} names a folder inside the project, and no cache or state is opened there"
@@ -170,12 +174,6 @@ def _kept(had: Settings) -> Iterator[Finding]:
     if old:
         found = f"{' and '.join(map(str, old))}: no longer read"
         yield Finding("old state", "missing", found, f"Delete it: rm -r {shlex.join(map(str, old))}")
-
-
-def _asked_for() -> Iterator[tuple[str, Path]]:
-    for variable in ("FANOUT_STATE_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
-        if value := os.environ.get(variable):
-            yield variable, Path(value)
 
 
 def _programs(project: Path) -> Iterator[Finding]:
@@ -327,7 +325,7 @@ def _models(had: settings.Settings, backend: Backend) -> list[str | None]:
     providers = {backend.route(model).provider for model in asked}
     for name, row in providers_of(had).usable.items():
         if (row.host or name) not in providers:
-            asked.append(f"{name}:{next(iter(row.models_for('default')), '')}".rstrip(":"))
+            asked.append(row.first)
     return asked
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_mcp.commands.flags import OK
-from fanout_mcp.commands.shell import put, run_async
+from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.state import settings
 from fanout_mcp.text import hint
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return OK
     listed = look(found, costs(found) if args.prices else {})
     if args.json:
-        sys.stdout.write(json.dumps([one._asdict() for one in listed], ensure_ascii=False) + "\n")
+        put_json([one._asdict() for one in listed])
     else:
         show(listed)
     return OK
@@ -104,8 +103,7 @@ def costs(found: Providers) -> dict[str, float | None]:
         priced: dict[str, float | None] = {}
         async with open_backend(found.settings, found.env) as backend:
             for name, row in found.usable.items():
-                model = next(iter(row.models_for("default")), "")
-                price = await backend.price(f"{name}:{model}" if model else name)
+                price = await backend.price(row.first)
                 priced[name] = price.of(*CALL_TOKENS) if price else None
         return priced
 
