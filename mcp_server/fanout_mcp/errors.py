@@ -33,8 +33,8 @@ from typing import Self
 from fanout_mcp.usage import Usage
 
 
-def why(error: OSError | ValueError) -> str:
-    """Return the reason that a system call or a parser gave, without its number and path."""
+def why(error: Exception) -> str:
+    """Return the reason that a system call, a parser or a database gave, without its number and path."""
     return getattr(error, "strerror", None) or str(error)
 
 

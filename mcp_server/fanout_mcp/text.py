@@ -74,6 +74,10 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def clip(words: str, wide: int) -> str:
+    return words if len(words) <= wide else f"{words[: wide - 1].rstrip()}…"
+
+
 def hint(name: str, known: Collection[str], form: str = "{}") -> str:
     """How a sentence about an unknown name ends: with the nearest known one, else with all of them."""
     near = get_close_matches(name[:100], known, 1, 0.5)

@@ -23,7 +23,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -211,7 +211,7 @@ def codex_arguments(call: Call) -> list[str]:
 def read_codex(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
     """One event a line; the last message of the agent is the answer, `turn.completed` ends it."""
     client, text, reason, usage, is_complete = CLIENTS["codex"], "", "", None, False
-    for event in _lines(stdout):
+    for event in (_object(line) or {} for line in stdout.splitlines()):
         item = event.get("item")
         match event.get("type"):
             case "item.completed" if isinstance(item, dict) and item.get("type") == "agent_message":
@@ -627,8 +627,7 @@ class WarmProcess:
 
     def _kill(self) -> None:
         if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _kill(self._process)
 
 
 def _too_large(name: str) -> TooLarge:
@@ -637,11 +636,15 @@ def _too_large(name: str) -> TooLarge:
 
 async def _end(process: Process) -> None:
     """Kill the group: also after a normal end, for what the child may have left behind."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process)
     with anyio.CancelScope(shield=True):
         await process.wait()
         await process.aclose()
+
+
+def _kill(process: Process) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _bound_output(pid: int) -> None:
@@ -730,10 +733,6 @@ def _parsed(text: str | bytes) -> Json:
 def _object(stdout: bytes) -> Mapping[str, Json] | None:
     body = _parsed(stdout) if stdout.strip() else None
     return body if isinstance(body, dict) else None
-
-
-def _lines(stdout: bytes) -> Iterator[Mapping[str, Json]]:
-    return (body for line in stdout.splitlines() if (body := _object(line)) is not None)
 
 
 def _counts(usage: Json, names: Sequence[str]) -> list[int] | None:

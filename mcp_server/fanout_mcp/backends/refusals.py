@@ -123,14 +123,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
 
 _NAMES: Final = ("code", "type", "status", "reason", "error_code", "error_type", "__type")
 _WORDS: Final = (
-    "message",
-    "msg",
-    "detail",
-    "details",
-    "error_description",
-    "reason",
-    "Message",
-    "title",
+    *("message", "msg", "detail", "details", "error_description", "reason", "Message", "title"),
     "description",
 )
 

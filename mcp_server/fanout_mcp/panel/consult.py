@@ -29,6 +29,7 @@ from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.secrets import in_thread
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
+from fanout_mcp.text import clip
 from fanout_mcp.types import Answer, Ask, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import UNREPORTED, Usage
 
@@ -560,7 +561,3 @@ def fitted(texts: Sequence[str], wide: int) -> list[str]:
         shown[place] = clip(texts[place], left // (len(texts) - taken))
         left -= len(shown[place])
     return shown
-
-
-def clip(words: str, wide: int) -> str:
-    return words if len(words) <= wide else words[: wide - 1].rstrip() + "…"

@@ -23,11 +23,12 @@ from fanout_mcp import jsonish
 from fanout_mcp.panel import asking
 from fanout_mcp.panel.answer import Position, words
 from fanout_mcp.panel.asking import LANGUAGE
-from fanout_mcp.panel.consult import Consultation, Terms, clip
+from fanout_mcp.panel.consult import Consultation, Terms
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.panel.vote import Ballot, Decision, decide, is_decided
 from fanout_mcp.source.pack import new_fence
 from fanout_mcp.source.secrets import SMALL
+from fanout_mcp.text import clip
 from fanout_mcp.types import Answer, Job, Json, Prompt
 
 

@@ -30,7 +30,7 @@ from fanout_mcp.registration.places import SCOPES, Installed, Places, places, pl
 from fanout_mcp.registration.plan import Change, Choices, Plan
 from fanout_mcp.state import settings
 from fanout_mcp.state.folder import find_program
-from fanout_mcp.text import counted
+from fanout_mcp.text import clip, counted
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -97,24 +97,21 @@ def _said(sign: str, keys: tuple[str, ...], value: Json) -> str:
         matcher = f" [{value['matcher']}]" if value.get("matcher") else ""
         return f"{sign} {name}{matcher}: {', '.join(map(_entry, value['hooks']))}"
     if isinstance(value, dict) and isinstance(value.get("command"), str):
-        return f"{sign} {name}: {_short(' '.join([value['command'], *map(str, value.get('args', []))]))}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"{sign} {name}: {_short(text)}"
+        text = " ".join([value["command"], *map(str, value.get("args", []))])
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"{sign} {name}: {clip(text, MAX_LENGTH)}"
 
 
 def _entry(entry: Json) -> str:
     if not isinstance(entry, dict):
-        return _short(json.dumps(entry))
+        return clip(json.dumps(entry), MAX_LENGTH)
     if entry.get("type") == "mcp_tool":
         return f"a call of the server {entry.get('server')}"
     command = str(entry.get("command", ""))
     if is_ours(entry) and command.startswith(MARK):
         return "a line of sh for when the server isn't there"
-    return _short(command or str(entry.get("url") or entry.get("type")))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+    return clip(command or str(entry.get("url") or entry.get("type")), MAX_LENGTH)
 
 
 # --- What `install` and `uninstall` share: show every change as a diff, ask, write. -------------------------

@@ -15,7 +15,6 @@ from fanout_hooks.adoption import pitfalls
 from fanout_hooks.client import transcripts
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.log import daily, report
-from fanout_hooks.log import daily as log_daily
 from fanout_mcp.errors import why
 from fanout_mcp.reports import ledger, page
 from fanout_mcp.reports.ledger import money
@@ -48,7 +47,7 @@ def make(item: Json) -> page.Drawn:
     data["notes"] = [{"note": note, "count": 1} for note in odd] + data["notes"]
     since = report.day_of(now, days - 1)
     folder = transcripts.project_folder(root, str(item["claude"]))
-    data["native"] = log_daily.rows(log_daily.read(folder, now - days * report.DAY_S))
+    data["native"] = daily.rows(daily.read(folder, now - days * report.DAY_S))
     data["tools"] = ledger.costs(Path(item["records"]), since)
     return page.Drawn(data, tally, days, now)
 

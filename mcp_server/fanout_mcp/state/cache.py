@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
 
+from fanout_mcp.errors import why
 from fanout_mcp.types import Answer, Json
 from fanout_mcp.usage import Usage
 
@@ -446,8 +447,7 @@ def open_cache(folder: Path, config_folder: Path) -> Cache:
     try:
         return Cache(opened(folder / FILE, FORM, BUSY_S), _secret(config_folder))
     except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        return Cache(problem=f"went on without the cache: {reason}")
+        return Cache(problem=f"went on without the cache: {why(error)}")
 
 
 def _secret(folder: Path) -> bytes:

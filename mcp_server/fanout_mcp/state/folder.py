@@ -69,10 +69,7 @@ def _create(state: Path, stem: str, ending: str) -> tuple[Path, int]:
 
 def _sweep(reports: Path) -> None:
     """Make room for one more report: the newest of ours stay, and so does every file that is not ours."""
-    files = list(reports.iterdir())
-    if len(files) < MAX_REPORTS:
-        return
-    own = [file for file in files if OURS.search(file.name)]
+    own = [file for file in reports.iterdir() if OURS.search(file.name)]
     if len(own) < MAX_REPORTS:
         return
     with suppress(OSError):  # another process is sweeping

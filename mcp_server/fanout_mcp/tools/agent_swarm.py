@@ -28,13 +28,12 @@ from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput, UnreadableAnswer
 from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.asking import LANGUAGE
-from fanout_mcp.panel.consult import clip
 from fanout_mcp.panel.consult import receipt as receipt_of
 from fanout_mcp.reports.text import keep, write_report
 from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.source.workers import Failure, Workers
-from fanout_mcp.text import quoted
+from fanout_mcp.text import clip, quoted
 from fanout_mcp.tools.services import COUNT, LINES, TABLE, TEXT, Services, Tool, ToolResult
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import Usage
