@@ -12,7 +12,7 @@ A backend asked for by name is that one or an error: never another one that spen
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -228,7 +228,7 @@ class MixedBackend:
     def default_model(self, purpose: str) -> str | None:
         if self.settings.model or self.row is None or self.row.client:
             return self.settings.model or self.primary.default_model(purpose)
-        return next(iter(self._names(self.row, purpose)), self._bare(self.row))
+        return self._default(self.row, purpose)
 
     def seating(self) -> Callable[[str], str | None]:
         """Return the default model by persona for one panel: of as many makers as the user has."""
@@ -275,12 +275,10 @@ class MixedBackend:
         is_plain = row is self.row and (row.name == OPENROUTER or bool(row.client))
         return model if is_plain else f"{row.name}:{model}"
 
-    def _names(self, row: Row, purpose: str) -> Iterator[str]:
-        return (self._named(row, model) for model in row.models_for(purpose))
-
-    def _bare(self, row: Row) -> str | None:
-        """Name a row whose models only its server knows."""
-        return None if row is self.row else row.name
+    def _default(self, row: Row, purpose: str) -> str | None:
+        """Name a row's first model for a purpose; where only its server knows models, the row alone."""
+        model = next(iter(row.models_for(purpose)), None)
+        return self._named(row, model) if model else None if row is self.row else row.name
 
     def _candidates(self, persona: str) -> list[tuple[str | None, str]]:
         found: list[tuple[str | None, str]] = []
@@ -289,9 +287,8 @@ class MixedBackend:
             found.append((own, maker_of(own) if own else self.provider))
         others = [row for row in self._agreed() if row is not self.row]
         for row in ([self.row] if self.row else []) + others:
-            model = next(iter(row.models_for(persona)), None)
-            name = self._named(row, model) if model else self._bare(row)
-            found.append((name, maker_of(model, row) if model else row.name))
+            maker = next((maker_of(model, row) for model in row.models_for(persona)), row.name)
+            found.append((self._default(row, persona), maker))
         return found
 
     def _agreed(self) -> list[Row]:

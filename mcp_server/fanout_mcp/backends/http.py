@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import anyio
@@ -323,7 +323,7 @@ class HttpBackend(Backend):
         context = self._contexts.get(model) or (listed.context if listed else None)
         if context is None:
             return job
-        room = context - prompt_tokens(job) - MARGIN
+        room = context - job.prompt.tokens - MARGIN
         return replace(job, max_tokens=room) if MIN_OUTPUT <= room < job.max_tokens else job
 
     async def _ask_as_it_can(self, job: Job, model: str, body: Body) -> Answer:
@@ -346,7 +346,7 @@ class HttpBackend(Backend):
                     self._contexts[model] = error.limit
                 found = find_quirk(error, sent)
                 smaller = (
-                    smaller_budget(error, prompt_tokens(job), body["max_tokens"]) if room is None else None
+                    smaller_budget(error, job.prompt.tokens, body["max_tokens"]) if room is None else None
                 )
                 if found is None and smaller is None:
                     raise error.billed(spent) from None
@@ -530,9 +530,7 @@ class HttpBackend(Backend):
 
 
 def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:
-    if not isinstance(response.stream, AsyncIterable):
-        raise BadAnswer("The connection gave no stream.")
-    return response.stream
+    return cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
 
 
 def headers_of(response: httpcore2.Response) -> dict[str, str]:
@@ -543,11 +541,6 @@ def headers_of(response: httpcore2.Response) -> dict[str, str]:
 def core_url(text: str) -> httpcore2.URL:
     url = httpx2.URL(text)  # it knows international names, and what must be escaped
     return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-
-
-def prompt_tokens(job: Job) -> int:
-    """Count a prompt's tokens, rather too many than too few: code has three bytes a token."""
-    return len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
 
 
 @asynccontextmanager

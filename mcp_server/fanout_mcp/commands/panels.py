@@ -69,11 +69,6 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         "--personas", type=flags.names, metavar="A,B,C", help="personas by name, instead of a preset"
     )
     who.add_argument("--all", action="store_true", help="every built-in persona")
-    add_panel(parser)
-    parser.add_argument("--dry-run", action="store_true", help="ask no one; print the members and the price")
-
-
-def add_panel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models",
         type=flags.names,
@@ -94,6 +89,7 @@ def add_panel(parser: argparse.ArgumentParser) -> None:
         "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call"
     )
     flags.add_max_cost(parser)
+    parser.add_argument("--dry-run", action="store_true", help="ask no one; print the members and the price")
 
 
 def preset(args: argparse.Namespace) -> str | None:
@@ -319,7 +315,7 @@ def _cell(column: Column, member: str) -> RenderableType:
 def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
     """Yield what takes a council's events: a board on a terminal, lines elsewhere, nothing when `quiet`."""
     if quiet:
-        yield _silent
+        yield lambda _: None
     elif not sys.stderr.isatty():
         yield _as_line
     else:
@@ -330,10 +326,6 @@ def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
         board = Board(title)
         with Live(board, console=Screen(stderr=True), refresh_per_second=10, transient=True):
             yield board
-
-
-def _silent(event: Event) -> None:
-    """For output that only programs read."""
 
 
 def _as_line(event: Event) -> None:

@@ -155,7 +155,8 @@ def carry_out(
             show(console, planned, diff)
             if not planned.changes:
                 return planned
-            if not is_wanted(f"Write {_count(planned)}?", yes=yes):
+            count = len(planned.changes)
+            if not is_wanted(f"Write {'this file' if count == 1 else f'these {count} files'}?", yes=yes):
                 return None
             with locked("installing", str(lock), WAIT_S):
                 now = make()
@@ -163,10 +164,6 @@ def carry_out(
                     write(planned)
                     return planned
             planned = now
-
-
-def _count(planned: Plan) -> str:
-    return "this file" if len(planned.changes) == 1 else f"these {len(planned.changes)} files"
 
 
 def show(console: Console, plan: Plan, form: str) -> None:

@@ -195,7 +195,8 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
         changes.append(change)
         installed = installed.model_copy(update={"whole_files": {str(places.skill): change.after}})
     if choices.claude_backend and old.agreed_line is None:
-        change, line = _agreeing(config)
+        after, line = agreed(files.read_text(str(config)).text)
+        change = _text(config, after)
         changes.append(change)
         installed = installed.model_copy(update={"agreed_line": line if change.is_real else None})
     return Plan(tuple(change for change in changes if change.is_real), installed, tuple(notes))
@@ -264,12 +265,6 @@ def _whole_file(path: Path, text: str, old: Installed) -> Change:
     if change.before not in {None, text, old.whole_files.get(str(path))}:
         raise InvalidInput(f"{path} is there and isn't ours, or was edited; move it, or use --no-skill.")
     return change
-
-
-def _agreeing(config: Path) -> tuple[Change, str]:
-    before = files.read_text(str(config)).text
-    after, line = agreed(before)
-    return _text(config, after), line
 
 
 def _text(path: Path, after: str | None) -> Change:

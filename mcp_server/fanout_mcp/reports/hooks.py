@@ -18,7 +18,7 @@ from fanout_hooks.log import daily, report
 from fanout_mcp.errors import why
 from fanout_mcp.reports import ledger, page
 from fanout_mcp.reports.ledger import money
-from fanout_mcp.state import folder as state_folder
+from fanout_mcp.state.folder import write_report
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Json
 
@@ -32,7 +32,10 @@ TIMEOUT_S: Final = 60.0
 def gather(item: Json) -> Json:
     """Return the whole report of a project with the path of its page, for a worker. Raises OSError."""
     made = make(item)
-    made.data["page"] = _page(Path(item["state"]), page.render(made))
+    try:
+        made.data["page"] = str(write_report(Path(item["state"]), "hooks", "html", page.render(made)))
+    except OSError as error:
+        made.data["page"] = f"could not be written: {why(error)}"
     return made.data
 
 
@@ -50,13 +53,6 @@ def make(item: Json) -> page.Drawn:
     data["native"] = daily.rows(daily.read(folder, now - days * report.DAY_S))
     data["tools"] = ledger.costs(Path(item["records"]), since)
     return page.Drawn(data, tally, days, now)
-
-
-def _page(project_state: Path, html: str) -> str:
-    try:
-        return str(state_folder.write_report(project_state, "hooks", "html", html))
-    except OSError as error:
-        return f"could not be written: {why(error)}"
 
 
 def item(settings: Settings, days: int, event: str | None) -> dict[str, Json]:

@@ -131,8 +131,7 @@ async def asking(
         now.is_begun = True
     now.files.update(dict.fromkeys(job.prompt.sources))
     now.models[f"{provider}:{job.model or 'default'}"] += 1
-    sent = len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
-    most = price.of(sent, job.max_tokens) if price else 0.0
+    most = price.of(job.prompt.tokens, job.max_tokens) if price else 0.0
     used: Usage | None = None
 
     def answered(answer: Answer) -> None:

@@ -18,6 +18,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -141,7 +142,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         base_url=base_url,
         api_key=key,
         model=env.get("FANOUT_MODEL") or table.get("model") or None,
-        max_parallel=_positive("FANOUT_MAX_PARALLEL", env.get("FANOUT_MAX_PARALLEL"), DEFAULT_MAX_PARALLEL),
+        max_parallel=_max_parallel(env.get("FANOUT_MAX_PARALLEL")),
         claude_agreed=bool(table.get("claude_agreed")) or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
         claude_api_key=bool(table.get("claude_api_key")),
         hedge=bool(table.get("hedge")),
@@ -298,13 +299,10 @@ def _names(table: Mapping[str, Any], name: str, path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(given))
 
 
-def _positive(name: str, text: str | None, default: int) -> int:
+def _max_parallel(text: str | None) -> int:
     if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise SettingsError(f"{name} is {text!r}; it must be a whole number from 1 on.")
-    return value
+        return DEFAULT_MAX_PARALLEL
+    with suppress(ValueError):
+        if int(text) >= 1:
+            return int(text)
+    raise SettingsError(f"FANOUT_MAX_PARALLEL is {text!r}; it must be a whole number from 1 on.")

@@ -87,7 +87,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     receipt = Receipt()
     services, names = await in_tree(services, args.paths, receipt)
     args = args.model_copy(update={"paths": names})
-    found = await anyio.to_thread.run_sync(_find, services, args, receipt)
+    found = await anyio.to_thread.run_sync(discover, services.settings.root, args.paths)
+    receipt.skip_all(found.skipped)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, found, args, receipt))
     if engine == "model":
@@ -126,12 +127,6 @@ def _result(bounded: Bounded, receipt: Receipt) -> Json:
             f", {receipt.failing} without the model" if receipt.failing else ""
         )
     return {"headline": headline, **data, "receipt": receipt.as_json(data, raw)}
-
-
-def _find(services: Services, args: Args, receipt: Receipt) -> Found:
-    found = discover(services.settings.root, args.paths)
-    receipt.skip_all(found.skipped)
-    return found
 
 
 class _Sizes(NamedTuple):
