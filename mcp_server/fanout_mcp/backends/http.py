@@ -31,6 +31,7 @@ import httpcore2
 import httpx2
 
 from fanout_hooks.client import files
+from fanout_mcp import errors
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.completion import Completion, EventStream, parse
 from fanout_mcp.backends.pool import KEEP_S, FastPool, Mapped
@@ -44,18 +45,6 @@ from fanout_mcp.backends.request import (
     find_quirk,
     request_body,
     smaller_budget,
-)
-from fanout_mcp.errors import (
-    AuthRejected,
-    BackendError,
-    BadAnswer,
-    ContextTooSmall,
-    DeadlineExceeded,
-    NotAllowed,
-    Rejected,
-    SettingsError,
-    TooLarge,
-    Unreachable,
 )
 from fanout_mcp.state import policy
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
@@ -92,7 +81,7 @@ class Prices:
     """None where the policy limits dollars: the user could write a price into it."""
     table: Mapping[str, ModelPrice]
     now: Callable[[], float] = time.time
-    problem: BackendError | None = None
+    problem: errors.BackendError | None = None
     """Why the provider could not be asked last time."""
     _models: Mapping[str, Model] | None = None
     _until: float = 0.0
@@ -126,7 +115,7 @@ class Prices:
                 return models, self.now() + DAY_S - age
         try:
             body = await self.fetch()
-        except BackendError as error:
+        except errors.BackendError as error:
             self.problem = error
             return self._models or {}, self.now() + RETRY_S
         self.problem = None
@@ -305,7 +294,7 @@ class HttpBackend(Backend):
     async def ask(self, job: Job) -> Answer:
         model = job.model or self.default_model("default") or await self._first_model()
         if barred := policy.current().refusal("models", model):
-            raise NotAllowed(f"{barred}.")
+            raise errors.NotAllowed(f"{barred}.")
         body = request_body(self._fitting(job, model), model, is_openrouter=self.endpoint.is_openrouter)
         if job.effort and self.endpoint.effort:
             effort = self.endpoint.effort
@@ -314,7 +303,7 @@ class HttpBackend(Backend):
             with anyio.fail_after(CALL_S):
                 return await self._ask_as_it_can(job, model, body)
         except TimeoutError:
-            late = DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
+            late = errors.DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
             raise late.billed(UNREPORTED) from None
 
     def _fitting(self, job: Job, model: str) -> Job:
@@ -341,8 +330,8 @@ class HttpBackend(Backend):
                 sent = QUIRKS[quirk].change(sent)
             try:
                 answer = await self._send(job, sent, model, spent)
-            except BackendError as error:
-                if isinstance(error, ContextTooSmall) and error.limit:
+            except errors.BackendError as error:
+                if isinstance(error, errors.ContextTooSmall) and error.limit:
                     self._contexts[model] = error.limit
                 found = find_quirk(error, sent)
                 smaller = (
@@ -372,7 +361,7 @@ class HttpBackend(Backend):
                     return await self._receive(job, completion, response)
                 finally:
                     await response.aclose()
-        except BackendError as error:
+        except errors.BackendError as error:
             error.billed(completion.spent(job))
             raise
 
@@ -385,7 +374,7 @@ class HttpBackend(Backend):
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
         for at in (self.endpoint.base_url, _shown(url)):  # a row's path can't move it to another host
             if barred := barred_host(at) or (policy.current().hosts and _barred_proxy(self.settings, at)):
-                raise NotAllowed(f"{barred}.")
+                raise errors.NotAllowed(f"{barred}.")
         # To the pool itself: of httpx2's client we would use nothing but its generators, which are left open
         # when an answer is left in its middle, and its objects, which cost more than all else of a call.
         content = b"" if body is None else json.dumps(body).encode()
@@ -433,30 +422,34 @@ class HttpBackend(Backend):
         if not body.strip():
             if kind == "text/event-stream":
                 return  # a stream that was cut before its first event
-            raise BadAnswer(f"{self.provider} sent an empty answer.")
+            raise errors.BadAnswer(f"{self.provider} sent an empty answer.")
         if kind == "text/html" or body.lstrip()[:1] == b"<":
-            raise BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
+            raise errors.BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
         try:
             completion.add(parse(body))
-        except BadAnswer:
+        except errors.BadAnswer:
             lines = body.splitlines()
             if len(lines) < 2 or not lines[0].strip().endswith(b"}"):
                 raise
             for line in filter(None, map(bytes.strip, lines)):  # one object a line, without `data:`
                 completion.add(parse(line))
 
-    async def _refusal(self, response: httpcore2.Response) -> BackendError:
+    async def _refusal(self, response: httpcore2.Response) -> errors.BackendError:
         status, key = response.status, self.endpoint.key
         text = await self._read(response, MAX_ERROR_BYTES, cut=True)
         is_page = text.lstrip()[:1] == b"<"
         plain = "" if is_page else text.decode("utf-8", "replace")
         try:
             found = error_in(parse(text), is_refusal=True)
-        except BadAnswer:
+        except errors.BadAnswer:
             found = None
         error = refusal(status, found or plain, self.provider, key, headers_of(response))
-        if status in {404, 405} and type(error) is Rejected and (is_page or _NO_PATH.search(error.words)):
-            return Rejected(
+        if (
+            status in {404, 405}
+            and type(error) is errors.Rejected
+            and (is_page or _NO_PATH.search(error.words))
+        ):
+            return errors.Rejected(
                 f"{self.provider} answered {status}: it has no {self.endpoint.path}. {self._hint()}"
             )
         return error
@@ -481,7 +474,7 @@ class HttpBackend(Backend):
     async def _unpacked(self, response: httpcore2.Response, encoding: str) -> AsyncIterator[bytes]:
         """Yield what a server has packed although it was asked not to."""
         if encoding not in {"gzip", "x-gzip", "deflate"}:
-            raise BadAnswer(
+            raise errors.BadAnswer(
                 f"{self.provider} sent an answer compressed with {printable(encoding)[:20]}, which was not "
                 "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
             )
@@ -490,30 +483,32 @@ class HttpBackend(Backend):
             try:
                 yield unpack.decompress(part, MAX_BYTES)
             except zlib.error:
-                raise BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
+                raise errors.BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
 
     def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
         encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
         return parts_of(response) if encoding in {"", "identity"} else self._unpacked(response, encoding)
 
-    def _too_large(self, most: int) -> TooLarge:
-        return TooLarge(f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off.")
+    def _too_large(self, most: int) -> errors.TooLarge:
+        return errors.TooLarge(
+            f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off."
+        )
 
     async def _first_model(self) -> str:
         model = await self.prices.first_chat()
         if model is not None:
             return model
         problem = self.prices.problem
-        if isinstance(problem, Unreachable):
-            raise Unreachable(
+        if isinstance(problem, errors.Unreachable):
+            raise errors.Unreachable(
                 f"{self.provider} can't be reached: does the server run, and is the base URL right?"
             )
-        if isinstance(problem, AuthRejected):
-            raise AuthRejected(str(problem))
+        if isinstance(problem, errors.AuthRejected):
+            raise errors.AuthRejected(str(problem))
         if await self.prices.models():
-            raise Rejected(f"{self.provider} lists no model that answers questions: set FANOUT_MODEL.")
+            raise errors.Rejected(f"{self.provider} lists no model that answers questions: set FANOUT_MODEL.")
         why = f" ({str(problem).rstrip('.')})" if problem else ""
-        raise Rejected(f"{self.provider} lists no model{why}: set FANOUT_MODEL.")
+        raise errors.Rejected(f"{self.provider} lists no model{why}: set FANOUT_MODEL.")
 
     async def _fetch_models(self) -> Json:
         try:
@@ -526,7 +521,9 @@ class HttpBackend(Backend):
                 finally:
                     await response.aclose()
         except TimeoutError:
-            raise DeadlineExceeded(f"{self.provider} did not list its models in {LIST_S:g} s.") from None
+            raise errors.DeadlineExceeded(
+                f"{self.provider} did not list its models in {LIST_S:g} s."
+            ) from None
 
 
 def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:
@@ -592,7 +589,7 @@ def _barred_proxy(settings: Settings, base_url: str) -> str:
 def _checked(key: str) -> str:
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError(
+        raise errors.SettingsError(
             "The API key holds characters that no key has (a line break, a space?). Set it again."
         )
     return key
@@ -605,4 +602,4 @@ def _proxy(settings: Settings, base_url: str) -> httpcore2.Proxy | None:
     try:
         return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)
     except (ValueError, httpx2.InvalidURL):
-        raise SettingsError("config.toml: proxy must look like http://host:port.") from None
+        raise errors.SettingsError("config.toml: proxy must look like http://host:port.") from None

@@ -27,19 +27,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
-from fanout_mcp.errors import (
-    AuthRejected,
-    BackendError,
-    ContextTooSmall,
-    Filtered,
-    ModelGone,
-    NotAllowed,
-    Overloaded,
-    QuotaSpent,
-    RateLimited,
-    Rejected,
-    ServerFault,
-)
+from fanout_mcp import errors
 from fanout_mcp.text import printable
 from fanout_mcp.types import Json
 
@@ -279,18 +267,18 @@ def count(value: Json) -> int | None:
 class Cause(NamedTuple):
     """A kind of refusal, by any of its codes or by its words, whatever status it came with."""
 
-    kind: type[BackendError]
+    kind: type[errors.BackendError]
     codes: frozenset[str]
     words: re.Pattern[str]
 
 
-def _cause(kind: type[BackendError], codes: str, words: str) -> Cause:
+def _cause(kind: type[errors.BackendError], codes: str, words: str) -> Cause:
     return Cause(kind, frozenset(codes.split()), re.compile(words, re.IGNORECASE))
 
 
 CAUSES: Final = (
     _cause(
-        Filtered,
+        errors.Filtered,
         "content_filter content_policy_violation responsibleaipolicyviolation moderation_blocked "
         "data_inspection_failed prohibited_content sensitive_words_detected",
         r"requires moderation|input was flagged|content management policy|content (?:policy|filter)|"
@@ -298,7 +286,7 @@ CAUSES: Final = (
         r"inappropriate content|content exists risk|prompt was blocked|blocked by .{0,30}(?:safety|filter)",
     ),
     _cause(
-        ContextTooSmall,
+        errors.ContextTooSmall,
         "context_length_exceeded exceed_context_size_error string_above_max_length request_too_large",
         r"(?:maximum|max|available|model'?s) context|context (?:length|size|window) (?:of|is|exceeded)|"
         r"exceeds? .{0,60}(?:context|(?:input|prompt|number of) tokens?|token limit)|"
@@ -307,7 +295,7 @@ CAUSES: Final = (
         r"max_model_len|n_ctx|tokens to keep from the initial prompt",
     ),
     _cause(
-        QuotaSpent,
+        errors.QuotaSpent,
         "insufficient_quota insufficient_credits billing_hard_limit_reached billing_not_active "
         "credits_exhausted insufficient_balance quota_exceeded",
         r"insufficient (?:quota|credit|balance|funds)|exceeded your current quota|key limit exceeded|"
@@ -317,7 +305,7 @@ CAUSES: Final = (
         r"reached (?:your|its) .{0,40}(?:usage|spend|quota)|payment required|arrears",
     ),
     _cause(
-        NotAllowed,
+        errors.NotAllowed,
         "unsupported_country_region_territory",
         r"country, region|(?:in|from) your (?:country|region|location)|location is not supported|"
         r"(?:not|n't) have (?:access|permission)|must be verified to use|data policy|guardrail|"
@@ -325,7 +313,7 @@ CAUSES: Final = (
         r"(?:accept|agree to) the .{0,20}terms|terms acceptance|access to .{0,60}(?:denied|restricted)",
     ),
     _cause(
-        ModelGone,
+        errors.ModelGone,
         "model_not_found deploymentnotfound model_decommissioned model_not_available invalid_model "
         "model_not_exist",
         r"no endpoints? found|no (?:allowed|available) providers|not a valid model|"
@@ -336,7 +324,7 @@ CAUSES: Final = (
         r"not found: model|(?:could not|couldn't|failed to) (?:find|load) .{0,20}model",
     ),
     _cause(
-        AuthRejected,
+        errors.AuthRejected,
         "invalid_api_key api_key_invalid authentication_error unauthenticated",
         r"api[ _]key (?:not|is not|is in)\s?valid|(?:invalid|incorrect|missing|no) (?:\w+ )?api[ _-]?key|"
         r"invalid x-api-key|no auth credentials|user not found\b|(?:invalid|incorrect) authentication",
@@ -375,7 +363,7 @@ def refusal(
     host: str,
     key: str | None,
     headers: Mapping[str, str] | None = None,
-) -> BackendError:
+) -> errors.BackendError:
     """Return the error; `status` is the one it came with, 200 where it stood in an answer."""
     reported = Reported(None, "", reported) if isinstance(reported, str) else reported
     headers = headers or {}
@@ -392,49 +380,51 @@ def refusal(
 
 def _meant(
     status: int, reported: Reported, text: str, whole: str, headers: Mapping[str, str]
-) -> BackendError:
+) -> errors.BackendError:
     wait = _first(retry_after(headers), reported.wait_s, asked_for(whole))
     kind = _kind(status, reported, whole, wait)
-    if kind is ContextTooSmall:
-        return ContextTooSmall(
+    if kind is errors.ContextTooSmall:
+        return errors.ContextTooSmall(
             text, reported.limit or _number_in(_LIMIT, whole), reported.prompt or _number_in(_PROMPT, whole)
         )
-    if kind is AuthRejected:
-        return AuthRejected(f"{text.rstrip('.')}. Check the key: it is missing, wrong, or may not do this.")
-    if kind is RateLimited:
+    if kind is errors.AuthRejected:
+        return errors.AuthRejected(
+            f"{text.rstrip('.')}. Check the key: it is missing, wrong, or may not do this."
+        )
+    if kind is errors.RateLimited:
         is_whole = not reported.upstream and bool(WHOLE_ACCOUNT.search(whole))
-        return RateLimited(text, wait, for_all_models=is_whole)
-    if kind is Overloaded:
-        return Overloaded(text, wait)
+        return errors.RateLimited(text, wait, for_all_models=is_whole)
+    if kind is errors.Overloaded:
+        return errors.Overloaded(text, wait)
     if 300 <= status < 400:
-        return Rejected(
+        return errors.Rejected(
             f"{text.rstrip('.')}, a redirect. None is followed: set the base URL to where it leads."
         )
     return kind(text)
 
 
-def _kind(status: int, reported: Reported, words: str, wait: float | None) -> type[BackendError]:
+def _kind(status: int, reported: Reported, words: str, wait: float | None) -> type[errors.BackendError]:
     codes = set(reported.codes.split())
     if NEVER_FITS.search(words):
-        return ContextTooSmall
+        return errors.ContextTooSmall
     for cause in CAUSES:
         if not codes & cause.codes and not cause.words.search(words):
             continue
-        if cause.kind is QuotaSpent and wait is not None and 429 in {status, reported.status}:
-            return RateLimited  # Gemini calls a minute's limit a quota, and says when it is over
-        if cause.kind is ModelGone and (status >= 500 or 429 in {status, reported.status}):
+        if cause.kind is errors.QuotaSpent and wait is not None and 429 in {status, reported.status}:
+            return errors.RateLimited  # Gemini calls a minute's limit a quota, and says when it is over
+        if cause.kind is errors.ModelGone and (status >= 500 or 429 in {status, reported.status}):
             break  # busy, not gone
         return cause.kind
     meant = reported.status if status in {200, 400, 422, 500, 502} and reported.status else status
-    return BY_STATUS.get(meant, ServerFault if 500 <= meant < 600 else Rejected)
+    return BY_STATUS.get(meant, errors.ServerFault if 500 <= meant < 600 else errors.Rejected)
 
 
-BY_STATUS: Final[Mapping[int, type[BackendError]]] = {
-    **dict.fromkeys((401, 403), AuthRejected),
-    402: QuotaSpent,
-    **dict.fromkeys((408, 409, 425), ServerFault),
-    429: RateLimited,
-    **dict.fromkeys((503, 529), Overloaded),
+BY_STATUS: Final[Mapping[int, type[errors.BackendError]]] = {
+    **dict.fromkeys((401, 403), errors.AuthRejected),
+    402: errors.QuotaSpent,
+    **dict.fromkeys((408, 409, 425), errors.ServerFault),
+    429: errors.RateLimited,
+    **dict.fromkeys((503, 529), errors.Overloaded),
 }
 
 
