@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
     """Add the question and the choice of a panel; `council` takes the same."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "question",
         metavar="QUESTION",
         type=flags.words,
@@ -69,27 +70,23 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         "--personas", type=flags.names, metavar="A,B,C", help="personas by name, instead of a preset"
     )
     who.add_argument("--all", action="store_true", help="every built-in persona")
-    parser.add_argument(
+    add(
         "--models",
         type=flags.names,
         metavar="M1,M2",
         help="provider:model; one for all, one per member in order, or persona=model",
     )
-    parser.add_argument(
-        "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
-    )
-    parser.add_argument(
+    add("--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)")
+    add(
         "--stakes",
         choices=("exploration", "production", "critical"),
         help="exploration: STOP needs two thirds; production (default): a majority; "
         "critical: one STOP with a blocker stops",
     )
-    parser.add_argument("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
-    parser.add_argument(
-        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call"
-    )
+    add("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
+    add("--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call")
     flags.add_max_cost(parser)
-    parser.add_argument("--dry-run", action="store_true", help="ask no one; print the members and the price")
+    add("--dry-run", action="store_true", help="ask no one; print the members and the price")
 
 
 def preset(args: argparse.Namespace) -> str | None:
@@ -152,11 +149,10 @@ def _members(data: Json) -> Table:
 
 
 def _add_council(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add_asked(parser)
-    parser.add_argument("--rounds", type=int, metavar="N", help="at most so many rounds, 1 to 5 (default: 3)")
-    parser.add_argument(
-        "--no-speculation", action="store_true", help="begin a round only when the one before is through"
-    )
+    add("--rounds", type=int, metavar="N", help="at most so many rounds, 1 to 5 (default: 3)")
+    add("--no-speculation", action="store_true", help="begin a round only when the one before is through")
     add_output(parser)
 
 
@@ -337,16 +333,15 @@ def _as_line(event: Event) -> None:
 
 
 def _add_swarm(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "task",
         metavar="TASK",
         type=flags.words,
         help="what every agent is to do, with all context; - reads it from stdin",
     )
-    parser.add_argument(
-        "--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100"
-    )
-    parser.add_argument(
+    add("--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100")
+    add(
         "--lens",
         action="append",
         dest="lenses",
@@ -354,7 +349,7 @@ def _add_swarm(parser: argparse.ArgumentParser) -> None:
         help="tests, hypotheses, approaches, angles, or your own as NAME: WHERE TO LOOK (repeatable)",
     )
     flags.add_engine(parser, "model", "plan")
-    parser.add_argument(
+    add(
         "--deadline",
         type=float,
         dest="deadline_s",

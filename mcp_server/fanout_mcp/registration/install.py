@@ -221,19 +221,16 @@ def is_terminal() -> bool:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)"
-    )
-    parser.add_argument("--yes", action="store_true", help="write without asking; agrees to nothing else")
+    add = parser.add_argument
+    add("--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)")
+    add("--yes", action="store_true", help="write without asking; agrees to nothing else")
     consent.add_flag(parser)
-    parser.add_argument("--no-log", action="store_true", help="without the hook log and its daily report")
-    parser.add_argument("--no-gate", action="store_true", help="without the gate on agents")
-    parser.add_argument("--no-hooks", action="store_true", help="with neither of the two")
-    parser.add_argument("--no-skill", action="store_true", help="without the skill")
-    parser.add_argument(
-        "--allow-tools", action="store_true", help="let Claude use fanout's tools without asking each time"
-    )
-    parser.add_argument(
+    add("--no-log", action="store_true", help="without the hook log and its daily report")
+    add("--no-gate", action="store_true", help="without the gate on agents")
+    add("--no-hooks", action="store_true", help="with neither of the two")
+    add("--no-skill", action="store_true", help="without the skill")
+    add("--allow-tools", action="store_true", help="let Claude use fanout's tools without asking each time")
+    add(
         "--claude-backend",
         action="store_true",
         help="where there is no API key, ask your own `claude -p`: it spends your subscription",
@@ -406,10 +403,9 @@ def _is_last_server(scope: str, project: str) -> bool:
 
 
 def _add_uninstall(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--scope", choices=SCOPES, default="user", help="as it was installed (default: user)")
-    parser.add_argument(
-        "--yes", action="store_true", help="write without asking; adopted hooks come back, too"
-    )
+    add = parser.add_argument
+    add("--scope", choices=SCOPES, default="user", help="as it was installed (default: user)")
+    add("--yes", action="store_true", help="write without asking; adopted hooks come back, too")
     consent.add_flag(parser)
 
 
