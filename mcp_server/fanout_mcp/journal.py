@@ -155,7 +155,7 @@ class Journal:
         schema = dict(job.schema) if job.schema is not None else None
         return [
             self._backend.name,
-            job.provider,
+            self._backend.provider,
             job.model,
             *texts,
             schema,

@@ -53,8 +53,6 @@ class Job:
     schema: Mapping[str, Json] | None = None
     """JSON schema of the wanted answer; backends that can, enforce it."""
     max_tokens: int = 1500
-    provider: str = "default"
-    """Calls with the same provider share a limiter and its cool-down."""
     fallbacks: tuple[str, ...] | None = None
     """Models to ask in its place, in this order, where this one is retired, refused, or busy for too long.
     None: those that its provider's row names."""

@@ -160,7 +160,7 @@ def test_a_model_that_cools_down_beyond_the_deadline_is_stood_in_for_without_a_c
     limits = Limits(5)
 
     async def main() -> list[Outcome]:
-        limits.of("p", "old").pushed_back(50.0)
+        limits.of("old").pushed_back(50.0)
         return await run([with_fallbacks("a", "old", "new")], answering(new="hi"), plan(10), limits)
 
     (outcome,) = virtually(main)

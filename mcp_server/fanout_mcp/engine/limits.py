@@ -197,7 +197,7 @@ class Limits:
         """`caps`: how many calls providers take that run on this machine, asked again for each call.
 
         `route`: whose a model is, and the models to ask in its place, of its own provider and of others; None
-        where jobs say so themselves.
+        where one provider has all.
         """
         self._max_parallel = max_parallel
         self._caps = dict(caps or {})
@@ -205,24 +205,21 @@ class Limits:
         self._wholes: dict[str, Limiter] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
 
-    def of(self, provider: str, model: str | None = None) -> Limiter:
+    def of(self, model: str | None = None) -> Limiter:
         """Return the limiter of a model."""
-        provider = self._provider(provider, model)
+        provider = self._provider(model)
         whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
             found = self._limiters[provider, model] = Limiter(self._max_parallel, whole)
         return found
 
-    def _provider(self, provider: str, model: str | None) -> str:
-        return provider if self._route is None else self._route(model)[0]
+    def _provider(self, model: str | None) -> str:
+        return "" if self._route is None else self._route(model)[0]
 
-    def workers(self, asked: Collection[tuple[str, str | None]]) -> int:
-        """Return how many workers can be busy at once, so that no provider's wait keeps another's calls out.
-
-        `asked`: provider and model of each job.
-        """
-        return sum(self.whole(provider).cap for provider in {self._provider(*one) for one in set(asked)})
+    def workers(self, models: Collection[str | None]) -> int:
+        """Return how many workers can be busy at once, so that none's wait keeps another's calls out."""
+        return sum(self.whole(provider).cap for provider in {self._provider(model) for model in models})
 
     def stand_ins(self, model: str | None) -> tuple[Models, Models]:
         return self._route(model)[1:] if self._route is not None else ((), ())

@@ -145,7 +145,7 @@ class _Run:
         async with anyio.create_task_group() as watch:
             watch.start_soon(self._watch)
             waiting = iter(self.jobs)
-            busy = self.limits.workers([(job.provider, job.model) for job in self.jobs])
+            busy = self.limits.workers({job.model for job in self.jobs})
             async with anyio.create_task_group() as workers:
                 for _ in range(min(busy, len(self.jobs))):
                     workers.start_soon(self._work, waiting, take)
@@ -237,7 +237,7 @@ class _Attempts:
         return None
 
     async def _until_given_up(self) -> Answer | BackendError:
-        limiter = self.run.limits.of(self.job.provider, self.job.model)
+        limiter = self.run.limits.of(self.job.model)
         while True:
             try:
                 began = await limiter.acquire(self.run.number, self.run.deadline)

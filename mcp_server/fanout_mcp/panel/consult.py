@@ -43,7 +43,6 @@ MAX_TOKENS = 1_500
 class Terms:
     """What is the same for every call of a consultation."""
 
-    provider: str
     deadline_s: float
     max_cost_usd: float
     prices: Mapping[str | None, ModelPrice | None]
@@ -90,7 +89,6 @@ def member_job(member: Member, prompt: Prompt, terms: Terms, key: str | None = N
         model,
         SCHEMA,
         MAX_TOKENS + int(terms.share * terms.thinking.get(model, 0)),
-        provider=terms.provider,
         effort=terms.effort,
     )
 
@@ -288,7 +286,7 @@ async def terms_of(
     left_s = args.deadline_s - (anyio.current_time() - began)
     effort = EFFORT[args.stakes]
     thinking = {model: thinking_tokens(model, effort) for model in models}
-    return Terms(backend.provider, left_s, args.max_cost_usd, prices, max_tokens, thinking, effort)
+    return Terms(left_s, args.max_cost_usd, prices, max_tokens, thinking, effort)
 
 
 def not_asked(asked: Consultation, backend: Backend, following: str) -> dict[str, Json]:

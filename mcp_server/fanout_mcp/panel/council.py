@@ -89,7 +89,7 @@ class Council:
                 jobs.append(member_job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
                 given = SynthesisInput(n, held, tuple(held), max_synthesis())
-                jobs.append(synthesis_job(asked, given, self.synthesis_model, terms))
+                jobs.append(synthesis_job(asked, given, self.synthesis_model))
         return jobs
 
 
@@ -220,7 +220,7 @@ class SynthesisWriter:
         moved = changed(draft.rounds[-1], standing(draft.rounds[:-1]))
         given = SynthesisInput(draft.n, standing(draft.rounds), moved, self._last())
         council = self._council
-        job = synthesis_job(council.asked, given, council.synthesis_model, council.terms)
+        job = synthesis_job(council.asked, given, council.synthesis_model)
 
         def on_outcome(outcome: Outcome) -> None:
             self._end(draft, outcome)

@@ -23,7 +23,7 @@ from fanout_mcp import jsonish
 from fanout_mcp.panel import asking
 from fanout_mcp.panel.answer import Position, words
 from fanout_mcp.panel.asking import LANGUAGE
-from fanout_mcp.panel.consult import Consultation, Terms
+from fanout_mcp.panel.consult import Consultation
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.panel.vote import Ballot, Decision, decide, is_decided
 from fanout_mcp.source.pack import new_fence
@@ -303,7 +303,7 @@ class SynthesisInput:
     """What was written on the last round."""
 
 
-def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None, terms: Terms) -> Job:
+def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None) -> Job:
     fence = new_fence()
     parts = [f"Question:\n{asked.question}", f"Round {given.n}.", REPORT_RULE.format(fence=fence)]
     for member in asked.members:
@@ -318,7 +318,7 @@ def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None,
         before = "\n".join(f"{name}: {value}" for name, value in given.before.fields().items())
         parts.append(f"Your report on the round before:\n{before}")
     prompt = Prompt(SYNTHESIS_SYSTEM, "\n\n".join(parts))
-    return Job(f"synthesis-{given.n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS, terms.provider)
+    return Job(f"synthesis-{given.n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS)
 
 
 def max_synthesis() -> Synthesis:

@@ -338,7 +338,7 @@ async def _answered(backend: Backend, model: str | None) -> Finding:
 
     what = f"check {model}" if model else "check"
     began = monotonic()
-    job = Job("doctor", QUESTION, model, max_tokens=200, provider=backend.provider)
+    job = Job("doctor", QUESTION, model, max_tokens=200)
     try:
         with anyio.fail_after(CHECK_S):
             try:

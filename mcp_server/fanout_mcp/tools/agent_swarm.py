@@ -81,7 +81,7 @@ async def _perform(
 ) -> ToolResult:
     backend = services.backend
     model = backend.default_model("swarm")
-    todo = jobs(task, chosen, model, backend.provider)
+    todo = jobs(task, chosen, model)
     purse = priced(todo, await backend.price(model), args.max_cost_usd)
     plan = Plan(args.deadline_s, Enough(len(todo)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
@@ -478,12 +478,9 @@ class Swarm:
     cut: Sequence[str]
 
 
-def jobs(task: str, chosen: Chosen, model: str | None, provider: str) -> list[Job]:
+def jobs(task: str, chosen: Chosen, model: str | None) -> list[Job]:
     """One job a lens."""
-    return [
-        Job(lens.name, prompt(task, chosen, lens), model, SCHEMA, MAX_TOKENS, provider)
-        for lens in chosen.lenses
-    ]
+    return [Job(lens.name, prompt(task, chosen, lens), model, SCHEMA, MAX_TOKENS) for lens in chosen.lenses]
 
 
 def priced(todo: Sequence[Job], price: ModelPrice | None, max_cost_usd: float) -> Purse:

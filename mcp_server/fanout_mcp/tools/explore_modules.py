@@ -206,7 +206,6 @@ class _Asking:
             model=backend.default_model("explore"),
             schema=structure_model.CLAIMS_SCHEMA,
             max_tokens=ANSWER_TOKENS,
-            provider=backend.provider,
             workspace=mirror,
         )
 

@@ -253,7 +253,6 @@ class _Asking:
             model=backend.default_model("summary"),
             schema=SUMMARY_SCHEMA,
             max_tokens=ANSWER_TOKENS,
-            provider=backend.provider,
         )
 
 
