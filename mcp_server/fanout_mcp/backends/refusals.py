@@ -152,11 +152,7 @@ def _described(error: Json, around: Mapping[str, Json], depth: int) -> Reported 
     if not isinstance(error, dict):
         # {"code": "...", "error": "..."} of xAI: the code stands beside it.
         return _reported({**around, "message": str(error)} if isinstance(error, str) else dict(around), depth)
-    return _reported(error if _any_words(error) else {**around, **error}, depth)
-
-
-def _any_words(error: Mapping[str, Json]) -> bool:
-    return any(error.get(name) for name in _WORDS)
+    return _reported(error if any(map(error.get, _WORDS)) else {**around, **error}, depth)
 
 
 def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:

@@ -55,7 +55,7 @@ async def guarded(name: str, call: Callable[[], Awaitable[ToolResult]]) -> ToolR
         log.exception("%s: a foreign cancellation escaped", name)
         return error(f"{name} was cancelled from inside, which is a defect; calling it again may work.")
     except BaseException as problem:  # the edge: nothing of a call may end the server
-        if _is_real_cancellation(problem, before):
+        if find(problem, asyncio.CancelledError) is not None and _cancellations() > before:
             raise
         return _explain(name, problem)
 
@@ -85,10 +85,6 @@ def _leaf(problem: BaseException) -> BaseException:
     while isinstance(problem, BaseExceptionGroup):
         problem = problem.exceptions[0]
     return problem
-
-
-def _is_real_cancellation(problem: BaseException, before: int) -> bool:
-    return find(problem, asyncio.CancelledError) is not None and _cancellations() > before
 
 
 def _cancellations() -> int:

@@ -26,9 +26,9 @@ CREATED = flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
 APPENDED: Final = flags("O_WRONLY", "O_APPEND", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
 
 
-def folder(state: Path, name: str) -> Path:
-    """Return the sub-folder `name` of a state folder, made when it is not there. Raises OSError."""
-    made = state / name
+def reports(state: Path) -> Path:
+    """Return a state folder's folder of reports, made when it is not there. Raises OSError."""
+    made = state / "reports"
     # A repository can ship .claude/fanout as a link to anywhere: nothing is written out of the project.
     if not made.resolve().is_relative_to(state.parent.parent.resolve()):
         raise OSError(f"{made} leads out of the project, so nothing is written there; remove the link")
@@ -61,9 +61,9 @@ def write_report(state: Path, stem: str, ending: str, text: str) -> Path:
 
 def _create(state: Path, stem: str, ending: str) -> tuple[Path, int]:
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    reports = folder(state, "reports")
-    _sweep(reports)
-    path = reports / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
+    made = reports(state)
+    _sweep(made)
+    path = made / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
     return path, os.open(path, CREATED, 0o600)
 
 

@@ -108,7 +108,7 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     calls = [
         agent_call(
             clip(f"Look at: {lens.name}", 60),
-            for_reader(path, lens) if path else for_agent(task, chosen, lens),
+            f"Read {path}: it holds your task. {_lens(lens)}" if path else for_agent(task, chosen, lens),
         )
         for lens in chosen.lenses
     ]
@@ -266,10 +266,6 @@ class Idea:
     detail: str = ""
 
 
-def prompt(task: str, chosen: Chosen, lens: Lens) -> Prompt:
-    return Prompt(SYSTEM, _asked(task, chosen, lens))
-
-
 def for_agent(task: str, chosen: Chosen, lens: Lens) -> str:
     """The same for an agent of the host, which answers in words."""
     return f"{_asked(task, chosen, lens)}\n\n{IN_WORDS}"
@@ -278,11 +274,6 @@ def for_agent(task: str, chosen: Chosen, lens: Lens) -> str:
 def brief(task: str, chosen: Chosen) -> str:
     """What is the same for all agents of the host, to be read from a file."""
     return "\n\n".join(filter(None, (task, chosen.ask, IN_WORDS))) + "\n"
-
-
-def for_reader(path: str, lens: Lens) -> str:
-    """The prompt of such an agent, beside the brief."""
-    return f"Read {path}: it holds your task. {_lens(lens)}"
 
 
 def read_ideas(agent: str, answer: Answer) -> list[Idea] | None:
@@ -480,7 +471,10 @@ class Swarm:
 
 def jobs(task: str, chosen: Chosen, model: str | None) -> list[Job]:
     """One job a lens."""
-    return [Job(lens.name, prompt(task, chosen, lens), model, SCHEMA, MAX_TOKENS) for lens in chosen.lenses]
+    return [
+        Job(lens.name, Prompt(SYSTEM, _asked(task, chosen, lens)), model, SCHEMA, MAX_TOKENS)
+        for lens in chosen.lenses
+    ]
 
 
 def priced(todo: Sequence[Job], price: ModelPrice | None, max_cost_usd: float) -> Purse:

@@ -12,7 +12,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review.finding import SEVERITIES, Focus
 from fanout_mcp.review.review import Calls, Means, Request, review
-from fanout_mcp.source.receipt import Detail, Receipt
+from fanout_mcp.source.receipt import Detail
 from fanout_mcp.tools.services import (
     COUNT,
     LINES,
@@ -92,11 +92,9 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     async def check_cost(calls: Sequence[Calls]) -> None:
         await check_price(services.backend, [Wanted(*one) for one in calls], request.budget)
 
-    def plan(agents: list[dict[str, Json]], receipt: Receipt) -> Json:
-        return planned(agents, args.cursor, receipt)
-
     means = Means(
-        services.settings, services.backend, services.limits, services.workers, progress, check_cost, plan
+        *(services.settings, services.backend, services.limits, services.workers, progress, check_cost),
+        lambda agents, receipt: planned(agents, args.cursor, receipt),
     )
     data, is_lost = await review(means, request)
     return ToolResult(data, is_error=is_lost)
