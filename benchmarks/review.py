@@ -229,7 +229,7 @@ def citations() -> list[Row]:
 
 def _answered(files: dict[str, str], claims: list[tuple[str, str, int]]) -> list[int]:
     """Return the lines of the findings that are left of a reviewer's answer with these claims."""
-    asked = ask(plan(files, seats(["bugs"], 1, [None])), ["bugs"], "scripted")
+    asked = ask(plan(files, seats(["bugs"], 1, [None])), ["bugs"])
     items: list[Json] = [
         {
             "path": path,

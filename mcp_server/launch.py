@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from fanout_mcp.edge.first import First
 
 if TYPE_CHECKING:
-    from launcher.front import SetUp
+    from launcher.environment import SetUp
 
 
 COMMANDS = {"fanout": "fanout_mcp", "fanout-hooks": "fanout_hooks.cli"}
@@ -34,19 +34,18 @@ def main() -> None:
     words = sys.argv[1:]
     data = words[words.index("--data") + 1] if "--data" in words[:-1] else None
     if "--build" in words:
-        from launcher.build import build
-        from launcher.environment import Environment
+        from launcher.environment import Environment, build
 
         sys.exit(build(Environment(data)))
     command = next((at for at, word in enumerate(words) if word in COMMANDS), None)
     if command is not None:
-        from launcher.front import SetUp
+        from launcher.environment import SetUp
 
         SetUp(data).run(COMMANDS[words[command]], words[command + 1 :])
     chosen: list[SetUp] = []
 
     def is_ready(first: First) -> bool:
-        from launcher.front import SetUp  # hashlib, shutil, subprocess: not before the first answers
+        from launcher.environment import SetUp  # hashlib, shutil, subprocess: not before the first answers
 
         if not chosen:
             chosen.append(SetUp(data))

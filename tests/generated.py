@@ -112,7 +112,9 @@ SECTIONS: Final[dict[str, Callable[[], str]]] = {
     "install": of_install,
 }
 FILES: Final[dict[str, Callable[[], str]]] = {
-    "mcp_server/fanout_mcp/edge/tools.json": catalog.as_file,
+    "mcp_server/fanout_mcp/edge/tools.json": lambda: (
+        f"{json.dumps(catalog.live(), indent=1, ensure_ascii=False)}\n"
+    ),
     "server.json": lambda: versioned("server.json"),
     ".claude-plugin/plugin.json": lambda: versioned(".claude-plugin/plugin.json"),
     "hooks/hooks.json": lambda: json.dumps(entries.plugin_hooks(), indent=2) + "\n",

@@ -75,7 +75,7 @@ async def test_a_new_fence_is_no_new_question(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"model": "another"}, {"max_tokens": 1}, {"provider": "another"}, {"schema": {"type": "object"}}],
+    [{"model": "another"}, {"max_tokens": 1}, {"schema": {"type": "object"}}],
 )
 async def test_whatever_may_change_the_answer_is_a_new_question(
     settings: Settings, change: dict[str, Any]
@@ -84,6 +84,13 @@ async def test_whatever_may_change_the_answer_is_a_new_question(
     await asked(settings, backend, questions(1))
     await asked(settings, backend, questions(1, **change))
     assert len(backend.asked) == 2
+
+
+async def test_another_provider_is_asked_anew(settings: Settings) -> None:
+    other = Scripted(provider="another")
+    await asked(settings, Scripted(), questions(1))
+    await asked(settings, other, questions(1))
+    assert len(other.asked) == 1
 
 
 async def test_what_an_agent_may_read_is_part_of_its_question(settings: Settings) -> None:

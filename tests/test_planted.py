@@ -250,7 +250,7 @@ def test_the_launcher_makes_its_environment_outside_of_the_project(shipped: Path
     """A `uv.toml` of its working folder is obeyed by uv, and `python -m` imports what lies there."""
     log = tmp_path / "log"
     step = [sys.executable, "-I", "-c", "import os; print(os.getcwd(), os.environ['PATH'])"]
-    code = "import sys; from launcher.build import _run; sys.exit(_run(sys.argv[2:], sys.argv[1]))"
+    code = "import sys; from launcher.environment import _run; sys.exit(_run(sys.argv[2:], sys.argv[1]))"
     subprocess.run(
         [sys.executable, "-P", "-c", code, str(log), *step],
         cwd=shipped,

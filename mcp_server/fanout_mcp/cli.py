@@ -9,7 +9,6 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from fanout_hooks.crash import explain, system_refusal
@@ -17,7 +16,7 @@ from fanout_mcp import __version__
 from fanout_mcp.commands.flags import INTERRUPTED, NO_VERDICT, OK, USAGE, Command, in_flags
 from fanout_mcp.errors import FanoutError, NoVerdict, StillRunning
 from fanout_mcp.standard import keep_standard
-from fanout_mcp.text import printable
+from fanout_mcp.text import hint, printable
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -111,7 +110,6 @@ def chosen(words: list[str]) -> int:
 
 
 def load(name: str) -> Command:
-    """Import a command. Raises ModuleNotFoundError for one that is not part of this version."""
     place, _, attribute = COMMANDS[name][0].partition(":")
     module = importlib.import_module(f"fanout_mcp.{place}")
     found: Command = getattr(module, attribute) if attribute else Command(module.add_arguments, module.run)
@@ -121,12 +119,7 @@ def load(name: str) -> Command:
 def run(name: str, words: Sequence[str]) -> int:
     """Import the command, parse its arguments, and turn its errors into one line and an exit status."""
     help_line = COMMANDS[name][1]
-    try:
-        command = load(name)
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith("fanout_mcp."):
-            raise
-        return complain(f"`fanout {name}` is not part of this version.", USAGE)
+    command = load(name)
     parser = Parser(prog=f"fanout {name}", description=f"{help_line[0].upper()}{help_line[1:]}.")
     command.add_arguments(parser)
     try:
@@ -145,9 +138,7 @@ def usage() -> str:
 
 
 def unknown(word: str) -> str:
-    near = get_close_matches(word, COMMANDS, n=1)
-    hint = f"did you mean `fanout {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}."
-    return f"there is no command {word!r}; {hint}"
+    return f"there is no command {word!r}; {hint(word, COMMANDS, '`fanout {}`')}"
 
 
 def complain(sentence: str, status: int) -> int:

@@ -8,8 +8,9 @@ FanoutError                 every sentence says what is wrong and what to do
 |- StillRunning             no one at fault: workers go on with a batch that this call can't wait for
 `- BackendError             one call to a model failed; a job's failure is a value, see types.Outcome
    |- Unreachable           no connection, or it broke: retried
-   |- RateLimited           429: retried, the cool-down is shared by all calls to the provider
-   |- Overloaded            529, 503: retried, and counts as a sign of too much concurrency
+   |- PushedBack            retried after what the provider asks for, which holds for all calls to it
+   |  |- RateLimited        429: too many calls or tokens of this key
+   |  `- Overloaded         529, 503: too many of all keys
    |- ServerFault           other 5xx, 408, 409, 425: retried
    |- Rejected              other 4xx: never retried
    |  |- AuthRejected       401, 403: the key; never retried, never echoed
@@ -33,8 +34,8 @@ from typing import Self
 from fanout_mcp.usage import Usage
 
 
-def why(error: OSError | ValueError) -> str:
-    """Return the reason that a system call or a parser gave, without its number and path."""
+def why(error: Exception) -> str:
+    """Return the reason that a system call, a parser or a database gave, without its number and path."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -42,20 +43,16 @@ class FanoutError(Exception):
     """The root: its text is a sentence for the one who must act."""
 
 
-class InvalidInput(FanoutError):
-    """An argument is wrong; the text names it and the nearest valid value."""
+class InvalidInput(FanoutError): ...
 
 
-class SettingsError(FanoutError):
-    """The environment or a configuration file of the user is wrong."""
+class SettingsError(FanoutError): ...
 
 
-class BudgetExceeded(FanoutError):
-    """The plan costs more than its budget; nothing was started."""
+class BudgetExceeded(FanoutError): ...
 
 
-class NoVerdict(FanoutError):
-    """Fewer valid answers than the quorum."""
+class NoVerdict(FanoutError): ...
 
 
 class StillRunning(FanoutError):
@@ -75,12 +72,11 @@ class BackendError(FanoutError):
         return self
 
 
-class Unreachable(BackendError):
-    """No connection, or it broke before the answer was whole."""
+class Unreachable(BackendError): ...
 
 
-class RateLimited(BackendError):
-    """429. `retry_after` in seconds, None when the provider did not say."""
+class PushedBack(BackendError):
+    """The provider wants fewer calls. `retry_after` in seconds, None when it did not say."""
 
     def __init__(
         self, message: str, retry_after: float | None = None, *, for_all_models: bool = False
@@ -91,38 +87,28 @@ class RateLimited(BackendError):
         """The provider reported that the limit is the account's, not this model's."""
 
 
-class Overloaded(BackendError):
-    """529 or 503. `retry_after` as RateLimited."""
-
-    for_all_models = False
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+class RateLimited(PushedBack): ...
 
 
-class ServerFault(BackendError):
-    """Another 5xx, or 408, 409, 425."""
+class Overloaded(PushedBack): ...
 
 
-class Rejected(BackendError):
-    """A 4xx that a second try would not change."""
+class ServerFault(BackendError): ...
 
 
-class AuthRejected(Rejected):
-    """401 or 403: the key is missing, wrong or may not use this model."""
+class Rejected(BackendError): ...
 
 
-class NotAllowed(Rejected):
-    """This key may not use this model, or not from here."""
+class AuthRejected(Rejected): ...
 
 
-class QuotaSpent(Rejected):
-    """No credit, or the limit of the key or the plan, is left."""
+class NotAllowed(Rejected): ...
 
 
-class ModelGone(Rejected):
-    """The model is retired, unknown to this provider, or not loaded."""
+class QuotaSpent(Rejected): ...
+
+
+class ModelGone(Rejected): ...
 
 
 class ContextTooSmall(Rejected):
@@ -137,29 +123,22 @@ class ContextTooSmall(Rejected):
         self.prompt = prompt
 
 
-class Filtered(Rejected):
-    """A content filter or a moderation refused the question or the answer."""
+class Filtered(Rejected): ...
 
 
-class BadAnswer(BackendError):
-    """The provider answered 200 with something that is not an answer."""
+class BadAnswer(BackendError): ...
 
 
-class AllThinking(BadAnswer):
-    """The model spent its output budget before it wrote a word of its answer."""
+class AllThinking(BadAnswer): ...
 
 
-class UnreadableAnswer(BackendError):
-    """A member's answer was not in the form, also when asked again; it is lost, never agreement."""
+class UnreadableAnswer(BackendError): ...
 
 
-class OverBudget(BackendError):
-    """Another call for the same job might pass the budget, so it was not made."""
+class OverBudget(BackendError): ...
 
 
-class TooLarge(BackendError):
-    """The answer passed the byte cap and was cut off."""
+class TooLarge(BackendError): ...
 
 
-class DeadlineExceeded(BackendError):
-    """The call's time was up before the answer was whole."""
+class DeadlineExceeded(BackendError): ...

@@ -25,7 +25,7 @@ import anyio.to_thread
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Background, Plan, background
+from fanout_mcp.engine.run import Plan, Start, background
 from fanout_mcp.errors import BackendError, StillRunning
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import Cache, OpenCache, open_cache
@@ -70,6 +70,8 @@ class Portion(NamedTuple):
     """Those without an answer yet."""
     is_good: IsGood
     plan: Plan
+    provider_of: Callable[[str | None], str]
+    """Whose a model is, for this process."""
 
 
 Remaining = Callable[[], Awaitable[Sequence[Outcome]]]
@@ -135,7 +137,7 @@ class Journal:
         cache: Cache,
         backend: Backend,
         limits: Limits,
-        going: Background,
+        start: Start,
         *,
         progress: Progress,
         total: int,
@@ -144,7 +146,7 @@ class Journal:
         self.cache = cache
         self.remote = remote
         self.tally = Tally(total, anyio.current_time())
-        self._backend, self._limits, self._going, self._progress = backend, limits, going, progress
+        self._backend, self._limits, self._start, self._progress = backend, limits, start, progress
         self._told = float("-inf")
         self._in_turn = one_at_a_time()
 
@@ -175,7 +177,7 @@ class Journal:
                 self._tell(outcome, is_good=True)
         missing = [question.job for question in questions if question.job.key not in found]
         if self.remote is not None:
-            portion = Portion(keys, missing, is_good, plan)
+            portion = Portion(keys, missing, is_good, plan, lambda model: self._backend.route(model).provider)
             remaining = await self.remote.begin(portion, self.tally.total)
             if remaining is not None:
                 return Begun([question.job for question in questions], found, self._kept(keys, remaining))
@@ -185,7 +187,7 @@ class Journal:
             self._tell(one.settled(outcome), is_good=outcome.key in one.good)
 
         plan = replace(plan, on_outcome=on_outcome, progress=no_progress, is_paced=False)
-        started = self._going.start(missing, one.ask, plan, self._limits)
+        started = self._start(missing, one.ask, plan, self._limits)
 
         async def settled() -> list[Outcome]:
             return [one.settled(outcome) for outcome in await started.result()]
@@ -222,7 +224,7 @@ class Journal:
         schema = dict(job.schema) if job.schema is not None else None
         return [
             self._backend.name,
-            job.provider,
+            self._backend.provider,
             job.model,
             *texts,
             schema,
@@ -345,9 +347,9 @@ async def open_journal(
     cache = await anyio.to_thread.run_sync(opens or open_cache, settings.cache, settings.config_dir)
     is_wanted = False
     try:
-        async with background() as going:
+        async with background() as start:
             try:
-                yield Journal(cache, backend, limits, going, progress=progress, total=total, remote=remote)
+                yield Journal(cache, backend, limits, start, progress=progress, total=total, remote=remote)
             except StillRunning:
                 is_wanted = True
                 raise

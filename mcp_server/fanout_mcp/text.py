@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 
 from fanout_hooks.printable import flat, printable
 from fanout_mcp.types import Json
@@ -27,6 +28,15 @@ def clean_text(text: str, *, keep_nul: bool = False) -> str:
     if "\x00" in text and not keep_nul:
         text = text.replace("\x00", "\ufffd")
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def decodable(value: Json) -> Json:
+    """Replace lone surrogates: legal in JSON's escapes, and refused by every parser downstream."""
+    if isinstance(value, str):
+        return clean_text(value, keep_nul=True)
+    if isinstance(value, Mapping):
+        return {clean_text(key): decodable(item) for key, item in value.items()}
+    return [decodable(item) for item in value] if isinstance(value, list) else value
 
 
 def quoted(text: str) -> str:
@@ -51,7 +61,7 @@ def clean(value: Json, depth: int = 0) -> Json:
     return printable(str(value))
 
 
-# --- JSON and counts as text. -------------------------------------------------------------------------------
+# --- JSON, counts and names as text. ------------------------------------------------------------------------
 
 
 def compact(value: Json) -> str:
@@ -62,3 +72,13 @@ def compact(value: Json) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 file`, `2 files`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def clip(words: str, wide: int) -> str:
+    return words if len(words) <= wide else f"{words[: wide - 1].rstrip()}…"
+
+
+def hint(name: str, known: Collection[str], form: str = "{}") -> str:
+    """How a sentence about an unknown name ends: with the nearest known one, else with all of them."""
+    near = get_close_matches(name[:100], known, 1, 0.5)
+    return f"did you mean {form.format(near[0])}?" if near else f"there are {', '.join(known) or 'none'}."

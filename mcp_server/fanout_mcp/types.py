@@ -36,6 +36,11 @@ class Prompt:
     sources: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """SHA-256 of each file whose text is in it."""
 
+    @property
+    def tokens(self) -> int:
+        """Its tokens, rather too many than too few: code has three bytes a token."""
+        return len((self.system + self.user).encode("utf-8", "replace")) // 3
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -48,8 +53,6 @@ class Job:
     schema: Mapping[str, Json] | None = None
     """JSON schema of the wanted answer; backends that can, enforce it."""
     max_tokens: int = 1500
-    provider: str = "default"
-    """Calls with the same provider share a limiter and its cool-down."""
     fallbacks: tuple[str, ...] | None = None
     """Models to ask in its place, in this order, where this one is retired, refused, or busy for too long.
     None: those that its provider's row names."""
@@ -123,6 +126,19 @@ class Rate(NamedTuple):
     requests_per_second: float = 0.0
     tokens_per_minute: float = 0.0
     """Of prompts and answers together."""
+
+
+class Route(NamedTuple):
+    """Where a model's questions go."""
+
+    provider: str
+    """What limits are counted by, together with the model."""
+    fallbacks: tuple[str, ...] = ()
+    """Models of the same provider to ask in its place, in this order."""
+    elsewhere: tuple[str, ...] = ()
+    """Models of other providers that the user agreed to, where this one's key or credit is at fault."""
+    rate: Rate = Rate()
+    """What the provider's row allows for each of its models."""
 
 
 class Ask(Protocol):

@@ -1,17 +1,19 @@
-"""The environment that the server runs from: where it is, whether it is ready, and how it is made."""
+"""The environment of the server: where it is, whether it is ready, how it is made and waited for."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import time
 
-from fanout_mcp.edge.first import passed_on
+from fanout_mcp.edge.first import HOOKS_TOOL, First, passed_on
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 HERE = os.path.join(SOURCE, "mcp_server")
@@ -175,3 +177,178 @@ def newest_python() -> str | None:
         if path and subprocess.call([path, "-IS", "-c", check], stderr=subprocess.DEVNULL) == 0:
             return path
     return None
+
+
+# --- Making it: one process, one command after another, and never two sessions at once. ---------------------
+# It is a separate process, so that a session which ends early doesn't throw the install away: the next one
+# finds it ready, or still at work. The lock is the kernel's (flock): it ends with the process that holds it.
+
+STEP_S = 900.0
+"""One command may take so long; then it hangs, and is ended with its children."""
+
+
+def begin(environment: Environment) -> subprocess.Popen[bytes]:
+    """Start the process that makes it, free of this session's pipes and terminal."""
+    data = [] if environment.data is None else ["--data", environment.data]
+    return subprocess.Popen(
+        [sys.executable, "-I", os.path.join(HERE, "launch.py"), *data, "--build"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def build(environment: Environment) -> int:
+    """Make it and return 0, or leave the reason in the environment's `failure` file and return 1."""
+    os.makedirs(environment.workplace, exist_ok=True)
+    with open(environment.log + ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits for another session's build
+        if environment.is_ready():
+            return 0
+        try:
+            reason = _make(environment)
+        except (LookupError, OSError) as error:
+            reason = str(error)
+        if reason and not environment.settles_for_older():
+            environment.fail(reason)
+            return 1
+        environment.finish()
+        return 0
+
+
+def _make(environment: Environment) -> str:
+    environment.prepare()
+    for step in environment.steps():
+        if _run(step, environment.log) != 0:
+            return last_line(environment.log)
+    return ""
+
+
+def _run(step: list[str], log: str) -> int:
+    with open(log, "ab") as file:
+        process = subprocess.Popen(
+            step,
+            cwd=HERE,  # uv obeys a uv.toml of the working folder, which is the project's
+            env={**os.environ, "PATH": safe_path()},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout=STEP_S)
+        except subprocess.TimeoutExpired:
+            file.write(f"error: {os.path.basename(step[0])} took longer than {STEP_S:.0f} s\n".encode())
+            os.killpg(process.pid, signal.SIGKILL)
+            return process.wait()
+
+
+def last_line(log: str) -> str:
+    """Return why a command failed: its last line with an error, else its last line."""
+    with open(log, "rb") as file:
+        file.seek(max(0, os.path.getsize(log) - 4000))
+        text = file.read().decode("utf-8", "replace")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    reasons = [line for line in lines if "error" in line.lower()] or lines
+    return reasons[-1][:300] if reasons else "the install failed without a message"
+
+
+# --- Waiting for it, while the client is answered (fanout_mcp/edge/first.py). -------------------------------
+# Tool calls wait, with progress, and are passed on to the server. A hook never waits for an install, and
+# after one that failed, calls are answered with the reason until the next call tries again.
+
+NEWS = "setting up fanout's environment (first use only)"
+STEPS = ("creating it", "installing its packages")
+PROGRESS_S = 1.0
+
+
+class SetUp:
+    """The environment that the server will run from: a ready one, or one that is being made."""
+
+    def __init__(self, data: str | None) -> None:
+        self.environment = Environment(None)
+        self.is_made = self.environment.is_ready()
+        if not self.is_made and data is not None:
+            self.environment = Environment(data)
+            self.is_made = self.environment.is_ready()
+        self.builder: subprocess.Popen[bytes] | None = None
+        self.failure = ""
+        self.reported_at = 0.0
+        if not self.is_made:
+            self.start_build()
+
+    def is_ready(self, first: First) -> bool:
+        """Look at the build, once; what can't wait for it is answered."""
+        status = None if self.builder is None else self.builder.poll()
+        if status is not None:
+            self.builder, self.is_made = None, status == 0
+            self.failure = self.environment.why_failed() if status else ""
+        elif not self.is_made:
+            self.answer_hooks(first)
+            if self.failure and any(call.method == "tools/call" for call in first.waiting):
+                self.start_build()
+        if self.failure:
+            self.answer_all(first)
+        elif not self.is_made:
+            self.report_progress(first)
+        return self.is_made
+
+    def run(self, module: str, words: list[str]) -> None:
+        """Become a command of that environment, when it is made; does not return."""
+        if self.builder is not None:
+            sys.stderr.write(NEWS + "\n")
+            if self.builder.wait() != 0:
+                self.failure = self.environment.why_failed()
+        if self.failure:
+            sys.exit(self.sorry())
+        os.execv(self.environment.python, [self.environment.python, "-I", "-m", module, *words])
+
+    def start_build(self) -> None:
+        self.failure = ""
+        try:
+            self.builder = begin(self.environment)
+        except OSError as error:
+            self.failure = str(error)
+
+    def answer_hooks(self, first: First) -> None:
+        """Without an opinion: an event goes on as if there were no hooks."""
+        hooks = [call for call in first.waiting if call.params.get("name") == HOOKS_TOOL]
+        for call in hooks:
+            first.answer_text(call.id, "", is_error=False)
+            first.waiting.remove(call)
+
+    def answer_all(self, first: First) -> None:
+        self.answer_hooks(first)
+        for call in [call for call in first.waiting if call.method]:
+            first.waiting.remove(call)
+            if call.method == "tools/call":
+                first.answer_text(call.id, self.sorry(), is_error=True)
+            elif call.id is not None:
+                error = {"code": -32603, "message": self.sorry()}
+                first.write({"jsonrpc": "2.0", "id": call.id, "error": error})
+
+    def report_progress(self, first: First) -> None:
+        now = time.monotonic()
+        if now - self.reported_at < PROGRESS_S:
+            return
+        self.reported_at = now
+        news = f"{NEWS}: {STEPS[os.path.exists(self.environment.python)]}"
+        for call in first.waiting:
+            meta = call.params.get("_meta")
+            token = meta.get("progressToken") if isinstance(meta, dict) else None
+            if token is not None:
+                params = {"progressToken": token, "progress": now - call.since, "message": news}
+                first.write({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+
+    def sorry(self) -> str:
+        by_hand = (
+            f"make -C {SOURCE} .venv/.ready"
+            if self.environment.is_clone
+            else f"python3 -m venv {self.environment.folder} && "
+            f"{self.environment.python} -m pip install {SOURCE}"
+        )
+        return (
+            f"fanout could not set up its environment: {self.failure}. The next call tries again; "
+            f"the log is {self.environment.log}. By hand: {by_hand}"
+        )

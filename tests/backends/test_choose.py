@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_mcp.backends.choose import NO_CLAUDE, NO_ENDPOINT, NOT_AGREED, choose, open_backend
-from fanout_mcp.backends.plan import agent_call, messages
+from fanout_mcp.backends.plan import agent_call, split
 from fanout_mcp.backends.providers import maker_of
 from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.scripted import Reply, Scripted
@@ -32,36 +32,36 @@ def with_claude(tmp_path: Path) -> str:
 
 
 def test_an_endpoint_wins(with_claude: str) -> None:
-    assert choose(replace(ENDPOINT, claude_agreed=True), with_claude).name == "http"
+    assert choose(replace(ENDPOINT, claude_agreed=True), {"PATH": with_claude}).name == "http"
 
 
 def test_how_to_agree_is_said_as_it_is_typed(with_claude: str) -> None:
-    assert "`fanout install --claude-backend`" in choose(BARE, with_claude).why
+    assert "`fanout install --claude-backend`" in choose(BARE, {"PATH": with_claude}).why
 
 
 def test_claude_is_used_only_when_the_user_agreed(with_claude: str) -> None:
-    assert choose(replace(BARE, claude_agreed=True), with_claude).name == "claude"
-    assert choose(BARE, with_claude).missing == (NO_ENDPOINT, NOT_AGREED)
+    assert choose(replace(BARE, claude_agreed=True), {"PATH": with_claude}).name == "claude"
+    assert choose(BARE, {"PATH": with_claude}).missing == (NO_ENDPOINT, NOT_AGREED)
 
 
 def test_below_its_own_child_claude_is_not_used_again(with_claude: str) -> None:
-    assert choose(replace(BARE, claude_agreed=True, is_child=True), with_claude).name == "plan"
+    assert choose(replace(BARE, claude_agreed=True, is_child=True), {"PATH": with_claude}).name == "plan"
 
 
 def test_a_bare_machine_gets_a_plan_and_the_reasons() -> None:
-    choice = choose(BARE, "")
+    choice = choose(BARE, {})
     assert (choice.name, choice.missing) == ("plan", (NO_ENDPOINT, NO_CLAUDE, NOT_AGREED))
 
 
 def test_plan_asked_for_wins_over_an_endpoint() -> None:
-    assert choose(replace(ENDPOINT, backend="plan"), "").name == "plan"
+    assert choose(replace(ENDPOINT, backend="plan"), {}).name == "plan"
 
 
 @pytest.mark.parametrize("name", ["http", "claude"])
 def test_a_backend_asked_for_and_not_to_be_had_is_an_error_with_a_way_out(name: str) -> None:
     settings = replace(BARE, backend="http" if name == "http" else "claude")
     with pytest.raises(SettingsError, match="FANOUT_BACKEND=auto"):
-        choose(settings, "")
+        choose(settings, {})
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_a_backend_asked_for_and_not_to_be_had_is_an_error_with_a_way_out(name: 
 def test_what_asked_for_a_backend_is_named_where_the_user_set_it(where: str, said: str) -> None:
     settings = replace(BARE, backend="claude", backend_from=where)
     with pytest.raises(SettingsError) as caught:
-        choose(settings, "")
+        choose(settings, {})
     assert str(caught.value).startswith(f"{said}, but `claude` is not on PATH")
     assert f"{said.replace('claude', 'auto')}" in str(caught.value)
 
 
 def test_the_variable_alone_is_an_agreement_to_claude(with_claude: str) -> None:
-    choice = choose(replace(BARE, backend="claude"), with_claude)
+    choice = choose(replace(BARE, backend="claude"), {"PATH": with_claude})
     assert (choice.name, choice.why) == ("claude", "FANOUT_BACKEND=claude asks for it")
 
 
 def test_no_choice_shows_the_key() -> None:
-    assert "sk-1234567" not in repr(choose(ENDPOINT, ""))
+    assert "sk-1234567" not in repr(choose(ENDPOINT, {}))
 
 
 @pytest.mark.anyio
@@ -96,7 +96,7 @@ async def test_the_plan_backend_says_that_it_has_no_model() -> None:
 @given(st.integers(0, 60), st.integers(1, 9))
 def test_every_call_is_in_one_message_and_no_message_is_too_long(count: int, at_most: int) -> None:
     calls = [agent_call(f"call {n}", "Do it.") for n in range(count)]
-    grouped = messages(calls, at_most)
+    grouped = split(calls, at_most)
     assert [call for group in grouped for call in group] == calls
     assert all(1 <= len(group) <= at_most for group in grouped)
 

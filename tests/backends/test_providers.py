@@ -192,9 +192,9 @@ def test_a_provider_is_used_when_the_user_agreed_and_its_key_is_there(
 
 
 def test_an_enabled_provider_alone_is_an_endpoint(bare: Settings) -> None:
-    choice = choose(replace(bare, enabled=("openai",)), "", {"OPENAI_API_KEY": "k"})
+    choice = choose(replace(bare, enabled=("openai",)), {"OPENAI_API_KEY": "k"})
     assert (choice.name, choice.why) == ("http", "you enabled OpenAI")
-    assert choose(replace(bare, enabled=("openai",)), "", {}).name == "plan"
+    assert choose(replace(bare, enabled=("openai",)), {}).name == "plan"
 
 
 # --- names ---
@@ -272,12 +272,7 @@ class Stage:
 
     async def consult(self, **arguments: Json) -> dict[str, Json]:
         async with open_backend(self.settings, self.env) as backend:
-            limits = Limits(
-                50,
-                provider_of=lambda model: backend.route(model).provider,
-                stand_ins=lambda model: backend.route(model)[1:3],
-            )
-            services = Services(self.settings, backend, limits)
+            services = Services(self.settings, backend, Limits(50, route=backend.route))
             parsed = parse(TOOL.arguments, {"question": "Is it wise?", **arguments})
             with anyio.fail_after(30):
                 result = await TOOL.call(services, parsed, no_progress)

@@ -17,8 +17,8 @@ Step = tuple[float, str | Exception]
 """After so many seconds, this answer or this error."""
 
 
-def job(key: str, provider: str = "p") -> Job:
-    return Job(key, Prompt("", key), provider=provider)
+def job(key: str) -> Job:
+    return Job(key, Prompt("", key))
 
 
 def jobs(count: int) -> list[Job]:

@@ -16,13 +16,13 @@ from fanout_mcp.engine.run import run
 from fanout_mcp.errors import (
     RateLimited,
 )
-from fanout_mcp.types import Job, Outcome
+from fanout_mcp.types import Job, Outcome, Route
 
 
 def test_a_cool_down_holds_back_every_call_to_that_provider_and_no_other() -> None:
     upstream = Upstream(0.1, a=[(0.0, RateLimited("429", 2.0)), (0.1, "A")])
-    todo = [job("a"), *[job(f"p{n}") for n in range(3)], job("q0", "q")]
-    outcomes, _ = perform(upstream, todo, limits=Limits(2))
+    todo = [job("a"), *[job(f"p{n}") for n in range(3)], replace(job("q0"), model="q")]
+    outcomes, _ = perform(upstream, todo, limits=Limits(2, route=lambda model: Route(model or "p")))
     assert {outcome.status for outcome in outcomes} == {"answered"}
     began = {key: time for time, key in upstream.started}
     assert began["p1"] >= 2.0
@@ -31,7 +31,7 @@ def test_a_cool_down_holds_back_every_call_to_that_provider_and_no_other() -> No
 
 def test_after_a_429_the_limit_falls_and_rises_again() -> None:
     limits = Limits(40)
-    limiter = limits.of("p")
+    limiter = limits.of()
 
     async def main() -> list[float]:
         seen = []
@@ -178,8 +178,8 @@ def test_the_whole_provider_waits_when_it_says_so_or_two_of_its_models_do(
 
     async def main() -> float:
         for number, error in enumerate(errors):
-            limits.of("p", f"m{number}").pushed_back(error.retry_after, for_all_models=error.for_all_models)
-        await limits.of("p", "another").acquire(1, 100.0)
+            limits.of(f"m{number}").pushed_back(error.retry_after, for_all_models=error.for_all_models)
+        await limits.of("another").acquire(1, 100.0)
         return trio.current_time()
 
     assert virtually(main) == (5.0 if closed else 0.0)
@@ -189,10 +189,10 @@ def test_what_another_model_said_long_ago_does_not_close_the_provider() -> None:
     limits = Limits(50)
 
     async def main() -> float:
-        limits.of("p", "m1").pushed_back(None)
+        limits.of("m1").pushed_back(None)
         await trio.sleep(11)
-        limits.of("p", "m2").pushed_back(5.0)
-        await limits.of("p", "another").acquire(1, 100.0)
+        limits.of("m2").pushed_back(5.0)
+        await limits.of("another").acquire(1, 100.0)
         return trio.current_time()
 
     assert virtually(main) == 11.0
@@ -207,7 +207,7 @@ def test_the_cap_is_the_providers_over_all_its_models() -> None:
 
 def test_a_silent_call_does_not_keep_the_others_out_after_a_cut() -> None:
     limits = Limits(50)
-    limiter = limits.of("p")
+    limiter = limits.of()
 
     async def main() -> tuple[list[Outcome], float]:
         limiter.in_flight = 1
@@ -223,7 +223,7 @@ def test_a_silent_call_does_not_keep_the_others_out_after_a_cut() -> None:
 
 def test_a_cap_that_changes_holds_from_the_next_call_on() -> None:
     caps = [1]
-    limits = Limits(50, {"p": lambda: caps[0]})
+    limits = Limits(50, {"p": lambda: caps[0]}, lambda _: Route("p"))
     upstream = Upstream(1.0)
 
     async def main() -> tuple[float, float]:

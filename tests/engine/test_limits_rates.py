@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -13,12 +14,12 @@ from fakes.virtual import virtually
 from fanout_mcp.engine.limits import AHEAD_S, LATE_S, Limits, OwnMeter
 from fanout_mcp.engine.run import run
 from fanout_mcp.errors import RateLimited
-from fanout_mcp.types import Answer, Job, Outcome, Rate
+from fanout_mcp.types import Answer, Job, Outcome, Rate, Route
 from fanout_mcp.usage import Usage
 
 
 def limited(rate: Rate, cap: int = 50) -> Limits:
-    return Limits(cap, rate_of=lambda _: rate)
+    return Limits(cap, route=lambda _: Route("p", rate=rate))
 
 
 def busiest(upstream: Upstream) -> int:
@@ -40,7 +41,7 @@ def test_a_panel_below_the_rate_waits_for_nothing_but_its_pace() -> None:
 
 def test_each_model_has_the_rate_for_itself() -> None:
     upstream = Upstream(0.1)
-    both = [job(str(number), "pq"[number % 2]) for number in range(40)]
+    both = [replace(job(str(number)), model="pq"[number % 2]) for number in range(40)]
     _, elapsed = perform(upstream, both, limits=limited(Rate(10)))
     assert elapsed == pytest.approx(2.1, abs=0.2)
 

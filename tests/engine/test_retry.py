@@ -28,7 +28,7 @@ from fanout_mcp.errors import (
     ServerFault,
     Unreachable,
 )
-from fanout_mcp.types import Answer, Ask, Job, Outcome
+from fanout_mcp.types import Answer, Ask, Job, Outcome, Route
 
 LONGEST_WAITS: list[tuple[BackendError, list[float]]] = [
     (RateLimited("busy"), [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]),
@@ -142,7 +142,7 @@ def test_no_other_provider_is_asked_for_anything_else(error: BackendError) -> No
 
 
 def test_a_job_that_names_no_stand_ins_has_those_of_its_providers_row() -> None:
-    limits = Limits(5, stand_ins=lambda model: (("new",), ()) if model == "old" else ((), ()))
+    limits = Limits(5, route=lambda model: Route("p", ("new",) if model == "old" else ()))
     asked = replace(job("a"), model="old")
     ask = answering(old=ModelGone("gone"), new="hello")
     (outcome,) = virtually(lambda: run([asked], ask, plan(10), limits))
@@ -160,7 +160,7 @@ def test_a_model_that_cools_down_beyond_the_deadline_is_stood_in_for_without_a_c
     limits = Limits(5)
 
     async def main() -> list[Outcome]:
-        limits.of("p", "old").pushed_back(50.0)
+        limits.of("old").pushed_back(50.0)
         return await run([with_fallbacks("a", "old", "new")], answering(new="hi"), plan(10), limits)
 
     (outcome,) = virtually(main)

@@ -181,8 +181,8 @@ def test_a_background_run_goes_on_while_its_owner_works_and_is_cancelled_at_once
     upstream = Upstream(1.0, b=[(5.0, "late")])
 
     async def main() -> tuple[list[str], float]:
-        async with background() as runs:
-            started = runs.start([job("a"), job("b")], upstream.ask, plan(), Limits(5))
+        async with background() as start:
+            started = start([job("a"), job("b")], upstream.ask, plan(), Limits(5))
             await trio.sleep(1.5)
             assert list(started.outcomes) == ["a"]
             started.cancel()
@@ -197,8 +197,8 @@ def test_leaving_the_block_cancels_what_still_runs() -> None:
     upstream = Upstream(60.0)
 
     async def main() -> float:
-        async with background() as runs:
-            runs.start(jobs(3), upstream.ask, plan(), Limits(5))
+        async with background() as start:
+            start(jobs(3), upstream.ask, plan(), Limits(5))
             await trio.sleep(1)
         return trio.current_time()
 

@@ -36,9 +36,7 @@ def settings_in(folder: Path, url: str | None, max_parallel: int = 4) -> Setting
 
 
 def questions(count: int, text: str = "file") -> list[Question]:
-    jobs = (
-        Job(f"{text}{n}", Prompt("system", f"what is {text}{n}?"), provider="scripted") for n in range(count)
-    )
+    jobs = (Job(f"{text}{n}", Prompt("system", f"what is {text}{n}?")) for n in range(count))
     return [Question(job) for job in jobs]
 
 

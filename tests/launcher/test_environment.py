@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.build import build
-from launcher.environment import Environment
+from launcher.environment import Environment, build
 
 HERE = Path(__file__).parents[2] / "mcp_server"
 FILES = [

@@ -17,8 +17,7 @@ import pytest
 from fakes.checkout import Checkout
 from fakes.wire_client import Wire
 from fanout_mcp.edge.first import First
-from launcher.environment import Environment
-from launcher.front import SetUp
+from launcher.environment import Environment, SetUp
 
 QUESTION = {"question": "may we?", "dry_run": True}
 LEGACY = {

@@ -117,7 +117,7 @@ def council(
     members = [Member(key, Persona(key, f"Title of {key}", "You weigh."), None) for key in keys]
     ballot = Ballot(len(keys), quorum or default_quorum(len(keys)), stakes)
     asked = Consultation("Shall we?", members, Material(), ballot)
-    terms = Terms("p", deadline_s, max_cost_usd, {None: PRICE, "writer": PRICE})
+    terms = Terms(deadline_s, max_cost_usd, {None: PRICE, "writer": PRICE})
     events = told if told is not None else []
     return Council(asked, terms, rounds, speculate, "writer", events.append)
 

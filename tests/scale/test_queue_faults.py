@@ -384,9 +384,6 @@ async def test_a_small_call_and_one_of_agents_stay_here(settings: Settings) -> N
     backend, here = Scripted(default=Reply("worker")), Scripted(default=Reply("here"))
     async with working(settings, backend) as queue:
         await ask(settings, queue, questions(4), PLAN, here)
-        agents = [
-            Question(Job(f"a{n}", Prompt("s", f"{n}"), provider="scripted", workspace=settings.root))
-            for n in range(20)
-        ]
+        agents = [Question(Job(f"a{n}", Prompt("s", f"{n}"), workspace=settings.root)) for n in range(20)]
         await ask(settings, queue, agents, PLAN, here)
     assert (len(backend.asked), len(here.asked)) == (0, 24)

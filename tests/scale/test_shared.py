@@ -177,16 +177,16 @@ async def test_a_cool_down_holds_every_replica_back(tmp_path: Path, redis: Redis
         open_shared(settings_of(tmp_path, redis.url)) as other,
     ):
         limits = Limits(4, shared=one.meter), Limits(4, shared=other.meter)
-        limiter = limits[0].of("p", "m")
+        limiter = limits[0].of("m")
         limiter.pushed_back(30.0)
         await limiter.share_cool_down()
         with pytest.raises(RateLimited, match="no room for another 30 s"):
-            await limits[1].of("p", "m").acquire(1, anyio.current_time() + 5, 0)
-        await limits[1].of("p", "another").acquire(1, anyio.current_time() + 5, 0)
+            await limits[1].of("m").acquire(1, anyio.current_time() + 5, 0)
+        await limits[1].of("another").acquire(1, anyio.current_time() + 5, 0)
         limiter.pushed_back(30.0, for_all_models=True)
         await limiter.share_cool_down()
         with pytest.raises(RateLimited):
-            await limits[1].of("p", "a third").acquire(1, anyio.current_time() + 5, 0)
+            await limits[1].of("a third").acquire(1, anyio.current_time() + 5, 0)
 
 
 async def test_tokens_that_a_call_did_not_use_are_given_back_to_all(

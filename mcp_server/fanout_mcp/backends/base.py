@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from fanout_mcp.types import Answer, Job, ModelPrice, Rate
-
-
-class Route(NamedTuple):
-    """Where a model's questions go."""
-
-    provider: str
-    """What limits are counted by, together with the model."""
-    fallbacks: tuple[str, ...] = ()
-    """Models of the same provider to ask in its place, in this order."""
-    elsewhere: tuple[str, ...] = ()
-    """Models of other providers that the user agreed to, where this one's key or credit is at fault."""
-    rate: Rate = Rate()
-    """What the provider's row allows for each of its models."""
+from fanout_mcp.types import Answer, Job, ModelPrice, Route
 
 
 class Backend(Protocol):
-    """Opened and closed by the edge; used by many calls at once, so it keeps no call's state."""
+    """Opened and closed by the edge; used by many calls at once, so it keeps no call's state.
+
+    What has a body here holds for a backend of one provider, without a list of prices.
+    """
 
     @property
     def name(self) -> str:
@@ -41,12 +31,15 @@ class Backend(Protocol):
 
     def seating(self) -> Callable[[str], str | None]:
         """Return the default model by persona for the members of one panel, asked in their order."""
+        return self.default_model
 
-    def route(self, model: str | None) -> Route:
+    def route(self, model: str | None) -> Route:  # noqa: ARG002 - one provider has all models
         """Say where a model's questions go. Raises InvalidInput for a provider that may not be used."""
+        return Route(self.provider)
 
-    async def price(self, model: str | None) -> ModelPrice | None:
+    async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - as above
         """Return the price of a model, None when unknown; cached; a network failure is None, not an error."""
+        return None
 
     async def ask(self, job: Job) -> Answer:
         """Answer one job. Raises errors.BackendError. Cancelling closes the upstream stream at once."""

@@ -12,16 +12,15 @@ A backend asked for by name is that one or an error: never another one that spen
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 import anyio
 
-from fanout_mcp.backends.base import Backend, Route
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.providers import (
     CLIENTS,
     OPENROUTER,
@@ -37,7 +36,8 @@ from fanout_mcp.errors import Rejected, SettingsError
 from fanout_mcp.state import audit
 from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
-from fanout_mcp.types import Answer, Job, ModelPrice, Rate
+from fanout_mcp.text import hint
+from fanout_mcp.types import Answer, Job, ModelPrice, Rate, Route
 
 if TYPE_CHECKING:
     from fanout_mcp.backends.http import Endpoint
@@ -58,15 +58,15 @@ class Choice:
     missing: tuple[str, ...] = ()
 
 
-def choose(settings: Settings, env_path: str | None = None, env: Mapping[str, str] | None = None) -> Choice:
+def choose(settings: Settings, env: Mapping[str, str] | None = None) -> Choice:
     """Choose without opening anything. Raises SettingsError when the backend asked for can't be had."""
-    own = {**(os.environ if env is None else env), **({} if env_path is None else {"PATH": env_path})}
+    own = os.environ if env is None else env
     enabled = _enabled(providers_of(settings, own)) if settings.enabled else []
     rows = [row for row in enabled if not row.client]
     barred = barred_host(settings.base_url or "")
     settings = _governed(settings)
     http = [] if settings.base_url or rows else [barred or NO_ENDPOINT]
-    claude = _missing_for_claude(settings, env_path)
+    claude = _missing_for_claude(settings, own.get("PATH", ""))
     asked = settings.backend
     if asked == "http" and http and barred:
         raise SettingsError(f"{_setting(settings)}, but {barred}.")
@@ -105,8 +105,7 @@ def _setting(settings: Settings, name: str | None = None) -> str:
     )
 
 
-def _missing_for_claude(settings: Settings, env_path: str | None) -> list[str]:
-    path = os.environ.get("PATH", "") if env_path is None else env_path
+def _missing_for_claude(settings: Settings, path: str) -> list[str]:
     found = find_program("claude", settings.project, path)
     if barred := barred_client("claude", found):
         return [barred]
@@ -124,9 +123,8 @@ def providers_of(settings: Settings, env: Mapping[str, str] | None = None) -> Pr
     rows = read(settings.config_dir)
     for name in settings.enabled:
         if name not in rows:
-            near = get_close_matches(name, rows, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(rows)}."
-            raise SettingsError(f"config.toml: enabled names {name!r}, which is not a provider; {hint}")
+            wrong = f"config.toml: enabled names {name!r}, which is not a provider"
+            raise SettingsError(f"{wrong}; {hint(name, rows)}")
     return Providers(rows, settings, os.environ if env is None else env)
 
 
@@ -157,7 +155,7 @@ async def open_backend(settings: Settings, env: Mapping[str, str] | None = None)
 
     Raises SettingsError as `choose` does.
     """
-    choice = choose(settings, env=env)
+    choice = choose(settings, env)
     if choice.name == "plan":
         from fanout_mcp.backends.plan import PlanBackend
 
@@ -230,7 +228,7 @@ class MixedBackend:
     def default_model(self, purpose: str) -> str | None:
         if self.settings.model or self.row is None or self.row.client:
             return self.settings.model or self.primary.default_model(purpose)
-        return next(iter(self._names(self.row, purpose)), self._bare(self.row))
+        return self._default(self.row, purpose)
 
     def seating(self) -> Callable[[str], str | None]:
         """Return the default model by persona for one panel: of as many makers as the user has."""
@@ -241,7 +239,7 @@ class MixedBackend:
     def route(self, model: str | None) -> Route:
         """Say which provider's limits a model counts against, and who is asked in its place."""
         row, rest = self._split(model)
-        elsewhere = tuple(self._first_of(one) for one in self._agreed() if one is not row)
+        elsewhere = tuple(one.first for one in self._agreed() if one is not row)
         if row is None:
             rows = self.providers.rows.values()
             rate = next((one.rate for one in rows if one.host == self.provider), Rate())
@@ -279,12 +277,10 @@ class MixedBackend:
         is_plain = row is self.row and (row.name == OPENROUTER or bool(row.client))
         return model if is_plain else f"{row.name}:{model}"
 
-    def _names(self, row: Row, purpose: str) -> Iterator[str]:
-        return (self._named(row, model) for model in row.models_for(purpose))
-
-    def _bare(self, row: Row) -> str | None:
-        """Name a row whose models only its server knows."""
-        return None if row is self.row else row.name
+    def _default(self, row: Row, purpose: str) -> str | None:
+        """Name a row's first model for a purpose; where only its server knows models, the row alone."""
+        model = next(iter(row.models_for(purpose)), None)
+        return self._named(row, model) if model else None if row is self.row else row.name
 
     def _candidates(self, persona: str) -> list[tuple[str | None, str]]:
         found: list[tuple[str | None, str]] = []
@@ -293,19 +289,14 @@ class MixedBackend:
             found.append((own, maker_of(own) if own else self.provider))
         others = [row for row in self._agreed() if row is not self.row]
         for row in ([self.row] if self.row else []) + others:
-            model = next(iter(row.models_for(persona)), None)
-            name = self._named(row, model) if model else self._bare(row)
-            found.append((name, maker_of(model, row) if model else row.name))
+            maker = next((maker_of(model, row) for model in row.models_for(persona)), row.name)
+            found.append((self._default(row, persona), maker))
         return found
 
     def _agreed(self) -> list[Row]:
         """Return the providers that may be asked unnamed: a key alone, as OpenRouter's, is no agreement."""
         usable = self.providers.usable
         return [usable[name] for name in self.settings.enabled if name in usable]
-
-    def _first_of(self, row: Row) -> str:
-        first = next(iter(row.models_for("default")), "")
-        return f"{row.name}:{first}" if first else row.name
 
     async def _backend_of(self, model: str | None) -> tuple[Backend, str | None]:
         row, rest = self.providers.split(model) if model else (None, "")

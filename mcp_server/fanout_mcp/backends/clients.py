@@ -23,7 +23,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,32 +36,20 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from fanout_hooks.client import files
-from fanout_mcp.backends.base import Route
+from fanout_mcp import errors
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
 from fanout_mcp.backends.providers import Row, barred_client, barred_host
 from fanout_mcp.backends.providers import read as read_rows
 from fanout_mcp.backends.refusals import error_in, redact, refusal
 from fanout_mcp.backends.request import QUIRKS
-from fanout_mcp.errors import (
-    AuthRejected,
-    BackendError,
-    BadAnswer,
-    DeadlineExceeded,
-    NotAllowed,
-    QuotaSpent,
-    Rejected,
-    ServerFault,
-    SettingsError,
-    TooLarge,
-    Unreachable,
-    why,
-)
+from fanout_mcp.errors import why
 from fanout_mcp.jsonish import MAX_LENGTH
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program, safe_path
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
-from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.types import Answer, Job, Json
 from fanout_mcp.usage import UNREPORTED, Usage
 
 MAX_BYTES: Final = 16_000_000
@@ -146,7 +134,7 @@ def read_claude(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
         raise _without_answer(CLIENTS["claude"], code, stderr)
     try:
         return _claude_answer(job, body, code)
-    except BackendError as error:
+    except errors.BackendError as error:
         error.billed(_claude_usage(body) or Usage())
         raise
 
@@ -160,9 +148,9 @@ def _claude_answer(job: Job, body: Mapping[str, Json], code: int) -> Answer:
     data, result = body.get("structured_output"), body.get("result")
     text = result if isinstance(result, str) and result.strip() else json.dumps(data) if data else ""
     if not text:
-        raise BadAnswer("`claude` ended without an answer.")
+        raise errors.BadAnswer("`claude` ended without an answer.")
     if job.schema is not None and data is None and _parsed(text) is None:
-        raise BadAnswer("`claude` answered without the structured output that it was asked for.")
+        raise errors.BadAnswer("`claude` answered without the structured output that it was asked for.")
     used = body.get("modelUsage")
     names = [str(name) for name in used] if isinstance(used, dict) else []
     return _answer(job, text, names[0] if names else job.model or "claude", _claude_usage(body), data)
@@ -211,7 +199,7 @@ def codex_arguments(call: Call) -> list[str]:
 def read_codex(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
     """One event a line; the last message of the agent is the answer, `turn.completed` ends it."""
     client, text, reason, usage, is_complete = CLIENTS["codex"], "", "", None, False
-    for event in _lines(stdout):
+    for event in (_object(line) or {} for line in stdout.splitlines()):
         item = event.get("item")
         match event.get("type"):
             case "item.completed" if isinstance(item, dict) and item.get("type") == "agent_message":
@@ -228,7 +216,7 @@ def read_codex(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
         failed = _failure(client, reason) if reason else _without_answer(client, code, stderr)
         raise failed.billed(usage or Usage())
     if not text.strip():
-        raise BadAnswer("`codex` ended without an answer.").billed(usage or Usage())
+        raise errors.BadAnswer("`codex` ended without an answer.").billed(usage or Usage())
     return _answer(job, text, job.model or "codex", usage)
 
 
@@ -264,7 +252,7 @@ def read_gemini(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
     if isinstance(error, dict) or code != 0:
         error = error if isinstance(error, dict) else {}
         if code == GEMINI_NO_LOGIN:
-            raise AuthRejected(client.log_in)
+            raise errors.AuthRejected(client.log_in)
         status = error.get("code")  # the client's own codes are below 100
         is_status = isinstance(status, int) and status >= 400
         message = str(error.get("message") or f"exit status {code}")
@@ -272,7 +260,7 @@ def read_gemini(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
     name, usage = _gemini_usage(body.get("stats"))
     text = body.get("response")
     if not isinstance(text, str) or not text.strip():
-        raise BadAnswer("`gemini` ended without an answer.").billed(usage or Usage())
+        raise errors.BadAnswer("`gemini` ended without an answer.").billed(usage or Usage())
     return _answer(job, text, name or job.model or "gemini", usage)
 
 
@@ -368,8 +356,8 @@ def allowed_processes(free_mb: float, load: float) -> int:
 
 
 @dataclass(slots=True)
-class ClientBackend:
-    """One program of the table."""
+class ClientBackend(Backend):
+    """One program of the table. What a call costs a subscription is published by none."""
 
     settings: Settings
     client: Client
@@ -395,40 +383,30 @@ class ClientBackend:
         """Return None where the client's own default is asked."""
         return self.settings.model or next(iter(self.row.models_for(purpose)), None)
 
-    def seating(self) -> Callable[[str], str | None]:
-        return self.default_model
-
-    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
-        return Route(self.provider)
-
-    async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - the seam's signature
-        """Unknown: what a call costs a subscription is published by none."""
-        return None
-
     async def ask(self, job: Job) -> Answer:
         model = job.model or next(iter(self.row.models_for("default")), "")
         barred = barred_client(self.name, self.program) or policy.current().refusal("models", model)
         if barred:
-            raise NotAllowed(f"{barred}.")
+            raise errors.NotAllowed(f"{barred}.")
         if model.startswith("-"):
-            raise Rejected(f"{printable(model)[:60]!r} is not a model's name.")
+            raise errors.Rejected(f"{printable(model)[:60]!r} is not a model's name.")
         if job.workspace is not None and not self.client.takes_workspace:
-            raise Rejected(f"`{self.name}` reads no project here; ask claude:MODEL for that.")
+            raise errors.Rejected(f"`{self.name}` reads no project here; ask claude:MODEL for that.")
         prompt = clean_text(self.client.stdin(job)).encode()
         if not job.prompt.user.strip() or len(prompt) > MAX_PROMPT:
-            raise Rejected(f"The prompt is empty, or longer than the 10 MB that `{self.name}` takes.")
+            raise errors.Rejected(f"The prompt is empty, or longer than the 10 MB that `{self.name}` takes.")
         try:
             with anyio.fail_after(CALL_S):
                 return await self._ask_as_it_can(job, model, prompt)
         except TimeoutError:
-            late = DeadlineExceeded(f"`{self.name}` was not done after {CALL_S:g} s.")
+            late = errors.DeadlineExceeded(f"`{self.name}` was not done after {CALL_S:g} s.")
             raise late.billed(UNREPORTED) from None
 
     async def _ask_as_it_can(self, job: Job, model: str, prompt: bytes) -> Answer:
         """Ask; once more without the schema where that is refused."""
         try:
             return await self._run(job, model, prompt)
-        except Rejected as error:
+        except errors.Rejected as error:
             if job.schema is None or not QUIRKS["schema"].words.search(error.words):
                 raise
             answer = await self._run(replace(job, schema=None), model, prompt, error.usage)
@@ -467,13 +445,13 @@ class ClientBackend:
         """Ask a process that waits for the like of it; a new one where there is none, or it has ended."""
         arguments = self.client.arguments(call)
         process = await self._take(arguments)
-        body, code, errors = await self._said(process, prompt) if process is not None else (b"", 0, "")
+        body, code, stderr = await self._said(process, prompt) if process is not None else (b"", 0, "")
         if process is None or not body:
             process = await self._new(arguments)
-            body, code, errors = await self._said(process, prompt)
+            body, code, stderr = await self._said(process, prompt)
         try:
-            answer = self.client.read(call.job, code, body, errors)
-        except BackendError:
+            answer = self.client.read(call.job, code, body, stderr)
+        except errors.BackendError:
             await process.end()
             raise
         await process.clear()
@@ -544,7 +522,7 @@ class ClientBackend:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            raise Unreachable(f"`{self.name}` could not be started: {why(error)}.") from None
+            raise errors.Unreachable(f"`{self.name}` could not be started: {why(error)}.") from None
         _bound_output(process.pid)
         return process
 
@@ -637,21 +615,24 @@ class WarmProcess:
 
     def _kill(self) -> None:
         if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _kill(self._process)
 
 
-def _too_large(name: str) -> TooLarge:
-    return TooLarge(f"`{name}` wrote more than {MAX_BYTES // 1_000_000} MB; the answer was dropped.")
+def _too_large(name: str) -> errors.TooLarge:
+    return errors.TooLarge(f"`{name}` wrote more than {MAX_BYTES // 1_000_000} MB; the answer was dropped.")
 
 
 async def _end(process: Process) -> None:
     """Kill the group: also after a normal end, for what the child may have left behind."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process)
     with anyio.CancelScope(shield=True):
         await process.wait()
         await process.aclose()
+
+
+def _kill(process: Process) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _bound_output(pid: int) -> None:
@@ -687,7 +668,9 @@ _USAGE_ERROR: Final = re.compile(
 )
 
 
-def _failure(client: Client, message: str, status: Json = None, *, is_final: bool = False) -> BackendError:
+def _failure(
+    client: Client, message: str, status: Json = None, *, is_final: bool = False
+) -> errors.BackendError:
     """Return what a client's own message means; it may quote its provider's error as JSON or by status."""
     begin = message.find("{")
     quoted = _parsed(message[begin:]) if begin >= 0 else None
@@ -698,28 +681,32 @@ def _failure(client: Client, message: str, status: Json = None, *, is_final: boo
         match = _STATUS.search(message)
         # A provider's own error without a number is a refusal: other failures are the client's words.
         status = int(match[1]) if match else (found.status or 400) if found else None
-    error: BackendError
+    error: errors.BackendError
     if LOGIN.search(shown) or status in {401, 403}:
-        error = AuthRejected(client.log_in)
+        error = errors.AuthRejected(client.log_in)
     elif QUOTA.search(shown):
-        error = QuotaSpent(f"`{client.name}`: the quota of its plan is used up: {shown[:300]}")
+        error = errors.QuotaSpent(f"`{client.name}`: the quota of its plan is used up: {shown[:300]}")
     elif isinstance(status, int) and 400 <= status < 600:
         error = refusal(status, found or shown, f"`{client.name}`", None)
     else:
-        error = (Rejected if is_final else ServerFault)(f"`{client.name}` failed: {shown[:300]}")
+        error = (errors.Rejected if is_final else errors.ServerFault)(
+            f"`{client.name}` failed: {shown[:300]}"
+        )
     error.words = shown
     return error
 
 
-def _without_answer(client: Client, code: int, stderr: str) -> BackendError:
+def _without_answer(client: Client, code: int, stderr: str) -> errors.BackendError:
     shown = " ".join(printable(redact(stderr, None)).split())[:300]
     if LOGIN.search(shown):
-        return AuthRejected(client.log_in)
+        return errors.AuthRejected(client.log_in)
     if code in {0, -signal.SIGTERM, -signal.SIGKILL, 128 + signal.SIGTERM}:
-        return Unreachable(f"`{client.name}` was stopped before it answered.")
+        return errors.Unreachable(f"`{client.name}` was stopped before it answered.")
     # It refuses what it was given (options, schema, prompt) in words on stderr: no second try changes that.
     known = f" fanout knows version {client.version}." if _USAGE_ERROR.search(shown) else ""
-    error = Rejected(f"`{client.name}` ended with status {code}: {shown or 'without a message.'}{known}")
+    error = errors.Rejected(
+        f"`{client.name}` ended with status {code}: {shown or 'without a message.'}{known}"
+    )
     error.words = shown
     return error
 
@@ -733,17 +720,13 @@ def _answer(job: Job, text: str, model: str, usage: Usage | None, data: Json = N
 def _parsed(text: str | bytes) -> Json:
     try:
         return parse(text)
-    except BadAnswer:
+    except errors.BadAnswer:
         return None
 
 
 def _object(stdout: bytes) -> Mapping[str, Json] | None:
     body = _parsed(stdout) if stdout.strip() else None
     return body if isinstance(body, dict) else None
-
-
-def _lines(stdout: bytes) -> Iterator[Mapping[str, Json]]:
-    return (body for line in stdout.splitlines() if (body := _object(line)) is not None)
 
 
 def _counts(usage: Json, names: Sequence[str]) -> list[int] | None:
@@ -802,7 +785,7 @@ async def open_client(
     path = own.get("PATH", "")
     program = find_program(name, settings.project, path)
     if program is None or settings.is_child:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"`{name}` can't be used here: it is not on PATH (what lies in the project "
             "or can be replaced by any user is not run), or this runs below one already."
         )

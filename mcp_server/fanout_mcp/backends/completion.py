@@ -48,21 +48,11 @@ def parse(text: str | bytes) -> Json:
 
 
 FILTERED: Final = (
-    "content_filter",
-    "safety",
-    "prohibited_content",
-    "recitation",
-    "blocklist",
-    "refusal",
-    "spii",
+    *("content_filter", "safety", "prohibited_content", "recitation", "blocklist", "refusal", "spii"),
 )
 """Finish reasons, also of providers that pass on those of the model behind them."""
 AT_LIMIT: Final = (
-    "length",
-    "max_tokens",
-    "max_output_tokens",
-    "model_length",
-    "model_context_window_exceeded",
+    *("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
 )
 
 

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import anyio
@@ -31,7 +31,8 @@ import httpcore2
 import httpx2
 
 from fanout_hooks.client import files
-from fanout_mcp.backends.base import Route
+from fanout_mcp import errors
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.completion import Completion, EventStream, parse
 from fanout_mcp.backends.pool import KEEP_S, FastPool, Mapped
 from fanout_mcp.backends.providers import barred_host
@@ -44,18 +45,6 @@ from fanout_mcp.backends.request import (
     find_quirk,
     request_body,
     smaller_budget,
-)
-from fanout_mcp.errors import (
-    AuthRejected,
-    BackendError,
-    BadAnswer,
-    ContextTooSmall,
-    DeadlineExceeded,
-    NotAllowed,
-    Rejected,
-    SettingsError,
-    TooLarge,
-    Unreachable,
 )
 from fanout_mcp.state import policy
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
@@ -92,7 +81,7 @@ class Prices:
     """None where the policy limits dollars: the user could write a price into it."""
     table: Mapping[str, ModelPrice]
     now: Callable[[], float] = time.time
-    problem: BackendError | None = None
+    problem: errors.BackendError | None = None
     """Why the provider could not be asked last time."""
     _models: Mapping[str, Model] | None = None
     _until: float = 0.0
@@ -126,7 +115,7 @@ class Prices:
                 return models, self.now() + DAY_S - age
         try:
             body = await self.fetch()
-        except BackendError as error:
+        except errors.BackendError as error:
             self.problem = error
             return self._models or {}, self.now() + RETRY_S
         self.problem = None
@@ -186,13 +175,11 @@ def _is_chat(entry: dict[str, Json], name: str) -> bool:
 def _price(pricing: Json) -> ModelPrice | None:
     if not isinstance(pricing, dict):
         return None
+    names, unit = ("prompt", "completion"), MILLION
     if "prompt" not in pricing and {"input", "output"} <= pricing.keys():  # Together: dollars a million
-        each = [_dollars(pricing.get(name)) for name in ("input", "output")]
-        return ModelPrice(each[0], each[1]) if each[0] is not None and each[1] is not None else None
-    dollars = [_dollars(pricing.get(name)) for name in ("prompt", "completion")]
-    if dollars[0] is None or dollars[1] is None:
-        return None
-    return ModelPrice(dollars[0] * MILLION, dollars[1] * MILLION)
+        names, unit = ("input", "output"), 1
+    asked, answered = (_dollars(pricing.get(name)) for name in names)
+    return None if asked is None or answered is None else ModelPrice(asked * unit, answered * unit)
 
 
 def _dollars(value: Json) -> float | None:
@@ -269,7 +256,7 @@ def endpoint_of(base_url: str, key: str | None, default: str | None = None) -> E
 
 
 @dataclass(slots=True)
-class HttpBackend:
+class HttpBackend(Backend):
     """One pool for one base URL and key; calls share nothing but its idle connections."""
 
     settings: Settings
@@ -300,12 +287,6 @@ class HttpBackend:
         """Return None where only the endpoint knows its models: `ask` then takes the first it lists."""
         return self.endpoint.default
 
-    def seating(self) -> Callable[[str], str | None]:
-        return self.default_model
-
-    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
-        return Route(self.provider)
-
     async def price(self, model: str | None) -> ModelPrice | None:
         """Price the model that will be asked; where none is named, that is the first of the list."""
         return await self.prices.of(model or self.default_model("default") or await self.prices.first_chat())
@@ -313,7 +294,7 @@ class HttpBackend:
     async def ask(self, job: Job) -> Answer:
         model = job.model or self.default_model("default") or await self._first_model()
         if barred := policy.current().refusal("models", model):
-            raise NotAllowed(f"{barred}.")
+            raise errors.NotAllowed(f"{barred}.")
         body = request_body(self._fitting(job, model), model, is_openrouter=self.endpoint.is_openrouter)
         if job.effort and self.endpoint.effort:
             effort = self.endpoint.effort
@@ -322,7 +303,7 @@ class HttpBackend:
             with anyio.fail_after(CALL_S):
                 return await self._ask_as_it_can(job, model, body)
         except TimeoutError:
-            late = DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
+            late = errors.DeadlineExceeded(f"{self.provider} was not done after {CALL_S:g} s.")
             raise late.billed(UNREPORTED) from None
 
     def _fitting(self, job: Job, model: str) -> Job:
@@ -331,7 +312,7 @@ class HttpBackend:
         context = self._contexts.get(model) or (listed.context if listed else None)
         if context is None:
             return job
-        room = context - prompt_tokens(job) - MARGIN
+        room = context - job.prompt.tokens - MARGIN
         return replace(job, max_tokens=room) if MIN_OUTPUT <= room < job.max_tokens else job
 
     async def _ask_as_it_can(self, job: Job, model: str, body: Body) -> Answer:
@@ -349,12 +330,12 @@ class HttpBackend:
                 sent = QUIRKS[quirk].change(sent)
             try:
                 answer = await self._send(job, sent, model, spent)
-            except BackendError as error:
-                if isinstance(error, ContextTooSmall) and error.limit:
+            except errors.BackendError as error:
+                if isinstance(error, errors.ContextTooSmall) and error.limit:
                     self._contexts[model] = error.limit
                 found = find_quirk(error, sent)
                 smaller = (
-                    smaller_budget(error, prompt_tokens(job), body["max_tokens"]) if room is None else None
+                    smaller_budget(error, job.prompt.tokens, body["max_tokens"]) if room is None else None
                 )
                 if found is None and smaller is None:
                     raise error.billed(spent) from None
@@ -380,7 +361,7 @@ class HttpBackend:
                     return await self._receive(job, completion, response)
                 finally:
                     await response.aclose()
-        except BackendError as error:
+        except errors.BackendError as error:
             error.billed(completion.spent(job))
             raise
 
@@ -393,7 +374,7 @@ class HttpBackend:
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
         for at in (self.endpoint.base_url, _shown(url)):  # a row's path can't move it to another host
             if barred := barred_host(at) or (policy.current().hosts and _barred_proxy(self.settings, at)):
-                raise NotAllowed(f"{barred}.")
+                raise errors.NotAllowed(f"{barred}.")
         # To the pool itself: of httpx2's client we would use nothing but its generators, which are left open
         # when an answer is left in its middle, and its objects, which cost more than all else of a call.
         content = b"" if body is None else json.dumps(body).encode()
@@ -441,30 +422,34 @@ class HttpBackend:
         if not body.strip():
             if kind == "text/event-stream":
                 return  # a stream that was cut before its first event
-            raise BadAnswer(f"{self.provider} sent an empty answer.")
+            raise errors.BadAnswer(f"{self.provider} sent an empty answer.")
         if kind == "text/html" or body.lstrip()[:1] == b"<":
-            raise BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
+            raise errors.BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
         try:
             completion.add(parse(body))
-        except BadAnswer:
+        except errors.BadAnswer:
             lines = body.splitlines()
             if len(lines) < 2 or not lines[0].strip().endswith(b"}"):
                 raise
             for line in filter(None, map(bytes.strip, lines)):  # one object a line, without `data:`
                 completion.add(parse(line))
 
-    async def _refusal(self, response: httpcore2.Response) -> BackendError:
+    async def _refusal(self, response: httpcore2.Response) -> errors.BackendError:
         status, key = response.status, self.endpoint.key
         text = await self._read(response, MAX_ERROR_BYTES, cut=True)
         is_page = text.lstrip()[:1] == b"<"
         plain = "" if is_page else text.decode("utf-8", "replace")
         try:
             found = error_in(parse(text), is_refusal=True)
-        except BadAnswer:
+        except errors.BadAnswer:
             found = None
         error = refusal(status, found or plain, self.provider, key, headers_of(response))
-        if status in {404, 405} and type(error) is Rejected and (is_page or _NO_PATH.search(error.words)):
-            return Rejected(
+        if (
+            status in {404, 405}
+            and type(error) is errors.Rejected
+            and (is_page or _NO_PATH.search(error.words))
+        ):
+            return errors.Rejected(
                 f"{self.provider} answered {status}: it has no {self.endpoint.path}. {self._hint()}"
             )
         return error
@@ -489,7 +474,7 @@ class HttpBackend:
     async def _unpacked(self, response: httpcore2.Response, encoding: str) -> AsyncIterator[bytes]:
         """Yield what a server has packed although it was asked not to."""
         if encoding not in {"gzip", "x-gzip", "deflate"}:
-            raise BadAnswer(
+            raise errors.BadAnswer(
                 f"{self.provider} sent an answer compressed with {printable(encoding)[:20]}, which was not "
                 "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
             )
@@ -498,30 +483,32 @@ class HttpBackend:
             try:
                 yield unpack.decompress(part, MAX_BYTES)
             except zlib.error:
-                raise BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
+                raise errors.BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
 
     def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
         encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
         return parts_of(response) if encoding in {"", "identity"} else self._unpacked(response, encoding)
 
-    def _too_large(self, most: int) -> TooLarge:
-        return TooLarge(f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off.")
+    def _too_large(self, most: int) -> errors.TooLarge:
+        return errors.TooLarge(
+            f"{self.provider} sent more than {most // 1_000_000} MB; the answer was cut off."
+        )
 
     async def _first_model(self) -> str:
         model = await self.prices.first_chat()
         if model is not None:
             return model
         problem = self.prices.problem
-        if isinstance(problem, Unreachable):
-            raise Unreachable(
+        if isinstance(problem, errors.Unreachable):
+            raise errors.Unreachable(
                 f"{self.provider} can't be reached: does the server run, and is the base URL right?"
             )
-        if isinstance(problem, AuthRejected):
-            raise AuthRejected(str(problem))
+        if isinstance(problem, errors.AuthRejected):
+            raise errors.AuthRejected(str(problem))
         if await self.prices.models():
-            raise Rejected(f"{self.provider} lists no model that answers questions: set FANOUT_MODEL.")
+            raise errors.Rejected(f"{self.provider} lists no model that answers questions: set FANOUT_MODEL.")
         why = f" ({str(problem).rstrip('.')})" if problem else ""
-        raise Rejected(f"{self.provider} lists no model{why}: set FANOUT_MODEL.")
+        raise errors.Rejected(f"{self.provider} lists no model{why}: set FANOUT_MODEL.")
 
     async def _fetch_models(self) -> Json:
         try:
@@ -534,13 +521,13 @@ class HttpBackend:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            raise DeadlineExceeded(f"{self.provider} did not list its models in {LIST_S:g} s.") from None
+            raise errors.DeadlineExceeded(
+                f"{self.provider} did not list its models in {LIST_S:g} s."
+            ) from None
 
 
 def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:
-    if not isinstance(response.stream, AsyncIterable):
-        raise BadAnswer("The connection gave no stream.")
-    return response.stream
+    return cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
 
 
 def headers_of(response: httpcore2.Response) -> dict[str, str]:
@@ -551,11 +538,6 @@ def headers_of(response: httpcore2.Response) -> dict[str, str]:
 def core_url(text: str) -> httpcore2.URL:
     url = httpx2.URL(text)  # it knows international names, and what must be escaped
     return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-
-
-def prompt_tokens(job: Job) -> int:
-    """Count a prompt's tokens, rather too many than too few: code has three bytes a token."""
-    return len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
 
 
 @asynccontextmanager
@@ -607,7 +589,7 @@ def _barred_proxy(settings: Settings, base_url: str) -> str:
 def _checked(key: str) -> str:
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError(
+        raise errors.SettingsError(
             "The API key holds characters that no key has (a line break, a space?). Set it again."
         )
     return key
@@ -620,4 +602,4 @@ def _proxy(settings: Settings, base_url: str) -> httpcore2.Proxy | None:
     try:
         return httpcore2.Proxy(core_url(proxy), auth=httpx2.Proxy(proxy).raw_auth)
     except (ValueError, httpx2.InvalidURL):
-        raise SettingsError("config.toml: proxy must look like http://host:port.") from None
+        raise errors.SettingsError("config.toml: proxy must look like http://host:port.") from None

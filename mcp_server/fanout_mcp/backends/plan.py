@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
-from fanout_mcp.backends.base import Route
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.errors import InvalidInput, Rejected
 from fanout_mcp.state import policy
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
 
+T = TypeVar("T")
 MAX: Final = 6
 """Agent calls in one message: more than the host runs well at once only wait, and fill its context."""
 
@@ -20,16 +21,19 @@ def agent_call(description: str, prompt: str, subagent_type: str = "general-purp
     return {"subagent_type": subagent_type, "description": description, "prompt": prompt}
 
 
-def messages(calls: Sequence[dict[str, Json]], at_most: int = MAX) -> list[list[dict[str, Json]]]:
-    """Split calls into the messages they are to be sent in: as few as possible, of nearly the same size."""
-    if at_most < 1:
-        raise ValueError("at_most must be at least 1")
-    count = -(-len(calls) // at_most)
-    return [list(calls[len(calls) * n // count : len(calls) * (n + 1) // count]) for n in range(count)]
+def messages(calls: Sequence[dict[str, Json]]) -> list[list[dict[str, Json]]]:
+    """Split calls into the messages they are to be sent in."""
+    return split(calls, MAX)
+
+
+def split(items: Sequence[T], at_most: int) -> list[list[T]]:
+    """Split items into as few parts as possible, of nearly the same size."""
+    count = -(-len(items) // at_most)
+    return [list(items[len(items) * n // count : len(items) * (n + 1) // count]) for n in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
-class PlanBackend:
+class PlanBackend(Backend):
     """Stands where a model would; `why` says why there is none and how to get one."""
 
     why: str = ""
@@ -38,15 +42,6 @@ class PlanBackend:
     provider: str = "plan"
 
     def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
-        return None
-
-    def seating(self) -> Callable[[str], str | None]:
-        return self.default_model
-
-    def route(self, model: str | None) -> Route:  # noqa: ARG002 - the seam's signature
-        return Route(self.provider)
-
-    async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - the seam's signature
         return None
 
     async def ask(self, job: Job) -> Answer:
@@ -89,6 +84,4 @@ def priced(calls: int, tokens: int, price: ModelPrice | None) -> str:
 
 
 def portions(paths: Sequence[str]) -> list[list[str]]:
-    """Split paths for agents: as few agents as five files each allow, nearly the same number for each."""
-    count = -(-len(paths) // FILES_PER_AGENT)
-    return [list(paths[len(paths) * n // count : len(paths) * (n + 1) // count]) for n in range(count)]
+    return split(paths, FILES_PER_AGENT)

@@ -12,6 +12,7 @@ replaces single fields. Three rules:
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import tomllib
@@ -29,7 +30,8 @@ from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program
-from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.state.settings import KINDS, LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.text import hint
 from fanout_mcp.types import Effort, Json, Rate
 
 OPENROUTER: Final = "openrouter"
@@ -78,6 +80,11 @@ class Row:
     def rate(self) -> Rate:
         return Rate(self.requests_per_second, self.tokens_per_minute)
 
+    @property
+    def first(self) -> str:
+        """Its first model as it is asked for; where only its server knows models, the row alone."""
+        return ":".join((self.name, *self.models_for("default")[:1]))
+
     def models_for(self, purpose: str) -> tuple[str, ...]:
         """Return the models for a purpose, the first choice first; none where only the server knows them."""
         group = "quick" if purpose in QUICK else "strong"
@@ -94,13 +101,13 @@ class Row:
         return tuple(one for one in self.models.get("strong", ()) if one != model)
 
 
-KINDS: Final[Mapping[str, type]] = {
+_TYPES: Final[Mapping[str, type]] = {
     **dict.fromkeys(("models", "seats"), dict),
     **dict.fromkeys(Rate._fields, float),
     "lacks": list,
 }
 _FIELDS: Final = {
-    one.name: KINDS.get(one.name, str) for one in fields(Row) if one.name not in {"name", "is_own"}
+    one.name: _TYPES.get(one.name, str) for one in fields(Row) if one.name not in {"name", "is_own"}
 }
 
 
@@ -108,11 +115,6 @@ _FIELDS: Final = {
 def _ours() -> Mapping[str, Any]:
     text = (files("fanout_mcp.backends") / "providers.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
-
-
-@cache
-def makers() -> Sequence[tuple[str, re.Pattern[str]]]:
-    return [(name, re.compile(words, re.IGNORECASE)) for name, words in _ours()["makers"].items()]
 
 
 def read(config_dir: Path) -> dict[str, Row]:
@@ -155,14 +157,10 @@ def _check(path: Path, name: str, row: object) -> None:
         raise SettingsError(f"{path}: {name} must be a table; begin it with a line [{name}].")
     for key, value in row.items():
         if key not in _FIELDS:
-            near = get_close_matches(key, _FIELDS, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_FIELDS)}."
-            raise SettingsError(f"{path}: [{name}] has no field {key}; {hint}")
+            raise SettingsError(f"{path}: [{name}] has no field {key}; {hint(key, _FIELDS)}")
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
         if not (is_number if _FIELDS[key] is float else isinstance(value, _FIELDS[key])):
-            wanted = {str: "text in quotes", list: "a list", dict: "a table", float: "a number above 0"}[
-                _FIELDS[key]
-            ]
+            wanted = "a number above 0" if _FIELDS[key] is float else KINDS[_FIELDS[key]]
             raise SettingsError(f"{path}: {key} of [{name}] must be {wanted}.")
     for quirk in row.get("lacks", ()):
         if quirk not in QUIRKS:
@@ -302,7 +300,8 @@ NOT_AGREED: Final = "agree to it: fanout install --claude-backend"
 
 def maker_of(model: str, row: Row | None = None) -> str:
     """Return whose model it is, as far as its name or its provider say: two of one maker are half a vote."""
-    known = next((maker for maker, words in makers() if words.search(model)), "")
+    makers = _ours()["makers"].items()
+    known = next((maker for maker, words in makers if re.search(words, model, re.IGNORECASE)), "")
     if known or (row is not None and row.maker):
         return known or (row.maker if row else "")
     if "/" in model:
@@ -310,18 +309,10 @@ def maker_of(model: str, row: Row | None = None) -> str:
     return row.name if row else model.partition(":")[0]
 
 
-@cache
-def _thinking() -> tuple[re.Pattern[str], Mapping[str, int]]:
-    table = _ours()["thinking"]
-    return re.compile(table["families"], re.IGNORECASE), {
-        name: table[name] for name in ("low", "medium", "high")
-    }
-
-
 def thinking_tokens(model: str | None, effort: Effort) -> int:
     """Return the output tokens that a model's thinking takes beside its answer; 0 where it does not think."""
-    families, tokens = _thinking()
-    return tokens[effort] if model and families.search(model) else 0
+    table = _ours()["thinking"]
+    return int(table[effort]) if model and re.search(table["families"], model, re.IGNORECASE) else 0
 
 
 def panel_of(candidates: Callable[[str], Sequence[tuple[str | None, str]]]) -> Callable[[str], str | None]:
@@ -347,7 +338,7 @@ def enabled_line(text: str, names: Sequence[str]) -> str:
 
     Raises SettingsError where the text is written in a way that this can't change safely.
     """
-    line = f"enabled = [{', '.join(json_text(name) for name in names)}]"
+    line = f"enabled = {json.dumps(list(names))}"
     pattern = re.compile(r"^enabled[ \t]*=[ \t]*\[[^\]]*\][ \t]*(?:#.*)?$", re.MULTILINE)
     changed = pattern.sub(lambda _: line, text, count=1) if pattern.search(text) else f"{line}\n{text}"
     try:
@@ -360,7 +351,3 @@ def enabled_line(text: str, names: Sequence[str]) -> str:
     if {**before, "enabled": list(names)} != table:
         raise SettingsError(f"config.toml can't be changed safely. Write the line yourself: {line}")
     return changed
-
-
-def json_text(name: str) -> str:
-    return f'"{name}"'

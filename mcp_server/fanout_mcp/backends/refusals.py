@@ -27,19 +27,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
-from fanout_mcp.errors import (
-    AuthRejected,
-    BackendError,
-    ContextTooSmall,
-    Filtered,
-    ModelGone,
-    NotAllowed,
-    Overloaded,
-    QuotaSpent,
-    RateLimited,
-    Rejected,
-    ServerFault,
-)
+from fanout_mcp import errors
 from fanout_mcp.text import printable
 from fanout_mcp.types import Json
 
@@ -123,31 +111,20 @@ STATUS_OF: Final[Mapping[str, int]] = {
 
 _NAMES: Final = ("code", "type", "status", "reason", "error_code", "error_type", "__type")
 _WORDS: Final = (
-    "message",
-    "msg",
-    "detail",
-    "details",
-    "error_description",
-    "reason",
-    "Message",
-    "title",
+    *("message", "msg", "detail", "details", "error_description", "reason", "Message", "title"),
     "description",
 )
 
 
-def error_in(body: Json, *, is_refusal: bool = False) -> Reported | None:
+def error_in(body: Json, depth: int = MAX_DEPTH, *, is_refusal: bool = False) -> Reported | None:
     """Find an error in a body, None where it holds none.
 
     `is_refusal`: the status already says that this is one, so that a bare message counts too.
     """
-    return _find(body, MAX_DEPTH, is_refusal=is_refusal)
-
-
-def _find(body: Json, depth: int, *, is_refusal: bool) -> Reported | None:
     if depth == 0:
         return None
     if isinstance(body, list):
-        found = (_find(one, depth - 1, is_refusal=is_refusal) for one in body[:3])
+        found = (error_in(one, depth - 1, is_refusal=is_refusal) for one in body[:3])
         return next((one for one in found if one is not None), None)
     if isinstance(body, str):
         return Reported(None, "", body) if is_refusal and body.strip() else None
@@ -175,11 +152,7 @@ def _described(error: Json, around: Mapping[str, Json], depth: int) -> Reported 
     if not isinstance(error, dict):
         # {"code": "...", "error": "..."} of xAI: the code stands beside it.
         return _reported({**around, "message": str(error)} if isinstance(error, str) else dict(around), depth)
-    return _reported(error if _any_words(error) else {**around, **error}, depth)
-
-
-def _any_words(error: Mapping[str, Json]) -> bool:
-    return any(error.get(name) for name in _WORDS)
+    return _reported(error if any(map(error.get, _WORDS)) else {**around, **error}, depth)
 
 
 def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:
@@ -209,11 +182,7 @@ def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:
         reported = reported._replace(words=f"{reported.words} ({', '.join(str(one) for one in reasons[:5])})")
     if not reported.words and not reported.codes:
         return None
-    return (
-        reported
-        if reported.words
-        else reported._replace(words=reported.codes or "an error without a message")
-    )
+    return reported if reported.words else reported._replace(words=reported.codes)
 
 
 def _dict(value: Json) -> Mapping[str, Json]:
@@ -230,7 +199,7 @@ def _quoted(value: Json, depth: int) -> Reported | None:
             value, _ = json.JSONDecoder().raw_decode(value[begin:])
         except (ValueError, RecursionError):
             return Reported(None, "", value) if isinstance(value, str) else None
-    return _find(value, depth, is_refusal=True)
+    return error_in(value, depth, is_refusal=True)
 
 
 def _merged(outer: Reported, cause: Reported) -> Reported:
@@ -294,18 +263,18 @@ def count(value: Json) -> int | None:
 class Cause(NamedTuple):
     """A kind of refusal, by any of its codes or by its words, whatever status it came with."""
 
-    kind: type[BackendError]
+    kind: type[errors.BackendError]
     codes: frozenset[str]
     words: re.Pattern[str]
 
 
-def _cause(kind: type[BackendError], codes: str, words: str) -> Cause:
+def _cause(kind: type[errors.BackendError], codes: str, words: str) -> Cause:
     return Cause(kind, frozenset(codes.split()), re.compile(words, re.IGNORECASE))
 
 
 CAUSES: Final = (
     _cause(
-        Filtered,
+        errors.Filtered,
         "content_filter content_policy_violation responsibleaipolicyviolation moderation_blocked "
         "data_inspection_failed prohibited_content sensitive_words_detected",
         r"requires moderation|input was flagged|content management policy|content (?:policy|filter)|"
@@ -313,7 +282,7 @@ CAUSES: Final = (
         r"inappropriate content|content exists risk|prompt was blocked|blocked by .{0,30}(?:safety|filter)",
     ),
     _cause(
-        ContextTooSmall,
+        errors.ContextTooSmall,
         "context_length_exceeded exceed_context_size_error string_above_max_length request_too_large",
         r"(?:maximum|max|available|model'?s) context|context (?:length|size|window) (?:of|is|exceeded)|"
         r"exceeds? .{0,60}(?:context|(?:input|prompt|number of) tokens?|token limit)|"
@@ -322,7 +291,7 @@ CAUSES: Final = (
         r"max_model_len|n_ctx|tokens to keep from the initial prompt",
     ),
     _cause(
-        QuotaSpent,
+        errors.QuotaSpent,
         "insufficient_quota insufficient_credits billing_hard_limit_reached billing_not_active "
         "credits_exhausted insufficient_balance quota_exceeded",
         r"insufficient (?:quota|credit|balance|funds)|exceeded your current quota|key limit exceeded|"
@@ -332,7 +301,7 @@ CAUSES: Final = (
         r"reached (?:your|its) .{0,40}(?:usage|spend|quota)|payment required|arrears",
     ),
     _cause(
-        NotAllowed,
+        errors.NotAllowed,
         "unsupported_country_region_territory",
         r"country, region|(?:in|from) your (?:country|region|location)|location is not supported|"
         r"(?:not|n't) have (?:access|permission)|must be verified to use|data policy|guardrail|"
@@ -340,7 +309,7 @@ CAUSES: Final = (
         r"(?:accept|agree to) the .{0,20}terms|terms acceptance|access to .{0,60}(?:denied|restricted)",
     ),
     _cause(
-        ModelGone,
+        errors.ModelGone,
         "model_not_found deploymentnotfound model_decommissioned model_not_available invalid_model "
         "model_not_exist",
         r"no endpoints? found|no (?:allowed|available) providers|not a valid model|"
@@ -351,7 +320,7 @@ CAUSES: Final = (
         r"not found: model|(?:could not|couldn't|failed to) (?:find|load) .{0,20}model",
     ),
     _cause(
-        AuthRejected,
+        errors.AuthRejected,
         "invalid_api_key api_key_invalid authentication_error unauthenticated",
         r"api[ _]key (?:not|is not|is in)\s?valid|(?:invalid|incorrect|missing|no) (?:\w+ )?api[ _-]?key|"
         r"invalid x-api-key|no auth credentials|user not found\b|(?:invalid|incorrect) authentication",
@@ -390,7 +359,7 @@ def refusal(
     host: str,
     key: str | None,
     headers: Mapping[str, str] | None = None,
-) -> BackendError:
+) -> errors.BackendError:
     """Return the error; `status` is the one it came with, 200 where it stood in an answer."""
     reported = Reported(None, "", reported) if isinstance(reported, str) else reported
     headers = headers or {}
@@ -407,53 +376,52 @@ def refusal(
 
 def _meant(
     status: int, reported: Reported, text: str, whole: str, headers: Mapping[str, str]
-) -> BackendError:
+) -> errors.BackendError:
     wait = _first(retry_after(headers), reported.wait_s, asked_for(whole))
     kind = _kind(status, reported, whole, wait)
-    if kind is ContextTooSmall:
-        return ContextTooSmall(
+    if kind is errors.ContextTooSmall:
+        return errors.ContextTooSmall(
             text, reported.limit or _number_in(_LIMIT, whole), reported.prompt or _number_in(_PROMPT, whole)
         )
-    if kind is AuthRejected:
-        return AuthRejected(f"{text.rstrip('.')}. Check the key: it is missing, wrong, or may not do this.")
-    if kind is RateLimited:
+    if kind is errors.AuthRejected:
+        return errors.AuthRejected(
+            f"{text.rstrip('.')}. Check the key: it is missing, wrong, or may not do this."
+        )
+    if kind is errors.RateLimited:
         is_whole = not reported.upstream and bool(WHOLE_ACCOUNT.search(whole))
-        return RateLimited(text, wait, for_all_models=is_whole)
-    if kind is Overloaded:
-        return Overloaded(text, wait)
+        return errors.RateLimited(text, wait, for_all_models=is_whole)
+    if kind is errors.Overloaded:
+        return errors.Overloaded(text, wait)
     if 300 <= status < 400:
-        return Rejected(
+        return errors.Rejected(
             f"{text.rstrip('.')}, a redirect. None is followed: set the base URL to where it leads."
         )
     return kind(text)
 
 
-def _kind(status: int, reported: Reported, words: str, wait: float | None) -> type[BackendError]:
+def _kind(status: int, reported: Reported, words: str, wait: float | None) -> type[errors.BackendError]:
     codes = set(reported.codes.split())
     if NEVER_FITS.search(words):
-        return ContextTooSmall
+        return errors.ContextTooSmall
     for cause in CAUSES:
         if not codes & cause.codes and not cause.words.search(words):
             continue
-        if cause.kind is QuotaSpent and wait is not None and 429 in {status, reported.status}:
-            return RateLimited  # Gemini calls a minute's limit a quota, and says when it is over
-        if cause.kind is ModelGone and (status >= 500 or 429 in {status, reported.status}):
+        if cause.kind is errors.QuotaSpent and wait is not None and 429 in {status, reported.status}:
+            return errors.RateLimited  # Gemini calls a minute's limit a quota, and says when it is over
+        if cause.kind is errors.ModelGone and (status >= 500 or 429 in {status, reported.status}):
             break  # busy, not gone
         return cause.kind
     meant = reported.status if status in {200, 400, 422, 500, 502} and reported.status else status
-    return _by_status(meant)
+    return BY_STATUS.get(meant, errors.ServerFault if 500 <= meant < 600 else errors.Rejected)
 
 
-def _by_status(status: int) -> type[BackendError]:
-    if status in {401, 403}:
-        return AuthRejected
-    if status == 402:
-        return QuotaSpent
-    if status == 429:
-        return RateLimited
-    if status in {503, 529}:
-        return Overloaded
-    return ServerFault if status in {408, 409, 425} or 500 <= status < 600 else Rejected
+BY_STATUS: Final[Mapping[int, type[errors.BackendError]]] = {
+    **dict.fromkeys((401, 403), errors.AuthRejected),
+    402: errors.QuotaSpent,
+    **dict.fromkeys((408, 409, 425), errors.ServerFault),
+    429: errors.RateLimited,
+    **dict.fromkeys((503, 529), errors.Overloaded),
+}
 
 
 def _number_in(pattern: re.Pattern[str], text: str) -> int | None:

@@ -33,14 +33,8 @@ def _without(*names: str) -> Callable[[Body], Body]:
     return lambda body: {name: value for name, value in body.items() if name not in names}
 
 
-def _newer_token_limit(body: Body) -> Body:
-    rest = _without("max_tokens")(body)
-    return {**rest, "max_completion_tokens": body["max_tokens"]} if "max_tokens" in body else body
-
-
-def _older_token_limit(body: Body) -> Body:
-    rest = _without("max_completion_tokens")(body)
-    return {**rest, "max_tokens": body["max_completion_tokens"]} if "max_completion_tokens" in body else body
+def _renamed(old: str, new: str) -> Callable[[Body], Body]:
+    return lambda body: {**_without(old)(body), new: body[old]} if old in body else body
 
 
 def _system_in_turn(body: Body) -> Body:
@@ -60,9 +54,10 @@ def _not_streamed(body: Body) -> Body:
 
 QUIRKS: Final[Mapping[str, Quirk]] = {
     "token limit": _quirk(
-        r"max_completion_tokens(?!.{0,40}(?:is not|isn't|not) (?:supported|permitted))", _newer_token_limit
+        r"max_completion_tokens(?!.{0,40}(?:is not|isn't|not) (?:supported|permitted))",
+        _renamed("max_tokens", "max_completion_tokens"),
     ),
-    "older token limit": _quirk(r"max_completion_tokens", _older_token_limit),
+    "older token limit": _quirk(r"max_completion_tokens", _renamed("max_completion_tokens", "max_tokens")),
     "usage": _quirk(r"stream_options|include_usage", _without("stream_options", "usage")),
     "schema": _quirk(
         r"response_format|json_?schema|json_validate|\bschema|structured|grammar|guided|output_config|"

@@ -9,15 +9,15 @@ reply a call, the last one for ever. Delays use the event loop's clock, so a vir
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 
-from fanout_mcp.backends.base import Route
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.errors import BackendError
-from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.types import Answer, Job, Json, ModelPrice, Route
 from fanout_mcp.usage import Usage
 
 
@@ -43,7 +43,7 @@ class Reply:
 
 
 @dataclass(slots=True)
-class Scripted:
+class Scripted(Backend):
     """Keeps what it was asked in `asked`, and counts calls in flight and cancelled ones."""
 
     rules: Mapping[str, Reply | Sequence[Reply]] = field(default_factory=dict)
@@ -62,9 +62,6 @@ class Scripted:
 
     def default_model(self, purpose: str) -> str | None:
         return f"model-of-{purpose}"
-
-    def seating(self) -> Callable[[str], str | None]:
-        return self.default_model
 
     def route(self, model: str | None) -> Route:
         return Route(self.provider, self.fallbacks.get(model or "", ()), self.elsewhere.get(model or "", ()))

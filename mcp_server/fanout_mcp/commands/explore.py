@@ -49,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.explore_modules import TOOL
 
-    names = ("focus", "question", "engine", "max_cost_usd", "cursor", "detail")
-    arguments = {name: getattr(args, name) for name in names}
-    return run_tool(TOOL, {**arguments, "modules": args.modules or None}, args, show)
+    return run_tool(TOOL, args, show, modules=args.modules or None)
 
 
 def show(console: Console, data: Json) -> None:
@@ -95,8 +93,7 @@ def _add_summarize(parser: argparse.ArgumentParser) -> None:
 def _run_summarize(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.summarize_files import TOOL
 
-    names = ("paths", "focus", "engine", "max_words", "max_files", "max_cost_usd", "cursor", "detail")
-    return run_tool(TOOL, {name: getattr(args, name) for name in names}, args, show_files)
+    return run_tool(TOOL, args, show_files)
 
 
 summarize = Command(_add_summarize, _run_summarize)

@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
     """Add the question and the choice of a panel; `council` takes the same."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "question",
         metavar="QUESTION",
         type=flags.words,
@@ -69,48 +70,33 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         "--personas", type=flags.names, metavar="A,B,C", help="personas by name, instead of a preset"
     )
     who.add_argument("--all", action="store_true", help="every built-in persona")
-    add_panel(parser)
-    parser.add_argument("--dry-run", action="store_true", help="ask no one; print the members and the price")
-
-
-def add_panel(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add(
         "--models",
         type=flags.names,
         metavar="M1,M2",
         help="provider:model; one for all, one per member in order, or persona=model",
     )
-    parser.add_argument(
-        "--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)"
-    )
-    parser.add_argument(
+    add("--file", action="append", dest="files", metavar="F", help="attach a file (repeatable)")
+    add(
         "--stakes",
         choices=("exploration", "production", "critical"),
         help="exploration: STOP needs two thirds; production (default): a majority; "
         "critical: one STOP with a blocker stops",
     )
-    parser.add_argument("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
-    parser.add_argument(
-        "--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call"
-    )
+    add("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
+    add("--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call")
     flags.add_max_cost(parser)
+    add("--dry-run", action="store_true", help="ask no one; print the members and the price")
 
 
-PANEL = ("question", "personas", "models", "files", "stakes", "quorum", "deadline_s", "max_cost_usd")
-
-
-def panel_arguments(args: argparse.Namespace) -> dict[str, Json]:
-    preset = "all" if args.all else args.preset
-    return {
-        **{name: getattr(args, name) for name in PANEL},
-        "preset": preset,
-    }
+def preset(args: argparse.Namespace) -> str | None:
+    return "all" if args.all else args.preset
 
 
 def run(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.oracle_batch import TOOL
 
-    return run_tool(TOOL, {**panel_arguments(args), "dry_run": args.dry_run or None}, args, show)
+    return run_tool(TOOL, args, show, preset=preset(args))
 
 
 def show(console: Console, data: Json) -> None:
@@ -163,11 +149,10 @@ def _members(data: Json) -> Table:
 
 
 def _add_council(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add_asked(parser)
-    parser.add_argument("--rounds", type=int, metavar="N", help="at most so many rounds, 1 to 5 (default: 3)")
-    parser.add_argument(
-        "--no-speculation", action="store_true", help="begin a round only when the one before is through"
-    )
+    add("--rounds", type=int, metavar="N", help="at most so many rounds, 1 to 5 (default: 3)")
+    add("--no-speculation", action="store_true", help="begin a round only when the one before is through")
     add_output(parser)
 
 
@@ -178,13 +163,8 @@ def _run_council(args: argparse.Namespace) -> int:
         with watching(" ".join(given.question.split()), quiet=args.json) as on_event:
             return await watched(services, given, on_event)
 
-    arguments = {
-        **panel_arguments(args),
-        "dry_run": args.dry_run or None,
-        "rounds": args.rounds,
-        "speculate": False if args.no_speculation else None,
-    }
-    result = call_tool(replace(TOOL, call=call), arguments, quiet=True)
+    other = {"preset": preset(args), "speculate": not args.no_speculation}
+    result = call_tool(replace(TOOL, call=call), args, quiet=True, **other)
     emit(result, args, show_council)
     return NO_VERDICT if result.is_error else OK
 
@@ -331,7 +311,7 @@ def _cell(column: Column, member: str) -> RenderableType:
 def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
     """Yield what takes a council's events: a board on a terminal, lines elsewhere, nothing when `quiet`."""
     if quiet:
-        yield _silent
+        yield lambda _: None
     elif not sys.stderr.isatty():
         yield _as_line
     else:
@@ -344,10 +324,6 @@ def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
             yield board
 
 
-def _silent(event: Event) -> None:
-    """For output that only programs read."""
-
-
 def _as_line(event: Event) -> None:
     sys.stderr.write(f"{printable(line(event))}\n")
     sys.stderr.flush()
@@ -357,16 +333,15 @@ def _as_line(event: Event) -> None:
 
 
 def _add_swarm(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "task",
         metavar="TASK",
         type=flags.words,
         help="what every agent is to do, with all context; - reads it from stdin",
     )
-    parser.add_argument(
-        "--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100"
-    )
-    parser.add_argument(
+    add("--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100")
+    add(
         "--lens",
         action="append",
         dest="lenses",
@@ -374,7 +349,7 @@ def _add_swarm(parser: argparse.ArgumentParser) -> None:
         help="tests, hypotheses, approaches, angles, or your own as NAME: WHERE TO LOOK (repeatable)",
     )
     flags.add_engine(parser, "model", "plan")
-    parser.add_argument(
+    add(
         "--deadline",
         type=float,
         dest="deadline_s",
@@ -385,13 +360,10 @@ def _add_swarm(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
-SWARM = ("task", "count", "lenses", "engine", "deadline_s", "max_cost_usd")
-
-
 def _run_swarm(args: argparse.Namespace) -> int:
     from fanout_mcp.tools.agent_swarm import TOOL
 
-    return run_tool(TOOL, {name: getattr(args, name) for name in SWARM}, args, show_swarm)
+    return run_tool(TOOL, args, show_swarm)
 
 
 swarm = Command(_add_swarm, _run_swarm)

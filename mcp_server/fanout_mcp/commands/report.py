@@ -23,23 +23,20 @@ STDOUT: Final = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--days", type=int, default=7, help="whole days up to today, 1 to 365 (default 7)")
-    parser.add_argument("--event", help="one event, such as PreToolUse")
-    parser.add_argument("--json", action="store_true", help="print the whole report as JSON, nothing else")
-    parser.add_argument("--html", metavar="FILE", help="write the page with charts; - for the output")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--days", type=int, default=7, help="whole days up to today, 1 to 365 (default 7)")
+    add("--event", help="one event, such as PreToolUse")
+    add("--json", action="store_true", help="print the whole report as JSON, nothing else")
+    add("--html", metavar="FILE", help="write the page with charts; - for the output")
+    add(
         "--fail-above",
         action="append",
         default=[],
         metavar="EVENT=MS[,p95]",
         help="exit 1 when the event's quantile is above that, beyond the noise (repeatable)",
     )
-    parser.add_argument(
-        "--save", metavar="FILE", help="write the period's times as a baseline; - for the output"
-    )
-    parser.add_argument(
-        "--compare", metavar="FILE", help="exit 1 when something became slower than a saved baseline"
-    )
+    add("--save", metavar="FILE", help="write the period's times as a baseline; - for the output")
+    add("--compare", metavar="FILE", help="exit 1 when something became slower than a saved baseline")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -83,44 +83,38 @@ COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "patterns", nargs="*", default=["."], metavar="GLOB", help="paths, folders or globs below the project"
     )
-    parser.add_argument(
-        "--focus",
-        type=flags.names,
-        metavar="F1,F2",
-        help=f"of {', '.join(FOCUSES)} (default: security,bugs)",
+    add(
+        "--focus", type=flags.names, metavar="F1,F2", help=f"of {', '.join(FOCUSES)} (default: security,bugs)"
     )
-    parser.add_argument(
+    add(
         "--include",
         type=flags.names,
         metavar="K1,K2",
         help=f"review too what is left out: {', '.join(INCLUDES)}",
     )
-    parser.add_argument(
+    add(
         "--accept",
         action="append",
         metavar="ID",
         help="accept this finding of the review, in a committed file",
     )
-    parser.add_argument(
+    add(
         "--explain", metavar="RULE", help="show what a rule means, an example and its source; reviews nothing"
     )
-    parser.add_argument("--base", metavar="REF", help="only lines changed since this git ref")
+    add("--base", metavar="REF", help="only lines changed since this git ref")
     flags.add_engine(parser, "model", "static", "plan")
-    parser.add_argument(
-        "--reviewers", type=int, default=1, metavar="N", help="ask N times, independently (default: 1)"
-    )
-    parser.add_argument(
-        "--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas"
-    )
-    parser.add_argument("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
+    add("--reviewers", type=int, default=1, metavar="N", help="ask N times, independently (default: 1)")
+    add("--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas")
+    add("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
     flags.add_max_cost(parser)
     flags.add_page(parser)
-    parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
-    parser.add_argument("--markdown", metavar="FILE", help="write a summary for a pull request to this file")
-    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")
+    add("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
+    add("--markdown", metavar="FILE", help="write a summary for a pull request to this file")
+    add("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")
     add_output(parser)
 
 
@@ -130,26 +124,13 @@ def run(args: argparse.Namespace) -> int:
         return OK
     from fanout_mcp.tools.batch_review import TOOL
 
-    arguments = {
-        "patterns": args.patterns,
-        "focus": args.focus,
-        "include": args.include,
-        "base": args.base,
-        "engine": args.engine,
-        "reviewers": args.reviewers,
-        "models": args.models,
-        "max_files": args.max_files,
-        "max_cost_usd": args.max_cost_usd,
-        "detail": args.detail,
-        "cursor": args.cursor,
-        "sarif": bool(args.sarif or args.markdown or args.accept),  # a result is a page, the log holds all
-    }
     target = Path(args.sarif) if args.sarif else None
     if target:
         check(target)  # before a review that may take long, or cost money
     if args.markdown and Path(args.markdown).is_dir():
         raise InvalidInput(f"--markdown: {args.markdown} is a folder; name a file.")
-    result = call_tool(TOOL, arguments, quiet=args.json)
+    has_log = bool(args.sarif or args.markdown or args.accept)  # a result is a page, the log holds all
+    result = call_tool(TOOL, args, quiet=args.json, sarif=has_log)
     log = str(result.data.pop("sarif", ""))
     if args.accept:
         return _accept(args.accept, log)

@@ -5,8 +5,9 @@
         add_output(parser)
 
     def run(args):
-        return run_tool(TOOL, {"question": args.question}, args, show)
+        return run_tool(TOOL, args, show)
 
+An argument of the tool is the flag of its name; one that was not given is the tool's default.
 Results go to stdout, everything live to stderr, so `fanout ... --json | jq` stays clean.
 """
 
@@ -18,7 +19,7 @@ import io
 import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
@@ -63,18 +64,20 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as compact JSON, nothing else")
 
 
-def run_tool(
-    tool: Tool[A], arguments: Mapping[str, Json], args: argparse.Namespace, show: Show | None = None
-) -> int:
+def run_tool(tool: Tool[A], args: argparse.Namespace, show: Show, **other: Json) -> int:
     """Call a tool, print its result and return the exit status: 0, or 3 when it has no verdict."""
-    result = call_tool(tool, arguments, quiet=args.json)
+    result = call_tool(tool, args, quiet=args.json, **other)
     emit(result, args, show)
     return NO_VERDICT if result.is_error else OK
 
 
-def call_tool(tool: Tool[A], arguments: Mapping[str, Json], *, quiet: bool = False) -> ToolResult:
-    """Open services, call a tool and close them; progress goes to stderr, nowhere when `quiet`."""
-    given = {name: value for name, value in arguments.items() if value is not None}
+def call_tool(tool: Tool[A], args: argparse.Namespace, *, quiet: bool, **other: Json) -> ToolResult:
+    """Open services, call a tool and close them; progress goes to stderr, nowhere when `quiet`.
+
+    `other`: arguments whose flags have another name or meaning.
+    """
+    typed = {**vars(args), **other}
+    given = {name: typed[name] for name in tool.arguments.model_fields if typed.get(name) is not None}
     parsed = parse(tool.arguments, given)
 
     async def call() -> ToolResult:
@@ -116,13 +119,13 @@ def run_async(main: Callable[[], Coroutine[object, object, T]]) -> T:
         raise
 
 
-def emit(result: ToolResult, args: argparse.Namespace, show: Show | None = None) -> None:
-    """Print the result: compact JSON with --json, else by `show`, else as indented JSON."""
+def emit(result: ToolResult, args: argparse.Namespace, show: Show) -> None:
+    """Print the result: compact JSON with --json, else by `show`."""
     data = clean(result.data)
     if args.json:
         put_json(data)
     else:
-        put(lambda console: show(console, data) if show else console.print_json(data=data))
+        put(lambda console: show(console, data))
         if "plan" in data:
             put(lambda console: console.print("The prompts are whole in the JSON (--json).", style="dim"))
 

@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails
 from fanout_mcp import __version__
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.state import policy
-from fanout_mcp.text import clean_text, compact
+from fanout_mcp.text import clean_text, decodable, hint
 from fanout_mcp.tools.services import Tool
 from fanout_mcp.types import Json
 
@@ -83,7 +83,7 @@ def load(name: str) -> Tool[Any]:
 
 
 def live() -> dict[str, Json]:
-    """Build what the snapshot holds from the tools themselves."""
+    """Build what the snapshot holds from the tools themselves; `make generate` writes it."""
     from fanout_mcp import tools
 
     found = [load(module.name) for module in pkgutil.iter_modules(tools.__path__) if module.name in ORDER]
@@ -132,17 +132,6 @@ def names() -> list[str]:
     return [tool["name"] for tool in snapshot()["tools"]]
 
 
-def as_file() -> str:
-    """Return what SNAPSHOT must hold; `make generate` writes it."""
-    return json.dumps(live(), indent=1, ensure_ascii=False) + "\n"
-
-
-def shown_bytes() -> int:
-    """Return what the model is shown of all tools: names, descriptions and input schemas, in bytes."""
-    keys = ("name", "description", "inputSchema")
-    return sum(len(compact({key: tool[key] for key in keys}).encode()) for tool in snapshot()["tools"])
-
-
 # --- The schemas of arguments and results. ------------------------------------------------------------------
 # What the model is shown of a tool's arguments: pydantic's schema without the bytes that add nothing.
 
@@ -184,7 +173,11 @@ def _compact(node: Json, definitions: Mapping[str, Json]) -> Json:
     node = _without_null(node)
     if "enum" in node:
         node = {key: value for key, value in node.items() if key != "type"}  # the values show it
-    small = {key: _value(key, value, definitions) for key, value in node.items() if not _is_noise(key, value)}
+    small = {
+        key: _value(key, value, definitions)
+        for key, value in node.items()
+        if key not in NOISE | LIMITS and not (key == "default" and value in NO_NEWS)
+    }
     if small.get("type") == "object" and "description" in small and "properties" in small:
         del small["description"]  # the docstring of the model: the tool's description says it
     return small
@@ -194,10 +187,6 @@ def _value(key: str, value: Json, definitions: Mapping[str, Json]) -> Json:
     if key == "properties":  # its keys are argument names: `title` may be one
         return {name: _compact(item, definitions) for name, item in value.items()}
     return _compact(value, definitions)
-
-
-def _is_noise(key: str, value: Json) -> bool:
-    return key in NOISE | LIMITS or (key == "default" and value in NO_NEWS)
 
 
 def _without_null(node: dict[str, Json]) -> dict[str, Json]:
@@ -231,7 +220,7 @@ def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
     if not problems:
         try:
             # As JSON, where strict mode still lets an array become a tuple or a set.
-            return _affordable(model.model_validate_json(json.dumps(_cleaned(arguments)), strict=True))
+            return _affordable(model.model_validate_json(json.dumps(decodable(arguments)), strict=True))
         except ValidationError as error:
             problems = [_sentence(detail, arguments) for detail in error.errors(include_url=False)]
         except RecursionError:
@@ -256,40 +245,22 @@ def _first(problems: list[str]) -> list[str]:
 
 def _unknown(model: type[BaseModel], arguments: Mapping[str, Json]) -> list[str]:
     known = list(model.model_fields)
-    return [_unknown_argument(name, known) for name in arguments if name not in known]
-
-
-def _unknown_argument(name: str, known: list[str]) -> str:
-    shown = clean_text(name)[:60]
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"There is no argument `{shown}`; did you mean `{near[0]}`?"
-    return f"There is no argument `{shown}`; there are {', '.join(known) or 'none'}."
+    return [
+        f"There is no argument `{clean_text(name)[:60]}`; {hint(name, known, '`{}`')}"
+        for name in arguments
+        if name not in known
+    ]
 
 
 def _not_numbers(value: Json, where: str = "") -> list[str]:
     if isinstance(value, float) and not math.isfinite(value):
         return [f"`{where}` must be a finite number."]
     if isinstance(value, Mapping):
-        return [s for key, item in value.items() for s in _not_numbers(item, _join(where, key))]
+        inner = f"{where}." if where else ""
+        return [s for key, item in value.items() for s in _not_numbers(item, inner + key)]
     if isinstance(value, list):
         return [s for item in value for s in _not_numbers(item, where)]
     return []
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _cleaned(value: Json) -> Json:
-    """Replace lone surrogates, which no JSON parser downstream accepts."""
-    if isinstance(value, str):
-        return clean_text(value, keep_nul=True)
-    if isinstance(value, Mapping):
-        return {clean_text(key): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    return value
 
 
 def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:

@@ -55,7 +55,7 @@ async def guarded(name: str, call: Callable[[], Awaitable[ToolResult]]) -> ToolR
         log.exception("%s: a foreign cancellation escaped", name)
         return error(f"{name} was cancelled from inside, which is a defect; calling it again may work.")
     except BaseException as problem:  # the edge: nothing of a call may end the server
-        if _is_real_cancellation(problem, before):
+        if find(problem, asyncio.CancelledError) is not None and _cancellations() > before:
             raise
         return _explain(name, problem)
 
@@ -85,10 +85,6 @@ def _leaf(problem: BaseException) -> BaseException:
     while isinstance(problem, BaseExceptionGroup):
         problem = problem.exceptions[0]
     return problem
-
-
-def _is_real_cancellation(problem: BaseException, before: int) -> bool:
-    return find(problem, asyncio.CancelledError) is not None and _cancellations() > before
 
 
 def _cancellations() -> int:
@@ -206,18 +202,11 @@ def _refused(name: str, text: str, state: Path | None) -> dict[str, Json]:
     """The last line: tools bound themselves. The work is done and paid for, so the rest is kept in a file."""
     size = f"The result has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that can be shown."
     path = _keep(name, text, state)
+    do = "The report has all of it; read it in parts."
     if path is None:
-        return {
-            "headline": size,
-            "too_long": f"{size} It could not be written to a file; ask for less.",
-            "start": text[:PREVIEW],
-        }
-    return {
-        "headline": size,
-        "too_long": f"{size} The report has all of it; read it in parts.",
-        "report": str(path),
-        "start": text[:PREVIEW],
-    }
+        do = "It could not be written to a file; ask for less."
+    report = {"report": str(path)} if path else {}
+    return {"headline": size, "too_long": f"{size} {do}", **report, "start": text[:PREVIEW]}
 
 
 def _keep(name: str, text: str, state: Path | None) -> Path | None:

@@ -13,7 +13,6 @@ import anyio.to_thread
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.services import Services
-from fanout_mcp.types import Rate
 
 if TYPE_CHECKING:
     from fanout_mcp.scale.shared import Shared
@@ -40,21 +39,11 @@ async def open_services(settings: Settings, shared: Shared | None = None) -> Asy
         workers = await stack.enter_async_context(Workers())
         backend = await stack.enter_async_context(open_backend(settings))
         caps = dict.fromkeys(CLIENTS, processes_at_once)
-
-        def provider_of(model: str | None) -> str:
-            return backend.route(model).provider
-
-        def stand_ins(model: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-            return backend.route(model)[1:3]
-
-        def rate_of(model: str | None) -> Rate:
-            return backend.route(model).rate
-
         # All that is imported by now stays: a full collection would look through it, which stops the loop for
         # tens of milliseconds in the middle of a call.
         gc.freeze()
         meter = shared.meter if shared else None
-        limits = Limits(settings.max_parallel, caps, provider_of, stand_ins, rate_of=rate_of, shared=meter)
+        limits = Limits(settings.max_parallel, caps, backend.route, shared=meter)
         if shared is None:
             yield Services(settings, backend, limits, workers)
             return

@@ -8,14 +8,11 @@ resources that don't exist.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anyio
@@ -42,7 +39,7 @@ from fanout_mcp.errors import FanoutError, InvalidInput, SettingsError
 from fanout_mcp.reports import ledger
 from fanout_mcp.state import audit, settings
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.text import clean_text
+from fanout_mcp.text import clean_text, hint
 from fanout_mcp.tools.services import Services, Tool, ToolResult, verdict
 from fanout_mcp.types import Json
 
@@ -66,9 +63,9 @@ class Bridge(Protocol):
 
 
 def _bridge() -> Bridge:
-    # By name: it starts a process beside the server, and nothing of it may slow the handshake.
-    bridge: Bridge = importlib.import_module("fanout_mcp.edge.hook_bridge").HookBridge()
-    return bridge
+    from fanout_mcp.edge.hook_bridge import HookBridge  # nothing of it may slow the handshake
+
+    return HookBridge()
 
 
 Context = ServerRequestContext["Shared", Any]
@@ -109,14 +106,9 @@ class Shared:
     _problem: FanoutError | None = None
 
     @property
-    def state(self) -> Path | None:
-        """The project's state folder, once a call has opened the services."""
-        return self._services.settings.state if self._services else None
-
-    @property
-    def records(self) -> Path | None:
-        """The user's folder for the project's receipts, once a call has opened the services."""
-        return self._services.settings.records if self._services else None
+    def settings(self) -> Settings | None:
+        """The settings, once a call has opened the services."""
+        return self._services.settings if self._services else None
 
     async def services(self) -> Services:
         """Return the services. Raises FanoutError when they can't be had; the next call tries again."""
@@ -232,8 +224,9 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
                 return result
 
     result = shared.seams.shown(await guarded(clean_text(params.name)[:60], call))
-    ledger.note(shared.records, params.name, result.data)
-    return wire(params.name, result, shared.state)
+    had = shared.settings
+    ledger.note(had.records if had else None, params.name, result.data)
+    return wire(params.name, result, had.state if had else None)
 
 
 async def _tool(shared: Shared, name: str) -> Tool[Any]:
@@ -242,9 +235,7 @@ async def _tool(shared: Shared, name: str) -> Tool[Any]:
         if name not in shared.tools:  # in a thread: importing it takes up to half a second on a busy machine
             shared.tools[name] = await anyio.to_thread.run_sync(shared.seams.load, name)
         return shared.tools[name]
-    near = get_close_matches(name[:100], known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}."
-    raise InvalidInput(f"There is no tool of that name; {hint}")
+    raise InvalidInput(f"There is no tool of that name; {hint(name, known, '`{}`')}")
 
 
 async def _run_hooks(shared: Shared, arguments: Mapping[str, Json]) -> CallToolResult:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from fanout_mcp.edge.first import REPLAYED, is_pipe
-from fanout_mcp.text import clean, clean_text
+from fanout_mcp.text import clean, clean_text, decodable
 from fanout_mcp.types import Json
 
 # --- One line of the client's pipe: what it means, or what to answer when it means nothing. -----------------
@@ -36,7 +36,7 @@ MAX_LINE: Final = 16 * 1024 * 1024
 MAX_ID: Final = 200
 """Longer ids are not worth the echo."""
 
-PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
+INVALID_REQUEST, INVALID_PARAMS = -32600, -32602
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _second_look(line: bytes) -> JSONRPCMessage | Refusal | None:
     if "id" in value and "method" in value and not _is_id(value["id"]):
         return refusal(None, INVALID_REQUEST, "The id of a request must be text or a whole number.")
     try:
-        message: JSONRPCMessage = jsonrpc_message_adapter.validate_python(_cleaned(value), by_name=False)
+        message: JSONRPCMessage = jsonrpc_message_adapter.validate_python(decodable(value), by_name=False)
     except (ValidationError, RecursionError, ValueError):
         return _refuse(value)
     return message
@@ -100,17 +100,6 @@ def _refuse(value: dict[str, Json]) -> Refusal | None:
 
 def _is_id(value: Json) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
-
-
-def _cleaned(value: Json) -> Json:
-    """Lone surrogates are legal in JSON's escapes, and a prompt may hold one: replace, don't drop."""
-    if isinstance(value, str):
-        return clean_text(value, keep_nul=True)
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    if isinstance(value, dict):
-        return {clean_text(key): _cleaned(item) for key, item in value.items()}
-    return value
 
 
 # --- stdio ------------------------------------------------------------------------------------------

@@ -24,14 +24,14 @@ behind a review of five hundred.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, Protocol
 
 import anyio
 
 from fanout_mcp.engine.retry import MAX_WAIT_S
 from fanout_mcp.errors import BackendError, Overloaded, RateLimited
-from fanout_mcp.types import Answer, Ask, Job, Rate
+from fanout_mcp.types import Answer, Ask, Job, Rate, Route
 
 CUT = 0.7
 CUT_EVERY_S = 0.5
@@ -49,6 +49,7 @@ SAMPLES = 200
 
 
 TWO_WITHIN_S = 10.0
+Models = tuple[str, ...]
 
 # --- rates --------------------------------------------------------------------------------------------------
 # Rules:
@@ -367,30 +368,25 @@ class Limits:
         self,
         max_parallel: int,
         caps: Mapping[str, Callable[[], int]] | None = None,
-        provider_of: Callable[[str | None], str] | None = None,
-        stand_ins: Callable[[str | None], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _: ((), ()),
+        route: Callable[[str | None], Route] | None = None,
         *,
-        rate_of: Callable[[str | None], Rate] = lambda _: Rate(),
         shared: Meter | None = None,
     ) -> None:
         """`caps`: how many calls providers take that run on this machine, asked again for each call.
 
-        `provider_of`: whose a model is, where one backend serves several providers. `stand_ins`: the models
-        to ask in one's place, of its own provider and of others, for jobs that name none. `rate_of`: what is
-        allowed of a model. `shared`: counts for several processes.
+        `route`: whose a model is, the models to ask in its place, of its own provider and of others, and what
+        is allowed of it; None where one provider has all. `shared`: counts for several processes.
         """
         self._max_parallel = max_parallel
         self._caps = dict(caps or {})
-        self._provider_of = provider_of
-        self.stand_ins = stand_ins
-        self._rate_of, self._shared, self._own = rate_of, shared, OwnMeter()
+        self._route = route
+        self._shared, self._own = shared, OwnMeter()
         self._wholes: dict[str, Limiter] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
 
-    def of(self, provider: str, model: str | None = None) -> Limiter:
+    def of(self, model: str | None = None) -> Limiter:
         """Return the limiter of a model."""
-        if self._provider_of is not None:
-            provider = self._provider_of(model)
+        provider = self._provider(model)
         whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
@@ -402,7 +398,7 @@ class Limits:
         """Return the way to the models for an `Ask` that doesn't always call: calls keep to the rates."""
 
         async def asked(job: Job, /) -> Answer:
-            limiter, tokens = self.of(job.provider, job.model), most_tokens(job)
+            limiter, tokens = self.of(job.model), most_tokens(job)
             began = await limiter.pace(float("inf"), tokens)
             try:
                 answer = await ask(job)
@@ -415,10 +411,20 @@ class Limits:
         return asked
 
     def _metered(self, provider: str, model: str | None) -> Metered | None:
-        rate = self._rate_of(model)
+        rate = Rate() if self._route is None else self._route(model).rate
         if provider in self._caps or (self._shared is None and rate == Rate()):
             return None  # a client on this machine has its user's own login
         return Metered(self._shared or self._own, f"{provider}/{model or 'default'}", provider, rate)
+
+    def _provider(self, model: str | None) -> str:
+        return "" if self._route is None else self._route(model).provider
+
+    def workers(self, models: Collection[str | None]) -> int:
+        """Return how many workers can be busy at once, so that none's wait keeps another's calls out."""
+        return sum(self.whole(provider).cap for provider in {self._provider(model) for model in models})
+
+    def stand_ins(self, model: str | None) -> tuple[Models, Models]:
+        return self._route(model)[1:3] if self._route is not None else ((), ())
 
     def whole(self, provider: str) -> Limiter:
         """Return the limiter of a whole provider."""
@@ -435,9 +441,3 @@ class Limits:
         return {
             name: (whole.in_flight, waiting[name], int(whole.limit)) for name, whole in self._wholes.items()
         }
-
-    def workers(self, providers: frozenset[str] | None = None) -> int:
-        """Return how many workers can be busy at once: more would only wait."""
-        if providers is None or self._provider_of is not None:
-            return self._max_parallel
-        return sum(self.whole(provider).cap for provider in providers)

@@ -14,20 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from fanout_mcp.errors import (
-    AllThinking,
-    AuthRejected,
-    BackendError,
-    BadAnswer,
-    ContextTooSmall,
-    ModelGone,
-    NotAllowed,
-    Overloaded,
-    QuotaSpent,
-    RateLimited,
-    ServerFault,
-    Unreachable,
-)
+from fanout_mcp import errors
 
 MAX_WAIT_S = 60.0
 THINKING_TOKENS = 8_000
@@ -46,24 +33,23 @@ class Rule:
     """Paced by the provider (rule 2)."""
 
 
-FALLS_BACK: tuple[type[BackendError], ...] = (
-    *(ModelGone, NotAllowed, QuotaSpent, ContextTooSmall),
-    *(RateLimited, Overloaded),
+FALLS_BACK: tuple[type[errors.BackendError], ...] = (
+    *(errors.ModelGone, errors.NotAllowed, errors.QuotaSpent, errors.ContextTooSmall, errors.PushedBack),
 )
-"""Given up for one of these, a job goes to its next model: another one may well answer. The last two only are
+"""Given up for one of these, a job goes to its next model: another one may well answer. The last is only
 given up where the wait is longer than the deadline."""
 
-CROSSES: tuple[type[BackendError], ...] = (QuotaSpent, AuthRejected)
+CROSSES: tuple[type[errors.BackendError], ...] = (errors.QuotaSpent, errors.AuthRejected)
 """These hold for all models of a provider's key: another provider is asked, where the user agreed to one."""
 
 ONCE = Rule(1, ())
-RULES: tuple[tuple[type[BackendError], Rule], ...] = (
-    (RateLimited, Rule(8, (0.5, 1.0, 2.0, 4.0, 8.0), paced=True)),
-    (Overloaded, Rule(6, (0.5, 1.0, 2.0, 4.0), paced=True)),
-    (ServerFault, Rule(3, (0.5, 1.0))),
-    (Unreachable, Rule(3, (0.5, 1.0))),
-    (AllThinking, Rule(2, (0.0,), paced=True)),
-    (BadAnswer, Rule(2, (0.0,))),
+RULES: tuple[tuple[type[errors.BackendError], Rule], ...] = (
+    (errors.RateLimited, Rule(8, (0.5, 1.0, 2.0, 4.0, 8.0), paced=True)),
+    (errors.Overloaded, Rule(6, (0.5, 1.0, 2.0, 4.0), paced=True)),
+    (errors.ServerFault, Rule(3, (0.5, 1.0))),
+    (errors.Unreachable, Rule(3, (0.5, 1.0))),
+    (errors.AllThinking, Rule(2, (0.0,), paced=True)),
+    (errors.BadAnswer, Rule(2, (0.0,))),
 )
 """The first match counts; what is not listed is tried once."""
 
@@ -84,18 +70,18 @@ class GiveUp:
     why: str = ""
 
 
-def rule_for(error: BackendError) -> Rule:
+def rule_for(error: errors.BackendError) -> Rule:
     return next((rule for kind, rule in RULES if isinstance(error, kind)), ONCE)
 
 
 def decide(
-    error: BackendError, tries: int, remaining_s: float, budget_left: int, chance: float
+    error: errors.BackendError, tries: int, remaining_s: float, budget_left: int, chance: float
 ) -> Again | GiveUp:
     """Decide after the `tries`-th call that failed by one rule. `chance` in [0, 1) spreads the waits."""
     rule = rule_for(error)
     if tries >= rule.tries:
         return GiveUp(f"given up after {tries} tries" if tries > 1 else "")
-    asked = error.retry_after if isinstance(error, RateLimited | Overloaded) else None
+    asked = error.retry_after if isinstance(error, errors.PushedBack) else None
     if asked is not None:
         if asked > min(MAX_WAIT_S, remaining_s):
             return GiveUp(f"it asks to wait {asked:.0f} s, which is longer than this call can wait")

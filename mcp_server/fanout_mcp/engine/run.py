@@ -22,6 +22,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import anyio
@@ -32,7 +33,7 @@ from fanout_mcp.engine import retry
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limiter, Limits, most_tokens
 from fanout_mcp.engine.retry import Hedge
-from fanout_mcp.errors import AllThinking, BackendError, Overloaded, RateLimited
+from fanout_mcp.errors import AllThinking, BackendError, PushedBack, RateLimited
 from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
 from fanout_mcp.usage import UNREPORTED, Usage
 
@@ -146,7 +147,7 @@ class _Run:
         async with anyio.create_task_group() as watch:
             watch.start_soon(self._watch)
             waiting = iter(self.jobs)
-            busy = self.limits.workers(frozenset(job.provider for job in self.jobs))
+            busy = self.limits.workers({job.model for job in self.jobs})
             async with anyio.create_task_group() as workers:
                 for _ in range(min(busy, len(self.jobs))):
                     workers.start_soon(self._work, waiting, take)
@@ -238,7 +239,7 @@ class _Attempts:
         return None
 
     async def _until_given_up(self) -> Answer | BackendError:
-        limiter = self.run.limits.of(self.job.provider, self.job.model)
+        limiter = self.run.limits.of(self.job.model)
         while True:
             try:
                 began = await limiter.acquire(self.run.number, self.run.deadline, self._most_tokens())
@@ -282,7 +283,7 @@ class _Attempts:
             await limiter.learn(began, most, result)
         if isinstance(result, Answer):
             limiter.succeeded(began, anyio.current_time())
-        elif isinstance(result, RateLimited | Overloaded):
+        elif isinstance(result, PushedBack):
             limiter.pushed_back(result.retry_after, for_all_models=result.for_all_models)
             await limiter.share_cool_down()
         return result
@@ -371,14 +372,14 @@ def _is_ours() -> bool:
 class Started:
     """A run that goes on in the background: look at what has come, wait for its end, or cancel it at once."""
 
-    def __init__(self, tasks: TaskGroup, jobs: tuple[Job, ...], ask: Ask, plan: Plan, limits: Limits) -> None:
-        self.jobs = jobs
+    def __init__(self, tasks: TaskGroup, jobs: Sequence[Job], ask: Ask, plan: Plan, limits: Limits) -> None:
+        self.jobs = tuple(jobs)
         self.outcomes: dict[str, Outcome] = {}
         """What has arrived so far, in the order of arrival."""
         self._scope = anyio.CancelScope()
         self._finished = anyio.Event()
         self._told = plan.on_outcome
-        self._run = _Run(jobs, ask, replace(plan, on_outcome=self._arrived), limits)
+        self._run = _Run(self.jobs, ask, replace(plan, on_outcome=self._arrived), limits)
         tasks.start_soon(self._perform)
 
     async def result(self) -> list[Outcome]:
@@ -404,19 +405,13 @@ class Started:
             self._told(outcome)
 
 
-class Background:
-    """Starts runs that go on while the caller does something else; open it with `background`."""
-
-    def __init__(self, tasks: TaskGroup) -> None:
-        self._tasks = tasks
-
-    def start(self, jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits) -> Started:
-        return Started(self._tasks, tuple(jobs), ask, plan, limits)
+Start = Callable[[Sequence[Job], Ask, Plan, Limits], Started]
+"""Starts a run that goes on while the caller does something else; `background` yields it."""
 
 
 @asynccontextmanager
-async def background() -> AsyncIterator[Background]:
+async def background() -> AsyncIterator[Start]:
     """Own the runs started within; on leaving, whatever still goes on is cancelled at once."""
     async with anyio.create_task_group() as tasks:
-        yield Background(tasks)
+        yield partial(Started, tasks)
         tasks.cancel_scope.cancel()

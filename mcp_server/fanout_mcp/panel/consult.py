@@ -29,6 +29,7 @@ from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.secrets import in_thread
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
+from fanout_mcp.text import clip
 from fanout_mcp.types import Answer, Ask, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import UNREPORTED, Usage
 
@@ -42,7 +43,6 @@ MAX_TOKENS = 1_500
 class Terms:
     """What is the same for every call of a consultation."""
 
-    provider: str
     deadline_s: float
     max_cost_usd: float
     prices: Mapping[str | None, ModelPrice | None]
@@ -89,7 +89,6 @@ def member_job(member: Member, prompt: Prompt, terms: Terms, key: str | None = N
         model,
         SCHEMA,
         MAX_TOKENS + int(terms.share * terms.thinking.get(model, 0)),
-        provider=terms.provider,
         effort=terms.effort,
     )
 
@@ -125,20 +124,15 @@ def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Te
 
 def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     """Say what these jobs may cost, and refuse what is over the budget. Raises BudgetExceeded."""
-    count = cache(source_receipt.at_most)  # all members of a panel read the same question
+    count, more = cache(source_receipt.at_most), _of_repair()  # all members read the same question
 
     def of_prompt(prompt: Prompt) -> int:
         return _of_persona(prompt.system) + count(prompt.user)
 
-    more = _of_repair()
-
-    def of_repair(prompt: Prompt) -> int:
-        return of_prompt(prompt) + more
-
     planned = estimate(jobs, of_prompt, terms.price)
     check(planned, terms.budget)
     members = [replace(one, max_tokens=larger_budget(one.max_tokens)) for one in jobs if one.schema is SCHEMA]
-    most = planned + estimate(members, of_repair, terms.price)
+    most = planned + estimate(members, lambda prompt: of_prompt(prompt) + more, terms.price)
     allowed = terms.budget.within(most)
     return Price(
         replace(most, cost_usd=None if most.cost_usd is None else allowed.max_cost_usd),
@@ -292,20 +286,22 @@ async def terms_of(
     left_s = args.deadline_s - (anyio.current_time() - began)
     effort = EFFORT[args.stakes]
     thinking = {model: thinking_tokens(model, effort) for model in models}
-    return Terms(
-        backend.provider,
-        left_s,
-        args.max_cost_usd,
-        prices,
-        max_tokens,
-        thinking,
-        effort,
+    return Terms(left_s, args.max_cost_usd, prices, max_tokens, thinking, effort)
+
+
+def not_asked(asked: Consultation, backend: Backend, following: str) -> dict[str, Json]:
+    """Without a model: ready agent calls that the host runs itself; `following`: before the rule."""
+    calls = [
+        agent_call(
+            f"{member.persona.title} on the question",
+            for_agent(member, asked.question, asked.material, asked.ballot.stakes),
+        )
+        for member in asked.members
+    ]
+    note = (
+        f"No model is set up, so no one was asked. {getattr(backend, 'why', '')} Send the agent calls of "
+        f"each message below side by side{following} apply the rule: {asked.ballot.rule}."
     )
-
-
-def not_asked(asked: Consultation, note: str) -> dict[str, Json]:
-    """Without a model: ready agent calls that the host runs itself; `note` says how to go on from them."""
-    calls = _agent_calls(asked)
     return {
         "headline": f"No model was asked: a plan of {len(calls)} Agent calls for you to send",
         "decision": "NOT_ASKED",
@@ -313,16 +309,6 @@ def not_asked(asked: Consultation, note: str) -> dict[str, Json]:
         **ignored(asked),
         "plan": {"messages": messages(calls)},
     }
-
-
-def _agent_calls(asked: Consultation) -> list[dict[str, Json]]:
-    return [
-        agent_call(
-            f"{member.persona.title} on the question",
-            for_agent(member, asked.question, asked.material, asked.ballot.stakes),
-        )
-        for member in asked.members
-    ]
 
 
 # --- ledger -------------------------------------------------------------------------------------------------
@@ -573,7 +559,3 @@ def fitted(texts: Sequence[str], wide: int) -> list[str]:
         shown[place] = clip(texts[place], left // (len(texts) - taken))
         left -= len(shown[place])
     return shown
-
-
-def clip(words: str, wide: int) -> str:
-    return words if len(words) <= wide else words[: wide - 1].rstrip() + "…"

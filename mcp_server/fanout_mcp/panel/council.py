@@ -30,7 +30,8 @@ import anyio
 
 from fanout_mcp.engine.budget import Budget, Purse
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Background, Plan, Started, background
+from fanout_mcp.engine.run import Plan, Started, background
+from fanout_mcp.engine.run import Start as StartRun
 from fanout_mcp.panel.asking import Asking, Decided, first_prompt
 from fanout_mcp.panel.consult import Consultation, Entry, Ledger, Leg, Terms, Waste, member_job
 from fanout_mcp.panel.deliberation import (
@@ -88,7 +89,7 @@ class Council:
                 jobs.append(member_job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
                 given = SynthesisInput(n, held, tuple(held), max_synthesis())
-                jobs.append(synthesis_job(asked, given, self.synthesis_model, terms))
+                jobs.append(synthesis_job(asked, given, self.synthesis_model))
         return jobs
 
 
@@ -219,7 +220,7 @@ class SynthesisWriter:
         moved = changed(draft.rounds[-1], standing(draft.rounds[:-1]))
         given = SynthesisInput(draft.n, standing(draft.rounds), moved, self._last())
         council = self._council
-        job = synthesis_job(council.asked, given, council.synthesis_model, council.terms)
+        job = synthesis_job(council.asked, given, council.synthesis_model)
 
         def on_outcome(outcome: Outcome) -> None:
             self._end(draft, outcome)
@@ -253,8 +254,8 @@ async def deliberate(council: Council, ask: Ask, limits: Limits, purse: Purse) -
     """Hold a council. Raises nothing but cancellation, which closes every stream."""
     ledger = Ledger(ask, council.terms.prices)
     began = anyio.current_time()
-    async with background() as runs:
-        session = _Session(council, ledger, runs, limits, purse)
+    async with background() as start:
+        session = _Session(council, ledger, start, limits, purse)
         ended = await session.hold()
     return Deliberation(
         session.record(),
@@ -285,9 +286,10 @@ class _Session:
     """One council's state: its panels, what they came to, and the bell that its runs ring."""
 
     def __init__(
-        self, council: Council, ledger: Ledger, runs: Background, limits: Limits, purse: Purse
+        self, council: Council, ledger: Ledger, start: StartRun, limits: Limits, purse: Purse
     ) -> None:
-        self.council, self.ledger, self.runs, self.limits, self.purse = council, ledger, runs, limits, purse
+        self.council, self.ledger, self.purse = council, ledger, purse
+        self.start_run, self.limits = start, limits
         self.asked, self.ballot, self.on_event = council.asked, council.asked.ballot, council.on_event
         self.panels: list[_Panel] = []
         self.closed: list[Closed] = []
@@ -467,7 +469,7 @@ class _Session:
             None if allowed.max_tokens is None else allowed.max_tokens - spent.tokens_in - spent.tokens_out,
         )
         plan = Plan(self._left(), stop=stop, budget=budget, on_outcome=ring)
-        return self.runs.start(jobs, ask, plan, self.limits)
+        return self.start_run(jobs, ask, plan, self.limits)
 
     def _ask(self, leg: Leg) -> Ask:
         return self.purse.leg(self.ledger.of(leg))

@@ -23,11 +23,12 @@ from fanout_mcp import jsonish
 from fanout_mcp.panel import asking
 from fanout_mcp.panel.answer import Position, words
 from fanout_mcp.panel.asking import LANGUAGE
-from fanout_mcp.panel.consult import Consultation, Terms, clip
+from fanout_mcp.panel.consult import Consultation
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.panel.vote import Ballot, Decision, decide, is_decided
 from fanout_mcp.source.pack import new_fence
 from fanout_mcp.source.secrets import SMALL
+from fanout_mcp.text import clip
 from fanout_mcp.types import Answer, Job, Json, Prompt
 
 
@@ -88,13 +89,8 @@ def judge(rounds: Sequence[Closed], ballot: Ballot) -> Judged:
     is_agreeing = _is_agreeing(last, before)
     settled = {key: held for key, held in now.items() if key not in last.out}
     is_certain = not last.out or is_decided(_counts(settled), len(last.out), ballot)
-    return Judged(
-        result.decision,
-        result.agreement,
-        has_quorum,
-        is_agreeing,
-        has_quorum and is_agreeing and is_certain,
-    )
+    is_converged = has_quorum and is_agreeing and is_certain
+    return Judged(result.decision, result.agreement, has_quorum, is_agreeing, is_converged)
 
 
 def positions(closed: Closed) -> int:
@@ -239,12 +235,8 @@ def shown(position: Position) -> str:
     """An answer as others read it."""
     lines = [f"{position.verdict}: {clip(position.summary, MAX_CROSSREAD_CHARS)}"]
     lines += [f"- {clip(reason, MAX_CROSSREAD_CHARS)}" for reason in position.reasons[:MAX_REASONS]]
-    lines += [f"Blocker: {clip(position.blocker, MAX_CROSSREAD_CHARS)}"] if position.blocker else []
-    lines += (
-        [f"Smallest change: {clip(position.smallest_change, MAX_CROSSREAD_CHARS)}"]
-        if position.smallest_change
-        else []
-    )
+    named = {"Blocker": position.blocker, "Smallest change": position.smallest_change}
+    lines += [f"{name}: {clip(text, MAX_CROSSREAD_CHARS)}" for name, text in named.items() if text]
     return "\n".join(lines)
 
 
@@ -311,7 +303,7 @@ class SynthesisInput:
     """What was written on the last round."""
 
 
-def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None, terms: Terms) -> Job:
+def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None) -> Job:
     fence = new_fence()
     parts = [f"Question:\n{asked.question}", f"Round {given.n}.", REPORT_RULE.format(fence=fence)]
     for member in asked.members:
@@ -326,14 +318,7 @@ def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None,
         before = "\n".join(f"{name}: {value}" for name, value in given.before.fields().items())
         parts.append(f"Your report on the round before:\n{before}")
     prompt = Prompt(SYNTHESIS_SYSTEM, "\n\n".join(parts))
-    return Job(
-        f"synthesis-{given.n}",
-        prompt,
-        model,
-        SYNTHESIS_SCHEMA,
-        MAX_TOKENS,
-        terms.provider,
-    )
+    return Job(f"synthesis-{given.n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS)
 
 
 def max_synthesis() -> Synthesis:

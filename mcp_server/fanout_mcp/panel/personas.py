@@ -27,7 +27,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from fanout_mcp.errors import InvalidInput
+from fanout_mcp.errors import InvalidInput, why
 
 OURS = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -137,7 +137,7 @@ def _persona(path: Path) -> Persona:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Broken(f"The persona {path} can't be read: {_why(error)}.") from error
+        raise Broken(f"The persona {path} can't be read: {why(error)}.") from error
     match = re.fullmatch(r"---\n(?P<head>.*?)\n---\n(?P<system>.*)", text, re.DOTALL)
     if match is None:
         raise Broken(
@@ -160,7 +160,7 @@ def _presets(path: Path, broken: dict[str, str]) -> dict[str, list[str]]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        broken[path.name] = f"{path} can't be read: {_why(error)}. Fix or remove it."
+        broken[path.name] = f"{path} can't be read: {why(error)}. Fix or remove it."
         return {}
     table = whole.pop("presets", {})
     for name in whole:
@@ -175,10 +175,6 @@ def _presets(path: Path, broken: dict[str, str]) -> dict[str, list[str]]:
         else:
             broken[name] = f'{path}: the preset {name} must be a list of persona names, such as ["judge"].'
     return found
-
-
-def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

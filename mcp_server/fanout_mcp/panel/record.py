@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
@@ -27,6 +26,8 @@ from fanout_mcp.errors import InvalidInput, SettingsError, why
 from fanout_mcp.panel.consult import Ruling
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.state.cache import own_folder
+from fanout_mcp.state.folder import append
+from fanout_mcp.text import compact
 from fanout_mcp.types import Json
 
 MIN_CONSULTATIONS: Final = 20
@@ -90,8 +91,9 @@ def keep(folder: Path, members: Sequence[Member], ruling: Ruling) -> dict[str, J
     votes = {names[key]: verdict for key, verdict in given.items()}
     try:
         path = _path(folder, panel)
-        written = _append(path, {"id": identity, "decision": ruling.decision, "votes": votes})
-        known = worth([one["votes"] for one in _lines(path, NEWEST * written) if "votes" in one])
+        line = compact({"id": identity, "decision": ruling.decision, "votes": votes})
+        append(path, line)
+        known = worth([one["votes"] for one in _lines(path, NEWEST * len(line)) if "votes" in one])
     except OSError:
         return {}
     is_enough = known is not None and known.consultations >= MIN_CONSULTATIONS
@@ -107,7 +109,7 @@ def settle(folder: Path, identity: str, *, is_right: bool) -> None:
             raise InvalidInput(
                 f"There is no consultation {identity[:40]!r}. Expected the `id` of a receipt of oracle_batch."
             )
-        _append(path, {"id": identity, "right": is_right})
+        append(path, compact({"id": identity, "right": is_right}))
     except OSError as error:
         raise SettingsError(f"The record can't be written below {folder}: {why(error)}.") from error
 
@@ -142,16 +144,6 @@ def _path(folder: Path, panel: str) -> Path:
     return own_folder(folder) / f"{panel}.jsonl"
 
 
-def _append(path: Path, line: Json) -> int:
-    """Write one line; return its bytes."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        return os.write(descriptor, json.dumps(line, separators=(",", ":")).encode() + b"\n")
-    finally:
-        os.close(descriptor)
-
-
 def _lines(path: Path, most: int = MAX_BYTES) -> Iterator[dict[str, Json]]:
     """Yield the newest lines; what is damaged, or was not written by `keep` and `settle`, is left out."""
     if not path.is_file():
@@ -159,11 +151,7 @@ def _lines(path: Path, most: int = MAX_BYTES) -> Iterator[dict[str, Json]]:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - most))
         read = file.read(most).split(b"\n")
-    yield from _readable(read)
-
-
-def _readable(lines: Iterable[bytes]) -> Iterator[dict[str, Json]]:
-    for line in lines:
+    for line in read:
         try:
             one = json.loads(line)
         except (ValueError, RecursionError):

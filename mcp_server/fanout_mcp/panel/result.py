@@ -9,7 +9,7 @@ from fanout_mcp.engine.budget import cost
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.panel.consult import Consultation, Ruling, Waste, receipt, rule, short_verdict
 from fanout_mcp.panel.council import Deliberation, Round, Written
-from fanout_mcp.panel.deliberation import standing
+from fanout_mcp.panel.deliberation import Judged, standing
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.text import quoted
 from fanout_mcp.types import Json
@@ -53,14 +53,9 @@ def _in_markdown(position: Position) -> str:
     sure = "?" if position.confidence is None else position.confidence
     lines = [f"**{position.verdict}** ({sure} %): {position.summary}"]
     lines += [f"- {reason}" for reason in position.reasons]
-    lines += [f"- Blocker: {position.blocker}"] if position.blocker else []
-    lines += (
-        [f"- Smallest change that would clear it: {position.smallest_change}"]
-        if position.smallest_change
-        else []
-    )
-    lines += [f"- Note: {position.note}"] if position.note else []
-    return "\n".join(lines)
+    clears = "Smallest change that would clear it"
+    named = {"Blocker": position.blocker, clears: position.smallest_change, "Note": position.note}
+    return "\n".join([*lines, *(f"- {name}: {text}" for name, text in named.items() if text)])
 
 
 # --- result ------------------------------------------------------------------------------------------
@@ -100,7 +95,8 @@ def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
     written = held.rounds[-1].written
     synthesis = written.synthesis.fields(SYNTHESIS_WIDTH) if written and written.synthesis else None
     data["converged"] = held.ended == "converged"
-    data["rounds"] = [*(_round(held, one) for one in held.rounds), *(_gone(held, n) for n in held.discarded)]
+    rounds = [_round(held, one.closed.n, one.judged, speculative=one.speculative) for one in held.rounds]
+    data["rounds"] = rounds + [_round(held, n, None, speculative=True) for n in held.discarded]
     if WHY[held.ended] and not (held.ended == "no quorum" and len(held.rounds) == 1):
         data["note"] = WHY[held.ended]
     if len(held.rounds) > 1 or written:
@@ -137,22 +133,13 @@ def _mark_votes(votes: list[dict[str, Json]], held: Deliberation) -> None:
             vote["was"] = first[key]
 
 
-def _round(held: Deliberation, one: Round) -> dict[str, Json]:
-    return {
-        "n": one.closed.n,
-        "decision": one.judged.decision,
-        "agreement": one.judged.agreement,
-        "speculative": one.speculative,
-        "wasted": held.waste(one.closed.n).calls,
-    }
-
-
-def _gone(held: Deliberation, n: int) -> dict[str, Json]:
+def _round(held: Deliberation, n: int, judged: Judged | None, *, speculative: bool) -> dict[str, Json]:
+    """`judged`: None of a round that was thrown away."""
     return {
         "n": n,
-        "decision": None,
-        "agreement": None,
-        "speculative": True,
+        "decision": judged and judged.decision,
+        "agreement": judged and judged.agreement,
+        "speculative": speculative,
         "wasted": held.waste(n).calls,
     }
 

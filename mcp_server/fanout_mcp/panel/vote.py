@@ -76,12 +76,12 @@ def decide(counts: Mapping[str, int], ballot: Ballot) -> Result:
     if positions < ballot.quorum or not positions:
         return Result("NO_VERDICT", 0.0)
     if ballot.stakes == "critical" and votes["STOP"]:
-        return Result("STOP", _share(votes["STOP"], positions))
+        return Result("STOP", round(votes["STOP"] / positions, 2))
     if ballot.stakes == "exploration" and 3 * votes["STOP"] < 2 * positions:
         votes = {"STOP": 0, "SIMPLIFY": votes["SIMPLIFY"] + votes["STOP"], "PROCEED": votes["PROCEED"]}
     winner = max(CAUTION, key=lambda verdict: votes[verdict])  # max keeps the first of equals: the cautious
     tied = tuple(verdict for verdict in CAUTION if votes[verdict] == votes[winner])
-    return Result(winner, _share(votes[winner], positions), tied if len(tied) > 1 else ())
+    return Result(winner, round(votes[winner] / positions, 2), tied if len(tied) > 1 else ())
 
 
 def in_words(counts: Mapping[str, int], ballot: Ballot) -> str:
@@ -122,7 +122,3 @@ def _completions(outstanding: int) -> Iterator[tuple[int, int, int]]:
 
 def _added(counts: Mapping[str, int], more: tuple[int, int, int]) -> dict[str, int]:
     return {verdict: counts.get(verdict, 0) + extra for verdict, extra in zip(CAUTION, more, strict=True)}
-
-
-def _share(votes: int, positions: int) -> float:
-    return round(votes / positions, 2)

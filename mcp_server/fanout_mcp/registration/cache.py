@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from fanout_mcp.commands.flags import OK
+from fanout_mcp.commands.shell import put_json
 from fanout_mcp.errors import FanoutError
 from fanout_mcp.state import cache, settings
 from fanout_mcp.state.cache import BESIDE
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         rows = [{"kind": one.kind, "path": str(one.path), "bytes": one.size} for one in kept]
         data = {"folder": str(own), "files": rows, "bytes": size, "cleared": args.action == "clear"}
-        sys.stdout.write(json.dumps(data) + "\n")
+        put_json(data)
         return OK
     verb = "Removed from" if args.action == "clear" else "Kept in"
     where = own.parent if args.all else own

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shlex
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from fanout_hooks.adoption.check import path_in_use
 from fanout_hooks.adoption.entries import each, is_log_and_gate, is_ours, problems
-from fanout_hooks.client import files
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.gate import watch
 from fanout_hooks.learn.memory import path_of
@@ -27,12 +25,12 @@ from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import AllThinking, BackendError, SettingsError
-from fanout_mcp.registration.places import SCOPES, Places, places, plugin_in, project_of
+from fanout_mcp.registration.places import SCOPES, Places, places, plugin_in, project_of, value_in
 from fanout_mcp.registration.plan import ALLOW, PLUGIN_RULE, RULE, is_server_entry
 from fanout_mcp.state import policy, settings
 from fanout_mcp.state.folder import find_program, refused_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
-from fanout_mcp.types import Job, Json, Prompt
+from fanout_mcp.types import Job, Prompt
 
 if TYPE_CHECKING:
     from fanout_mcp.backends.base import Backend
@@ -52,6 +50,9 @@ PROGRAMS: Final = {
 OLD: Final = ("cache", "state/receipts.jsonl", "state/receipts.old.jsonl", "state/hooks_baseline.json")
 """What older versions kept in `.claude/fanout` and now lies in the user's own folders. The rest of `state` is
 in use: adopted hooks have their originals there."""
+
+
+OWN_FOLDERS: Final = ("FANOUT_STATE_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
 
 class Finding(NamedTuple):
@@ -162,7 +163,8 @@ def _kept(had: Settings) -> Iterator[Finding]:
     yield Finding("receipts", "good", str(had.records))
     yield Finding("votes", "good", f"{had.votes} (fanout record)")
     yield Finding("learned", "good", path_of(hooks, str(had.project)))
-    inside = [name for name, folder in _asked_for() if folder.resolve().is_relative_to(had.project)]
+    names = [name for name in OWN_FOLDERS if os.environ.get(name)]
+    inside = [name for name in names if Path(os.environ[name]).resolve().is_relative_to(had.project)]
     if inside:
         found = (
             f"{' and '.join(inside)} names a folder inside the project, and no cache or state is opened there"
@@ -172,12 +174,6 @@ def _kept(had: Settings) -> Iterator[Finding]:
     if old:
         found = f"{' and '.join(map(str, old))}: no longer read"
         yield Finding("old state", "missing", found, f"Delete it: rm -r {shlex.join(map(str, old))}")
-
-
-def _asked_for() -> Iterator[tuple[str, Path]]:
-    for variable in ("FANOUT_STATE_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
-        if value := os.environ.get(variable):
-            yield variable, Path(value)
 
 
 def _programs(project: Path) -> Iterator[Finding]:
@@ -192,7 +188,7 @@ def _registered(root: Path) -> Iterator[Finding]:
     here = {scope: places(scope, project) for scope in SCOPES}
     plugin = plugin_in(project)
     servers = [
-        scope for scope, where in here.items() if is_server_entry(_at(where.servers, where.server_keys))
+        scope for scope, where in here.items() if is_server_entry(value_in(where.servers, where.server_keys))
     ]
     found = [*servers, *([f"plugin {plugin}"] if plugin else [])]
     do = "fanout install, or claude --plugin-dir FOLDER"
@@ -214,7 +210,7 @@ def _registered(root: Path) -> Iterator[Finding]:
 
 
 def _allowed(where: Places) -> list[str]:
-    rules = _at(where.settings, ALLOW)
+    rules = value_in(where.settings, ALLOW)
     return [str(rule) for rule in rules] if isinstance(rules, list) else []
 
 
@@ -226,12 +222,12 @@ def _hooks(root: Path) -> Iterator[Finding]:
         for scope in SCOPES
         if any(
             is_ours(entry) and is_log_and_gate(entry)
-            for _, _, entry in each(_at(places(scope, project).settings, ("hooks",)))
+            for _, _, entry in each(value_in(places(scope, project).settings, ("hooks",)))
         )
     ]
     for scope in SCOPES:
         path = places(scope, project).settings
-        if wrong := problems(_at(path, ("hooks",)) or {}):
+        if wrong := problems(value_in(path, ("hooks",)) or {}):
             yield Finding(
                 "hooks", "bad", f"{path}: {wrong[0]}", "Claude Code refuses the file; fix it first."
             )
@@ -259,16 +255,6 @@ def _gate(project: Path) -> Finding:
         "off": "agents may be launched one by one",
     }[chosen.mode]
     return Finding("gate", "missing" if chosen.mode == "off" else "good", f"{chosen.mode}: {means}")
-
-
-def _at(path: Path, keys: tuple[str, ...]) -> Json:
-    try:
-        data: Json = json.loads(files.read(path, follow=True))
-    except (OSError, ValueError, RecursionError):
-        return None  # `fanout install` says what is wrong with it
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
 
 
 # --- doctor ------------------------------------------------------------------------------------------
@@ -330,7 +316,6 @@ def check(had: settings.Settings) -> list[Finding]:
 
 def _models(had: settings.Settings, backend: Backend) -> list[str | None]:
     """Return the models of the default panel, the synthesis and the summaries, and one of each provider."""
-    from fanout_mcp.backends.choose import providers_of
     from fanout_mcp.panel.personas import read
 
     seat = backend.seating()
@@ -340,7 +325,7 @@ def _models(had: settings.Settings, backend: Backend) -> list[str | None]:
     providers = {backend.route(model).provider for model in asked}
     for name, row in providers_of(had).usable.items():
         if (row.host or name) not in providers:
-            asked.append(f"{name}:{next(iter(row.models_for('default')), '')}".rstrip(":"))
+            asked.append(row.first)
     return asked
 
 
@@ -353,7 +338,7 @@ async def _answered(backend: Backend, model: str | None) -> Finding:
 
     what = f"check {model}" if model else "check"
     began = monotonic()
-    job = Job("doctor", QUESTION, model, max_tokens=200, provider=backend.provider)
+    job = Job("doctor", QUESTION, model, max_tokens=200)
     try:
         with anyio.fail_after(CHECK_S):
             try:

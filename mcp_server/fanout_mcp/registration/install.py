@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from fanout_hooks.adoption import consent, restore
 from fanout_hooks.adoption.entries import is_ours
 from fanout_hooks.adoption.restore import Restoration
-from fanout_hooks.client import files
 from fanout_hooks.client import places as client_places
 from fanout_hooks.client.places import MARK, Place, state_folder
 from fanout_hooks.client.places import project_of as adopting_project
@@ -31,7 +30,7 @@ from fanout_mcp.registration.places import SCOPES, Installed, Places, places, pl
 from fanout_mcp.registration.plan import Change, Choices, Plan
 from fanout_mcp.state import settings
 from fanout_mcp.state.folder import find_program
-from fanout_mcp.text import counted
+from fanout_mcp.text import clip, counted
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -98,24 +97,21 @@ def _said(sign: str, keys: tuple[str, ...], value: Json) -> str:
         matcher = f" [{value['matcher']}]" if value.get("matcher") else ""
         return f"{sign} {name}{matcher}: {', '.join(map(_entry, value['hooks']))}"
     if isinstance(value, dict) and isinstance(value.get("command"), str):
-        return f"{sign} {name}: {_short(' '.join([value['command'], *map(str, value.get('args', []))]))}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"{sign} {name}: {_short(text)}"
+        text = " ".join([value["command"], *map(str, value.get("args", []))])
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"{sign} {name}: {clip(text, MAX_LENGTH)}"
 
 
 def _entry(entry: Json) -> str:
     if not isinstance(entry, dict):
-        return _short(json.dumps(entry))
+        return clip(json.dumps(entry), MAX_LENGTH)
     if entry.get("type") == "mcp_tool":
         return f"a call of the server {entry.get('server')}"
     command = str(entry.get("command", ""))
     if is_ours(entry) and command.startswith(MARK):
         return "a line of sh for when the server isn't there"
-    return _short(command or str(entry.get("url") or entry.get("type")))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+    return clip(command or str(entry.get("url") or entry.get("type")), MAX_LENGTH)
 
 
 # --- What `install` and `uninstall` share: show every change as a diff, ask, write. -------------------------
@@ -159,7 +155,8 @@ def carry_out(
             show(console, planned, diff)
             if not planned.changes:
                 return planned
-            if not is_wanted(f"Write {_count(planned)}?", yes=yes):
+            count = len(planned.changes)
+            if not is_wanted(f"Write {'this file' if count == 1 else f'these {count} files'}?", yes=yes):
                 return None
             with locked("installing", str(lock), WAIT_S):
                 now = make()
@@ -167,10 +164,6 @@ def carry_out(
                     write(planned)
                     return planned
             planned = now
-
-
-def _count(planned: Plan) -> str:
-    return "this file" if len(planned.changes) == 1 else f"these {len(planned.changes)} files"
 
 
 def show(console: Console, plan: Plan, form: str) -> None:
@@ -228,19 +221,16 @@ def is_terminal() -> bool:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)"
-    )
-    parser.add_argument("--yes", action="store_true", help="write without asking; agrees to nothing else")
+    add = parser.add_argument
+    add("--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)")
+    add("--yes", action="store_true", help="write without asking; agrees to nothing else")
     consent.add_flag(parser)
-    parser.add_argument("--no-log", action="store_true", help="without the hook log and its daily report")
-    parser.add_argument("--no-gate", action="store_true", help="without the gate on agents")
-    parser.add_argument("--no-hooks", action="store_true", help="with neither of the two")
-    parser.add_argument("--no-skill", action="store_true", help="without the skill")
-    parser.add_argument(
-        "--allow-tools", action="store_true", help="let Claude use fanout's tools without asking each time"
-    )
-    parser.add_argument(
+    add("--no-log", action="store_true", help="without the hook log and its daily report")
+    add("--no-gate", action="store_true", help="without the gate on agents")
+    add("--no-hooks", action="store_true", help="with neither of the two")
+    add("--no-skill", action="store_true", help="without the skill")
+    add("--allow-tools", action="store_true", help="let Claude use fanout's tools without asking each time")
+    add(
         "--claude-backend",
         action="store_true",
         help="where there is no API key, ask your own `claude -p`: it spends your subscription",
@@ -389,12 +379,9 @@ def elsewhere(here: Places, project: str) -> list[str]:
     return [path for path in _known_projects(here.servers) if path != project and _calls(path)]
 
 
-def _known_projects(servers: Path) -> Iterator[str]:
-    try:
-        projects = json.loads(files.read(str(servers), follow=True)).get("projects")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return
-    yield from projects if isinstance(projects, dict) else ()
+def _known_projects(servers: Path) -> list[str]:
+    projects = registration_places.value_in(servers, ("projects",))
+    return list(projects) if isinstance(projects, dict) else []
 
 
 def _calls(project: str) -> bool:
@@ -416,10 +403,9 @@ def _is_last_server(scope: str, project: str) -> bool:
 
 
 def _add_uninstall(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--scope", choices=SCOPES, default="user", help="as it was installed (default: user)")
-    parser.add_argument(
-        "--yes", action="store_true", help="write without asking; adopted hooks come back, too"
-    )
+    add = parser.add_argument
+    add("--scope", choices=SCOPES, default="user", help="as it was installed (default: user)")
+    add("--yes", action="store_true", help="write without asking; adopted hooks come back, too")
     consent.add_flag(parser)
 
 

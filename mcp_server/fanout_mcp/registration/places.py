@@ -72,7 +72,7 @@ def add(text: str, wanted: Sequence[Addition]) -> tuple[str, Made]:
     for one in wanted:
         data = json.loads(text)
         missing = _missing(data, one)
-        found = None if missing else _find(data, one.keys)
+        found = None if missing else find(data, one.keys)
         if one.is_item and not (isinstance(found, list) and one.value in found):
             text = json_edit.with_item(text, one.keys, one.value)
         elif not one.is_item and one.keys in missing:
@@ -90,7 +90,7 @@ def _missing(data: Json, one: Addition) -> list[Keys]:
     """Return the keys on the way to it, and its own, that aren't there. Raises InvalidInput."""
     for depth in range(1, len(one.keys) + 1):
         keys = one.keys[:depth]
-        holder = _find(data, keys[:-1])
+        holder = find(data, keys[:-1])
         if keys[-1] not in holder:
             return [one.keys[:more] for more in range(depth, len(one.keys) + 1)]
         is_last = depth == len(one.keys)
@@ -104,7 +104,7 @@ def _missing(data: Json, one: Addition) -> list[Keys]:
 def take_out(text: str, made: Made) -> str:
     """Return the text without what was added; what the user has removed or changed since is left alone."""
     for one in reversed(made.additions):
-        holder = _find(json.loads(text), one.keys if one.is_item else one.keys[:-1])
+        holder = find(json.loads(text), one.keys if one.is_item else one.keys[:-1])
         if one.is_item and isinstance(holder, list) and one.value in holder:
             text = json_edit.without(text, (*one.keys, _last(holder, one.value)))
         elif not one.is_item and isinstance(holder, dict) and _is_ours(holder.get(one.keys[-1]), one.value):
@@ -115,7 +115,7 @@ def take_out(text: str, made: Made) -> str:
 def without_empty(text: str, made: Made) -> str:
     """Return the text less the objects and lists that were made, as far as nothing is in them."""
     for keys in sorted(made.containers, key=len, reverse=True):
-        if _find(json.loads(text), keys) in ({}, []):
+        if find(json.loads(text), keys) in ({}, []):
             text = json_edit.without(text, keys)
     return text
 
@@ -131,11 +131,9 @@ def _is_ours(now: Json, value: Json) -> bool:
     return bool(now == value)
 
 
-def _find(data: Json, keys: Keys) -> Json:
+def find(data: Json, keys: Keys) -> Json:
     for key in keys:
-        if not isinstance(data, dict) or key not in data:
-            return None
-        data = data[key]
+        data = data.get(key) if isinstance(data, dict) else None
     return data
 
 
@@ -189,18 +187,19 @@ def project_of(folder: Path) -> Path:
 def plugin_in(project: Path) -> str | None:
     """Return the plugin's id where any settings file of this project or of the user turns it on."""
     for scope in SCOPES:
-        for name, is_on in _enabled(places(scope, project).settings).items():
+        enabled = value_in(places(scope, project).settings, ("enabledPlugins",))
+        for name, is_on in enabled.items() if isinstance(enabled, dict) else ():
             if name.startswith("fanout@") and is_on is True:
-                return name
+                return str(name)
     return None
 
 
-def _enabled(path: Path) -> dict[str, object]:
+def value_in(path: Path, keys: Keys) -> Json:
+    """Return what a JSON file has below these keys, None where there is no such thing."""
     try:
-        found = json.loads(files.read(path, follow=True)).get("enabledPlugins")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return {}  # the step that writes the file reports what is wrong with it
-    return found if isinstance(found, dict) else {}
+        return find(json.loads(files.read(path, follow=True)), keys)
+    except (OSError, ValueError, RecursionError):
+        return None  # the step that writes the file reports what is wrong with it
 
 
 # --- record -------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from fanout_mcp.registration.places import (
     Made,
     Places,
     add,
+    find,
     take_out,
 )
 from fanout_mcp.types import Json
@@ -194,7 +195,8 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
         changes.append(change)
         installed = installed.model_copy(update={"whole_files": {str(places.skill): change.after}})
     if choices.claude_backend and old.agreed_line is None:
-        change, line = _agreeing(config)
+        after, line = agreed(files.read_text(str(config)).text)
+        change = _text(config, after)
         changes.append(change)
         installed = installed.model_copy(update={"agreed_line": line if change.is_real else None})
     return Plan(tuple(change for change in changes if change.is_real), installed, tuple(notes))
@@ -207,7 +209,7 @@ def _is_allowed(old: Installed) -> bool:
 
 def _server(places: Places, old: Installed) -> tuple[list[Addition], list[str]]:
     server = Addition(keys=places.server_keys, value=server_entry())
-    found = _at(files.read(str(places.servers)).data, places.server_keys)
+    found = find(files.read(str(places.servers)).data, places.server_keys)
     recorded = old.json_files.get(str(places.servers), JsonFile()).made.additions
     if not is_server_entry(found) or found in [one.value for one in recorded]:
         return [server], []
@@ -263,12 +265,6 @@ def _whole_file(path: Path, text: str, old: Installed) -> Change:
     if change.before not in {None, text, old.whole_files.get(str(path))}:
         raise InvalidInput(f"{path} is there and isn't ours, or was edited; move it, or use --no-skill.")
     return change
-
-
-def _agreeing(config: Path) -> tuple[Change, str]:
-    before = files.read_text(str(config)).text
-    after, line = agreed(before)
-    return _text(config, after), line
 
 
 def _text(path: Path, after: str | None) -> Change:
@@ -373,9 +369,3 @@ def _remove_if_empty(folder: Path) -> None:
     for name, at in (("fanout", folder), ("skills", folder.parent)):
         if at.name == name and at.is_dir() and not any(at.iterdir()):
             at.rmdir()
-
-
-def _at(data: Json, keys: tuple[str, ...]) -> Json:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_mcp.commands.flags import OK
-from fanout_mcp.commands.shell import put, run_async
+from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.state import settings
+from fanout_mcp.text import hint
 
 if TYPE_CHECKING:
     from fanout_mcp.backends.providers import Providers, Row
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return OK
     listed = look(found, costs(found) if args.prices else {})
     if args.json:
-        sys.stdout.write(json.dumps([one._asdict() for one in listed], ensure_ascii=False) + "\n")
+        put_json([one._asdict() for one in listed])
     else:
         show(listed)
     return OK
@@ -58,14 +58,11 @@ def run(args: argparse.Namespace) -> int:
 
 def switch(found: Providers, action: str, name: str | None) -> str:
     """Enable or disable a provider in the user's own config.toml; return what was done."""
-    from difflib import get_close_matches
-
     from fanout_mcp.backends.providers import enabled_line
 
     if name is None or name not in found.rows:
-        near = get_close_matches(name or "", found.rows, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found.rows)}."
-        raise SettingsError(f"There is no provider {name!r}; {hint}" if name else f"Name a provider; {hint}")
+        what = f"There is no provider {name!r}" if name else "Name a provider"
+        raise SettingsError(f"{what}; {hint(name or '', found.rows)}")
     now = list(found.settings.enabled)
     wanted = [one for one in now if one != name] + ([name] if action == "enable" else [])
     path = found.settings.config_dir / "config.toml"
@@ -106,8 +103,7 @@ def costs(found: Providers) -> dict[str, float | None]:
         priced: dict[str, float | None] = {}
         async with open_backend(found.settings, found.env) as backend:
             for name, row in found.usable.items():
-                model = next(iter(row.models_for("default")), "")
-                price = await backend.price(f"{name}:{model}" if model else name)
+                price = await backend.price(row.first)
                 priced[name] = price.of(*CALL_TOKENS) if price else None
         return priced
 

@@ -15,11 +15,10 @@ from fanout_hooks.adoption import pitfalls
 from fanout_hooks.client import transcripts
 from fanout_hooks.client.places import claude_folder, json_of
 from fanout_hooks.log import daily, report
-from fanout_hooks.log import daily as log_daily
 from fanout_mcp.errors import why
 from fanout_mcp.reports import ledger, page
 from fanout_mcp.reports.ledger import money
-from fanout_mcp.state import folder as state_folder
+from fanout_mcp.state.folder import write_report
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Json
 
@@ -33,7 +32,10 @@ TIMEOUT_S: Final = 60.0
 def gather(item: Json) -> Json:
     """Return the whole report of a project with the path of its page, for a worker. Raises OSError."""
     made = make(item)
-    made.data["page"] = _page(Path(item["state"]), page.render(made))
+    try:
+        made.data["page"] = str(write_report(Path(item["state"]), "hooks", "html", page.render(made)))
+    except OSError as error:
+        made.data["page"] = f"could not be written: {why(error)}"
     return made.data
 
 
@@ -48,16 +50,9 @@ def make(item: Json) -> page.Drawn:
     data["notes"] = [{"note": note, "count": 1} for note in odd] + data["notes"]
     since = report.day_of(now, days - 1)
     folder = transcripts.project_folder(root, str(item["claude"]))
-    data["native"] = log_daily.rows(log_daily.read(folder, now - days * report.DAY_S))
+    data["native"] = daily.rows(daily.read(folder, now - days * report.DAY_S))
     data["tools"] = ledger.costs(Path(item["records"]), since)
     return page.Drawn(data, tally, days, now)
-
-
-def _page(project_state: Path, html: str) -> str:
-    try:
-        return str(state_folder.write_report(project_state, "hooks", "html", html))
-    except OSError as error:
-        return f"could not be written: {why(error)}"
 
 
 def item(settings: Settings, days: int, event: str | None) -> dict[str, Json]:

@@ -6,16 +6,17 @@ Figures only, no question and no path. A ledger that can't be written costs its 
 from __future__ import annotations
 
 import json
-import os
-import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from fanout_hooks.client import files
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.state.cache import own_folder
+from fanout_mcp.state.folder import append
+from fanout_mcp.text import compact
 from fanout_mcp.types import Json
 
 NAME: Final = "receipts.jsonl"
@@ -36,22 +37,10 @@ def note(folder: Path | None, tool: str, data: Json) -> None:
         return
     figures = {name: receipt[name] for name in FIELDS if isinstance(receipt.get(name), int | float)}
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = json.dumps({"timestamp": stamp, "tool": tool, **figures}, separators=(",", ":")) + "\n"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
+    with suppress(OSError):
         path = own_folder(folder) / NAME
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
-        if status.st_size > MAX_BYTES:
+        if append(path, compact({"timestamp": stamp, "tool": tool, **figures})) > MAX_BYTES:
             path.replace(path.with_suffix(".old.jsonl"))
-    except OSError:
-        return
 
 
 def costs(folder: Path, since: str) -> list[dict[str, Json]]:

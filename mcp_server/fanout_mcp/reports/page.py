@@ -18,7 +18,7 @@ from fanout_hooks.log.daily import trend_words
 from fanout_hooks.log.report import Period
 from fanout_hooks.log.tally import EventTally, Tally
 from fanout_mcp.reports.ledger import money
-from fanout_mcp.text import counted
+from fanout_mcp.text import clip, counted
 from fanout_mcp.types import Json
 
 # --- The page's charts as plain SVG: smaller than any library that could be embedded, and they print. -------
@@ -96,7 +96,7 @@ def boxes(rows: Sequence[Box], title: str) -> str:
         y = place * ROW + ROW / 2
         p5, p25, p50, p75, p95, p99 = map(x, row.at)
         parts += [
-            _text(LABEL - 8, y + 4, shortened(row.name), "", "end"),
+            _text(LABEL - 8, y + 4, clip(row.name, MAX_NAME), "", "end"),
             f"<g><title>{escape(row.caption)}</title>",
             _line(p5, y, p95, y, "whisker"),
             _rect(p25, y - 6, max(p75 - p25, 1), 12, "box", ""),
@@ -122,19 +122,11 @@ def waterfall(spans: Sequence[Span], total: float, title: str) -> str:
     ]
     for place, span in enumerate(spans):
         y = place * ROW + 5
-        parts.append(_text(LABEL - 8, y + 11, shortened(span.name), "", "end"))
+        parts.append(_text(LABEL - 8, y + 11, clip(span.name, MAX_NAME), "", "end"))
         if span.start > 0:
             parts.append(_rect(x(0), y + 5, x(span.start) - x(0), 2, "wait", ""))
-        parts.append(
-            _rect(
-                x(span.start),
-                y,
-                max(x(span.start + span.ms) - x(span.start), 1.5),
-                12,
-                span.kind,
-                span.caption,
-            )
-        )
+        wide = max(x(span.start + span.ms) - x(span.start), 1.5)
+        parts.append(_rect(x(span.start), y, wide, 12, span.kind, span.caption))
     return _svg(parts, floor + 24, title, "; ".join(span.caption for span in spans[:8]))
 
 
@@ -152,10 +144,6 @@ def sparkline(values: Sequence[float], title: str) -> str:
         f'<svg class="small" viewBox="0 0 96 20" role="img" aria-label="{escape(title)}">'
         f'<polyline class="spark" points="{points}"/></svg>'
     )
-
-
-def shortened(name: str) -> str:
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}\u2026"
 
 
 def _nice(value: float) -> float:
@@ -448,18 +436,11 @@ def _timeline(drawn: Drawn) -> str:
     else:
         slots = [(day[5:], _day(events)) for day, events in days]
         by, caption = "day", [day for day, _ in days]
-    counts = [
-        Bar(label, count, f"{when}: {counted(count, 'event')}")
-        for (label, (count, _)), when in zip(slots, caption, strict=True)
-    ]
-    means = [
-        Bar(
-            label,
-            us / count / 1000 if count else 0.0,
-            f"{when}: {us / max(count, 1) / 1000:.1f} ms on average",
-        )
-        for (label, (count, us)), when in zip(slots, caption, strict=True)
-    ]
+    counts, means = [], []
+    for (label, (count, us)), when in zip(slots, caption, strict=True):
+        mean = us / max(count, 1) / 1000
+        counts.append(Bar(label, count, f"{when}: {counted(count, 'event')}"))
+        means.append(Bar(label, mean, f"{when}: {mean:.1f} ms on average"))
     return (
         f'<h2>Timeline</h2><p class="soft">Events by {by}</p>'
         + _panel(timeline(counts, f"Events by {by}", "events"))

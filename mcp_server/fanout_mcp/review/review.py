@@ -223,7 +223,7 @@ async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mappin
         reviews = await in_thread(plan, clean, batch, known, diffs)
         await means.check_price(await in_thread(_calls, reviews))
         digests = {source.path: source.digest for source in gathered.files}
-        asked = await in_thread(ask, reviews, focus, backend.provider, digests)
+        asked = await in_thread(ask, reviews, focus, digests)
         journal.tally.total = len(asked)
         questions = [Question(one.job, one.fence) for one in asked]
         outcomes = await journal.ask(questions, Plan(DEADLINE_S, budget=request.budget), is_good)

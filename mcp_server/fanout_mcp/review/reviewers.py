@@ -350,7 +350,6 @@ def plan(
 def ask(
     reviews: Iterable[Review],
     focuses: Sequence[Focus],
-    provider: str,
     digests: Mapping[str, str] | None = None,
 ) -> list[Asked]:
     """Put reviews into words. `digests`: SHA-256 of the files, by path."""
@@ -358,7 +357,7 @@ def ask(
     for review in reviews:
         fence = pack.new_fence()
         words = prompt(review.group, focuses, review.seat.reviewer, fence, review.diffs, digests=digests)
-        job = Job(review.key, words, review.seat.model, SCHEMA, ANSWER_TOKENS, provider)
+        job = Job(review.key, words, review.seat.model, SCHEMA, ANSWER_TOKENS)
         asked.append(Asked(job, review.seat, review.group, fence))
     return asked
 

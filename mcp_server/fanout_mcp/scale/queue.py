@@ -189,10 +189,11 @@ def docket_without_pickle(url: str, name: str, seal: Seal) -> Docket:
 
 
 class Unit(NamedTuple):
-    """A question and its key in the cache."""
+    """A question, its key in the cache, and whose its model is for the caller."""
 
     job: Job
     key: str
+    provider: str
 
 
 class Shard(NamedTuple):
@@ -211,7 +212,7 @@ JOB: Final = tuple(one.name for one in fields(Job) if one.name not in {"prompt",
 
 def packed_shard(shard: Shard) -> Json:
     rows = [
-        [unit.key, unit.job.prompt.system, unit.job.prompt.user, unit.job.prompt.sources]
+        [unit.key, unit.provider, unit.job.prompt.system, unit.job.prompt.user, unit.job.prompt.sources]
         + [getattr(unit.job, name) for name in JOB]
         for unit in shard.units
     ]
@@ -221,11 +222,11 @@ def packed_shard(shard: Shard) -> Json:
 def unpacked_shard(batch: str, name: str, given: Json) -> Shard:
     judge, usd, tokens, rows = given
     units = []
-    for key, system, user, sources, *values in rows:
+    for key, provider, system, user, sources, *values in rows:
         named = dict(zip(JOB, values, strict=True))
         for listed in ("fallbacks", "elsewhere"):
             named[listed] = None if named[listed] is None else tuple(named[listed])
-        units.append(Unit(Job(prompt=Prompt(system, user, tuple(sources)), **named), key))
+        units.append(Unit(Job(prompt=Prompt(system, user, tuple(sources)), **named), key, provider))
     return Shard(batch, name, units, judge, Budget(usd, tokens))
 
 
@@ -252,7 +253,7 @@ def unpacked_outcome(job: Job, given: Json) -> Outcome:
     usage = Usage(*used)
     return Outcome(
         # Its prompt is of no use any more, and a batch may have gigabytes of them.
-        Job(job.key, Prompt("", ""), model, provider=job.provider),
+        Job(job.key, Prompt("", ""), model),
         status,
         None if text is None else Answer(text[0], text[1], usage, text[2], text[3]),
         _error(name, reason) if name else None,
@@ -603,7 +604,7 @@ class Call:
             self._is_decided = True
             self.is_on = await self._starts(portion, total)
         judge = judge_name(portion.is_good)
-        if not self.is_on or judge is None or not all(map(_can_travel, portion.missing)):
+        if not self.is_on or judge is None or not _can_travel(portion):
             return None
         missing = {job.key: job for job in portion.missing}
         names: dict[str, list[Job]] = {}
@@ -611,11 +612,11 @@ class Call:
             # Named by all its questions: what is known by now must not make another shard of it.
             name = _digest(portion.keys[key] for key in keys)
             if jobs := [missing[key] for key in keys if key in missing]:
-                units = [Unit(job, portion.keys[job.key]) for job in jobs]
+                units = [Unit(job, portion.keys[job.key], portion.provider_of(job.model)) for job in jobs]
                 shard = Shard(self.batch, name, units, judge, portion.plan.budget)
                 if await self._lasting(partial(self.queue.put, shard)):
                     self.own.add(name)
-                names[name] = [Job(job.key, Prompt("", ""), job.model, provider=job.provider) for job in jobs]
+                names[name] = [Job(job.key, Prompt("", ""), job.model) for job in jobs]
         return lambda: self._outcomes(names)
 
     async def _starts(self, portion: Portion, total: int) -> bool:
@@ -625,7 +626,7 @@ class Call:
         """
         if total <= self.queue.max_parallel or judge_name(portion.is_good) is None:
             return False
-        if not all(map(_can_travel, portion.missing)):
+        if not _can_travel(portion):
             return False
         from redis.exceptions import RedisError
 
@@ -714,11 +715,14 @@ def judge_name(is_good: IsGood) -> str | None:
     return name if name in JUDGES else None
 
 
-def _can_travel(job: Job) -> bool:
+def _can_travel(portion: Portion) -> bool:
     """A folder that an agent reads is on this machine, and a client has this user's login."""
     from fanout_mcp.backends.providers import CLIENTS
 
-    return job.workspace is None and job.provider not in CLIENTS
+    models = {job.model for job in portion.missing}
+    return all(job.workspace is None for job in portion.missing) and not any(
+        portion.provider_of(model) in CLIENTS for model in models
+    )
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterable[Sequence[str]]:

@@ -180,10 +180,10 @@ class Worker:
     async def _outcomes(self, ticket: str, taken: Taken) -> list[tuple[Outcome, bool]] | None:
         """Return the outcomes, and of each whether the cache has its answer; None for a cancelled batch."""
         shard = taken.shard
-        if strange := {unit.job.provider for unit in shard.units} - {self.backend.provider}:
-            return _failed(
-                shard.units, f"this worker asks {self.backend.provider}, the question is for {strange.pop()}"
-            )
+        for unit in shard.units:
+            own = self.backend.route(unit.job.model).provider
+            if own != unit.provider:
+                return _failed(shard.units, f"this worker asks {own}, the question is for {unit.provider}")
         if taken.times < ALONE_FROM:
             return await self._asked(shard, shard.units)
         async with self.alone:
@@ -213,8 +213,8 @@ class Worker:
         asking = Asking(
             self.limits.paced(self.backend.ask), self.cache, keys, named_judge(shard.judge), self.in_turn
         )
-        async with background() as going:
-            started = going.start([unit.job for unit in units], asking.ask, plan, self.limits)
+        async with background() as start:
+            started = start([unit.job for unit in units], asking.ask, plan, self.limits)
             beside = self.at_work.setdefault(shard.batch, [])
             beside.append(started)
             try:

@@ -38,6 +38,7 @@ from typing import Final, NamedTuple, Protocol
 from fanout_hooks.portable import fcntl
 from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
 from fanout_mcp.state import policy
+from fanout_mcp.state.folder import APPENDED
 from fanout_mcp.state.policy import Audit, Policy
 from fanout_mcp.types import Answer, Job, Json, ModelPrice
 from fanout_mcp.usage import UNREPORTED, Usage
@@ -168,8 +169,7 @@ async def asking(
         now.is_begun = True
     now.files.update(dict.fromkeys(job.prompt.sources))
     now.models[f"{provider}:{job.model or 'default'}"] += 1
-    sent = len((job.prompt.system + job.prompt.user).encode("utf-8", "replace")) // 3
-    most = price.of(sent, job.max_tokens) if price else 0.0
+    most = price.of(job.prompt.tokens, job.max_tokens) if price else 0.0
     used: Usage | None = None
 
     def answered(answer: Answer) -> None:
@@ -256,7 +256,7 @@ def append(audit: Audit, line: Mapping[str, Json], check: Callable[[_Log], None]
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = APPENDED & ~os.O_WRONLY | os.O_RDWR
     until = time.monotonic() + LOCK_S
     while True:
         descriptor = os.open(path, flags, 0o600)
@@ -359,7 +359,7 @@ def _note(second: str, words: str) -> None:
             to.connect(SYSLOG)
             to.send(f"<{AUTHPRIV_INFO}>fanout-audit[{os.getpid()}]: {words}".encode())
         return
-    descriptor = os.open(second, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(second, APPENDED & ~os.O_CREAT)
     try:
         os.write(descriptor, f"{words}\n".encode())
     finally:

@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
 
+from fanout_mcp.errors import why
 from fanout_mcp.types import Answer, Json
 from fanout_mcp.usage import Usage
 
@@ -452,8 +453,7 @@ def open_cache(folder: Path, config_folder: Path, kind: Callable[..., Cache] = C
         secret = own_secret(config_folder)
         return kind(opened(folder / FILE, FORM, BUSY_S), secret)
     except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        return kind(None, secret, f"went on without the cache: {reason}")
+        return kind(None, secret, f"went on without the cache: {why(error)}")
 
 
 def own_secret(folder: Path) -> bytes:

@@ -23,11 +23,12 @@ MAX_REPORTS: Final = 500
 OURS: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.[a-z]+$")
 CREATED = flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
 """New files only: what a repository has planted there is neither followed nor overwritten."""
+APPENDED: Final = flags("O_WRONLY", "O_APPEND", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
 
 
-def folder(state: Path, name: str) -> Path:
-    """Return the sub-folder `name` of a state folder, made when it is not there. Raises OSError."""
-    made = state / name
+def reports(state: Path) -> Path:
+    """Return a state folder's folder of reports, made when it is not there. Raises OSError."""
+    made = state / "reports"
     # A repository can ship .claude/fanout as a link to anywhere: nothing is written out of the project.
     if not made.resolve().is_relative_to(state.parent.parent.resolve()):
         raise OSError(f"{made} leads out of the project, so nothing is written there; remove the link")
@@ -60,24 +61,33 @@ def write_report(state: Path, stem: str, ending: str, text: str) -> Path:
 
 def _create(state: Path, stem: str, ending: str) -> tuple[Path, int]:
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    reports = folder(state, "reports")
-    _sweep(reports)
-    path = reports / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
+    made = reports(state)
+    _sweep(made)
+    path = made / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
     return path, os.open(path, CREATED, 0o600)
 
 
 def _sweep(reports: Path) -> None:
     """Make room for one more report: the newest of ours stay, and so does every file that is not ours."""
-    files = list(reports.iterdir())
-    if len(files) < MAX_REPORTS:
-        return
-    own = [file for file in files if OURS.search(file.name)]
+    own = [file for file in reports.iterdir() if OURS.search(file.name)]
     if len(own) < MAX_REPORTS:
         return
     with suppress(OSError):  # another process is sweeping
         own.sort(key=lambda path: path.lstat().st_mtime_ns)
         for path in own[: len(own) - MAX_REPORTS + 1]:
             path.unlink()
+
+
+def append(path: Path, line: str) -> int:
+    """Add a line to a file of this user's; return the file's bytes then. Raises OSError."""
+    descriptor = os.open(path, APPENDED, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is not a regular file")
+        os.write(descriptor, f"{line}\n".encode("utf-8", "replace"))
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
 
 
 # --- Programs ----------------------------------------------------------------------------------------------

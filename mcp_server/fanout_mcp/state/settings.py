@@ -18,16 +18,17 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fanout_hooks.gate.governor import KEYS as CAPS
 from fanout_hooks.learn.memory import name_of
 from fanout_mcp.errors import SettingsError, why
 from fanout_mcp.state import policy
+from fanout_mcp.text import hint
 from fanout_mcp.types import ModelPrice
 
 BackendName = Literal["auto", "http", "claude", "plan"]
@@ -134,7 +135,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
     config_dir = _config_dir(env, top or root)
     table = _checked(_read_table(config_dir / "config.toml"), config_dir / "config.toml")
     base_url, key = _endpoint(env, table, config_dir / "config.toml")
-    redis_url = _redis_url(env.get("FANOUT_REDIS_URL"), _optional_text(table, "redis_url"))
+    redis_url = _redis_url(env.get("FANOUT_REDIS_URL"), table.get("redis_url") or None)
     return Settings(
         root=root,
         top=top,
@@ -143,13 +144,13 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         backend_from="FANOUT_BACKEND" if env.get("FANOUT_BACKEND") else "config.toml",
         base_url=base_url,
         api_key=key,
-        model=env.get("FANOUT_MODEL") or _optional_text(table, "model"),
-        max_parallel=_positive("FANOUT_MAX_PARALLEL", env.get("FANOUT_MAX_PARALLEL"), DEFAULT_MAX_PARALLEL),
+        model=env.get("FANOUT_MODEL") or table.get("model") or None,
+        max_parallel=_max_parallel(env.get("FANOUT_MAX_PARALLEL")),
         claude_agreed=bool(table.get("claude_agreed")) or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
         claude_api_key=bool(table.get("claude_api_key")),
         hedge=bool(table.get("hedge")),
         is_child="FANOUT_CHILD" in env,
-        proxy=_optional_text(table, "proxy"),
+        proxy=table.get("proxy") or None,
         redis_url=redis_url,
         # Where dollars are limited, a user's own price of 0 would lift the limit.
         prices={model: ModelPrice(*each) for model, each in company.prices.items()}
@@ -211,7 +212,7 @@ def _is_own(path: Path) -> bool:
         return False
 
 
-def _read_table(path: Path) -> Mapping[str, object]:
+def _read_table(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -220,19 +221,17 @@ def _read_table(path: Path) -> Mapping[str, object]:
         raise SettingsError(f"{path} can't be read: {why(error)}. Fix or remove it.") from error
 
 
-def _checked(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
+def _checked(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """Return the table when it holds nothing but what it may. Raises SettingsError."""
     for name, value in table.items():
         if name not in KEYS:
-            near = get_close_matches(name, KEYS, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}."
-            raise SettingsError(f"{path}: there is no setting {name}; {hint}")
+            raise SettingsError(f"{path}: there is no setting {name}; {hint(name, KEYS)}")
         if not isinstance(value, KEYS[name]) or (KEYS[name] is int and isinstance(value, bool)):
             raise SettingsError(f"{path}: {name} must be {KINDS[KEYS[name]]}, not {type(value).__name__}.")
     return table
 
 
-def _backend(env: Mapping[str, str], table: Mapping[str, object]) -> BackendName:
+def _backend(env: Mapping[str, str], table: Mapping[str, Any]) -> BackendName:
     chosen = env.get("FANOUT_BACKEND")
     name = chosen or table.get("backend") or "auto"
     for known in BACKEND_NAMES:
@@ -242,12 +241,10 @@ def _backend(env: Mapping[str, str], table: Mapping[str, object]) -> BackendName
     raise SettingsError(f"{where} is {name!r}; it must be one of {', '.join(BACKEND_NAMES)}.")
 
 
-def _endpoint(
-    env: Mapping[str, str], table: Mapping[str, object], path: Path
-) -> tuple[str | None, str | None]:
+def _endpoint(env: Mapping[str, str], table: Mapping[str, Any], path: Path) -> tuple[str | None, str | None]:
     """Return base URL and the key that belongs to it (rules 2 and 3)."""
-    given, trusted = env.get("FANOUT_BASE_URL"), _optional_text(table, "base_url")
-    own_key = _optional_text(table, "api_key")
+    given, trusted = env.get("FANOUT_BASE_URL"), table.get("base_url") or None
+    own_key = table.get("api_key") or None
     if own_key and not trusted:
         raise SettingsError(
             f'{path}: api_key needs the base_url that it belongs to: base_url = "https://...".'
@@ -302,15 +299,14 @@ def _redis_url(given: str | None, trusted: str | None) -> str | None:
     return given or trusted
 
 
-def _prices(table: Mapping[str, object], path: Path) -> dict[str, ModelPrice]:
+def _prices(table: Mapping[str, Any], path: Path) -> dict[str, ModelPrice]:
     """Read [prices."model"] in = 3.0, out = 15.0 (dollars per million tokens)."""
-    given = table.get("prices")
     prices = {}
-    for model, entry in given.items() if isinstance(given, dict) else ():
+    for model, entry in table.get("prices", {}).items():
         usd_in, usd_out = (_usd(entry, name) for name in ("in", "out"))
         if usd_in is None or usd_out is None:
             raise SettingsError(f'{path}: prices."{model}" must hold in and out, dollars per million tokens.')
-        prices[str(model)] = ModelPrice(usd_in, usd_out)
+        prices[model] = ModelPrice(usd_in, usd_out)
     return prices
 
 
@@ -321,25 +317,17 @@ def _usd(entry: object, name: str) -> float | None:
     return float(value)
 
 
-def _names(table: Mapping[str, object], name: str, path: Path) -> tuple[str, ...]:
+def _names(table: Mapping[str, Any], name: str, path: Path) -> tuple[str, ...]:
     given = table.get(name, [])
-    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+    if not all(isinstance(one, str) for one in given):
         raise SettingsError(f'{path}: {name} must be a list of names, such as ["openai", "ollama"].')
     return tuple(dict.fromkeys(given))
 
 
-def _optional_text(table: Mapping[str, object], name: str) -> str | None:
-    value = table.get(name)
-    return str(value) if value else None
-
-
-def _positive(name: str, text: str | None, default: int) -> int:
+def _max_parallel(text: str | None) -> int:
     if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise SettingsError(f"{name} is {text!r}; it must be a whole number from 1 on.")
-    return value
+        return DEFAULT_MAX_PARALLEL
+    with suppress(ValueError):
+        if int(text) >= 1:
+            return int(text)
+    raise SettingsError(f"FANOUT_MAX_PARALLEL is {text!r}; it must be a whole number from 1 on.")

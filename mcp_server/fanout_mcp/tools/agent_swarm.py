@@ -28,14 +28,13 @@ from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput, UnreadableAnswer
 from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.asking import LANGUAGE
-from fanout_mcp.panel.consult import clip
 from fanout_mcp.panel.consult import receipt as receipt_of
 from fanout_mcp.reports.text import keep, write_report
 from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.source.workers import Failure, Workers
-from fanout_mcp.text import quoted
-from fanout_mcp.tools.services import LINES, Services, Tool, ToolResult
+from fanout_mcp.text import clip, quoted
+from fanout_mcp.tools.services import COUNT, LINES, TABLE, TEXT, Services, Tool, ToolResult
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import Usage
 
@@ -82,7 +81,7 @@ async def _perform(
 ) -> ToolResult:
     backend = services.backend
     model = backend.default_model("swarm")
-    todo = jobs(task, chosen, model, backend.provider)
+    todo = jobs(task, chosen, model)
     purse = priced(todo, await backend.price(model), args.max_cost_usd)
     plan = Plan(args.deadline_s, Enough(len(todo)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
@@ -109,7 +108,7 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     calls = [
         agent_call(
             clip(f"Look at: {lens.name}", 60),
-            for_reader(path, lens) if path else for_agent(task, chosen, lens),
+            f"Read {path}: it holds your task. {_lens(lens)}" if path else for_agent(task, chosen, lens),
         )
         for lens in chosen.lenses
     ]
@@ -159,11 +158,7 @@ class Kind:
 def kinds() -> Mapping[str, Kind]:
     table = _table()["kinds"]
     return {
-        name: Kind(
-            entry["ask"],
-            frozenset(entry["words"]),
-            [Lens(lens, look) for lens, look in entry["lenses"].items()],
-        )
+        name: Kind(entry["ask"], frozenset(entry["words"]), [Lens(*pair) for pair in entry["lenses"].items()])
         for name, entry in table.items()
     }
 
@@ -271,10 +266,6 @@ class Idea:
     detail: str = ""
 
 
-def prompt(task: str, chosen: Chosen, lens: Lens) -> Prompt:
-    return Prompt(SYSTEM, _asked(task, chosen, lens))
-
-
 def for_agent(task: str, chosen: Chosen, lens: Lens) -> str:
     """The same for an agent of the host, which answers in words."""
     return f"{_asked(task, chosen, lens)}\n\n{IN_WORDS}"
@@ -283,11 +274,6 @@ def for_agent(task: str, chosen: Chosen, lens: Lens) -> str:
 def brief(task: str, chosen: Chosen) -> str:
     """What is the same for all agents of the host, to be read from a file."""
     return "\n\n".join(filter(None, (task, chosen.ask, IN_WORDS))) + "\n"
-
-
-def for_reader(path: str, lens: Lens) -> str:
-    """The prompt of such an agent, beside the brief."""
-    return f"Read {path}: it holds your task. {_lens(lens)}"
 
 
 def read_ideas(agent: str, answer: Answer) -> list[Idea] | None:
@@ -483,17 +469,10 @@ class Swarm:
     cut: Sequence[str]
 
 
-def jobs(task: str, chosen: Chosen, model: str | None, provider: str) -> list[Job]:
+def jobs(task: str, chosen: Chosen, model: str | None) -> list[Job]:
     """One job a lens."""
     return [
-        Job(
-            lens.name,
-            prompt(task, chosen, lens),
-            model,
-            SCHEMA,
-            MAX_TOKENS,
-            provider=provider,
-        )
+        Job(lens.name, Prompt(SYSTEM, _asked(task, chosen, lens)), model, SCHEMA, MAX_TOKENS)
         for lens in chosen.lenses
     ]
 
@@ -599,10 +578,8 @@ def _answer(group: Group, place: int) -> dict[str, Json]:
 
 def _reasons(failed: Mapping[str, str]) -> list[dict[str, Json]]:
     """Each reason once, with how many failed for it."""
-    often: dict[str, int] = {}
-    for why in failed.values():
-        often[clip(why, TITLE)] = often.get(clip(why, TITLE), 0) + 1
-    return [{"agents": times, "reason": why} for why, times in list(often.items())[:MAX_NAMES]]
+    often = Counter(clip(why, TITLE) for why in failed.values())
+    return [{"agents": times, "reason": why} for why, times in islice(often.items(), MAX_NAMES)]
 
 
 TOOL: Tool[Args] = Tool(
@@ -614,20 +591,17 @@ TOOL: Tool[Args] = Tool(
     arguments=Args,
     call=call,
     output={
-        "lenses": {"type": "string"},
-        "agents": {"type": "integer"},
+        "lenses": TEXT,
+        "agents": COUNT,
         "answers": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"title": {"type": "string"}, "detail": {"type": "string"}, "said_by": LINES},
-            },
+            "items": {**TABLE, "properties": {"title": TEXT, "detail": TEXT, "said_by": LINES}},
         },
-        "merged": {"type": "integer"},
-        "cut": {"type": "integer"},
-        "receipt": {"type": "object"},
-        "report": {"type": "string"},
-        "plan": {"type": "object"},
+        "merged": COUNT,
+        "cut": COUNT,
+        "receipt": TABLE,
+        "report": TEXT,
+        "plan": TABLE,
     },
     search_hint="swarm, brainstorm, many agents, test cases, hypotheses",
 )

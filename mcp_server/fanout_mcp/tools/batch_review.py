@@ -12,15 +12,20 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review.finding import SEVERITIES, Focus
 from fanout_mcp.review.review import Calls, Means, Request, review
-from fanout_mcp.source.receipt import Detail, Receipt
+from fanout_mcp.source.receipt import Detail
 from fanout_mcp.tools.services import (
+    COUNT,
     LINES,
     MAX_TOTAL_TOKENS,
+    NUMBER,
+    TABLE,
+    TEXT,
     Services,
     Tool,
     ToolResult,
     Wanted,
     check_price,
+    entries,
     planned,
 )
 from fanout_mcp.types import Json, Progress
@@ -87,17 +92,9 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     async def check_cost(calls: Sequence[Calls]) -> None:
         await check_price(services.backend, [Wanted(*one) for one in calls], request.budget)
 
-    def plan(agents: list[dict[str, Json]], receipt: Receipt) -> Json:
-        return planned(agents, args.cursor, receipt)
-
     means = Means(
-        services.settings,
-        services.backend,
-        services.limits,
-        services.workers,
-        progress,
-        check_cost,
-        plan,
+        *(services.settings, services.backend, services.limits, services.workers, progress, check_cost),
+        lambda agents, receipt: planned(agents, args.cursor, receipt),
         services.open_cache,
         services.remote(),
     )
@@ -122,21 +119,16 @@ def _check(args: Args, *, has_model: bool) -> None:
         raise InvalidInput("`models` names whom to ask, but there is no model: set one up (`fanout doctor`).")
 
 
-_TEXT: Final[Json] = {"type": "string"}
 FINDING: Final[Json] = {
-    "path": _TEXT,
-    "line": {"type": "integer"},
-    "quote": _TEXT,
-    "severity": {"type": "string", "enum": list(SEVERITIES)},
-    "rule": _TEXT,
-    "cwe": _TEXT,
-    "title": _TEXT,
-    "why": _TEXT,
-    "fix": _TEXT,
+    "path": TEXT,
+    "line": COUNT,
+    "quote": TEXT,
+    "severity": {**TEXT, "enum": list(SEVERITIES)},
+    **dict.fromkeys(("rule", "cwe", "title", "why", "fix"), TEXT),
     "reviewers": LINES,
-    "verified": _TEXT,
-    "id": _TEXT,
-    "probability": {"type": "number"},
+    "verified": TEXT,
+    "id": TEXT,
+    "probability": NUMBER,
 }
 
 TOOL = Tool(
@@ -146,26 +138,19 @@ TOOL = Tool(
     arguments=Args,
     call=call,
     output={
-        "findings": {
-            "type": "array",
-            "description": "Worst first: objects, or a line each where they are many.",
-            "items": {"type": ["object", "string"], "properties": FINDING},
-        },
-        "counts": {"type": "object", "description": "Findings by severity."},
-        "left_out": {"type": "object", "description": "Files by the kind that `include` takes."},
-        "passed_over": {"type": "object", "description": "Findings that a mark or the accepted list covers."},
-        "coverage": {"type": "object", "description": "Focus, then language, to the number of rules."},
-        "dropped": {"type": "object", "description": "Claims thrown away, by reason."},
-        "not_analysed": {"type": "object", "description": "Files that no one reviewed, by reason."},
-        "failed_reviews": {"type": "object"},
-        "more_of_a_rule": {"type": "object"},
-        "next_cursor": {"type": "integer"},
-        "report": _TEXT,
-        "sarif": _TEXT,
-        "note": _TEXT,
-        "measured_on": _TEXT,
-        "plan": {"type": "object"},
-        "receipt": {"type": "object"},
+        "findings": entries("Worst first: objects, or a line each where they are many.", FINDING),
+        "counts": {**TABLE, "description": "Findings by severity."},
+        "left_out": {**TABLE, "description": "Files by the kind that `include` takes."},
+        "passed_over": {**TABLE, "description": "Findings that a mark or the accepted list covers."},
+        "coverage": {**TABLE, "description": "Focus, then language, to the number of rules."},
+        "dropped": {**TABLE, "description": "Claims thrown away, by reason."},
+        "not_analysed": {**TABLE, "description": "Files that no one reviewed, by reason."},
+        "failed_reviews": TABLE,
+        "more_of_a_rule": TABLE,
+        "next_cursor": COUNT,
+        **dict.fromkeys(("report", "sarif", "note", "measured_on"), TEXT),
+        "plan": TABLE,
+        "receipt": TABLE,
     },
     search_hint="code review security audit findings diff SARIF",
 )

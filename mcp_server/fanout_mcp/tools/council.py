@@ -11,22 +11,11 @@ from typing import Annotated, Final
 import anyio.to_thread
 from pydantic import ConfigDict, Field
 
-from fanout_mcp.panel import result
-from fanout_mcp.panel.consult import (
-    TOKENS_WITHOUT_PRICE,
-    VERDICT_FORM,
-    Consultation,
-    PanelArguments,
-    affordable,
-    dry,
-    gather,
-    not_asked,
-    terms_of,
-)
+from fanout_mcp.panel import consult, result
 from fanout_mcp.panel.council import Council, deliberate
 from fanout_mcp.panel.deliberation import Answered, Event, OnEvent, Synthesised, line
 from fanout_mcp.reports.text import set_aside, write_report
-from fanout_mcp.tools.services import Services, Tool, ToolResult
+from fanout_mcp.tools.services import NUMBER, TABLE, Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
 MAX_ROUNDS: Final = 5
@@ -34,13 +23,13 @@ MAX_ROUNDS: Final = 5
 
 def _in_short(schema: dict[str, Json]) -> None:
     """Of the arguments that oracle_batch, always shown beside it, takes too, show the types alone."""
-    for name in PanelArguments.model_fields:
+    for name in consult.PanelArguments.model_fields:
         shown = schema["properties"][name]
         form = shown["anyOf"][0] if "anyOf" in shown else shown  # the other branch is null
         schema["properties"][name] = {key: form[key] for key in ("type", "enum") if key in form}
 
 
-class Args(PanelArguments):
+class Args(consult.PanelArguments):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_in_short)
 
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 3
@@ -55,22 +44,22 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 
 async def watched(services: Services, args: Args, on_event: OnEvent) -> ToolResult:
     """Hold a council; `on_event` is called with everything as it happens."""
-    asked = await gather(services.settings, services.backend, args, services.workers)
+    asked = await consult.gather(services.settings, services.backend, args, services.workers)
     if not services.backend.has_model:
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked, args.rounds))
     writer = services.backend.default_model("synthesis")
-    terms = await terms_of(
+    terms = await consult.terms_of(
         services.backend,
         {writer, *(member.model for member in asked.members)},
         args,
-        max_tokens=TOKENS_WITHOUT_PRICE * args.rounds,
+        max_tokens=consult.TOKENS_WITHOUT_PRICE * args.rounds,
     )
     council = Council(asked, terms, args.rounds, args.speculate, writer, on_event, services.workers)
     # Always in a thread: later rounds quote every member.
-    terms, price = await anyio.to_thread.run_sync(affordable, terms, council.largest_jobs)
+    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, council.largest_jobs)
     council = replace(council, terms=terms)
     if args.dry_run:
-        return ToolResult({**dry(asked, price.at_most), "rounds": args.rounds})
+        return ToolResult({**consult.dry(asked, price.at_most), "rounds": args.rounds})
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
     data = result.short(asked, held)
     whole = result.report(asked, held, data)
@@ -89,16 +78,15 @@ class _Line:
         self._progress(self._done, None, line(event))
 
 
-def _for_host(services: Services, asked: Consultation, rounds: int) -> dict[str, Json]:
+def _for_host(services: Services, asked: consult.Consultation, rounds: int) -> dict[str, Json]:
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
-    why = getattr(services.backend, "why", "")
     asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
-    return not_asked(
+    return consult.not_asked(
         asked,
-        f"No model is set up, so no one was asked. {why} Send the agent calls of each message below "
-        f"side by side: round 1. For each further round, at most {rounds}, send them again with the others' "
+        services.backend,
+        f": round 1. For each further round, at most {rounds}, send them again with the others' "
         "answers of the round before added, without names; stop when round 1 is unanimous or no verdict "
-        f"changed. Then apply the rule: {asked.ballot.rule}.",
+        "changed. Then",
     )
 
 
@@ -113,12 +101,12 @@ TOOL: Tool[Args] = Tool(
     arguments=Args,
     call=call,
     output={
-        **VERDICT_FORM,
+        **consult.VERDICT_FORM,
         "converged": {"type": "boolean"},
         "rounds": {"type": ["array", "integer"]},
         "synthesis": {"type": ["object", "string"]},
-        "saved_s": {"type": "number"},
-        "wasted": {"type": "object"},
+        "saved_s": NUMBER,
+        "wasted": TABLE,
     },
     search_hint="debate, deliberation, consensus, dissent, rounds of experts",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,7 +21,6 @@ from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
 from fanout_mcp.source import pack
-from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.pack import Text
 from fanout_mcp.source.pack import locate as locate_quote
 from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt
@@ -32,14 +31,20 @@ from fanout_mcp.structure.graph import Module
 from fanout_mcp.structure.survey import Gathered, Gathering
 from fanout_mcp.text import compact
 from fanout_mcp.tools.services import (
+    COUNT,
     LINES,
     MAX_TOTAL_TOKENS,
+    NUMBER,
+    TABLE,
+    TEXT,
     MaxCost,
     Services,
     Tool,
     ToolResult,
     Wanted,
     check_price,
+    entries,
+    in_tree,
     planned,
 )
 from fanout_mcp.types import Answer, Job, Json, Progress, Prompt
@@ -87,13 +92,9 @@ class Asked:
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.modules)
-    if root != services.settings.root:
-        settings = services.settings
-        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
-        args = args.model_copy(update={"modules": names})
-    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
-    gathering = Gathering(services.workers, root, services.settings.cache)
+    services, names = await in_tree(services, args.modules, receipt)
+    args = args.model_copy(update={"modules": names})
+    gathering = Gathering(services.workers, services.settings.root, services.settings.cache)
     gathered = await gathering.gather(args.modules, args.question, receipt, progress)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))
@@ -211,7 +212,6 @@ class _Asking:
             model=backend.default_model("explore"),
             schema=structure_model.CLAIMS_SCHEMA,
             max_tokens=ANSWER_TOKENS,
-            provider=backend.provider,
             workspace=mirror,
         )
 
@@ -380,6 +380,9 @@ def _plan(args: Args, gathered: Gathered, receipt: Receipt) -> Json:
     return planned(calls, args.cursor, receipt)
 
 
+_LISTS: Final = ("symbols", "imports", "imported_by", "entry_points", "tests", "hot_spots", "citations")
+MODULE: Final = {**dict.fromkeys(("module", "purpose", "report"), TEXT), **dict.fromkeys(_LISTS, LINES)}
+
 TOOL = Tool(
     name="explore_modules",
     title="Explore modules",
@@ -390,41 +393,15 @@ TOOL = Tool(
     arguments=Args,
     call=call,
     output={
-        "modules": {
-            "type": "array",
-            "description": "Objects, or `name: purpose` lines where they are many.",
-            "items": {
-                "type": ["object", "string"],
-                "properties": {
-                    "module": {"type": "string"},
-                    "purpose": {"type": "string"},
-                    "report": {"type": "string"},
-                    **dict.fromkeys(
-                        (
-                            "symbols",
-                            "imports",
-                            "imported_by",
-                            "entry_points",
-                            "tests",
-                            "hot_spots",
-                            "citations",
-                        ),
-                        LINES,
-                    ),
-                },
-            },
-        },
+        "modules": entries("Objects, or `name: purpose` lines where they are many.", MODULE),
         "folded": {**LINES, "description": "A line for each tree that is in no module."},
         "ranked": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"path": {"type": "string"}, "score": {"type": "number"}, "symbols": LINES},
-            },
+            "items": {**TABLE, "properties": {"path": TEXT, "score": NUMBER, "symbols": LINES}},
         },
-        "plan": {"type": "object"},
-        "next_cursor": {"type": "integer"},
-        "receipt": {"type": "object"},
+        "plan": TABLE,
+        "next_cursor": COUNT,
+        "receipt": TABLE,
     },
     search_hint="explore understand modules architecture codebase structure where is",
 )

@@ -5,7 +5,6 @@ gather (in a worker process: log, transcripts, receipts) -> render (bounded).
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +13,7 @@ from fanout_hooks.client import events
 from fanout_mcp.errors import FanoutError, InvalidInput
 from fanout_mcp.reports import hooks
 from fanout_mcp.source.workers import Failure
-from fanout_mcp.text import compact
+from fanout_mcp.text import compact, hint
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
@@ -74,9 +73,7 @@ def _headline(data: Json, days: int) -> str:
 def check_event(event: str | None, named: str = "`event`") -> None:
     """Raise InvalidInput for an unknown hook event; the sentence names the nearest known one."""
     if event is not None and event not in KNOWN:
-        near = get_close_matches(event, KNOWN, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KNOWN)}."
-        raise InvalidInput(f"{named} is not a hook event; {hint}")
+        raise InvalidInput(f"{named} is not a hook event; {hint(event, KNOWN)}")
 
 
 HINT: Final = "No hook ran through fanout in this period; `fanout-hooks adopt` hands it a project's hooks."

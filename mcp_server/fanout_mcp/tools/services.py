@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Final, Generic, NamedTuple, TypeVar
 
+import anyio.to_thread
 from pydantic import BaseModel, Field
 
 from fanout_mcp.backends.base import Backend
@@ -56,8 +57,18 @@ def verdict(result: ToolResult) -> str:
 
 A = TypeVar("A", bound=BaseModel)
 
-LINES: Final[dict[str, Json]] = {"type": "array", "items": {"type": "string"}}
-"""The JSON schema of a result's field that is a list of lines."""
+TEXT: Final[Json] = {"type": "string"}
+COUNT: Final[Json] = {"type": "integer"}
+NUMBER: Final[Json] = {"type": "number"}
+TABLE: Final[Json] = {"type": "object"}
+LINES: Final[Json] = {"type": "array", "items": TEXT}
+"""JSON schemas of a result's fields."""
+
+
+def entries(description: str, properties: Mapping[str, Json]) -> Json:
+    """Return the schema of a result's list: objects, or a line each where they are many."""
+    items = {"type": ["object", "string"], "properties": properties}
+    return {"type": "array", "description": description, "items": items}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,20 @@ class Tool(Generic[A]):
     """The result's fields and their JSON schemas; `headline`, one line for a person, comes before them."""
     always_load: bool = False
     search_hint: str = ""
+
+
+async def in_tree(
+    services: Services, named: Sequence[str] | None, receipt: Receipt
+) -> tuple[Services, list[str] | None]:
+    """Return services for the tree that is named, which may be another worktree, and the names in there."""
+    from fanout_mcp.source.discover import tree_name, tree_of
+
+    settings = services.settings
+    root, names = await anyio.to_thread.run_sync(tree_of, settings.root, named)
+    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
+    if root != settings.root:
+        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
+    return services, names
 
 
 # --- The price of a call about sources, checked before the first question. ----------------------------------

@@ -21,7 +21,7 @@ from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
 from fanout_mcp.source import pack
-from fanout_mcp.source.discover import Found, discover, tree_name, tree_of
+from fanout_mcp.source.discover import Found, discover
 from fanout_mcp.source.receipt import Bounded, Detail, Receipt
 from fanout_mcp.source.workers import Failure
 from fanout_mcp.structure import describe
@@ -35,7 +35,21 @@ from fanout_mcp.structure.model import (
 )
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines
-from fanout_mcp.tools.services import LINES, MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
+from fanout_mcp.tools.services import (
+    COUNT,
+    LINES,
+    TABLE,
+    TEXT,
+    MaxCost,
+    Services,
+    Tool,
+    ToolResult,
+    Wanted,
+    check_price,
+    entries,
+    in_tree,
+    planned,
+)
 from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
 MAX_FOR_MODEL: Final = 500
@@ -71,13 +85,10 @@ class Args(BaseModel):
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.paths)
-    if root != services.settings.root:
-        settings = services.settings
-        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
-        args = args.model_copy(update={"paths": names})
-    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
-    found = await anyio.to_thread.run_sync(_find, services, args, receipt)
+    services, names = await in_tree(services, args.paths, receipt)
+    args = args.model_copy(update={"paths": names})
+    found = await anyio.to_thread.run_sync(discover, services.settings.root, args.paths)
+    receipt.skip_all(found.skipped)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, found, args, receipt))
     if engine == "model":
@@ -116,12 +127,6 @@ def _result(bounded: Bounded, receipt: Receipt) -> Json:
             f", {receipt.failing} without the model" if receipt.failing else ""
         )
     return {"headline": headline, **data, "receipt": receipt.as_json(data, raw)}
-
-
-def _find(services: Services, args: Args, receipt: Receipt) -> Found:
-    found = discover(services.settings.root, args.paths)
-    receipt.skip_all(found.skipped)
-    return found
 
 
 class _Sizes(NamedTuple):
@@ -256,7 +261,6 @@ class _Asking:
             model=backend.default_model("summary"),
             schema=SUMMARY_SCHEMA,
             max_tokens=ANSWER_TOKENS,
-            provider=backend.provider,
         )
 
 
@@ -292,6 +296,12 @@ def _plan(found: Found, args: Args, receipt: Receipt) -> Json:
     return planned(calls, args.cursor, receipt)
 
 
+FILE: Final = {
+    **dict.fromkeys(("path", "purpose"), TEXT),
+    **dict.fromkeys(("symbols", "dependencies", "notes"), LINES),
+    "derived": {"type": "boolean"},
+}
+
 TOOL = Tool(
     name="summarize_files",
     title="Summarize files",
@@ -302,23 +312,11 @@ TOOL = Tool(
     arguments=Args,
     call=call,
     output={
-        "files": {
-            "type": "array",
-            "description": "Objects, or `path: purpose` lines where they are many.",
-            "items": {
-                "type": ["object", "string"],
-                "properties": {
-                    "path": {"type": "string"},
-                    "purpose": {"type": "string"},
-                    **dict.fromkeys(("symbols", "dependencies", "notes"), LINES),
-                    "derived": {"type": "boolean"},
-                },
-            },
-        },
-        "plan": {"type": "object"},
-        "next_cursor": {"type": "integer"},
-        "report": {"type": "string"},
-        "receipt": {"type": "object"},
+        "files": entries("Objects, or `path: purpose` lines where they are many.", FILE),
+        "plan": TABLE,
+        "next_cursor": COUNT,
+        "report": TEXT,
+        "receipt": TABLE,
     },
     search_hint="summarize understand files folder codebase overview",
 )
