@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -180,11 +181,15 @@ def value_of(reader: Reader, node: ast.expr | None) -> Value:
 
 
 def _children(reader: Reader, node: ast.AST) -> Value:
-    result = NOTHING
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            result = join(result, value_of(reader, child))
-    return replace(result, const=None, kind="", is_request=False)
+    return _together(_parts(reader, node))
+
+
+def _parts(reader: Reader, node: ast.AST) -> list[Value]:
+    return [value_of(reader, child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+
+
+def _together(parts: Sequence[Value]) -> Value:
+    return replace(functools.reduce(join, parts, NOTHING), const=None, kind="", is_request=False)
 
 
 def read_constant(_: Reader, node: ast.Constant) -> Value:
@@ -329,13 +334,15 @@ def _digest(left: Value, right: Value) -> str:
 def read_container(reader: Reader, node: ast.Dict | ast.List | ast.Tuple | ast.Set) -> Value:
     """Read a display; one that holds constants alone is a table that the program wrote down."""
     elements = node.values if isinstance(node, ast.Dict) else node.elts
-    value = _children(reader, node)
-    is_plain = isinstance(node, ast.List | ast.Tuple) and not any(
-        isinstance(e, ast.Starred) for e in elements
+    parts = tuple(_parts(reader, node))  # once: what holds others would be read twice as often at each level
+    is_ordered = isinstance(node, ast.List | ast.Tuple)
+    is_followed = is_ordered and len(parts) <= MAX_ITEMS
+    return replace(
+        _together(parts),
+        items=parts if is_followed and not any(isinstance(e, ast.Starred) for e in elements) else None,
+        first=parts[0] if is_ordered and parts else None,
+        is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements),
     )
-    if is_plain and len(elements) <= MAX_ITEMS:
-        value = replace(value, items=tuple(value_of(reader, element) for element in elements))
-    return replace(value, is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements))
 
 
 def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
@@ -362,6 +369,11 @@ def read_compare(reader: Reader, node: ast.Compare) -> Value:
     return NOTHING if known is None else Value(const=known)
 
 
+def element(container: Value) -> Value:
+    """Return what is known of whichever element of a container comes next."""
+    return replace(container, const=None, kind="", items=None, first=None)
+
+
 def read_named(reader: Reader, node: ast.NamedExpr) -> Value:
     value = value_of(reader, node.value)
     reader.bind(node.target, value)
@@ -382,7 +394,7 @@ def read_comprehension(
 ) -> Value:
     before = dict(reader.scope.env)
     for generator in node.generators:
-        reader.bind(generator.target, replace(value_of(reader, generator.iter), const=None, kind=""))
+        reader.bind(generator.target, element(value_of(reader, generator.iter)))
         for test in generator.ifs:
             value_of(reader, test)
     if isinstance(node, ast.DictComp):
@@ -440,8 +452,8 @@ MAX_ITEMS = 40
 
 
 def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
-    node, name, arguments, _ = call
-    if name == "lxml.etree.XMLParser" and has(call.keywords.get("resolve_entities"), False):
+    node, name, arguments, keywords = call
+    if name == "lxml.etree.XMLParser" and has(keywords.get("resolve_entities"), False):
         return Value(kind=sinks.SAFE_PARSER)
     everything = call.everything
     level = SOURCE_CALLS.get(name)
@@ -464,7 +476,7 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         return replace(default, is_listed=not default.varies, const=None, kind="")
     local = name.rsplit(".", 1)[-1]
     if local in reader.functions and (name == local or name.startswith("self.")):
-        _pass(reader, local, node, arguments)
+        _pass(reader, local, arguments, keywords)
         joined = join(joined, reader.returns.get(local, NOTHING))
     taint = joined.taint
     if taint is not None:
@@ -491,15 +503,18 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     )
 
 
-def _pass(reader: Reader, name: str, node: ast.Call, arguments: Sequence[Value]) -> None:
+def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> None:
     """Remember the strongest input that a function of this file is called with."""
     function = reader.functions[name][0]
     names = [a.arg for a in function.args.args if a.arg not in {"self", "cls"}]
-    given = dict(zip(names, arguments, strict=False))
-    given |= {k.arg: value_of(reader, k.value) for k in node.keywords if k.arg}
+    given = {**dict(zip(names, arguments, strict=False)), **keywords}
     known = reader.passed.setdefault(name, {})
     for parameter, value in given.items():
-        if value.taint is not None and value.level > known.get(parameter, NOTHING).level:
+        if (
+            parameter != "**"
+            and value.taint is not None
+            and value.level > known.get(parameter, NOTHING).level
+        ):
             known[parameter] = replace(value, const=None)
 
 

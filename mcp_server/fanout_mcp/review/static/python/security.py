@@ -471,10 +471,6 @@ class Read(NamedTuple):
     """Lines of calls that are given constants alone: who sees the call but not the flow is wrong there."""
 
 
-def review_python(path: str, text: str) -> list[Finding]:
-    return read_python(path, text).findings
-
-
 def read_python(path: str, text: str) -> Read:
     tree = parse_python(text)
     if tree is None:

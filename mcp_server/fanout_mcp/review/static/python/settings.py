@@ -277,10 +277,9 @@ def _run(reader: Reader, call: Call) -> None:
 
 
 def _bind(reader: Reader, call: Call) -> None:
-    if call.node.args and isinstance(call.node.args[0], ast.Tuple) and call.node.args[0].elts:
-        host = reader.value(call.node.args[0].elts[0]).const
-        if host in {"", "0.0.0.0", "::"}:  # noqa: S104 what is looked for
-            add(reader, "bind-all", call.node)
+    host = call.arguments[0].first if call.arguments and isinstance(call.node.args[0], ast.Tuple) else None
+    if host is not None and host.const in {"", "0.0.0.0", "::"}:  # noqa: S104 what is looked for
+        add(reader, "bind-all", call.node)
 
 
 def _cors(reader: Reader, call: Call) -> None:

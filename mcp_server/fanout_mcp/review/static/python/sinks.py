@@ -156,7 +156,7 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     picked = [arguments[i] for i in sink.args if i < len(arguments)] if sink.args else list(arguments)
     picked += [value for key, value in keywords.items() if not sink.args or key in sink.keywords]
     if sink.weakness == "xss" and node.args and isinstance(node.args[0], ast.Tuple) and picked:
-        picked[0] = reader.value(node.args[0].elts[0]) if node.args[0].elts else NOTHING  # status, headers
+        picked[0] = arguments[0].first or NOTHING  # status and headers follow
     if picked and all(one.taint is None and not one.varies for one in picked):
         reader.settled.add(node.lineno)
     value = NOTHING
@@ -225,7 +225,7 @@ def _check_subprocess(
     has_shell = keywords.get("shell", NOTHING).const is True
     given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "args"), None)
     if isinstance(given, ast.List | ast.Tuple) and not has_shell:
-        first = reader.value(given.elts[0]) if given.elts else NOTHING
+        first = value.first or NOTHING
         is_shell = isinstance(first.const, str) and first.const in _SHELLS
         if value.taint is not None:
             direct = is_shell or first.taint is not None
@@ -289,9 +289,9 @@ def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
     """Look at what a view returns: text goes out as HTML, an error's text reveals too much."""
     if not reader.scope.is_route or value.taint is None:
         return
-    given = node.value.elts[0] if isinstance(node.value, ast.Tuple) and node.value.elts else node.value
-    if given is not node.value:
-        value = reader.value(given)
+    given = node.value
+    if isinstance(given, ast.Tuple) and given.elts:
+        given, value = given.elts[0], value.first or NOTHING
     if value.taint is None:
         return
     if value.taint.is_error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +19,7 @@ from fanout_mcp.review.static.python import sinks
 from fanout_mcp.review.static.python.expressions import (
     checked_names,
     cleaned,
+    element,
     joined,
     leaves,
     refused,
@@ -147,6 +148,9 @@ def dotted(node: ast.expr, env: Mapping[str, Value], names: Mapping[str, str]) -
 
 # --- taint ------------------------------------------------------------------------------------------
 
+MAX_LOOPS = 4
+"""Loops within loops that are read twice: each doubles what is read of those inside it."""
+
 
 @dataclass(slots=True)
 class Walker:
@@ -167,7 +171,11 @@ class Walker:
     settled: set[int] = field(default_factory=set)
     """Lines of calls that could do harm, but are given constants alone."""
     scope: Scope = field(default_factory=lambda: Scope(None, {}))
+    indexed: set[str] = field(default_factory=set)
+    """Names of which an element was set."""
     depth: int = 0
+    loops: int = 0
+    """That hold what is being read."""
     statement: ast.stmt | None = None
     """The one being read."""
 
@@ -202,28 +210,27 @@ class Walker:
     def read_assign(self, node: ast.Assign) -> None:
         value = self.value(node.value)
         for target in node.targets:
-            self.bind(target, value, node.value)
+            self.bind(target, value)
 
     def read_ann_assign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            self.bind(node.target, self.value(node.value), node.value)
+            self.bind(node.target, self.value(node.value))
 
     def read_aug_assign(self, node: ast.AugAssign) -> None:
         value = join(self.value(node.target), self.value(node.value))
         built = isinstance(node.op, ast.Add) and (value.taint is not None or value.built)
         self.bind(node.target, replace(value, built=built, const=None))
 
-    def bind(self, target: ast.expr, value: Value, source: ast.expr | None = None) -> None:
+    def bind(self, target: ast.expr, value: Value) -> None:
         if isinstance(target, ast.Name):
             self.scope.env[target.id] = value
             self.scope.assigned.add(target.id)
             self.forget_elements(target.id)
             check_setting(self, target, target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
-            each = source.elts if isinstance(source, ast.Tuple | ast.List) else None
-            for index, element in enumerate(target.elts):
-                own = self.value(each[index]) if each and len(each) == len(target.elts) else None
-                self.bind(element, own or replace(value, const=None, kind=""))
+            each = value.items if value.items is not None and len(value.items) == len(target.elts) else None
+            for index, inner in enumerate(target.elts):
+                self.bind(inner, each[index] if each else element(value))
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value)
         elif isinstance(target, ast.Subscript):
@@ -231,8 +238,9 @@ class Walker:
             sinks.check_item(self, target, key, value)
             self.grow(target.value, join(key, value))
             if isinstance(target.value, ast.Name):
-                if isinstance(key.const, str | int) and key.const is not None:
+                if isinstance(key.const, str | int):
                     self.scope.env[f"{target.value.id}[{key.const!r}]"] = value
+                    self.indexed.add(target.value.id)
                 else:
                     self.forget_elements(target.value.id)
                 if (old := self.scope.env.get(target.value.id)) is not None and old.items is not None:
@@ -260,19 +268,26 @@ class Walker:
             self.scope.env[receiver.id] = replace(
                 join(old, value), kind=old.kind, const=None, items=old.items
             )
-        elif isinstance(receiver, ast.Attribute):
+        elif isinstance(receiver, ast.Attribute) and isinstance(receiver.value, ast.Name):
             self._set_attribute(receiver, join(self.value(receiver), value))
 
     def read_for(self, node: ast.For | ast.AsyncFor) -> None:
-        items = self.value(node.iter)
-        for _ in range(2):
-            self.bind(node.target, replace(items, const=None, kind=""))
+        items = element(self.value(node.iter))
+        for _ in self._rounds():
+            self.bind(node.target, items)
             self._branches(node.body, node.orelse)
 
     def read_while(self, node: ast.While) -> None:
         self.value(node.test)
-        for _ in range(2):
+        for _ in self._rounds():
             self._branches(node.body, node.orelse)
+
+    def _rounds(self) -> Iterator[None]:
+        """Have a loop read twice, as its second round sees what its first left; once deep within others."""
+        self.loops += 1
+        for _ in range(2 if self.loops <= MAX_LOOPS else 1):
+            yield
+        self.loops -= 1
 
     def read_if(self, node: ast.If) -> None:
         if (known := self.decided(node.test)) is not None:
@@ -336,7 +351,8 @@ class Walker:
         return value.const if isinstance(value.const, bool) else None
 
     def forget_elements(self, name: str) -> None:
-        for key in [key for key in self.scope.env if key.startswith(f"{name}[")]:
+        start = f"{name}["
+        for key in [key for key in self.scope.env if key.startswith(start)] if name in self.indexed else ():
             del self.scope.env[key]
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
