@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tree_sitter import Language, Parser
+from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.structure import languages
 
@@ -269,6 +269,15 @@ def language_of(path: str) -> str | None:
         return "c"  # outlines read all headers as C++; rules for C++ would miss what C does
     language = languages.language_of(path)
     return language.key if language and (language.key == "python" or language.key in GRAMMARS) else None
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Yield a tree's nodes in the order of the text, each before what it holds."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed(node.children)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from typing import Final
 from ruff import find_ruff_bin  # type: ignore[import-untyped] # ships no types
 
 from fanout_mcp.review.finding import Finding, Focus, Severity
-from fanout_mcp.review.static.rules import WEAKNESSES, quote, read_table
+from fanout_mcp.review.static.rules import WEAKNESSES, Weakness, found, quote, read_table
 from fanout_mcp.types import Json
 
 SELECT: Final[Mapping[Focus, tuple[str, str]]] = read_table("lint.toml")["select"]
@@ -137,7 +137,7 @@ def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
     if rows is not None:
         originals = dict(files)
         lines = {copy: text.split("\n") for copy, (_, text) in files}
-        found: list[Finding] = []
+        findings: list[Finding] = []
         unread: dict[str, str] = {}
         for row in rows:
             copy = Path(row["filename"]).relative_to(folder.resolve()).as_posix()
@@ -146,8 +146,8 @@ def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
                 unread.setdefault(path, f"not valid Python from line {row['location']['row']} on")
                 continue
             finding = _finding(path, lines[copy], row, focus)
-            found += [finding] if finding else []
-        return found, unread
+            findings += [finding] if finding else []
+        return findings, unread
     if len(files) == 1:
         return [], {files[0][1][0]: "ruff crashed on it"}
     half = len(files) // 2
@@ -187,26 +187,25 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
     if not words:
         return None
     known = SECURITY.get(code) if focus == "security" else None
-    weakness = WEAKNESSES[known[1]] if known else None
-    is_safe = "seems safe" in row["message"]
-    severity = severity_of(code, focus)
+    severity: Severity = "info" if "seems safe" in row["message"] else severity_of(code, focus)
     if code in _OFTEN_FINE and _OFTEN_FINE[code](path, words, "\n".join(lines)):
         return None
     if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
         severity = "low"  # an import for another version, or for types alone
     if code == "RUF006" and re.match(r"\w+\s*=", words):
         severity = "low"  # the name keeps the task while the function runs
-    return Finding(
-        path=path,
-        line=first,
-        end_line=last,
-        quote=words,
-        severity="info" if is_safe else severity,
-        rule=known[1] if known else code,
-        title=weakness.title if weakness else row["message"].split("\n")[0][:160],
-        why=f"{code}: {row['message']}"[:300] if known else "",
-        fix=weakness.fix if weakness else ((row.get("fix") or {}).get("message") or ""),
-        cwe=weakness.cwe if weakness else None,
-        confidence=40 if known else 60,
-        reviewers=("ruff",),
+    if known:
+        weakness, confidence, why = WEAKNESSES[known[1]], 40, f"{code}: {row['message']}"[:300]
+    else:
+        title, fix = row["message"].split("\n")[0][:160], (row.get("fix") or {}).get("message") or ""
+        weakness, confidence, why = Weakness(code, 0, severity, title, fix), 60, ""
+    return found(
+        path,
+        lines,
+        (first, last),
+        weakness,
+        severity=severity,
+        confidence=confidence,
+        why=why,
+        reviewer="ruff",
     )

@@ -27,13 +27,16 @@ from fanout_mcp.review.static.rules import (
     PARAM,
     REMOTE,
     SWITCH,
+    WEAKNESSES,
     Rule,
+    Weakness,
     found,
     line_findings,
     rules_of,
 )
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
+from fanout_mcp.structure.languages import text_of
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
 _SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|cookie", re.IGNORECASE)
@@ -66,7 +69,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read and not own:
-        results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
+        results += memory(where, root)
     best: dict[tuple[str, int], Finding] = {}
     joined = [one for one in results if one.rule == "path-traversal"]
     for one in results:
@@ -154,9 +157,15 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
                     yield from _judged(where, node, rule, right, flow)
             flow.assign(left, right, node.start_byte)
         elif node.type in grammar.regexes:
-            yield from _slow(where, node, _text(node))
+            yield from _slow(where, node, text_of(node))
         elif node.type in grammar.conditions:
             flow.test(node)
+
+
+def memory(where: Where, root: Node) -> Iterator[Finding]:
+    """Yield what a C or C++ program does wrong with its memory."""
+    for weakness, node, why in memory_hits(root):
+        yield _place(where, node, WEAKNESSES[weakness], None, CONFIDENCE, why)
 
 
 def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
@@ -165,20 +174,17 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
     literal = re.match(r"/(.*)/\w*$", string[2] if string else text, re.DOTALL)
     pattern = literal[1] if literal else string[2] if string else ""
     if is_slow(pattern if literal else pattern.replace("\\\\", "\\")):
-        yield _place(where, node, "slow-regex", None, 55, "")
+        yield _place(where, node, WEAKNESSES["slow-regex"], None, CONFIDENCE, "")
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
+    weakness = rule.weakness.name
     counted = _first(text) if rule.first else text
     level = flow.level(counted) if rule.needs != "always" else 0
     if rule.needs == "remote" and level < REMOTE:
         return
-    if (
-        rule.weakness == "sql-injection"
-        and rule.needs != "always"
-        and level < REMOTE
-        and flow.has_query(text)
-    ):
+    is_flow = rule.needs != "always"
+    if weakness == "sql-injection" and is_flow and level < REMOTE and flow.has_query(text):
         yield _place(
             where, node, rule.weakness, "medium" if level else "low", 45, "The query was put together before."
         )
@@ -186,16 +192,16 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     if not rule.takes(flow.bare(text) if rule.bare else text):
         return
     severity, confidence, why = rule.severity, 60, rule.why
-    if rule.needs != "always":
-        if level and _is_harmless(rule.weakness, level, text):
+    if is_flow:
+        if level and _is_harmless(weakness, level, text):
             return
         if level:
-            severity = _reached(rule.weakness, level) or severity
-            if rule.weakness == "open-redirect" and flow.is_own(text):
+            severity = _reached(weakness, level) or severity
+            if weakness == "open-redirect" and flow.is_own(text):
                 severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(counted) and not flow.grammar.clean.search(counted):
-            is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
+            is_built = weakness == "sql-injection" and SQL.search(text) is not None
             severity, confidence = "low", 45 if is_built else 30  # a parameter: its callers may be sound
             why = why or "What arrives here varies."
         else:
@@ -208,7 +214,7 @@ def _is_switch(root: Node, line: int) -> bool:
     holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
     while holder is not None:
         asked = holder.child_by_field_name("condition") if holder.type.startswith("if") else None
-        if asked is not None and SWITCH.search(_text(asked)):
+        if asked is not None and SWITCH.search(text_of(asked)):
             return True
         holder = holder.parent
     return False
@@ -280,21 +286,21 @@ def _reached(weakness: str, level: int) -> Severity | None:
 
 
 def _place(  # noqa: PLR0917 the order of Finding itself
-    where: Where, node: Node, weakness: str, severity: Severity | None, confidence: int, why: str
+    where: Where, node: Node, weakness: Weakness, severity: Severity | None, confidence: int, why: str
 ) -> Finding:
     path, lines = where
-    first = node.start_point[0] + 1
-    if weakness == "weak-hash" and not _SECRET.search("\n".join(lines[max(0, first - 4) : first + 2])):
+    place = place_of(node)
+    if weakness.name == "weak-hash" and not _SECRET.search(
+        "\n".join(lines[max(0, place[0] - 4) : place[0] + 2])
+    ):
         severity = "low"
-    return found(
-        path,
-        lines,
-        (first, min(node.end_point[0] + 1, first + 4)),
-        weakness,
-        severity=severity,
-        confidence=confidence,
-        why=why,
-    )
+    return found(path, lines, place, weakness, severity=severity, confidence=confidence, why=why)
+
+
+def place_of(node: Node, more: int = 4) -> tuple[int, int]:
+    """Return a node's first line and its last, or as many `more` of them as are quoted."""
+    first = node.start_point[0] + 1
+    return first, min(node.end_point[0] + 1, first + more)
 
 
 def uncommented(data: bytes, root: Node, language: str) -> list[str]:
@@ -313,24 +319,20 @@ def _blanked(data: bytes, nodes: Iterable[Node], grammar: Grammar) -> list[str]:
 
 def _call(node: Node, grammar: Grammar) -> tuple[str, str]:
     fields, argument_field = grammar.calls[node.type]
-    parts = [_text(node.child_by_field_name(name)) for name in fields]
+    parts = [text_of(node.child_by_field_name(name)) for name in fields]
     name = ".".join(part for part in parts if part) or node.type
     if argument_field:
-        return name, _text(node.child_by_field_name(argument_field))
-    whole = _text(node)
+        return name, text_of(node.child_by_field_name(argument_field))
+    whole = text_of(node)
     return (name, whole.removeprefix(name)) if fields else (node.type, whole)
 
 
 def _sides(node: Node, grammar: Grammar) -> tuple[str, str]:
     left_field, right_field = grammar.assigns[node.type]
-    left = _text(node.child_by_field_name(left_field))
+    left = text_of(node.child_by_field_name(left_field))
     if right_field:
-        return left, _text(node.child_by_field_name(right_field))
-    return left, _text(node).removeprefix(left).lstrip(" =")
-
-
-def _text(node: Node | None) -> str:
-    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+        return left, text_of(node.child_by_field_name(right_field))
+    return left, text_of(node).removeprefix(left).lstrip(" =")
 
 
 @functools.cache
@@ -383,7 +385,7 @@ def review_own(path: str, text: str, kind: str, rules: Sequence[Rule]) -> list[F
         if is_plain
         else review_patterns(path, text, kind, rules).findings
     )
-    names = {rule.weakness for rule in rules}
+    names = {rule.weakness.name for rule in rules}
     return [finding for finding in found if finding.rule in names]
 
 
@@ -485,7 +487,7 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
                 path,
                 lines,
                 (number, number),
-                RULE,
+                WEAKNESSES[RULE],
                 severity="high",
                 confidence=SHAPED,
                 why=why,
@@ -607,7 +609,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
                 path,
                 lines,
                 (number, number),
-                RULE,
+                WEAKNESSES[RULE],
                 severity=doubtful if is_placeholder or is_shown else "high",
                 confidence=55 if mark[1] in DOUBTFUL else SHAPED,
                 why=f"It is scrubbed from whatever leaves, as {mark[1]}.",

@@ -15,7 +15,7 @@ from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.grammars import parser_of
 from fanout_mcp.review.static.patterns import unread
 from fanout_mcp.review.static.python.security import parse_python
-from fanout_mcp.review.static.rules import quote
+from fanout_mcp.review.static.rules import Weakness, found
 
 TANGLED = 15
 """Branches of a function (cyclomatic complexity); above it tests no longer cover the paths."""
@@ -216,7 +216,5 @@ def _finding(  # noqa: PLR0917 the order of Finding itself
     path: str, lines: list[str], line: int, rule: str, severity: Severity, title: str, fix: str, why: str = ""
 ) -> Finding:
     line = max(1, min(line, len(lines)))
-    words = quote(lines, line, line)
-    return Finding(
-        path, line, line, words, severity, rule, title, why, fix, confidence=70, reviewers=("structure",)
-    )
+    weakness = Weakness(rule, 0, severity, title, fix)
+    return found(path, lines, (line, line), weakness, confidence=70, why=why, reviewer="structure")

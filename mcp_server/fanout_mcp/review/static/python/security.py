@@ -16,7 +16,7 @@ from tree_sitter import Language, Node, Parser
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.python.taint import Walker, imported
 from fanout_mcp.review.static.python.values import Hit
-from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, found
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, found
 from fanout_mcp.source.secret_values import is_secret, is_word
 
 # --- Make newer Python readable for the interpreter that runs us, line for line. ----------------------------
@@ -503,7 +503,7 @@ def _finding(path: str, lines: list[str], hit: Hit) -> Finding:
         path,
         lines,
         (hit.line, hit.end_line),
-        hit.weakness,
+        WEAKNESSES[hit.weakness],
         severity=severity,
         confidence=confidence,
         why=hit.why,
