@@ -6,7 +6,7 @@ import ast
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import tree_sitter_python
 from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.review.finding import Finding, Severity
-from fanout_mcp.review.static.python.taint import Walker, imported
+from fanout_mcp.review.static.python.taint import Walker, dotted, imported
 from fanout_mcp.review.static.python.values import Hit
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, found
 from fanout_mcp.source.secret_values import is_secret, is_word
@@ -269,26 +269,15 @@ def _empty_password(node: ast.Dict | ast.Call) -> Iterator[Hit]:
         yield _hit("weak-password-rule", value, "The database's password is empty.", 0)
 
 
-def _unverified(node: ast.Module) -> Iterator[Hit]:
+def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[Hit]:
     """Find contexts of pyOpenSSL that no one asks to verify certificates: they don't by themselves."""
-    words = {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
-    if "set_verify" in words or "Context" not in words:
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    if any(_name(call.func) == "set_verify" for call in calls):
         return
-    names = {
-        alias.asname or alias.name
-        for item in ast.walk(node)
-        if isinstance(item, ast.ImportFrom) and item.module == "OpenSSL"
-        for alias in item.names
-        if alias.name == "SSL"
-    }
-    for inner in ast.walk(node):
-        is_context = isinstance(inner, ast.Call) and ast.unparse(inner.func) in {
-            *(f"{name}.Context" for name in names),
-            "OpenSSL.SSL.Context",
-        }
-        if is_context and isinstance(inner, ast.Call):
+    for call in calls:
+        if dotted(call.func, {}, names) == "OpenSSL.SSL.Context":
             yield _hit(
-                "no-certificate-check", inner, "Nothing calls set_verify: no certificate is checked.", 0
+                "no-certificate-check", call, "Nothing calls set_verify: no certificate is checked.", 0
             )
 
 
@@ -391,7 +380,6 @@ def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> I
 
 def _module(node: ast.Module) -> Iterator[Hit]:
     """Find functions that change a global in a module with threads, without a lock."""
-    yield from _unverified(node)
     if not any(isinstance(item, ast.Import) and "threading" in ast.unparse(item) for item in node.body):
         return
     for function in node.body:
@@ -482,13 +470,14 @@ def read_python(path: str, text: str) -> Read:
         raise Unreadable("not valid Python")
     nodes = nodes_of(tree)
     reader = Walker(tree, *imported(nodes))
-    hits: Iterable[Hit] = [*reader.read(), *shapes(nodes)]
+    hits = [*reader.read(), *shapes(nodes)]
+    if "OpenSSL" in reader.roots:
+        hits += _unverified(nodes, reader.names)
     lines = text.split("\n")
     best: dict[tuple[str, int], Finding] = {}
-    switched = {line for node in nodes if isinstance(node, ast.If) for line in _switched(node)}
     for hit in hits:
         finding = _finding(path, lines, hit)
-        if hit.weakness == "no-certificate-check" and hit.line in switched:
+        if hit.weakness == "no-certificate-check" and _is_switched(hit.line, nodes):
             finding = replace(finding, severity="low", why="Only where a setting asks for it.")
         known = best.get((hit.weakness, hit.line))
         if known is None or finding.confidence > known.confidence:
@@ -496,10 +485,13 @@ def read_python(path: str, text: str) -> Read:
     return Read(list(best.values()), sorted(reader.settled - {hit.line for hit in hits}))
 
 
-def _switched(node: ast.If) -> Iterable[int]:
-    """Return the lines that run only where someone asked for no checks."""
-    last = node.end_lineno or node.lineno
-    return range(node.lineno, last + 1) if SWITCH.search(ast.unparse(node.test)) else ()
+def _is_switched(line: int, nodes: Iterable[ast.AST]) -> bool:
+    """Tell whether a line runs only where someone asked for no checks."""
+    return any(
+        node.lineno <= line <= (node.end_lineno or node.lineno) and SWITCH.search(ast.unparse(node.test))
+        for node in nodes
+        if isinstance(node, ast.If)
+    )
 
 
 def _finding(path: str, lines: list[str], hit: Hit) -> Finding:
