@@ -199,13 +199,5 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
     else:
         title, fix = row["message"].split("\n")[0][:160], (row.get("fix") or {}).get("message") or ""
         weakness, confidence, why = Weakness(code, 0, severity, title, fix), 60, ""
-    return found(
-        path,
-        lines,
-        (first, last),
-        weakness,
-        severity=severity,
-        confidence=confidence,
-        why=why,
-        reviewer="ruff",
-    )
+    place = (first, last)
+    return found((path, lines), place, weakness, confidence, why=why, severity=severity, reviewer="ruff")

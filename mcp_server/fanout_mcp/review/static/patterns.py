@@ -30,6 +30,7 @@ from fanout_mcp.review.static.rules import (
     WEAKNESSES,
     Rule,
     Weakness,
+    Where,
     found,
     line_findings,
     rules_of,
@@ -44,8 +45,6 @@ _SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|
 MAX_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 CONFIDENCE = 55
-Where = tuple[str, list[str]]
-"""A file's path and lines."""
 
 
 class Reviewed(NamedTuple):
@@ -288,13 +287,11 @@ def _reached(weakness: str, level: int) -> Severity | None:
 def _place(  # noqa: PLR0917 the order of Finding itself
     where: Where, node: Node, weakness: Weakness, severity: Severity | None, confidence: int, why: str
 ) -> Finding:
-    path, lines = where
     place = place_of(node)
-    if weakness.name == "weak-hash" and not _SECRET.search(
-        "\n".join(lines[max(0, place[0] - 4) : place[0] + 2])
-    ):
+    around = where[1][max(0, place[0] - 4) : place[0] + 2]
+    if weakness.name == "weak-hash" and not _SECRET.search("\n".join(around)):
         severity = "low"
-    return found(path, lines, place, weakness, severity=severity, confidence=confidence, why=why)
+    return found(where, place, weakness, confidence, why=why, severity=severity)
 
 
 def place_of(node: Node, more: int = 4) -> tuple[int, int]:
@@ -397,15 +394,16 @@ def review_plain(path: str, text: str, form: str, own: Sequence[Rule] = ()) -> I
     yield from line_findings((path, lines), kept, by_line, PLAIN_CONFIDENCE)
     if form == "terraform":
         known = [rule for rule in rules if rule.kind == "block"]
-        yield from _block_findings(path, lines, known)
+        yield from _block_findings((path, lines), known)
 
 
 _RESOURCE: Final = re.compile(r'^(?:resource|data)\s+"(?P<type>\w+)"')
 
 
-def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Iterator[Finding]:
+def _block_findings(where: Where, rules: Sequence[Rule]) -> Iterator[Finding]:
     """Look at each top-level block of a Terraform file, as `terraform fmt` lays it out."""
     start, kind = 0, ""
+    lines = where[1]
     for number, line in enumerate(lines, 1):
         if (opened := _RESOURCE.match(line)) is not None:
             start, kind = number, opened["type"]
@@ -416,15 +414,9 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         for rule in rules:
             places = _block_places(rule, body) if rule.pattern.search(kind) else ()
             for at in sorted({start + body.count("\n", 0, place) for place in places}):
-                yield found(
-                    path,
-                    lines,
-                    (at, at),
-                    rule.weakness,
-                    severity=rule.severity,
-                    confidence=PLAIN_CONFIDENCE,
-                    why=rule.why or (f"{kind} lacks the setting." if rule.missing else ""),
-                )
+                why = rule.why or (f"{kind} lacks the setting." if rule.missing else "")
+                place, severity = (at, at), rule.severity
+                yield found(where, place, rule.weakness, PLAIN_CONFIDENCE, why=why, severity=severity)
         kind = ""
 
 
@@ -470,29 +462,39 @@ MIN_ENTROPY: Final = 3.3
 """Bits a character: keys of providers are random, those that people type are not."""
 
 
+class _Redacted(NamedTuple):
+    """A line of which something was redacted: what, as which mark, and what stands before it."""
+
+    number: int
+    mark: str
+    before: str
+    taken: str
+
+
+def _redacted(path: str, text: str) -> Iterator[_Redacted]:
+    clean, count = redact(text, path)
+    pairs = zip(text.split("\n"), clean.split("\n"), strict=False) if count else ()
+    for number, (line, scrubbed) in enumerate(pairs, 1):
+        mark = _MARK.search(scrubbed) if line != scrubbed else None
+        if mark is not None:
+            before, rest = line[: mark.start()], line[mark.start() :]
+            yield _Redacted(number, mark[1], before, rest.removesuffix(scrubbed[mark.end() :]))
+
+
+def _secret(where: Where, number: int, why: str, severity: Severity, confidence: int) -> Finding:
+    weakness, place = WEAKNESSES[RULE], (number, number)
+    return found(where, place, weakness, confidence, why=why, severity=severity, reviewer="secrets")
+
+
 def review_keys(path: str, text: str) -> Iterator[Finding]:
     """Yield the providers' keys that a file holds and that look issued: random, not typed for a test."""
-    clean, count = redact(text, path)
-    if not count:
-        return
-    lines = text.split("\n")
-    for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
-        mark = _MARK.search(scrubbed) if line != scrubbed else None
-        if mark is None or mark[1] in _NOT_A_PROVIDER:
+    where = (path, text.split("\n"))
+    for number, mark, _, key in _redacted(path, text):
+        if mark in _NOT_A_PROVIDER or _MADE_UP.search(key):
             continue
-        key = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-        if not _MADE_UP.search(key) and _entropy(key) >= MIN_ENTROPY and _is_whole(key):
-            why = f"It has the form of a key of {mark[1]}, and looks issued."
-            yield found(
-                path,
-                lines,
-                (number, number),
-                WEAKNESSES[RULE],
-                severity="high",
-                confidence=SHAPED,
-                why=why,
-                reviewer="secrets",
-            )
+        if _entropy(key) >= MIN_ENTROPY and _is_whole(key):
+            why = f"It has the form of a key of {mark}, and looks issued."
+            yield _secret(where, number, why, "high", SHAPED)
 
 
 _CHECKED: Final = re.compile(
@@ -577,41 +579,31 @@ def _lines_of_text(path: str, text: str) -> frozenset[int]:
 
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
-    clean, count = redact(text, path)
-    if not count:
-        return
-    lines = text.split("\n")
+    where = (path, text.split("\n"))
     is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
     is_throwaway = _THROWAWAY.search(path) is not None
-    within = _lines_of_text(path, text)
-    for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
-        mark = _MARK.search(scrubbed) if line != scrubbed else None
+    within: frozenset[int] | None = None
+    for number, mark, before, taken in _redacted(path, text):
+        is_doubtful, is_value = mark in DOUBTFUL, mark == "value"
+        line = where[1][number - 1]
         # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
-        if mark and (mark[1] not in DOUBTFUL or number not in known):
-            if (is_program or mark[1] == "pem") and not _is_given(
-                mark[1], line[: mark.start()], lines[number - 1 : number + 3]
-            ):
+        if is_doubtful and (number in known or IS_PATTERN.search(taken)):
+            continue
+        following = where[1][number - 1 : number + 3]
+        if (is_program or mark == "pem") and not _is_given(mark, before, following):
+            continue
+        if is_program and is_value:
+            within = _lines_of_text(path, text) if within is None else within
+            if number in within or _IS_BUILT.search(taken):
                 continue
-            taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-            if is_program and mark[1] == "value" and (number in within or _IS_BUILT.search(taken)):
-                continue
-            if mark[1] in DOUBTFUL and IS_PATTERN.search(taken):
-                continue
-            before = line[: mark.start()]
-            if not is_program and _COMMENTED.match(line) and mark[1] == "value" and not _SETS.search(before):
-                continue
-            is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
-            is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken) is not None
-            is_shown = mark[1] == "value" and not is_program
-            is_placeholder = is_placeholder or (is_throwaway and mark[1] in DOUBTFUL)
-            doubtful: Severity = "low" if is_placeholder else "medium"
-            yield found(
-                path,
-                lines,
-                (number, number),
-                WEAKNESSES[RULE],
-                severity=doubtful if is_placeholder or is_shown else "high",
-                confidence=55 if mark[1] in DOUBTFUL else SHAPED,
-                why=f"It is scrubbed from whatever leaves, as {mark[1]}.",
-                reviewer="secrets",
-            )
+        if not is_program and is_value and _COMMENTED.match(line) and not _SETS.search(before):
+            continue
+        is_placeholder = (
+            (is_program and mark in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None)
+            or _PLACEHOLDER.fullmatch(taken) is not None
+            or (is_throwaway and is_doubtful)
+        )
+        is_shown = is_value and not is_program
+        severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"
+        why = f"It is scrubbed from whatever leaves, as {mark}."
+        yield _secret(where, number, why, severity, 55 if is_doubtful else SHAPED)

@@ -25,13 +25,12 @@ from fanout_mcp.review.static.grammars import GRAMMARS, parser_of, walk
 from fanout_mcp.review.static.patterns import (
     CONFIDENCE,
     Reviewed,
-    Where,
     memory,
     place_of,
     uncommented,
     unread,
 )
-from fanout_mcp.review.static.rules import Conditions, Weakness, found, read_table
+from fanout_mcp.review.static.rules import Conditions, Weakness, Where, found, read_table
 from fanout_mcp.structure.languages import text_of
 
 LOOPS: Final = frozenset(
@@ -74,7 +73,7 @@ def _by_line(where: Where, bare: list[str], rules: list[Rule]) -> Iterator[Findi
         if rule.line is not None:
             for number, line in enumerate(bare, 1):
                 if rule.line.search(line) and rule.takes(line):
-                    yield found(*where, (number, number), rule.weakness, confidence=CONFIDENCE)
+                    yield found(where, (number, number), rule.weakness, CONFIDENCE)
 
 
 def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iterator[Finding]:
@@ -105,7 +104,7 @@ def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iter
 
 
 def _found(where: Where, node: Node, weakness: Weakness, severity: Severity | None = None) -> Finding:
-    return found(*where, place_of(node, 2), weakness, severity=severity, confidence=CONFIDENCE)
+    return found(where, place_of(node, 2), weakness, CONFIDENCE, severity=severity)
 
 
 @functools.cache

@@ -216,23 +216,26 @@ def quote(lines: Sequence[str], first: int, last: int) -> str:
     return text.strip()[:MAX_QUOTE].rstrip()
 
 
+Where = tuple[str, Sequence[str]]
+"""A file's path and its lines."""
+
+
 def found(
-    path: str,
-    lines: Sequence[str],
+    where: Where,
     place: tuple[int, int],
     weakness: Weakness,
-    *,
-    severity: Severity | None = None,
     confidence: int,
+    *,
     why: str = "",
+    severity: Severity | None = None,
     reviewer: str = "rules",
 ) -> Finding:
     """Make a finding of a weakness, of its own severity unless another is given."""
     return Finding(
-        path=path,
+        path=where[0],
         line=place[0],
         end_line=place[1],
-        quote=quote(lines, *place),
+        quote=quote(where[1], *place),
         severity=severity or weakness.severity,
         rule=weakness.name,
         title=weakness.title,
@@ -248,19 +251,11 @@ def found(
 
 
 def line_findings(
-    where: tuple[str, list[str]], kept: Sequence[tuple[int, str]], rules: Iterable[Rule], confidence: int
+    where: Where, kept: Sequence[tuple[int, str]], rules: Iterable[Rule], confidence: int
 ) -> Iterator[Finding]:
-    """Yield what rules find in the `kept` lines (numbered from 1); `where` is the path with all its lines."""
-    path, lines = where
+    """Yield what rules find in the `kept` lines, numbered from 1."""
     for rule in rules:
         for number, line in kept:
             if rule.pattern.search(line) and rule.takes(line):
-                yield found(
-                    path,
-                    lines,
-                    (number, number),
-                    rule.weakness,
-                    severity=rule.severity,
-                    confidence=confidence,
-                    why=rule.why,
-                )
+                place, said = (number, number), rule.severity
+                yield found(where, place, rule.weakness, confidence, why=rule.why, severity=said)

@@ -217,4 +217,4 @@ def _finding(  # noqa: PLR0917 the order of Finding itself
 ) -> Finding:
     line = max(1, min(line, len(lines)))
     weakness = Weakness(rule, 0, severity, title, fix)
-    return found(path, lines, (line, line), weakness, confidence=70, why=why, reviewer="structure")
+    return found((path, lines), (line, line), weakness, 70, why=why, reviewer="structure")

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from fanout_mcp.review.finding import Finding
 from fanout_mcp.review.static.python.security import nodes_of, parse_python
-from fanout_mcp.review.static.python.values import GROWS, Function
+from fanout_mcp.review.static.python.values import GROWS, Function, defaults
 from fanout_mcp.review.static.rules import Weakness, found
 
 RULES: Final = 5
@@ -32,7 +32,7 @@ def review_bugs(path: str, text: str) -> list[Finding]:
         return []  # ruff says why
     lines = text.split("\n")
     return [
-        found(path, lines, (node.lineno, node.lineno), Weakness(rule, 0, "medium", title, fix), confidence=65)
+        found((path, lines), (node.lineno, node.lineno), Weakness(rule, 0, "medium", title, fix), 65)
         for node, rule, title, fix in _bugs(nodes_of(tree))
     ]
 
@@ -93,14 +93,9 @@ def _not_awaited(own: Nodes, coroutines: set[str]) -> Iterator[Bug]:
 
 def _defaults(function: Function, own: Nodes) -> Iterator[Bug]:
     """Find defaults that are a list, dict or set, and that the function itself changes."""
-    plain = [*function.args.posonlyargs, *function.args.args]
-    pairs = [
-        *zip(plain[len(plain) - len(function.args.defaults) :], function.args.defaults, strict=True),
-        *zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True),
-    ]
     mutable = {
         argument.arg: default
-        for argument, default in pairs
+        for argument, default in defaults(function)
         if isinstance(default, ast.List | ast.Dict | ast.Set)
         or (isinstance(default, ast.Call) and _called(default) in {"list", "dict", "set"})
     }

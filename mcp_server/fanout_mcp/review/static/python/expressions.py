@@ -7,29 +7,15 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from typing import Final
 
 from fanout_mcp.review.static.python import sinks
 from fanout_mcp.review.static.python.values import (
-    ARCHIVE_METHODS,
     ARCHIVED,
-    ARCHIVES,
-    CLEANING_TESTS,
-    CLEANS,
-    CLEANS_ALL,
-    ERROR_CALLS,
     FRAMEWORKS,
     GROWS,
-    HANDLED,
-    HARMLESS_AS_NUMBER,
-    KEEPS_CALLS,
-    KEEPS_TEXT,
     NOTHING,
     REQUEST_NAMES,
-    REQUEST_SAFE,
-    SOURCE_CALLS,
-    SOURCE_METHODS,
-    SOURCE_NAMES,
-    STILL_NUMBERS,
     Call,
     Env,
     Reader,
@@ -37,8 +23,36 @@ from fanout_mcp.review.static.python.values import (
     Value,
     has,
     join,
+    last_name,
+    listed,
+    names,
 )
-from fanout_mcp.review.static.rules import LOCAL, REMOTE
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, read_table
+
+# --- Where outside input enters a Python program, and what makes it harmless. ------------------------------
+
+REQUEST_SAFE: Final = listed("request_safe")
+HANDLED: Final = frozenset({"path", "headers", "rfile", "requestline", "request"})
+SOURCE_CALLS: Final = {
+    name: level
+    for who, level in (("local", LOCAL), ("caller", PARAM), ("remote", REMOTE))
+    for name in listed(f"{who}_calls")
+}
+SOURCE_METHODS: Final = frozenset({"recv", "recvfrom", "receive_text", "receive_json", "receive_bytes"})
+SOURCE_NAMES: Final[dict[str, int]] = {"sys.argv": LOCAL, "os.environ": PARAM, "sys.stdin": LOCAL}
+ERROR_CALLS: Final = frozenset({"traceback.format_exc", "traceback.format_exception", "sys.exc_info"})
+ARCHIVES: Final = frozenset({"zipfile", "tarfile", "rarfile", "py7zr"})
+ARCHIVE_METHODS: Final = frozenset({"infolist", "namelist", "getmembers", "getnames"})
+CLEANS_ALL: Final = listed("cleans_all")
+STILL_NUMBERS: Final = frozenset({"int", "float", "complex", "decimal.Decimal"})
+"""Their results are harmless as text, but still decide sizes and divisions."""
+HARMLESS_AS_NUMBER: Final = frozenset(WEAKNESSES) - {"resource-exhaustion", "zero-division"}
+CLEANS: Final = {
+    name: names(row["of"]) for row in read_table("python.toml")["clean"] for name in row["calls"].split()
+}
+CLEANING_TESTS: Final = listed("cleaning_tests")
+KEEPS_TEXT: Final = listed("keeps_text")
+KEEPS_CALLS: Final = listed("keeps_calls")
 
 # --- What a branch of a Python program says of names: which it checks, and what holds after it. -------------
 
@@ -114,9 +128,7 @@ def leaves(body: Sequence[ast.stmt]) -> bool:
         return False
     last = body[-1]
     if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
-        call = last.value.func
-        name = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
-        return name in {"abort", "exit", "_exit", "fail"}
+        return last_name(last.value.func) in {"abort", "exit", "_exit", "fail"}
     return isinstance(last, ast.Return | ast.Raise | ast.Continue | ast.Break)
 
 
@@ -162,11 +174,9 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
             return _below(test.left), isinstance(test.ops[0], ast.NotEq)
     if isinstance(test, ast.Attribute) and test.attr in _ELSEWHERE and isinstance(test.value, ast.Name):
         return {test.value.id}, True
-    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
-        name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
-        if name in CLEANING_TESTS:
-            owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
-            return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
+    if isinstance(test, ast.Call) and last_name(test.func) in CLEANING_TESTS:
+        owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
+        return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
     return set(), False
 
 
@@ -226,12 +236,10 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
     if base.is_request:
         if node.attr in REQUEST_SAFE:
             return NOTHING
-        level = base.level
         if node.attr == "path" and reader.scope.is_fixed:
             return Value(is_listed=True)
-        return Value(
-            Taint(level, f"request.{node.attr}", node.lineno), is_file=node.attr in {"files", "FILES"}
-        )
+        taint = Taint(base.level, f"request.{node.attr}", node.lineno)
+        return Value(taint, is_file=node.attr in {"files", "FILES"})
     if node.attr == "filename" and base.is_file:
         return replace(base, is_file=False)
     return replace(base, const=None, kind=name if name and not base.taint else "", built=False)
@@ -428,11 +436,10 @@ def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) 
         reader.forget_elements(name)
     if old is None or old.items is None:
         return
-    items: list[Value] | None = list(old.items)
+    items = list(old.items)
     first = arguments[0].const if arguments else None
-    if items is None or len(items) >= MAX_ITEMS:
-        items = None
-    elif method == "append" and arguments:
+    is_followed = len(items) < MAX_ITEMS
+    if method == "append" and arguments:
         items.append(arguments[0])
     elif method == "pop" and not arguments and items:
         items.pop()
@@ -441,10 +448,10 @@ def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) 
     elif method == "insert" and type(first) is int and len(arguments) == 2:
         items.insert(first, arguments[1])
     elif method == "clear":
-        items = []
+        items.clear()
     elif method in {"pop", "insert", "remove", "reverse", "sort", "extend", "append"}:
-        items = None
-    reader.scope.env[name] = replace(old, items=tuple(items) if items is not None else None)
+        is_followed = False
+    reader.scope.env[name] = replace(old, items=tuple(items) if is_followed else None)
 
 
 MAX_ITEMS = 40
@@ -482,7 +489,7 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     if taint is not None:
         cleaned = CLEANS.get(name, frozenset())
         if method == "replace" and node.args and isinstance(node.args[0], ast.Constant):
-            cleaned = _replaced(node.args[0].value)
+            cleaned = REFUSED.get(str(node.args[0].value), frozenset())
         keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(cleaned)
         if name in sinks.ENDS or method in sinks.ENDING_METHODS:
             return Value(kind=f"{name}()")
@@ -516,16 +523,6 @@ def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mappi
             and value.level > known.get(parameter, NOTHING).level
         ):
             known[parameter] = replace(value, const=None)
-
-
-def _replaced(old: object) -> frozenset[str]:
-    table: dict[object, frozenset[str]] = {
-        "\n": frozenset({"log-injection", "header-injection"}),
-        "\r\n": frozenset({"log-injection", "header-injection"}),
-        "<": frozenset({"xss"}),
-        "..": frozenset({"path-traversal"}),
-    }
-    return table.get(old, frozenset())
 
 
 _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {

@@ -15,8 +15,8 @@ from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.python.taint import Walker, dotted, imported
-from fanout_mcp.review.static.python.values import Hit
-from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, found
+from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, Where, found
 from fanout_mcp.source.secret_values import is_secret, is_word
 
 # --- Make newer Python readable for the interpreter that runs us, line for line. ----------------------------
@@ -141,20 +141,14 @@ def shapes(nodes: Iterable[ast.AST]) -> Iterator[Hit]:
             yield from rule(node)
 
 
-def _hit(
-    weakness: str, node: ast.stmt | ast.expr | ast.ExceptHandler | ast.arg, why: str, level: int = 1
-) -> Hit:
-    return Hit(weakness, node.lineno, min(node.end_lineno or node.lineno, node.lineno + 4), level, why)
+def _hit(weakness: str, node: ast.AST, why: str, level: int = 1) -> Hit:
+    return hit(weakness, node, level, why)
 
 
 def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return node.attr
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         return str(node.slice.value)
-    return ""
+    return last_name(node)
 
 
 def _source_text(node: ast.expr) -> str | None:
@@ -296,7 +290,8 @@ def _beyond(node: ast.While | ast.For) -> Iterator[Hit]:
         yield _hit("off-by-one", node, f"{found[2]} has no element len({found[2]}).", 0)
 
 
-_ENDS = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)
+_LEAVES = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
+_ENDS = (*_LEAVES, ast.Global, ast.Nonlocal)
 
 
 def _endless(node: ast.While) -> Iterator[Hit]:
@@ -333,8 +328,7 @@ def _while(node: ast.While) -> Iterator[Hit]:
     yield from _endless(node)
     if not (isinstance(node.test, ast.Constant) and node.test.value):
         return
-    leaves = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
-    if not any(isinstance(inner, leaves) for inner in ast.walk(node)):
+    if not any(isinstance(inner, _LEAVES) for inner in ast.walk(node)):
         yield _hit("endless-loop", node, "Nothing in it ends it.")
 
 
@@ -366,7 +360,7 @@ _ASKS_WHOSE = re.compile(
 )
 
 
-def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> Iterator[Hit]:
+def _unowned(node: Function, decorators: str) -> Iterator[Hit]:
     """Find a view that hands out whatever record its address names."""
     given = {argument.arg for argument in node.args.args}
     if not (_ROUTE.search(decorators) or {"request"} & given):
@@ -403,7 +397,7 @@ def _changed(node: ast.AST) -> list[str]:
 _EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")
 
 
-def _exempt(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[Hit]:
+def _exempt(node: Function | ast.ClassDef) -> Iterator[Hit]:
     words = " ".join(ast.unparse(item) for item in node.decorator_list)
     if _EXEMPT.search(words):
         yield _hit("csrf", node, "This view takes forged requests.", 0)
@@ -411,11 +405,9 @@ def _exempt(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iter
         yield _hit("clickjacking", node, "Any site may frame this view.")
 
 
-def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
-    plain = [*node.args.posonlyargs, *node.args.args]
-    defaults = zip(plain[len(plain) - len(node.args.defaults) :], node.args.defaults, strict=True)
-    for argument, default in [*defaults, *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]:
-        constant = _source_text(default) if default is not None else None
+def _function(node: Function) -> Iterator[Hit]:
+    for argument, default in defaults(node):
+        constant = _source_text(default)
         if constant and is_secret(argument.arg, constant):
             yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
     decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
@@ -473,16 +465,16 @@ def read_python(path: str, text: str) -> Read:
     hits = [*reader.read(), *shapes(nodes)]
     if "OpenSSL" in reader.roots:
         hits += _unverified(nodes, reader.names)
-    lines = text.split("\n")
+    where = (path, text.split("\n"))
     best: dict[tuple[str, int], Finding] = {}
-    for hit in hits:
-        finding = _finding(path, lines, hit)
-        if hit.weakness == "no-certificate-check" and _is_switched(hit.line, nodes):
+    for one in hits:
+        finding = _finding(where, one)
+        if one.weakness == "no-certificate-check" and _is_switched(one.line, nodes):
             finding = replace(finding, severity="low", why="Only where a setting asks for it.")
-        known = best.get((hit.weakness, hit.line))
+        known = best.get((one.weakness, one.line))
         if known is None or finding.confidence > known.confidence:
-            best[hit.weakness, hit.line] = finding
-    return Read(list(best.values()), sorted(reader.settled - {hit.line for hit in hits}))
+            best[one.weakness, one.line] = finding
+    return Read(list(best.values()), sorted(reader.settled - {one.line for one in hits}))
 
 
 def _is_switched(line: int, nodes: Iterable[ast.AST]) -> bool:
@@ -494,15 +486,7 @@ def _is_switched(line: int, nodes: Iterable[ast.AST]) -> bool:
     )
 
 
-def _finding(path: str, lines: list[str], hit: Hit) -> Finding:
-    severity, confidence = _BY_LEVEL[hit.level]
-    return found(
-        path,
-        lines,
-        (hit.line, hit.end_line),
-        WEAKNESSES[hit.weakness],
-        severity=severity,
-        confidence=confidence,
-        why=hit.why,
-        reviewer="taint",
-    )
+def _finding(where: Where, one: Hit) -> Finding:
+    severity, confidence = _BY_LEVEL[one.level]
+    place, weakness = (one.line, one.end_line), WEAKNESSES[one.weakness]
+    return found(where, place, weakness, confidence, why=one.why, severity=severity, reviewer="taint")

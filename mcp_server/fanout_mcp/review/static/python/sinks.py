@@ -12,21 +12,18 @@ from fanout_mcp.review.static.python import settings
 from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
     ARCHIVED,
-    JSON_ANSWERS,
-    LOGGER_NAMES,
-    NETWORK,
     NOTHING,
-    RECEIVER_PATHS,
     Call,
-    Hit,
     Reader,
     Value,
+    add,
     join,
+    listed,
     names,
 )
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, read_table
 
-# --- python arrivals ----------------------------------------------------------------------------------------
+# --- arrivals ----------------------------------------------------------------------------------------
 # Where outside input must not arrive in a Python program: calls and methods, and what it does there.
 
 
@@ -87,6 +84,19 @@ _SQL = re.compile(
 _URL_START = re.compile(r"^\w+://\w[\w-]*(\.\w[\w-]*)*(:\d+)?[/?#]")
 """The host is constant: what follows chooses a page of it."""
 _OWN_PATH = re.compile(r"^/(?![/\\])")
+NETWORK: Final = (
+    "urllib.request.urlopen()",
+    "urllib2.urlopen()",
+    "requests.get()",
+    "requests.post()",
+    "requests.Session().get()",
+    "httpx.get()",
+    "httpx.post()",
+)
+"""Values that came over the network begin so."""
+JSON_ANSWERS: Final = listed("json_answers")
+LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
+RECEIVER_PATHS: Final = listed("receiver_paths")
 SAFE_PARSER = "lxml.etree.XMLParser(resolve_entities=False)"
 
 
@@ -99,8 +109,6 @@ def report(reader: Reader, weakness: str, node: ast.AST, value: Value = NOTHING,
         if weakness in REMOTE_ONLY and taint.level < LOCAL:
             return
         why = why or f"{taint.origin[:1].upper()}{taint.origin[1:]} (line {taint.line}) arrives here."
-    line = getattr(node, "lineno", 1)
-    end = min(getattr(node, "end_lineno", line) or line, line + 4)
     level = value.level
     if taint is not None and taint.origin == ARCHIVED:
         if weakness != "path-traversal":
@@ -110,7 +118,7 @@ def report(reader: Reader, weakness: str, node: ast.AST, value: Value = NOTHING,
         level = PARAM
     if taint is not None and weakness in REMOTE_ONLY and not taint.is_direct:
         level = PARAM  # what the functions in between do is not known
-    reader.hits.append(Hit(weakness, line, end, level, why, value.built))
+    add(reader, weakness, node, level, why)
 
 
 def check_call(reader: Reader, call: Call, receiver: Value) -> None:
@@ -168,7 +176,9 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     if sink.weakness == "deserialization" and _is_safe_load(node, name, keywords):
         return
     if sink.weakness == "sql-injection" and value.built and value.level <= PARAM and _SQL.search(value.text):
-        _report_built_sql(reader, node, value)
+        if value.taint is None or "sql-injection" not in value.taint.clean:
+            why = "The query's text is put together from values that vary."
+            add(reader, "sql-injection", node, PARAM, why)
         return
     if value.taint is None:
         return
@@ -190,14 +200,6 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
 def _bounded(value: Value) -> Value:
     """Return input that reaches less than it could: reported, but low."""
     return replace(value, taint=replace(value.taint, level=PARAM)) if value.taint else value
-
-
-def _report_built_sql(reader: Reader, node: ast.Call, value: Value) -> None:
-    why = "The query's text is put together from values that vary."
-    if value.taint is None or "sql-injection" not in value.taint.clean:
-        line = node.lineno
-        end = min(node.end_lineno or line, line + 4)
-        reader.hits.append(Hit("sql-injection", line, end, PARAM, why, built=value.taint is not None))
 
 
 def _refined(weakness: str, name: str) -> str:
@@ -235,16 +237,7 @@ def _check_subprocess(
     if value.taint is not None:
         report(reader, "command-injection", node, value)
     elif has_shell and value.built:
-        reader.hits.append(
-            Hit(
-                "command-injection",
-                node.lineno,
-                node.lineno,
-                PARAM,
-                "A shell runs text that varies.",
-                built=True,
-            )
-        )
+        add(reader, "command-injection", node, PARAM, "A shell runs text that varies.")
 
 
 def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) -> None:
@@ -270,11 +263,7 @@ def check_compare(reader: Reader, node: ast.Compare, sides: Sequence[Value]) -> 
     is_equality = isinstance(node.ops[0], ast.Eq | ast.NotEq)
     computed = [side for side in sides if side.kind.endswith(DIGESTS) and side.kind.startswith("hmac.")]
     if is_equality and computed and all(side.const is None for side in sides):
-        reader.hits.append(Hit("timing", node.lineno, node.lineno, 0, "== stops at the first difference."))
-
-
-def check_attribute(reader: Reader, target: ast.Attribute, value: Value) -> None:
-    check_setting(reader, target, target.attr, value)
+        add(reader, "timing", node, 0, "== stops at the first difference.")
 
 
 def report_if_input(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:

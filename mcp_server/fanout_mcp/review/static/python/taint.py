@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fanout_mcp.review.static.python import sinks
 from fanout_mcp.review.static.python.expressions import (
@@ -29,10 +30,7 @@ from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
     FRAMEWORKS,
     NOTHING,
-    REQUEST_HANDLERS,
     REQUEST_NAMES,
-    ROUTE_DECORATORS,
-    VIEW_BASES,
     Env,
     Function,
     Hit,
@@ -41,11 +39,18 @@ from fanout_mcp.review.static.python.values import (
     Taint,
     Value,
     join,
+    listed,
 )
 from fanout_mcp.review.static.rules import PARAM, REMOTE
 
 # --- python parameters --------------------------------------------------------------------------------------
 # What a function of a Python program is given: by a framework from a request, or by unknown callers.
+
+
+ROUTE_DECORATORS: Final = listed("route_decorators")
+REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
+"""Bases from the standard library's servers."""
+VIEW_BASES: Final = ("View", "Resource", "RequestHandler", "APIView", "ViewSet", "Handler", "Endpoint")
 
 
 def arguments(node: Function) -> list[ast.arg]:
@@ -66,16 +71,16 @@ def is_route(reader: Reader, node: Function) -> bool:
     return bool(first) and first[0] in REQUEST_NAMES
 
 
+def _addresses(node: Function) -> list[str]:
+    """Return what a function's decorators are given first: a view's addresses."""
+    calls = [one for one in node.decorator_list if isinstance(one, ast.Call) and one.args]
+    return [str(one.args[0].value) for one in calls if isinstance(one.args[0], ast.Constant)]
+
+
 def is_fixed_route(node: Function) -> bool:
     """Tell whether all addresses that lead to a view are constant: "/a/b", and not "/a/<name>"."""
-    addresses = [
-        one.args[0].value
-        for one in node.decorator_list
-        if isinstance(one, ast.Call) and one.args and isinstance(one.args[0], ast.Constant)
-    ]
-    return bool(addresses) and all(
-        isinstance(one, str) and one.startswith("/") and not set(one) & set("<{:*(") for one in addresses
-    )
+    addresses = _addresses(node)
+    return bool(addresses) and all(one.startswith("/") and not set(one) & set("<{:*(") for one in addresses)
 
 
 _CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^()<>]*\))?:(\w+)>|\{(\w+):(?:int|float|uuid)\}")
@@ -83,12 +88,7 @@ _CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^()<>]*\))?:(\w+)>|\{(\w+):(?
 
 def _converted(node: Function) -> set[str]:
     """Return the parameters that a route's own converter has made numbers: <int:number>, {number:int}."""
-    texts = [
-        one.args[0].value
-        for one in node.decorator_list
-        if isinstance(one, ast.Call) and one.args and isinstance(one.args[0], ast.Constant)
-    ]
-    found = [pair for text in texts if isinstance(text, str) for pair in _CONVERTED.findall(text)]
+    found = [pair for text in _addresses(node) for pair in _CONVERTED.findall(text)]
     return {name for pair in found for name in pair if name}
 
 
@@ -246,7 +246,7 @@ class Walker:
                 if (old := self.scope.env.get(target.value.id)) is not None and old.items is not None:
                     self.scope.env[target.value.id] = replace(old, items=None)
         elif isinstance(target, ast.Attribute):
-            sinks.check_attribute(self, target, value)
+            check_setting(self, target, target.attr, value)
             self._set_attribute(target, value)
 
     def _set_attribute(self, target: ast.Attribute, value: Value) -> None:
