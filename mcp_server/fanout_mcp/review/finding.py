@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,8 +75,8 @@ def is_at_least(severity: Severity, bar: Severity) -> bool:
     return _RANK[severity] <= _RANK[bar]
 
 
-def worse(one: Severity, other: Severity) -> Severity:
-    return one if _RANK[one] <= _RANK[other] else other
+def touches(finding: Finding, lines: AbstractSet[tuple[str, int]]) -> bool:
+    return any((finding.path, number) in lines for number in range(finding.line, finding.end_line + 1))
 
 
 def from_json(table: Mapping[str, Json]) -> Finding:

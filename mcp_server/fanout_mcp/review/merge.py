@@ -17,7 +17,7 @@ from dataclasses import replace
 from math import inf
 
 from fanout_mcp.review.agreement import ALIKE, Texts, has_other_subject, joined, probability
-from fanout_mcp.review.finding import Finding, rank, worse
+from fanout_mcp.review.finding import Finding, rank, touches
 from fanout_mcp.source.kinds import kind_of
 
 SIMILAR_TITLES = 0.5
@@ -38,45 +38,20 @@ MAX_SPAN = 400
 """Findings before a static one that are compared with it, and lines that one may reach over."""
 
 _WORD = re.compile(r"[a-z]{3,}|\d+")
-_SAME_WEAKNESS = (
-    frozenset({77, 78, 88}),
-    frozenset({89, 564, 943}),
-    frozenset({79, 80, 116}),
-    frozenset({94, 95, 96, 917, 1336}),
-    frozenset({259, 321, 798}),
-    frozenset({326, 327, 328, 916, 759, 760}),
-    frozenset({330, 331, 338}),
-    frozenset({22, 23, 36, 73, 98}),
-    frozenset({611, 776, 827}),
-    frozenset({400, 730, 770, 1333}),
-    frozenset({614, 1004, 1275}),
-    frozenset({377, 378, 379}),
-    frozenset({295, 297}),
-    frozenset({209, 200, 497}),
-    frozenset({119, 120, 121, 122, 125, 131, 193, 242, 676, 787, 788, 805}),
-    frozenset({362, 367}),
-    frozenset({284, 285, 287, 306, 639, 862, 863}),
-    frozenset({256, 257, 312, 522}),
-    frozenset({93, 113}),
-    frozenset({401, 404, 772, 775}),
-    frozenset({276, 732}),
-    frozenset({250, 269}),
-    frozenset({311, 319, 523}),
-    frozenset({203, 208}),
-    frozenset({346, 942}),
-    frozenset({390, 391, 703, 754, 755}),
-    frozenset({384, 613}),
-    frozenset({494, 829}),
-    frozenset({215, 489}),
-)
-
-
+_FAMILIES = """
+    77 78 88; 89 564 943; 79 80 116; 94 95 96 917 1336; 259 321 798; 326 327 328 916 759 760; 330 331 338;
+    22 23 36 73 98; 611 776 827; 400 730 770 1333; 614 1004 1275; 377 378 379; 295 297; 209 200 497; 119 120
+    121 122 125 131 193 242 676 787 788 805; 362 367; 284 285 287 306 639 862 863; 256 257 312 522; 93 113;
+    401 404 772 775; 276 732; 250 269; 311 319 523; 203 208; 346 942; 390 391 703 754 755; 384 613; 494 829;
+    215 489
+"""
+_SAME_WEAKNESS = [frozenset(map(int, family.split())) for family in _FAMILIES.split(";")]
+"""CWE numbers that name one weakness at different depths of the tree."""
 _GENERAL = frozenset({16, 20, 74, 75, 116, 138, 254, 284, 664, 682, 691, 693, 697, 703, 707, 710})
 """Weaknesses that others are kinds of: they tell no two defects apart."""
 
 
 def same_weakness(one: int | None, other: int | None) -> bool:
-    """Tell whether two CWE numbers name one weakness at different depths of the tree."""
     if one is None or other is None:
         return False
     return one == other or any(one in family and other in family for family in _SAME_WEAKNESS)
@@ -135,23 +110,16 @@ def _rank_of_rated(finding: Finding) -> tuple[object, ...]:
     return -rate, rank(finding.severity), finding.change, finding.path, _order(finding)
 
 
-def ranked(
-    findings: Iterable[Finding],
-    changed: AbstractSet[tuple[str, int]] = frozenset(),
-    hot: AbstractSet[str] = frozenset(),
-) -> list[Finding]:
+def ranked(findings: Iterable[Finding], changed: AbstractSet[tuple[str, int]] = frozenset()) -> list[Finding]:
     """Order for a reader: product code before tests, changed lines first, then severity x confidence."""
 
-    def key(finding: Finding) -> tuple[bool, bool, int, int, int, bool, str, int, str]:
-        touches = any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
-        agreed = len(finding.reviewers)
+    def key(finding: Finding) -> tuple[object, ...]:
         return (
             kind_of(finding.path) != "product",
-            not touches,
+            not touches(finding, changed),
             rank(finding.severity),
-            -agreed,
+            -len(finding.reviewers),
             -finding.confidence,
-            finding.path not in hot,
             finding.path,
             finding.line,
             finding.rule,
@@ -286,12 +254,9 @@ def _titles_alike(one: str, other: str) -> float:
 
 def _united(group: list[Finding]) -> Finding:
     best = min(group, key=_telling)
-    severity = best.severity
-    for finding in group:
-        severity = worse(severity, finding.severity)
     return replace(
         best,
-        severity=severity,
+        severity=min((finding.severity for finding in group), key=rank),
         cwe=best.cwe or next((finding.cwe for finding in group if finding.cwe), None),
         why=best.why or next((finding.why for finding in group if finding.why), ""),
         fix=best.fix or next((finding.fix for finding in group if finding.fix), ""),

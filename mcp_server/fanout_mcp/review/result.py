@@ -78,13 +78,7 @@ def write(folder: Path, value: Json, ending: str = "json") -> str:
 
 # --- result ------------------------------------------------------------------------------------------
 
-PER_RULE: Final[dict[Focus, int]] = {
-    "security": 20,
-    "bugs": 20,
-    "performance": 10,
-    "architecture": 10,
-    "style": 3,
-}
+PER_RULE: Final = {"security": 20, "bugs": 20, "performance": 10, "architecture": 10, "style": 3}
 """Findings of one rule that are listed; critical and high ones all are, the report has the rest."""
 
 NOT_FOUND_STATICALLY: Final = (

@@ -21,7 +21,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.journal import Question, open_journal
 from fanout_mcp.review.answers import verify_in_tree
-from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus
+from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus, touches
 from fanout_mcp.review.foreign import read_values
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import merge, rated
@@ -40,7 +40,7 @@ from fanout_mcp.review.reviewers import (
     remember,
     seats,
 )
-from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, touches, unmarked
+from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, unmarked
 from fanout_mcp.review.static.analyse import Analysed, coverage, read_own, review_all
 from fanout_mcp.source import secrets
 from fanout_mcp.source.discover import tree_name, tree_of

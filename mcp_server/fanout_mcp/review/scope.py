@@ -17,7 +17,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -225,7 +224,3 @@ def only_new(findings: Iterable[Finding], old: Iterable[Finding]) -> list[Findin
 
 def _content(finding: Finding) -> tuple[str, str]:
     return finding.rule, " ".join(finding.quote.split())
-
-
-def touches(finding: Finding, lines: AbstractSet[tuple[str, int]]) -> bool:
-    return any((finding.path, number) in lines for number in range(finding.line, finding.end_line + 1))

@@ -33,7 +33,7 @@ from fanout_mcp.review.static.patterns import (
 from fanout_mcp.review.static.python import bugs
 from fanout_mcp.review.static.python.bugs import review_bugs
 from fanout_mcp.review.static.python.security import read_python
-from fanout_mcp.review.static.python.sinks import CALLS, METHODS
+from fanout_mcp.review.static.python.sinks import WEAKNESSES_REACHED
 from fanout_mcp.review.static.quality import quality_rules_of, review_quality
 from fanout_mcp.review.static.rules import own_rules, rules_of
 from fanout_mcp.source.kinds import is_test
@@ -330,9 +330,8 @@ def _no_rules(kind: str, path: str, focus: Focus) -> str:
 def _rules_for(kind: str, focus: Focus) -> int:
     if kind != "python":
         return len(rules_of(kind) if focus == "security" else quality_rules_of(kind, focus))
-    groups = [(sink,) for sink in CALLS.values()] + list(METHODS.values()) if focus == "security" else []
-    sinks = {sink.weakness for group in groups for sink in group}
-    return len(sinks) + count_rules(focus) + (bugs.RULES if focus == "bugs" else 0)
+    ours = {"security": len(WEAKNESSES_REACHED), "bugs": bugs.RULES}
+    return ours.get(focus, 0) + count_rules(focus)
 
 
 def _problems(analysed: Results, linted: Results) -> dict[str, str]:

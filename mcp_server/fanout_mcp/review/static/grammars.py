@@ -82,11 +82,17 @@ _JS = Grammar(
 )
 _TS = replace(_JS, rules=("javascript",))
 _C_CALLS: Calls = {"call_expression": (("function",), "arguments")}
-_C_ASSIGNS = {"init_declarator": ("declarator", "value"), "assignment_expression": ("left", "right")}
-_C_SOURCE = re.compile(
-    r"\bargv\b|\bgetenv\s*\(|\b(fgets|gets|scanf|recv|read|fread|getline)\s*\(|std::cin|QUERY_STRING"
+_C = Grammar(
+    _C_CALLS,
+    {"init_declarator": ("declarator", "value"), "assignment_expression": ("left", "right")},
+    ("function_definition",),
+    ("comment",),
+    re.compile(
+        r"\bargv\b|\bgetenv\s*\(|\b(fgets|gets|scanf|recv|read|fread|getline)\s*\(|std::cin|QUERY_STRING"
+    ),
+    re.compile(r"strto(u?ll?|d)\s*\(|\batoi\s*\(|\bstrlen\s*\(|sizeof|std::stoi"),
+    fills_arguments=True,
 )
-_C_CLEAN = re.compile(r"strto(u?ll?|d)\s*\(|\batoi\s*\(|\bstrlen\s*\(|sizeof|std::stoi")
 
 GRAMMARS: Final[dict[str, Grammar]] = {
     "javascript": _JS,
@@ -149,25 +155,8 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         compiles=re.compile(r"Pattern\.(compile|matches)$|\.(matches|replaceAll|split)$"),
     ),
-    "c": Grammar(
-        _C_CALLS,
-        _C_ASSIGNS,
-        ("function_definition",),
-        ("comment",),
-        _C_SOURCE,
-        _C_CLEAN,
-        fills_arguments=True,
-    ),
-    "cpp": Grammar(
-        _C_CALLS,
-        _C_ASSIGNS,
-        ("function_definition",),
-        ("comment",),
-        _C_SOURCE,
-        _C_CLEAN,
-        rules=("c",),
-        fills_arguments=True,
-    ),
+    "c": _C,
+    "cpp": replace(_C, rules=("c",)),
     "csharp": Grammar(
         {
             "invocation_expression": (("function",), "arguments"),

@@ -32,19 +32,11 @@ _MEDIUM_CODES = """
 """
 _MEDIUM = tuple(_MEDIUM_CODES.split())
 
-_BY_FOCUS: dict[Focus, Severity] = {
-    "security": "low",
-    "bugs": "low",
-    "performance": "low",
-    "style": "info",
-    "architecture": "low",
-}
-
 
 def severity_of(code: str, focus: Focus) -> Severity:
     if code in SECURITY:
         return SECURITY[code][0]
-    return "medium" if code.startswith(_MEDIUM) and focus != "style" else _BY_FOCUS[focus]
+    return "info" if focus == "style" else "medium" if code.startswith(_MEDIUM) else "low"
 
 
 def _is_closed(_path: str, words: str, text: str) -> bool:

@@ -249,18 +249,8 @@ _FIXED_START: dict[str, re.Pattern[str]] = {
 """The site is constant: what follows chooses a page of it."""
 _STARTED: dict[str, Severity] = {
     **dict.fromkeys(("command-injection", "code-injection", "sql-injection"), "medium"),
-    **dict.fromkeys(
-        (
-            "path-traversal",
-            "ssrf",
-            "log-injection",
-            "open-redirect",
-            "regex-injection",
-            "xss",
-            "unsafe-reflection",
-        ),
-        "low",
-    ),
+    **dict.fromkeys(("path-traversal", "ssrf", "log-injection", "open-redirect"), "low"),
+    **dict.fromkeys(("regex-injection", "xss", "unsafe-reflection"), "low"),
 }
 """The user who starts a program may name its files and programs: reported, but as less."""
 

@@ -46,10 +46,10 @@ _MAX_TEXT: Final = 4_000
 class Rule(Conditions):
     languages: frozenset[str]
     focus: str
-    line: re.Pattern[str] | None
     nodes: frozenset[str]
     inside: str
-    head: re.Pattern[str] | None
+    line: re.Pattern[str] | None = None
+    head: re.Pattern[str] | None = None
 
 
 def review_quality(path: str, text: str, language: str, focus: Focus) -> Reviewed:
@@ -118,10 +118,8 @@ def quality_rules() -> tuple[Rule, ...]:
     return tuple(_rule(row) for row in read_table("quality.toml")["rule"])
 
 
-_FIELDS = frozenset(
-    """name languages focus title fix severity line node match unless inside file without
-    head""".split()  # noqa: SIM905 - read as a list of words
-)
+_PATTERNS = frozenset({"line", "match", "unless", "file", "without", "head"})
+_FIELDS = _PATTERNS | {"name", "languages", "focus", "title", "fix", "severity", "node", "inside"}
 
 
 def _rule(table: dict[str, str]) -> Rule:
@@ -129,22 +127,13 @@ def _rule(table: dict[str, str]) -> Rule:
     severity = next((level for level in SEVERITIES if level == table.get("severity", "low")), None)
     if severity is None or not table.keys() <= _FIELDS or not languages <= set(GRAMMARS):
         raise ValueError(f"quality.toml: this rule is wrong: {table}")
-    line, match, unless, file, without, head = (
-        re.compile(table[name]) if name in table else None
-        for name in ("line", "match", "unless", "file", "without", "head")
-    )
     return Rule(
         weakness=Weakness(table["name"], 0, severity, table["title"], table["fix"]),
         languages=languages,
         focus=table["focus"],
-        line=line,
         nodes=frozenset(table.get("node", "").split()),
-        match=match,
-        unless=unless,
         inside=table.get("inside", ""),
-        file=file,
-        without=without,
-        head=head,
+        **{name: re.compile(table[name]) for name in _PATTERNS if name in table},
     )
 
 

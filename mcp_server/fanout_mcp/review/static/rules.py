@@ -66,9 +66,8 @@ Kind = Literal["call", "assign", "line", "block"]
 Needs = Literal["remote", "input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
 _NEEDS: tuple[Needs, ...] = ("remote", "input", "varies", "always")
-_FIELDS = frozenset(
-    """weakness needs match unless file severity why bare first missing without""".split()  # noqa: SIM905 - words
-) | frozenset(_KINDS)
+_PATTERNS = frozenset({"match", "unless", "file", "without", "missing"})
+_FIELDS = _PATTERNS | {"weakness", "needs", "severity", "why", "bare", "first", *_KINDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,20 +133,12 @@ def _rule(where: str, table: dict[str, Any], weakness: Weakness | None) -> Rule:
         kind=kind,
         pattern=re.compile(bounded(table[kind])),
         needs=needs,
-        match=_optional(table.get("match")),
-        unless=_optional(table.get("unless")),
-        file=_optional(table.get("file")),
-        without=_optional(table.get("without")),
-        missing=_optional(table.get("missing")),
         severity=next((level for level in SEVERITIES if level == table.get("severity")), None),
         why=table.get("why", ""),
         bare=bool(table.get("bare")),
         first=bool(table.get("first")),
+        **{name: re.compile(bounded(table[name])) for name in _PATTERNS if name in table},
     )
-
-
-def _optional(pattern: str | None) -> re.Pattern[str] | None:
-    return re.compile(bounded(pattern)) if pattern is not None else None
 
 
 # --- The user's own rules: `[[rule]]` tables in rules/*.toml of their configuration folder. -----------------

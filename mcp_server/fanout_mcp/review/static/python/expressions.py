@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -283,32 +284,34 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     return replace(joined, const=None, kind=kind, built=is_text and varies)
 
 
-def _computed(left: object, operator: ast.operator, right: object) -> int | None:
+_COMPUTES: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_COMPARES: Final[dict[type[ast.cmpop], Callable[[int, int], bool]]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+
+def _computed(left: object, sign: ast.operator, right: object) -> int | None:
     """Compute with small whole numbers."""
     if not (type(left) is int and type(right) is int and max(abs(left), abs(right)) < 10**6):
         return None
-    if isinstance(operator, ast.Add):
-        return left + right
-    if isinstance(operator, ast.Sub):
-        return left - right
-    if isinstance(operator, ast.Mult):
-        return left * right
-    if isinstance(operator, ast.FloorDiv | ast.Mod) and right:
-        return left // right if isinstance(operator, ast.FloorDiv) else left % right
-    return None
+    compute = _COMPUTES.get(type(sign)) if right or not isinstance(sign, ast.FloorDiv | ast.Mod) else None
+    return compute(left, right) if compute else None
 
 
-def _compared(left: object, operator: ast.cmpop, right: object) -> bool | None:
-    if not (type(left) is int and type(right) is int):
-        return None
-    return {
-        ast.Eq: left == right,
-        ast.NotEq: left != right,
-        ast.Lt: left < right,
-        ast.LtE: left <= right,
-        ast.Gt: left > right,
-        ast.GtE: left >= right,
-    }.get(type(operator))
+def _compared(left: object, sign: ast.cmpop, right: object) -> bool | None:
+    compare = _COMPARES.get(type(sign))
+    return compare(left, right) if compare and type(left) is int and type(right) is int else None
 
 
 def read_unary_op(reader: Reader, node: ast.UnaryOp) -> Value:

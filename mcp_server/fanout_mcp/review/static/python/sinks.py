@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final, Literal, NamedTuple
 
 from fanout_mcp.review.static.python import settings
@@ -51,9 +52,10 @@ def _sinks(kind: Literal["calls", "methods"]) -> Iterator[tuple[str, Sink]]:
 
 
 CALLS: Final = dict(_sinks("calls"))
-METHODS: Final[dict[str, tuple[Sink, ...]]] = {}
+METHODS: Final[dict[str, list[Sink]]] = {}
 for _name, _sink in _sinks("methods"):
-    METHODS[_name] = (*METHODS.get(_name, ()), _sink)
+    METHODS.setdefault(_name, []).append(_sink)
+WEAKNESSES_REACHED: Final = {sink.weakness for sink in (*CALLS.values(), *chain(*METHODS.values()))}
 
 
 # --- sinks ------------------------------------------------------------------------------------------

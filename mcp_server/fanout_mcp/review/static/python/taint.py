@@ -397,8 +397,7 @@ class Walker:
             self.scope.returned = join(self.scope.returned, value)
 
     def read_raise(self, node: ast.Raise) -> None:
-        if node.exc is not None:
-            self.value(node.exc)
+        self.value(node.exc)
 
     def read_class(self, node: ast.ClassDef) -> None:
         bases = [self.dotted(base) for base in node.bases]
