@@ -24,8 +24,6 @@ place."""
 ID_LENGTH = 12
 """Characters of a finding's identity that users see and type."""
 
-_RANK = {name: position for position, name in enumerate(SEVERITIES)}
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -68,11 +66,11 @@ class Finding:
 
 def rank(severity: Severity) -> int:
     """Return 0 for the worst severity, growing with harmlessness."""
-    return _RANK[severity]
+    return SEVERITIES.index(severity)
 
 
 def is_at_least(severity: Severity, bar: Severity) -> bool:
-    return _RANK[severity] <= _RANK[bar]
+    return rank(severity) <= rank(bar)
 
 
 def touches(finding: Finding, lines: AbstractSet[tuple[str, int]]) -> bool:

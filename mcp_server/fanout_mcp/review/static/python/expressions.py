@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.review.static.python import sinks
 from fanout_mcp.review.static.python.values import (
@@ -19,7 +19,6 @@ from fanout_mcp.review.static.python.values import (
     REQUEST_NAMES,
     Call,
     Env,
-    Reader,
     Taint,
     Value,
     has,
@@ -29,6 +28,9 @@ from fanout_mcp.review.static.python.values import (
     names,
 )
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, read_table
+
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
 
 # --- Where outside input enters a Python program, and what makes it harmless. ------------------------------
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from fanout_mcp.review.static.python.values import (
     NOTHING,
     Call,
-    Reader,
     Value,
     add,
     has,
@@ -20,6 +19,9 @@ from fanout_mcp.review.static.python.values import (
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
 from fanout_mcp.review.static.rules import REMOTE
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
+
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
 
 # --- Names that are given a constant: switches that weaken, hard-coded secrets. -----------------
 
@@ -135,7 +137,7 @@ def _key_derivation(reader: Reader, call: Call) -> None:
         add(reader, "weak-password-hash", call.node)
 
 
-CallRule = Callable[[Reader, Call], None]
+CallRule: TypeAlias = "Callable[[Reader, Call], None]"
 
 
 def always(weakness: str, level: int = 0) -> CallRule:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from fanout_mcp.review.static.python import settings
 from fanout_mcp.review.static.python.settings import check_setting
@@ -15,7 +15,6 @@ from fanout_mcp.review.static.python.values import (
     ARCHIVED,
     NOTHING,
     Call,
-    Reader,
     Value,
     add,
     join,
@@ -23,6 +22,9 @@ from fanout_mcp.review.static.python.values import (
     names,
 )
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, read_table
+
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
 
 # --- arrivals ----------------------------------------------------------------------------------------
 # Where outside input must not arrive in a Python program: calls and methods, and what it does there.

@@ -34,7 +34,6 @@ from fanout_mcp.review.static.python.values import (
     Env,
     Function,
     Hit,
-    Reader,
     Scope,
     Taint,
     Value,
@@ -58,7 +57,7 @@ def arguments(node: Function) -> list[ast.arg]:
     return [*a.posonlyargs, *a.args, *a.kwonlyargs, *(x for x in (a.vararg, a.kwarg) if x is not None)]
 
 
-def is_route(reader: Reader, node: Function) -> bool:
+def is_route(reader: Walker, node: Function) -> bool:
     """Tell whether a web framework calls the function for a request."""
     if not reader.is_web:
         return False
@@ -92,7 +91,7 @@ def _converted(node: Function) -> set[str]:
     return {name for pair in found for name in pair if name}
 
 
-def parameter(reader: Reader, node: Function, argument: ast.arg) -> Value:
+def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
     """Return what is known of a parameter of the function that the reader has entered."""
     name = argument.arg
     if name in {"self", "cls"}:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_mcp.review.static.rules import read_table
+
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:
     return Taint(best.level, best.origin, best.line, clean, best.is_direct, best.is_error)
 
 
-# --- The walker of a file, as the rules below it see it. ----------------------------------------------------
+# --- What is read: functions, and what is known of names in them. -------------------------------------------
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Env = dict[str, Value]
@@ -147,31 +149,6 @@ class Scope:
     returned: Value = NOTHING
     assigned: set[str] = field(default_factory=set)
     """The names that the function has assigned so far."""
-
-
-class Reader(Protocol):
-    """What settings, sinks and expressions may ask of taint.Walker, so that none of them imports it."""
-
-    names: dict[str, str]
-    roots: set[str]
-    hits: list[Hit]
-    attributes: dict[str, Value]
-    returns: dict[str, Value]
-    passed: dict[str, dict[str, Value]]
-    functions: dict[str, tuple[Function, str, Env]]
-    settled: set[int]
-    scope: Scope
-    statement: ast.stmt | None
-
-    @property
-    def is_web(self) -> bool: ...
-    def dotted(self, node: ast.expr) -> str: ...
-    def value(self, node: ast.expr | None) -> Value: ...
-    def decided(self, test: ast.expr) -> bool | None: ...
-    def bind(self, target: ast.expr, value: Value) -> None: ...
-    def grow(self, receiver: ast.expr, value: Value) -> None: ...
-    def forget_elements(self, name: str) -> None: ...
-    def clean(self, names: AbstractSet[str]) -> None: ...
 
 
 # --- A call in a Python program as rules see it, and how a rule speaks up. ----------------------------------
