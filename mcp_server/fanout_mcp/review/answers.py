@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from fanout_mcp import jsonish
 from fanout_mcp.review.finding import SEVERITIES, Finding
 from fanout_mcp.review.foreign import SEVERITY_WORDS, whole_number
 from fanout_mcp.source.pack import NEAR_LINES, SHORTEST_QUOTE, Text, locate
-from fanout_mcp.source.read import Source, read
+from fanout_mcp.source.read import Source, lines_of, read
 from fanout_mcp.types import Json
 
 MAX_FIELD = 2_000
@@ -192,18 +193,13 @@ def verify_in_tree(findings: Iterable[Finding], root: Path) -> Checked:
 class _Lines:
     """A file's lines, and its text for quotes: made only where one is looked for."""
 
-    __slots__ = ("_text", "lines", "whole")
-
     def __init__(self, text: str) -> None:
         self.whole = text
-        self.lines = text.replace("\r\n", "\n").split("\n")
-        self._text: Text | None = None
+        self.lines = lines_of(text)
 
-    @property
+    @cached_property
     def text(self) -> Text:
-        if self._text is None:
-            self._text = Text(self.whole)
-        return self._text
+        return Text(self.whole)
 
 
 def _checked(finding: Finding, file: _Lines | None) -> Finding | str:
