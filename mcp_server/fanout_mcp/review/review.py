@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -262,7 +261,7 @@ def _by_no_one(request: Request, analysed: Analysed, answers: Answers) -> Mappin
 
 
 def _without(
-    findings: Sequence[Finding], gathered: Gathered, taken: AbstractSet[str]
+    findings: Sequence[Finding], gathered: Gathered, taken: Mapping[str, Json]
 ) -> tuple[tuple[Finding, ...], Mapping[str, int]]:
     """Take out, and count, what a mark in the code or the project's list passes over."""
     texts = {source.path: source.text for source in gathered.files}

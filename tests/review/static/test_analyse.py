@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fanout_mcp.review.finding import Focus
-from fanout_mcp.review.static.analyse import Analysed, review_static
+from fanout_mcp.review.static.analyse import Analysed, coverage, review_static
 from fanout_mcp.source.workers import Workers
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +81,11 @@ async def test_modules_in_a_circle_are_named(workers: Workers) -> None:
     analysed = await review(texts, workers, "architecture")
     (cycle,) = [finding for finding in analysed.findings if finding.rule == "import-cycle"]
     assert (cycle.path, cycle.why) == ("p/a.py", "p/a.py -> p/b.py")
+
+
+async def test_what_looks_at_structure_is_counted_for_each_language_that_it_reads() -> None:
+    counts = coverage(["a.go", "a.py", "Dockerfile"], ["architecture"])["architecture"]
+    assert counts["python"] > counts["go"] > counts["dockerfile"] == 0
 
 
 async def test_what_could_not_be_read_is_not_analysed_and_its_neighbours_are(workers: Workers) -> None:

@@ -326,11 +326,19 @@ def _no_rules(kind: str, path: str, focus: Focus) -> str:
     return f"no rules on {focus} for {kind}"
 
 
+STRUCTURE = ("tangled", "god-file", "doubled")
+STRUCTURE_OF_PYTHON = ("dead-code", "import-cycle", "hub")
+"""What tangles.py looks for."""
+
+
 @functools.cache
 def _rules_for(kind: str, focus: Focus) -> int:
+    if focus == "architecture" and kind in GRAMMARS:
+        return len(STRUCTURE)
     if kind != "python":
         return len(rules_of(kind) if focus == "security" else quality_rules_of(kind, focus))
-    ours = {"security": len(WEAKNESSES_REACHED), "bugs": bugs.RULES}
+    structure = len(STRUCTURE) + len(STRUCTURE_OF_PYTHON)
+    ours = {"security": len(WEAKNESSES_REACHED), "bugs": bugs.RULES, "architecture": structure}
     return ours.get(focus, 0) + count_rules(focus)
 
 

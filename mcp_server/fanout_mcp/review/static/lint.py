@@ -86,10 +86,8 @@ def lint(files: Files, focus: Focus) -> Linted:
 def count_rules(focus: Focus) -> int:
     """Return how many of ruff's rules a focus selects; 0 when ruff can't say."""
     selected, left_out = (tuple(names.split(",")) if names else () for names in SELECT[focus])
-    command = [find_ruff_bin(), "rule", "--all", "--output-format", "json"]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)
-        codes = [str(row["code"]) for row in json.loads(done.stdout)]
+        codes = [str(row["code"]) for row in json.loads(_rule_page("--all", "--output-format", "json"))]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return 0
     return sum(_is_of(code, selected) and not _is_of(code, left_out) for code in codes)
@@ -97,11 +95,12 @@ def count_rules(focus: Focus) -> int:
 
 def ruff_says(code: str) -> str:
     """Return ruff's own page on one of its rules, "" where it has none."""
-    if not re.fullmatch(r"[A-Z]{1,8}\d{2,4}", code):
-        return ""
-    done = subprocess.run(
-        [find_ruff_bin(), "rule", code], capture_output=True, timeout=TIMEOUT_S, check=False
-    )
+    return _rule_page(code) if re.fullmatch(r"[A-Z]{1,8}\d{2,4}", code) else ""
+
+
+def _rule_page(*arguments: str) -> str:
+    command = [find_ruff_bin(), "rule", *arguments]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 

@@ -172,6 +172,7 @@ def test_what_only_might_be_is_told_with_less_weight(text: str, rule: str, sever
         "import threading\nn = 0\ndef f(x):\n    global n\n    with lock:\n        n = n + x\n",
         "TABLE = ('a', 'b')\nfor name in TABLE:\n    db.execute(f'SELECT 1 FROM {name}')\n",
         "@app.get('/d/<int:d>')\ndef show(d):\n    return Doc.query.filter_by(id=d, owner=me()).one()\n",
+        VIEW + "    n = int(x)\n    if n not in SIZES:\n        return None\n    log.write('a' * n)\n",
     ],
 )
 def test_sound_code_has_no_finding(text: str) -> None:

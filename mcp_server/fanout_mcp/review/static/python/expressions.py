@@ -250,7 +250,7 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
 
 def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
     base, key = value_of(reader, node.value), value_of(reader, node.slice)
-    if reader.dotted(node.value) in {"globals()", "locals()"} and key.taint:
+    if reader.dotted(node.value) in {"globals()", "locals()"}:
         sinks.report(reader, "unsafe-reflection", node, key)
     if isinstance(node.value, ast.Name) and isinstance(key.const, str | int):
         own = reader.scope.env.get(f"{node.value.id}[{key.const!r}]")
@@ -276,7 +276,7 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
         return Value(const=number)
     if isinstance(left.const, bytes) and isinstance(right.const, int) and isinstance(node.op, ast.Mult):
         return Value(const=left.const * min(right.const, 64))
-    if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number and right.taint:
+    if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number:
         sinks.report(reader, "zero-division", node, right)
     if isinstance(node.op, ast.Mult) and (left.is_number or right.is_number) and (left.text or right.text):
         sinks.report(reader, "resource-exhaustion", node, left if left.is_number else right)

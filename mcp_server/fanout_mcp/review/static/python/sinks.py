@@ -104,23 +104,22 @@ RECEIVER_PATHS: Final = listed("receiver_paths")
 SAFE_PARSER = "lxml.etree.XMLParser(resolve_entities=False)"
 
 
-def report(reader: Reader, weakness: str, node: ast.AST, value: Value = NOTHING, why: str = "") -> None:
-    """Note a weakness, unless what arrives was cleaned for it or comes from nowhere that matters."""
+def report(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
+    """Note that input arrives, unless it was cleaned for that or comes from nowhere that matters."""
     taint = value.taint
-    if taint is not None:
-        if weakness in taint.clean or (taint.is_error and weakness != "error-leak"):
-            return
-        if weakness in REMOTE_ONLY and taint.level < LOCAL:
-            return
-        why = why or f"{taint.origin[:1].upper()}{taint.origin[1:]} (line {taint.line}) arrives here."
-    level = value.level
-    if taint is not None and taint.origin == ARCHIVED:
+    if taint is None or weakness in taint.clean or (taint.is_error and weakness != "error-leak"):
+        return
+    level = taint.level
+    if weakness in REMOTE_ONLY and level < LOCAL:
+        return
+    why = f"{taint.origin[:1].upper()}{taint.origin[1:]} (line {taint.line}) arrives here."
+    if taint.origin == ARCHIVED:
         if weakness != "path-traversal":
             return
         weakness, level = "archive-slip", 0
     elif level == LOCAL and weakness in LOCAL_IS_FINE:
         level = PARAM
-    if taint is not None and weakness in REMOTE_ONLY and not taint.is_direct:
+    if weakness in REMOTE_ONLY and not taint.is_direct:
         level = PARAM  # what the functions in between do is not known
     add(reader, weakness, node, level, why)
 
@@ -129,7 +128,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     node, name, arguments, keywords = call
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name.startswith("subprocess."):
-        _check_subprocess(reader, node, name, arguments, keywords)
+        _check_subprocess(reader, call)
     if name in JSON_ANSWERS and reader.scope.is_route:
         for value in (*arguments, *keywords.values()):
             if value.taint is not None and value.taint.is_error:
@@ -137,7 +136,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     if method in {"add", "set", "setdefault", "add_header", "extend"} and (
         receiver.kind.endswith("Headers()") or name.endswith(f".headers.{method}")
     ):
-        report_if_input(reader, "header-injection", node, arguments[-1] if arguments else NOTHING)
+        report(reader, "header-injection", node, arguments[-1] if arguments else NOTHING)
     sink = CALLS.get(name)
     if sink is not None:
         _arrive(reader, call, sink)
@@ -145,7 +144,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
         for sink in METHODS.get(method, ()):
             if _applies(reader, node, sink, name):
                 _arrive(reader, call, sink)
-        if method in RECEIVER_PATHS and receiver.taint and "Path" in name + receiver.kind:
+        if method in RECEIVER_PATHS and "Path" in name + receiver.kind:
             report(reader, "path-traversal", node, receiver)
         if method == "save" and receiver.is_file:
             report(reader, "unrestricted-upload", node, receiver)
@@ -175,7 +174,7 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     for one in picked:
         value = join(value, one)
     if sink.weakness in {"code-injection", "deserialization"} and value.kind.startswith(NETWORK):
-        report(reader, "remote-code", node, why="It came over the network.")
+        add(reader, "remote-code", node, 0, "It came over the network.")
         return
     if sink.weakness == "deserialization" and _is_safe_load(node, name, keywords):
         return
@@ -222,9 +221,8 @@ def _is_safe_load(node: ast.Call, name: str, keywords: Mapping[str, Value]) -> b
 _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "cmd", "cmd.exe", "powershell"})
 
 
-def _check_subprocess(
-    reader: Reader, node: ast.Call, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
-) -> None:
+def _check_subprocess(reader: Reader, call: Call) -> None:
+    node, name, arguments, keywords = call
     if name.rsplit(".", 1)[-1] not in {"run", "call", "Popen", "check_output", "check_call"}:
         return
     value = arguments[0] if arguments else keywords.get("args", NOTHING)
@@ -233,14 +231,12 @@ def _check_subprocess(
     if isinstance(given, ast.List | ast.Tuple) and not has_shell:
         first = value.first or NOTHING
         is_shell = isinstance(first.const, str) and first.const in _SHELLS
-        if value.taint is not None:
-            direct = is_shell or first.taint is not None
-            if direct or value.level >= LOCAL:
-                report(reader, "command-injection" if direct else "argument-injection", node, value)
+        is_direct = is_shell or first.taint is not None
+        if is_direct or value.level >= LOCAL:
+            report(reader, "command-injection" if is_direct else "argument-injection", node, value)
         return
-    if value.taint is not None:
-        report(reader, "command-injection", node, value)
-    elif has_shell and value.built:
+    report(reader, "command-injection", node, value)
+    if value.taint is None and has_shell and value.built:
         add(reader, "command-injection", node, PARAM, "A shell runs text that varies.")
 
 
@@ -249,12 +245,12 @@ def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) 
     owner = reader.dotted(target.value) or ""
     last = owner.rsplit(".", 1)[-1].lower()
     if last == "session":
-        report_if_input(reader, "trust-boundary", target, join(key, value))
+        report(reader, "trust-boundary", target, join(key, value))
     elif last == "headers" or (isinstance(key.const, str) and key.const.lower() == "location"):
         is_location = isinstance(key.const, str) and key.const.lower() == "location"
-        report_if_input(reader, "open-redirect" if is_location else "header-injection", target, value)
+        report(reader, "open-redirect" if is_location else "header-injection", target, value)
     elif owner in {"globals()", "locals()"}:
-        report_if_input(reader, "unsafe-reflection", target, key)
+        report(reader, "unsafe-reflection", target, key)
     if isinstance(key.const, str):
         check_setting(reader, target, key.const, value)
 
@@ -268,11 +264,6 @@ def check_compare(reader: Reader, node: ast.Compare, sides: Sequence[Value]) -> 
     computed = [side for side in sides if side.kind.endswith(DIGESTS) and side.kind.startswith("hmac.")]
     if is_equality and computed and all(side.const is None for side in sides):
         add(reader, "timing", node, 0, "== stops at the first difference.")
-
-
-def report_if_input(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
-    if value.taint is not None:
-        report(reader, weakness, node, value)
 
 
 _AS_HTML = frozenset({"flask", "bottle", "web", "cherrypy", "webapp2", "quart", "pyramid"})
