@@ -100,9 +100,10 @@ def test_an_own_rule_finds_what_it_was_written_for(
         ("bad = ", "why = 'a'\nworse = 'b'\nbad = ", "unknown field `worse`"),
         ("legacy\\.dial$", "(legacy", "can't be read"),
         ("python", "cobol", "no rules can be for 'cobol'"),
+        ("bad = ", "focus = ['bugs']\nbad = ", "`focus` security or bugs"),
         ("[[rule]]", "[[rule", "can't be read"),
     ],
-    ids=["misses", "alarms", "name", "missing", "unknown", "pattern", "language", "form"],
+    ids=["misses", "alarms", "name", "missing", "unknown", "pattern", "language", "focus", "form"],
 )
 def test_a_rule_that_is_wrong_is_refused_by_its_name_and_file(
     tmp_path: Path, old: str, new: str, said: str

@@ -145,6 +145,7 @@ def _rule(where: str, table: dict[str, Any], weakness: Weakness | None) -> Rule:
 # A rule of theirs has the fields above but `weakness`, and `name`, `title`, `languages` (a word each), two
 # programs, `bad` that it finds and `good` that it leaves alone, and perhaps `fix`, `cwe` and `focus`.
 
+OWN_FOCUSES: Final = ("security", "bugs")
 _TEXTS = ("name", "title", "languages", "bad", "good")
 _OWN_FIELDS = (_FIELDS - {"weakness"}) | {*_TEXTS, "fix", "cwe", "focus", "source"}
 
@@ -173,18 +174,14 @@ def _own(table: dict[str, Any]) -> OwnRule:
         raise InvalidInput(f"{where} has the unknown field `{unknown[0]}`; take it out.")
     if not re.fullmatch(r"[a-z][\w-]{1,60}", str(name)) or name in WEAKNESSES:
         raise InvalidInput(f"{where}: `name` must be of a-z, 0-9, - and no built-in rule's; choose another.")
-    severity = table.get("severity", "medium")
-    focus = table.get("focus", "security")
-    if (
-        severity not in SEVERITIES
-        or focus not in {"security", "bugs"}
-        or not isinstance(table.get("cwe", 0), int)
-    ):
+    severity, focus = table.get("severity", "medium"), table.get("focus", "security")
+    cwe = table.get("cwe", 0)
+    if severity not in SEVERITIES or focus not in OWN_FOCUSES or not isinstance(cwe, int):
         raise InvalidInput(
             f"{where}: `severity` must be of {', '.join(SEVERITIES)}, `focus` security or bugs, "
             "`cwe` a number."
         )
-    weakness = Weakness(str(name), table.get("cwe", 0), severity, table["title"], table.get("fix", ""))
+    weakness = Weakness(str(name), cwe, severity, table["title"], table.get("fix", ""))
     fields = {field: value for field, value in table.items() if field in _FIELDS}
     try:
         rule = _rule(table["source"], fields, weakness)
