@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -149,6 +150,13 @@ def test_one_defect_that_two_analysers_name_by_two_rules_is_one(
         for n, (cwe, title) in enumerate((one, other))
     ]
     assert len(merge(found)) == (1 if is_same else 2)
+
+
+def test_two_analysers_with_one_rule_are_one_whatever_weakness_each_names() -> None:
+    one = Finding("a.py", 4, 4, "", "high", "unpickled", "Unsafe load", cwe=502, reviewers=("tool-0",))
+    other = replace(one, title="Code from the network runs", cwe=94, reviewers=("tool-1",))
+    assert len(merge([one, other])) == 1
+    assert len(merge([one, replace(other, rule="run")])) == 2
 
 
 def test_what_more_reviewers_named_comes_first_with_its_measured_rate() -> None:

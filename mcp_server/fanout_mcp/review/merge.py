@@ -220,7 +220,8 @@ def _by_place(left: Finding, right: Finding, gap: int) -> tuple[float, float]:
     """Return the likeness of two findings `gap` lines apart, else the factor of that of their words."""
     is_static = left.source == "static" or right.source == "static"
     is_one_s = not set(left.reviewers).isdisjoint(right.reviewers)
-    is_other = _other_weakness(left.cwe, right.cwe)
+    is_rule = bool(left.rule) and left.rule == right.rule
+    is_other = not is_rule and _other_weakness(left.cwe, right.cwe)
     if left.source == right.source == "static" and (is_other or (is_one_s and gap)):
         return APART, 0.0
     is_near = gap <= (0 if is_one_s else STATIC_NEAR if is_static else MODEL_NEAR)
@@ -228,7 +229,7 @@ def _by_place(left: Finding, right: Finding, gap: int) -> tuple[float, float]:
         is_near = _is_proof(left) and _is_proof(right) and left.quote.split() == right.quote.split()
     if not is_near and (is_static or is_one_s):
         return 0.0, 0.0
-    if is_near and ((left.rule and left.rule == right.rule) or same_weakness(left.cwe, right.cwe)):
+    if is_near and (is_rule or same_weakness(left.cwe, right.cwe)):
         return (0.95 if gap else 1.0), 0.0  # what is on the very lines comes first
     if is_near and not is_other and _titles_alike(left.title, right.title) >= SIMILAR_TITLES:
         return 0.9, 0.0
