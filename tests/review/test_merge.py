@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -104,6 +105,58 @@ def test_two_findings_are_one_by_place_and_by_words(one: Json, other: Json, is_s
     rest = [claim("c", BALANCE, 9), claim("c", "The import of os is not sorted", 1)]
     groups = [finding.members for finding in united(one, other, *rest)]
     assert any({0, 1} <= set(members) for members in groups) == is_same
+
+
+@pytest.mark.parametrize("reviewers", [2, 3, 8])
+def test_defects_of_neighbouring_lines_stay_apart_however_many_analysers_name_them(
+    reviewers: int,
+) -> None:
+    found = [
+        Finding("a.py", line, line, "", "high", rule, title, cwe=cwe, reviewers=(f"tool-{n}",))
+        for n in range(reviewers)
+        for line, rule, title, cwe in [
+            (4, "sql", "SQL is built from input", 89),
+            (5, "sql", "SQL is built from input", 89),
+            (5, "shell", "A command is built from input", 78),
+            (6, "shell", "A command is built from input", 78),
+        ]
+    ]
+    united = [(one.line, one.rule, len(one.reviewers)) for one in merge(found)]
+    assert united == [
+        (4, "sql", reviewers),
+        (5, "shell", reviewers),
+        (5, "sql", reviewers),
+        (6, "shell", reviewers),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ((89, "SQL is built from input"), (564, "A query is put together"), True),
+        ((78, "Command injection"), (74, "OS command injection"), True),
+        ((78, "Command injection"), (None, "OS command injection"), True),
+        ((78, "Built from input, a command"), (90, "Built from input, a filter"), False),
+    ],
+    ids=["one family", "a general weakness", "none named", "two weaknesses, like titles"],
+)
+def test_one_defect_that_two_analysers_name_by_two_rules_is_one(
+    one: tuple[int | None, str],
+    other: tuple[int | None, str],
+    is_same: bool,  # noqa: FBT001 a table's column
+) -> None:
+    found = [
+        Finding("a.py", 4, 4, "", "high", f"rule-{n}", title, cwe=cwe, reviewers=(f"tool-{n}",))
+        for n, (cwe, title) in enumerate((one, other))
+    ]
+    assert len(merge(found)) == (1 if is_same else 2)
+
+
+def test_two_analysers_with_one_rule_are_one_whatever_weakness_each_names() -> None:
+    one = Finding("a.py", 4, 4, "", "high", "unpickled", "Unsafe load", cwe=502, reviewers=("tool-0",))
+    other = replace(one, title="Code from the network runs", cwe=94, reviewers=("tool-1",))
+    assert len(merge([one, other])) == 1
+    assert len(merge([one, replace(other, rule="run")])) == 2
 
 
 def test_what_more_reviewers_named_comes_first_with_its_measured_rate() -> None:

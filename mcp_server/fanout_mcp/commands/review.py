@@ -156,24 +156,24 @@ def explain(name: str, folder: Path) -> str:
     from fanout_mcp.review.static.quality import DEFECTS, quality_rules
     from fanout_mcp.review.static.rules import WEAKNESSES, own_rules, read_table
 
-    own = {one.rule.weakness: one for one in own_rules(read_own(folder))}
+    own = {one.rule.weakness.name: one for one in own_rules(read_own(folder))}
     rules = files("fanout_mcp.review.static").joinpath("rules")
     examples = dict(read_table("examples.toml"))
-    quality = {rule.name: rule for rule in (*DEFECTS, *quality_rules())}
-    if name in WEAKNESSES:
-        meaning = WEAKNESSES[name]
+    quality = (*DEFECTS, *(rule.weakness for rule in quality_rules()))
+    named = {
+        one.name: one for one in (*quality, *WEAKNESSES.values(), *(o.rule.weakness for o in own.values()))
+    }
+    if name in named:
+        meaning = named[name]
         said = [f"{name}: {meaning.title} ({meaning.severity})", f"Do: {meaning.fix}" if meaning.fix else ""]
         if meaning.cwe:
             said.append(
                 f"Source: CWE-{meaning.cwe}, https://cwe.mitre.org/data/definitions/{meaning.cwe}.html"
             )
-    elif name in quality:
-        rule = quality[name]
-        said = [f"{name}: {rule.title} ({rule.severity})", f"Do: {rule.fix}"]
     elif words := ruff_says(name):
         return words
     else:
-        near = difflib.get_close_matches(name, [*WEAKNESSES, *quality], n=5, cutoff=0.55)
+        near = difflib.get_close_matches(name, list(named), n=5, cutoff=0.55)
         listed = f"; near it are {', '.join(near)}" if near else ""
         raise InvalidInput(f"--explain: there is no rule {name!r}{listed}. Findings name theirs.")
     if name in own:

@@ -182,13 +182,15 @@ class Texts:
 def joined(count: int, likenesses: Mapping[tuple[int, int], float], bar: float = ALIKE) -> list[list[int]]:
     """Group 0 to `count` - 1 by average linkage; pairs that are not given are not alike at all.
 
+    A pair of likeness -inf is never joined, nor are groups that hold it.
+
     Of pairs that are equally alike the one with the smaller numbers is joined first, so numbers have to
     follow from what is joined, not from its order.
     """
     groups: dict[int, list[int]] = {place: [place] for place in range(count)}
     sums: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for (one, other), likeness in likenesses.items():
-        if likeness > 0:
+        if likeness:
             sums[one][other] = sums[other][one] = likeness
     queue = [(-value, one, other, 2) for (one, other), value in likenesses.items() if value >= bar]
     heapq.heapify(queue)

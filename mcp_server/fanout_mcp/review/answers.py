@@ -10,17 +10,32 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from fanout_mcp import jsonish
-from fanout_mcp.review.finding import Finding, Severity
+from fanout_mcp.review.finding import SEVERITIES, Finding
+from fanout_mcp.review.foreign import SEVERITY_WORDS, whole_number
 from fanout_mcp.source.pack import NEAR_LINES, SHORTEST_QUOTE, Text, locate
-from fanout_mcp.source.read import Source, read
+from fanout_mcp.source.read import Source, lines_of, read
 from fanout_mcp.types import Json
 
 MAX_FIELD = 2_000
 
+_WORDS, _NUMBER = {"type": "string"}, {"type": "integer"}
+_PROPERTIES: dict[str, Json] = {
+    "path": _WORDS,
+    "line": _NUMBER,
+    "quote": _WORDS,
+    "severity": {"enum": list(SEVERITIES)},
+    "rule": _WORDS,
+    "cwe": {"type": ["integer", "null"]},
+    "title": _WORDS,
+    "why": _WORDS,
+    "fix": _WORDS,
+    "confidence": _NUMBER,
+}
 SCHEMA: dict[str, Json] = {
     "type": "object",
     "additionalProperties": False,
@@ -31,57 +46,17 @@ SCHEMA: dict[str, Json] = {
             "items": {
                 "type": "object",
                 "additionalProperties": False,
-                "required": [
-                    "path",
-                    "line",
-                    "quote",
-                    "severity",
-                    "rule",
-                    "title",
-                    "why",
-                    "fix",
-                    "confidence",
-                    "cwe",
-                ],
-                "properties": {
-                    "path": {"type": "string"},
-                    "line": {"type": "integer"},
-                    "quote": {"type": "string"},
-                    "severity": {"enum": ["critical", "high", "medium", "low", "info"]},
-                    "rule": {"type": "string"},
-                    "cwe": {"type": ["integer", "null"]},
-                    "title": {"type": "string"},
-                    "why": {"type": "string"},
-                    "fix": {"type": "string"},
-                    "confidence": {"type": "integer"},
-                },
+                "required": list(_PROPERTIES),
+                "properties": _PROPERTIES,
             },
         },
     },
 }
 """Every property is required and closed: strict structured output wants it so."""
 
-_SEVERITY: dict[str, Severity] = {
-    "critical": "critical",
-    "blocker": "critical",
-    "severe": "critical",
-    "high": "high",
-    "error": "high",
-    "major": "high",
-    "medium": "medium",
-    "moderate": "medium",
-    "warning": "medium",
-    "low": "low",
-    "minor": "low",
-    "info": "info",
-    "note": "info",
-    "informational": "info",
-    "nit": "info",
-}
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
 _CUT = re.compile(r'"findings"\s{0,100}:\s{0,100}\[')
 _LINE_NUMBER = re.compile(r"^[ \t]*\d+(?:\| ?|\t)", re.MULTILINE)
-_FIRST_NUMBER = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +101,7 @@ def _finding(item: Json, reviewer: str) -> Finding | None:
         return None
     path, quote = _text(item, "path", "file"), _text(item, "quote", "code", "snippet")
     title = _text(item, "title", "summary", "why", "message")
-    line = _number(item.get("line", item.get("start_line")))
+    line = whole_number(item.get("line", item.get("start_line")))
     if not (path and quote and title and line):
         return None
     return Finding(
@@ -134,13 +109,13 @@ def _finding(item: Json, reviewer: str) -> Finding | None:
         line=line,
         end_line=line,
         quote=_LINE_NUMBER.sub("", quote).strip("\n"),
-        severity=_SEVERITY.get(_text(item, "severity").lower(), "medium"),
+        severity=SEVERITY_WORDS.get(_text(item, "severity").strip().lower(), "medium"),
         rule=re.sub(r"[^\w.-]+", "-", _text(item, "rule", "category") or "review")[:60].strip("-").lower(),
         title=" ".join(title.split())[:200],
         why=_text(item, "why", "explanation", "description"),
         fix=_text(item, "fix", "suggestion", "recommendation"),
-        cwe=_number(item.get("cwe")),
-        confidence=min(100, _number(item.get("confidence")) or 50),
+        cwe=whole_number(item.get("cwe")),
+        confidence=min(100, whole_number(item.get("confidence")) or 50),
         reviewers=(reviewer,),
         source="model",
     )
@@ -153,14 +128,6 @@ def _text(item: dict[str, Json], *names: str) -> str:
             # A lone surrogate would kill the JSON encoder at the edge.
             return value.encode("utf-8", "replace").decode("utf-8")[:MAX_FIELD]
     return ""
-
-
-def _number(value: Json) -> int | None:
-    """Return the first whole number in 12, "12", "12-14" or "CWE-89"; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    match = _FIRST_NUMBER.search(str(value))
-    return int(match.group()) if match else None
 
 
 # --- verify -------------------------------------------------------------------------------------------------
@@ -226,18 +193,13 @@ def verify_in_tree(findings: Iterable[Finding], root: Path) -> Checked:
 class _Lines:
     """A file's lines, and its text for quotes: made only where one is looked for."""
 
-    __slots__ = ("_text", "lines", "whole")
-
     def __init__(self, text: str) -> None:
         self.whole = text
-        self.lines = text.replace("\r\n", "\n").split("\n")
-        self._text: Text | None = None
+        self.lines = lines_of(text)
 
-    @property
+    @cached_property
     def text(self) -> Text:
-        if self._text is None:
-            self._text = Text(self.whole)
-        return self._text
+        return Text(self.whole)
 
 
 def _checked(finding: Finding, file: _Lines | None) -> Finding | str:

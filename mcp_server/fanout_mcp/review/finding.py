@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,8 +23,6 @@ place."""
 
 ID_LENGTH = 12
 """Characters of a finding's identity that users see and type."""
-
-_RANK = {name: position for position, name in enumerate(SEVERITIES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,15 @@ class Finding:
 
 def rank(severity: Severity) -> int:
     """Return 0 for the worst severity, growing with harmlessness."""
-    return _RANK[severity]
+    return SEVERITIES.index(severity)
 
 
 def is_at_least(severity: Severity, bar: Severity) -> bool:
-    return _RANK[severity] <= _RANK[bar]
+    return rank(severity) <= rank(bar)
 
 
-def worse(one: Severity, other: Severity) -> Severity:
-    return one if _RANK[one] <= _RANK[other] else other
+def touches(finding: Finding, lines: AbstractSet[tuple[str, int]]) -> bool:
+    return any((finding.path, number) in lines for number in range(finding.line, finding.end_line + 1))
 
 
 def from_json(table: Mapping[str, Json]) -> Finding:

@@ -39,7 +39,7 @@ _WRAPPERS: Final[list[str]] = _TABLES["wrappers"].split()
 _FIELDS: Final[dict[str, list[str]]] = {name: some.split() for name, some in _TABLES["fields"].items()}
 _MADE_BY: Final[dict[str, str]] = _TABLES["made_by"]
 _ANALYSERS: Final[frozenset[str]] = frozenset(_TABLES["analysers"].split())
-_SEVERITIES: Final[dict[str, Severity]] = {
+SEVERITY_WORDS: Final[dict[str, Severity]] = {
     word: severity for severity in SEVERITIES for word in _TABLES["severities"][severity].split()
 }
 _VERIFIED: Final = frozenset({"exact", "moved", "place"})
@@ -288,8 +288,8 @@ def _finding(item: Item, name: str) -> Finding | None:
         return None
     why, fix = (_clean(_text(value, one)) for one in ("why", "fix"))
     reviewers = _reviewers(value, known, name)
-    line = _whole(known.get("line") or _first(value, "line")) or 0
-    end = max(line, _whole(known.get("end") or _first(value, "end")) or line) if line else 0
+    line = whole_number(known.get("line") or _first(value, "line")) or 0
+    end = max(line, whole_number(known.get("end") or _first(value, "end")) or line) if line else 0
     tag = known.get("cwe") or _first(value, "cwe")
     is_analyser = known.get("source") == "static" or not _ANALYSERS.isdisjoint(reviewers)
     return Finding(
@@ -373,7 +373,7 @@ def _severity(value: Json, reviewers: Sequence[str]) -> Severity:
         if "eslint" in reviewers:
             return _ESLINT.get(value, "medium")
         return _PRIORITIES[min(max(value, 0), 3)]
-    return _SEVERITIES.get(str(value).strip().lower(), "medium")
+    return SEVERITY_WORDS.get(str(value).strip().lower(), "medium")
 
 
 def _cwe(value: Json) -> int | None:
@@ -383,8 +383,8 @@ def _cwe(value: Json) -> int | None:
     return int(match[1]) if match else None
 
 
-def _whole(value: Json) -> int | None:
-    """Return the first whole number of 12, "12" or "12-14"."""
+def whole_number(value: Json) -> int | None:
+    """Return the first whole number of 12, "12", "12-14" or "CWE-89"; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | float):
         return None
     match = _NUMBER.search(str(value))

@@ -3,7 +3,8 @@
 No reviewer finds more than two thirds of the defects and most are found by one alone, so agreement is shown
 (`reviewers`, `probability`) and never required. Two findings are one when they are about the same lines of a
 file, or quote the same words, and name the same weakness, rule, or nearly the same title; those of models
-also when their words are alike enough, the more so the nearer their lines are.
+also when their words are alike enough, the more so the nearer their lines are. Two weaknesses are two
+defects, on one line too, and so are two places that one analyser names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import replace
 from math import inf
 
 from fanout_mcp.review.agreement import ALIKE, Texts, has_other_subject, joined, probability
-from fanout_mcp.review.finding import Finding, rank, worse
+from fanout_mcp.review.finding import Finding, rank, touches
 from fanout_mcp.source.kinds import kind_of
 
 SIMILAR_TITLES = 0.5
@@ -28,48 +29,39 @@ BY_GAP: tuple[tuple[float, float], ...] = ((0, 1.4), (3, 1.15), (10, 1.0), (40, 
 """(lines apart at most, what the likeness of words is multiplied with)."""
 OTHER_WEAKNESS = 0.4
 """The same for two that name different weaknesses."""
+APART = -inf
+"""The likeness of what never becomes one, whatever else is like both."""
+ALIKE_STATIC = 0.6
+"""Likeness from which groups of analysers' findings are one: a few lines in a row may each hold a defect."""
 MAX_BEFORE = 60
 MAX_SPAN = 400
 """Findings before a static one that are compared with it, and lines that one may reach over."""
 
 _WORD = re.compile(r"[a-z]{3,}|\d+")
-_SAME_WEAKNESS = (
-    frozenset({77, 78, 88}),
-    frozenset({79, 80, 116}),
-    frozenset({94, 95, 96, 917, 1336}),
-    frozenset({259, 321, 798}),
-    frozenset({326, 327, 328, 916, 759, 760}),
-    frozenset({330, 331, 338}),
-    frozenset({22, 23, 36, 73, 98}),
-    frozenset({611, 776, 827}),
-    frozenset({400, 730, 770, 1333}),
-    frozenset({614, 1004, 1275}),
-    frozenset({377, 378, 379}),
-    frozenset({295, 297}),
-    frozenset({209, 200, 497}),
-    frozenset({119, 120, 121, 122, 125, 131, 193, 242, 676, 787, 788, 805}),
-    frozenset({362, 367}),
-    frozenset({284, 285, 287, 306, 639, 862, 863}),
-    frozenset({256, 257, 312, 522}),
-    frozenset({93, 113}),
-    frozenset({401, 404, 772, 775}),
-    frozenset({276, 732}),
-    frozenset({250, 269}),
-    frozenset({311, 319, 523}),
-    frozenset({203, 208}),
-    frozenset({346, 942}),
-    frozenset({390, 391, 703, 754, 755}),
-    frozenset({384, 613}),
-    frozenset({494, 829}),
-    frozenset({215, 489}),
-)
+_FAMILIES = """
+    77 78 88; 89 564 943; 79 80 116; 94 95 96 917 1336; 259 321 798; 326 327 328 916 759 760; 330 331 338;
+    22 23 36 73 98; 611 776 827; 400 730 770 1333; 614 1004 1275; 377 378 379; 295 297; 209 200 497; 119 120
+    121 122 125 131 193 242 676 787 788 805; 362 367; 284 285 287 306 639 862 863; 256 257 312 522; 93 113;
+    401 404 772 775; 276 732; 250 269; 311 319 523; 203 208; 346 942; 390 391 703 754 755; 384 613; 494 829;
+    215 489
+"""
+_SAME_WEAKNESS = [frozenset(map(int, family.split())) for family in _FAMILIES.split(";")]
+"""CWE numbers that name one weakness at different depths of the tree."""
+_GENERAL = frozenset({16, 20, 74, 75, 116, 138, 254, 284, 664, 682, 691, 693, 697, 703, 707, 710})
+"""Weaknesses that others are kinds of: they tell no two defects apart."""
 
 
 def same_weakness(one: int | None, other: int | None) -> bool:
-    """Tell whether two CWE numbers name one weakness at different depths of the tree."""
     if one is None or other is None:
         return False
     return one == other or any(one in family and other in family for family in _SAME_WEAKNESS)
+
+
+def _other_weakness(one: int | None, other: int | None) -> bool:
+    """Tell whether two CWE numbers name two weaknesses, neither of them a general one."""
+    if one is None or other is None or one in _GENERAL or other in _GENERAL:
+        return False
+    return not same_weakness(one, other)
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:
@@ -118,23 +110,16 @@ def _rank_of_rated(finding: Finding) -> tuple[object, ...]:
     return -rate, rank(finding.severity), finding.change, finding.path, _order(finding)
 
 
-def ranked(
-    findings: Iterable[Finding],
-    changed: AbstractSet[tuple[str, int]] = frozenset(),
-    hot: AbstractSet[str] = frozenset(),
-) -> list[Finding]:
+def ranked(findings: Iterable[Finding], changed: AbstractSet[tuple[str, int]] = frozenset()) -> list[Finding]:
     """Order for a reader: product code before tests, changed lines first, then severity x confidence."""
 
-    def key(finding: Finding) -> tuple[bool, bool, int, int, int, bool, str, int, str]:
-        touches = any((finding.path, n) in changed for n in range(finding.line, finding.end_line + 1))
-        agreed = len(finding.reviewers)
+    def key(finding: Finding) -> tuple[object, ...]:
         return (
             kind_of(finding.path) != "product",
-            not touches,
+            not touches(finding, changed),
             rank(finding.severity),
-            -agreed,
+            -len(finding.reviewers),
             -finding.confidence,
-            finding.path not in hot,
             finding.path,
             finding.line,
             finding.rule,
@@ -199,9 +184,10 @@ def _block(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
     alike: dict[tuple[int, int], float] = {}
     for one, other in _overlapping(findings) if texts is None else texts.pairs():
         likeness = _likeness(findings, one, other, texts)
-        if likeness > least:
+        if likeness > least or likeness == APART:
             alike[one, other] = likeness
-    yield from ([findings[place] for place in group] for group in joined(len(findings), alike))
+    groups = joined(len(findings), alike, ALIKE_STATIC if is_static else ALIKE)
+    yield from ([findings[place] for place in group] for group in groups)
 
 
 def _overlapping(findings: Sequence[Finding]) -> Iterator[tuple[int, int]]:
@@ -215,7 +201,7 @@ def _overlapping(findings: Sequence[Finding]) -> Iterator[tuple[int, int]]:
 
 
 def _likeness(findings: Sequence[Finding], one: int, other: int, texts: Texts | None) -> float:
-    """Return how likely two findings tell of one defect, by place and by words; 0: they can't.
+    """Return how likely two findings tell of one defect, by place and by words; 0: nothing says so.
 
     The place is a rule, the words are measured (agreement.py). Lines that are quoted were verified, those of
     other tools drift by a few; who names two places himself means two defects.
@@ -224,27 +210,31 @@ def _likeness(findings: Sequence[Finding], one: int, other: int, texts: Texts | 
     if left.path != right.path and left.path and right.path:
         return 0.0
     gap = _gap(left, right)
-    if left.text != right.text and has_other_subject(left.text, right.text):
-        return 0.0
-    if gap is None:
-        return texts.likeness(one, other) if texts else 0.0
+    by_place, weight = (0.0, 1.0) if gap is None else _by_place(left, right, gap)
+    words = weight * texts.likeness(one, other) if texts and weight else 0.0
+    likeness = by_place or (words if gap is None else min(0.9, words))
+    return 0.0 if likeness > 0 and has_other_subject(left.text, right.text) else likeness
+
+
+def _by_place(left: Finding, right: Finding, gap: int) -> tuple[float, float]:
+    """Return the likeness of two findings `gap` lines apart, else the factor of that of their words."""
     is_static = left.source == "static" or right.source == "static"
     is_one_s = not set(left.reviewers).isdisjoint(right.reviewers)
+    is_rule = bool(left.rule) and left.rule == right.rule
+    is_other = not is_rule and _other_weakness(left.cwe, right.cwe)
+    if left.source == right.source == "static" and (is_other or (is_one_s and gap)):
+        return APART, 0.0
     is_near = gap <= (0 if is_one_s else STATIC_NEAR if is_static else MODEL_NEAR)
     if not is_near and not is_static:
         is_near = _is_proof(left) and _is_proof(right) and left.quote.split() == right.quote.split()
     if not is_near and (is_static or is_one_s):
-        return 0.0
-    if is_near and ((left.rule and left.rule == right.rule) or same_weakness(left.cwe, right.cwe)):
-        return 1.0
-    if is_near and _titles_alike(left.title, right.title) >= SIMILAR_TITLES:
-        return 0.9
-    if texts is None:
-        return 0.0
+        return 0.0, 0.0
+    if is_near and (is_rule or same_weakness(left.cwe, right.cwe)):
+        return (0.95 if gap else 1.0), 0.0  # what is on the very lines comes first
+    if is_near and not is_other and _titles_alike(left.title, right.title) >= SIMILAR_TITLES:
+        return 0.9, 0.0
     weight = next(weight for bound, weight in BY_GAP if gap <= bound)
-    if left.cwe and right.cwe:
-        weight *= OTHER_WEAKNESS
-    return min(0.9, texts.likeness(one, other) * weight)
+    return 0.0, weight * (OTHER_WEAKNESS if left.cwe and right.cwe else 1.0)
 
 
 def _is_proof(finding: Finding) -> bool:
@@ -265,12 +255,9 @@ def _titles_alike(one: str, other: str) -> float:
 
 def _united(group: list[Finding]) -> Finding:
     best = min(group, key=_telling)
-    severity = best.severity
-    for finding in group:
-        severity = worse(severity, finding.severity)
     return replace(
         best,
-        severity=severity,
+        severity=min((finding.severity for finding in group), key=rank),
         cwe=best.cwe or next((finding.cwe for finding in group if finding.cwe), None),
         why=best.why or next((finding.why for finding in group if finding.why), ""),
         fix=best.fix or next((finding.fix for finding in group if finding.fix), ""),

@@ -78,13 +78,7 @@ def write(folder: Path, value: Json, ending: str = "json") -> str:
 
 # --- result ------------------------------------------------------------------------------------------
 
-PER_RULE: Final[dict[Focus, int]] = {
-    "security": 20,
-    "bugs": 20,
-    "performance": 10,
-    "architecture": 10,
-    "style": 3,
-}
+PER_RULE: Final = {"security": 20, "bugs": 20, "performance": 10, "architecture": 10, "style": 3}
 """Findings of one rule that are listed; critical and high ones all are, the report has the rest."""
 
 NOT_FOUND_STATICALLY: Final = (
@@ -113,30 +107,30 @@ class Wanted(NamedTuple):
 class Reviewed:
     """What the engines found, before it is cut to size."""
 
-    findings: tuple[Finding, ...] = ()
-    dropped: Mapping[str, int] | None = None
-    failed: Mapping[str, str] | None = None
-    not_analysed: Mapping[str, str] | None = None
-    outcomes: Sequence[Outcome] = ()
-    engine: str = "static"
-    known: int = 0
+    findings: tuple[Finding, ...]
+    dropped: Mapping[str, int]
+    failed: Mapping[str, str]
+    not_analysed: Mapping[str, str]
+    outcomes: Sequence[Outcome]
+    engine: str
+    known: int
     """Files, a reviewer each, that a model read before: they cost no call."""
-    problem: str = ""
+    problem: str
     """Why answers are not kept; empty while they are."""
-    left_out: Mapping[str, Kind] | None = None
+    left_out: Mapping[str, Kind]
     """Path to kind of the files that were not reviewed because they are not the product's own code."""
-    passed_over: Mapping[str, int] | None = None
-    """Findings that a mark or the project's list of accepted ones passes over."""
-    coverage: Mapping[str, Mapping[str, int]] | None = None
+    coverage: Mapping[str, Mapping[str, int]]
     """Focus to language to how many rules looked, where analysers did."""
+    passed_over: Mapping[str, int]
+    """Findings that a mark or the project's list of accepted ones passes over."""
 
 
 def is_lost(gathered: Gathered, reviewed: Reviewed) -> bool:
     """Tell whether no one looked: no file could be read, or the only model answered for none."""
     if not gathered.files:
         return gathered.changed is None
-    reviewed_count = len(gathered.files) - len(reviewed.left_out or {})
-    return reviewed.engine == "model" and 0 < reviewed_count <= len(reviewed.not_analysed or {})
+    reviewed_count = len(gathered.files) - len(reviewed.left_out)
+    return reviewed.engine == "model" and 0 < reviewed_count <= len(reviewed.not_analysed)
 
 
 def _shown(finding: Finding) -> str:
@@ -162,7 +156,6 @@ def render(
     findings = [*listed, *(finding for finding in findings if finding not in first)]
     end = len(listed) if wanted.cursor < len(listed) else len(findings)
     items, following = page(findings, wanted.cursor, end, wanted.detail)
-    not_analysed = dict(reviewed.not_analysed or {})
     data: dict[str, Json] = {
         "headline": _headline(findings, gathered, reviewed),
         "findings": items,
@@ -171,17 +164,17 @@ def render(
     if reviewed.left_out:
         kinds = Counter(NAMES[kind] for kind in reviewed.left_out.values())
         data["left_out"] = dict(kinds.most_common())
-    if any((reviewed.passed_over or {}).values()):
-        data["passed_over"] = {why: n for why, n in (reviewed.passed_over or {}).items() if n}
+    if reviewed.passed_over:
+        data["passed_over"] = reviewed.passed_over
     if reviewed.coverage:
         data["coverage"] = reviewed.coverage
     if any(finding.probability for finding in findings):
         data["measured_on"] = rates().data
-    data["dropped"] = dict(reviewed.dropped or {})
-    if not_analysed:
-        data["not_analysed"] = few(not_analysed)
+    data["dropped"] = dict(reviewed.dropped)
+    if reviewed.not_analysed:
+        data["not_analysed"] = few(reviewed.not_analysed)
     if reviewed.failed:
-        data["failed_reviews"] = few(dict(reviewed.failed))
+        data["failed_reviews"] = few(reviewed.failed)
     if over and end == len(listed):
         data["more_of_a_rule"] = over
     if following is not None:
@@ -189,7 +182,7 @@ def render(
     if following is not None and not wanted.cursor:
         data["report"] = write(state, _report(findings, reviewed))
     if wanted.sarif:
-        log = to_sarif(findings, __version__, not_analysed | gathered.skipped)
+        log = to_sarif(findings, __version__, {**reviewed.not_analysed, **gathered.skipped})
         data["sarif"] = write(state, log, "sarif")
     if note := _note(gathered, reviewed):
         data["note"] = note
@@ -199,24 +192,26 @@ def render(
 
 def _headline(findings: Sequence[Finding], gathered: Gathered, reviewed: Reviewed) -> str:
     """Return the result in one line: how much was found in how many files, and the worst of it."""
-    if (
-        len(reviewed.left_out or {}) + len(reviewed.not_analysed or {}) >= len(gathered.files)
-    ) and not findings:
+    looked = max(0, len(gathered.files) - len(reviewed.left_out) - len(reviewed.not_analysed))
+    if not looked and not findings:
         return _note(gathered, reviewed)
+    head = f"{_total(findings)} in {counted(looked, 'file')}"
+    return f"{head}; first {one_line(findings[0])}" if findings else head
+
+
+def _total(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.severity for finding in findings)
     total = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
-    looked = len(gathered.files) - len(reviewed.left_out or {}) - len(reviewed.not_analysed or {})
-    head = f"{total or 'Nothing found'} in {counted(max(0, looked), 'file')}"
-    return f"{head}; first {one_line(findings[0])}" if findings else head
+    return total or "Nothing found"
 
 
 def _note(gathered: Gathered, reviewed: Reviewed) -> str:
     """What a reader must know who sees few findings, or none."""
     if not gathered.files:
         return NOTHING_READ if gathered.changed is None else NOTHING_CHANGED
-    if len(reviewed.left_out or {}) >= len(gathered.files):
+    if len(reviewed.left_out) >= len(gathered.files):
         return NOTHING_OF_THE_PRODUCT
-    if len(reviewed.not_analysed or {}) >= len(gathered.files) - len(reviewed.left_out or {}):
+    if len(reviewed.not_analysed) >= len(gathered.files) - len(reviewed.left_out):
         return NO_ONE_LOOKED
     return NOT_FOUND_STATICALLY if reviewed.engine == "static" else ""
 
@@ -224,9 +219,9 @@ def _note(gathered: Gathered, reviewed: Reviewed) -> str:
 def _report(findings: Sequence[Finding], reviewed: Reviewed) -> dict[str, Json]:
     return {
         "findings": [as_json(finding) for finding in findings],
-        "dropped": dict(reviewed.dropped or {}),
-        "failed_reviews": dict(reviewed.failed or {}),
-        "not_analysed": dict(reviewed.not_analysed or {}),
+        "dropped": dict(reviewed.dropped),
+        "failed_reviews": dict(reviewed.failed),
+        "not_analysed": dict(reviewed.not_analysed),
     }
 
 
@@ -251,9 +246,7 @@ MAX_TEXT: Final = 700
 
 def to_markdown(title: str, findings: Sequence[Finding], notes: Sequence[str] = ()) -> str:
     """Return a heading, what was found in one line, a list of findings, and notes below it."""
-    counts = Counter(finding.severity for finding in findings)
-    total = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
-    head = f"### {title}\n\n{total or 'Nothing found'}.\n"
+    head = f"### {title}\n\n{_total(findings)}.\n"
     tail = "".join(f"\n{_plain(note)}\n" for note in notes)
     items: list[str] = []
     room = MARKDOWN_MAX_CHARACTERS - len(head) - len(tail) - 100

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,7 +20,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.journal import Question, Remote, open_journal
 from fanout_mcp.review.answers import verify_in_tree
-from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus
+from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus, touches
 from fanout_mcp.review.foreign import read_values
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import merge, rated
@@ -40,7 +39,7 @@ from fanout_mcp.review.reviewers import (
     remember,
     seats,
 )
-from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, touches, unmarked
+from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, unmarked
 from fanout_mcp.review.static.analyse import Analysed, coverage, read_own, review_all
 from fanout_mcp.source import secrets
 from fanout_mcp.source.discover import tree_name, tree_of
@@ -118,7 +117,7 @@ async def review(means: Means, request: Request) -> tuple[Json, bool]:
     means, request = await in_thread(_in_tree, means, request)
     root, receipt = means.settings.root, Receipt()
     receipt.tree = await in_thread(tree_name, root)
-    passed_over = await in_thread(accepted, root)  # before anything is spent, as the next line
+    taken = await in_thread(accepted, root)  # before anything is spent, as the next line
     own = await in_thread(read_own, means.settings.config_dir / "rules") if request.has_analysers else ""
 
     gathered = await gather(root, request.patterns, request.base, means.workers, request.max_files)
@@ -131,15 +130,17 @@ async def review(means: Means, request: Request) -> tuple[Json, bool]:
     receipt.read = len(gathered.files)
 
     handed, disproved = await in_thread(_handed, request.with_findings, root)
-    analysed, counts = Analysed((), {}), None
+    analysed, counts = Analysed((), {}), {}
     if request.has_analysers:
         analysed = await _analyse(means, request, gathered, others, texts, own=own)
         counts = await in_thread(coverage, texts, request.focus, own)
     answers = await _ask(means, request, gathered, texts) if request.engine == "model" else Answers()
 
     found = [*_near(answers.found.findings, gathered), *analysed.findings, *handed]
+    united = await in_thread(_united, found)
+    kept, passed = await in_thread(_without, united, gathered, taken)
     reviewed = Reviewed(
-        findings=await in_thread(_united, found),
+        findings=kept,
         dropped=Counter(answers.found.dropped) + Counter(disproved),
         failed=answers.found.failed,
         not_analysed=_by_no_one(request, analysed, answers),
@@ -149,8 +150,8 @@ async def review(means: Means, request: Request) -> tuple[Json, bool]:
         problem=answers.problem,
         left_out=others,
         coverage=counts,
+        passed_over=passed,
     )
-    reviewed = await in_thread(_without, reviewed, gathered, passed_over)
     shown = Wanted(request.focus, request.cursor, request.detail, request.sarif)
     data = await in_thread(render, means.settings.state, shown, gathered, reviewed, receipt)
     return data, is_lost(gathered, reviewed)
@@ -271,10 +272,12 @@ def _by_no_one(request: Request, analysed: Analysed, answers: Answers) -> Mappin
     return {path: reason for path, reason in silent.items() if path in analysed.not_analysed}
 
 
-def _without(reviewed: Reviewed, gathered: Gathered, taken: AbstractSet[str]) -> Reviewed:
-    """Take out what a mark in the code, or the project's list, passes over."""
+def _without(
+    findings: Sequence[Finding], gathered: Gathered, taken: Mapping[str, Json]
+) -> tuple[tuple[Finding, ...], Mapping[str, int]]:
+    """Take out, and count, what a mark in the code or the project's list passes over."""
     texts = {source.path: source.text for source in gathered.files}
-    kept, marked = unmarked(reviewed.findings, texts)
+    kept, marked = unmarked(findings, texts)
     left = [finding for finding in kept if not taken or identity(finding)[:ID_LENGTH] not in taken]
     passed = {"marked": marked, "accepted": len(kept) - len(left)}
-    return replace(reviewed, findings=tuple(left), passed_over=passed)
+    return tuple(left), {why: count for why, count in passed.items() if count}

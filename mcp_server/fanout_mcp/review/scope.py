@@ -17,7 +17,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -167,16 +166,15 @@ def _is_disabled(finding: Finding, lines: Sequence[str]) -> bool:
     return state
 
 
-def accepted(root: Path) -> frozenset[str]:
-    """Return the ids that the project's file accepts. Raises InvalidInput for one that can't be read."""
+def accepted(root: Path) -> dict[str, Json]:
+    """Return what the project's file accepts, by id. Raises InvalidInput for one that can't be read."""
     data = read_bytes(root, ACCEPTED, at_most=MAX_ACCEPTED)
     if isinstance(data, Skipped):
         if data.reason in {"not there", "passes through a symlink or a file"}:
-            return frozenset()
+            return {}
         raise InvalidInput(f"{ACCEPTED} can't be read: {data.reason}. Nothing was reviewed.")
     try:
-        rows = json.loads(data)["accepted"]
-        return frozenset(str(row["id"]) for row in rows)
+        return {str(row["id"]): row for row in json.loads(data)["accepted"]}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InvalidInput(
             f'{ACCEPTED} must hold {{"accepted": [{{"id": …}}]}}, as `fanout review --accept` writes it. '
@@ -186,11 +184,7 @@ def accepted(root: Path) -> frozenset[str]:
 
 def accept(root: Path, findings: Iterable[Mapping[str, Json]]) -> None:
     """Add findings (their JSON, with `id`) to the project's file, in a stable order."""
-    known: dict[str, Json] = {}
-    data = read_bytes(root, ACCEPTED, at_most=MAX_ACCEPTED)
-    if not isinstance(data, Skipped):
-        accepted(root)  # says what is wrong with it, rather than overwriting it
-        known = {row["id"]: row for row in json.loads(data)["accepted"]}
+    known = accepted(root)  # says what is wrong with it, rather than overwriting it
     for finding in findings:
         known[finding["id"]] = {
             name: finding.get(name, "") for name in ("id", "rule", "path", "title", "quote")
@@ -225,7 +219,3 @@ def only_new(findings: Iterable[Finding], old: Iterable[Finding]) -> list[Findin
 
 def _content(finding: Finding) -> tuple[str, str]:
     return finding.rule, " ".join(finding.quote.split())
-
-
-def touches(finding: Finding, lines: AbstractSet[tuple[str, int]]) -> bool:
-    return any((finding.path, number) in lines for number in range(finding.line, finding.end_line + 1))

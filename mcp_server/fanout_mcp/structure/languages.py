@@ -273,8 +273,8 @@ def ordered(found: Sequence[Found]) -> list[tuple[int, int, Found]]:
     return [(start, -end, found[number]) for start, end, _, number in sorted(keys)]
 
 
-def text_of(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
+def text_of(node: Node | None) -> str:
+    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
 
 
 def _read(root: Node, query: Query, language: Language) -> Captured:

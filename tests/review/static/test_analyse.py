@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fanout_mcp.review.finding import Focus
-from fanout_mcp.review.static.analyse import Analysed, review_static
+from fanout_mcp.review.static.analyse import Analysed, coverage, review_static
 from fanout_mcp.source.workers import Workers
 
 pytestmark = pytest.mark.anyio
@@ -46,11 +46,46 @@ async def test_two_analysers_that_agree_are_one_finding(workers: Workers) -> Non
     assert finding.reviewers == ("ruff", "taint")
 
 
+VIEW = """import os, sqlite3
+from flask import Flask, request
+app, cur = Flask(__name__), sqlite3.connect("a").cursor()
+@app.route("/")
+def view():
+    x = request.args["x"]
+"""
+QUERY, SHELL = 'cur.execute("select * from a where b=" + x)', 'os.system("ls " + x)'
+
+
+@pytest.mark.parametrize(
+    ("body", "defects"),
+    [
+        ([QUERY, SHELL], [(7, "sql-injection"), (8, "command-injection")]),
+        ([f"{QUERY}; {SHELL}"], [(7, "command-injection"), (7, "sql-injection")]),
+        ([QUERY, QUERY, QUERY], [(7, "sql-injection"), (8, "sql-injection"), (9, "sql-injection")]),
+        ([SHELL, SHELL], [(7, "command-injection"), (8, "command-injection")]),
+        (["os.system(", '    "ls " + eval(x)', ")"], [(7, "command-injection"), (8, "code-injection")]),
+    ],
+    ids=["two weaknesses side by side", "on one line", "one weakness thrice", "twice", "one inside another"],
+)
+async def test_each_defect_of_lines_in_a_row_is_one_finding(
+    workers: Workers, body: list[str], defects: list[tuple[int, str]]
+) -> None:
+    analysed = await review({"a.py": VIEW + "".join(f"    {line}\n" for line in body)}, workers)
+    found = [(one.line, one.rule) for one in analysed.findings if one.rule.endswith("injection")]
+    assert found == defects
+    assert all(one.reviewers == ("ruff", "taint") for one in analysed.findings if one.line > 6)
+
+
 async def test_modules_in_a_circle_are_named(workers: Workers) -> None:
     texts = {"p/a.py": "from p import b\n", "p/b.py": "import p.a\n", "p/c.py": "import p.a\n"}
     analysed = await review(texts, workers, "architecture")
     (cycle,) = [finding for finding in analysed.findings if finding.rule == "import-cycle"]
     assert (cycle.path, cycle.why) == ("p/a.py", "p/a.py -> p/b.py")
+
+
+async def test_what_looks_at_structure_is_counted_for_each_language_that_it_reads() -> None:
+    counts = coverage(["a.go", "a.py", "Dockerfile"], ["architecture"])["architecture"]
+    assert counts["python"] > counts["go"] > counts["dockerfile"] == 0
 
 
 async def test_what_could_not_be_read_is_not_analysed_and_its_neighbours_are(workers: Workers) -> None:

@@ -12,9 +12,11 @@ import pytest
 from fanout_mcp.cli import main
 from fanout_mcp.commands.review import explain
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.review.static.analyse import analyse, read_own
+from fanout_mcp.review.finding import Focus
+from fanout_mcp.review.static.analyse import analyse, coverage, read_own, review_static
 from fanout_mcp.review.static.quality import DEFECTS, quality_rules
-from fanout_mcp.review.static.rules import BUILT_IN
+from fanout_mcp.review.static.rules import WEAKNESSES
+from fanout_mcp.source.workers import Workers
 from fanout_mcp.structure.languages import LANGUAGES
 
 EXAMPLES: dict[str, list[str]] = tomllib.loads(
@@ -44,7 +46,11 @@ PYTHON = written("python", "legacy.dial(host)", "client.dial(host)")
 
 
 def test_every_built_in_rule_has_an_example() -> None:
-    assert EXAMPLES.keys() == BUILT_IN | {one.name for one in (*quality_rules(), *DEFECTS)}
+    assert EXAMPLES.keys() == {
+        *WEAKNESSES,
+        *(rule.weakness.name for rule in quality_rules()),
+        *(one.name for one in DEFECTS),
+    }
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -94,9 +100,10 @@ def test_an_own_rule_finds_what_it_was_written_for(
         ("bad = ", "why = 'a'\nworse = 'b'\nbad = ", "unknown field `worse`"),
         ("legacy\\.dial$", "(legacy", "can't be read"),
         ("python", "cobol", "no rules can be for 'cobol'"),
+        ("bad = ", "focus = ['bugs']\nbad = ", "`focus` security or bugs"),
         ("[[rule]]", "[[rule", "can't be read"),
     ],
-    ids=["misses", "alarms", "name", "missing", "unknown", "pattern", "language", "form"],
+    ids=["misses", "alarms", "name", "missing", "unknown", "pattern", "language", "focus", "form"],
 )
 def test_a_rule_that_is_wrong_is_refused_by_its_name_and_file(
     tmp_path: Path, old: str, new: str, said: str
@@ -106,6 +113,46 @@ def test_a_rule_that_is_wrong_is_refused_by_its_name_and_file(
     with pytest.raises(InvalidInput, match=r"mine\.toml") as refused:
         read_own(rule(tmp_path, text))
     assert said in str(refused.value)
+
+
+def test_a_rule_that_was_edited_and_put_back_is_what_it_was(tmp_path: Path) -> None:
+    edited = PYTHON.replace("The old client has no timeout", "Another title")
+
+    def title(text: str) -> str:
+        item = {"path": "a.py", "text": "legacy.dial(host)", "focus": "security"}
+        (found,) = analyse({**item, "own": read_own(rule(tmp_path, text))})["findings"]
+        return str(found["title"])
+
+    assert [title(text) for text in (PYTHON, edited, PYTHON)] == [
+        "The old client has no timeout",
+        "Another title",
+        "The old client has no timeout",
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("focus", ["security", "bugs"])
+@pytest.mark.parametrize(("form", "path"), [("yaml", "a.yml"), ("settings", "a.toml"), ("markup", "a.html")])
+async def test_a_rule_on_a_form_of_data_runs_in_its_own_focus_alone(
+    tmp_path: Path, form: str, path: str, focus: Focus
+) -> None:
+    text = written(form, "retries: 0", "retries: 3").replace("call = 'legacy\\.dial$'", "line = 'retries: 0'")
+    own = read_own(rule(tmp_path, f'{text}focus = "{focus}"\n'))
+    workers = Workers(1)
+    try:
+        found = {
+            one: await review_static({path: "retries: 0\n"}, one, workers, own=own)
+            for one in ("security", "bugs")
+        }
+    finally:
+        workers.close()
+    assert {one: [each.rule for each in done.findings] for one, done in found.items()} == {
+        "security": [],
+        "bugs": [],
+        focus: ["own-client"],
+    }
+    assert found[focus].not_analysed == {}
+    assert coverage([path], ["bugs"], own)["bugs"][form] == (focus == "bugs")
 
 
 def test_a_review_runs_the_rules_of_the_user_and_counts_them(

@@ -240,7 +240,7 @@ def test_a_rule_means_what_it_says_and_lets_the_sound_form_be(
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {rule.name for rule in quality_rules()} <= {case[1] for case in CASES}
+    assert {rule.weakness.name for rule in quality_rules()} <= {case[1] for case in CASES}
 
 
 def test_quotes_and_comments_are_no_code() -> None:

@@ -10,19 +10,31 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import anyio.to_thread
 
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.finding import Finding, Focus, from_json
 from fanout_mcp.review.merge import merge
-from fanout_mcp.review.static import patterns
 from fanout_mcp.review.static.grammars import GRAMMARS, language_of
-from fanout_mcp.review.static.lint import count_rules
-from fanout_mcp.review.static.patterns import FORMS, format_of, review_own, review_plain
+from fanout_mcp.review.static.lint import count_rules, lint
+from fanout_mcp.review.static.patterns import (
+    FORMS,
+    RULE,
+    SHAPED,
+    format_of,
+    review_keys,
+    review_own,
+    review_patterns,
+    review_plain,
+    review_secrets,
+)
 from fanout_mcp.review.static.python import bugs
-from fanout_mcp.review.static.python.sinks import CALLS, METHODS
-from fanout_mcp.review.static.quality import quality_rules_of
+from fanout_mcp.review.static.python.bugs import review_bugs
+from fanout_mcp.review.static.python.security import read_python
+from fanout_mcp.review.static.python.sinks import WEAKNESSES_REACHED
+from fanout_mcp.review.static.quality import quality_rules_of, review_quality
 from fanout_mcp.review.static.rules import own_rules, rules_of
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.read import problem
@@ -37,6 +49,16 @@ RELATE = "fanout_mcp.review.static.analyse:relate"
 LINT = "fanout_mcp.review.static.analyse:lint_batch"
 
 
+class _Read(NamedTuple):
+    """What one focus finds in a file."""
+
+    findings: Sequence[Finding]
+    unread: str = ""
+    """Why parts of it were not understood."""
+    settled: Sequence[int] = ()
+    imports: Sequence[tuple[str, int]] = ()
+
+
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
     """`{path, text, focus, own}` -> `{findings, imports, unread, settled}`. Raises why it is not analysed.
 
@@ -46,53 +68,51 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
     why_not = problem(text.encode("utf-8", "surrogateescape"))
     if why_not:
         raise ValueError(why_not)
-    language = language_of(path)
-    if focus == "keys":
-        from fanout_mcp.review.static.patterns import review_keys
-
-        return {"findings": [asdict(one) for one in review_keys(path, text)], "imports": [], "unread": ""}
-    findings: list[Finding] = []
-    imports: list[tuple[str, int]] = []
-    unread = ""
-    settled: list[int] = []
-    if focus == "security" and language == "python":
-        from fanout_mcp.review.static.python.security import read_python
-
-        findings, settled = read_python(path, text)
-    elif focus == "security" and language:
-        from fanout_mcp.review.static.patterns import review_patterns
-
-        findings, unread = review_patterns(path, text, language)
-    elif focus == "security" and (form := format_of(path)):
-        findings = list(review_plain(path, text, form))
-    elif focus == "architecture" and language:
-        from fanout_mcp.review.static.tangles import imports_of, review_structure, understood
-
-        findings = review_structure(path, text)
-        imports = imports_of(path, text) if language == "python" else []
-        unread = understood(text, language)
-    elif focus == "bugs" and language == "python":
-        from fanout_mcp.review.static.python.bugs import review_bugs
-
-        findings = review_bugs(path, text)
-    elif language and language != "python":
-        from fanout_mcp.review.static.quality import review_quality
-
-        findings, unread = review_quality(path, text, language, focus)
-    if focus == "security":
-        from fanout_mcp.review.static.patterns import RULE, review_secrets
-
-        known = {finding.line for finding in findings if finding.rule == RULE}
-        findings += review_secrets(path, text, known)
-    kind = language or format_of(path)
+    read = _Read(tuple(review_keys(path, text))) if focus == "keys" else _read(path, text, focus)
+    kind = kind_of(path)
     own = [one.rule for one in own_rules(item.get("own", "")) if kind in one.languages and one.focus == focus]
-    findings += review_own(path, text, kind, own) if kind and own else []
+    findings = [*read.findings, *(review_own(path, text, kind, own) if own else ())]
     if any(finding.rule == "weak-random" for finding in findings):
         lines = text.split("\n")
         findings = [one for one in findings if not (one.rule == "weak-random" and _is_play(one.line, lines))]
-    tested = test_lines(text) if language == "rust" else ()
-    found = [asdict(finding) for finding in findings if not any(finding.line in part for part in tested)]
-    return {"findings": found, "imports": imports, "unread": unread, "settled": settled}
+    tested = test_lines(text) if kind == "rust" and focus != "keys" else ()
+    shown = [asdict(finding) for finding in findings if not any(finding.line in part for part in tested)]
+    return {"findings": shown, "imports": read.imports, "unread": read.unread, "settled": read.settled}
+
+
+def kind_of(path: str) -> str:
+    """Return the language or the form of a file, "" where no rules are for it."""
+    return language_of(path) or format_of(path) or ""
+
+
+def _read(path: str, text: str, focus: Focus) -> _Read:
+    language = language_of(path)
+    if focus == "security":
+        return _read_security(path, text, language)
+    if language is None:
+        return _Read(())
+    if focus == "architecture":
+        # Late: two analysers start that no other focus needs.
+        from fanout_mcp.review.static.tangles import imports_of, review_structure, understood
+
+        imports = imports_of(path, text) if language == "python" else ()
+        return _Read(review_structure(path, text), understood(text, language), imports=imports)
+    if language == "python":
+        return _Read(review_bugs(path, text) if focus == "bugs" else ())
+    return _Read(*review_quality(path, text, language, focus))
+
+
+def _read_security(path: str, text: str, language: str | None) -> _Read:
+    read = _Read(())
+    if language == "python":
+        findings, settled = read_python(path, text)
+        read = _Read(findings, settled=settled)
+    elif language:
+        read = _Read(*review_patterns(path, text, language))
+    elif form := format_of(path):
+        read = _Read(tuple(review_plain(path, text, form)))
+    known = {finding.line for finding in read.findings if finding.rule == RULE}
+    return read._replace(findings=[*read.findings, *review_secrets(path, text, known)])
 
 
 _PLAY = re.compile(
@@ -131,8 +151,6 @@ def test_lines(text: str) -> list[range]:
 
 def lint_batch(item: dict[str, Json]) -> dict[str, Json]:
     """`{files: [[path, text]], focus}` -> `{findings, problems}`."""
-    from fanout_mcp.review.static.lint import lint
-
     focus: Focus = item["focus"]
     good: list[tuple[str, str]] = []
     problems: dict[str, str] = {}
@@ -189,17 +207,15 @@ def read_own(folder: Path) -> str:
         tables += [{**row, "source": str(file)} for row in rows]
     text = json.dumps(tables) if tables else ""
     for one in own_rules(text):
+        where = f"{one.source}: rule {one.rule.weakness.name!r}"
         for language in sorted(one.languages):
             if language not in {*GRAMMARS, *FORMS, "python"}:
-                raise InvalidInput(
-                    f"{one.source}: rule {one.rule.weakness!r}: no rules can be for {language!r}."
-                )
+                raise InvalidInput(f"{where}: no rules can be for {language!r}.")
             for name, program, wanted in (("bad", one.bad, True), ("good", one.good, False)):
                 if bool(review_own("program", program, language, [one.rule])) is not wanted:
                     what = "does not find its" if wanted else "finds its"
                     raise InvalidInput(
-                        f"{one.source}: rule {one.rule.weakness!r} {what} `{name}` program in {language}; "
-                        "correct the rule or the program."
+                        f"{where} {what} `{name}` program in {language}; correct the rule or the program."
                     )
     return text
 
@@ -208,31 +224,44 @@ async def review_static(
     texts: Mapping[str, str], focus: Focus, workers: Workers, on_done: OnDone | None = None, own: str = ""
 ) -> Analysed:
     """Review files given as path -> text; `own`: the user's rules, from `read_own`."""
-    paths = sorted(texts)
-    known = [path for path in paths if language_of(path)]
-    python = [path for path in known if language_of(path) == "python"]
-    not_analysed = {path: reason for path in paths if (reason := _no_rules(path, focus))}
-    if focus == "security":
-        read = paths  # any file may hold secrets; these stay not analysed for all else
-    elif focus in {"architecture", "bugs"}:
-        read = [path for path in known if path not in not_analysed]
-    else:
-        read = [path for path in known if path not in set(python) and path not in not_analysed]
-    items: list[Json] = [{"path": path, "text": texts[path], "focus": focus, "own": own} for path in read]
+    items, batches, not_analysed = await anyio.to_thread.run_sync(_planned, texts, focus, own)
     analysed = await workers.map(ANALYSE, items, on_done=on_done)
-    batches: list[Json] = [
-        {"files": [(path, texts[path]) for path in python[start : start + BATCH_FILES]], "focus": focus}
-        for start in range(0, len(python), BATCH_FILES)
-    ]
     linted = await workers.map(LINT, batches, timeout_s=LINT_TIMEOUT_S)
     not_analysed |= _problems(analysed, linted)
     related: Results = []
     if focus == "architecture":
-        whole = {path: texts[path] for path in known if path not in not_analysed}
+        whole = {path: text for path, text in sorted(texts.items()) if path not in not_analysed}
         pairs: list[Json] = [{"imports": _imports(analysed), "texts": whole}]
         related = await workers.map(RELATE, pairs, timeout_s=LINT_TIMEOUT_S)
     found = await anyio.to_thread.run_sync(_united, analysed, linted, related)
     return Analysed(found, dict(sorted(not_analysed.items())))
+
+
+def _planned(
+    texts: Mapping[str, str], focus: Focus, own: str
+) -> tuple[list[Json], list[Json], dict[str, str]]:
+    """Return what to analyse, what to lint, and why neither is done to other files."""
+    paths = sorted(texts)
+    python = [path for path in paths if language_of(path) == "python"]
+    users = {kind for one in own_rules(own) if one.focus == focus for kind in one.languages}
+    not_analysed = {
+        path: reason
+        for path in paths
+        if kind_of(path) not in users and (reason := _no_rules(kind_of(path), path, focus))
+    }
+    skipped = {*not_analysed, *(python if focus in {"performance", "style"} else ())}
+    if focus == "security":
+        skipped = set()  # any file may hold secrets; these stay not analysed for all else
+    items: list[Json] = [
+        {"path": path, "text": texts[path], "focus": focus, "own": own}
+        for path in paths
+        if path not in skipped
+    ]
+    batches: list[Json] = [
+        {"files": [(path, texts[path]) for path in python[start : start + BATCH_FILES]], "focus": focus}
+        for start in range(0, len(python), BATCH_FILES)
+    ]
+    return items, batches, not_analysed
 
 
 async def review_all(
@@ -279,7 +308,7 @@ async def review_all(
 
 def coverage(paths: Iterable[str], focuses: Sequence[Focus], own: str = "") -> dict[str, dict[str, int]]:
     """Return, by focus and language or format, how many rules look at such a file; 0: nothing does."""
-    kinds = {language_of(path) or (format_of(path) or "") for path in paths} - {""}
+    kinds = {kind_of(path) for path in paths} - {""}
     more = Counter((one.focus, kind) for one in own_rules(own) for kind in one.languages)
     return {
         focus: {kind: _rules_for(kind, focus) + more[focus, kind] for kind in sorted(kinds)}
@@ -287,28 +316,30 @@ def coverage(paths: Iterable[str], focuses: Sequence[Focus], own: str = "") -> d
     }
 
 
-def _no_rules(path: str, focus: Focus) -> str:
-    """Return why no analyser of a focus reads such a file, "" where one does."""
-    kind = language_of(path) or (format_of(path) if focus == "security" else None)
-    if kind is None:
+def _no_rules(kind: str, path: str, focus: Focus) -> str:
+    """Return why no analyser of ours reads such a file, "" where one does."""
+    if not kind or (kind in FORMS and focus != "security"):
         suffix = PurePosixPath(path).suffix
         return f"no analyser for {suffix} files" if suffix else "no analyser for this kind of file"
-    if focus in {"architecture", "security"} or _rules_for(kind, focus):
+    if kind == "python" or focus in {"architecture", "security"} or quality_rules_of(kind, focus):
         return ""
     return f"no rules on {focus} for {kind}"
 
 
+STRUCTURE = ("tangled", "god-file", "doubled")
+STRUCTURE_OF_PYTHON = ("dead-code", "import-cycle", "hub")
+"""What tangles.py looks for."""
+
+
 @functools.cache
 def _rules_for(kind: str, focus: Focus) -> int:
-    if kind == "python":
-        groups = [(sink,) for sink in CALLS.values()] + list(METHODS.values()) if focus == "security" else []
-        sinks = {sink.weakness for group in groups for sink in group}
-        return len(sinks) + count_rules(focus) + (bugs.RULES if focus == "bugs" else 0)
-    if kind not in GRAMMARS:
-        return len(rules_of(kind)) if focus == "security" else 0
-    if focus == "security":
-        return len(rules_of(kind))
-    return len(quality_rules_of(kind, focus))
+    if focus == "architecture" and kind in GRAMMARS:
+        return len(STRUCTURE)
+    if kind != "python":
+        return len(rules_of(kind) if focus == "security" else quality_rules_of(kind, focus))
+    structure = len(STRUCTURE) + len(STRUCTURE_OF_PYTHON)
+    ours = {"security": len(WEAKNESSES_REACHED), "bugs": bugs.RULES, "architecture": structure}
+    return ours.get(focus, 0) + count_rules(focus)
 
 
 def _problems(analysed: Results, linted: Results) -> dict[str, str]:
@@ -359,5 +390,5 @@ def _findings(result: Json | Failure) -> Sequence[Json]:
 
 def _weighed(finding: Finding) -> Finding:
     """Take a password in test code for the test's own, unless its shape is a provider's."""
-    is_doubtful = finding.rule == patterns.RULE and finding.confidence < patterns.SHAPED
+    is_doubtful = finding.rule == RULE and finding.confidence < SHAPED
     return replace(finding, severity="low") if is_doubtful and is_test(finding.path) else finding

@@ -16,8 +16,9 @@ from typing import Final, NamedTuple
 from tree_sitter import Node
 
 from fanout_mcp.linear import bounded
-from fanout_mcp.review.static.grammars import Grammar
+from fanout_mcp.review.static.grammars import Grammar, walk
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE
+from fanout_mcp.structure.languages import text_of
 
 # --- tables -------------------------------------------------------------------------------------------------
 # Tables that a file in a language other than Python wrote down itself: what is looked up there is no
@@ -184,23 +185,23 @@ class Flow:
             self.queries.clear()
             self.parsed.clear()
             self.safe.clear()
-            self.is_main = re.search(r"\bw?main\s*\(", _text(node)[:300]) is not None
+            self.is_main = re.search(r"\bw?main\s*\(", text_of(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters")
         if parameters is not None and (self.grammar.parameter or self.grammar.route):
             self._take_parameters(node, parameters)
 
     def _take_parameters(self, node: Node, parameters: Node) -> None:
-        head = _text(node)[: parameters.start_byte - node.start_byte]
+        head = text_of(node)[: parameters.start_byte - node.start_byte]
         is_route = bool(self.grammar.route and self.grammar.route.search(head))
         is_route = is_route or (
             self.grammar.controller is not None and _is_action(node, head, self.grammar.controller)
         )
         for parameter in parameters.named_children:
-            text = _text(parameter)
+            text = text_of(parameter)
             is_filled = self.grammar.parameter is not None and self.grammar.parameter.search(text)
             if (is_route or is_filled) and not _NUMBER.search(text):
                 named = parameter.child_by_field_name("name") or parameter.child_by_field_name("pattern")
-                words = re.findall(r"\b[a-z_]\w*", _text(named or parameter))
+                words = re.findall(r"\b[a-z_]\w*", text_of(named or parameter))
                 self.names.update(dict.fromkeys(words, REMOTE))
 
     def assign(self, left: str, right: str, start: int) -> None:
@@ -240,8 +241,7 @@ class Flow:
         """Forget the input in names that a condition compares with what is allowed."""
         self.branch = max(self.branch, node.end_byte)
         asked = node.child_by_field_name("condition")
-        condition = _text(asked) if asked is not None else ""
-        for name in checked_names(self.bare(condition), self.tables, self.names):
+        for name in checked_names(self.bare(text_of(asked)), self.tables, self.names):
             root = name.partition(".")[0]
             for each in (name, root, *self.parsed.get(root, ())):
                 if each == name or each in self.names:
@@ -318,11 +318,7 @@ def _is_action(method: Node, head: str, controller: re.Pattern[str]) -> bool:
     body = owner.child_by_field_name("body") if owner is not None else None
     if owner is None or body is None:
         return False
-    return controller.search(_text(owner)[: body.start_byte - owner.start_byte]) is not None
-
-
-def _text(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
+    return controller.search(text_of(owner)[: body.start_byte - owner.start_byte]) is not None
 
 
 # --- c memory -----------------------------------------------------------------------------------------------
@@ -395,7 +391,7 @@ def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[
 
 
 def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
-    text = _source_of(node)
+    text = text_of(node)
     call = re.match(
         r"(?:std::)?(\w+)\s{0,99}\(\s{0,99}(?:\(\w{1,99}\s{0,99}\*{0,9}\)\s{0,99})?(\w{1,99})\s{0,99}\)\s{0,99};|delete\s{0,99}(?:\[\])?\s{0,99}(\w{1,99})\s{0,99};",
         text,
@@ -424,7 +420,7 @@ def _ends(node: Node) -> bool:
     if last is None:
         return False
     if last.type == "expression_statement":
-        return re.match(r"(exit|abort|_exit|die|fatal|longjmp)\s*\(", _source_of(last)) is not None
+        return re.match(r"(exit|abort|_exit|die|fatal|longjmp)\s*\(", text_of(last)) is not None
     return last.type in _LEAVES or (last.type in {"compound_statement", "else_clause"} and _ends(last))
 
 
@@ -433,10 +429,10 @@ def _beyond(body: Node) -> Iterator[Hit]:
     sizes = {
         match[1]: match[2]
         for node in _all(body, "array_declarator")
-        if (match := _ARRAY.match(_source_of(node)))
+        if (match := _ARRAY.match(text_of(node)))
     }
     for loop in _all(body, "for_statement"):
-        text = _source_of(loop)
+        text = text_of(loop)
         head = _LOOP.match(text)
         for name, size in sizes.items():
             if head and head[2] == size and re.search(rf"\b{name}\s*\[\s*{head[1]}\s*\]", text):
@@ -455,7 +451,7 @@ _USED = (
 
 def _unchecked(body: Node) -> Iterator[Hit]:
     """Find memory that is used without a look at whether there was any."""
-    whole = _source_of(body)
+    whole = text_of(body)
     for node, name in _made(body):
         used = re.search(_USED.format(name), whole[node.end_byte - body.start_byte :])
         if used and not re.search(_ASKED.format(name), whole):
@@ -470,7 +466,7 @@ _KEEPS = re.compile(
 
 def _leaked(body: Node) -> Iterator[Hit]:
     """Find memory that a function neither frees nor hands on."""
-    whole = _source_of(body)
+    whole = text_of(body)
     for node, name in _made(body):
         if node.type != "init_declarator" or re.search(
             rf"return(?:(?!return)[^;])*\b{name}\b|[^=!<>]=[^=;]*\b{name}\s*+;", whole
@@ -486,19 +482,10 @@ def _made(body: Node) -> Iterator[tuple[Node, str]]:
     for node in (*_all(body, "init_declarator"), *_all(body, "assignment_expression")):
         left = node.child_by_field_name("declarator") or node.child_by_field_name("left")
         right = node.child_by_field_name("value") or node.child_by_field_name("right")
-        name = re.sub(r"^[*\s]+", "", _source_of(left)) if left is not None else ""
-        if right is not None and re.fullmatch(r"\w+", name) and _MAKES.match(_source_of(right)):
+        name = re.sub(r"^[*\s]+", "", text_of(left))
+        if right is not None and re.fullmatch(r"\w+", name) and _MAKES.match(text_of(right)):
             yield node, name
 
 
 def _all(node: Node, kind: str) -> Iterator[Node]:
-    stack = [node]
-    while stack:
-        here = stack.pop()
-        if here.type == kind:
-            yield here
-        stack += here.children
-
-
-def _source_of(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
+    return (inner for inner in walk(node) if inner.type == kind)

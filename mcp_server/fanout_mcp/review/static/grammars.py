@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tree_sitter import Language, Parser
+from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.structure import languages
 
@@ -82,11 +82,17 @@ _JS = Grammar(
 )
 _TS = replace(_JS, rules=("javascript",))
 _C_CALLS: Calls = {"call_expression": (("function",), "arguments")}
-_C_ASSIGNS = {"init_declarator": ("declarator", "value"), "assignment_expression": ("left", "right")}
-_C_SOURCE = re.compile(
-    r"\bargv\b|\bgetenv\s*\(|\b(fgets|gets|scanf|recv|read|fread|getline)\s*\(|std::cin|QUERY_STRING"
+_C = Grammar(
+    _C_CALLS,
+    {"init_declarator": ("declarator", "value"), "assignment_expression": ("left", "right")},
+    ("function_definition",),
+    ("comment",),
+    re.compile(
+        r"\bargv\b|\bgetenv\s*\(|\b(fgets|gets|scanf|recv|read|fread|getline)\s*\(|std::cin|QUERY_STRING"
+    ),
+    re.compile(r"strto(u?ll?|d)\s*\(|\batoi\s*\(|\bstrlen\s*\(|sizeof|std::stoi"),
+    fills_arguments=True,
 )
-_C_CLEAN = re.compile(r"strto(u?ll?|d)\s*\(|\batoi\s*\(|\bstrlen\s*\(|sizeof|std::stoi")
 
 GRAMMARS: Final[dict[str, Grammar]] = {
     "javascript": _JS,
@@ -149,25 +155,8 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         compiles=re.compile(r"Pattern\.(compile|matches)$|\.(matches|replaceAll|split)$"),
     ),
-    "c": Grammar(
-        _C_CALLS,
-        _C_ASSIGNS,
-        ("function_definition",),
-        ("comment",),
-        _C_SOURCE,
-        _C_CLEAN,
-        fills_arguments=True,
-    ),
-    "cpp": Grammar(
-        _C_CALLS,
-        _C_ASSIGNS,
-        ("function_definition",),
-        ("comment",),
-        _C_SOURCE,
-        _C_CLEAN,
-        rules=("c",),
-        fills_arguments=True,
-    ),
+    "c": _C,
+    "cpp": replace(_C, rules=("c",)),
     "csharp": Grammar(
         {
             "invocation_expression": (("function",), "arguments"),
@@ -269,6 +258,15 @@ def language_of(path: str) -> str | None:
         return "c"  # outlines read all headers as C++; rules for C++ would miss what C does
     language = languages.language_of(path)
     return language.key if language and (language.key == "python" or language.key in GRAMMARS) else None
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Yield a tree's nodes in the order of the text, each before what it holds."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed(node.children)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from typing import Final
 from ruff import find_ruff_bin  # type: ignore[import-untyped] # ships no types
 
 from fanout_mcp.review.finding import Finding, Focus, Severity
-from fanout_mcp.review.static.rules import WEAKNESSES, quote, read_table
+from fanout_mcp.review.static.rules import WEAKNESSES, Weakness, found, quote, read_table
 from fanout_mcp.types import Json
 
 SELECT: Final[Mapping[Focus, tuple[str, str]]] = read_table("lint.toml")["select"]
@@ -32,19 +32,11 @@ _MEDIUM_CODES = """
 """
 _MEDIUM = tuple(_MEDIUM_CODES.split())
 
-_BY_FOCUS: dict[Focus, Severity] = {
-    "security": "low",
-    "bugs": "low",
-    "performance": "low",
-    "style": "info",
-    "architecture": "low",
-}
-
 
 def severity_of(code: str, focus: Focus) -> Severity:
     if code in SECURITY:
         return SECURITY[code][0]
-    return "medium" if code.startswith(_MEDIUM) and focus != "style" else _BY_FOCUS[focus]
+    return "info" if focus == "style" else "medium" if code.startswith(_MEDIUM) else "low"
 
 
 def _is_closed(_path: str, words: str, text: str) -> bool:
@@ -94,10 +86,8 @@ def lint(files: Files, focus: Focus) -> Linted:
 def count_rules(focus: Focus) -> int:
     """Return how many of ruff's rules a focus selects; 0 when ruff can't say."""
     selected, left_out = (tuple(names.split(",")) if names else () for names in SELECT[focus])
-    command = [find_ruff_bin(), "rule", "--all", "--output-format", "json"]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)
-        codes = [str(row["code"]) for row in json.loads(done.stdout)]
+        codes = [str(row["code"]) for row in json.loads(_rule_page("--all", "--output-format", "json"))]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return 0
     return sum(_is_of(code, selected) and not _is_of(code, left_out) for code in codes)
@@ -105,11 +95,12 @@ def count_rules(focus: Focus) -> int:
 
 def ruff_says(code: str) -> str:
     """Return ruff's own page on one of its rules, "" where it has none."""
-    if not re.fullmatch(r"[A-Z]{1,8}\d{2,4}", code):
-        return ""
-    done = subprocess.run(
-        [find_ruff_bin(), "rule", code], capture_output=True, timeout=TIMEOUT_S, check=False
-    )
+    return _rule_page(code) if re.fullmatch(r"[A-Z]{1,8}\d{2,4}", code) else ""
+
+
+def _rule_page(*arguments: str) -> str:
+    command = [find_ruff_bin(), "rule", *arguments]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
@@ -137,7 +128,7 @@ def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
     if rows is not None:
         originals = dict(files)
         lines = {copy: text.split("\n") for copy, (_, text) in files}
-        found: list[Finding] = []
+        findings: list[Finding] = []
         unread: dict[str, str] = {}
         for row in rows:
             copy = Path(row["filename"]).relative_to(folder.resolve()).as_posix()
@@ -146,8 +137,8 @@ def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
                 unread.setdefault(path, f"not valid Python from line {row['location']['row']} on")
                 continue
             finding = _finding(path, lines[copy], row, focus)
-            found += [finding] if finding else []
-        return found, unread
+            findings += [finding] if finding else []
+        return findings, unread
     if len(files) == 1:
         return [], {files[0][1][0]: "ruff crashed on it"}
     half = len(files) // 2
@@ -187,26 +178,17 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
     if not words:
         return None
     known = SECURITY.get(code) if focus == "security" else None
-    weakness = WEAKNESSES[known[1]] if known else None
-    is_safe = "seems safe" in row["message"]
-    severity = severity_of(code, focus)
+    severity: Severity = "info" if "seems safe" in row["message"] else severity_of(code, focus)
     if code in _OFTEN_FINE and _OFTEN_FINE[code](path, words, "\n".join(lines)):
         return None
     if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
         severity = "low"  # an import for another version, or for types alone
     if code == "RUF006" and re.match(r"\w+\s*=", words):
         severity = "low"  # the name keeps the task while the function runs
-    return Finding(
-        path=path,
-        line=first,
-        end_line=last,
-        quote=words,
-        severity="info" if is_safe else severity,
-        rule=known[1] if known else code,
-        title=weakness.title if weakness else row["message"].split("\n")[0][:160],
-        why=f"{code}: {row['message']}"[:300] if known else "",
-        fix=weakness.fix if weakness else ((row.get("fix") or {}).get("message") or ""),
-        cwe=weakness.cwe if weakness else None,
-        confidence=40 if known else 60,
-        reviewers=("ruff",),
-    )
+    if known:
+        weakness, confidence, why = WEAKNESSES[known[1]], 40, f"{code}: {row['message']}"[:300]
+    else:
+        title, fix = row["message"].split("\n")[0][:160], (row.get("fix") or {}).get("message") or ""
+        weakness, confidence, why = Weakness(code, 0, severity, title, fix), 60, ""
+    place = (first, last)
+    return found((path, lines), place, weakness, confidence, why=why, severity=severity, reviewer="ruff")

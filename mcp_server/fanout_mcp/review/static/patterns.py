@@ -27,13 +27,17 @@ from fanout_mcp.review.static.rules import (
     PARAM,
     REMOTE,
     SWITCH,
+    WEAKNESSES,
     Rule,
+    Weakness,
+    Where,
     found,
     line_findings,
     rules_of,
 )
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
+from fanout_mcp.structure.languages import text_of
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
 _SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|cookie", re.IGNORECASE)
@@ -41,8 +45,6 @@ _SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|
 MAX_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 CONFIDENCE = 55
-Where = tuple[str, list[str]]
-"""A file's path and lines."""
 
 
 class Reviewed(NamedTuple):
@@ -66,7 +68,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read and not own:
-        results += [_place(where, node, weakness, None, 55, why) for weakness, node, why in memory_hits(root)]
+        results += memory(where, root)
     best: dict[tuple[str, int], Finding] = {}
     joined = [one for one in results if one.rule == "path-traversal"]
     for one in results:
@@ -154,9 +156,15 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
                     yield from _judged(where, node, rule, right, flow)
             flow.assign(left, right, node.start_byte)
         elif node.type in grammar.regexes:
-            yield from _slow(where, node, _text(node))
+            yield from _slow(where, node, text_of(node))
         elif node.type in grammar.conditions:
             flow.test(node)
+
+
+def memory(where: Where, root: Node) -> Iterator[Finding]:
+    """Yield what a C or C++ program does wrong with its memory."""
+    for weakness, node, why in memory_hits(root):
+        yield _place(where, node, WEAKNESSES[weakness], None, CONFIDENCE, why)
 
 
 def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
@@ -165,20 +173,17 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
     literal = re.match(r"/(.*)/\w*$", string[2] if string else text, re.DOTALL)
     pattern = literal[1] if literal else string[2] if string else ""
     if is_slow(pattern if literal else pattern.replace("\\\\", "\\")):
-        yield _place(where, node, "slow-regex", None, 55, "")
+        yield _place(where, node, WEAKNESSES["slow-regex"], None, CONFIDENCE, "")
 
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
+    weakness = rule.weakness.name
     counted = _first(text) if rule.first else text
     level = flow.level(counted) if rule.needs != "always" else 0
     if rule.needs == "remote" and level < REMOTE:
         return
-    if (
-        rule.weakness == "sql-injection"
-        and rule.needs != "always"
-        and level < REMOTE
-        and flow.has_query(text)
-    ):
+    is_flow = rule.needs != "always"
+    if weakness == "sql-injection" and is_flow and level < REMOTE and flow.has_query(text):
         yield _place(
             where, node, rule.weakness, "medium" if level else "low", 45, "The query was put together before."
         )
@@ -186,16 +191,16 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     if not rule.takes(flow.bare(text) if rule.bare else text):
         return
     severity, confidence, why = rule.severity, 60, rule.why
-    if rule.needs != "always":
-        if level and _is_harmless(rule.weakness, level, text):
+    if is_flow:
+        if level and _is_harmless(weakness, level, text):
             return
         if level:
-            severity = _reached(rule.weakness, level) or severity
-            if rule.weakness == "open-redirect" and flow.is_own(text):
+            severity = _reached(weakness, level) or severity
+            if weakness == "open-redirect" and flow.is_own(text):
                 severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(counted) and not flow.grammar.clean.search(counted):
-            is_built = rule.weakness == "sql-injection" and SQL.search(text) is not None
+            is_built = weakness == "sql-injection" and SQL.search(text) is not None
             severity, confidence = "low", 45 if is_built else 30  # a parameter: its callers may be sound
             why = why or "What arrives here varies."
         else:
@@ -208,7 +213,7 @@ def _is_switch(root: Node, line: int) -> bool:
     holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
     while holder is not None:
         asked = holder.child_by_field_name("condition") if holder.type.startswith("if") else None
-        if asked is not None and SWITCH.search(_text(asked)):
+        if asked is not None and SWITCH.search(text_of(asked)):
             return True
         holder = holder.parent
     return False
@@ -244,18 +249,8 @@ _FIXED_START: dict[str, re.Pattern[str]] = {
 """The site is constant: what follows chooses a page of it."""
 _STARTED: dict[str, Severity] = {
     **dict.fromkeys(("command-injection", "code-injection", "sql-injection"), "medium"),
-    **dict.fromkeys(
-        (
-            "path-traversal",
-            "ssrf",
-            "log-injection",
-            "open-redirect",
-            "regex-injection",
-            "xss",
-            "unsafe-reflection",
-        ),
-        "low",
-    ),
+    **dict.fromkeys(("path-traversal", "ssrf", "log-injection", "open-redirect"), "low"),
+    **dict.fromkeys(("regex-injection", "xss", "unsafe-reflection"), "low"),
 }
 """The user who starts a program may name its files and programs: reported, but as less."""
 
@@ -280,21 +275,19 @@ def _reached(weakness: str, level: int) -> Severity | None:
 
 
 def _place(  # noqa: PLR0917 the order of Finding itself
-    where: Where, node: Node, weakness: str, severity: Severity | None, confidence: int, why: str
+    where: Where, node: Node, weakness: Weakness, severity: Severity | None, confidence: int, why: str
 ) -> Finding:
-    path, lines = where
-    first = node.start_point[0] + 1
-    if weakness == "weak-hash" and not _SECRET.search("\n".join(lines[max(0, first - 4) : first + 2])):
+    place = place_of(node)
+    around = where[1][max(0, place[0] - 4) : place[0] + 2]
+    if weakness.name == "weak-hash" and not _SECRET.search("\n".join(around)):
         severity = "low"
-    return found(
-        path,
-        lines,
-        (first, min(node.end_point[0] + 1, first + 4)),
-        weakness,
-        severity=severity,
-        confidence=confidence,
-        why=why,
-    )
+    return found(where, place, weakness, confidence, why=why, severity=severity)
+
+
+def place_of(node: Node, more: int = 4) -> tuple[int, int]:
+    """Return a node's first line and its last, or as many `more` of them as are quoted."""
+    first = node.start_point[0] + 1
+    return first, min(node.end_point[0] + 1, first + more)
 
 
 def uncommented(data: bytes, root: Node, language: str) -> list[str]:
@@ -313,24 +306,20 @@ def _blanked(data: bytes, nodes: Iterable[Node], grammar: Grammar) -> list[str]:
 
 def _call(node: Node, grammar: Grammar) -> tuple[str, str]:
     fields, argument_field = grammar.calls[node.type]
-    parts = [_text(node.child_by_field_name(name)) for name in fields]
+    parts = [text_of(node.child_by_field_name(name)) for name in fields]
     name = ".".join(part for part in parts if part) or node.type
     if argument_field:
-        return name, _text(node.child_by_field_name(argument_field))
-    whole = _text(node)
+        return name, text_of(node.child_by_field_name(argument_field))
+    whole = text_of(node)
     return (name, whole.removeprefix(name)) if fields else (node.type, whole)
 
 
 def _sides(node: Node, grammar: Grammar) -> tuple[str, str]:
     left_field, right_field = grammar.assigns[node.type]
-    left = _text(node.child_by_field_name(left_field))
+    left = text_of(node.child_by_field_name(left_field))
     if right_field:
-        return left, _text(node.child_by_field_name(right_field))
-    return left, _text(node).removeprefix(left).lstrip(" =")
-
-
-def _text(node: Node | None) -> str:
-    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+        return left, text_of(node.child_by_field_name(right_field))
+    return left, text_of(node).removeprefix(left).lstrip(" =")
 
 
 @functools.cache
@@ -383,7 +372,7 @@ def review_own(path: str, text: str, kind: str, rules: Sequence[Rule]) -> list[F
         if is_plain
         else review_patterns(path, text, kind, rules).findings
     )
-    names = {rule.weakness for rule in rules}
+    names = {rule.weakness.name for rule in rules}
     return [finding for finding in found if finding.rule in names]
 
 
@@ -395,15 +384,16 @@ def review_plain(path: str, text: str, form: str, own: Sequence[Rule] = ()) -> I
     yield from line_findings((path, lines), kept, by_line, PLAIN_CONFIDENCE)
     if form == "terraform":
         known = [rule for rule in rules if rule.kind == "block"]
-        yield from _block_findings(path, lines, known)
+        yield from _block_findings((path, lines), known)
 
 
 _RESOURCE: Final = re.compile(r'^(?:resource|data)\s+"(?P<type>\w+)"')
 
 
-def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Iterator[Finding]:
+def _block_findings(where: Where, rules: Sequence[Rule]) -> Iterator[Finding]:
     """Look at each top-level block of a Terraform file, as `terraform fmt` lays it out."""
     start, kind = 0, ""
+    lines = where[1]
     for number, line in enumerate(lines, 1):
         if (opened := _RESOURCE.match(line)) is not None:
             start, kind = number, opened["type"]
@@ -414,15 +404,9 @@ def _block_findings(path: str, lines: list[str], rules: Sequence[Rule]) -> Itera
         for rule in rules:
             places = _block_places(rule, body) if rule.pattern.search(kind) else ()
             for at in sorted({start + body.count("\n", 0, place) for place in places}):
-                yield found(
-                    path,
-                    lines,
-                    (at, at),
-                    rule.weakness,
-                    severity=rule.severity,
-                    confidence=PLAIN_CONFIDENCE,
-                    why=rule.why or (f"{kind} lacks the setting." if rule.missing else ""),
-                )
+                why = rule.why or (f"{kind} lacks the setting." if rule.missing else "")
+                place, severity = (at, at), rule.severity
+                yield found(where, place, rule.weakness, PLAIN_CONFIDENCE, why=why, severity=severity)
         kind = ""
 
 
@@ -468,29 +452,39 @@ MIN_ENTROPY: Final = 3.3
 """Bits a character: keys of providers are random, those that people type are not."""
 
 
+class _Redacted(NamedTuple):
+    """A line of which something was redacted: what, as which mark, and what stands before it."""
+
+    number: int
+    mark: str
+    before: str
+    taken: str
+
+
+def _redacted(path: str, text: str) -> Iterator[_Redacted]:
+    clean, count = redact(text, path)
+    pairs = zip(text.split("\n"), clean.split("\n"), strict=False) if count else ()
+    for number, (line, scrubbed) in enumerate(pairs, 1):
+        mark = _MARK.search(scrubbed) if line != scrubbed else None
+        if mark is not None:
+            before, rest = line[: mark.start()], line[mark.start() :]
+            yield _Redacted(number, mark[1], before, rest.removesuffix(scrubbed[mark.end() :]))
+
+
+def _secret(where: Where, number: int, why: str, severity: Severity, confidence: int) -> Finding:
+    weakness, place = WEAKNESSES[RULE], (number, number)
+    return found(where, place, weakness, confidence, why=why, severity=severity, reviewer="secrets")
+
+
 def review_keys(path: str, text: str) -> Iterator[Finding]:
     """Yield the providers' keys that a file holds and that look issued: random, not typed for a test."""
-    clean, count = redact(text, path)
-    if not count:
-        return
-    lines = text.split("\n")
-    for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
-        mark = _MARK.search(scrubbed) if line != scrubbed else None
-        if mark is None or mark[1] in _NOT_A_PROVIDER:
+    where = (path, text.split("\n"))
+    for number, mark, _, key in _redacted(path, text):
+        if mark in _NOT_A_PROVIDER or _MADE_UP.search(key):
             continue
-        key = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-        if not _MADE_UP.search(key) and _entropy(key) >= MIN_ENTROPY and _is_whole(key):
-            why = f"It has the form of a key of {mark[1]}, and looks issued."
-            yield found(
-                path,
-                lines,
-                (number, number),
-                RULE,
-                severity="high",
-                confidence=SHAPED,
-                why=why,
-                reviewer="secrets",
-            )
+        if _entropy(key) >= MIN_ENTROPY and _is_whole(key):
+            why = f"It has the form of a key of {mark}, and looks issued."
+            yield _secret(where, number, why, "high", SHAPED)
 
 
 _CHECKED: Final = re.compile(
@@ -575,41 +569,31 @@ def _lines_of_text(path: str, text: str) -> frozenset[int]:
 
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
-    clean, count = redact(text, path)
-    if not count:
-        return
-    lines = text.split("\n")
+    where = (path, text.split("\n"))
     is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
     is_throwaway = _THROWAWAY.search(path) is not None
-    within = _lines_of_text(path, text)
-    for number, (line, scrubbed) in enumerate(zip(lines, clean.split("\n"), strict=False), 1):
-        mark = _MARK.search(scrubbed) if line != scrubbed else None
+    within: frozenset[int] | None = None
+    for number, mark, before, taken in _redacted(path, text):
+        is_doubtful, is_value = mark in DOUBTFUL, mark == "value"
+        line = where[1][number - 1]
         # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
-        if mark and (mark[1] not in DOUBTFUL or number not in known):
-            if (is_program or mark[1] == "pem") and not _is_given(
-                mark[1], line[: mark.start()], lines[number - 1 : number + 3]
-            ):
+        if is_doubtful and (number in known or IS_PATTERN.search(taken)):
+            continue
+        following = where[1][number - 1 : number + 3]
+        if (is_program or mark == "pem") and not _is_given(mark, before, following):
+            continue
+        if is_program and is_value:
+            within = _lines_of_text(path, text) if within is None else within
+            if number in within or _IS_BUILT.search(taken):
                 continue
-            taken = line[mark.start() :].removesuffix(scrubbed[mark.end() :])
-            if is_program and mark[1] == "value" and (number in within or _IS_BUILT.search(taken)):
-                continue
-            if mark[1] in DOUBTFUL and IS_PATTERN.search(taken):
-                continue
-            before = line[: mark.start()]
-            if not is_program and _COMMENTED.match(line) and mark[1] == "value" and not _SETS.search(before):
-                continue
-            is_comment = is_program and mark[1] in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None
-            is_placeholder = is_comment or _PLACEHOLDER.fullmatch(taken) is not None
-            is_shown = mark[1] == "value" and not is_program
-            is_placeholder = is_placeholder or (is_throwaway and mark[1] in DOUBTFUL)
-            doubtful: Severity = "low" if is_placeholder else "medium"
-            yield found(
-                path,
-                lines,
-                (number, number),
-                RULE,
-                severity=doubtful if is_placeholder or is_shown else "high",
-                confidence=55 if mark[1] in DOUBTFUL else SHAPED,
-                why=f"It is scrubbed from whatever leaves, as {mark[1]}.",
-                reviewer="secrets",
-            )
+        if not is_program and is_value and _COMMENTED.match(line) and not _SETS.search(before):
+            continue
+        is_placeholder = (
+            (is_program and mark in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None)
+            or _PLACEHOLDER.fullmatch(taken) is not None
+            or (is_throwaway and is_doubtful)
+        )
+        is_shown = is_value and not is_program
+        severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"
+        why = f"It is scrubbed from whatever leaves, as {mark}."
+        yield _secret(where, number, why, severity, 55 if is_doubtful else SHAPED)

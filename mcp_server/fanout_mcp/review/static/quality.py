@@ -16,15 +16,22 @@ import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 from tree_sitter import Node
 
 from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, Severity
-from fanout_mcp.review.static.flow import memory_hits
-from fanout_mcp.review.static.grammars import GRAMMARS, parser_of
-from fanout_mcp.review.static.patterns import Reviewed, uncommented, unread
-from fanout_mcp.review.static.rules import found, quote, read_table
+from fanout_mcp.review.static.grammars import GRAMMARS, parser_of, walk
+from fanout_mcp.review.static.patterns import (
+    CONFIDENCE,
+    Reviewed,
+    memory,
+    place_of,
+    uncommented,
+    unread,
+)
+from fanout_mcp.review.static.rules import Conditions, Weakness, Where, found, read_table
+from fanout_mcp.structure.languages import text_of
 
 LOOPS: Final = frozenset(
     """for_statement for_in_statement while_statement do_statement enhanced_for_statement foreach_statement
@@ -35,33 +42,14 @@ _MAX_TEXT: Final = 4_000
 """Characters of a node that a rule looks at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    name: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Conditions):
     languages: frozenset[str]
     focus: str
-    title: str
-    fix: str
-    severity: Severity
+    nodes: frozenset[str]
+    inside: str
     line: re.Pattern[str] | None = None
-    nodes: frozenset[str] = frozenset()
-    match: re.Pattern[str] | None = None
-    unless: re.Pattern[str] | None = None
-    inside: str = ""
-    file: re.Pattern[str] | None = None
-    without: re.Pattern[str] | None = None
     head: re.Pattern[str] | None = None
-
-    def reads(self, text: str) -> bool:
-        """Tell whether the rule is for a file with this text."""
-        return not (
-            (self.file and not self.file.search(text)) or (self.without and self.without.search(text))
-        )
-
-    def takes(self, text: str) -> bool:
-        return not (
-            (self.match and not self.match.search(text)) or (self.unless and self.unless.search(text))
-        )
 
 
 def review_quality(path: str, text: str, language: str, focus: Focus) -> Reviewed:
@@ -69,26 +57,26 @@ def review_quality(path: str, text: str, language: str, focus: Focus) -> Reviewe
     rules = [rule for rule in quality_rules_of(language, focus) if rule.reads(text)]
     data = text.encode("utf-8", "replace")
     root = parser_of(language)[1].parse(data).root_node
-    lines = text.split("\n")
-    results = [*_by_line(path, lines, uncommented(data, root, language), rules)]
-    results += _by_node(path, lines, root, language, rules)
+    where = (path, text.split("\n"))
+    results = [*_by_line(where, uncommented(data, root, language), rules)]
+    results += _by_node(where, root, language, rules)
     not_read = unread(root)
     if focus == "bugs" and language in {"c", "cpp"} and not not_read:
-        results += _memory(path, lines, root)
+        results += memory(where, root)
     if focus == "bugs":
-        results += _relations(path, lines, root, language)
+        results += _relations(where, root, language)
     return Reviewed(results, not_read)
 
 
-def _by_line(path: str, lines: list[str], bare: list[str], rules: list[Rule]) -> Iterator[Finding]:
+def _by_line(where: Where, bare: list[str], rules: list[Rule]) -> Iterator[Finding]:
     for rule in rules:
         if rule.line is not None:
             for number, line in enumerate(bare, 1):
                 if rule.line.search(line) and rule.takes(line):
-                    yield _finding(path, lines, number, number, rule)
+                    yield found(where, (number, number), rule.weakness, CONFIDENCE)
 
 
-def _by_node(path: str, lines: list[str], root: Node, language: str, rules: list[Rule]) -> Iterator[Finding]:
+def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iterator[Finding]:
     by_kind: dict[str, list[Rule]] = {}
     for rule in rules:
         for kind in rule.nodes:
@@ -105,7 +93,7 @@ def _by_node(path: str, lines: list[str], root: Node, language: str, rules: list
             wanted = kind if rule.inside == "same" else rule.inside
             is_there = (not wanted or wanted in around) and (not rule.head or rule.head.search(head))
             if is_there and rule.takes(text):
-                yield _finding(path, lines, node.start_point[0] + 1, node.end_point[0] + 1, rule)
+                yield _found(where, node, rule.weakness)
         if kind in functions:
             around, head = frozenset({"function"}), _head(node)
         elif kind in LOOPS:
@@ -115,19 +103,8 @@ def _by_node(path: str, lines: list[str], root: Node, language: str, rules: list
         stack += [(child, around, head) for child in node.children]
 
 
-def _memory(path: str, lines: list[str], root: Node) -> Iterator[Finding]:
-    for weakness, node, why in memory_hits(root):
-        first = node.start_point[0] + 1
-        place = (first, min(node.end_point[0] + 1, first + 4))
-        yield found(path, lines, place, weakness, confidence=55, why=why)
-
-
-def _finding(path: str, lines: list[str], first: int, last: int, rule: Rule) -> Finding:
-    last = min(last, first + 2)
-    words = quote(lines, first, last)
-    return Finding(
-        path, first, last, words, rule.severity, rule.name, rule.title, "", rule.fix, None, 55, ("rules",)
-    )
+def _found(where: Where, node: Node, weakness: Weakness, severity: Severity | None = None) -> Finding:
+    return found(where, place_of(node, 2), weakness, CONFIDENCE, severity=severity)
 
 
 @functools.cache
@@ -141,10 +118,8 @@ def quality_rules() -> tuple[Rule, ...]:
     return tuple(_rule(row) for row in read_table("quality.toml")["rule"])
 
 
-_FIELDS = frozenset(
-    """name languages focus title fix severity line node match unless inside file without
-    head""".split()  # noqa: SIM905 - read as a list of words
-)
+_PATTERNS = frozenset({"line", "match", "unless", "file", "without", "head"})
+_FIELDS = _PATTERNS | {"name", "languages", "focus", "title", "fix", "severity", "node", "inside"}
 
 
 def _rule(table: dict[str, str]) -> Rule:
@@ -152,49 +127,37 @@ def _rule(table: dict[str, str]) -> Rule:
     severity = next((level for level in SEVERITIES if level == table.get("severity", "low")), None)
     if severity is None or not table.keys() <= _FIELDS or not languages <= set(GRAMMARS):
         raise ValueError(f"quality.toml: this rule is wrong: {table}")
-    line, match, unless, file, without, head = (
-        re.compile(table[name]) if name in table else None
-        for name in ("line", "match", "unless", "file", "without", "head")
-    )
     return Rule(
-        table["name"],
-        languages,
-        table["focus"],
-        table["title"],
-        table["fix"],
-        severity,
-        line,
-        frozenset(table.get("node", "").split()),
-        match,
-        unless,
-        table.get("inside", ""),
-        file,
-        without,
-        head,
+        weakness=Weakness(table["name"], 0, severity, table["title"], table["fix"]),
+        languages=languages,
+        focus=table["focus"],
+        nodes=frozenset(table.get("node", "").split()),
+        inside=table.get("inside", ""),
+        **{name: re.compile(table[name]) for name in _PATTERNS if name in table},
     )
 
 
 # --- What one place alone does not show. --------------------------------------------------------------------
 
 
-class _Defect(NamedTuple):
-    name: str
-    title: str
-    fix: str
+def _defect(name: str, title: str, fix: str) -> Weakness:
+    return Weakness(name, 0, "medium", title, fix)
 
 
-_FLOATING = _Defect("floating-promise", "No one waits for this promise, nor hears of its error", "await it.")
-_ALWAYS_TRUE = _Defect("missing-await", "A promise is always true", "await it.")
-_FLOATING_TASK = _Defect("floating-task", "No one waits for this task, nor hears of its error", "await it.")
-_LOST_ERROR = _Defect("lost-error", "An error is overwritten before anyone looks at it", "Check err first.")
-_UNSEEN_ERROR = _Defect(
+_FLOATING = _defect("floating-promise", "No one waits for this promise, nor hears of its error", "await it.")
+_ALWAYS_TRUE = _defect("missing-await", "A promise is always true", "await it.")
+_FLOATING_TASK = _defect("floating-task", "No one waits for this task, nor hears of its error", "await it.")
+_LOST_ERROR = _defect("lost-error", "An error is overwritten before anyone looks at it", "Check err first.")
+_UNSEEN_ERROR = _defect(
     "lost-error", "A callback never looks at the error that it is given", "Check it first."
 )
-_UNCLOSED = _Defect("unclosed-file", "It is never closed", "defer Close() once the error is checked.")
-_FORMAT = _Defect("format-arguments", "The format and its arguments don't fit", "Give one for each verb.")
+_UNCLOSED = _defect("unclosed-file", "It is never closed", "defer Close() once the error is checked.")
+_FORMAT = _defect("format-arguments", "The format and its arguments don't fit", "Give one for each verb.")
+DEFECTS: Final = (_FLOATING, _ALWAYS_TRUE, _FLOATING_TASK, _LOST_ERROR, _UNCLOSED, _FORMAT)
+"""What the functions below find, one a name."""
 
 
-def _relations(path: str, lines: list[str], root: Node, language: str) -> Iterator[Finding]:
+def _relations(where: Where, root: Node, language: str) -> Iterator[Finding]:
     readers = {
         **dict.fromkeys(("javascript", "typescript", "tsx"), (_promises, _callbacks)),
         "go": (_errors, _unclosed, _formats),
@@ -203,29 +166,16 @@ def _relations(path: str, lines: list[str], root: Node, language: str) -> Iterat
     }
     for reader in readers.get(language, ()):
         for node, defect, severity in reader(root):
-            rule = _DEFECT_RULES[defect, severity]
-            yield _finding(path, lines, node.start_point[0] + 1, node.end_point[0] + 1, rule)
+            yield _found(where, node, defect, severity)
 
 
-Defects = Iterator[tuple[Node, _Defect, Severity]]
-
-
-def _nodes(root: Node) -> Iterator[Node]:
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack += reversed(node.children)
-
-
-def _source(node: Node | None) -> str:
-    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+Defects = Iterator[tuple[Node, Weakness, Severity]]
 
 
 def _head(function: Node) -> str:
     body = function.child_by_field_name("body")
-    whole = _source(function)
-    return whole[: len(whole) - len(_source(body))] if body is not None else whole
+    whole = text_of(function)
+    return whole[: len(whole) - len(text_of(body))] if body is not None else whole
 
 
 _JS_FUNCTIONS: Final = frozenset(
@@ -247,14 +197,14 @@ def _is_async(function: Node) -> bool:
 
 def _promises(root: Node) -> Defects:
     """Find calls of the file's own async functions that nothing waits for, or that decide a condition."""
-    nodes = list(_nodes(root))
+    nodes = list(walk(root))
     kinds: dict[str, set[bool]] = {}
     guarded: set[str] = set()
     for node in nodes:
         function = node.child_by_field_name("value") if node.type == "variable_declarator" else node
         if function is None or function.type not in _JS_FUNCTIONS:
             continue
-        name = _source(node.child_by_field_name("name"))
+        name = text_of(node.child_by_field_name("name"))
         if name and node.type != "arrow_function":
             name = f"this.{name}" if node.type == "method_definition" else name
             kinds.setdefault(name, set()).add(_is_async(function))
@@ -286,19 +236,19 @@ _LISTENS: Final = re.compile(
 
 def _callbacks(root: Node) -> Defects:
     """Find callbacks of Node's form, the error first, that go on and never look at it."""
-    for node in _nodes(root):
+    for node in walk(root):
         given = node.child_by_field_name("arguments") if node.type == "call_expression" else None
         last = given.named_children[-1] if given is not None and given.named_children else None
         if last is None or last.type not in _JS_FUNCTIONS or _LISTENS.search(_called(node)):
             continue
-        named = _CALLBACK.match(_source(last))
-        body = _source(last.child_by_field_name("body"))
+        named = _CALLBACK.match(text_of(last))
+        body = text_of(last.child_by_field_name("body"))
         if named and re.search(r"\w", body) and not re.search(rf"\b{named['name']}\b|\barguments\b", body):
             yield last, _UNSEEN_ERROR, "medium"
 
 
 def _called(node: Node) -> str:
-    return _source(node.child_by_field_name("function")) if node.type == "call_expression" else ""
+    return text_of(node.child_by_field_name("function")) if node.type == "call_expression" else ""
 
 
 def _catches_all(function: Node) -> bool:
@@ -313,11 +263,11 @@ def _catches_all(function: Node) -> bool:
 
 
 def _tasks(root: Node) -> Defects:
-    for node in _nodes(root):
+    for node in walk(root):
         if node.type != "expression_statement" or not node.named_children:
             continue
         call = node.named_children[0]
-        name = _source(call.child_by_field_name("function")) if call.type == "invocation_expression" else ""
+        name = text_of(call.child_by_field_name("function")) if call.type == "invocation_expression" else ""
         method = _around(node, {"method_declaration", "local_function_statement", "lambda_expression"})
         if name.endswith("Async") and method is not None and re.search(r"\basync\b", _head(method)):
             yield node, _FLOATING_TASK, "medium"
@@ -328,14 +278,14 @@ _GO_ASSIGNS: Final = frozenset({"short_var_declaration", "assignment_statement"}
 
 def _errors(root: Node) -> Defects:
     """Find errors that the next statement overwrites."""
-    for node in _nodes(root):
+    for node in walk(root):
         if node.type not in {"block", "statement_list"}:
             continue
         inside = [child for child in node.named_children if child.type != "comment"]
         for one, following in pairwise(inside):
             if one.type in _GO_ASSIGNS and following.type in _GO_ASSIGNS:
-                sides = [_source(each.child_by_field_name("left")) for each in (one, following)]
-                is_read = re.search(r"\berr\b", _source(following.child_by_field_name("right")))
+                sides = [text_of(each.child_by_field_name("left")) for each in (one, following)]
+                is_read = re.search(r"\berr\b", text_of(following.child_by_field_name("right")))
                 if all(re.search(r"\berr$", side) for side in sides) and not is_read:
                     yield one, _LOST_ERROR, "medium"
 
@@ -356,15 +306,15 @@ _HANDS_ON: Final = (
 
 def _unclosed(root: Node) -> Defects:
     """Find files and answers that a Go function opens, and neither closes nor hands on."""
-    for node in _nodes(root):
+    for node in walk(root):
         if node.type != "short_var_declaration":
             continue
-        opened = _OPENS.match(_source(node.child_by_field_name("right")))
-        name = _source(node.child_by_field_name("left")).split(",")[0].strip()
+        opened = _OPENS.match(text_of(node.child_by_field_name("right")))
+        name = text_of(node.child_by_field_name("left")).split(",")[0].strip()
         function = _around(node, {"function_declaration", "method_declaration", "func_literal"})
         if opened is None or name == "_" or function is None:
             continue
-        rest = _source(function)[node.end_byte - function.start_byte :]
+        rest = text_of(function)[node.end_byte - function.start_byte :]
         is_file = opened[1] is not None
         rest = rest if is_file else re.sub(rf"{_READERS}\(\s*{name}\.Body\b", "", rest)
         closes = rf"\b{name}\.Close\b" if is_file else rf"\b{name}\.Body\b"
@@ -387,11 +337,11 @@ def _formats(root: Node) -> Defects:
     """Find formats with more verbs than arguments; in Go also with fewer."""
     language = {"source_file": "go", "program": "", "translation_unit": "c", "compilation_unit": "csharp"}
     kind = language.get(root.type, "")
-    for node in _nodes(root):
+    for node in walk(root):
         fields = _CALLS.get(node.type)
         if fields is None:
             continue
-        name = ".".join(filter(None, (_source(node.child_by_field_name(one)) for one in fields)))
+        name = ".".join(filter(None, (text_of(node.child_by_field_name(one)) for one in fields)))
         found = _FORMATTERS.match(name)
         given = node.child_by_field_name("arguments")
         if found is None or given is None:
@@ -399,12 +349,12 @@ def _formats(root: Node) -> Defects:
         arguments = [child for child in given.named_children if child.type != "comment"]
         at = ("first", "second", "third").index(found.lastgroup or "first")
         at += kind == "c" and name == "sprintf" and not at
-        if len(arguments) <= at or any("..." in _source(one) for one in arguments):
+        if len(arguments) <= at or any("..." in text_of(one) for one in arguments):
             continue
         literal = arguments[at]
         while literal.type == "argument" and literal.named_children:
             literal = literal.named_children[-1]
-        wanted = _verbs(_source(literal), braces="tring.Format" in name) if literal.type in _STRINGS else None
+        wanted = _verbs(text_of(literal), braces="tring.Format" in name) if literal.type in _STRINGS else None
         has = len(arguments) - at - 1
         is_array = has == 1 and (wanted or 0) > 1 and "tring." in name
         if wanted is not None and not is_array and (has < wanted or (kind == "go" and has > wanted)):
@@ -431,13 +381,3 @@ def _verbs(text: str, *, braces: bool) -> int | None:
         if verb[3] and verb[3] not in "nm":
             count += 1 + (verb[1] == "*") + (verb[2] == "*")
     return count
-
-
-_RATED: Final[tuple[Severity, ...]] = ("low", "medium")
-_DEFECT_RULES: Final[dict[tuple[_Defect, Severity], Rule]] = {
-    (one, severity): Rule(one.name, frozenset(), "bugs", one.title, one.fix, severity)
-    for one in (_FLOATING, _ALWAYS_TRUE, _FLOATING_TASK, _LOST_ERROR, _UNSEEN_ERROR, _UNCLOSED, _FORMAT)
-    for severity in _RATED
-}
-DEFECTS: Final = tuple({rule.name: rule for rule in _DEFECT_RULES.values()}.values())
-"""What the functions here find, as rules."""

@@ -38,7 +38,11 @@ SWITCH = re.compile(r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|sel
 
 
 class Weakness(NamedTuple):
+    """What a rule finds, and what its findings say."""
+
+    name: str
     cwe: int
+    """0 for what has none."""
     severity: Severity
     """When outside input is seen to reach it, or when it needs none."""
     title: str
@@ -51,8 +55,8 @@ def read_table(name: str) -> dict[str, Any]:
     return tomllib.loads(files("fanout_mcp.review.static").joinpath("rules", name).read_text("utf-8"))
 
 
-WEAKNESSES: dict[str, Weakness] = {
-    name: Weakness(*row) for name, row in read_table("weaknesses.toml").items()
+WEAKNESSES: Final[Mapping[str, Weakness]] = {
+    name: Weakness(name, *row) for name, row in read_table("weaknesses.toml").items()
 }
 
 
@@ -62,29 +66,19 @@ Kind = Literal["call", "assign", "line", "block"]
 Needs = Literal["remote", "input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
 _NEEDS: tuple[Needs, ...] = ("remote", "input", "varies", "always")
-_FIELDS = frozenset(
-    """weakness needs match unless file severity why bare first missing without""".split()  # noqa: SIM905 - words
-) | frozenset(_KINDS)
+_PATTERNS = frozenset({"match", "unless", "file", "without", "missing"})
+_FIELDS = _PATTERNS | {"weakness", "needs", "severity", "why", "bare", "first", *_KINDS}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    weakness: str
-    kind: Kind
-    pattern: re.Pattern[str]
-    needs: Needs = "always"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What a rule finds, and what it asks of a file and of the text that it looks at."""
+
+    weakness: Weakness
     match: re.Pattern[str] | None = None
     unless: re.Pattern[str] | None = None
     file: re.Pattern[str] | None = None
-    severity: Severity | None = None
-    why: str = ""
     without: re.Pattern[str] | None = None
-    missing: re.Pattern[str] | None = None
-    """What a sound block holds."""
-    first: bool = False
-    """Input counts in the first argument alone."""
-    bare: bool = False
-    """`match` and `unless` look at code alone: the constant text of strings is taken out."""
 
     def reads(self, text: str) -> bool:
         """Tell whether the rule is for a file with this text."""
@@ -93,10 +87,25 @@ class Rule:
         )
 
     def takes(self, text: str) -> bool:
-        """Tell whether the text of the arguments, the right side or the line is what the rule means."""
+        """Tell whether the text of the arguments, the right side, the line or the node is what is meant."""
         return not (
             (self.match and not self.match.search(text)) or (self.unless and self.unless.search(text))
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Conditions):
+    kind: Kind
+    pattern: re.Pattern[str]
+    needs: Needs = "always"
+    severity: Severity | None = None
+    why: str = ""
+    missing: re.Pattern[str] | None = None
+    """What a sound block holds."""
+    first: bool = False
+    """Input counts in the first argument alone."""
+    bare: bool = False
+    """`match` and `unless` look at code alone: the constant text of strings is taken out."""
 
 
 _FORMS: Mapping[str, tuple[str, ...]] = {"terraform": ("settings", "terraform")}
@@ -109,46 +118,34 @@ def rules_of(language: str) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     own = GRAMMARS[language].rules if language in GRAMMARS else _FORMS.get(language, ())
     for name in own or (language,):
-        rules += [_rule(name, row) for row in read_table(f"{name}.toml")["rule"]]
+        rows = read_table(f"{name}.toml")["rule"]
+        rules += [_rule(f"{name}.toml", row, WEAKNESSES.get(row.get("weakness"))) for row in rows]
     return tuple(rules)
 
 
-def _rule(name: str, table: dict[str, Any]) -> Rule:
+def _rule(where: str, table: dict[str, Any], weakness: Weakness | None) -> Rule:
     kind = next((kind for kind in _KINDS if kind in table), None)
     needs = next((need for need in _NEEDS if need == table.get("needs", "always")), None)
-    if (
-        kind is None
-        or needs is None
-        or table.get("weakness") not in WEAKNESSES
-        or not table.keys() <= _FIELDS
-    ):
-        raise ValueError(f"{name}.toml: this rule is wrong: {table}")
+    if kind is None or needs is None or weakness is None or not table.keys() <= _FIELDS:
+        raise ValueError(f"{where}: this rule is wrong: {table}")
     return Rule(
-        table["weakness"],
-        kind,
-        re.compile(bounded(table[kind])),
-        needs,
-        match=_optional(table.get("match")),
-        unless=_optional(table.get("unless")),
-        file=_optional(table.get("file")),
-        without=_optional(table.get("without")),
-        missing=_optional(table.get("missing")),
+        weakness=weakness,
+        kind=kind,
+        pattern=re.compile(bounded(table[kind])),
+        needs=needs,
         severity=next((level for level in SEVERITIES if level == table.get("severity")), None),
         why=table.get("why", ""),
         bare=bool(table.get("bare")),
         first=bool(table.get("first")),
+        **{name: re.compile(bounded(table[name])) for name in _PATTERNS if name in table},
     )
-
-
-def _optional(pattern: str | None) -> re.Pattern[str] | None:
-    return re.compile(bounded(pattern)) if pattern is not None else None
 
 
 # --- The user's own rules: `[[rule]]` tables in rules/*.toml of their configuration folder. -----------------
 # A rule of theirs has the fields above but `weakness`, and `name`, `title`, `languages` (a word each), two
 # programs, `bad` that it finds and `good` that it leaves alone, and perhaps `fix`, `cwe` and `focus`.
 
-BUILT_IN: Final = frozenset(WEAKNESSES)
+OWN_FOCUSES: Final = ("security", "bugs")
 _TEXTS = ("name", "title", "languages", "bad", "good")
 _OWN_FIELDS = (_FIELDS - {"weakness"}) | {*_TEXTS, "fix", "cwe", "focus", "source"}
 
@@ -163,7 +160,7 @@ class OwnRule(NamedTuple):
     """The file that holds it."""
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def own_rules(tables: str) -> tuple[OwnRule, ...]:
     """Read a JSON list of rules' tables. Raises InvalidInput that names the rule and what is wrong."""
     return tuple(_own(table) for table in (json.loads(tables) if tables else ()))
@@ -175,23 +172,19 @@ def _own(table: dict[str, Any]) -> OwnRule:
         raise InvalidInput(f"{where} has no text `{missing[0]}`; give it one.")
     if unknown := sorted(table.keys() - _OWN_FIELDS):
         raise InvalidInput(f"{where} has the unknown field `{unknown[0]}`; take it out.")
-    if not re.fullmatch(r"[a-z][\w-]{1,60}", str(name)) or name in BUILT_IN:
+    if not re.fullmatch(r"[a-z][\w-]{1,60}", str(name)) or name in WEAKNESSES:
         raise InvalidInput(f"{where}: `name` must be of a-z, 0-9, - and no built-in rule's; choose another.")
-    severity = table.get("severity", "medium")
-    focus = table.get("focus", "security")
-    if (
-        severity not in SEVERITIES
-        or focus not in {"security", "bugs"}
-        or not isinstance(table.get("cwe", 0), int)
-    ):
+    severity, focus = table.get("severity", "medium"), table.get("focus", "security")
+    cwe = table.get("cwe", 0)
+    if severity not in SEVERITIES or focus not in OWN_FOCUSES or not isinstance(cwe, int):
         raise InvalidInput(
             f"{where}: `severity` must be of {', '.join(SEVERITIES)}, `focus` security or bugs, "
             "`cwe` a number."
         )
-    WEAKNESSES[table["name"]] = Weakness(table.get("cwe", 0), severity, table["title"], table.get("fix", ""))
+    weakness = Weakness(str(name), cwe, severity, table["title"], table.get("fix", ""))
     fields = {field: value for field, value in table.items() if field in _FIELDS}
     try:
-        rule = _rule(table["source"], fields | {"weakness": name})
+        rule = _rule(table["source"], fields, weakness)
     except (ValueError, TypeError, re.error) as error:
         raise InvalidInput(f"{where} can't be read: {error}.") from None
     return OwnRule(
@@ -211,34 +204,32 @@ def quote(lines: Sequence[str], first: int, last: int) -> str:
     return text.strip()[:MAX_QUOTE].rstrip()
 
 
-def found(
-    path: str,
-    lines: Sequence[str],
-    place: tuple[int, int],
-    weakness: str,
-    *,
-    severity: Severity | None = None,
-    confidence: int,
-    why: str,
-    reviewer: str = "rules",
-    rule: str | None = None,
-) -> Finding:
-    """Make a finding of a known weakness, of its own severity unless another is given.
+Where = tuple[str, Sequence[str]]
+"""A file's path and its lines."""
 
-    `rule`: when the rule is more than the weakness's name.
-    """
-    known = WEAKNESSES[weakness]
+
+def found(
+    where: Where,
+    place: tuple[int, int],
+    weakness: Weakness,
+    confidence: int,
+    *,
+    why: str = "",
+    severity: Severity | None = None,
+    reviewer: str = "rules",
+) -> Finding:
+    """Make a finding of a weakness, of its own severity unless another is given."""
     return Finding(
-        path=path,
+        path=where[0],
         line=place[0],
         end_line=place[1],
-        quote=quote(lines, *place),
-        severity=severity or known.severity,
-        rule=rule or weakness,
-        title=known.title,
+        quote=quote(where[1], *place),
+        severity=severity or weakness.severity,
+        rule=weakness.name,
+        title=weakness.title,
         why=why,
-        fix=known.fix,
-        cwe=known.cwe or None,
+        fix=weakness.fix,
+        cwe=weakness.cwe or None,
         confidence=confidence,
         reviewers=(reviewer,),
     )
@@ -248,19 +239,11 @@ def found(
 
 
 def line_findings(
-    where: tuple[str, list[str]], kept: Sequence[tuple[int, str]], rules: Iterable[Rule], confidence: int
+    where: Where, kept: Sequence[tuple[int, str]], rules: Iterable[Rule], confidence: int
 ) -> Iterator[Finding]:
-    """Yield what rules find in the `kept` lines (numbered from 1); `where` is the path with all its lines."""
-    path, lines = where
+    """Yield what rules find in the `kept` lines, numbered from 1."""
     for rule in rules:
         for number, line in kept:
             if rule.pattern.search(line) and rule.takes(line):
-                yield found(
-                    path,
-                    lines,
-                    (number, number),
-                    rule.weakness,
-                    severity=rule.severity,
-                    confidence=confidence,
-                    why=rule.why,
-                )
+                place, said = (number, number), rule.severity
+                yield found(where, place, rule.weakness, confidence, why=rule.why, severity=said)

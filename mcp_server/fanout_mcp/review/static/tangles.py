@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePosixPath
@@ -15,7 +15,8 @@ from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.grammars import parser_of
 from fanout_mcp.review.static.patterns import unread
 from fanout_mcp.review.static.python.security import parse_python
-from fanout_mcp.review.static.rules import quote
+from fanout_mcp.review.static.rules import Weakness, Where, found
+from fanout_mcp.structure.graph import components
 
 TANGLED = 15
 """Branches of a function (cyclomatic complexity); above it tests no longer cover the paths."""
@@ -31,39 +32,34 @@ SURE = 80
 
 def review_structure(path: str, text: str) -> list[Finding]:
     """Review one file of any language that lizard reads."""
-    lines = text.split("\n")
-    found = list(_tangled(path, text, lines))
-    size = sum(1 for line in lines if line.strip())
-    if size > GOD_FILE:
-        first = next(n for n, line in enumerate(lines, 1) if line.strip())
-        title = f"{size} lines in one file"
-        found.append(
-            _finding(path, lines, first, "god-file", "low", title, "Split it by what changes together.")
-        )
+    where = (path, text.split("\n"))
+    findings = list(_tangled(where, text))
+    full = [number for number, line in enumerate(where[1], 1) if line.strip()]
+    if len(full) > GOD_FILE:
+        title, fix = f"{len(full)} lines in one file", "Split it by what changes together."
+        findings.append(_finding(where, full[0], ("god-file", "low", title, fix)))
     if path.endswith(".py"):
-        found += _dead(path, text, lines)
-    return found
+        findings += _dead(where, text)
+    return findings
 
 
-def _tangled(path: str, text: str, lines: list[str]) -> Iterable[Finding]:
-    for function in analyze_file.analyze_source_code(path, text).function_list:
+def _tangled(where: Where, text: str) -> Iterable[Finding]:
+    for function in analyze_file.analyze_source_code(where[0], text).function_list:
         branches = function.cyclomatic_complexity
         if branches > TANGLED:
             title = f"{function.name} has {branches} branches"
             severity: Severity = "medium" if branches > 2 * TANGLED else "low"
-            yield _finding(
-                path, lines, function.start_line, "tangled", severity, title, "Split it, or use a table."
-            )
+            said = ("tangled", severity, title, "Split it, or use a table.")
+            yield _finding(where, function.start_line, said)
 
 
-def _dead(path: str, text: str, lines: list[str]) -> Iterable[Finding]:
+def _dead(where: Where, text: str) -> Iterable[Finding]:
     finder = Vulture()  # type: ignore[no-untyped-call] # ships no types
-    finder.scan(text, filename=path)  # type: ignore[no-untyped-call] # as above
+    finder.scan(text, filename=where[0])  # type: ignore[no-untyped-call] # as above
     for item in finder.get_unused_code(min_confidence=SURE):
-        if item.typ == "import" and PurePosixPath(path).name == "__init__.py":
+        if item.typ == "import" and PurePosixPath(where[0]).name == "__init__.py":
             continue  # what a package imports is what it offers
-        title = str(item.message)
-        yield _finding(path, lines, item.first_lineno, "dead-code", "low", title, "Remove it.")
+        yield _finding(where, item.first_lineno, ("dead-code", "low", str(item.message), "Remove it."))
 
 
 def understood(text: str, language: str) -> str:
@@ -109,32 +105,21 @@ def review_imports(
             target = modules.get(name) or modules.get(name.rpartition(".")[0])
             if target and target != path:
                 edges[path].setdefault(target, line)
-    found = []
-    for cycle in _cycles(edges):
+    findings = []
+    for cycle in components({path: sorted(targets) for path, targets in sorted(edges.items())}):
         here, line = cycle[0], next(edges[cycle[0]][other] for other in cycle if other in edges[cycle[0]])
         title = f"{len(cycle)} modules import each other in a circle"
         why = " -> ".join(cycle[:6]) + (" ..." if len(cycle) > 6 else "")
-        found.append(_finding(here, texts[here].split("\n"), line, "import-cycle", "medium", title, "", why))
-    incoming: dict[str, int] = defaultdict(int)
-    for targets in edges.values():
-        for target in targets:
-            incoming[target] += 1
+        where = (here, texts[here].split("\n"))
+        findings.append(_finding(where, line, ("import-cycle", "medium", title, ""), why))
+    incoming = Counter(target for targets in edges.values() for target in targets)
     for path, count in sorted(incoming.items()):
         outgoing = len(edges.get(path, {}))
         if count >= HUB and outgoing >= HUB // 2:
             title = f"{count} modules import this one, which imports {outgoing}"
-            found.append(
-                _finding(
-                    path,
-                    texts[path].split("\n"),
-                    1,
-                    "hub",
-                    "low",
-                    title,
-                    "Split what is stable from what isn't.",
-                )
-            )
-    return found
+            where, fix = (path, texts[path].split("\n")), "Split what is stable from what isn't."
+            findings.append(_finding(where, 1, ("hub", "low", title, fix)))
+    return findings
 
 
 def _module_names(path: str) -> list[str]:
@@ -144,67 +129,27 @@ def _module_names(path: str) -> list[str]:
     return [".".join(parts[start:]) for start in range(len(parts)) if start < 2]
 
 
-def _cycles(edges: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
-    """Return the strongly connected components with more than one member (Tarjan, without recursion)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    result: list[list[str]] = []
-    for root in sorted(edges):
-        work = [(root, iter(sorted(edges.get(root, {}))))] if root not in index else []
-        while work:
-            node, targets = work[-1]
-            if node not in index:
-                index[node] = low[node] = len(index)
-                stack.append(node)
-                on_stack.add(node)
-            for target in targets:
-                if target not in index:
-                    work.append((target, iter(sorted(edges.get(target, {})))))
-                    break
-                if target in on_stack:
-                    low[node] = min(low[node], index[target])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    cut = stack.index(node)
-                    members = stack[cut:]
-                    del stack[cut:]
-                    on_stack.difference_update(members)
-                    if len(members) > 1:
-                        result.append(sorted(members))
-    return result
-
-
 def review_doubles(texts: Mapping[str, str]) -> list[Finding]:
     """Find blocks that stand twice; one finding for each pair of files and stretch."""
     seen: dict[bytes, tuple[str, int]] = {}
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for path in sorted(texts):
-        lines = texts[path].split("\n")
-        kept = [(n, line.strip()) for n, line in enumerate(lines, 1) if len(line.strip()) > 2]
+        where = (path, texts[path].split("\n"))
+        kept = [(n, line.strip()) for n, line in enumerate(where[1], 1) if len(line.strip()) > 2]
         until = 0
         for start in range(len(kept) - DOUBLE + 1):
-            block = kept[start : start + DOUBLE]
-            key = blake2b(
-                "\n".join(line for _, line in block).encode("utf-8", "replace"), digest_size=16
-            ).digest()
-            first = seen.setdefault(key, (path, block[0][0]))
-            if (
-                first != (path, block[0][0])
-                and block[0][0] > until
-                and not _is_dull([line for _, line in block])
-            ):
-                until = block[-1][0] + DOUBLE
+            numbers, block = zip(*kept[start : start + DOUBLE], strict=True)
+            words = "\n".join(block).encode("utf-8", "replace")
+            here = (path, numbers[0])
+            first = seen.setdefault(blake2b(words, digest_size=16).digest(), here)
+            if first != here and numbers[0] > until and not _is_dull(block):
+                until = numbers[-1] + DOUBLE
                 title = f"{DOUBLE} or more lines as in {first[0]}:{first[1]}"
-                found.append(_finding(path, lines, block[0][0], "doubled", "low", title, "Say it once."))
-    return found
+                findings.append(_finding(where, numbers[0], ("doubled", "low", title, "Say it once.")))
+    return findings
 
 
-def _is_dull(block: list[str]) -> bool:
+def _is_dull(block: Sequence[str]) -> bool:
     """Imports and licence heads are alike everywhere."""
     return (
         sum(line.startswith(("import ", "from ", "#", "//", "*", '"', "'", "use ")) for line in block)
@@ -212,11 +157,9 @@ def _is_dull(block: list[str]) -> bool:
     )
 
 
-def _finding(  # noqa: PLR0917 the order of Finding itself
-    path: str, lines: list[str], line: int, rule: str, severity: Severity, title: str, fix: str, why: str = ""
-) -> Finding:
-    line = max(1, min(line, len(lines)))
-    words = quote(lines, line, line)
-    return Finding(
-        path, line, line, words, severity, rule, title, why, fix, confidence=70, reviewers=("structure",)
-    )
+def _finding(where: Where, line: int, said: tuple[str, Severity, str, str], why: str = "") -> Finding:
+    """Make a finding of a rule's name, severity, title and fix."""
+    line = max(1, min(line, len(where[1])))
+    name, severity, title, fix = said
+    weakness = Weakness(name, 0, severity, title, fix)
+    return found(where, (line, line), weakness, 70, why=why, reviewer="structure")

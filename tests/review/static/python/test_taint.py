@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import sys
 import textwrap
+from collections.abc import Callable
+from types import FrameType
 
 import pytest
 
-from fanout_mcp.review.static.python.security import Unreadable, lowered, review_python
+from fanout_mcp.review.finding import Finding
+from fanout_mcp.review.static.python.security import Unreadable, lowered, nodes_of, parse_python, read_python
+from fanout_mcp.review.static.python.taint import Walker, imported
 
 VIEW = """
 from flask import Flask, request, session, redirect, make_response
@@ -20,9 +25,13 @@ def view():
 """
 
 
+def found(text: str) -> list[Finding]:
+    return read_python("a.py", text).findings
+
+
 def rules(body: str, start: str = VIEW) -> dict[str, str]:
     text = start + textwrap.indent(textwrap.dedent(body), "    ")
-    return {finding.rule: finding.severity for finding in review_python("a.py", text)}
+    return {finding.rule: finding.severity for finding in found(text)}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +155,7 @@ def test_what_was_made_harmless_is_not_reported(body: str, rule: str) -> None:
     ],
 )
 def test_what_only_might_be_is_told_with_less_weight(text: str, rule: str, severity: str) -> None:
-    assert {f.rule: f.severity for f in review_python("a.py", text)}[rule] == severity
+    assert {f.rule: f.severity for f in found(text)}[rule] == severity
 
 
 @pytest.mark.parametrize(
@@ -163,10 +172,11 @@ def test_what_only_might_be_is_told_with_less_weight(text: str, rule: str, sever
         "import threading\nn = 0\ndef f(x):\n    global n\n    with lock:\n        n = n + x\n",
         "TABLE = ('a', 'b')\nfor name in TABLE:\n    db.execute(f'SELECT 1 FROM {name}')\n",
         "@app.get('/d/<int:d>')\ndef show(d):\n    return Doc.query.filter_by(id=d, owner=me()).one()\n",
+        VIEW + "    n = int(x)\n    if n not in SIZES:\n        return None\n    log.write('a' * n)\n",
     ],
 )
 def test_sound_code_has_no_finding(text: str) -> None:
-    assert review_python("a.py", text) == []
+    assert found(text) == []
 
 
 NEWER = """import os
@@ -186,19 +196,65 @@ def view():
 def test_grammar_newer_than_ours_is_read_line_for_line() -> None:
     assert NEWER.count("\n") == lowered(NEWER).count("\n")
     ast.parse(lowered(NEWER))
-    findings = {finding.rule: finding.line for finding in review_python("a.py", NEWER)}
+    findings = {finding.rule: finding.line for finding in found(NEWER)}
     assert findings["command-injection"] == 9
 
 
 def test_what_is_no_python_is_not_analysed_rather_than_clean() -> None:
     with pytest.raises(Unreadable):
-        review_python("a.py", "def (:\n  ((((")
+        found("def (:\n  ((((")
 
 
 def test_every_quote_stands_at_its_line() -> None:
     text = VIEW + '    os.system(\n        "ls " + x,\n    )\n    eval(x)\n'
     lines = text.split("\n")
-    findings = review_python("a.py", text)
+    findings = found(text)
     assert findings
     for finding in findings:
         assert finding.quote == "\n".join(lines[finding.line - 1 : finding.end_line]).strip()
+
+
+def loops(head: str, depth: int) -> str:
+    return "".join(" " * level + head + "\n" for level in range(depth)) + " " * depth + "pass"
+
+
+def calls_to_read(text: str) -> int:
+    """Count the calls of functions that following the input in a program takes."""
+    tree = parse_python(text)
+    assert tree is not None
+    walker, count = Walker(tree, *imported(nodes_of(tree))), 0
+
+    def counted(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        walker.read()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda depth: "[1, " * depth + "x" + ", 2]" * depth,
+        lambda depth: "(" * depth + "x" + ",)" * depth,
+        lambda depth: "{'a': " * depth + "x" + "}" * depth,
+        lambda depth: "[*" * depth + "x" + "]" * depth,
+        lambda depth: "view(b=" * depth + "input()" + ")" * depth,
+        lambda depth: "subprocess.run([" * depth + "input()" + "])" * depth,
+        lambda depth: "make_response((" * depth + "input()" + ", 200))" * depth,
+        lambda depth: "socket.bind((" * depth + "input()" + ", 80))" * depth,
+        lambda depth: "x" + ".y.append(input())" * depth,
+        lambda depth: "a, b = " + "[" * depth + "x" + ", 2]" * depth,
+        lambda depth: loops("for a in b:", depth),
+        lambda depth: loops("while a:", depth),
+    ],
+    ids="list tuple dict starred keyword command response address appended assigned for while".split(),  # noqa: SIM905 - words read better as text
+)
+def test_what_is_nested_deeply_is_read_once_and_not_twice_at_each_level(nested: Callable[[int], str]) -> None:
+    shallow, deep = (calls_to_read(VIEW + "    pass\n" + nested(depth)) for depth in (8, 16))
+    assert deep < 4 * shallow

@@ -7,19 +7,20 @@ use that makes it a defect.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from fanout_mcp.review.finding import Finding
-from fanout_mcp.review.static.python.security import parse_python
-from fanout_mcp.review.static.python.values import GROWS, Function
-from fanout_mcp.review.static.rules import quote
+from fanout_mcp.review.static.python.security import nodes_of, parse_python
+from fanout_mcp.review.static.python.values import GROWS, Function, defaults
+from fanout_mcp.review.static.rules import Weakness, found
 
 RULES: Final = 5
+Nodes = Sequence[ast.AST]
 
 
 class Bug(NamedTuple):
-    node: ast.AST
+    node: ast.stmt | ast.expr
     rule: str
     title: str
     fix: str
@@ -30,32 +31,23 @@ def review_bugs(path: str, text: str) -> list[Finding]:
     if tree is None:
         return []  # ruff says why
     lines = text.split("\n")
-    return [_finding(path, lines, bug) for bug in _bugs(tree)]
+    return [
+        found((path, lines), (node.lineno, node.lineno), Weakness(rule, 0, "medium", title, fix), 65)
+        for node, rule, title, fix in _bugs(nodes_of(tree))
+    ]
 
 
-def _finding(path: str, lines: list[str], bug: Bug) -> Finding:
-    line = getattr(bug.node, "lineno", 1)
-    return Finding(
-        path=path,
-        line=line,
-        end_line=line,
-        quote=quote(lines, line, line),
-        severity="medium",
-        rule=bug.rule,
-        title=bug.title,
-        fix=bug.fix,
-        confidence=65,
-        reviewers=("rules",),
-    )
+_INNER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
-def _bugs(tree: ast.Module) -> Iterator[Bug]:
-    coroutines = _coroutines(tree)
-    for node in ast.walk(tree):
+def _bugs(nodes: Nodes) -> Iterator[Bug]:
+    coroutines = _coroutines(nodes)
+    for node in nodes:
         if isinstance(node, Function):
-            yield from _defaults(node)
-            yield from _unclosed(node)
-            yield from _not_awaited(node, coroutines)
+            own = nodes_of(node, _INNER)  # what it does itself
+            yield from _defaults(node, own)
+            yield from _unclosed(node, own)
+            yield from _not_awaited(own, coroutines)
         elif isinstance(node, ast.For):
             yield from _changed_while_read(node)
         elif isinstance(node, ast.Call):
@@ -64,56 +56,55 @@ def _bugs(tree: ast.Module) -> Iterator[Bug]:
             yield from _always_true(node)
 
 
-def _own(function: ast.AST) -> Iterator[ast.AST]:
-    """Yield what a function does itself, without the functions and classes inside it."""
-    stack = list(ast.iter_child_nodes(function))
-    while stack:
-        node = stack.pop()
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            stack += ast.iter_child_nodes(node)
-
-
-def _coroutines(tree: ast.Module) -> set[str]:
+def _coroutines(nodes: Nodes) -> set[str]:
     """Return the names of functions, and `self.name` of methods, that are async wherever they are defined."""
     kinds: dict[str, set[bool]] = {}
-    for holder in ast.walk(tree):
-        for node in getattr(holder, "body", []) if not isinstance(holder, ast.Lambda | ast.IfExp) else []:
+    for holder in nodes:
+        body = getattr(holder, "body", None)
+        for node in body if isinstance(body, list) else ():
             if isinstance(node, Function):
                 name = f"self.{node.name}" if isinstance(holder, ast.ClassDef) else node.name
                 is_plain = isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list
-                is_generator = any(isinstance(one, ast.Yield) for one in _own(node))
-                kinds.setdefault(name, set()).add(is_plain and not is_generator)
+                kinds.setdefault(name, set()).add(is_plain and not _is_generator(node))
     return {name for name, found in kinds.items() if found == {True}} | {"asyncio.sleep", "anyio.sleep"}
 
 
-def _not_awaited(function: ast.AST, coroutines: set[str]) -> Iterator[Bug]:
-    for node in _own(function):
+def _is_generator(function: ast.AST) -> bool:
+    return any(isinstance(one, ast.Yield) for one in nodes_of(function, _INNER))
+
+
+def _called(call: ast.Call) -> str:
+    """Return the name that is called, or `owner.name`."""
+    function = call.func
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        return f"{function.value.id}.{function.attr}"
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _not_awaited(own: Nodes, coroutines: set[str]) -> Iterator[Bug]:
+    for node in own:
         tested = node.test if isinstance(node, ast.If | ast.While) else None
         if isinstance(tested, ast.UnaryOp):
             tested = tested.operand
         called = node.value if isinstance(node, ast.Expr) else tested
-        if isinstance(called, ast.Call) and ast.unparse(called.func) in coroutines:
+        if isinstance(called, ast.Call) and _called(called) in coroutines:
             yield Bug(called, "missing-await", "A coroutine is made and never awaited", "await it.")
 
 
-def _defaults(function: Function) -> Iterator[Bug]:
+def _defaults(function: Function, own: Nodes) -> Iterator[Bug]:
     """Find defaults that are a list, dict or set, and that the function itself changes."""
-    plain = [*function.args.posonlyargs, *function.args.args]
-    pairs = [
-        *zip(plain[len(plain) - len(function.args.defaults) :], function.args.defaults, strict=True),
-        *zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True),
-    ]
     mutable = {
         argument.arg: default
-        for argument, default in pairs
+        for argument, default in defaults(function)
         if isinstance(default, ast.List | ast.Dict | ast.Set)
-        or (isinstance(default, ast.Call) and ast.unparse(default.func) in {"list", "dict", "set"})
+        or (isinstance(default, ast.Call) and _called(default) in {"list", "dict", "set"})
     }
-    for node in _own(function) if mutable else ():
+    if not mutable:
+        return
+    for node in own:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             mutable.pop(node.id, None)  # another value from here on, as far as this goes
-    for name in [name for node in _own(function) for name in _changed(node) if name in mutable]:
+    for name in (name for node in own for name in _changed(node)):
         if name in mutable:
             title = f"All calls share the default of {name}, and this function changes it"
             yield Bug(mutable.pop(name), "B006", title, "Default to None; make it inside.")
@@ -168,10 +159,10 @@ def _blocks(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
                 yield from _blocks(inner)
 
 
-def _unclosed(function: Function) -> Iterator[Bug]:
+def _unclosed(function: Function, own: Nodes) -> Iterator[Bug]:
     """Find files opened for writing, and neither closed nor handed on: what is written may be lost."""
     opened: dict[str, ast.Call] = {}
-    for node in _own(function):
+    for node in own:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             call = node.value
             if isinstance(call, ast.Call) and _writes(call):
@@ -180,6 +171,8 @@ def _unclosed(function: Function) -> Iterator[Bug]:
             inner = node.func.value
             if isinstance(inner, ast.Call) and _writes(inner):
                 yield Bug(inner, "SIM115", "A file is written and never closed", "with open(...) as file.")
+    if not opened:
+        return
     used = {
         inner.id
         for node in ast.walk(function)
@@ -239,7 +232,7 @@ def _always_true(node: ast.Assert) -> Iterator[Bug]:
     is_size = (
         isinstance(test, ast.Compare)
         and isinstance(test.left, ast.Call)
-        and ast.unparse(test.left.func) == "len"
+        and _called(test.left) == "len"
         and isinstance(test.ops[0], ast.GtE)
         and isinstance(test.comparators[0], ast.Constant)
         and test.comparators[0].value == 0

@@ -3,41 +3,59 @@
 from __future__ import annotations
 
 import ast
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from fanout_mcp.review.static.python import sinks
 from fanout_mcp.review.static.python.values import (
-    ARCHIVE_METHODS,
     ARCHIVED,
-    ARCHIVES,
-    CLEANING_TESTS,
-    CLEANS,
-    CLEANS_ALL,
-    ERROR_CALLS,
     FRAMEWORKS,
     GROWS,
-    HANDLED,
-    HARMLESS_AS_NUMBER,
-    KEEPS_CALLS,
-    KEEPS_TEXT,
     NOTHING,
     REQUEST_NAMES,
-    REQUEST_SAFE,
-    SOURCE_CALLS,
-    SOURCE_METHODS,
-    SOURCE_NAMES,
-    STILL_NUMBERS,
     Call,
     Env,
-    Reader,
     Taint,
     Value,
     has,
     join,
+    last_name,
+    listed,
+    names,
 )
-from fanout_mcp.review.static.rules import LOCAL, REMOTE
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, read_table
+
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
+
+# --- Where outside input enters a Python program, and what makes it harmless. ------------------------------
+
+REQUEST_SAFE: Final = listed("request_safe")
+HANDLED: Final = frozenset({"path", "headers", "rfile", "requestline", "request"})
+SOURCE_CALLS: Final = {
+    name: level
+    for who, level in (("local", LOCAL), ("caller", PARAM), ("remote", REMOTE))
+    for name in listed(f"{who}_calls")
+}
+SOURCE_METHODS: Final = frozenset({"recv", "recvfrom", "receive_text", "receive_json", "receive_bytes"})
+SOURCE_NAMES: Final[dict[str, int]] = {"sys.argv": LOCAL, "os.environ": PARAM, "sys.stdin": LOCAL}
+ERROR_CALLS: Final = frozenset({"traceback.format_exc", "traceback.format_exception", "sys.exc_info"})
+ARCHIVES: Final = frozenset({"zipfile", "tarfile", "rarfile", "py7zr"})
+ARCHIVE_METHODS: Final = frozenset({"infolist", "namelist", "getmembers", "getnames"})
+CLEANS_ALL: Final = listed("cleans_all")
+STILL_NUMBERS: Final = frozenset({"int", "float", "complex", "decimal.Decimal"})
+"""Their results are harmless as text, but still decide sizes and divisions."""
+HARMLESS_AS_NUMBER: Final = frozenset(WEAKNESSES) - {"resource-exhaustion", "zero-division"}
+CLEANS: Final = {
+    name: names(row["of"]) for row in read_table("python.toml")["clean"] for name in row["calls"].split()
+}
+CLEANING_TESTS: Final = listed("cleaning_tests")
+KEEPS_TEXT: Final = listed("keeps_text")
+KEEPS_CALLS: Final = listed("keeps_calls")
 
 # --- What a branch of a Python program says of names: which it checks, and what holds after it. -------------
 
@@ -113,9 +131,7 @@ def leaves(body: Sequence[ast.stmt]) -> bool:
         return False
     last = body[-1]
     if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
-        call = last.value.func
-        name = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
-        return name in {"abort", "exit", "_exit", "fail"}
+        return last_name(last.value.func) in {"abort", "exit", "_exit", "fail"}
     return isinstance(last, ast.Return | ast.Raise | ast.Continue | ast.Break)
 
 
@@ -161,11 +177,9 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
             return _below(test.left), isinstance(test.ops[0], ast.NotEq)
     if isinstance(test, ast.Attribute) and test.attr in _ELSEWHERE and isinstance(test.value, ast.Name):
         return {test.value.id}, True
-    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute | ast.Name):
-        name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
-        if name in CLEANING_TESTS:
-            owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
-            return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
+    if isinstance(test, ast.Call) and last_name(test.func) in CLEANING_TESTS:
+        owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
+        return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
     return set(), False
 
 
@@ -180,11 +194,15 @@ def value_of(reader: Reader, node: ast.expr | None) -> Value:
 
 
 def _children(reader: Reader, node: ast.AST) -> Value:
-    result = NOTHING
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            result = join(result, value_of(reader, child))
-    return replace(result, const=None, kind="", is_request=False)
+    return _together(_parts(reader, node))
+
+
+def _parts(reader: Reader, node: ast.AST) -> list[Value]:
+    return [value_of(reader, child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+
+
+def _together(parts: Sequence[Value]) -> Value:
+    return replace(functools.reduce(join, parts, NOTHING), const=None, kind="", is_request=False)
 
 
 def read_constant(_: Reader, node: ast.Constant) -> Value:
@@ -221,12 +239,10 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
     if base.is_request:
         if node.attr in REQUEST_SAFE:
             return NOTHING
-        level = base.level
         if node.attr == "path" and reader.scope.is_fixed:
             return Value(is_listed=True)
-        return Value(
-            Taint(level, f"request.{node.attr}", node.lineno), is_file=node.attr in {"files", "FILES"}
-        )
+        taint = Taint(base.level, f"request.{node.attr}", node.lineno)
+        return Value(taint, is_file=node.attr in {"files", "FILES"})
     if node.attr == "filename" and base.is_file:
         return replace(base, is_file=False)
     return replace(base, const=None, kind=name if name and not base.taint else "", built=False)
@@ -234,7 +250,7 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
 
 def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
     base, key = value_of(reader, node.value), value_of(reader, node.slice)
-    if reader.dotted(node.value) in {"globals()", "locals()"} and key.taint:
+    if reader.dotted(node.value) in {"globals()", "locals()"}:
         sinks.report(reader, "unsafe-reflection", node, key)
     if isinstance(node.value, ast.Name) and isinstance(key.const, str | int):
         own = reader.scope.env.get(f"{node.value.id}[{key.const!r}]")
@@ -260,7 +276,7 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
         return Value(const=number)
     if isinstance(left.const, bytes) and isinstance(right.const, int) and isinstance(node.op, ast.Mult):
         return Value(const=left.const * min(right.const, 64))
-    if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number and right.taint:
+    if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number:
         sinks.report(reader, "zero-division", node, right)
     if isinstance(node.op, ast.Mult) and (left.is_number or right.is_number) and (left.text or right.text):
         sinks.report(reader, "resource-exhaustion", node, left if left.is_number else right)
@@ -270,32 +286,34 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     return replace(joined, const=None, kind=kind, built=is_text and varies)
 
 
-def _computed(left: object, operator: ast.operator, right: object) -> int | None:
+_COMPUTES: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_COMPARES: Final[dict[type[ast.cmpop], Callable[[int, int], bool]]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+
+def _computed(left: object, sign: ast.operator, right: object) -> int | None:
     """Compute with small whole numbers."""
     if not (type(left) is int and type(right) is int and max(abs(left), abs(right)) < 10**6):
         return None
-    if isinstance(operator, ast.Add):
-        return left + right
-    if isinstance(operator, ast.Sub):
-        return left - right
-    if isinstance(operator, ast.Mult):
-        return left * right
-    if isinstance(operator, ast.FloorDiv | ast.Mod) and right:
-        return left // right if isinstance(operator, ast.FloorDiv) else left % right
-    return None
+    compute = _COMPUTES.get(type(sign)) if right or not isinstance(sign, ast.FloorDiv | ast.Mod) else None
+    return compute(left, right) if compute else None
 
 
-def _compared(left: object, operator: ast.cmpop, right: object) -> bool | None:
-    if not (type(left) is int and type(right) is int):
-        return None
-    return {
-        ast.Eq: left == right,
-        ast.NotEq: left != right,
-        ast.Lt: left < right,
-        ast.LtE: left <= right,
-        ast.Gt: left > right,
-        ast.GtE: left >= right,
-    }.get(type(operator))
+def _compared(left: object, sign: ast.cmpop, right: object) -> bool | None:
+    compare = _COMPARES.get(type(sign))
+    return compare(left, right) if compare and type(left) is int and type(right) is int else None
 
 
 def read_unary_op(reader: Reader, node: ast.UnaryOp) -> Value:
@@ -329,13 +347,15 @@ def _digest(left: Value, right: Value) -> str:
 def read_container(reader: Reader, node: ast.Dict | ast.List | ast.Tuple | ast.Set) -> Value:
     """Read a display; one that holds constants alone is a table that the program wrote down."""
     elements = node.values if isinstance(node, ast.Dict) else node.elts
-    value = _children(reader, node)
-    is_plain = isinstance(node, ast.List | ast.Tuple) and not any(
-        isinstance(e, ast.Starred) for e in elements
+    parts = tuple(_parts(reader, node))  # once: what holds others would be read twice as often at each level
+    is_ordered = isinstance(node, ast.List | ast.Tuple)
+    is_followed = is_ordered and len(parts) <= MAX_ITEMS
+    return replace(
+        _together(parts),
+        items=parts if is_followed and not any(isinstance(e, ast.Starred) for e in elements) else None,
+        first=parts[0] if is_ordered and parts else None,
+        is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements),
     )
-    if is_plain and len(elements) <= MAX_ITEMS:
-        value = replace(value, items=tuple(value_of(reader, element) for element in elements))
-    return replace(value, is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements))
 
 
 def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
@@ -362,6 +382,11 @@ def read_compare(reader: Reader, node: ast.Compare) -> Value:
     return NOTHING if known is None else Value(const=known)
 
 
+def element(container: Value) -> Value:
+    """Return what is known of whichever element of a container comes next."""
+    return replace(container, const=None, kind="", items=None, first=None)
+
+
 def read_named(reader: Reader, node: ast.NamedExpr) -> Value:
     value = value_of(reader, node.value)
     reader.bind(node.target, value)
@@ -382,7 +407,7 @@ def read_comprehension(
 ) -> Value:
     before = dict(reader.scope.env)
     for generator in node.generators:
-        reader.bind(generator.target, replace(value_of(reader, generator.iter), const=None, kind=""))
+        reader.bind(generator.target, element(value_of(reader, generator.iter)))
         for test in generator.ifs:
             value_of(reader, test)
     if isinstance(node, ast.DictComp):
@@ -416,11 +441,10 @@ def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) 
         reader.forget_elements(name)
     if old is None or old.items is None:
         return
-    items: list[Value] | None = list(old.items)
+    items = list(old.items)
     first = arguments[0].const if arguments else None
-    if items is None or len(items) >= MAX_ITEMS:
-        items = None
-    elif method == "append" and arguments:
+    is_followed = len(items) < MAX_ITEMS
+    if method == "append" and arguments:
         items.append(arguments[0])
     elif method == "pop" and not arguments and items:
         items.pop()
@@ -429,10 +453,10 @@ def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) 
     elif method == "insert" and type(first) is int and len(arguments) == 2:
         items.insert(first, arguments[1])
     elif method == "clear":
-        items = []
+        items.clear()
     elif method in {"pop", "insert", "remove", "reverse", "sort", "extend", "append"}:
-        items = None
-    reader.scope.env[name] = replace(old, items=tuple(items) if items is not None else None)
+        is_followed = False
+    reader.scope.env[name] = replace(old, items=tuple(items) if is_followed else None)
 
 
 MAX_ITEMS = 40
@@ -440,8 +464,8 @@ MAX_ITEMS = 40
 
 
 def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
-    node, name, arguments, _ = call
-    if name == "lxml.etree.XMLParser" and has(call.keywords.get("resolve_entities"), False):
+    node, name, arguments, keywords = call
+    if name == "lxml.etree.XMLParser" and has(keywords.get("resolve_entities"), False):
         return Value(kind=sinks.SAFE_PARSER)
     everything = call.everything
     level = SOURCE_CALLS.get(name)
@@ -464,13 +488,13 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         return replace(default, is_listed=not default.varies, const=None, kind="")
     local = name.rsplit(".", 1)[-1]
     if local in reader.functions and (name == local or name.startswith("self.")):
-        _pass(reader, local, node, arguments)
+        _pass(reader, local, arguments, keywords)
         joined = join(joined, reader.returns.get(local, NOTHING))
     taint = joined.taint
     if taint is not None:
         cleaned = CLEANS.get(name, frozenset())
         if method == "replace" and node.args and isinstance(node.args[0], ast.Constant):
-            cleaned = _replaced(node.args[0].value)
+            cleaned = REFUSED.get(str(node.args[0].value), frozenset())
         keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(cleaned)
         if name in sinks.ENDS or method in sinks.ENDING_METHODS:
             return Value(kind=f"{name}()")
@@ -491,26 +515,19 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     )
 
 
-def _pass(reader: Reader, name: str, node: ast.Call, arguments: Sequence[Value]) -> None:
+def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> None:
     """Remember the strongest input that a function of this file is called with."""
     function = reader.functions[name][0]
     names = [a.arg for a in function.args.args if a.arg not in {"self", "cls"}]
-    given = dict(zip(names, arguments, strict=False))
-    given |= {k.arg: value_of(reader, k.value) for k in node.keywords if k.arg}
+    given = {**dict(zip(names, arguments, strict=False)), **keywords}
     known = reader.passed.setdefault(name, {})
     for parameter, value in given.items():
-        if value.taint is not None and value.level > known.get(parameter, NOTHING).level:
+        if (
+            parameter != "**"
+            and value.taint is not None
+            and value.level > known.get(parameter, NOTHING).level
+        ):
             known[parameter] = replace(value, const=None)
-
-
-def _replaced(old: object) -> frozenset[str]:
-    table: dict[object, frozenset[str]] = {
-        "\n": frozenset({"log-injection", "header-injection"}),
-        "\r\n": frozenset({"log-injection", "header-injection"}),
-        "<": frozenset({"xss"}),
-        "..": frozenset({"path-traversal"}),
-    }
-    return table.get(old, frozenset())
 
 
 _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {

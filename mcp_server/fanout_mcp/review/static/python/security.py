@@ -6,7 +6,7 @@ import ast
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ import tree_sitter_python
 from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.review.finding import Finding, Severity
-from fanout_mcp.review.static.python.taint import Walker, imported
-from fanout_mcp.review.static.python.values import Hit
-from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, found
+from fanout_mcp.review.static.python.taint import Walker, dotted, imported
+from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name
+from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, Where, found
 from fanout_mcp.source.secret_values import is_secret, is_word
 
 # --- Make newer Python readable for the interpreter that runs us, line for line. ----------------------------
@@ -38,10 +38,15 @@ def parse_python(text: str) -> ast.Module | None:
     return tree if tree is not None else _parsed(lowered(text))
 
 
-def nodes_of(tree: ast.Module) -> list[ast.AST]:
-    """Return every node that holds something, as `ast.walk` would in three times the time."""
+def nodes_of(tree: ast.AST, without: tuple[type[ast.AST], ...] = ()) -> list[ast.AST]:
+    """Return every node that holds something, as `ast.walk` would in three times the time.
+
+    What nodes of the kinds `without` hold is left out, but for the tree's own.
+    """
     nodes: list[ast.AST] = [tree]
     for node in nodes:
+        if without and node is not tree and isinstance(node, without):
+            continue
         for name in node._fields:
             child = getattr(node, name, None)
             if isinstance(child, list):
@@ -136,20 +141,14 @@ def shapes(nodes: Iterable[ast.AST]) -> Iterator[Hit]:
             yield from rule(node)
 
 
-def _hit(
-    weakness: str, node: ast.stmt | ast.expr | ast.ExceptHandler | ast.arg, why: str, level: int = 1
-) -> Hit:
-    return Hit(weakness, node.lineno, min(node.end_lineno or node.lineno, node.lineno + 4), level, why)
+def _hit(weakness: str, node: ast.AST, why: str, level: int = 1) -> Hit:
+    return hit(weakness, node, level, why)
 
 
 def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return node.attr
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         return str(node.slice.value)
-    return ""
+    return last_name(node)
 
 
 def _source_text(node: ast.expr) -> str | None:
@@ -264,26 +263,15 @@ def _empty_password(node: ast.Dict | ast.Call) -> Iterator[Hit]:
         yield _hit("weak-password-rule", value, "The database's password is empty.", 0)
 
 
-def _unverified(node: ast.Module) -> Iterator[Hit]:
+def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[Hit]:
     """Find contexts of pyOpenSSL that no one asks to verify certificates: they don't by themselves."""
-    words = {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
-    if "set_verify" in words or "Context" not in words:
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    if any(_name(call.func) == "set_verify" for call in calls):
         return
-    names = {
-        alias.asname or alias.name
-        for item in ast.walk(node)
-        if isinstance(item, ast.ImportFrom) and item.module == "OpenSSL"
-        for alias in item.names
-        if alias.name == "SSL"
-    }
-    for inner in ast.walk(node):
-        is_context = isinstance(inner, ast.Call) and ast.unparse(inner.func) in {
-            *(f"{name}.Context" for name in names),
-            "OpenSSL.SSL.Context",
-        }
-        if is_context and isinstance(inner, ast.Call):
+    for call in calls:
+        if dotted(call.func, {}, names) == "OpenSSL.SSL.Context":
             yield _hit(
-                "no-certificate-check", inner, "Nothing calls set_verify: no certificate is checked.", 0
+                "no-certificate-check", call, "Nothing calls set_verify: no certificate is checked.", 0
             )
 
 
@@ -302,7 +290,8 @@ def _beyond(node: ast.While | ast.For) -> Iterator[Hit]:
         yield _hit("off-by-one", node, f"{found[2]} has no element len({found[2]}).", 0)
 
 
-_ENDS = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)
+_LEAVES = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
+_ENDS = (*_LEAVES, ast.Global, ast.Nonlocal)
 
 
 def _endless(node: ast.While) -> Iterator[Hit]:
@@ -339,8 +328,7 @@ def _while(node: ast.While) -> Iterator[Hit]:
     yield from _endless(node)
     if not (isinstance(node.test, ast.Constant) and node.test.value):
         return
-    leaves = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
-    if not any(isinstance(inner, leaves) for inner in ast.walk(node)):
+    if not any(isinstance(inner, _LEAVES) for inner in ast.walk(node)):
         yield _hit("endless-loop", node, "Nothing in it ends it.")
 
 
@@ -372,7 +360,7 @@ _ASKS_WHOSE = re.compile(
 )
 
 
-def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> Iterator[Hit]:
+def _unowned(node: Function, decorators: str) -> Iterator[Hit]:
     """Find a view that hands out whatever record its address names."""
     given = {argument.arg for argument in node.args.args}
     if not (_ROUTE.search(decorators) or {"request"} & given):
@@ -386,7 +374,6 @@ def _unowned(node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: str) -> I
 
 def _module(node: ast.Module) -> Iterator[Hit]:
     """Find functions that change a global in a module with threads, without a lock."""
-    yield from _unverified(node)
     if not any(isinstance(item, ast.Import) and "threading" in ast.unparse(item) for item in node.body):
         return
     for function in node.body:
@@ -410,7 +397,7 @@ def _changed(node: ast.AST) -> list[str]:
 _EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")
 
 
-def _exempt(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[Hit]:
+def _exempt(node: Function | ast.ClassDef) -> Iterator[Hit]:
     words = " ".join(ast.unparse(item) for item in node.decorator_list)
     if _EXEMPT.search(words):
         yield _hit("csrf", node, "This view takes forged requests.", 0)
@@ -418,11 +405,9 @@ def _exempt(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iter
         yield _hit("clickjacking", node, "Any site may frame this view.")
 
 
-def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Hit]:
-    plain = [*node.args.posonlyargs, *node.args.args]
-    defaults = zip(plain[len(plain) - len(node.args.defaults) :], node.args.defaults, strict=True)
-    for argument, default in [*defaults, *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]:
-        constant = _source_text(default) if default is not None else None
+def _function(node: Function) -> Iterator[Hit]:
+    for argument, default in defaults(node):
+        constant = _source_text(default)
         if constant and is_secret(argument.arg, constant):
             yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
     decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
@@ -471,45 +456,37 @@ class Read(NamedTuple):
     """Lines of calls that are given constants alone: who sees the call but not the flow is wrong there."""
 
 
-def review_python(path: str, text: str) -> list[Finding]:
-    return read_python(path, text).findings
-
-
 def read_python(path: str, text: str) -> Read:
     tree = parse_python(text)
     if tree is None:
         raise Unreadable("not valid Python")
     nodes = nodes_of(tree)
     reader = Walker(tree, *imported(nodes))
-    hits: Iterable[Hit] = [*reader.read(), *shapes(nodes)]
-    lines = text.split("\n")
+    hits = [*reader.read(), *shapes(nodes)]
+    if "OpenSSL" in reader.roots:
+        hits += _unverified(nodes, reader.names)
+    where = (path, text.split("\n"))
     best: dict[tuple[str, int], Finding] = {}
-    switched = {line for node in nodes if isinstance(node, ast.If) for line in _switched(node)}
-    for hit in hits:
-        finding = _finding(path, lines, hit)
-        if hit.weakness == "no-certificate-check" and hit.line in switched:
+    for one in hits:
+        finding = _finding(where, one)
+        if one.weakness == "no-certificate-check" and _is_switched(one.line, nodes):
             finding = replace(finding, severity="low", why="Only where a setting asks for it.")
-        known = best.get((hit.weakness, hit.line))
+        known = best.get((one.weakness, one.line))
         if known is None or finding.confidence > known.confidence:
-            best[hit.weakness, hit.line] = finding
-    return Read(list(best.values()), sorted(reader.settled - {hit.line for hit in hits}))
+            best[one.weakness, one.line] = finding
+    return Read(list(best.values()), sorted(reader.settled - {one.line for one in hits}))
 
 
-def _switched(node: ast.If) -> Iterable[int]:
-    """Return the lines that run only where someone asked for no checks."""
-    last = node.end_lineno or node.lineno
-    return range(node.lineno, last + 1) if SWITCH.search(ast.unparse(node.test)) else ()
-
-
-def _finding(path: str, lines: list[str], hit: Hit) -> Finding:
-    severity, confidence = _BY_LEVEL[hit.level]
-    return found(
-        path,
-        lines,
-        (hit.line, hit.end_line),
-        hit.weakness,
-        severity=severity,
-        confidence=confidence,
-        why=hit.why,
-        reviewer="taint",
+def _is_switched(line: int, nodes: Iterable[ast.AST]) -> bool:
+    """Tell whether a line runs only where someone asked for no checks."""
+    return any(
+        node.lineno <= line <= (node.end_lineno or node.lineno) and SWITCH.search(ast.unparse(node.test))
+        for node in nodes
+        if isinstance(node, ast.If)
     )
+
+
+def _finding(where: Where, one: Hit) -> Finding:
+    severity, confidence = _BY_LEVEL[one.level]
+    place, weakness = (one.line, one.end_line), WEAKNESSES[one.weakness]
+    return found(where, place, weakness, confidence, why=one.why, severity=severity, reviewer="taint")

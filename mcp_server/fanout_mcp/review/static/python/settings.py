@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from fanout_mcp.review.static.python.values import (
     NOTHING,
     Call,
-    CallRule,
-    Reader,
     Value,
     add,
-    always,
     has,
+    last_name,
     names,
 )
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
 from fanout_mcp.review.static.rules import REMOTE
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
+
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
 
 # --- Names that are given a constant: switches that weaken, hard-coded secrets. -----------------
 
@@ -81,32 +83,29 @@ _WEAK_HASHES = {"md5", "sha1", "md4", "md2", "sha", "ripemd160"}
 def _hash(reader: Reader, call: Call) -> None:
     if has(call.keywords.get("usedforsecurity"), False):
         return
-    chosen = (
-        call.arguments[0].const
-        if call.arguments and call.name.endswith(".new")
-        else call.name.rsplit(".", 1)[-1]
-    )
+    chosen: object = call.name.rsplit(".", 1)[-1]
+    data = call.arguments
+    if data and chosen == "new":
+        chosen, data = data[0].const, data[1:]
     if not isinstance(chosen, str):
         return
-    data = call.arguments[1:] if call.name.endswith(".new") else call.arguments
     words = " ".join(ast.unparse(argument) for argument in call.node.args)
     holder = _around(reader)
     is_password = bool(PASSWORD_NAME.search(words) or PASSWORD_NAME.search(holder))
     if chosen.lower().replace("-", "") in _WEAK_HASHES:
-        is_severe = (
-            is_password or any(v.level == REMOTE for v in data) or bool(_SECRET_NAME.search(words + holder))
-        )
-        add(reader, "weak-hash", call.node, 0 if is_severe else 1)
+        is_secret = is_password or _SECRET_NAME.search(words + holder)
+        add(reader, "weak-hash", call.node, 0 if is_secret or any(v.level == REMOTE for v in data) else 1)
     elif is_password and "name" not in words:
         add(reader, "weak-password-hash", call.node, 0 if PASSWORD_NAME.search(words) else 1)
 
 
+def _given(call: Call) -> str:
+    """Return the source of all that a call is given."""
+    return " ".join(ast.unparse(a) for a in [*call.node.args, *(k.value for k in call.node.keywords)])
+
+
 def _cipher(reader: Reader, call: Call) -> None:
-    words = (
-        call.name
-        + " "
-        + " ".join(ast.unparse(a) for a in [*call.node.args, *(k.value for k in call.node.keywords)])
-    )
+    words = f"{call.name} {_given(call)}"
     if re.search(r"\b(DES3?|ARC2|ARC4|Blowfish|CAST|RC4|TripleDES|IDEA|SEED|XOR)\b|MODE_ECB|\bECB\b", words):
         add(reader, "weak-cipher", call.node)
         return
@@ -123,12 +122,8 @@ def _vector(reader: Reader, call: Call) -> None:
         add(reader, "static-iv", call.node)
 
 
-def _ecb(reader: Reader, call: Call) -> None:
-    add(reader, "weak-cipher", call.node)
-
-
 def _key_size(reader: Reader, call: Call) -> None:
-    sizes = [v.const for v in [*call.arguments, *call.keywords.values()] if isinstance(v.const, int)]
+    sizes = [v.const for v in call.everything if isinstance(v.const, int)]
     if any(128 <= size < 2048 for size in sizes) and "ec." not in call.name:
         add(reader, "weak-key", call.node)
 
@@ -140,6 +135,13 @@ def _key_derivation(reader: Reader, call: Call) -> None:
     rounds = call.keywords.get("iterations") or (call.arguments[3] if len(call.arguments) > 3 else None)
     if rounds is not None and isinstance(rounds.const, int) and rounds.const < 10_000:
         add(reader, "weak-password-hash", call.node)
+
+
+CallRule: TypeAlias = "Callable[[Reader, Call], None]"
+
+
+def always(weakness: str, level: int = 0) -> CallRule:
+    return lambda reader, call: add(reader, weakness, call.node, level)
 
 
 RANDOM = names(
@@ -170,7 +172,7 @@ def _assigned(reader: Reader) -> str:
 
 
 def _tls(reader: Reader, call: Call) -> None:
-    words = " ".join(ast.unparse(a) for a in [*call.node.args, *(k.value for k in call.node.keywords)])
+    words = _given(call)
     if re.search(r"PROTOCOL_(SSLv2|SSLv3|TLSv1(_1)?)\b|SSLv[23]_METHOD|TLSv1_METHOD", words):
         add(reader, "weak-tls", call.node)
     if "CERT_NONE" in words or (call.name == "ssl.wrap_socket" and "cert_reqs" not in call.keywords):
@@ -189,7 +191,7 @@ CRYPTO: Final[dict[str, CallRule]] = {
     "cryptography.hazmat.primitives.hashes.MD5": always("weak-hash", 1),
     "cryptography.hazmat.primitives.hashes.SHA1": always("weak-hash", 1),
     "cryptography.hazmat.primitives.ciphers.Cipher": _cipher,
-    "cryptography.hazmat.primitives.ciphers.modes.ECB": _ecb,
+    "cryptography.hazmat.primitives.ciphers.modes.ECB": always("weak-cipher"),
     "cryptography.hazmat.primitives.ciphers.modes.CBC": _vector,
     "cryptography.hazmat.primitives.ciphers.modes.CTR": _vector,
     "cryptography.hazmat.primitives.ciphers.modes.GCM": _vector,
@@ -223,20 +225,14 @@ CRYPTO: Final[dict[str, CallRule]] = {
 
 
 def check(reader: Reader, call: Call) -> None:
-    last = call.name.rsplit(".", 1)[-1] or (
-        call.node.func.attr if isinstance(call.node.func, ast.Attribute) else ""
-    )
+    last = call.name.rsplit(".", 1)[-1] or last_name(call.node.func)
     rule = _BY_NAME.get(call.name) or _BY_LAST.get(last)
     if rule is not None:
         rule(reader, call)
     if call.name.startswith("random.") and last in RANDOM and "SystemRandom" not in call.name:
         check_random(reader, call.node)
-    if (
-        has(call.keywords.get("verify"), False)
-        or has(call.keywords.get("verify_ssl"), False)
-        or has(call.keywords.get("check_hostname"), False)
-        or (has(call.keywords.get("ssl"), False) and "aiohttp" in reader.roots)
-    ):
+    switches = ["verify", "verify_ssl", "check_hostname", *(["ssl"] if "aiohttp" in reader.roots else [])]
+    if any(has(call.keywords.get(name), False) for name in switches):
         add(reader, "no-certificate-check", call.node)
     for keyword, value in call.keywords.items():
         if PASSWORD_NAME.search(keyword) or keyword in {"secret_key", "api_key", "token", "auth_token"}:
@@ -277,10 +273,9 @@ def _run(reader: Reader, call: Call) -> None:
 
 
 def _bind(reader: Reader, call: Call) -> None:
-    if call.node.args and isinstance(call.node.args[0], ast.Tuple) and call.node.args[0].elts:
-        host = reader.value(call.node.args[0].elts[0]).const
-        if host in {"", "0.0.0.0", "::"}:  # noqa: S104 what is looked for
-            add(reader, "bind-all", call.node)
+    host = call.arguments[0].first if call.arguments and isinstance(call.node.args[0], ast.Tuple) else None
+    if host is not None and host.const in {"", "0.0.0.0", "::"}:  # noqa: S104 what is looked for
+        add(reader, "bind-all", call.node)
 
 
 def _cors(reader: Reader, call: Call) -> None:
@@ -293,9 +288,7 @@ def _cors(reader: Reader, call: Call) -> None:
 
 
 def _mode(reader: Reader, call: Call) -> None:
-    mode = next(
-        (v.const for v in [*call.arguments, *call.keywords.values()] if isinstance(v.const, int)), None
-    )
+    mode = next((v.const for v in call.everything if isinstance(v.const, int)), None)
     if call.name == "os.umask":
         if mode == 0 and isinstance(reader.statement, ast.Expr):
             add(reader, "permissions", call.node)
@@ -304,11 +297,7 @@ def _mode(reader: Reader, call: Call) -> None:
 
 
 def _extract(reader: Reader, call: Call) -> None:
-    if (
-        "filter" not in call.keywords
-        and "members" not in call.keywords
-        and {"tarfile", "zipfile"} & reader.roots
-    ):
+    if not {"filter", "members"} & call.keywords.keys() and {"tarfile", "zipfile"} & reader.roots:
         is_zip = call.name.startswith("zipfile.") or "tarfile" not in reader.roots
         add(reader, "archive-slip", call.node, 1 if is_zip else 0)
 
@@ -333,11 +322,8 @@ def _xml_parser(reader: Reader, call: Call) -> None:
 
 
 def _feature(reader: Reader, call: Call) -> None:
-    if (
-        "feature_external_ges" in ast.unparse(call.node)
-        and len(call.arguments) > 1
-        and bool(call.arguments[1].const)
-    ):
+    is_on = len(call.arguments) > 1 and bool(call.arguments[1].const)
+    if is_on and "feature_external_ges" in ast.unparse(call.node):
         add(reader, "xxe", call.node)
 
 
@@ -361,13 +347,7 @@ def _logged(reader: Reader, call: Call) -> None:
         if isinstance(argument, ast.Call) and ast.unparse(argument.func) in _TELLS_LITTLE:
             continue
         for inner in ast.walk(argument):
-            called = (
-                inner.id
-                if isinstance(inner, ast.Name)
-                else inner.attr
-                if isinstance(inner, ast.Attribute)
-                else ""
-            )
+            called = last_name(inner)
             if re.fullmatch(
                 r"\w*(password|passwd|secret|api_?key|private_key|credit_card|ssn)", called, re.IGNORECASE
             ):
@@ -422,7 +402,6 @@ _BY_LAST: dict[str, CallRule] = {
     "set_cookie": _cookie,
     "set_secure_cookie": _cookie,
     "extractall": _extract,
-    "set_missing_host_key_policy": lambda *_: None,
     "run": _run,
     "bind": _bind,
     **dict.fromkeys(("write", "write_text", "dump", "insert_one"), _written),

@@ -6,27 +6,27 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from fanout_mcp.review.static.python import settings
 from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
     ARCHIVED,
-    JSON_ANSWERS,
-    LOGGER_NAMES,
-    NETWORK,
     NOTHING,
-    RECEIVER_PATHS,
     Call,
-    Hit,
-    Reader,
     Value,
+    add,
     join,
+    listed,
     names,
 )
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, read_table
 
-# --- python arrivals ----------------------------------------------------------------------------------------
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
+
+# --- arrivals ----------------------------------------------------------------------------------------
 # Where outside input must not arrive in a Python program: calls and methods, and what it does there.
 
 
@@ -54,9 +54,10 @@ def _sinks(kind: Literal["calls", "methods"]) -> Iterator[tuple[str, Sink]]:
 
 
 CALLS: Final = dict(_sinks("calls"))
-METHODS: Final[dict[str, tuple[Sink, ...]]] = {}
+METHODS: Final[dict[str, list[Sink]]] = {}
 for _name, _sink in _sinks("methods"):
-    METHODS[_name] = (*METHODS.get(_name, ()), _sink)
+    METHODS.setdefault(_name, []).append(_sink)
+WEAKNESSES_REACHED: Final = {sink.weakness for sink in (*CALLS.values(), *chain(*METHODS.values()))}
 
 
 # --- sinks ------------------------------------------------------------------------------------------
@@ -87,37 +88,47 @@ _SQL = re.compile(
 _URL_START = re.compile(r"^\w+://\w[\w-]*(\.\w[\w-]*)*(:\d+)?[/?#]")
 """The host is constant: what follows chooses a page of it."""
 _OWN_PATH = re.compile(r"^/(?![/\\])")
+NETWORK: Final = (
+    "urllib.request.urlopen()",
+    "urllib2.urlopen()",
+    "requests.get()",
+    "requests.post()",
+    "requests.Session().get()",
+    "httpx.get()",
+    "httpx.post()",
+)
+"""Values that came over the network begin so."""
+JSON_ANSWERS: Final = listed("json_answers")
+LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
+RECEIVER_PATHS: Final = listed("receiver_paths")
 SAFE_PARSER = "lxml.etree.XMLParser(resolve_entities=False)"
 
 
-def report(reader: Reader, weakness: str, node: ast.AST, value: Value = NOTHING, why: str = "") -> None:
-    """Note a weakness, unless what arrives was cleaned for it or comes from nowhere that matters."""
+def report(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
+    """Note that input arrives, unless it was cleaned for that or comes from nowhere that matters."""
     taint = value.taint
-    if taint is not None:
-        if weakness in taint.clean or (taint.is_error and weakness != "error-leak"):
-            return
-        if weakness in REMOTE_ONLY and taint.level < LOCAL:
-            return
-        why = why or f"{taint.origin[:1].upper()}{taint.origin[1:]} (line {taint.line}) arrives here."
-    line = getattr(node, "lineno", 1)
-    end = min(getattr(node, "end_lineno", line) or line, line + 4)
-    level = value.level
-    if taint is not None and taint.origin == ARCHIVED:
+    if taint is None or weakness in taint.clean or (taint.is_error and weakness != "error-leak"):
+        return
+    level = taint.level
+    if weakness in REMOTE_ONLY and level < LOCAL:
+        return
+    why = f"{taint.origin[:1].upper()}{taint.origin[1:]} (line {taint.line}) arrives here."
+    if taint.origin == ARCHIVED:
         if weakness != "path-traversal":
             return
         weakness, level = "archive-slip", 0
     elif level == LOCAL and weakness in LOCAL_IS_FINE:
         level = PARAM
-    if taint is not None and weakness in REMOTE_ONLY and not taint.is_direct:
+    if weakness in REMOTE_ONLY and not taint.is_direct:
         level = PARAM  # what the functions in between do is not known
-    reader.hits.append(Hit(weakness, line, end, level, why, value.built))
+    add(reader, weakness, node, level, why)
 
 
 def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     node, name, arguments, keywords = call
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name.startswith("subprocess."):
-        _check_subprocess(reader, node, name, arguments, keywords)
+        _check_subprocess(reader, call)
     if name in JSON_ANSWERS and reader.scope.is_route:
         for value in (*arguments, *keywords.values()):
             if value.taint is not None and value.taint.is_error:
@@ -125,7 +136,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     if method in {"add", "set", "setdefault", "add_header", "extend"} and (
         receiver.kind.endswith("Headers()") or name.endswith(f".headers.{method}")
     ):
-        report_if_input(reader, "header-injection", node, arguments[-1] if arguments else NOTHING)
+        report(reader, "header-injection", node, arguments[-1] if arguments else NOTHING)
     sink = CALLS.get(name)
     if sink is not None:
         _arrive(reader, call, sink)
@@ -133,7 +144,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
         for sink in METHODS.get(method, ()):
             if _applies(reader, node, sink, name):
                 _arrive(reader, call, sink)
-        if method in RECEIVER_PATHS and receiver.taint and "Path" in name + receiver.kind:
+        if method in RECEIVER_PATHS and "Path" in name + receiver.kind:
             report(reader, "path-traversal", node, receiver)
         if method == "save" and receiver.is_file:
             report(reader, "unrestricted-upload", node, receiver)
@@ -156,19 +167,21 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     picked = [arguments[i] for i in sink.args if i < len(arguments)] if sink.args else list(arguments)
     picked += [value for key, value in keywords.items() if not sink.args or key in sink.keywords]
     if sink.weakness == "xss" and node.args and isinstance(node.args[0], ast.Tuple) and picked:
-        picked[0] = reader.value(node.args[0].elts[0]) if node.args[0].elts else NOTHING  # status, headers
+        picked[0] = arguments[0].first or NOTHING  # status and headers follow
     if picked and all(one.taint is None and not one.varies for one in picked):
         reader.settled.add(node.lineno)
     value = NOTHING
     for one in picked:
         value = join(value, one)
     if sink.weakness in {"code-injection", "deserialization"} and value.kind.startswith(NETWORK):
-        report(reader, "remote-code", node, why="It came over the network.")
+        add(reader, "remote-code", node, 0, "It came over the network.")
         return
     if sink.weakness == "deserialization" and _is_safe_load(node, name, keywords):
         return
     if sink.weakness == "sql-injection" and value.built and value.level <= PARAM and _SQL.search(value.text):
-        _report_built_sql(reader, node, value)
+        if value.taint is None or "sql-injection" not in value.taint.clean:
+            why = "The query's text is put together from values that vary."
+            add(reader, "sql-injection", node, PARAM, why)
         return
     if value.taint is None:
         return
@@ -192,14 +205,6 @@ def _bounded(value: Value) -> Value:
     return replace(value, taint=replace(value.taint, level=PARAM)) if value.taint else value
 
 
-def _report_built_sql(reader: Reader, node: ast.Call, value: Value) -> None:
-    why = "The query's text is put together from values that vary."
-    if value.taint is None or "sql-injection" not in value.taint.clean:
-        line = node.lineno
-        end = min(node.end_lineno or line, line + 4)
-        reader.hits.append(Hit("sql-injection", line, end, PARAM, why, built=value.taint is not None))
-
-
 def _refined(weakness: str, name: str) -> str:
     if weakness == "xxe" and ("etree.ElementTree" in name or "cElementTree" in name or "expat" in name):
         return "xml-bomb"
@@ -216,35 +221,23 @@ def _is_safe_load(node: ast.Call, name: str, keywords: Mapping[str, Value]) -> b
 _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "cmd", "cmd.exe", "powershell"})
 
 
-def _check_subprocess(
-    reader: Reader, node: ast.Call, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
-) -> None:
+def _check_subprocess(reader: Reader, call: Call) -> None:
+    node, name, arguments, keywords = call
     if name.rsplit(".", 1)[-1] not in {"run", "call", "Popen", "check_output", "check_call"}:
         return
     value = arguments[0] if arguments else keywords.get("args", NOTHING)
     has_shell = keywords.get("shell", NOTHING).const is True
     given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "args"), None)
     if isinstance(given, ast.List | ast.Tuple) and not has_shell:
-        first = reader.value(given.elts[0]) if given.elts else NOTHING
+        first = value.first or NOTHING
         is_shell = isinstance(first.const, str) and first.const in _SHELLS
-        if value.taint is not None:
-            direct = is_shell or first.taint is not None
-            if direct or value.level >= LOCAL:
-                report(reader, "command-injection" if direct else "argument-injection", node, value)
+        is_direct = is_shell or first.taint is not None
+        if is_direct or value.level >= LOCAL:
+            report(reader, "command-injection" if is_direct else "argument-injection", node, value)
         return
-    if value.taint is not None:
-        report(reader, "command-injection", node, value)
-    elif has_shell and value.built:
-        reader.hits.append(
-            Hit(
-                "command-injection",
-                node.lineno,
-                node.lineno,
-                PARAM,
-                "A shell runs text that varies.",
-                built=True,
-            )
-        )
+    report(reader, "command-injection", node, value)
+    if value.taint is None and has_shell and value.built:
+        add(reader, "command-injection", node, PARAM, "A shell runs text that varies.")
 
 
 def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) -> None:
@@ -252,12 +245,12 @@ def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) 
     owner = reader.dotted(target.value) or ""
     last = owner.rsplit(".", 1)[-1].lower()
     if last == "session":
-        report_if_input(reader, "trust-boundary", target, join(key, value))
+        report(reader, "trust-boundary", target, join(key, value))
     elif last == "headers" or (isinstance(key.const, str) and key.const.lower() == "location"):
         is_location = isinstance(key.const, str) and key.const.lower() == "location"
-        report_if_input(reader, "open-redirect" if is_location else "header-injection", target, value)
+        report(reader, "open-redirect" if is_location else "header-injection", target, value)
     elif owner in {"globals()", "locals()"}:
-        report_if_input(reader, "unsafe-reflection", target, key)
+        report(reader, "unsafe-reflection", target, key)
     if isinstance(key.const, str):
         check_setting(reader, target, key.const, value)
 
@@ -270,16 +263,7 @@ def check_compare(reader: Reader, node: ast.Compare, sides: Sequence[Value]) -> 
     is_equality = isinstance(node.ops[0], ast.Eq | ast.NotEq)
     computed = [side for side in sides if side.kind.endswith(DIGESTS) and side.kind.startswith("hmac.")]
     if is_equality and computed and all(side.const is None for side in sides):
-        reader.hits.append(Hit("timing", node.lineno, node.lineno, 0, "== stops at the first difference."))
-
-
-def check_attribute(reader: Reader, target: ast.Attribute, value: Value) -> None:
-    check_setting(reader, target, target.attr, value)
-
-
-def report_if_input(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
-    if value.taint is not None:
-        report(reader, weakness, node, value)
+        add(reader, "timing", node, 0, "== stops at the first difference.")
 
 
 _AS_HTML = frozenset({"flask", "bottle", "web", "cherrypy", "webapp2", "quart", "pyramid"})
@@ -289,9 +273,9 @@ def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
     """Look at what a view returns: text goes out as HTML, an error's text reveals too much."""
     if not reader.scope.is_route or value.taint is None:
         return
-    given = node.value.elts[0] if isinstance(node.value, ast.Tuple) and node.value.elts else node.value
-    if given is not node.value:
-        value = reader.value(given)
+    given = node.value
+    if isinstance(given, ast.Tuple) and given.elts:
+        given, value = given.elts[0], value.first or NOTHING
     if value.taint is None:
         return
     if value.taint.is_error:

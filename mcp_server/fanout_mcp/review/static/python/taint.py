@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fanout_mcp.review.static.python import sinks
 from fanout_mcp.review.static.python.expressions import (
     checked_names,
     cleaned,
+    element,
     joined,
     leaves,
     refused,
@@ -28,18 +30,15 @@ from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
     FRAMEWORKS,
     NOTHING,
-    REQUEST_HANDLERS,
     REQUEST_NAMES,
-    ROUTE_DECORATORS,
-    VIEW_BASES,
     Env,
     Function,
     Hit,
-    Reader,
     Scope,
     Taint,
     Value,
     join,
+    listed,
 )
 from fanout_mcp.review.static.rules import PARAM, REMOTE
 
@@ -47,12 +46,18 @@ from fanout_mcp.review.static.rules import PARAM, REMOTE
 # What a function of a Python program is given: by a framework from a request, or by unknown callers.
 
 
+ROUTE_DECORATORS: Final = listed("route_decorators")
+REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
+"""Bases from the standard library's servers."""
+VIEW_BASES: Final = ("View", "Resource", "RequestHandler", "APIView", "ViewSet", "Handler", "Endpoint")
+
+
 def arguments(node: Function) -> list[ast.arg]:
     a = node.args
     return [*a.posonlyargs, *a.args, *a.kwonlyargs, *(x for x in (a.vararg, a.kwarg) if x is not None)]
 
 
-def is_route(reader: Reader, node: Function) -> bool:
+def is_route(reader: Walker, node: Function) -> bool:
     """Tell whether a web framework calls the function for a request."""
     if not reader.is_web:
         return False
@@ -65,16 +70,16 @@ def is_route(reader: Reader, node: Function) -> bool:
     return bool(first) and first[0] in REQUEST_NAMES
 
 
+def _addresses(node: Function) -> list[str]:
+    """Return what a function's decorators are given first: a view's addresses."""
+    calls = [one for one in node.decorator_list if isinstance(one, ast.Call) and one.args]
+    return [str(one.args[0].value) for one in calls if isinstance(one.args[0], ast.Constant)]
+
+
 def is_fixed_route(node: Function) -> bool:
     """Tell whether all addresses that lead to a view are constant: "/a/b", and not "/a/<name>"."""
-    addresses = [
-        one.args[0].value
-        for one in node.decorator_list
-        if isinstance(one, ast.Call) and one.args and isinstance(one.args[0], ast.Constant)
-    ]
-    return bool(addresses) and all(
-        isinstance(one, str) and one.startswith("/") and not set(one) & set("<{:*(") for one in addresses
-    )
+    addresses = _addresses(node)
+    return bool(addresses) and all(one.startswith("/") and not set(one) & set("<{:*(") for one in addresses)
 
 
 _CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^()<>]*\))?:(\w+)>|\{(\w+):(?:int|float|uuid)\}")
@@ -82,16 +87,11 @@ _CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^()<>]*\))?:(\w+)>|\{(\w+):(?
 
 def _converted(node: Function) -> set[str]:
     """Return the parameters that a route's own converter has made numbers: <int:number>, {number:int}."""
-    texts = [
-        one.args[0].value
-        for one in node.decorator_list
-        if isinstance(one, ast.Call) and one.args and isinstance(one.args[0], ast.Constant)
-    ]
-    found = [pair for text in texts if isinstance(text, str) for pair in _CONVERTED.findall(text)]
+    found = [pair for text in _addresses(node) for pair in _CONVERTED.findall(text)]
     return {name for pair in found for name in pair if name}
 
 
-def parameter(reader: Reader, node: Function, argument: ast.arg) -> Value:
+def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
     """Return what is known of a parameter of the function that the reader has entered."""
     name = argument.arg
     if name in {"self", "cls"}:
@@ -147,6 +147,9 @@ def dotted(node: ast.expr, env: Mapping[str, Value], names: Mapping[str, str]) -
 
 # --- taint ------------------------------------------------------------------------------------------
 
+MAX_LOOPS = 4
+"""Loops within loops that are read twice: each doubles what is read of those inside it."""
+
 
 @dataclass(slots=True)
 class Walker:
@@ -167,7 +170,11 @@ class Walker:
     settled: set[int] = field(default_factory=set)
     """Lines of calls that could do harm, but are given constants alone."""
     scope: Scope = field(default_factory=lambda: Scope(None, {}))
+    indexed: set[str] = field(default_factory=set)
+    """Names of which an element was set."""
     depth: int = 0
+    loops: int = 0
+    """That hold what is being read."""
     statement: ast.stmt | None = None
     """The one being read."""
 
@@ -202,28 +209,27 @@ class Walker:
     def read_assign(self, node: ast.Assign) -> None:
         value = self.value(node.value)
         for target in node.targets:
-            self.bind(target, value, node.value)
+            self.bind(target, value)
 
     def read_ann_assign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            self.bind(node.target, self.value(node.value), node.value)
+            self.bind(node.target, self.value(node.value))
 
     def read_aug_assign(self, node: ast.AugAssign) -> None:
         value = join(self.value(node.target), self.value(node.value))
         built = isinstance(node.op, ast.Add) and (value.taint is not None or value.built)
         self.bind(node.target, replace(value, built=built, const=None))
 
-    def bind(self, target: ast.expr, value: Value, source: ast.expr | None = None) -> None:
+    def bind(self, target: ast.expr, value: Value) -> None:
         if isinstance(target, ast.Name):
             self.scope.env[target.id] = value
             self.scope.assigned.add(target.id)
             self.forget_elements(target.id)
             check_setting(self, target, target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
-            each = source.elts if isinstance(source, ast.Tuple | ast.List) else None
-            for index, element in enumerate(target.elts):
-                own = self.value(each[index]) if each and len(each) == len(target.elts) else None
-                self.bind(element, own or replace(value, const=None, kind=""))
+            each = value.items if value.items is not None and len(value.items) == len(target.elts) else None
+            for index, inner in enumerate(target.elts):
+                self.bind(inner, each[index] if each else element(value))
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value)
         elif isinstance(target, ast.Subscript):
@@ -231,14 +237,15 @@ class Walker:
             sinks.check_item(self, target, key, value)
             self.grow(target.value, join(key, value))
             if isinstance(target.value, ast.Name):
-                if isinstance(key.const, str | int) and key.const is not None:
+                if isinstance(key.const, str | int):
                     self.scope.env[f"{target.value.id}[{key.const!r}]"] = value
+                    self.indexed.add(target.value.id)
                 else:
                     self.forget_elements(target.value.id)
                 if (old := self.scope.env.get(target.value.id)) is not None and old.items is not None:
                     self.scope.env[target.value.id] = replace(old, items=None)
         elif isinstance(target, ast.Attribute):
-            sinks.check_attribute(self, target, value)
+            check_setting(self, target, target.attr, value)
             self._set_attribute(target, value)
 
     def _set_attribute(self, target: ast.Attribute, value: Value) -> None:
@@ -260,19 +267,26 @@ class Walker:
             self.scope.env[receiver.id] = replace(
                 join(old, value), kind=old.kind, const=None, items=old.items
             )
-        elif isinstance(receiver, ast.Attribute):
+        elif isinstance(receiver, ast.Attribute) and isinstance(receiver.value, ast.Name):
             self._set_attribute(receiver, join(self.value(receiver), value))
 
     def read_for(self, node: ast.For | ast.AsyncFor) -> None:
-        items = self.value(node.iter)
-        for _ in range(2):
-            self.bind(node.target, replace(items, const=None, kind=""))
+        items = element(self.value(node.iter))
+        for _ in self._rounds():
+            self.bind(node.target, items)
             self._branches(node.body, node.orelse)
 
     def read_while(self, node: ast.While) -> None:
         self.value(node.test)
-        for _ in range(2):
+        for _ in self._rounds():
             self._branches(node.body, node.orelse)
+
+    def _rounds(self) -> Iterator[None]:
+        """Have a loop read twice, as its second round sees what its first left; once deep within others."""
+        self.loops += 1
+        for _ in range(2 if self.loops <= MAX_LOOPS else 1):
+            yield
+        self.loops -= 1
 
     def read_if(self, node: ast.If) -> None:
         if (known := self.decided(node.test)) is not None:
@@ -336,7 +350,8 @@ class Walker:
         return value.const if isinstance(value.const, bool) else None
 
     def forget_elements(self, name: str) -> None:
-        for key in [key for key in self.scope.env if key.startswith(f"{name}[")]:
+        start = f"{name}["
+        for key in [key for key in self.scope.env if key.startswith(start)] if name in self.indexed else ():
             del self.scope.env[key]
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
@@ -381,8 +396,7 @@ class Walker:
             self.scope.returned = join(self.scope.returned, value)
 
     def read_raise(self, node: ast.Raise) -> None:
-        if node.exc is not None:
-            self.value(node.exc)
+        self.value(node.exc)
 
     def read_class(self, node: ast.ClassDef) -> None:
         bases = [self.dotted(base) for base in node.bases]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, read_table
+from fanout_mcp.review.static.rules import read_table
+
+if TYPE_CHECKING:  # it reads with all of these
+    from fanout_mcp.review.static.python.taint import Walker as Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Value:
     """One of the constants of a container that the program itself wrote down."""
     items: tuple[Value, ...] | None = None
     """The elements of a list, in order, where each of them is known."""
+    first: Value | None = None
+    """The first element of a list or tuple that is written out, whatever follows it."""
 
     @property
     def varies(self) -> bool:
@@ -64,7 +68,16 @@ class Hit(NamedTuple):
     end_line: int
     level: int
     why: str
-    built: bool = False
+
+
+def hit(weakness: str, node: ast.AST, level: int = 0, why: str = "") -> Hit:
+    line = getattr(node, "lineno", 1)
+    return Hit(weakness, line, min(getattr(node, "end_lineno", line) or line, line + 4), level, why)
+
+
+def last_name(node: ast.AST) -> str:
+    """Return a name, or what is read of something: `b` of `a.b`."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def join(one: Value, other: Value) -> Value:
@@ -103,10 +116,21 @@ def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:
     return Taint(best.level, best.origin, best.line, clean, best.is_direct, best.is_error)
 
 
-# --- The walker of a file, as the rules below it see it. ----------------------------------------------------
+# --- What is read: functions, and what is known of names in them. -------------------------------------------
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Env = dict[str, Value]
+
+
+def defaults(function: Function) -> list[tuple[ast.arg, ast.expr]]:
+    """Return the arguments that have a default, each with it."""
+    given = function.args
+    plain = [*given.posonlyargs, *given.args]
+    pairs = [
+        *zip(plain[len(plain) - len(given.defaults) :], given.defaults, strict=True),
+        *zip(given.kwonlyargs, given.kw_defaults, strict=True),
+    ]
+    return [(argument, default) for argument, default in pairs if default is not None]
 
 
 @dataclass(slots=True)
@@ -125,31 +149,6 @@ class Scope:
     returned: Value = NOTHING
     assigned: set[str] = field(default_factory=set)
     """The names that the function has assigned so far."""
-
-
-class Reader(Protocol):
-    """What settings, sinks and expressions may ask of taint.Walker, so that none of them imports it."""
-
-    names: dict[str, str]
-    roots: set[str]
-    hits: list[Hit]
-    attributes: dict[str, Value]
-    returns: dict[str, Value]
-    passed: dict[str, dict[str, Value]]
-    functions: dict[str, tuple[Function, str, Env]]
-    settled: set[int]
-    scope: Scope
-    statement: ast.stmt | None
-
-    @property
-    def is_web(self) -> bool: ...
-    def dotted(self, node: ast.expr) -> str: ...
-    def value(self, node: ast.expr | None) -> Value: ...
-    def decided(self, test: ast.expr) -> bool | None: ...
-    def bind(self, target: ast.expr, value: Value, source: ast.expr | None = None) -> None: ...
-    def grow(self, receiver: ast.expr, value: Value) -> None: ...
-    def forget_elements(self, name: str) -> None: ...
-    def clean(self, names: AbstractSet[str]) -> None: ...
 
 
 # --- A call in a Python program as rules see it, and how a rule speaks up. ----------------------------------
@@ -173,120 +172,24 @@ def has(value: Value | None, wanted: object) -> bool:
 
 
 def add(reader: Reader, weakness: str, node: ast.AST, level: int = 0, why: str = "") -> None:
-    line = getattr(node, "lineno", 1)
-    end = min(getattr(node, "end_lineno", line) or line, line + 4)
-    reader.hits.append(Hit(weakness, line, end, level, why))
+    reader.hits.append(hit(weakness, node, level, why))
 
 
-def always(weakness: str, level: int = 0) -> Callable[[Reader, Call], None]:
-    def rule(reader: Reader, call: Call) -> None:
-        add(reader, weakness, call.node, level)
-
-    return rule
-
-
-CallRule = Callable[[Reader, Call], None]
-
-
-# --- Where outside input enters a Python program, where it must not arrive, and what makes it harmless. -----
-# Names are dotted as imported (`sp.run` of `import subprocess as sp` is `subprocess.run`); a value made by
-# a call is that call's name with "()": `requests.Session().get`.
+# --- Names in Python programs. ------------------------------------------------------------------------------
+# Dotted as imported (`sp.run` of `import subprocess as sp` is `subprocess.run`); a value made by a call is
+# that call's name with "()": `requests.Session().get`.
 
 
 def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _listed(name: str) -> frozenset[str]:
+def listed(name: str) -> frozenset[str]:
     return names(read_table("python.toml")["names"][name])
 
 
-FRAMEWORKS: Final = _listed("frameworks")
+FRAMEWORKS: Final = listed("frameworks")
 REQUEST_NAMES: Final = frozenset({"request", "req"})
-REQUEST_SAFE: Final = _listed("request_safe")
-ROUTE_DECORATORS: Final = _listed("route_decorators")
-REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
-"""Bases from the standard library's servers; what they put into `self` of a request:"""
-HANDLED: Final = frozenset({"path", "headers", "rfile", "requestline", "request"})
-VIEW_BASES: Final = ("View", "Resource", "RequestHandler", "APIView", "ViewSet", "Handler", "Endpoint")
-SOURCE_CALLS: Final[dict[str, int]] = {
-    "input": LOCAL,
-    "raw_input": LOCAL,
-    "sys.stdin.read": LOCAL,
-    "sys.stdin.readline": LOCAL,
-    "sys.stdin.readlines": LOCAL,
-    "os.getenv": PARAM,
-    "os.environ.get": PARAM,
-    "cgi.FieldStorage": REMOTE,
-    "cgi.parse": REMOTE,
-    "web.input": REMOTE,
-    "bottle.request.query.get": REMOTE,
-    "self.get_argument": REMOTE,
-    "self.get_arguments": REMOTE,
-    "self.get_query_argument": REMOTE,
-    "self.get_body_argument": REMOTE,
-    "self.get_cookie": REMOTE,
-    "argparse.ArgumentParser().parse_args": LOCAL,
-    "getpass.getpass": LOCAL,
-}
-ERROR_CALLS: Final = frozenset({"traceback.format_exc", "traceback.format_exception", "sys.exc_info"})
 ARCHIVED: Final = "a name in the archive"
-ARCHIVES: Final = frozenset({"zipfile", "tarfile", "rarfile", "py7zr"})
-ARCHIVE_METHODS: Final = frozenset({"infolist", "namelist", "getmembers", "getnames"})
-NETWORK: Final = (
-    "urllib.request.urlopen()",
-    "urllib2.urlopen()",
-    "requests.get()",
-    "requests.post()",
-    "requests.Session().get()",
-    "httpx.get()",
-    "httpx.post()",
-)
-"""Values that came over the network begin so."""
-JSON_ANSWERS: Final = _listed("json_answers")
-SOURCE_METHODS: Final = frozenset({"recv", "recvfrom", "receive_text", "receive_json", "receive_bytes"})
-SOURCE_NAMES: Final[dict[str, int]] = {"sys.argv": LOCAL, "os.environ": PARAM, "sys.stdin": LOCAL}
-
-
-LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
-RECEIVER_PATHS: Final = _listed("receiver_paths")
-
-CLEANS_ALL: Final = _listed("cleans_all")
-STILL_NUMBERS: Final = frozenset({"int", "float", "complex", "decimal.Decimal"})
-"""Their results are harmless as text, but still decide sizes and divisions."""
-HARMLESS_AS_NUMBER: Final = frozenset(WEAKNESSES) - {"resource-exhaustion", "zero-division"}
-CLEANS: Final[dict[str, frozenset[str]]] = {
-    **dict.fromkeys(
-        names(
-            "html.escape markupsafe.escape flask.escape cgi.escape bleach.clean django.utils.html.escape "
-            "escape django.utils.html.conditional_escape xml.sax.saxutils.escape nh3.clean "
-            "markupsafe.Markup.escape tornado.escape.xhtml_escape helpers.utils.escape_for_html "
-            "django.utils.html.format_html"
-        ),
-        frozenset({"xss"}),
-    ),
-    **dict.fromkeys(("shlex.quote", "pipes.quote"), frozenset({"command-injection"})),
-    **dict.fromkeys(
-        names(
-            "os.path.basename werkzeug.utils.secure_filename secure_filename werkzeug.utils.safe_join "
-            "werkzeug.security.safe_join flask.safe_join django.utils._os.safe_join"
-        ),
-        frozenset({"path-traversal", "command-injection"}),
-    ),
-    **dict.fromkeys(
-        names("ldap.filter.escape_filter_chars ldap3.utils.conv.escape_filter_chars ldap.dn.escape_dn_chars"),
-        frozenset({"ldap-injection"}),
-    ),
-    **dict.fromkeys(
-        names("urllib.parse.quote urllib.parse.quote_plus urllib.parse.urlencode"),
-        frozenset({"xss", "ssrf", "open-redirect", "header-injection", "log-injection", "path-traversal"}),
-    ),
-    "str": frozenset({"nosql-injection"}),
-    "repr": frozenset({"log-injection", "header-injection"}),
-    "ascii": frozenset({"log-injection", "header-injection"}),
-}
-CLEANING_TESTS: Final = _listed("cleaning_tests")
-GROWS: Final = _listed("grows")
+GROWS: Final = listed("grows")
 """Methods that put what they are given into their receiver."""
-KEEPS_TEXT: Final = _listed("keeps_text")
-KEEPS_CALLS: Final = _listed("keeps_calls")
