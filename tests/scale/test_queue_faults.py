@@ -380,6 +380,25 @@ async def test_without_a_queue_the_call_asks_from_here_and_says_so(
     await queue.close()
 
 
+async def test_a_redis_that_hangs_is_one_that_is_away(
+    server: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REPLY_S", 0.3)
+    for is_open in (False, True):
+        queue = module.Queue(settings)
+        if is_open:
+            await queue.open()
+        server.hang()
+        with anyio.fail_after(20):
+            async with open_journal(
+                settings, Scripted(), Limits(4), no_progress, 20, remote=queue.call()
+            ) as journal:
+                assert answered(await journal.ask(questions(20, f"{is_open}"), PLAN)) == 20
+                assert "the queue can't be used" in journal.problem
+        server.go_on()
+        await queue.close()
+
+
 async def test_a_small_call_and_one_of_agents_stay_here(settings: Settings) -> None:
     backend, here = Scripted(default=Reply("worker")), Scripted(default=Reply("here"))
     async with working(settings, backend) as queue:

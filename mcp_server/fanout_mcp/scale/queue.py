@@ -75,6 +75,8 @@ EARLY_S: Final = 10.0
 """How long a call watches its batch before it may say that the batch takes too long for it."""
 FIRST_LOOK_S: Final = 0.05
 LAST_LOOK_S: Final = 0.5
+REPLY_S: Final = 3.0
+"""Redis that says nothing for so long counts as away."""
 CONNECTIONS: Final = 2_000
 """Above the pool's own 100, Docket takes a full pool for an outage and pauses."""
 TICKET: Final = "next_shard"
@@ -90,8 +92,8 @@ def connect(url: str) -> Redis:
     try:
         return Redis.from_url(
             url,
-            socket_connect_timeout=2,
-            socket_timeout=10,
+            socket_connect_timeout=REPLY_S,
+            socket_timeout=REPLY_S,
             max_connections=CONNECTIONS,
             retry=Retry(NoBackoff(), 1),  # for a connection that was closed; outages are waited for by us
         )
@@ -390,23 +392,24 @@ class Queue:
         )
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
-        self._docket: Docket | None = None
+        self._is_open = False
 
     async def open(self) -> None:
         """Connect. Raises SettingsError and redis' errors."""
         async with self._opening:
-            if self._docket is not None:
+            if self._is_open:
                 return
             # In a thread: Docket takes a second to import, and hook events pass through this loop.
-            docket, redis = await anyio.to_thread.run_sync(self._prepared)
-            self._stack.push_async_callback(redis.aclose)
-            await redis.ping()
+            docket, self.redis = await anyio.to_thread.run_sync(self._prepared)
             docket.register(_nothing, [TICKET])
-            self.redis, self.docket = redis, docket
             self._put, self._next, self._finish, self._cancel = (
-                redis.register_script(text) for text in (PUT, NEXT, FINISH, CANCEL)
+                self.redis.register_script(text) for text in (PUT, NEXT, FINISH, CANCEL)
             )
-            self._docket = await self._stack.enter_async_context(docket)
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(self.redis.aclose)
+                await self.redis.ping()
+                self.docket = await stack.enter_async_context(docket)
+                self._stack, self._is_open = stack.pop_all(), True
 
     def _prepared(self) -> tuple[Docket, Redis]:
         self.seal = Seal(own_secret(self._config_dir))
@@ -459,7 +462,8 @@ class Queue:
             [shard.name, ref, user, payload, len(shard.units), KEPT_S],
         )
         if found:  # also where it was there: who put it may have died before its ticket
-            await self.docket.add(TICKET, key=ref)()
+            with anyio.fail_after(REPLY_S):
+                await self.docket.add(TICKET, key=ref)()
         return bool(found == 2)
 
     async def results(self, batch: str, names: Sequence[str]) -> dict[str, list[Json]]:
@@ -510,7 +514,8 @@ class Queue:
             await self.cancel(batch)
 
     async def has_workers(self) -> bool:
-        return bool(await self.docket.workers())
+        with anyio.fail_after(REPLY_S):
+            return bool(await self.docket.workers())
 
     # Workers' side.
 
