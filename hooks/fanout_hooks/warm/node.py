@@ -67,6 +67,7 @@ class NodeProgram(NamedTuple):
 
     words: tuple[str, ...]
     exe: str
+    script: str
     shell: tuple[str, ...]
     """What starts it natively: how it ends by a signal, and who its parent is, is the shell's to say."""
 
@@ -86,7 +87,7 @@ def node_of(
         at += 1
     if at >= len(words) or words[at].startswith("-"):
         return None
-    return NodeProgram(tuple(words), exe, tuple(shell))
+    return NodeProgram(tuple(words), exe, words[at], tuple(shell))
 
 
 def shell_of(command: str, args: tuple[str, ...] | None) -> tuple[str, ...]:
