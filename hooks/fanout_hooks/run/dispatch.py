@@ -268,7 +268,7 @@ async def _run_lane(
 
         hook = policy.bounded(hook, policy.read(project_of(request), claude_folder(request.env)))
     if node is not None:
-        ended, way = await runtime.run_node(node, hook, _stdin_of(request), hook_input)
+        ended, way = await runtime.run_node(node, hook, hook_input)
     else:
         line, env = work_of(hook, hook_input.env)
         ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
