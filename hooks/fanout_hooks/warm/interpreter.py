@@ -89,8 +89,8 @@ class Interpreter:
         self._workers: dict[int, Worker] = {}
         self._idle: list[Worker] = []
         self._waiting: list[Future[bool]] = []
-        self._put_off: list[Future[bool]] = []
-        """Looks that wait for their event's answer."""
+        self._looks: list[Future[bool]] = []
+        """Of workers that will be idle after them; they wait for their event's answer."""
         self._runs = 0
         self._suspects: set[str] = set()
         """Scripts of an event that left something behind, and it isn't known which of them did."""
@@ -213,10 +213,10 @@ class Interpreter:
         while True:
             if self._idle:
                 return self._idle.pop()
-            for due in self._put_off:
+            for due in self._looks:
                 due.set(True)
             count = len(self._workers) + len(self._forking)
-            if self.broken or (count < WORKERS_AT_ONCE and not self._put_off):
+            if self.broken or (count < WORKERS_AT_ONCE and not self._looks):
                 return await self._fork()
             free: Future[bool] = Future()
             self._waiting.append(free)
@@ -408,14 +408,17 @@ class Interpreter:
         A look takes longer than most hooks, so the event's others, in other interpreters, come first; but
         not those that want this very worker.
         """
+        due: Future[bool] = Future()
         if answered is not None:
-            due: Future[bool] = Future()
-            self._put_off.append(due)
+            self._looks.append(due)
             answered.then(lambda: due.set(True))
-            await due
-            self._put_off.remove(due)
+        if answered is None or self._waiting:
+            due.set(True)
+        await due
         worker.channel.send({"look": True})
         message = await self.loop.first(self.loop.spawn(_last_message(worker.channel)), DEEP_LOOK_S)
+        if answered is not None:
+            self._looks.remove(due)
         self.preload(message.get("modules", ()) if message is not None else ())
         scripts = {task.program.script for task in tasks}
         if message is not None and not message.get("taint") and not is_last:
