@@ -36,7 +36,7 @@ from fanout_hooks.warm.command import which
 from fanout_hooks.warm.loop import Future, Loop, memory_file
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_spare.cjs")
-MAX_SPARES = 13
+MAX_SPARES = 14
 """Some 6 MB each, and 30 MB of Node that they share."""
 SPARE_BYTES = 100 << 20
 """Of memory that is free for one more spare: a machine that is short of it has better uses."""
