@@ -296,9 +296,9 @@ class Spares(Generic[P]):
         while wanted.spares:
             spare = wanted.spares.pop(0)
             hold = self._loop.timer(HOLD_S)
+            self._held.append(hold)
+            self._release(MAX_HELD)
             if not spare.process.ended.done and spare.fits(env) and spare.give(self._loop, stdin, env, hold):
-                self._held.append(hold)
-                self._release(MAX_HELD)
                 return spare
             self._drop(spare)
         return None
