@@ -17,11 +17,14 @@ from mcp.client.stdio import StdioServerParameters
 from benchmarks._stage import SERVE, environment, stream
 from benchmarks.hooks_rest import CORPUS, held_by, some_events
 from benchmarks.table import Row
-from fakes.sandbox import PYTHON, Running, Sandbox, pre_tool_use
+from fakes.sandbox import PYTHON, Event, Running, Sandbox, pre_tool_use
 
 NODES = 9
 BURST = 20
 GAP_S = 0.1
+PAIRS = 10
+CALL_GAP_S = 0.03
+"""Between PreToolUse and PostToolUse of a call that does next to nothing."""
 HOMES = 10
 CALL_S = 1.0
 """What a tool call takes in the client; spares are started meanwhile."""
@@ -52,6 +55,7 @@ def rows(top: Path, in_client: InClient | None, natives: Natives) -> Iterator[Ro
     if in_client is not None:
         yield from _in_client(top, in_client)
     yield from _burst(top / "burst", natives)
+    yield _pairs(top / "pairs", natives)
     yield _first(top, natives)
     yield from stream(lambda: _at_rest(top / "rest"))
 
@@ -92,7 +96,7 @@ def _burst(folder: Path, natives: Natives) -> Iterator[Row]:
         before = _cpu()
         native = [_timed(running, lambda: natives(sandbox, commands)) for _ in range(BURST)]
         between = _cpu()
-        ours = [_timed(running, lambda: _event(running)) for _ in range(BURST)]
+        ours = [_timed(running, lambda: _event(running, pre_tool_use())) for _ in range(BURST)]
         running.settle()
         share = (_cpu() - between) / (between - before)
     one, other = statistics.median(native), statistics.median(ours)
@@ -110,14 +114,38 @@ def _burst(folder: Path, natives: Natives) -> Iterator[Row]:
     )
 
 
-def _event(running: Running) -> None:
-    running.event(pre_tool_use())
+def _pairs(folder: Path, natives: Natives) -> Row:
+    """Run PreToolUse and PostToolUse of short calls, with the same hooks, by turns with the same natively."""
+    sandbox = Sandbox(folder)
+    hooks = _scripts(sandbox.scripts, "node", NODES)
+    commands = [hook["command"] for hook in hooks]
+    events = [pre_tool_use() | {"hook_event_name": name} for name in ("PreToolUse", "PostToolUse")]
+    for event in events:
+        sandbox.hooks(event["hook_event_name"], *hooks)
+    native, ours = [], []
+    with sandbox.running() as running:
+        for _ in range(PAIRS):
+            for event, gap in zip(events, (CALL_S, CALL_GAP_S), strict=True):
+                ours.append(_timed(running, lambda event=event: _event(running, event), gap))
+            native += [
+                _timed(running, lambda: natives(sandbox, commands), gap) for gap in (CALL_S, CALL_GAP_S)
+            ]
+    one, other = statistics.median(native), statistics.median(ours[2:])
+    worst = max(ours[2:]) / max(native)
+    figure = f"{other:.0f} ms, {one / other:.1f} x faster; the slowest {worst:.2f} of native's"
+    what = f"PreToolUse and PostToolUse of {NODES} Node hooks, {CALL_GAP_S} s apart"
+    good = one / other >= 2 and worst <= 1.1
+    return Row(what, figure, f"native {one:.0f} ms", ">= 2 x, slowest <= 1.1", good)
+
+
+def _event(running: Running, event: Event) -> None:
+    running.event(event)
     running.runtime.settle()
 
 
-def _timed(running: Running, call: Callable[[], None]) -> float:
+def _timed(running: Running, call: Callable[[], None], gap_s: float = GAP_S) -> float:
     """Return the milliseconds of a call, after a gap in which what follows an event goes on."""
-    running.loop.run(running.loop.sleep(GAP_S))
+    running.loop.run(running.loop.sleep(gap_s))
     began = time.perf_counter()
     call()
     return (time.perf_counter() - began) * 1000

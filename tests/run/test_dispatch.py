@@ -318,6 +318,27 @@ print(*sys.modules)"""
     assert DEAR.isdisjoint(done.stdout.split())
 
 
+def test_a_cold_event_imports_nothing_that_only_a_process_which_stays_can_use(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.hooks("PreToolUse", "node hook.js", "uv run --script hook.py")
+    top = Path(fanout_hooks.__file__).parents[1]
+    code = f"""import sys
+sys.path.insert(0, {str(top)!r})
+from fanout_hooks.run import cold
+cold.main(["--scopes", "local"])
+print(*sys.modules, file=sys.stderr)"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code],
+        input=hook_input.to_stdin(sandbox.here(pre_tool_use())),
+        env=sandbox.env,
+        capture_output=True,
+        check=True,
+    )
+    loaded = done.stderr.decode().split()
+    assert "fanout_hooks.run.lanes" in loaded
+    assert not {"fanout_hooks.warm.node", "fanout_hooks.warm.uv"}.intersection(loaded)
+
+
 def test_the_loop_ends_with_its_work_even_when_nothing_else_is_due() -> None:
     async def nothing() -> str:
         return "done"

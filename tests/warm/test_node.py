@@ -220,6 +220,18 @@ def test_an_edited_script_and_its_modules_are_read_at_the_event(sandbox: Sandbox
     assert (seen, ways(sandbox)) == ([Native(0, "new 2\n", "")], ["spare"])
 
 
+def test_a_script_that_is_for_another_program_now_is_not_given_to_node(sandbox: Sandbox) -> None:
+    path = sandbox.scripts / "own"
+    path.write_text("#!/usr/bin/env node\nconsole.log('node')\n")
+    path.chmod(0o755)
+    sandbox.hooks("PreToolUse", shlex.quote(str(path)))
+    with sandbox.running() as run, run.seeing() as seen:
+        known(run)
+        path.write_text("#!/bin/sh\necho shell\n")
+        run.event(pre_tool_use())
+    assert [own.stdout for own in seen] == ["node\n", "shell\n"]
+
+
 def test_variables_of_the_event_come_with_it_and_any_others_need_a_fresh_node(sandbox: Sandbox) -> None:
     sandbox.hooks(
         "PreToolUse", program(sandbox, "hook", "console.log(process.env.CLAUDE_EFFORT, process.env.TZ)")
@@ -291,6 +303,37 @@ def test_of_many_hooks_those_that_are_used_most_have_spares(
         assert ways(sandbox) == ["spare", "spare"]
 
 
+def test_hooks_of_the_event_that_comes_next_have_spares_first(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "MAX_SPARES", 2)
+    tools = ("Bash", "Read")
+    for at, tool in enumerate(tools * 2):
+        sandbox.hooks("PreToolUse", program(sandbox, f"h{at}", "console.log(1)"), matcher=tool)
+    with sandbox.running() as run:
+        for tool in (*tools, *tools, "Read", "Read", *tools):
+            run.event(pre_tool_use() | {"tool_name": tool})
+            run.settle()
+    ready = [sum(row["lane"] == "spare" for row in record["hooks"]) for record in sandbox.log()]
+    assert ready == [0, 0, 2, 2, 0, 2, 0, 2]  # by turns, and one tool again and again
+
+
+def test_a_hook_that_is_used_again_before_its_spare_is_there_gets_two(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "MAX_SPARES", 3)
+    for at in range(2):
+        sandbox.hooks("PreToolUse", program(sandbox, f"h{at}", "console.log(1)"))
+    with sandbox.running() as run:
+        for _ in range(2):
+            run.event(pre_tool_use())
+            run.event(pre_tool_use())
+            run.settle()
+        assert len(run.runtime.spares) == 3
+    ready = [sum(row["lane"] == "spare" for row in record["hooks"]) for record in sandbox.log()]
+    assert ready == [0, 0, 2, 1]
+
+
 def test_a_node_that_cannot_be_kept_ready_is_left_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     tool = tmp_path / "bin" / "node"
     tool.parent.mkdir()
@@ -358,27 +401,37 @@ ENDS: dict[str, tuple[str, bool]] = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_a_program_reports_its_end_ahead_only_where_nothing_of_it_is_left_to_run(
+def test_a_program_reports_its_end_only_where_nothing_of_it_is_left_to_run_and_then_waits(
     tmp_path: Path, name: str
 ) -> None:
     source, reports = ENDS[name]
     path = tmp_path / "hook.js"
     path.write_text(source)
     ours, theirs = socket.socketpair()
-    read, write = os.pipe()
+    (read, write), (held, holding) = os.pipe(), os.pipe()
     os.dup2(theirs.fileno(), CONTROL)
-    ends = Path(f"/proc/{os.getpid()}/fd/{write}")
-    pipe = str(ends.readlink())
-    given = {"cwd": str(tmp_path), "set": {}, "unset": [], "end": str(ends), "pipe": pipe}
-    body = json.dumps(given).encode()
+    named = {"end": _named(write), "hold": _named(held)}
+    body = json.dumps({"cwd": str(tmp_path), "set": {}, "unset": [], **named}).encode()
     with ours, theirs:
         ours.send(len(body).to_bytes(4, "big") + body)
         line = ["node", "-r", node.PRELOAD, str(path)]
-        subprocess.run(line, pass_fds=[CONTROL], capture_output=True, timeout=60, check=False)
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(line, pass_fds=[CONTROL], stdin=null, stdout=null, stderr=null)
         os.close(CONTROL)
-    os.close(write)
+        if reports:
+            assert os.read(read, 1) == b"."
+            assert process.poll() is None
+            os.close(holding)
+        assert process.wait(60) is not None
+    for fd in (write, held, *([] if reports else [holding])):
+        os.close(fd)
     with os.fdopen(read, "rb") as reported:
-        assert bool(reported.read()) == reports
+        assert reported.read() == b""
+
+
+def _named(fd: int) -> list[str]:
+    path = f"/proc/{os.getpid()}/fd/{fd}"
+    return [path, str(Path(path).readlink())]
 
 
 async def gone(run: Running) -> None:

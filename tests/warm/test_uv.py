@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from fakes.sandbox import Native, Running, Sandbox, pre_tool_use
+from fanout_hooks.run.lanes import Ended
+from fanout_hooks.warm import uv
+from fanout_hooks.warm.loop import Loop
 
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}") or shutil.which("uv") or ""
 HEAD = """# /// script
@@ -177,6 +180,32 @@ def test_when_something_changes_that_uv_looks_at_uv_is_asked_again(sandbox: Sand
             assert settled(run, 1) == ["lane"]
     native = sandbox.native(f"uv run --script {path}", pre_tool_use())
     assert [(own.exit, own.stdout) for own in seen] == [(native.exit, native.stdout)]
+
+
+def test_a_question_without_an_answer_is_asked_again_only_when_none_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uv, "AGAIN_S", 0.0)  # at once
+    script = tmp_path / "hook.py"
+    script.write_text(HEAD.format(""))
+    asked: list[list[str]] = []
+
+    async def refuse(line: list[str], _: dict[str, str], __: str) -> Ended:
+        asked.append(line)
+        assert not answers.has_questions  # other events look meanwhile
+        return Ended(1, 0.0, b"", b"")
+
+    env = {"PATH": str(Path(UV).parent)}
+    answers = uv.Answers(refuse, lambda: None, lambda *_: None, str(tmp_path))
+    found = uv.uv_of(["uv", "run", "--script", str(script)], env, str(tmp_path))
+    other = uv.uv_of(["uv", "run", "-q", "--script", str(script), "x"], env, str(tmp_path / "other"))
+    assert found is not None
+    assert other is not None
+    for one, cwd in ((found, tmp_path), (other, tmp_path / "other")):
+        assert answers.find(one, env, str(cwd)) is None
+    Loop().run(answers.ask())
+    assert len(asked) == 2
+    assert not answers.find(found, env, str(tmp_path))
 
 
 LEFT = {

@@ -9,9 +9,10 @@ from pathlib import Path
 from fakes.hostile_hooks import HOSTILE, PROBE, Hostile
 from fakes.sandbox import PYTHON, Native, Sandbox, pre_tool_use
 from fanout_hooks.client.hook_input import to_stdin
+from fanout_hooks.learn.memory import TRIALS
 from fanout_hooks.warm.command import Program, plain_python
 from fanout_hooks.warm.interpreter import HookInput, Interpreter, Ran, Task
-from fanout_hooks.warm.loop import Loop, memory_file, write_all
+from fanout_hooks.warm.loop import Future, Loop, memory_file, write_all
 
 CUT_S = 0.4
 
@@ -29,7 +30,7 @@ def run_in_one_interpreter(sandbox: Sandbox, programs: list[tuple[Program, float
     interpreter.open(programs[0][0], sandbox.env, str(sandbox.project))
     stdin = memory_file("stdin")
     write_all(stdin, to_stdin(sandbox.here(pre_tool_use())))
-    hook_input = HookInput(stdin, sandbox.env, str(sandbox.project))
+    hook_input = HookInput(stdin, sandbox.env, str(sandbox.project), Future())
     ran: dict[int, Ran] = {}
     tasks = [Task(place, program, limit) for place, (program, limit) in enumerate(programs)]
 
@@ -100,3 +101,16 @@ def dirt(after: str, clean: Native, ran: Native) -> list[str]:
 
 def native_of(ran: Ran) -> Native:
     return Native(ran.exit, ran.stdout.decode("utf-8", "replace"), ran.stderr.decode("utf-8", "replace"))
+
+
+def test_the_worker_of_an_event_serves_its_later_hooks_and_the_next_event(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    first = sandbox.python("first", "import os; print(os.getpid())", resources=["one"])
+    last = sandbox.python("last", "import os; print(os.getpid()); print(end='')", resources=["one"])
+    between = {"type": "command", "command": "sleep 0.01", "resources": ["one"]}
+    sandbox.hooks("PreToolUse", first, between, last)
+    with sandbox.running() as run, run.seeing() as seen:
+        for _ in range(TRIALS + 3):
+            run.event(pre_tool_use())
+    assert [row["lane"] for row in sandbox.log()[-1]["hooks"]] == ["warm", "lane", "warm"]
+    assert len({own.stdout for own in seen[-6:]} - {""}) == 1

@@ -26,6 +26,8 @@ from fanout_hooks.warm.loop import Future, sealed_file
 
 MS = 1000
 FORK_LOST = "the process that hooks are forked from was ended, by a hook perhaps; the others ran all the same"
+HOLD_S = 0.1
+"""How long what ended hooks leave to do is put off at most: the processors are for those still at work."""
 MAX_SHOWN = 1000
 MAX_LOGGED = 200
 """Characters of a failing hook's stderr, for the user and for the log."""
@@ -117,10 +119,12 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     # Run them. A hook that is meant by another tool's name is shown the call under that name: the hooks of
     # each such name have an input, and a plan, of their own.
     (first, own), *stand_ins = _by_input(request, hooks, names)
+    answered = runtime.loop.timer(HOLD_S)
     plan = runtime.plan(own, project, _cwd_of(request), env)
-    outcomes, notes = await _run(runtime, first, plan)
+    outcomes, notes = await _run(runtime, first, plan, answered)
     for other, theirs in stand_ins:
-        more, noted = await _run(runtime, other, runtime.plan(theirs, project, _cwd_of(request), env))
+        their_plan = runtime.plan(theirs, project, _cwd_of(request), env)
+        more, noted = await _run(runtime, other, their_plan, answered)
         outcomes, notes = outcomes + more, notes + noted
     outcomes.sort(key=lambda one: hooks.index(one.planned.hook))  # answers are joined in configuration order
 
@@ -141,6 +145,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     elapsed_ms = (time.perf_counter() - began) * MS
 
     def afterwards() -> None:
+        answered.set(True)
         plan.memory.save()
         if request.is_logged and runtime.write_log is not None:
             has_run = bool(outcomes) or any(said.note for said in opinions)
@@ -170,7 +175,9 @@ def _by_input(
 # --- Running a plan -----------------------------------------------------------------------------------------
 
 
-async def _run(runtime: RuntimeState, request: Request, plan: Plan) -> tuple[list[Outcome], list[str]]:
+async def _run(
+    runtime: RuntimeState, request: Request, plan: Plan, answered: Future[bool]
+) -> tuple[list[Outcome], list[str]]:
     """Run what was planned; return the outcomes in configuration order, and notes for the user."""
     if not plan.planned:
         return [], []
@@ -210,7 +217,7 @@ async def _run(runtime: RuntimeState, request: Request, plan: Plan) -> tuple[lis
 
     stdin = sealed_file("stdin", _stdin_of(request))
     try:
-        shared = HookInput(stdin, request.env, _cwd_of(request))
+        shared = HookInput(stdin, request.env, _cwd_of(request), answered)
         for unit in [runtime.loop.spawn(run_unit(unit, shared)) for unit in plan.units]:
             await unit
     finally:
@@ -261,7 +268,7 @@ async def _run_lane(
 
         hook = policy.bounded(hook, policy.read(project_of(request), claude_folder(request.env)))
     if node is not None:
-        ended, way = await runtime.run_node(node, hook, _stdin_of(request), hook_input)
+        ended, way = await runtime.run_node(node, hook, hook_input)
     else:
         line, env = work_of(hook, hook_input.env)
         ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)

@@ -23,8 +23,10 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
+from fanout_hooks.client import files
 from fanout_hooks.client.config import Hook
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
+from fanout_hooks.learn.memory import version_of
 from fanout_hooks.warm.command import which
 from fanout_hooks.warm.loop import Future, Loop, is_stopped, kill_group, memory_file
 
@@ -90,8 +92,9 @@ class Holder:
 class Lanes:
     """The commands that are at work."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, state_folder: str) -> None:
         self._loop = loop
+        self._state = state_folder
         self._running: dict[int, Holder] = {}
         self._over: set[Holder] = set()
         """Their program has ended with 0: the rest ends in a moment, or never where a hook stopped it."""
@@ -201,7 +204,7 @@ class Lanes:
     ) -> Holder | None:
         """Start a command below `timeout`; None where that can't hold it."""
         if self._timeout is None:
-            self._timeout = find_timeout()
+            self._timeout = find_timeout(self._state)
         is_taken = control is not None and _is_open(CONTROL)
         if not self._timeout or is_taken or which(line[0], env, cwd) is None:
             return None
@@ -249,11 +252,27 @@ def _still_there(processes: Iterable[Holder]) -> list[Holder]:
     return left
 
 
-def find_timeout() -> str:
-    """Return the path of a `timeout` that ends as its command did, by exit status and by signal; else ""."""
+def find_timeout(state_folder: str) -> str:
+    """Return the path of a `timeout` that ends as its command did, by exit status and by signal; else "".
+
+    Trying it takes as long as a small hook, so a cold event is to find what an earlier one found.
+    """
     path = which("timeout", {"PATH": os.defpath}, "/")
     if path is None:
         return ""
+    kept, found = os.path.join(state_folder, "timeout"), f"{path} {version_of(path)}".encode()
+    with contextlib.suppress(OSError):
+        if files.read(kept) == found:
+            return path
+    if not _ends_as_its_command(path):
+        return ""
+    with contextlib.suppress(OSError):
+        os.makedirs(state_folder, mode=0o700, exist_ok=True)
+        files.replace(kept, found)
+    return path
+
+
+def _ends_as_its_command(path: str) -> bool:
     for line, status in (("exit 137", 137), ("kill -s KILL $$", -signal.SIGKILL)):
         try:
             done = subprocess.run(
@@ -266,10 +285,10 @@ def find_timeout() -> str:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
-            return ""
+            return False
         if done.returncode != status:
-            return ""
-    return path
+            return False
+    return True
 
 
 def _is_open(fd: int) -> bool:

@@ -303,7 +303,7 @@ def make(
 
     `is_for_one`: the process ends with this event, so few Python hooks run as they are written.
     """
-    planned = tuple(_planned(hook, cwd, env, memory, uv) for hook in hooks)
+    planned = tuple(_planned(hook, cwd, env, memory, uv, is_for_one=is_for_one) for hook in hooks)
     if is_for_one and sum(one.program is not None for one in planned) < WORTH_A_START:
         planned = tuple(one._replace(way="lane", program=None) for one in planned)
     footprints = tuple(_footprint(one, project, memory) for one in planned)
@@ -323,17 +323,20 @@ def make(
     )
 
 
-def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None = None) -> Planned:
+def _planned(
+    hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None, *, is_for_one: bool
+) -> Planned:
     if hook.type != "command" or hook.isolate:
         return Planned(hook, "lane", None, "")
     words = words_of(hook.command, hook.args, env, cwd)
     kind = launcher(words)
-    if kind == "node":
+    if kind == "node" and not is_for_one:
         from fanout_hooks.warm.node import node_of, shell_of  # what other hooks don't need costs them nothing
 
         node = node_of(words, env, cwd, shell_of(hook.command, hook.args))
-        return Planned(hook, "lane" if node is None else "spare", None, "", node)
-    if kind == "uv":
+        if node is not None:
+            return Planned(hook, "spare", None, "", node, watched=(os.path.join(cwd, node.script),))
+    if kind == "uv" and uv is not None:
         return _planned_uv(hook, words, cwd, env, memory, uv)
     program = python_of(words, env, cwd) if kind == "python" else None
     if program is None:
@@ -342,12 +345,12 @@ def _planned(hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answ
 
 
 def _planned_uv(
-    hook: Hook, words: Sequence[str], cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None
+    hook: Hook, words: Sequence[str], cwd: str, env: dict[str, str], memory: Memory, uv: Answers
 ) -> Planned:
     from fanout_hooks.warm.uv import uv_of
 
-    asked = uv_of(words, env, cwd) if uv is not None else None
-    if uv is None or asked is None:
+    asked = uv_of(words, env, cwd)
+    if asked is None:
         return Planned(hook, "lane", None, "")
     found = uv.find(asked, env, cwd)
     if found is None:

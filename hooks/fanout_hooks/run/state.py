@@ -201,14 +201,13 @@ class RuntimeState:
         while not self.places.is_idle:
             await self.loop.sleep(IDLE_LOOK_S)
 
-    async def run_node(
-        self, program: NodeProgram, hook: Hook, stdin: bytes, hook_input: HookInput
-    ) -> tuple[Ended, str]:
+    async def run_node(self, program: NodeProgram, hook: Hook, hook_input: HookInput) -> tuple[Ended, str]:
         """Run a Node hook in the process that waits for it, else as written; return also which it was."""
         from fanout_hooks.run.lanes import work_of
 
         began = time.perf_counter()
         env, cwd = hook_input.env, hook_input.cwd
+        stdin = os.pread(hook_input.stdin, os.fstat(hook_input.stdin).st_size, 0)
         spare = self.spares.take(program, stdin, env, cwd)
         try:
             if spare is not None:
@@ -269,7 +268,7 @@ class RuntimeState:
         if self._lanes is None:
             from fanout_hooks.run.lanes import Lanes
 
-            self._lanes = Lanes(self.loop)
+            self._lanes = Lanes(self.loop, self._state)
         return self._lanes
 
     def unreported(self, problems: Iterable[str]) -> list[str]:

@@ -53,6 +53,8 @@ class HookInput(NamedTuple):
     stdin: int
     env: dict[str, str]
     cwd: str
+    answered: Future[bool]
+    """Set when the event's answer is out, or takes so long that others may want what waits for it."""
 
 
 class Worker:
@@ -87,6 +89,8 @@ class Interpreter:
         self._workers: dict[int, Worker] = {}
         self._idle: list[Worker] = []
         self._waiting: list[Future[bool]] = []
+        self._looks: list[Future[bool]] = []
+        """Of workers that will be idle after them; they wait for their event's answer."""
         self._runs = 0
         self._suspects: set[str] = set()
         """Scripts of an event that left something behind, and it isn't known which of them did."""
@@ -209,7 +213,10 @@ class Interpreter:
         while True:
             if self._idle:
                 return self._idle.pop()
-            if len(self._workers) + len(self._forking) < WORKERS_AT_ONCE or self.broken:
+            for due in self._looks:
+                due.set(True)
+            count = len(self._workers) + len(self._forking)
+            if self.broken or (count < WORKERS_AT_ONCE and not self._looks):
                 return await self._fork()
             free: Future[bool] = Future()
             self._waiting.append(free)
@@ -326,7 +333,7 @@ class Interpreter:
                 guilty = None
                 if message is None:
                     guilty = batch.died(await self._end_of(worker))
-                elif batch.unreadable or "done" in message:  # nothing more will come
+                elif batch.unreadable or "over" in message:  # nothing more will come
                     self._kill(worker)
                     guilty = batch.lost(UNREADABLE if batch.unreadable else SILENT)
                 else:
@@ -335,7 +342,9 @@ class Interpreter:
                 if guilty is not None:
                     on_result(guilty)
                 return batch.left
-            self.loop.leave(self._check_after(worker, tasks, alone=alone, is_last=batch.is_last))
+            put_off = None if alone or batch.spoilt else hook_input.answered
+            look = self._check_after(worker, tasks, put_off, alone=alone, is_last=batch.is_last)
+            self.loop.leave(look)
             return batch.left
 
     async def _next_message(
@@ -391,9 +400,25 @@ class Interpreter:
         if await self.loop.first(worker.died, after_s) is None:
             self._kill(worker)
 
-    async def _check_after(self, worker: Worker, tasks: list[Task], *, alone: bool, is_last: bool) -> None:
-        """Wait for the deep look; a clean worker serves again, any other is ended."""
+    async def _check_after(
+        self, worker: Worker, tasks: list[Task], answered: Future[bool] | None, *, alone: bool, is_last: bool
+    ) -> None:
+        """Have the deep look taken; a clean worker serves again, any other is ended.
+
+        A look takes longer than most hooks, so the event's others, in other interpreters, come first; but
+        not those that want this very worker.
+        """
+        due: Future[bool] = Future()
+        if answered is not None:
+            self._looks.append(due)
+            answered.then(lambda: due.set(True))
+        if answered is None or self._waiting:
+            due.set(True)
+        await due
+        worker.channel.send({"look": True})
         message = await self.loop.first(self.loop.spawn(_last_message(worker.channel)), DEEP_LOOK_S)
+        if answered is not None:
+            self._looks.remove(due)
         self.preload(message.get("modules", ()) if message is not None else ())
         scripts = {task.program.script for task in tasks}
         if message is not None and not message.get("taint") and not is_last:

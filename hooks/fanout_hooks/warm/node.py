@@ -10,9 +10,13 @@ so a spare serves only events whose environment is the same but for what the cli
 A spare is used once. The next one is started when no hook of ours is at work, so that a burst of events is
 never slower than natively: what finds no spare is started as its author wrote it, and one that is still
 starting is taken all the same, for it is ahead. Two thirds of what Node does after the event is taking itself
-apart: a program that ends with 0 reports so before (`is_over`), and the rest is done beside what follows.
-Those that are used most have spares, as many as memory and MAX_SPARES allow, and not longer than IDLE_S after
-their last event.
+apart: a program that ends with 0 reports so before (`is_over`), and is held there until spares for the next
+event are ready or HOLD_S are over, for the processors are for them and for the other hooks first.
+
+As many wait as memory and MAX_SPARES allow, and not longer than IDLE_S after their hook's last event. The
+PostToolUse of a call may come before all are there again, and with hooks of its own. So those come first
+that came after this event's hooks the last time (`followers`), then those that are used most; and a hook
+whose uses outran its refill (`demand`) has more than one where there is room.
 """
 
 from __future__ import annotations
@@ -32,8 +36,8 @@ from fanout_hooks.warm.command import which
 from fanout_hooks.warm.loop import Future, Loop, memory_file
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_spare.cjs")
-MAX_SPARES = 12
-"""Some 9 MB each."""
+MAX_SPARES = 14
+"""Some 6 MB each, and 30 MB of Node that they share."""
 SPARE_BYTES = 100 << 20
 """Of memory that is free for one more spare: a machine that is short of it has better uses."""
 AT_ONCE = max(1, min(4, os.cpu_count() or 1))
@@ -41,6 +45,8 @@ AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 IDLE_S = 600.0
 SETTLE_S = 0.01
 """After an event, before spares are started: the answer is on its way, the next event may be, too."""
+HOLD_S = 1.0
+MAX_HELD = 24
 READY_S = 10.0
 MAX_DEATHS = 3
 """Spares that end before they are ready: this Node can't be kept warm."""
@@ -67,6 +73,7 @@ class NodeProgram(NamedTuple):
 
     words: tuple[str, ...]
     exe: str
+    script: str
     shell: tuple[str, ...]
     """What starts it natively: how it ends by a signal, and who its parent is, is the shell's to say."""
 
@@ -86,7 +93,7 @@ def node_of(
         at += 1
     if at >= len(words) or words[at].startswith("-"):
         return None
-    return NodeProgram(tuple(words), exe, tuple(shell))
+    return NodeProgram(tuple(words), exe, words[at], tuple(shell))
 
 
 def shell_of(command: str, args: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -139,7 +146,8 @@ class Spare(Generic[P]):
         """False when it ended before."""
         self.is_over: Future[bool] = Future()
         """Set when the program reports that it has ended with 0, or the process has ended."""
-        self._end = (-1, -1)
+        self._pipes: tuple[int, ...] = ()
+        """Of the program's report, and of what holds it after that; both ends."""
         self.out, self.err = memory_file("out"), memory_file("err")
         stdin, self._stdin = os.pipe()
         self._ours, theirs = socket.socketpair()
@@ -174,11 +182,11 @@ class Spare(Generic[P]):
             return True
         return _lasting(env) == _lasting(self.env)
 
-    def give(self, loop: Loop, stdin: bytes, env: dict[str, str]) -> bool:
+    def give(self, loop: Loop, stdin: bytes, env: dict[str, str], hold: Future[bool]) -> bool:
         """Hand over the event; False when it can't be, and then the spare is of no use."""
         changed = {name: value for name, value in env.items() if self.env.get(name) != value}
         gone = [name for name in self.env if name not in env]
-        given = {"cwd": self.cwd, "set": changed, "unset": gone, **self._watch_end(loop, env)}
+        given = {"cwd": self.cwd, "set": changed, "unset": gone, **self._watch_end(loop, env, hold)}
         body = json.dumps(given).encode()
         try:
             if len(stdin) > 1 << 16:
@@ -199,20 +207,26 @@ class Spare(Generic[P]):
             return self._ours.recv(16, socket.MSG_DONTWAIT).endswith(b".")
         return False
 
-    def _watch_end(self, loop: Loop, env: dict[str, str]) -> dict[str, str]:
-        """Return where the program can report its end; nothing where it can't, or Node has more to do."""
+    def _watch_end(self, loop: Loop, env: dict[str, str], hold: Future[bool]) -> dict[str, list[str]]:
+        """Return where the program reports its end, and where it waits after that, until `hold` is set.
+
+        Nothing where it can't, or Node has more to do.
+        """
         self.process.ended.then(lambda: self.is_over.set(True))
         if env.get("NODE_V8_COVERAGE"):
             return {}
-        read, write = self._end = os.pipe()
-        path = f"/proc/{os.getpid()}/fd/{write}"
+        read, write = os.pipe()
+        held, holding = os.pipe()
+        self._pipes = (read, write, held)
+        hold.then(lambda: os.close(holding))
+        paths = [f"/proc/{os.getpid()}/fd/{fd}" for fd in (write, held)]
         try:
-            pipe = os.readlink(path)
+            named = [[path, os.readlink(path)] for path in paths]
         except OSError:  # a system without /proc
             return {}
         loop.watch(read, lambda: self.is_over.set(True))
         self.is_over.then(lambda: loop.unwatch(read))
-        return {"end": path, "pipe": pipe}
+        return {"end": named[0], "hold": named[1]}
 
     def _end_input(self) -> None:
         if self._stdin >= 0:
@@ -224,9 +238,8 @@ class Spare(Generic[P]):
         self.is_ready.set(False)
         self.is_over.set(False)
         self._ours.close()
-        for fd in (self.out, self.err, *self._end):
-            if fd >= 0:
-                os.close(fd)
+        for fd in (self.out, self.err, *self._pipes):
+            os.close(fd)
 
 
 def _lasting(env: dict[str, str]) -> dict[str, str]:
@@ -241,7 +254,12 @@ class Wanted(Generic[P]):
         self.uses = 0
         self.last = 0.0
         self.deaths = 0
-        self.spare: Spare[P] | None = None
+        self.demand = 1
+        """The most uses of it before it had its spares again."""
+        self.uses_since = 0
+        self.followers: dict[Key, None] = {}
+        """The hooks that were used next, after its latest use but one."""
+        self.spares: list[Spare[P]] = []
 
 
 class Spares(Generic[P]):
@@ -252,13 +270,15 @@ class Spares(Generic[P]):
         self._starter = starter
         self._wanted: dict[Key, Wanted[P]] = {}
         self._at_work = 0
+        self._held: list[Future[bool]] = []
+        self._taken: dict[Key, None] = {}
+        """The hooks used since the last `refill`; the ones used before are `_latest`."""
+        self._latest: dict[Key, None] = {}
         self.is_filling = self._is_watching = False
 
     def __len__(self) -> int:
         """Return how many wait, or are about to."""
-        return sum(
-            own.spare is not None and not own.spare.process.ended.done for own in self._wanted.values()
-        )
+        return sum(not one.process.ended.done for own in self._wanted.values() for one in own.spares)
 
     def take(self, program: NodeProgram, stdin: bytes, env: dict[str, str], cwd: str) -> Spare[P] | None:
         """Return the hook's spare with the event in it, or None: then it runs as written.
@@ -270,13 +290,23 @@ class Spares(Generic[P]):
         wanted = self._wanted.setdefault(key, Wanted())
         wanted.env, wanted.last = env, time.monotonic()
         wanted.uses += 1
-        spare, wanted.spare = wanted.spare, None
-        if spare is None:
-            return None
-        if not spare.process.ended.done and spare.fits(env) and spare.give(self._loop, stdin, env):
-            return spare
-        self._drop(spare)
+        wanted.uses_since += 1
+        wanted.demand = max(wanted.demand, wanted.uses_since)
+        self._taken[key] = None
+        while wanted.spares:
+            spare = wanted.spares.pop(0)
+            hold = self._loop.timer(HOLD_S)
+            self._held.append(hold)
+            self._release(MAX_HELD)
+            if not spare.process.ended.done and spare.fits(env) and spare.give(self._loop, stdin, env, hold):
+                return spare
+            self._drop(spare)
         return None
+
+    def _release(self, kept: int = 0) -> None:
+        """Let programs that have ended take themselves apart, but for the latest ones."""
+        while len(self._held) > kept:
+            self._held.pop(0).set(True)
 
     def done(self) -> None:
         """Note that a hook that was asked for has ended."""
@@ -284,6 +314,10 @@ class Spares(Generic[P]):
 
     def refill(self) -> None:
         """Start what is missing, in the background; call it when an event's answer is out."""
+        if self._taken:
+            for key in self._latest.keys() & self._wanted.keys():
+                self._wanted[key].followers = self._taken
+            self._latest, self._taken = self._taken, {}
         if self._wanted and not self.is_filling:
             self.is_filling = True
             self._loop.leave(self._fill())
@@ -297,32 +331,46 @@ class Spares(Generic[P]):
             await self._loop.sleep(SETTLE_S)
             starting: list[Spare[P]] = []
             while not self._at_work:
-                chosen = self._chosen()
-                for key, wanted in self._wanted.items():
-                    if wanted.spare is not None and key not in chosen:
-                        self._drop(wanted.spare)
-                        wanted.spare = None
-                missing = [key for key in chosen if self._wanted[key].spare is None]
+                missing = self._missing()
                 for key in missing[: max(0, AT_ONCE - len(starting))]:
                     spare = self._start(key)
                     if spare is not None:
                         starting.append(spare)
                 if not starting:
+                    self._release()
                     return
                 await self._loop.first(_any_of([spare.is_ready for spare in starting]), READY_S)
                 starting = [spare for spare in starting if not spare.is_ready.done]
         finally:
             self.is_filling = False
 
+    def _missing(self) -> list[Key]:
+        """Return which spares are to be started, in that order; drop those that others need more."""
+        chosen = self._chosen()
+        missing = list(chosen)
+        for key, wanted in self._wanted.items():
+            for spare in wanted.spares[chosen.count(key) :]:
+                wanted.spares.remove(spare)
+                self._drop(spare)
+            for _ in wanted.spares:
+                missing.remove(key)
+            if key not in missing:
+                wanted.uses_since = 0
+        return missing
+
     def _chosen(self) -> list[Key]:
-        """Return which hooks have a spare: those used most, of equals the first; as many as there is room."""
+        """Return which hooks have a spare, each as often as it has some; as many as there is room."""
         now = time.monotonic()
         for key in [key for key, own in self._wanted.items() if now - own.last > IDLE_S]:
             self._forget(key)
         while len(self._wanted) > MAX_WANTED:
             self._forget(min(self._wanted, key=lambda key: self._wanted[key].last))
         able = [key for key, own in self._wanted.items() if own.deaths < MAX_DEATHS]
-        return sorted(able, key=lambda key: -self._wanted[key].uses)[: min(MAX_SPARES, _room())]
+        known = self._latest.keys() & self._wanted.keys()
+        next_ones = set().union(*(self._wanted[key].followers for key in known))
+        able.sort(key=lambda key: (key not in next_ones, -self._wanted[key].uses))
+        more = [key for nth in range(1, MAX_SPARES) for key in able if self._wanted[key].demand > nth]
+        return (able + more)[: min(MAX_SPARES, _room())]
 
     def _start(self, key: Key) -> Spare[P] | None:
         program, _, cwd = key
@@ -332,19 +380,19 @@ class Spares(Generic[P]):
         except OSError:
             wanted.deaths += 1
             return None
-        wanted.spare = spare
+        wanted.spares.append(spare)
         spare.wait_ready(self._loop)
         spare.is_ready.then(lambda: self._looked_at(wanted, spare))
         return spare
 
     def _looked_at(self, wanted: Wanted[P], spare: Spare[P]) -> None:
-        if wanted.spare is not spare:
+        if spare not in wanted.spares:
             return  # taken, or dropped
         if spare.is_ready.result():
             wanted.deaths = 0
             return
         wanted.deaths += 1
-        wanted.spare = None
+        wanted.spares.remove(spare)
         self._drop(spare)
 
     async def _watch(self) -> None:
@@ -359,8 +407,7 @@ class Spares(Generic[P]):
             self._is_watching = False
 
     def _forget(self, key: Key) -> None:
-        spare = self._wanted.pop(key).spare
-        if spare is not None:
+        for spare in self._wanted.pop(key).spares:
             self._drop(spare)
 
     def _drop(self, spare: Spare[P]) -> None:
@@ -369,9 +416,10 @@ class Spares(Generic[P]):
 
     def close(self) -> None:
         """Let every spare end: its end of the socket closes."""
+        self._release()
         for wanted in self._wanted.values():
-            spare, wanted.spare = wanted.spare, None  # first: closing reports that it will never be ready
-            if spare is not None:
+            spares, wanted.spares = wanted.spares, []  # first: closing reports that it will never be ready
+            for spare in spares:
                 spare.close()
         self._wanted.clear()
 

@@ -4,7 +4,7 @@
 // script is, reads and imports belongs to the event. What is left of us is undone before we return.
 'use strict';
 const fs = require('fs');
-const {openSync, writeSync, readlinkSync, readdirSync, fstatSync, closeSync} = fs; // a hook may replace them
+const {openSync, readSync, writeSync, readlinkSync, readdirSync, fstatSync, closeSync} = fs; // a hook may replace them
 const CONTROL = 200;
 const HEAD = 4;
 const OPEN = '/proc/self/fd';
@@ -19,7 +19,7 @@ if (require('worker_threads').isMainThread) {
   process.chdir(event.cwd);
   for (const name of event.unset) delete process.env[name];
   for (const name of Object.keys(event.set)) process.env[name] = event.set[name];
-  if (event.end) reportEnd(event.end, event.pipe, nodes, require.cache);
+  if (event.end) reportEnd(event, nodes, require.cache);
 }
 delete require.cache[__filename];
 
@@ -37,13 +37,14 @@ function awaited() {
   }
 }
 
-// Report that the program has ended with 0, before Node takes itself apart (two thirds of what is left to do).
+// Report that the program has ended with 0, before Node takes itself apart (two thirds of what is left to do),
+// and let it do that when the event's answer is out: our side closes its end of `hold` then, or is gone.
 //
 // Node looks up process.emit to emit 'exit'. With no listener for it, nothing of the program runs after that;
 // with one, or where a program replaced what comes next, closed what Node itself has open, or loaded an addon,
-// our side waits for the process itself. An uncaught error has set exitCode by then. The getter hands out Node's own function, so no
-// stack is any deeper.
-function reportEnd(path, pipe, nodes, modules) {
+// our side waits for the process itself. An uncaught error has set exitCode by then. The getter hands out
+// Node's own function, so no stack is any deeper.
+function reportEnd({end, hold}, nodes, modules) {
   const {reallyExit, emit} = process;
   const hasEnded = () =>
     process._exiting && !process.exitCode && process.listenerCount('exit') === 0 &&
@@ -52,7 +53,7 @@ function reportEnd(path, pipe, nodes, modules) {
     configurable: true,
     enumerable: false,
     get() {
-      if (hasEnded()) report(path, pipe);
+      if (hasEnded()) report(end, hold);
       return emit;
     },
     set(value) {
@@ -77,21 +78,25 @@ function isOpen(name) {
   }
 }
 
-function report(path, pipe) {
+function report(end, hold) {
   try {
-    if (readlinkSync(path) !== pipe) return;
-    const fd = openSync(path, 'w');
-    writeSync(fd, '.');
-    closeSync(fd);
+    const held = opened(hold, 'r');
+    writeSync(opened(end, 'w'), '.');
+    readSync(held, Buffer.alloc(1), 0, 1, null);
   } catch {
     return; // no one waits any more
   }
 }
 
+function opened([path, pipe], how) {
+  if (readlinkSync(path) !== pipe) throw new Error('it is closed');
+  return openSync(path, how);
+}
+
 function exactly(size) {
   const data = Buffer.alloc(size);
   for (let had = 0; had < size; ) {
-    const more = fs.readSync(CONTROL, data, had, size - had, null);
+    const more = readSync(CONTROL, data, had, size - had, null);
     if (more === 0) return null;
     had += more;
   }

@@ -194,11 +194,13 @@ class Answers:
     @property
     def has_questions(self) -> bool:
         """Say whether `ask` has anything to do."""
+        if self.is_asking:
+            return False
         if 0 < self._again < time.monotonic():  # what could not be had may be had now
             self._again = 0.0
             self._known = {key: own for key, own in (self._known or {}).items() if own[1]}
             self._on_change()
-        return bool(self._open) and not self.is_asking
+        return bool(self._open)
 
     async def ask(self) -> None:
         """Put the open questions to uv."""

@@ -11,7 +11,8 @@ Three looks, by price:
   prevent  before and after each hook: everything that is cheap to set
   check    after each hook: descriptors, threads
   deep     every module, its classes, limits: at once after a hook whose code could change them, or whom we
-           don't know yet, and after the last hook of an event, when its answer is out
+           don't know yet, and after the last hook of an event, when its answer is out: until then the
+           processor is for hooks in other interpreters
 
 A crash or a hang ends the hook, and no other: the supervisor sees which hook had no result yet,
 its output so far is in memory that outlives us, and the next process goes on with the next hook.
@@ -100,8 +101,9 @@ class Worker:
     def run(self, job: dict[str, Any], fds: list[int]) -> None:
         """Run one event's hooks in order, then look at everything.
 
-        Results go row by row over a socket of this event; messages only say that there are some, the last one
-        whether this process may be used again.
+        Results go row by row over a socket of this event; messages only say that there are some, or that it
+        is over. Then a message asks for the look, and the last one says whether this process may be used
+        again.
         """
         stdin, out, err, results = fds
         rows = _socket.socket(fileno=results)
@@ -124,9 +126,11 @@ class Worker:
             if time.monotonic() - reported_at > REPORT_S and hook is not job["hooks"][-1]:
                 reported_at = time.monotonic()
                 self._send({"more": True})
-        self._send({"more": True})
+        self._send({"over": True})
         self._drop_output()
         rows.detach()
+        if receive(self.sock) is None:
+            _exit(0)
         self.pristine.kept_fds = kept | frozenset(fds)
         self.pristine.reseed()
         taint = taint or self.pristine.taint(deep=True)
