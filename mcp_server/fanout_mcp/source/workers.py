@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import anyio.to_thread
 
@@ -136,6 +136,24 @@ def default_size() -> int:
     return max(1, min(3, (os.cpu_count() or 2) - 1))
 
 
+T = TypeVar("T")
+
+
+async def in_own_thread(work: Callable[[threading.Event], T]) -> T:
+    """Run what may wait for a worker; a cancel leaves the thread behind at once, and sets its event.
+
+    A thread outside of anyio's common forty: waiting there, calls would hold up all that need a thread for a
+    moment.
+    """
+    stop = threading.Event()
+    try:
+        return await anyio.to_thread.run_sync(
+            lambda: work(stop), abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        )
+    finally:
+        stop.set()
+
+
 class Workers:
     """The pool of a server process or shell command; empty until it is first used."""
 
@@ -156,17 +174,9 @@ class Workers:
         on_done: OnDone | None = None,
     ) -> list[tuple[Json, Json | Failure]]:
         """Call `function` ("fanout_mcp.module:name") on each item; results in the order of the items."""
-        stop = threading.Event()
-        try:
-            return await anyio.to_thread.run_sync(
-                lambda: self.map_now(function, items, timeout_s=timeout_s, on_done=on_done, stop=stop),
-                abandon_on_cancel=True,
-                # A thread outside of anyio's common forty: waiting there for a worker, calls would hold up
-                # whoever needs a thread for a moment.
-                limiter=anyio.CapacityLimiter(1),
-            )
-        finally:
-            stop.set()
+        return await in_own_thread(
+            lambda stop: self.map_now(function, items, timeout_s=timeout_s, on_done=on_done, stop=stop)
+        )
 
     def map_now(
         self,

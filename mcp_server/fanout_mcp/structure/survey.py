@@ -21,7 +21,7 @@ from fanout_mcp.source.discover import VENDORED, discover
 from fanout_mcp.source.git import churn, subjects
 from fanout_mcp.source.kinds import kind_of
 from fanout_mcp.source.receipt import Receipt
-from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.source.workers import Failure, Workers, in_own_thread
 from fanout_mcp.state.cache import Form, opened, trim, unpacked
 from fanout_mcp.structure import rank
 from fanout_mcp.structure.graph import Facts, Graph, Module, facts, graph, mapped, named
@@ -64,14 +64,7 @@ async def outlines(
     on_done: OnDone | None = None,
 ) -> list[Outline]:
     """Return an outline for each path, in order; one that has none says why in `skipped`."""
-    stop = threading.Event()
-    try:
-        return await anyio.to_thread.run_sync(
-            lambda: outlines_now(workers, root, paths, cache, on_done, stop=stop),
-            abandon_on_cancel=True,
-        )
-    finally:
-        stop.set()
+    return await in_own_thread(lambda stop: outlines_now(workers, root, paths, cache, on_done, stop=stop))
 
 
 def outlines_now(
