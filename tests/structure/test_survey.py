@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.structure.survey import Gathering, listed
@@ -38,3 +41,15 @@ async def test_telling_thousands_of_files_apart_leaves_the_loop_free(tmp_path: P
     assert [module.name for module in gathered.modules] == ["."]
     assert len(gathered.graph.outlines) == 8_001
     assert taken < 0.05
+
+
+async def test_no_search_for_circles_stops_the_loop_while_a_project_is_read(tmp_path: Path) -> None:
+    (tmp_path / "cart.py").write_text("def total(): ...\n")
+    seen: list[bool] = []
+    async with Workers(1) as workers:
+        gathering = Gathering(workers, tmp_path, tmp_path / "cache")
+        for names in (None, ["nothing"]):
+            with suppress(InvalidInput):
+                await gathering.gather(names, None, Receipt(), lambda *_: seen.append(gc.isenabled()))
+            assert gc.isenabled()
+    assert set(seen) == {False}

@@ -19,7 +19,8 @@ from fanout_mcp.source.kinds import Kind, is_test, kind_of
 from fanout_mcp.structure.languages import table
 from fanout_mcp.structure.manifests import PACKAGE_FILES
 from fanout_mcp.structure.outline import Outline
-from fanout_mcp.structure.resolve import SCRIPTS, index, is_standard, resolved
+from fanout_mcp.structure.resolve import SCRIPTS, Index, index, is_standard, resolved
+from fanout_mcp.text import counted
 
 _STARTING: Final = frozenset({"__main__.py", "manage.py", "main.rs"})
 _LOADS: Final = SCRIPTS | {"Python", "Ruby", "PHP", "Lua", "Bash", "R", "Perl", "Julia"}
@@ -56,6 +57,8 @@ class Graph:
     """A file that a manifest's script runs to where: `path:line (command)`."""
     cycles: list[list[str]] = field(default_factory=list)
     """Files that load each other as the program runs, directly or around; largest first."""
+    cycle_of: dict[str, int] = field(default_factory=dict)
+    """A file to the place of its cycle."""
 
     lines: dict[tuple[str, str], int] = field(default_factory=dict)
     """A file and one that it imports, to the line that does; none where no line is needed."""
@@ -86,7 +89,7 @@ def graph(outlines: Iterable[Outline]) -> Graph:
         elif is_code(outline):
             found.named[stem] = found.named.get(stem, 0) + 1
         for what, command, value, _ in outline.declares:
-            place = _started(path, value, known) if what == "script" else None
+            place = _started(path, value, known, names) if what == "script" else None
             if place:
                 shown = f"{place} ({command})" if command else place
                 found.started.setdefault(place.rpartition(":")[0], []).append(shown)
@@ -99,6 +102,7 @@ def graph(outlines: Iterable[Outline]) -> Graph:
             if by and late.issuperset(by):
                 found.late.add((path, target))
     found.cycles = sorted(components(_loading(found)), key=lambda cycle: (-len(cycle), cycle))
+    found.cycle_of = {path: place for place, cycle in enumerate(found.cycles) for path in cycle}
     return found
 
 
@@ -278,12 +282,12 @@ def _folded(paths: Iterable[str], known: Graph) -> list[str]:
     lines = []
     for kind in sorted(trees):
         by_size = sorted(trees[kind].items(), key=lambda item: (-len(item[1]), item[0]))
-        lines += [f"{kind}: {root} ({_counted(found)})" for root, found in by_size[:MAX_TREES]]
+        lines += [f"{kind}: {root} ({_endings(found)})" for root, found in by_size[:MAX_TREES]]
         rest = [path for _, found in by_size[MAX_TREES:] for path in found]
         if rest:
             folders = sorted({root.split("/")[0] for root, _ in by_size[MAX_TREES:]})
             below = ", ".join(folders[:4]) + ("…" if len(folders) > 4 else "")
-            lines.append(f"{kind}: {len(by_size) - MAX_TREES} more folders below {below} ({_counted(rest)})")
+            lines.append(f"{kind}: {len(by_size) - MAX_TREES} more folders below {below} ({_endings(rest)})")
     return lines
 
 
@@ -298,7 +302,7 @@ def _tree(path: str, kind: Kind | str) -> str:
     return "/".join(folders) or "."
 
 
-def _counted(paths: Sequence[str]) -> str:
+def _endings(paths: Sequence[str]) -> str:
     endings: dict[str, int] = {}
     for path in paths:
         name = posixpath.basename(path)
@@ -306,8 +310,7 @@ def _counted(paths: Sequence[str]) -> str:
         endings[ending] = endings.get(ending, 0) + 1
     most = sorted(endings, key=lambda one: (-endings[one], one))
     shown = ", ".join(f"{endings[one]} {one[:30]}" for one in most[:3])
-    files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
-    return f"{files}: {shown}" + (", …" if len(most) > 3 else "")
+    return f"{counted(len(paths), 'file')}: {shown}" + (", …" if len(most) > 3 else "")
 
 
 def named(name: str, known: Graph) -> Module:
@@ -379,12 +382,13 @@ def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40
     )
     installed, standard = _external(module, known)
     users = [user for path in module.paths for user in known.imported_by.get(path, ()) if user not in own]
+    cycles = {known.cycle_of[path] for path in own if path in known.cycle_of}
     return Facts(
         shortened(out, most),
         shortened(_folders(user for user in users if not is_test(user)), most),
         shortened(installed, most),
         shortened(standard, most),
-        tuple(tuple(cycle) for cycle in known.cycles if not own.isdisjoint(cycle)),
+        tuple(tuple(known.cycles[place]) for place in sorted(cycles)),
         tuple(_entries(module, known)[:most]),
         tuple(tests_of(module, known)[:5]),
         tuple(_hot(module, known, churn)[:5]),
@@ -393,8 +397,11 @@ def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40
 
 
 def shortened(names: Sequence[str], most: int) -> tuple[str, ...]:
-    rest = len(names) - most
-    return (*names[:most], *([f"and {rest} more"] * (rest > 0)))
+    return (*names[:most], *more(len(names) - most))
+
+
+def more(rest: int) -> list[str]:
+    return [f"and {rest:,} more"] * (rest > 0)
 
 
 def _folders(paths: Iterable[str]) -> list[str]:
@@ -471,7 +478,7 @@ def _entries(module: Module, known: Graph) -> list[str]:
     return found
 
 
-def _started(manifest: str, value: str, known: Mapping[str, Outline]) -> str | None:
+def _started(manifest: str, value: str, known: Mapping[str, Outline], places: Index) -> str | None:
     """Return the place of what a manifest's script runs: `package.module:function`, or a file."""
     module, _, function = value.partition(":")
     function = function.partition(" ")[0].partition("[")[0].strip()
@@ -486,13 +493,17 @@ def _started(manifest: str, value: str, known: Mapping[str, Outline]) -> str | N
         for root in (folder, posixpath.join(folder, "src"), ""):
             file = posixpath.normpath(posixpath.join(root, path))
             if file in known:
-                lines = [s.line for s in known[file].symbols if s.name == function and not s.parent]
-                return f"{file}:{lines[0] if lines else 1}"
-        hits = [file for file in known if file.endswith("/" + path)]
+                return _defining(known[file], function)
+        hits = [one for one in places.by_name.get(posixpath.basename(path), ()) if one.endswith("/" + path)]
         if len(hits) == 1:
-            lines = [s.line for s in known[hits[0]].symbols if s.name == function and not s.parent]
-            return f"{hits[0]}:{lines[0] if lines else 1}"
+            return _defining(known[hits[0]], function)
     return None
+
+
+def _defining(outline: Outline, function: str) -> str:
+    """Return the place of a function at a file's top, else its first line."""
+    lines = (one.line for one in outline.symbols if one.name == function and not one.parent)
+    return f"{outline.path}:{next(lines, 1)}"
 
 
 _UNTESTED: Final = frozenset(

@@ -88,6 +88,8 @@ class Index:
     """A package's folder to subpath and file."""
     autoload: list[tuple[str, str]] = field(default_factory=list)
     """A namespace of PHP and its folder, longest first."""
+    led: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
+    """A language, where an import stands and its name, to the file that it led to before."""
 
 
 def index(
@@ -103,6 +105,8 @@ def index(
         found.packages.setdefault(manifest, {}).setdefault(
             name.replace("-", "_") if manifest == "Cargo.toml" else name, folder
         )
+    go = found.packages.get("go.mod", {})
+    found.packages["go.mod"] = dict(sorted(go.items(), key=lambda one: -len(one[0])))  # the innermost first
     packages = {
         posixpath.dirname(path) for path in ordered if path.endswith(("/__init__.py", "/__init__.pyi"))
     }
@@ -194,14 +198,11 @@ def _dotted(folder: str, name: str, packages: set[str]) -> str:
     return ".".join(parts)
 
 
-def targets(outline: Outline, known: Index) -> tuple[list[str], list[str]]:
-    """Return the repository's files that this one imports, and the names that lead to none, in order."""
-    edges, other = resolved(outline, known)
-    return list(edges), other
-
-
 def resolved(outline: Outline, known: Index) -> tuple[dict[str, list[str]], list[str]]:
-    """The same, each file with the imports that lead to it; what is used without an import has none."""
+    """Return the repository's files that this one imports, and the names that lead to none, in order.
+
+    Each file has the imports that lead to it; what is used without an import has none.
+    """
     found: dict[str, list[str]] = {}
     other: dict[str, None] = {}
     for name in outline.imports:
@@ -264,20 +265,23 @@ def _targets(outline: Outline, name: str, known: Index) -> list[str]:
         return _jvm(outline, name, known)
     if language == "C#":
         return _used(outline, name, known)
-    one = _target(outline, name, known)
+    at = outline.path if language == "Rust" else posixpath.dirname(outline.path)
+    key = (language, at, name)
+    if key not in known.led:
+        known.led[key] = _target(language, at, name, known)
+    one = known.led[key]
     return [one] if one else []
 
 
-def _target(outline: Outline, name: str, known: Index) -> str | None:
-    folder = posixpath.dirname(outline.path)
-    language = outline.language
+def _target(language: str, folder: str, name: str, known: Index) -> str | None:
+    """Return the file that an import in a folder leads to; of Rust the file that imports counts."""
     if language in SCRIPTS:
         return _script(folder, name, known)
     match language:
         case "Python" | "Notebook":
-            return _python(outline.path, name, known)
+            return _python(folder, name, known)
         case "Rust":
-            return _rust(outline.path, name, known)
+            return _rust(folder, name, known)
         case "Java" | "Kotlin" | "Scala" | "Groovy":
             path = name.replace(".", "/")  # of a class, or of what an import of static ones names in it
             ending = {"Java": ".java", "Kotlin": ".kt", "Scala": ".scala", "Groovy": ".groovy"}[language]
@@ -327,8 +331,7 @@ def _target(outline: Outline, name: str, known: Index) -> str | None:
 # --- Python ------------------------------------------------------------------------------------------------
 
 
-def _python(path: str, name: str, known: Index) -> str | None:
-    folder = posixpath.dirname(path)
+def _python(folder: str, name: str, known: Index) -> str | None:
     if name.startswith("."):
         level = len(name) - len(name.lstrip("."))
         for _ in range(level - 1):
@@ -486,7 +489,7 @@ def _go(outline: Outline, name: str, known: Index) -> list[str]:
 
 def _go_folder(name: str, known: Index) -> str | None:
     modules = known.packages.get("go.mod", {})
-    for module in sorted(modules, key=len, reverse=True):
+    for module in modules:
         if name == module or name.startswith(module + "/"):
             folder = posixpath.join(modules[module], name[len(module) + 1 :]).rstrip("/")
             return folder if folder in known.folders else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -205,8 +206,9 @@ class Gathering:
             if done % 100 == 0 or done == total:
                 progress(done, total, f"outlined {done} files, {cached} unchanged")
 
-        known = await outlines(self.workers, self.root, files.read, self.cache, tell)
-        gathered = await anyio.to_thread.run_sync(_structure, self.root, names, files, known, receipt)
+        with _growing():
+            known = await outlines(self.workers, self.root, files.read, self.cache, tell)
+            gathered = await anyio.to_thread.run_sync(_structure, self.root, names, files, known, receipt)
         return await self._ranked(question, gathered) if question else gathered
 
     async def signals(self, focus: str, gathered: Gathered) -> dict[str, list[Json]]:
@@ -238,6 +240,26 @@ class Gathering:
             return replace(gathered, ranked=best, modules=modules)
 
         return await anyio.to_thread.run_sync(ranked)
+
+
+_calls: Final[list[object]] = []
+
+
+@contextmanager
+def _growing() -> Iterator[None]:
+    """Keep Python from looking for circles in a million objects again and again while they grow.
+
+    There are none, and each look stops the loop: it took half of the time that reading outlines took.
+    """
+    call = object()
+    _calls.append(call)
+    gc.disable()
+    try:
+        yield
+    finally:
+        _calls.remove(call)
+        if not _calls:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)

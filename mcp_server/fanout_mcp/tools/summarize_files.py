@@ -35,6 +35,7 @@ from fanout_mcp.structure.model import (
 )
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines
+from fanout_mcp.text import counted
 from fanout_mcp.tools.services import LINES, MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
 from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
@@ -111,8 +112,7 @@ def _result(bounded: Bounded, receipt: Receipt) -> Json:
     if len(files) == 1 and isinstance(files[0], dict):
         headline = f"{files[0]['path']}: {files[0]['purpose']}"
     else:
-        read = "1 file" if receipt.read == 1 else f"{receipt.read:,} files"
-        headline = f"{read} summarized" + (
+        headline = f"{counted(receipt.read, 'file')} summarized" + (
             f", {receipt.failing} without the model" if receipt.failing else ""
         )
     return {"headline": headline, **data, "receipt": receipt.as_json(data, raw)}
