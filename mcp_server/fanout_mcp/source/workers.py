@@ -132,8 +132,8 @@ class Failure:
 
 
 def default_size() -> int:
-    """One core is left to the hooks; three workers are about 120 MB."""
-    return max(1, min(3, (os.cpu_count() or 2) - 1))
+    """A core each: they give way to the hooks and the loop (`nice`). Three workers are about 120 MB."""
+    return min(3, os.cpu_count() or 1)
 
 
 T = TypeVar("T")
