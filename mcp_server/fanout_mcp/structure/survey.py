@@ -35,7 +35,7 @@ from fanout_mcp.types import Json, Progress
 # not its content's hash, which would have to be read to be known. The cache lies in the user's own folder for
 # the project; what a repository ships as one is not looked at.
 
-CHUNK: Final = 2_000
+CHUNK: Final = 1_000
 """Files at once: bounds what is in memory on the way."""
 
 FILE: Final = "outlines.sqlite"
