@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,7 +21,6 @@ from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
 from fanout_mcp.source import pack
-from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.pack import Text
 from fanout_mcp.source.pack import locate as locate_quote
 from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt
@@ -39,6 +38,7 @@ from fanout_mcp.tools.services import (
     ToolResult,
     Wanted,
     check_price,
+    in_tree,
     planned,
 )
 from fanout_mcp.types import Answer, Job, Json, Progress, Prompt
@@ -86,14 +86,9 @@ class Asked:
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.modules)
-    if root != services.settings.root:
-        settings = services.settings
-        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
-        args = args.model_copy(update={"modules": names})
-    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
-    gathering = Gathering(services.workers, root, services.settings.cache)
-    gathered = await gathering.gather(args.modules, args.question, receipt, progress)
+    services, names = await in_tree(services, args.modules, receipt)
+    gathering = Gathering(services.workers, services.settings.root, services.settings.cache)
+    gathered = await gathering.gather(names, args.question, receipt, progress)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, args, gathered, receipt))
     answers: Mapping[str, structure_model.Exploration] = {}
@@ -246,7 +241,7 @@ def _locator(files: Sequence[pack.Packed]) -> structure_model.Locate:
 # --- render ------------------------------------------------------------------------------------------------
 
 
-MAP_LIMIT: Final = 9_500
+MAP_LIMIT: Final = 8_800
 """Characters for the modules of a map: with what is folded and the receipt within 4,000 tokens."""
 
 QUESTION_LIMIT: Final = 1_500

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Generic, NamedTuple, TypeVar
 
+import anyio.to_thread
 from pydantic import BaseModel, Field
 
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
 from fanout_mcp.engine.limits import Limits
+from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.receipt import MARGIN, Receipt, page
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
+from fanout_mcp.text import counted
 from fanout_mcp.types import Json, Progress
 
 
@@ -27,6 +30,18 @@ class Services:
     limits: Limits
     workers: Workers = field(default_factory=Workers)
     """Processes for everything that parses; none is started before it is needed."""
+
+
+async def in_tree(
+    services: Services, named: Sequence[str] | None, receipt: Receipt
+) -> tuple[Services, list[str] | None]:
+    """Move to the sibling worktree that the names mean, if they do; reports stay with the project."""
+    settings = services.settings
+    root, names = await anyio.to_thread.run_sync(tree_of, settings.root, named)
+    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
+    if root != settings.root:
+        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
+    return services, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +118,8 @@ async def check_price(backend: Backend, wanted: Sequence[Wanted], budget: Budget
 
 def planned(calls: Sequence[dict[str, Json]], cursor: int, receipt: Receipt) -> Json:
     shown, following = page(calls, cursor)
-    many = "1 Agent call" if len(calls) == 1 else f"{len(calls):,} Agent calls"
     data: dict[str, Json] = {
-        "headline": f"No model was asked: a plan of {many} for you to send",
+        "headline": f"No model was asked: a plan of {counted(len(calls), 'Agent call')} for you to send",
         "plan": {"messages": messages(shown)},
         "how": "Send each list as the Agent calls of ONE message.",
     }

@@ -21,7 +21,7 @@ from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
 from fanout_mcp.source import pack
-from fanout_mcp.source.discover import Found, discover, tree_name, tree_of
+from fanout_mcp.source.discover import Found, discover
 from fanout_mcp.source.receipt import Bounded, Detail, Receipt
 from fanout_mcp.source.workers import Failure
 from fanout_mcp.structure import describe
@@ -36,7 +36,17 @@ from fanout_mcp.structure.model import (
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines
 from fanout_mcp.text import counted
-from fanout_mcp.tools.services import LINES, MaxCost, Services, Tool, ToolResult, Wanted, check_price, planned
+from fanout_mcp.tools.services import (
+    LINES,
+    MaxCost,
+    Services,
+    Tool,
+    ToolResult,
+    Wanted,
+    check_price,
+    in_tree,
+    planned,
+)
 from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
 
 MAX_FOR_MODEL: Final = 500
@@ -72,13 +82,9 @@ class Args(BaseModel):
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
-    root, names = await anyio.to_thread.run_sync(tree_of, services.settings.root, args.paths)
-    if root != services.settings.root:
-        settings = services.settings
-        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
-        args = args.model_copy(update={"paths": names})
-    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
-    found = await anyio.to_thread.run_sync(_find, services, args, receipt)
+    services, names = await in_tree(services, args.paths, receipt)
+    found = await anyio.to_thread.run_sync(discover, services.settings.root, names)
+    await anyio.to_thread.run_sync(receipt.skip_all, found.skipped)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, found, args, receipt))
     if engine == "model":
@@ -116,12 +122,6 @@ def _result(bounded: Bounded, receipt: Receipt) -> Json:
             f", {receipt.failing} without the model" if receipt.failing else ""
         )
     return {"headline": headline, **data, "receipt": receipt.as_json(data, raw)}
-
-
-def _find(services: Services, args: Args, receipt: Receipt) -> Found:
-    found = discover(services.settings.root, args.paths)
-    receipt.skip_all(found.skipped)
-    return found
 
 
 class _Sizes(NamedTuple):
