@@ -241,7 +241,7 @@ def _locator(files: Sequence[pack.Packed]) -> structure_model.Locate:
 # --- render ------------------------------------------------------------------------------------------------
 
 
-MAP_LIMIT: Final = 8_800
+MAP_LIMIT: Final = 8_400
 """Characters for the modules of a map: with what is folded and the receipt within 4,000 tokens."""
 
 QUESTION_LIMIT: Final = 1_500
