@@ -52,7 +52,7 @@ class Graph:
     tests: dict[str, list[str]] = field(default_factory=dict)
     """What a test file is named after, to such files: `basket` to `test_basket.py`."""
     named: dict[str, int] = field(default_factory=dict)
-    """How many files of code that are no tests have a name, without its endings."""
+    """How many files of code that are no tests have such a name, without its endings."""
     started: dict[str, list[str]] = field(default_factory=dict)
     """A file that a manifest's script runs to where: `path:line (command)`."""
     cycles: list[list[str]] = field(default_factory=list)
@@ -76,34 +76,45 @@ def graph(outlines: Iterable[Outline]) -> Graph:
         if what == "name"
     }
     names = index(known, packages, known)
-    own = {dotted.split(".")[0] for dotted in names.dotted.values()}
-    found = Graph(known, own=frozenset(own.union(*names.packages.values())))
+    found = Graph(known, own=frozenset(names.own.union(*names.packages.values())))
     for path, outline in known.items():
-        edges, found.external[path] = resolved(outline, names)
-        found.imports[path] = list(edges)
-        folder, name = posixpath.split(path)
-        found.folders.setdefault(folder, []).append(path)
-        stem = name.partition(".")[0].lower()
-        if is_code(outline) and is_test(path):
-            found.tests.setdefault(_TESTED.sub("", stem), []).append(path)
-        elif is_code(outline):
-            found.named[stem] = found.named.get(stem, 0) + 1
+        found.folders.setdefault(posixpath.dirname(path), []).append(path)
+        if is_test(path) and is_code(outline):
+            found.tests.setdefault(_TESTED.sub("", _stem(path)), []).append(path)
+        _connect(found, outline, names)
         for what, command, value, _ in outline.declares:
             place = _started(path, value, known, names) if what == "script" else None
             if place:
                 shown = f"{place} ({command})" if command else place
                 found.started.setdefault(place.rpartition(":")[0], []).append(shown)
-        late = {name for name, _ in outline.late}
-        lines = dict(zip(outline.imports, outline.import_lines, strict=False))
-        for target, by in edges.items():
-            found.imported_by.setdefault(target, []).append(path)
-            if by:
-                found.lines[path, target] = min(lines.get(name, 1) for name in by)
-            if by and late.issuperset(by):
-                found.late.add((path, target))
+    for path, outline in known.items():
+        if _stem(path) in found.tests and is_code(outline) and not is_test(path):
+            found.named[_stem(path)] = found.named.get(_stem(path), 0) + 1
     found.cycles = sorted(components(_loading(found)), key=lambda cycle: (-len(cycle), cycle))
     found.cycle_of = {path: place for place, cycle in enumerate(found.cycles) for path in cycle}
     return found
+
+
+def _stem(path: str) -> str:
+    return posixpath.basename(path).partition(".")[0].lower()
+
+
+def _connect(found: Graph, outline: Outline, names: Index) -> None:
+    """Note what a file imports; nothing where it imports nothing, as most files of a large project do."""
+    path = outline.path
+    edges, other = resolved(outline, names)
+    if other:
+        found.external[path] = other
+    if edges:
+        found.imports[path] = list(edges)
+    late = {name for name, _ in outline.late}
+    lines = dict(zip(outline.imports, outline.import_lines, strict=False)) if edges else {}
+    for target, by in edges.items():
+        found.imported_by.setdefault(target, []).append(path)
+        if by:
+            found.lines[path, target] = min(lines.get(name, 1) for name in by)
+        if by and late.issuperset(by):
+            found.late.add((path, target))
 
 
 _TESTED: Final = re.compile(r"^test_?|[_-]?(?:test|spec)s?$")
@@ -420,7 +431,7 @@ def _external(module: Module, known: Graph) -> tuple[list[str], list[str]]:
     standard: dict[str, int] = {}
     for path in module.paths:
         language = known.outlines[path].language
-        for name in known.external[path]:
+        for name in known.external.get(path, ()):
             top = _package(name, language)
             if top and top not in known.own:
                 counts = standard if is_standard(name, language) else installed
@@ -515,9 +526,7 @@ _UNTESTED: Final = frozenset(
 def tests_of(module: Module, known: Graph) -> list[str]:
     """Return the test files that touch a module: they import it, or are named after it or its files."""
     own = {path for path in module.paths if not is_test(path)} or set(module.paths)
-    names = {
-        posixpath.basename(path).partition(".")[0].lower() for path in own if is_code(known.outlines[path])
-    }
+    names = {_stem(path) for path in own if is_code(known.outlines[path])}
     names = (names | {posixpath.basename(module.name).lower()}) - _UNTESTED
     scores: dict[str, float] = {}
     for path in own:

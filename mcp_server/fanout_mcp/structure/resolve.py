@@ -67,8 +67,8 @@ class Index:
 
     paths: frozenset[str]
     python: dict[str, list[str]] = field(default_factory=dict)
-    dotted: dict[str, str] = field(default_factory=dict)
-    """A Python file's own dotted name."""
+    own: set[str] = field(default_factory=set)
+    """First parts of the dotted names of Python files."""
     initialised: frozenset[str] = frozenset()
     """Folders with an `__init__.py`."""
     folders: dict[str, list[str]] = field(default_factory=dict)
@@ -77,8 +77,7 @@ class Index:
     packages: dict[str, dict[str, str]] = field(default_factory=dict)
     """Manifest's name to what such manifests call their package, to its folder."""
     defines: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """A folder of Go, a package of the JVM, a namespace, a module -> a name in it -> the files that "
-    "define it."""
+    """A package, namespace or module, of Go a folder, to a name in it, to the files that define it."""
     types: dict[str, list[str]] = field(default_factory=dict)
     """The name of a Swift type to its files."""
     aliases: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -111,22 +110,23 @@ def index(
         posixpath.dirname(path) for path in ordered if path.endswith(("/__init__.py", "/__init__.pyi"))
     }
     found.initialised = frozenset(packages)
-    namespaces: list[str] = []
+    namespaces: list[tuple[str, str]] = []
     for path in ordered:
         folder, name = posixpath.split(path)
         found.by_name.setdefault(name, []).append(path)
         if name.endswith((".py", ".pyi")):
             dotted = _dotted(folder, name, packages)
-            found.dotted[path] = dotted
+            found.own.add(dotted.partition(".")[0])
             found.python.setdefault(dotted, []).append(path)
             if folder not in packages:
-                namespaces.append(path)
+                namespaces.append((path, dotted))
         elif name.endswith(".go") and not name.endswith("_test.go"):
             found.folders.setdefault(folder, []).append(path)
-    for path in namespaces:  # a folder needs no __init__.py to be imported from; one that has it goes first
-        dotted = path.removeprefix("src/").rsplit(".", 1)[0].replace("/", ".")
-        if dotted != found.dotted[path]:
-            found.python.setdefault(dotted, []).append(path)
+    # A folder needs no __init__.py to be imported from; one that has it goes first.
+    for path, dotted in namespaces:
+        spelled = path.removeprefix("src/").rsplit(".", 1)[0].replace("/", ".")
+        if spelled != dotted:
+            found.python.setdefault(spelled, []).append(path)
     for path, outline in (outlines or {}).items():
         _note(found, path, outline)
     found.autoload.sort(key=lambda one: -len(one[0]))
