@@ -552,11 +552,14 @@ def as_json(outline: Outline) -> Json:
     return fields
 
 
-def from_json(fields: Json) -> Outline:
-    """Read what `as_json` wrote; raises ValueError for another number of fields."""
+def from_json(path: str, fields: Json) -> Outline:
+    """Read what `as_json` wrote of a path, which is kept as it is given: there are 100,000 of them.
+
+    Raises ValueError for another number of fields.
+    """
     if len(fields) != len(Outline.__slots__):
         raise ValueError(f"an outline has {len(Outline.__slots__)} fields, got {len(fields)}")
-    named = dict(zip(Outline.__slots__, fields, strict=True))
+    named = dict(zip(Outline.__slots__, fields, strict=True)) | {"path": path}
     for name in ("imports", "notes", "import_lines", "uses"):
         named[name] = tuple(named[name])
     for name in ("late", "declares"):

@@ -85,7 +85,7 @@ def outlines_now(
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
             keys = {path: _key(root, path) for path in chunk}
-            known = {path: from_json(fields) for path, fields in _known(shelf, keys).items()}
+            known = {path: from_json(path, fields) for path, fields in _known(shelf, keys).items()}
             cached += len(known)
             missing = [path for path in chunk if path not in known]
             before = len(found) + len(known)
@@ -107,7 +107,7 @@ def outlines_now(
 def _outline(path: str, result: Json | Failure) -> Outline:
     if isinstance(result, Failure):
         return Outline(path, skipped=f"not analysed: {result.reason}")
-    return from_json(result)
+    return from_json(path, result)
 
 
 def _key(root: Path, path: str) -> str:
