@@ -140,41 +140,36 @@ def _is_types(outline: Outline) -> bool:
 
 
 def components(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Return the strongly connected components of two or more (Tarjan's, without recursion)."""
-    order: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    found: list[list[str]] = []
+    """Return the strongly connected components of two or more (Kosaraju's, without recursion)."""
+    ended: list[str] = []
+    left: set[str] = set()
     for start in edges:
-        if start in order:
-            continue
-        work = [(start, iter(edges[start]))]
-        order[start] = low[start] = len(order)
-        stack.append(start)
-        on_stack.add(start)
+        work = [] if start in left else [(start, iter(edges[start]))]
+        left.add(start)
         while work:
             node, following = work[-1]
-            for target in following:
-                if target not in order:
-                    order[target] = low[target] = len(order)
-                    stack.append(target)
-                    on_stack.add(target)
-                    work.append((target, iter(edges.get(target, ()))))
-                    break
-                if target in on_stack:
-                    low[node] = min(low[node], order[target])
-            else:
+            target = next((one for one in following if one not in left), None)
+            if target is None:
+                ended.append(node)
                 work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == order[node]:
-                    component: list[str] = []
-                    while not component or component[-1] != node:
-                        component.append(stack.pop())
-                        on_stack.discard(component[-1])
-                    if len(component) > 1:
-                        found.append(sorted(component))
+            else:
+                left.add(target)
+                work.append((target, iter(edges.get(target, ()))))
+    users: dict[str, list[str]] = {}
+    for node, targets in edges.items():
+        for target in targets:
+            users.setdefault(target, []).append(node)
+    found: list[list[str]] = []
+    for last in reversed(ended):  # who leads to it and ended before is in its component
+        waiting, component = [last], []
+        while waiting:
+            node = waiting.pop()
+            if node in left:
+                left.remove(node)
+                component.append(node)
+                waiting += users.get(node, ())
+        if len(component) > 1:
+            found.append(sorted(component))
     return found
 
 
