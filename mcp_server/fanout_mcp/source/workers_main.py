@@ -56,7 +56,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="ascii", newline="\n")
     os.dup2(2, 1)
     _bound_memory()
-    os.nice(10)  # hook events and the server's loop go first
+    os.nice(5)  # hook events and the server's loop go first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell: our parent decides, and closes stdin
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     keep_standard()
