@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_mcp.source.read import Skipped, Source, read
+from fanout_mcp.source.read import Skipped, Source, cells, read
 from fanout_mcp.source.secrets import is_secret_path, redact
 
 
@@ -220,3 +221,14 @@ def test_a_private_key_leaves_its_lines_behind() -> None:
 @given(st.text(alphabet=st.sampled_from(list("ab=:'\"\n \rkey_token passwordsecret-/@.1A{}")), max_size=300))
 def test_every_redaction_keeps_the_lines(text: str) -> None:
     assert redact(text)[0].count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize("line", ["\\u0078 = 1", "x = 1"], ids=["spelled otherwise", "all the same"])
+def test_a_large_notebook_takes_no_time_for_each_line_in_each_line(line: str) -> None:
+    rows = ",\n".join(f'"{line}\\n"' for _ in range(8_000))
+    text = f'{{"cells": [{{"cell_type": "code", "source": [\n{rows}\n]}}]}}'
+    began = time.process_time()
+    shown = cells(text).split("\n")
+    assert time.process_time() - began < 1.5
+    assert len(shown) == text.count("\n") + 1
+    assert shown.count("x = 1") == (8_000 if line == "x = 1" else 0)

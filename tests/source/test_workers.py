@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
-from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.source.workers import Failure, Workers, in_own_thread
 
 PROBE = "fanout_mcp.source.workers_main:probe"
 
@@ -106,6 +107,16 @@ async def test_cancelling_a_call_gives_its_workers_up_and_the_pool_goes_on() -> 
             [(_, result)] = await pool.map(PROBE, ["after"])
     assert not isinstance(result, Failure)
     assert result["echo"] == "after"
+
+
+async def test_however_many_wait_for_a_worker_a_thread_is_free_for_others() -> None:
+    async with anyio.create_task_group() as calls:
+        for _ in range(60):
+            calls.start_soon(in_own_thread, lambda stop: stop.wait(30))
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            await anyio.to_thread.run_sync(int)
+        calls.cancel_scope.cancel()
 
 
 async def test_variables_of_a_repository_run_none_of_its_code(

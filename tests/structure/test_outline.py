@@ -826,7 +826,7 @@ def test_hardly_anything_is_an_outline_too(text: str) -> None:
 
 def test_an_outline_survives_the_way_out_of_a_worker() -> None:
     outline = outline_text("a.go", GO)
-    assert from_json(as_json(outline)) == outline
+    assert from_json(outline.path, as_json(outline)) == outline
 
 
 def test_a_pathological_file_is_refused_with_its_reason(tmp_path: Path) -> None:

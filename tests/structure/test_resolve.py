@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanout_mcp.structure.outline import outline_text
-from fanout_mcp.structure.resolve import index, targets
+from fanout_mcp.structure.resolve import index, resolved
 
 OTHERS = (
     "shop/__init__.py",
@@ -50,7 +50,7 @@ def test_an_import_leads_to_the_repository_s_own_file_or_nowhere(
     path: str, text: str, wanted: list[str]
 ) -> None:
     known = index([path, *OTHERS])
-    assert targets(outline_text(path, text), known)[0] == wanted
+    assert list(resolved(outline_text(path, text), known)[0]) == wanted
 
 
 NAMED = {
@@ -91,7 +91,8 @@ def test_what_manifests_name_is_known_in_the_whole_repository(
     path: str, text: str, wanted: list[str], other: list[str]
 ) -> None:
     known = index([path, *PARTS], NAMED)
-    assert targets(outline_text(path, text), known) == (wanted, other)
+    edges, rest = resolved(outline_text(path, text), known)
+    assert (list(edges), rest) == (wanted, other)
 
 
 @pytest.mark.parametrize(

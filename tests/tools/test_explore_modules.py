@@ -17,6 +17,7 @@ from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BadAnswer, BudgetExceeded, InvalidInput, NoVerdict, Rejected
+from fanout_mcp.source.receipt import tokens_of
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.explore_modules import TOOL
@@ -266,6 +267,24 @@ async def test_five_hundred_modules_fit_one_answer(root: Path, workers: Workers)
     full = await explore(root, workers, detail="full", cursor=300)
     assert full["modules"][0]["module"].startswith("packages/package_with_a_rather_long_name_")
     assert full["next_cursor"] > 310
+
+
+async def test_a_monorepo_s_map_takes_4000_tokens_receipt_and_all(root: Path, workers: Workers) -> None:
+    for number in range(40):
+        source = root / "packages" / f"cart-{number:02}" / "src"
+        source.mkdir(parents=True)
+        (source.parent / "package.json").write_text(
+            f'{{"name": "@shop/cart-{number:02}", "description": "Keeps cart {number}."}}'
+        )
+        for name in ("index", "store", "route"):
+            rows = [f"export function {name}{n}(cart: Cart, price: number): Total {{}}" for n in range(12)]
+            (source / f"{name}.ts").write_text("\n".join(["import react from 'react'", *rows]))
+        for kind in ("examples", "docs", "tests", "fixtures"):
+            (root / f"{kind}-{number}" / kind).mkdir(parents=True)
+            (root / f"{kind}-{number}" / kind / "a.ts").write_text("const a = 1\n")
+            (root / f"{kind}-{number}" / f"a{number}.bin").write_bytes(b"\0")
+    data = await explore(root, workers)
+    assert 3_000 < tokens_of(data) <= 4_000
 
 
 async def test_more_modules_than_a_model_should_be_asked_about_are_priced_first(

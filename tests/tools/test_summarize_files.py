@@ -230,7 +230,7 @@ async def test_one_file_with_thousands_of_symbols_still_fits(root: Path, workers
     (root / "src" / "huge.py").write_text("\n".join(rows))
     data = await summarize(root, workers, paths=["src/huge.py"])
     assert len(json.dumps(data)) < 50_000
-    assert data["files"][0]["symbols"][-1] == "and 2200 more"
+    assert data["files"][0]["symbols"][-1] == "and 2,200 more"
 
 
 async def test_more_files_than_a_model_should_be_asked_about_are_priced_first(

@@ -26,8 +26,7 @@ from fanout_mcp.panel.asking import MAX_SHOWN, Asking, Material, for_agent, read
 from fanout_mcp.panel.personas import Library, Member, seat
 from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
-from fanout_mcp.source.secrets import in_thread
-from fanout_mcp.source.workers import Workers
+from fanout_mcp.source.workers import Workers, in_own_thread
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import clip
 from fanout_mcp.types import Answer, Ask, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
@@ -260,7 +259,7 @@ async def _library(settings: Settings) -> Library:
 async def _attached(settings: Settings, files: Sequence[str], workers: Workers | None) -> Material:
     if not files:
         return Material()
-    return await in_thread(lambda stop: read_material(settings.root, files, workers, stop))
+    return await in_own_thread(lambda stop: read_material(settings.root, files, workers, stop))
 
 
 async def terms_of(

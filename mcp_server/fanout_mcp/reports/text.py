@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 from fanout_mcp.errors import why
-from fanout_mcp.source.secrets import in_thread, redact, scrub
-from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.source.secrets import redact, scrub
+from fanout_mcp.source.workers import Failure, Workers, in_own_thread
 from fanout_mcp.state import folder as state_folder
 from fanout_mcp.text import printable
 
@@ -33,7 +33,7 @@ async def write_report(folder: Path, stem: str, text: str, workers: Workers | No
         except OSError as error:
             return f"could not be written: {why(error)}"
 
-    return await in_thread(write)
+    return await in_own_thread(write)
 
 
 def keep(folder: Path, stem: str, text: str) -> str | None:

@@ -45,7 +45,7 @@ from fanout_mcp.source import secrets
 from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.kinds import Kind
 from fanout_mcp.source.receipt import Detail, Receipt
-from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.source.workers import Failure, Workers, in_own_thread
 from fanout_mcp.state.cache import OpenCache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Json, Outcome, Progress
@@ -236,7 +236,7 @@ async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mappin
 
 async def _scrubbed(workers: Workers, texts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Take secrets out of texts; return those that may be sent, and why the others may not."""
-    done = await secrets.in_thread(lambda stop: secrets.scrub(workers, list(texts.items()), stop))
+    done = await in_own_thread(lambda stop: secrets.scrub(workers, list(texts.items()), stop))
     pairs = list(zip(texts, done, strict=True))
     unread = {path: f"taking secrets out {one.reason}" for path, one in pairs if isinstance(one, Failure)}
     return {path: one[0] for path, one in pairs if not isinstance(one, Failure)}, unread

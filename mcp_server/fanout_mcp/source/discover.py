@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import stat
 import time
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_hooks.client import files
@@ -242,8 +243,9 @@ def discover(root: Path, patterns: Sequence[str] | None = None) -> Found:
                 wanted[path] = wanted.get(path, False) or is_named
     skipped = dict(listed.problems)
     paths = []
+    real = os.path.realpath(root)
     for path, is_named in wanted.items():
-        reason = _reason(root, path, is_named=is_named)
+        reason = _reason(real, path, is_named=is_named)
         if reason:
             skipped[path] = reason
         else:
@@ -304,8 +306,8 @@ def nearest(path: str, every: Iterable[str]) -> list[str]:
     """Return up to three existing names: the same file elsewhere, else the most similar."""
     by_name: dict[str, list[str]] = {}
     for other in list(every)[:20_000]:
-        by_name.setdefault(PurePosixPath(other).name, []).append(other)
-    name = PurePosixPath(path).name
+        by_name.setdefault(other.rpartition("/")[2], []).append(other)
+    name = path.rpartition("/")[2]
     similar = [name] if name in by_name else get_close_matches(name, by_name, 3, 0.7)
     return [other for close in similar for other in by_name[close]][:3]
 
@@ -328,7 +330,8 @@ def _kind(root: Path, path: str) -> str | None:
     return "file" if stat.S_ISREG(mode) else "other"
 
 
-def _reason(root: Path, path: str, *, is_named: bool) -> str:
+def _reason(root: str, path: str, *, is_named: bool) -> str:
+    """Say why a file below the root (a path without links) is not read, "" where it is."""
     if is_secret_path(path):
         return "secret file"
     if not is_named:
@@ -348,7 +351,7 @@ def _reason(root: Path, path: str, *, is_named: bool) -> str:
         return "symlink"
     if not stat.S_ISREG(mode):
         return "not a regular file"
-    return policy.kept_in(f"{os.path.realpath(root)}/{path}", links)
+    return policy.kept_in(f"{root}/{path}", links)
 
 
 def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> list[str] | None:
@@ -361,7 +364,7 @@ def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> lis
     for name in names(listed.output)[:MAX_FILES]:
         if _leaves(name):
             continue  # an index can be crafted; git itself never writes such a name
-        if name.endswith("/") or (not PurePosixPath(name).suffix and _kind(root, name) == "folder"):
+        if name.endswith("/") or (not posixpath.splitext(name)[1] and _kind(root, name) == "folder"):
             # A submodule, or a repository inside this one: it has its own list.
             inner = name.rstrip("/") + "/"
             if is_linked(root / inner):

@@ -139,30 +139,49 @@ def _is_marked(head: str) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _by_path(path: str) -> Kind:
-    *folders, name = path.split("/")
+    folder, _, name = path.rpartition("/")
+    kind, lowered = _by_folders(folder, is_jvm=_JVM.search(name) is not None), name.lower()
+    if kind == "vendored":
+        return kind
+    if kind == "generated" or _GENERATED_NAME.search(lowered):
+        return "generated"
+    if kind == "fixture" or name.endswith(".snap"):
+        return "fixture"
+    is_docs = _DOCS_NAME.search(lowered) is not None
+    if kind == "test":
+        return "docs" if is_docs else "test"
+    if _TEST_NAME.match(lowered) or _TEST_TYPE.search(name):
+        return "test"
+    if kind == "example":
+        return kind
+    if kind == "docs" or is_docs:
+        return "docs"
+    return "example" if _EXAMPLE_NAME.match(lowered) else "product"
+
+
+@lru_cache(maxsize=1 << 14)
+def _by_folders(path: str, *, is_jvm: bool) -> Kind:
+    """Return what a folder makes of its files, apart from their names."""
+    folders = path.split("/") if path else []
     lowered = [folder.lower() for folder in folders]
     lowered += [one.strip("_.") for one in lowered if one[:1] in {"_", "."}]  # `_examples`, `.test`
     if not _VENDORED.isdisjoint(lowered):
         return "vendored"
-    if not _BUILT.isdisjoint(lowered) or _GENERATED_NAME.search(name.lower()):
+    if not _BUILT.isdisjoint(lowered):
         return "generated"
-    if _JVM.search(name):
+    if is_jvm:
         folders = _without_package(folders)
         lowered = [folder.lower() for folder in folders]
-    if not _FIXTURES.isdisjoint(lowered) or name.endswith(".snap"):
+    if not _FIXTURES.isdisjoint(lowered):
         return "fixture"
     if any(one in _TESTS or _TEST_FOLDER.match(one) for one in lowered) or any(
         map(_TEST_FOLDER.match, folders)
     ):
-        return "docs" if _DOCS_NAME.search(name.lower()) else "test"
-    if _TEST_NAME.match(name.lower()) or _TEST_TYPE.search(name):
         return "test"
     top = lowered[: next((at for at, one in enumerate(lowered) if one in _SOURCES), len(lowered))]
     if not {"example", "examples"}.isdisjoint(lowered) or not _EXAMPLES.isdisjoint(top):
         return "example"
-    if not _DOCS.isdisjoint(top) or _DOCS_NAME.search(name.lower()):
-        return "docs"
-    return "example" if _EXAMPLE_NAME.match(name.lower()) else "product"
+    return "product" if _DOCS.isdisjoint(top) else "docs"
 
 
 def _without_package(folders: list[str]) -> list[str]:

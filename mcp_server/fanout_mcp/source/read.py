@@ -20,7 +20,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -239,6 +240,10 @@ def cells(text: str) -> str:
     rows = text.split("\n")
     if len(rows) < sum(len(lines) for _, lines in found):
         return "\n".join(_shown_cell(kind, line) for kind, lines in found for line in lines) + "\n"
+    places: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        text = row.strip().rstrip(",").split('"source": [')[-1].rstrip("]")
+        places.setdefault(text, []).append(number)
     placed = [""] * len(rows)
     at = 0
     for kind, lines in found:
@@ -248,18 +253,17 @@ def cells(text: str) -> str:
                 for part in (line, line + "\n")
                 for plain in (True, False)
             }
-            hit = next(
-                (
-                    n
-                    for n in range(at, len(rows))
-                    if rows[n].strip().rstrip(",").split('"source": [')[-1].rstrip("]") in written
-                ),
-                None,
-            )
-            if hit is not None:
-                placed[hit] = _shown_cell(kind, line)
-                at = hit + 1
+            hits = [row for one in written for row in _first(places.get(one, ()), at)]
+            if hits:
+                placed[min(hits)] = _shown_cell(kind, line)
+                at = min(hits) + 1
     return "\n".join(placed)
+
+
+def _first(rows: Sequence[int], at: int) -> Sequence[int]:
+    """Return the first of ascending rows from `at` on, empty where there is none."""
+    place = bisect_left(rows, at)
+    return rows[place : place + 1]
 
 
 def _shown_cell(kind: str, line: str) -> str:

@@ -15,9 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
-from typing import Final, TypeVar
-
-import anyio.to_thread
+from typing import Final
 
 from fanout_mcp.linear import Linear, Match
 from fanout_mcp.source.secret_values import (
@@ -601,7 +599,6 @@ SMALL: Final = 64_000
 """Characters that are redacted where they are: the slowest text that is known takes 0.3 s a megabyte."""
 
 REDACT: Final = "fanout_mcp.source.secrets:redact_item"
-T = TypeVar("T")
 Scrubbed = tuple[str, int]
 """The text, and how many secrets were taken out."""
 
@@ -623,12 +620,3 @@ def scrub(
         return [redact(text, path) for path, text in texts]
     results = workers.map_now(REDACT, [list(one) for one in texts], stop=stop)
     return [result if isinstance(result, Failure) else (result[0], result[1]) for _, result in results]
-
-
-async def in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Run in a thread that a cancel leaves behind at once, with the event that stops its workers."""
-    stop = threading.Event()
-    try:
-        return await anyio.to_thread.run_sync(lambda: work(stop), abandon_on_cancel=True)
-    finally:
-        stop.set()

@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import anyio.to_thread
 
@@ -132,8 +132,26 @@ class Failure:
 
 
 def default_size() -> int:
-    """One core is left to the hooks; three workers are about 120 MB."""
-    return max(1, min(3, (os.cpu_count() or 2) - 1))
+    """A core each: they give way to the hooks and the loop (`nice`). Three workers are about 120 MB."""
+    return min(3, os.cpu_count() or 1)
+
+
+T = TypeVar("T")
+
+
+async def in_own_thread(work: Callable[[threading.Event], T]) -> T:
+    """Run what may wait for a worker; a cancel leaves the thread behind at once, and sets its event.
+
+    A thread outside of anyio's common forty: waiting there, calls would hold up all that need a thread for a
+    moment.
+    """
+    stop = threading.Event()
+    try:
+        return await anyio.to_thread.run_sync(
+            lambda: work(stop), abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        )
+    finally:
+        stop.set()
 
 
 class Workers:
@@ -156,17 +174,9 @@ class Workers:
         on_done: OnDone | None = None,
     ) -> list[tuple[Json, Json | Failure]]:
         """Call `function` ("fanout_mcp.module:name") on each item; results in the order of the items."""
-        stop = threading.Event()
-        try:
-            return await anyio.to_thread.run_sync(
-                lambda: self.map_now(function, items, timeout_s=timeout_s, on_done=on_done, stop=stop),
-                abandon_on_cancel=True,
-                # A thread outside of anyio's common forty: waiting there for a worker, calls would hold up
-                # whoever needs a thread for a moment.
-                limiter=anyio.CapacityLimiter(1),
-            )
-        finally:
-            stop.set()
+        return await in_own_thread(
+            lambda stop: self.map_now(function, items, timeout_s=timeout_s, on_done=on_done, stop=stop)
+        )
 
     def map_now(
         self,

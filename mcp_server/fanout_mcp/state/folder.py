@@ -11,6 +11,7 @@ import secrets
 import shutil
 import stat
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -97,38 +98,45 @@ def append(path: Path, line: str) -> int:
 
 def safe_path(path: str, project: Path) -> str:
     """Return PATH without relative folders, those of the project, and those that any user can write to."""
-    return os.pathsep.join(folder for folder in path.split(os.pathsep) if not _distrust(folder, project))
+    distrust = _distrust(project)
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if not distrust(folder))
 
 
 def find_program(name: str, project: Path, path: str | None = None) -> str | None:
     """Return where the user's own program lies, or None; `path`: instead of the PATH of this process."""
-    for folder in safe_path(os.environ.get("PATH", os.defpath) if path is None else path, project).split(
-        os.pathsep
-    ):
-        found = shutil.which(name, path=folder) if folder else None
-        if found and not _distrust(found, project):
-            return found
-    return None
+    return next((found for found, why in _programs(name, project, path) if not why), None)
 
 
 def refused_program(name: str, project: Path) -> str:
     """Return the first program of that name on PATH with why it is not run; "" where there is none."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+    refused = (f"{found} {why}, so it is not run" for found, why in _programs(name, project) if why)
+    return next(refused, "")
+
+
+def _programs(name: str, project: Path, path: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield each program of that name on PATH, and why it is not run; only folders with one are vetted."""
+    distrust = _distrust(project)
+    for folder in (os.environ.get("PATH", os.defpath) if path is None else path).split(os.pathsep):
         found = shutil.which(name, path=folder or os.curdir)
-        if found and (why := _distrust(folder, project) or _distrust(found, project)):
-            return f"{found} {why}, so it is not run"
-    return ""
+        if found:
+            yield found, distrust(folder) or distrust(found)
 
 
-def _distrust(path: str, project: Path) -> str:
-    """Say why nothing there is run, or "". A project that holds the home is the user's own."""
-    if not path.startswith("/"):
-        return "is found by a relative entry of PATH"
-    top, real = project.resolve(), Path(path).resolve()
-    if real.is_relative_to(top) and not Path.home().resolve().is_relative_to(top):
-        return "lies in the project"
-    try:
-        is_open = real.stat().st_mode & stat.S_IWOTH
-    except OSError:
-        return ""
-    return "can be replaced by any user of this machine" if is_open else ""
+def _distrust(project: Path) -> Callable[[str], str]:
+    """Return what says why nothing at a path is run, or ""; a project that holds the home is the user's."""
+    top = project.resolve()
+    is_users = Path.home().resolve().is_relative_to(top)
+
+    def why(path: str) -> str:
+        if not path.startswith("/"):
+            return "is found by a relative entry of PATH"
+        real = Path(path).resolve()
+        if real.is_relative_to(top) and not is_users:
+            return "lies in the project"
+        try:
+            is_open = real.stat().st_mode & stat.S_IWOTH
+        except OSError:
+            return ""
+        return "can be replaced by any user of this machine" if is_open else ""
+
+    return why

@@ -152,7 +152,8 @@ class _Kept(NamedTuple):
     policy: Policy
 
 
-_kept = _Kept((), Policy())
+_NONE: Final = Policy()
+_kept = _Kept((), _NONE)
 
 
 def current() -> Policy:
@@ -164,7 +165,7 @@ def current() -> Policy:
     except FileNotFoundError:
         if os.path.lexists(COPY):
             raise _closed(f"is missing, and {COPY} is there") from None
-        return Policy()
+        return _NONE
     except OSError as error:
         raise _closed(f"can't be looked at: {why(error)}") from error
     stamp = (PLACE, OWNER, *_stamp(status), *_stamp(folder))

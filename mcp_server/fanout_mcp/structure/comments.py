@@ -16,7 +16,7 @@ from itertools import takewhile
 from string import whitespace
 from typing import TYPE_CHECKING, Final
 
-from fanout_mcp.structure.languages import Language
+from fanout_mcp.structure.languages import Language, text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -184,7 +184,7 @@ def doc_above(source: list[bytes], row: int, language: Language) -> str:
         if in_block and line.startswith(opens):
             break
         row -= 1
-    return spoken(_unmarked(line.decode("utf-8", "replace")) for line in reversed(found))
+    return spoken(_unmarked(line.decode("utf-8", "replace")) for line in reversed(found)) if found else ""
 
 
 def _marks(language: Language) -> tuple[bytes, ...]:
@@ -204,7 +204,7 @@ def opening(text: str, root: Node, language: Language, name: str = "") -> str:
         for node in root.named_children[:4]:
             child = first_child(node) if node.type == "expression_statement" else node
             if child is not None and child.type == "string":
-                return _docstring((child.text or b"").decode("utf-8", "replace"))
+                return _docstring(text_of(child))
             if node.type != "comment":
                 break
     for number, (group, code) in enumerate(_groups(text, language)):
@@ -303,8 +303,7 @@ def _attribute(nodes: Sequence[Node], name: str) -> str:
             continue
         string = first_child(operand.named_child(1)) if operand.named_child_count > 1 else None
         if string is not None and string.type in {"string", "sigil"}:
-            text = (string.text or b"").decode("utf-8", "replace")
-            return first_sentence(re.sub(r"^~[sS]", "", text))
+            return first_sentence(re.sub(r"^~[sS]", "", text_of(string)))
     return ""
 
 
@@ -312,8 +311,7 @@ def block_doc(node: Node, source: list[bytes], language: Language) -> str:
     """Return the description of a Terraform block, else the comment above it."""
     body = next((child for child in node.named_children if child.type == "body"), None)
     for attribute in body.named_children if body is not None else ():
-        text = (attribute.text or b"").decode("utf-8", "replace")
-        match = re.match(r'description\s*=\s*"((?:[^"\\]|\\.)*)"', text)
+        match = re.match(r'description\s*=\s*"((?:[^"\\]|\\.)*)"', text_of(attribute))
         if match:
             return first_sentence(match[1])
     return doc_above(source, node.start_point[0], language)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.structure.comments import plain_text
-from fanout_mcp.structure.graph import Facts, Graph, Module, shortened
+from fanout_mcp.structure.graph import Facts, Graph, Module, more, shortened
 from fanout_mcp.structure.outline import Outline, Symbol
+from fanout_mcp.text import compact, counted
 from fanout_mcp.types import Json
 
 # --- What a file is for, in one line: its own first sentence, else derived from what it defines. ------------
@@ -42,7 +44,11 @@ def purpose(outline: Outline) -> str:
     """Return one line of at most 160 characters: what its author wrote, else what it defines, labelled."""
     if outline.skipped:
         return f"not read: {outline.skipped}"
-    return _cut(written(outline) or outline.doc or derived(outline), MAX_LENGTH)
+    return _line(outline, written(outline))
+
+
+def _line(outline: Outline, sentence: str) -> str:
+    return _cut(sentence or outline.doc or derived(outline), MAX_LENGTH)
 
 
 def written(outline: Outline) -> str:
@@ -125,6 +131,7 @@ def _named(symbol: Symbol) -> str:
     return symbol.doc if symbol.name in symbol.doc else f"{symbol.name}: {symbol.doc}"
 
 
+@lru_cache(maxsize=1 << 12)
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
@@ -141,8 +148,7 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
     elif exports:
         what = f"passes on {_some(exports, 4)}"
     else:
-        lines = "1 line" if outline.lines == 1 else f"{outline.lines:,} lines"
-        what = f"{outline.language or 'text'} without definitions, {lines}"
+        what = f"{outline.language or 'text'} without definitions, {counted(outline.lines, 'line')}"
     start = "; starts a program" if outline.entry else ""
     used = f" for {_some(list(users), 3)}" if users else ""
     return f"no description; {what}{used}{start} (derived)"
@@ -191,10 +197,8 @@ def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
         rows = [form(symbol) for symbol in shown[:most]]
         if sum(map(len, rows)) <= MAX_SYMBOL_CHARS:
             break
-    rows += [f"and {len(shown) - most} more"] * (len(shown) > most)
-    return (
-        rows + _passed_on(passed_on[:most]) + [f"and {len(passed_on) - most} more"] * (len(passed_on) > most)
-    )
+    passed_rows = _passed_on(passed_on[:most])
+    return [*rows, *more(len(shown) - most), *passed_rows, *more(len(passed_on) - most)]
 
 
 def _once(found: Sequence[Symbol]) -> list[Symbol]:
@@ -227,8 +231,7 @@ def dependencies(outline: Outline, most: int = 20) -> list[str]:
     names: dict[str, None] = {}
     for name in outline.imports:
         names[name.rpartition(".")[0] or name if outline.language == "Python" else name] = None
-    found = [name for name in names if name]
-    return found[:most] + [f"and {len(found) - most} more"] * (len(found) > most)
+    return list(shortened([name for name in names if name], most))
 
 
 def _row(symbol: Symbol) -> str:
@@ -284,25 +287,32 @@ GOD_SYMBOLS: Final = 20
 
 HUB_USERS: Final = 10
 
+ROWS: Final = (12, 6, 3, 1)
+"""Rows of each list of a module, tried from the left until a map has room for it."""
+
+SHORTEST: Final = 400
+"""Characters of a module below which no list of it has more than a row."""
+
 Signals = Mapping[str, Sequence[Any]]
-"""Path to `[what, count, [lines]]`, as signals.scan_file returns."""
+"""Path to `[[what, count, [lines], name], ...]`, as signals.scan_file returns."""
 
 
 def described(
-    module: Module, known: Graph, facts: Facts, focus: str, signals: Signals, *, most: int = MAX_SYMBOLS
+    module: Module, known: Graph, facts: Facts, focus: str, signals: Signals, *, room: int | None = None
 ) -> dict[str, Json]:
-    """Return a module's fields as the static engine knows them; `most`: rows of each list."""
-    statements = [
-        *_components(facts, known)[:most],
-        *_interactions(module, facts, known)[: most // 3],
-        *_observations(module, facts, focus, signals),
-        *_risks(module, known, facts, focus)[:most],
-    ]
-    report = [overview(module, known), *statements]
-    entry = fields(module, known, facts, module_purpose(module, known, facts), report)
-    if most < MAX_SYMBOLS:  # of a map: the statements bring their places along
-        del entry["citations"]
-        entry = {name: _short(value, most) for name, value in entry.items()}
+    """Return a module's fields as the static engine knows them; `room`: characters, of a map."""
+    head = overview(module, known)
+    parts, uses = _components(facts, known), _interactions(module, facts, known)
+    seen, risks = _observations(module, facts, focus, signals), _risks(module, known, facts, focus)
+    report = [head, *parts, *uses, *seen, *risks]
+    whole = fields(module, known, facts, module_purpose(module, known, facts), report)
+    entry = whole
+    for most in () if room is None else ROWS if room > SHORTEST else ROWS[-1:]:
+        if len(compact(entry)) <= (room or 0):
+            break
+        # The statements bring their places along.
+        entry = {name: _short(value, most) for name, value in whole.items() if name != "citations"}
+        entry["report"] = " ".join([head, *parts[:most], *uses[: most // 3], *seen, *risks[:most]])
     return entry
 
 
@@ -396,11 +406,10 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
         return derived(own[0], users)
     names = [name for outline in product[:8] for name in _names(outline)[:1]]
     if not names:
-        return f"no description; {files(len(own))} of {own[0].language or 'text'} (derived)"
+        return f"no description; {counted(len(own), 'file')} of {own[0].language or 'text'} (derived)"
     used = f" for {', '.join(users[:3])}" if users else ""
-    return (
-        f"no description; defines {', '.join(dict.fromkeys(names[:4]))} in {files(len(own))}{used} (derived)"
-    )
+    what = ", ".join(dict.fromkeys(names[:4]))
+    return f"no description; defines {what} in {counted(len(own), 'file')}{used} (derived)"
 
 
 def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
@@ -436,14 +445,6 @@ def _beside(folder: str, known: Graph) -> str:
 MAX_SENTENCE: Final = 200
 
 
-def files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _times(count: int, one: str) -> str:
-    return f"1 {one}" if count == 1 else f"{count:,} {one}s"
-
-
 def overview(module: Module, known: Graph) -> str:
     outlines = [known.outlines[path] for path in module.paths]
     lines = sum(outline.lines for outline in outlines)
@@ -460,11 +461,11 @@ def overview(module: Module, known: Graph) -> str:
         for symbol in outline.symbols
     )
     tests = sum(outline.kind in {"test", "fixture"} for outline in outlines)
-    beside = f", {files(tests)} of tests among them" if 0 < tests < len(outlines) else ""
+    beside = f", {counted(tests, 'file')} of tests among them" if 0 < tests < len(outlines) else ""
     by_name = sum(outline.how == "name" for outline in outlines)
-    unread = f"; {files(by_name)} by name only" if by_name else ""
-    size = f"{files(len(outlines))} with {_times(lines, 'line')} ({', '.join(most[:4])})"
-    return f"{module.name} has {size}{beside} and {_times(public, 'public symbol')}{unread}."
+    unread = f"; {counted(by_name, 'file')} by name only" if by_name else ""
+    size = f"{counted(len(outlines), 'file')} with {counted(lines, 'line')} ({', '.join(most[:4])})"
+    return f"{module.name} has {size}{beside} and {counted(public, 'public symbol')}{unread}."
 
 
 def _components(facts: Facts, known: Graph) -> list[str]:
@@ -476,10 +477,11 @@ def _components(facts: Facts, known: Graph) -> list[str]:
             break
         if not _says(outline):
             continue
-        line = _written(outline)[1] or next((one.line for one in _defined(outline)), 1)
+        sentence, line = _written(outline)
+        line = line or next((one.line for one in _defined(outline)), 1)
         users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
-        used = f"; used by {files(len(users))}" if users else ""
-        text = purpose(outline).rstrip(".")
+        used = f"; used by {counted(len(users), 'file')}" if users else ""
+        text = _line(outline, sentence).rstrip(".")
         found.append(f"{_name(path)}: {text}{used} [{path}:{line}].")
     return found
 
@@ -503,8 +505,7 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
     }
     busiest = sorted((path for path in uses if uses[path]), key=lambda path: (-len(uses[path]), path))
     return [
-        f"Interaction: {_name(path)} uses {', '.join(map(_name, uses[path][:5]))}"
-        f"{f' and {len(uses[path]) - 5} more' if len(uses[path]) > 5 else ''} "
+        f"Interaction: {_name(path)} uses {_some([_name(one) for one in uses[path]], 5)} "
         f"[{path}:{known.lines[path, uses[path][0]]}]."
         for path in busiest[:MAX_INTERACTIONS]
     ]
@@ -531,19 +532,19 @@ def _observations(module: Module, facts: Facts, focus: str, signals: Signals) ->
         total = sum(count for count, *_ in places)
         _, path, line, name = max(places, key=lambda place: place[0])
         if what.startswith("names with "):
-            stated = f"{_times(total, 'name')} with {what.removeprefix('names with ')}, such as {name}"
+            stated = f"{counted(total, 'name')} with {what.removeprefix('names with ')}, such as {name}"
         else:
             noun = _NOUNS.get(what, "place" if name.startswith(("an ", "the ")) else "call")
-            stated = f"{what} in {_times(total, noun)}, such as {name}"
-        spread = f", in {files(len(places))}" if len(places) > 1 else ""
+            stated = f"{what} in {counted(total, noun)}, such as {name}"
+        spread = f", in {counted(len(places), 'file')}" if len(places) > 1 else ""
         found.append(f"{focus.capitalize()}: {stated}{spread} [{path}:{line}].")
     return found
 
 
 def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
     found = [
-        f"Risk: {files(len(cycle))} import each other in a cycle as they are loaded ({', '.join(cycle[:3])}) "
-        f"[{cycle[0]}:{_cycle_line(cycle, known)}]."
+        f"Risk: {counted(len(cycle), 'file')} import each other in a cycle as they are loaded "
+        f"({', '.join(cycle[:3])}) [{cycle[0]}:{_cycle_line(cycle, known)}]."
         for cycle in facts.cycles[:MAX_RISKY_CYCLES]
     ]
     outlines = [
@@ -578,7 +579,7 @@ def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
     }
     hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
     found += [
-        f"Hub: {files(users[path])} use {path}; changes there reach far [{_use(path, known)}]."
+        f"Hub: {counted(users[path], 'file')} use {path}; changes there reach far [{_use(path, known)}]."
         for path in hubs[:2]
     ]
     if focus == "testing" and functions and not facts.tests and not all(map(is_test, module.paths)):
@@ -616,11 +617,7 @@ def symbols(facts: Facts, known: Graph) -> list[str]:
                 continue
             if symbol.public and not symbol.in_function and symbol.kind not in _NO_SYMBOLS:
                 rows.setdefault((path, symbol.name), f"{symbol.signature[:110]} ({path}:{symbol.line})")
-    return _cut_rows(list(rows.values()))
+    return list(shortened(list(rows.values()), MAX_SYMBOLS))
 
 
 _NO_SYMBOLS: Final = frozenset({"key", "heading", "package", "namespace", "impl"})
-
-
-def _cut_rows(rows: list[str]) -> list[str]:
-    return rows[:MAX_SYMBOLS] + [f"and {len(rows) - MAX_SYMBOLS} more"] * (len(rows) > MAX_SYMBOLS)

@@ -19,7 +19,8 @@ from fanout_mcp.source.kinds import Kind, is_test, kind_of
 from fanout_mcp.structure.languages import table
 from fanout_mcp.structure.manifests import PACKAGE_FILES
 from fanout_mcp.structure.outline import Outline
-from fanout_mcp.structure.resolve import SCRIPTS, index, is_standard, resolved
+from fanout_mcp.structure.resolve import SCRIPTS, Index, index, is_standard, resolved
+from fanout_mcp.text import counted
 
 _STARTING: Final = frozenset({"__main__.py", "manage.py", "main.rs"})
 _LOADS: Final = SCRIPTS | {"Python", "Ruby", "PHP", "Lua", "Bash", "R", "Perl", "Julia"}
@@ -51,11 +52,13 @@ class Graph:
     tests: dict[str, list[str]] = field(default_factory=dict)
     """What a test file is named after, to such files: `basket` to `test_basket.py`."""
     named: dict[str, int] = field(default_factory=dict)
-    """How many files of code that are no tests have a name, without its endings."""
+    """How many files of code that are no tests have such a name, without its endings."""
     started: dict[str, list[str]] = field(default_factory=dict)
     """A file that a manifest's script runs to where: `path:line (command)`."""
     cycles: list[list[str]] = field(default_factory=list)
     """Files that load each other as the program runs, directly or around; largest first."""
+    cycle_of: dict[str, int] = field(default_factory=dict)
+    """A file to the place of its cycle."""
 
     lines: dict[tuple[str, str], int] = field(default_factory=dict)
     """A file and one that it imports, to the line that does; none where no line is needed."""
@@ -73,33 +76,45 @@ def graph(outlines: Iterable[Outline]) -> Graph:
         if what == "name"
     }
     names = index(known, packages, known)
-    own = {dotted.split(".")[0] for dotted in names.dotted.values()}
-    found = Graph(known, own=frozenset(own.union(*names.packages.values())))
+    found = Graph(known, own=frozenset(names.own.union(*names.packages.values())))
     for path, outline in known.items():
-        edges, found.external[path] = resolved(outline, names)
-        found.imports[path] = list(edges)
-        folder, name = posixpath.split(path)
-        found.folders.setdefault(folder, []).append(path)
-        stem = name.partition(".")[0].lower()
-        if is_code(outline) and is_test(path):
-            found.tests.setdefault(_TESTED.sub("", stem), []).append(path)
-        elif is_code(outline):
-            found.named[stem] = found.named.get(stem, 0) + 1
+        found.folders.setdefault(posixpath.dirname(path), []).append(path)
+        if is_test(path) and is_code(outline):
+            found.tests.setdefault(_TESTED.sub("", _stem(path)), []).append(path)
+        _connect(found, outline, names)
         for what, command, value, _ in outline.declares:
-            place = _started(path, value, known) if what == "script" else None
+            place = _started(path, value, known, names) if what == "script" else None
             if place:
                 shown = f"{place} ({command})" if command else place
                 found.started.setdefault(place.rpartition(":")[0], []).append(shown)
-        late = {name for name, _ in outline.late}
-        lines = dict(zip(outline.imports, outline.import_lines, strict=False))
-        for target, by in edges.items():
-            found.imported_by.setdefault(target, []).append(path)
-            if by:
-                found.lines[path, target] = min(lines.get(name, 1) for name in by)
-            if by and late.issuperset(by):
-                found.late.add((path, target))
+    for path, outline in known.items():
+        if _stem(path) in found.tests and is_code(outline) and not is_test(path):
+            found.named[_stem(path)] = found.named.get(_stem(path), 0) + 1
     found.cycles = sorted(components(_loading(found)), key=lambda cycle: (-len(cycle), cycle))
+    found.cycle_of = {path: place for place, cycle in enumerate(found.cycles) for path in cycle}
     return found
+
+
+def _stem(path: str) -> str:
+    return posixpath.basename(path).partition(".")[0].lower()
+
+
+def _connect(found: Graph, outline: Outline, names: Index) -> None:
+    """Note what a file imports; nothing where it imports nothing, as most files of a large project do."""
+    path = outline.path
+    edges, other = resolved(outline, names)
+    if other:
+        found.external[path] = other
+    if edges:
+        found.imports[path] = list(edges)
+    late = {name for name, _ in outline.late}
+    lines = dict(zip(outline.imports, outline.import_lines, strict=False)) if edges else {}
+    for target, by in edges.items():
+        found.imported_by.setdefault(target, []).append(path)
+        if by:
+            found.lines[path, target] = min(lines.get(name, 1) for name in by)
+        if by and late.issuperset(by):
+            found.late.add((path, target))
 
 
 _TESTED: Final = re.compile(r"^test_?|[_-]?(?:test|spec)s?$")
@@ -125,41 +140,36 @@ def _is_types(outline: Outline) -> bool:
 
 
 def components(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Return the strongly connected components of two or more (Tarjan's, without recursion)."""
-    order: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    found: list[list[str]] = []
+    """Return the strongly connected components of two or more (Kosaraju's, without recursion)."""
+    ended: list[str] = []
+    left: set[str] = set()
     for start in edges:
-        if start in order:
-            continue
-        work = [(start, iter(edges[start]))]
-        order[start] = low[start] = len(order)
-        stack.append(start)
-        on_stack.add(start)
+        work = [] if start in left else [(start, iter(edges[start]))]
+        left.add(start)
         while work:
             node, following = work[-1]
-            for target in following:
-                if target not in order:
-                    order[target] = low[target] = len(order)
-                    stack.append(target)
-                    on_stack.add(target)
-                    work.append((target, iter(edges.get(target, ()))))
-                    break
-                if target in on_stack:
-                    low[node] = min(low[node], order[target])
-            else:
+            target = next((one for one in following if one not in left), None)
+            if target is None:
+                ended.append(node)
                 work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == order[node]:
-                    component: list[str] = []
-                    while not component or component[-1] != node:
-                        component.append(stack.pop())
-                        on_stack.discard(component[-1])
-                    if len(component) > 1:
-                        found.append(sorted(component))
+            else:
+                left.add(target)
+                work.append((target, iter(edges.get(target, ()))))
+    users: dict[str, list[str]] = {}
+    for node, targets in edges.items():
+        for target in targets:
+            users.setdefault(target, []).append(node)
+    found: list[list[str]] = []
+    for last in reversed(ended):  # who leads to it and ended before is in its component
+        waiting, component = [last], []
+        while waiting:
+            node = waiting.pop()
+            if node in left:
+                left.remove(node)
+                component.append(node)
+                waiting += users.get(node, ())
+        if len(component) > 1:
+            found.append(sorted(component))
     return found
 
 
@@ -278,12 +288,12 @@ def _folded(paths: Iterable[str], known: Graph) -> list[str]:
     lines = []
     for kind in sorted(trees):
         by_size = sorted(trees[kind].items(), key=lambda item: (-len(item[1]), item[0]))
-        lines += [f"{kind}: {root} ({_counted(found)})" for root, found in by_size[:MAX_TREES]]
+        lines += [f"{kind}: {root} ({_endings(found)})" for root, found in by_size[:MAX_TREES]]
         rest = [path for _, found in by_size[MAX_TREES:] for path in found]
         if rest:
             folders = sorted({root.split("/")[0] for root, _ in by_size[MAX_TREES:]})
             below = ", ".join(folders[:4]) + ("…" if len(folders) > 4 else "")
-            lines.append(f"{kind}: {len(by_size) - MAX_TREES} more folders below {below} ({_counted(rest)})")
+            lines.append(f"{kind}: {len(by_size) - MAX_TREES} more folders below {below} ({_endings(rest)})")
     return lines
 
 
@@ -298,7 +308,7 @@ def _tree(path: str, kind: Kind | str) -> str:
     return "/".join(folders) or "."
 
 
-def _counted(paths: Sequence[str]) -> str:
+def _endings(paths: Sequence[str]) -> str:
     endings: dict[str, int] = {}
     for path in paths:
         name = posixpath.basename(path)
@@ -306,8 +316,7 @@ def _counted(paths: Sequence[str]) -> str:
         endings[ending] = endings.get(ending, 0) + 1
     most = sorted(endings, key=lambda one: (-endings[one], one))
     shown = ", ".join(f"{endings[one]} {one[:30]}" for one in most[:3])
-    files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
-    return f"{files}: {shown}" + (", …" if len(most) > 3 else "")
+    return f"{counted(len(paths), 'file')}: {shown}" + (", …" if len(most) > 3 else "")
 
 
 def named(name: str, known: Graph) -> Module:
@@ -379,12 +388,13 @@ def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40
     )
     installed, standard = _external(module, known)
     users = [user for path in module.paths for user in known.imported_by.get(path, ()) if user not in own]
+    cycles = {known.cycle_of[path] for path in own if path in known.cycle_of}
     return Facts(
         shortened(out, most),
         shortened(_folders(user for user in users if not is_test(user)), most),
         shortened(installed, most),
         shortened(standard, most),
-        tuple(tuple(cycle) for cycle in known.cycles if not own.isdisjoint(cycle)),
+        tuple(tuple(known.cycles[place]) for place in sorted(cycles)),
         tuple(_entries(module, known)[:most]),
         tuple(tests_of(module, known)[:5]),
         tuple(_hot(module, known, churn)[:5]),
@@ -393,8 +403,11 @@ def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40
 
 
 def shortened(names: Sequence[str], most: int) -> tuple[str, ...]:
-    rest = len(names) - most
-    return (*names[:most], *([f"and {rest} more"] * (rest > 0)))
+    return (*names[:most], *more(len(names) - most))
+
+
+def more(rest: int) -> list[str]:
+    return [f"and {rest:,} more"] * (rest > 0)
 
 
 def _folders(paths: Iterable[str]) -> list[str]:
@@ -413,7 +426,7 @@ def _external(module: Module, known: Graph) -> tuple[list[str], list[str]]:
     standard: dict[str, int] = {}
     for path in module.paths:
         language = known.outlines[path].language
-        for name in known.external[path]:
+        for name in known.external.get(path, ()):
             top = _package(name, language)
             if top and top not in known.own:
                 counts = standard if is_standard(name, language) else installed
@@ -471,7 +484,7 @@ def _entries(module: Module, known: Graph) -> list[str]:
     return found
 
 
-def _started(manifest: str, value: str, known: Mapping[str, Outline]) -> str | None:
+def _started(manifest: str, value: str, known: Mapping[str, Outline], places: Index) -> str | None:
     """Return the place of what a manifest's script runs: `package.module:function`, or a file."""
     module, _, function = value.partition(":")
     function = function.partition(" ")[0].partition("[")[0].strip()
@@ -486,13 +499,17 @@ def _started(manifest: str, value: str, known: Mapping[str, Outline]) -> str | N
         for root in (folder, posixpath.join(folder, "src"), ""):
             file = posixpath.normpath(posixpath.join(root, path))
             if file in known:
-                lines = [s.line for s in known[file].symbols if s.name == function and not s.parent]
-                return f"{file}:{lines[0] if lines else 1}"
-        hits = [file for file in known if file.endswith("/" + path)]
+                return _defining(known[file], function)
+        hits = [one for one in places.by_name.get(posixpath.basename(path), ()) if one.endswith("/" + path)]
         if len(hits) == 1:
-            lines = [s.line for s in known[hits[0]].symbols if s.name == function and not s.parent]
-            return f"{hits[0]}:{lines[0] if lines else 1}"
+            return _defining(known[hits[0]], function)
     return None
+
+
+def _defining(outline: Outline, function: str) -> str:
+    """Return the place of a function at a file's top, else its first line."""
+    lines = (one.line for one in outline.symbols if one.name == function and not one.parent)
+    return f"{outline.path}:{next(lines, 1)}"
 
 
 _UNTESTED: Final = frozenset(
@@ -504,9 +521,7 @@ _UNTESTED: Final = frozenset(
 def tests_of(module: Module, known: Graph) -> list[str]:
     """Return the test files that touch a module: they import it, or are named after it or its files."""
     own = {path for path in module.paths if not is_test(path)} or set(module.paths)
-    names = {
-        posixpath.basename(path).partition(".")[0].lower() for path in own if is_code(known.outlines[path])
-    }
+    names = {_stem(path) for path in own if is_code(known.outlines[path])}
     names = (names | {posixpath.basename(module.name).lower()}) - _UNTESTED
     scores: dict[str, float] = {}
     for path in own:

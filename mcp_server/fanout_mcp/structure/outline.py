@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from fanout_mcp.source import read as source_read
 from fanout_mcp.source.kinds import HEAD, Kind, kind_of
-from fanout_mcp.source.read import MAX_BYTES, MAX_NOTEBOOK_BYTES, Skipped, cells, read_bytes
+from fanout_mcp.source.read import (
+    MAX_BYTES,
+    MAX_NOTEBOOK_BYTES,
+    Skipped,
+    cells,
+    decode,
+    is_binary,
+    read_bytes,
+)
 from fanout_mcp.source.receipt import count
 from fanout_mcp.source.secrets import is_secret_path, redact
 from fanout_mcp.structure import documents, manifests
@@ -28,7 +36,7 @@ from fanout_mcp.structure.comments import (
     first_sentence,
     opening,
 )
-from fanout_mcp.structure.documents import script_of
+from fanout_mcp.structure.documents import Script, script_of
 from fanout_mcp.structure.languages import (
     Captured,
     Found,
@@ -235,8 +243,6 @@ def outline_file(item: Json) -> Json:
 def outline_path(root: Path, path: str) -> Outline:
     if is_secret_path(path):
         return Outline(path, skipped="secret file")
-    from fanout_mcp.source.read import decode, is_binary
-
     is_notebook = path.endswith(".ipynb")
     data = read_bytes(root, path, at_most=MAX_NOTEBOOK_BYTES if is_notebook else MAX_BYTES)
     if isinstance(data, Skipped):
@@ -265,26 +271,30 @@ def _line_of(doc: str, text: str) -> int:
 def outline_text(path: str, text: str) -> Outline:
     """Outline a text that passed the prefilter; of a notebook the text of its cells."""
     lines = text.count("\n") + (not text.endswith("\n") and bool(text))
-    kind = kind_of(path, text[:HEAD])
     language = language_of(path, text[:200])
+    inner = script_of(path, text) if language is None else None
     if language is not None:
-        return replace(_outline_code(path, text, lines, language), kind=kind)
-    inner = script_of(path, text)
-    if inner is not None:
-        outline = replace(_outline_code(path, inner.text, lines, inner.language), tokens=count(text))
-        own = Symbol("component", inner.name, 1, max(1, lines), inner.name)
-        symbols = (own, *outline.symbols) if inner.name else outline.symbols
-        return replace(
-            outline,
-            language=inner.kind,
-            symbols=symbols,
-            doc=outline.doc or inner.doc,
-            kind=kind,
-            size=len(text),
-        )
-    if documents.form_of(path):
-        return replace(_outline_patterns(path, text, lines), kind=kind)
-    return replace(_outline_plain(path, text, lines), kind=kind)
+        outline = _outline_code(path, text, lines, language)
+    elif inner is not None:
+        outline = _outline_script(path, text, lines, inner)
+    elif documents.form_of(path):
+        outline = _outline_patterns(path, text, lines)
+    else:
+        outline = _outline_plain(path, text, lines)
+    return replace(outline, kind=kind_of(path, text[:HEAD]))
+
+
+def _outline_script(path: str, text: str, lines: int, inner: Script) -> Outline:
+    outline = _outline_code(path, inner.text, lines, inner.language)
+    own = Symbol("component", inner.name, 1, max(1, lines), inner.name)
+    return replace(
+        outline,
+        language=inner.kind,
+        size=len(text),
+        tokens=count(text),
+        symbols=(own, *outline.symbols) if inner.name else outline.symbols,
+        doc=outline.doc or inner.doc,
+    )
 
 
 def _outline_patterns(path: str, text: str, lines: int) -> Outline:
@@ -552,11 +562,14 @@ def as_json(outline: Outline) -> Json:
     return fields
 
 
-def from_json(fields: Json) -> Outline:
-    """Read what `as_json` wrote; raises ValueError for another number of fields."""
+def from_json(path: str, fields: Json) -> Outline:
+    """Read what `as_json` wrote of a path, which is kept as it is given: there are 100,000 of them.
+
+    Raises ValueError for another number of fields.
+    """
     if len(fields) != len(Outline.__slots__):
         raise ValueError(f"an outline has {len(Outline.__slots__)} fields, got {len(fields)}")
-    named = dict(zip(Outline.__slots__, fields, strict=True))
+    named = dict(zip(Outline.__slots__, fields, strict=True)) | {"path": path}
     for name in ("imports", "notes", "import_lines", "uses"):
         named[name] = tuple(named[name])
     for name in ("late", "declares"):

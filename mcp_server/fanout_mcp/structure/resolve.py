@@ -67,8 +67,8 @@ class Index:
 
     paths: frozenset[str]
     python: dict[str, list[str]] = field(default_factory=dict)
-    dotted: dict[str, str] = field(default_factory=dict)
-    """A Python file's own dotted name."""
+    own: set[str] = field(default_factory=set)
+    """First parts of the dotted names of Python files."""
     initialised: frozenset[str] = frozenset()
     """Folders with an `__init__.py`."""
     folders: dict[str, list[str]] = field(default_factory=dict)
@@ -77,8 +77,7 @@ class Index:
     packages: dict[str, dict[str, str]] = field(default_factory=dict)
     """Manifest's name to what such manifests call their package, to its folder."""
     defines: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """A folder of Go, a package of the JVM, a namespace, a module -> a name in it -> the files that "
-    "define it."""
+    """A package, namespace or module, of Go a folder, to a name in it, to the files that define it."""
     types: dict[str, list[str]] = field(default_factory=dict)
     """The name of a Swift type to its files."""
     aliases: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -88,6 +87,8 @@ class Index:
     """A package's folder to subpath and file."""
     autoload: list[tuple[str, str]] = field(default_factory=list)
     """A namespace of PHP and its folder, longest first."""
+    led: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
+    """A language, where an import stands and its name, to the file that it led to before."""
 
 
 def index(
@@ -103,26 +104,29 @@ def index(
         found.packages.setdefault(manifest, {}).setdefault(
             name.replace("-", "_") if manifest == "Cargo.toml" else name, folder
         )
+    go = found.packages.get("go.mod", {})
+    found.packages["go.mod"] = dict(sorted(go.items(), key=lambda one: -len(one[0])))  # the innermost first
     packages = {
         posixpath.dirname(path) for path in ordered if path.endswith(("/__init__.py", "/__init__.pyi"))
     }
     found.initialised = frozenset(packages)
-    namespaces: list[str] = []
+    namespaces: list[tuple[str, str]] = []
     for path in ordered:
         folder, name = posixpath.split(path)
         found.by_name.setdefault(name, []).append(path)
         if name.endswith((".py", ".pyi")):
             dotted = _dotted(folder, name, packages)
-            found.dotted[path] = dotted
+            found.own.add(dotted.partition(".")[0])
             found.python.setdefault(dotted, []).append(path)
             if folder not in packages:
-                namespaces.append(path)
+                namespaces.append((path, dotted))
         elif name.endswith(".go") and not name.endswith("_test.go"):
             found.folders.setdefault(folder, []).append(path)
-    for path in namespaces:  # a folder needs no __init__.py to be imported from; one that has it goes first
-        dotted = path.removeprefix("src/").rsplit(".", 1)[0].replace("/", ".")
-        if dotted != found.dotted[path]:
-            found.python.setdefault(dotted, []).append(path)
+    # A folder needs no __init__.py to be imported from; one that has it goes first.
+    for path, dotted in namespaces:
+        spelled = path.removeprefix("src/").rsplit(".", 1)[0].replace("/", ".")
+        if spelled != dotted:
+            found.python.setdefault(spelled, []).append(path)
     for path, outline in (outlines or {}).items():
         _note(found, path, outline)
     found.autoload.sort(key=lambda one: -len(one[0]))
@@ -194,14 +198,11 @@ def _dotted(folder: str, name: str, packages: set[str]) -> str:
     return ".".join(parts)
 
 
-def targets(outline: Outline, known: Index) -> tuple[list[str], list[str]]:
-    """Return the repository's files that this one imports, and the names that lead to none, in order."""
-    edges, other = resolved(outline, known)
-    return list(edges), other
-
-
 def resolved(outline: Outline, known: Index) -> tuple[dict[str, list[str]], list[str]]:
-    """The same, each file with the imports that lead to it; what is used without an import has none."""
+    """Return the repository's files that this one imports, and the names that lead to none, in order.
+
+    Each file has the imports that lead to it; what is used without an import has none.
+    """
     found: dict[str, list[str]] = {}
     other: dict[str, None] = {}
     for name in outline.imports:
@@ -264,20 +265,23 @@ def _targets(outline: Outline, name: str, known: Index) -> list[str]:
         return _jvm(outline, name, known)
     if language == "C#":
         return _used(outline, name, known)
-    one = _target(outline, name, known)
+    at = outline.path if language == "Rust" else posixpath.dirname(outline.path)
+    key = (language, at, name)
+    if key not in known.led:
+        known.led[key] = _target(language, at, name, known)
+    one = known.led[key]
     return [one] if one else []
 
 
-def _target(outline: Outline, name: str, known: Index) -> str | None:
-    folder = posixpath.dirname(outline.path)
-    language = outline.language
+def _target(language: str, folder: str, name: str, known: Index) -> str | None:
+    """Return the file that an import in a folder leads to; of Rust the file that imports counts."""
     if language in SCRIPTS:
         return _script(folder, name, known)
     match language:
         case "Python" | "Notebook":
-            return _python(outline.path, name, known)
+            return _python(folder, name, known)
         case "Rust":
-            return _rust(outline.path, name, known)
+            return _rust(folder, name, known)
         case "Java" | "Kotlin" | "Scala" | "Groovy":
             path = name.replace(".", "/")  # of a class, or of what an import of static ones names in it
             ending = {"Java": ".java", "Kotlin": ".kt", "Scala": ".scala", "Groovy": ".groovy"}[language]
@@ -327,8 +331,7 @@ def _target(outline: Outline, name: str, known: Index) -> str | None:
 # --- Python ------------------------------------------------------------------------------------------------
 
 
-def _python(path: str, name: str, known: Index) -> str | None:
-    folder = posixpath.dirname(path)
+def _python(folder: str, name: str, known: Index) -> str | None:
     if name.startswith("."):
         level = len(name) - len(name.lstrip("."))
         for _ in range(level - 1):
@@ -486,7 +489,7 @@ def _go(outline: Outline, name: str, known: Index) -> list[str]:
 
 def _go_folder(name: str, known: Index) -> str | None:
     modules = known.packages.get("go.mod", {})
-    for module in sorted(modules, key=len, reverse=True):
+    for module in modules:
         if name == module or name.startswith(module + "/"):
             folder = posixpath.join(modules[module], name[len(module) + 1 :]).rstrip("/")
             return folder if folder in known.folders else None

@@ -25,7 +25,7 @@ from fanout_mcp.source import read as source_read
 from fanout_mcp.source.read import Skipped, read
 from fanout_mcp.structure.comments import first_child
 from fanout_mcp.structure.documents import script_of
-from fanout_mcp.structure.languages import Language, grammar, language_of
+from fanout_mcp.structure.languages import Language, grammar, import_names, language_of, parser, text_of
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _accesses(node: Node, bound: Mapping[str, str]) -> Iterator[str]:
         yield "$argv"
         return
     inner = node.child_by_field_name("value") or node.child_by_field_name("object")
-    holder = (inner.text or b"").decode("utf-8", "replace") if inner is not None else ""
+    holder = text_of(inner) if inner is not None else ""
     first, _, rest = holder.partition(".")
     if f"{bound.get(first, first)}.{rest}".rstrip(".") not in {
         "os.environ",
@@ -273,8 +273,7 @@ def _bindings(root: Node, language: Language) -> dict[str, str]:
     if query is None:
         return bound
     for node in QueryCursor(query).captures(root).get("n", []):
-        text = (node.text or b"").decode("utf-8", "replace")
-        bound.update(_BINDERS[language.key](text))
+        bound.update(_BINDERS[language.key](text_of(node)))
     return bound
 
 
@@ -335,8 +334,6 @@ def _go_binds(text: str) -> dict[str, str]:
 
 
 def _rust_binds(text: str) -> dict[str, str]:
-    from fanout_mcp.structure.languages import import_names
-
     names = import_names("Rust", re.sub(r"^(?:pub(?:\([^)]*\))?\s+)?use\s+", "", text).rstrip(";"))
     return {name.rpartition("::")[2]: name for name in names if "::" in name}
 
@@ -363,12 +360,9 @@ def _defined(root: Node, language: Language) -> set[str]:
     """Return names that the file defines itself: a plain call of them is no builtin."""
     from tree_sitter import QueryCursor
 
-    from fanout_mcp.structure.languages import parser
-
     names: set[str] = set()
     for _, captures in QueryCursor(parser(language)[1]).matches(root):
-        for node in captures.get("name", ()):
-            names.add((node.text or b"").decode("utf-8", "replace"))
+        names.update(map(text_of, captures.get("name", ())))
     return names
 
 
@@ -384,7 +378,7 @@ def _words(code: bytes, language: Language, focus: str) -> list[Any]:
         if node.child_count:
             waiting.extend(reversed(node.children))
         elif node.type.endswith(("identifier", "name", "constant", "variable", "alias", "word")):
-            text = (node.text or b"").decode("utf-8", "replace")
+            text = text_of(node)
             if any(word in text.lower() for word in words):
                 found[node.start_point[0] + 1, text] = None
     places = list(found)

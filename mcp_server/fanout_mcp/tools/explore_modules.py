@@ -26,10 +26,9 @@ from fanout_mcp.source.pack import locate as locate_quote
 from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt
 from fanout_mcp.structure import describe
 from fanout_mcp.structure import model as structure_model
-from fanout_mcp.structure.describe import MAX_SYMBOLS
 from fanout_mcp.structure.graph import Module
 from fanout_mcp.structure.survey import Gathered, Gathering
-from fanout_mcp.text import compact
+from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
     COUNT,
     LINES,
@@ -253,17 +252,11 @@ def _locator(files: Sequence[pack.Packed]) -> structure_model.Locate:
 # --- render ------------------------------------------------------------------------------------------------
 
 
-MAP_LIMIT: Final = 9_500
+MAP_LIMIT: Final = 8_400
 """Characters for the modules of a map: with what is folded and the receipt within 4,000 tokens."""
 
 QUESTION_LIMIT: Final = 1_500
 """Characters for the modules beside the files that are ranked for a question: those files are the answer."""
-
-ROWS: Final = (MAX_SYMBOLS, 12, 6, 3, 1)
-"""Rows of each list of a module, tried from the left until a map has room for it."""
-
-SHORTEST: Final = 400
-"""Characters of a module below which no list of it has more than a row."""
 
 FOLDED_LIMIT: Final = 3_000
 
@@ -328,17 +321,17 @@ def _headline(args: Args, gathered: Gathered) -> str:
         best = gathered.ranked[0]
         where = f" {best.why[0]}" if best.why else ""
         return (
-            f"Most likely {best.path}{where}; {describe.files(len(gathered.ranked))} ranked for the question"
+            f"Most likely {best.path}{where}; {counted(len(gathered.ranked), 'file')} ranked for the question"
         )
     lines = sum(gathered.graph.outlines[path].lines for path in gathered.paths)
-    what = "1 module" if count == 1 else f"{count:,} modules"
     if count == 1:
         [module] = gathered.modules
         return (
             f"{module.name}: {describe.module_purpose(module, gathered.graph, gathered.facts[module.name])}"
         )
     focus = "" if args.focus == "architecture" else f", focus {args.focus}"
-    return f"{what} with {describe.files(len(gathered.paths))} and {lines:,} lines{focus}"
+    size = f"{counted(len(gathered.paths), 'file')} and {counted(lines, 'line')}"
+    return f"{counted(count, 'module')} with {size}{focus}"
 
 
 def _entry(
@@ -352,12 +345,7 @@ def _entry(
 ) -> dict[str, Json]:
     known, own = gathered.graph, gathered.facts[module.name]
     if answer is None or not answer.statements:
-        rows = (MAX_SYMBOLS,) if room is None else ROWS if room > SHORTEST else ROWS[-1:]
-        for most in rows:
-            entry = describe.described(module, known, own, focus, signals, most=most)
-            if room is None or len(compact(entry)) <= room:
-                break
-        return {**entry, "derived": True}
+        return {**describe.described(module, known, own, focus, signals, room=room), "derived": True}
     report = [describe.overview(module, known), *answer.statements]
     purpose = answer.purpose or describe.module_purpose(module, known, own)
     return {**describe.fields(module, known, own, purpose, report), "derived": False}

@@ -14,10 +14,12 @@ from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.journal import Remote
+from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.receipt import MARGIN, Receipt, page
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state import audit
 from fanout_mcp.state.settings import Settings
+from fanout_mcp.text import counted
 from fanout_mcp.types import Json, Progress
 
 if TYPE_CHECKING:
@@ -39,6 +41,18 @@ class Services:
     """None: the user's own of this machine."""
     spent: audit.Spent | None = None
     """Dollars counted for several machines; None: for this one alone."""
+
+
+async def in_tree(
+    services: Services, named: Sequence[str] | None, receipt: Receipt
+) -> tuple[Services, list[str] | None]:
+    """Move to the sibling worktree that the names mean, if they do; reports stay with the project."""
+    settings = services.settings
+    root, names = await anyio.to_thread.run_sync(tree_of, settings.root, named)
+    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
+    if root != settings.root:
+        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
+    return services, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +102,6 @@ class Tool(Generic[A]):
     search_hint: str = ""
 
 
-async def in_tree(
-    services: Services, named: Sequence[str] | None, receipt: Receipt
-) -> tuple[Services, list[str] | None]:
-    """Return services for the tree that is named, which may be another worktree, and the names in there."""
-    from fanout_mcp.source.discover import tree_name, tree_of
-
-    settings = services.settings
-    root, names = await anyio.to_thread.run_sync(tree_of, settings.root, named)
-    receipt.tree = await anyio.to_thread.run_sync(tree_name, root)
-    if root != settings.root:
-        services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
-    return services, names
-
-
 # --- The price of a call about sources, checked before the first question. ----------------------------------
 
 MAX_TOTAL_TOKENS: Final = 5_000_000
@@ -139,9 +139,8 @@ async def check_price(backend: Backend, wanted: Sequence[Wanted], budget: Budget
 
 def planned(calls: Sequence[dict[str, Json]], cursor: int, receipt: Receipt) -> Json:
     shown, following = page(calls, cursor)
-    many = "1 Agent call" if len(calls) == 1 else f"{len(calls):,} Agent calls"
     data: dict[str, Json] = {
-        "headline": f"No model was asked: a plan of {many} for you to send",
+        "headline": f"No model was asked: a plan of {counted(len(calls), 'Agent call')} for you to send",
         "plan": {"messages": messages(shown)},
         "how": "Send each list as the Agent calls of ONE message.",
     }

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,7 @@ from fanout_mcp.structure.model import (
 )
 from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines
+from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
     COUNT,
     LINES,
@@ -86,9 +87,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     engine = chosen(args.engine, has_model=services.backend.has_model)
     receipt = Receipt()
     services, names = await in_tree(services, args.paths, receipt)
-    args = args.model_copy(update={"paths": names})
-    found = await anyio.to_thread.run_sync(discover, services.settings.root, args.paths)
-    receipt.skip_all(found.skipped)
+    found = await anyio.to_thread.run_sync(discover, services.settings.root, names)
+    await anyio.to_thread.run_sync(receipt.skip_all, found.skipped)
     if engine == "plan":
         return ToolResult(await anyio.to_thread.run_sync(_plan, found, args, receipt))
     if engine == "model":
@@ -122,27 +122,14 @@ def _result(bounded: Bounded, receipt: Receipt) -> Json:
     if len(files) == 1 and isinstance(files[0], dict):
         headline = f"{files[0]['path']}: {files[0]['purpose']}"
     else:
-        read = "1 file" if receipt.read == 1 else f"{receipt.read:,} files"
-        headline = f"{read} summarized" + (
+        headline = f"{counted(receipt.read, 'file')} summarized" + (
             f", {receipt.failing} without the model" if receipt.failing else ""
         )
     return {"headline": headline, **data, "receipt": receipt.as_json(data, raw)}
 
 
-class _Sizes(NamedTuple):
-    """Of files: how many, their bytes, their tokens as usual and at most, cut to what is sent."""
-
-    files: int
-    size: int
-    usual: int
-    most: int
-
-
-def _sizes(root: Path, paths: Sequence[str]) -> _Sizes:
-    sizes = [_size(root, path) for path in paths]
-    usual = sum(min(size // 4, pack.FILE_BUDGET) for size in sizes)
-    most = sum(min(size // DENSEST + 1, pack.FILE_BUDGET) for size in sizes)
-    return _Sizes(len(sizes), sum(sizes), usual, most)
+def _sizes(root: Path, paths: Sequence[str]) -> list[int]:
+    return [_size(root, path) for path in paths]
 
 
 def _size(root: Path, path: str) -> int:
@@ -156,13 +143,16 @@ async def _check_price(services: Services, args: Args, found: Found) -> None:
     """Raise InvalidInput for more files than anybody may have meant, BudgetExceeded for a price too high."""
     model = services.backend.default_model("summary")
     sizes = await anyio.to_thread.run_sync(_sizes, services.settings.root, found.paths)
-    if sizes.files > (args.max_files or MAX_FOR_MODEL):
-        price = priced(sizes.files, sizes.usual, await services.backend.price(model))
+    count = len(sizes)
+    if count > (args.max_files or MAX_FOR_MODEL):
+        usual = sum(min(size // 4, pack.FILE_BUDGET) for size in sizes)
+        price = priced(count, usual, await services.backend.price(model))
         raise InvalidInput(
-            f"{sizes.files:,} files with {sizes.size / 1e6:,.1f} MB match: {price}. Narrow the paths, pass "
-            f'max_files={sizes.files} to go on, or use engine="static", which costs nothing.'
+            f"{count:,} files with {sum(sizes) / 1e6:,.1f} MB match: {price}. Narrow the paths, pass "
+            f'max_files={count} to go on, or use engine="static", which costs nothing.'
         )
-    wanted = Wanted(model, sizes.files, sizes.most, ANSWER_TOKENS)
+    most = sum(min(size // DENSEST + 1, pack.FILE_BUDGET) for size in sizes)
+    wanted = Wanted(model, count, most, ANSWER_TOKENS)
     # Without a price the number of files is what bounds it, and it was agreed to.
     await check_price(services.backend, [wanted], Budget(args.max_cost_usd))
 
