@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def _pairs(folder: Path, natives: Natives) -> Row:
     with sandbox.running() as running:
         for _ in range(PAIRS):
             for event, gap in zip(events, (CALL_S, CALL_GAP_S), strict=True):
-                ours.append(_timed(running, lambda event=event: _event(running, event), gap))
+                ours.append(_timed(running, partial(_event, running, event), gap))
             native += [
                 _timed(running, lambda: natives(sandbox, commands), gap) for gap in (CALL_S, CALL_GAP_S)
             ]
