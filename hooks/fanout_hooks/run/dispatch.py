@@ -236,10 +236,14 @@ async def _run_warm(
     ]
     program = tasks[0].program
     given = plan.planned[unit.places[0]].env
-    if given is not None:
+    if given is None:
+        interpreter = runtime.interpreter(program, hook_input.env, hook_input.cwd, plan.memory)
+    else:
         hook_input = hook_input._replace(env=given)
-        if not runtime.has_ready(program, given, hook_input.cwd, plan.memory):
+        ready = runtime.ready_interpreter(program, given, hook_input.cwd, plan.memory)
+        if ready is None:
             return []
+        interpreter = ready
 
     def on_result(ran: Ran) -> None:
         planned, crashed = plan.planned[ran.place], ran.timed_out or ran.exit < 0
@@ -249,7 +253,6 @@ async def _run_warm(
             plan.memory.save()
         end(ran)
 
-    interpreter = runtime.interpreter(program, hook_input.env, hook_input.cwd, plan.memory)
     alone = plan.planned[unit.places[0]].way != "warm"
     await interpreter.run(tasks, hook_input, on_result, alone=alone)
     plan.memory.note_modules(program.exe, interpreter.modules)

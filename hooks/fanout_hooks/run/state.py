@@ -148,7 +148,11 @@ class RuntimeState:
 
     def interpreter(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> Interpreter:
         """Return the interpreter that a program's command names, started at its first use."""
-        key = key_of(program, env, cwd)
+        return self._opened(key_of(program, env, cwd), program, env, cwd, known)
+
+    def _opened(
+        self, key: tuple[str, ...], program: Program, env: dict[str, str], cwd: str, known: Memory
+    ) -> Interpreter:
         interpreter = self._interpreters.pop(key, None)
         if interpreter is None or (interpreter.broken and interpreter.has_served):
             lost = interpreter
@@ -163,8 +167,10 @@ class RuntimeState:
                 self._interpreters.pop(old).close()
         return interpreter
 
-    def has_ready(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> bool:
-        """Say whether a program's interpreter is ready; else it will be, some time after this event.
+    def ready_interpreter(
+        self, program: Program, env: dict[str, str], cwd: str, known: Memory
+    ) -> Interpreter | None:
+        """Return a program's interpreter if it is ready; else it will be, some time after this event.
 
         Each of uv's environments has an interpreter of its own: to start a dozen in an event would take
         longer than the hooks take natively.
@@ -172,14 +178,14 @@ class RuntimeState:
         key = key_of(program, env, cwd)
         interpreter = self._interpreters.get(key)
         if interpreter is not None and (interpreter.pid or interpreter.broken):
-            return True
+            return self._opened(key, program, env, cwd, known)
         self._to_open[key] = (program, env, cwd, known)
-        return False
+        return None
 
     def _prepare(self, found: Found, cwd: str) -> None:
         """Start the interpreter that uv has just named, before its next event."""
         project = found.env.get("CLAUDE_PROJECT_DIR") or cwd
-        if not self.has_ready(found.program, found.env, cwd, self.memory(project)):
+        if self.ready_interpreter(found.program, found.env, cwd, self.memory(project)) is None:
             self._open_soon()
 
     def _open_soon(self) -> None:
