@@ -83,7 +83,8 @@ def _refusing(folder: Path, redis: RedisServer, many: int, row: str) -> Iterator
     answered = sum(one["statuses"].get("answered", 0) for one in found)
     took, ideal = max(one["seconds"] for one in found), REFUSABLE / ALLOWED
     known = "which its row says" if row else "which no one knows"
-    what = f"{REFUSABLE} jobs of {many} replicas, upstream of {ALLOWED}/s, {known}"
+    who = "one replica" if many == 1 else "two replicas"
+    what = f"{REFUSABLE} jobs of {who}, upstream of {ALLOWED}/s, {known}"
     yield Row(
         f"{what}: time",
         f"{took:.1f} s, {took / ideal:.2f} x",
