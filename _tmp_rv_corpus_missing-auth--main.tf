@@ -1,3 +1,0 @@
-resource "aws_api_gateway_method" "a" {
-  authorization = "NONE"
-}

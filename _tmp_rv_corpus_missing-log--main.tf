@@ -1,3 +1,0 @@
-resource "aws_cloudtrail" "main" {
-  name = "main"
-}

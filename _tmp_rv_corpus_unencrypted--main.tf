@@ -1,3 +1,0 @@
-resource "aws_ebs_volume" "a" {
-  encrypted = false
-}

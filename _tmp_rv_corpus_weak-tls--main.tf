@@ -1,3 +1,0 @@
-resource "azurerm_storage_account" "a" {
-  min_tls_version = "TLS1_0"
-}
