@@ -3,7 +3,7 @@
 make cluster
 
 The model is scripted and answers after a second; everything else is what a company runs. The call is made
-again when its stream breaks, and joins its batch: what was answered is not asked again.
+again when its connection breaks, and joins its batch: what was answered is not asked again.
 """
 
 from __future__ import annotations
@@ -87,14 +87,17 @@ class Cluster(NamedTuple):
     replicas: list[Service]
     workers: list[subprocess.Popen[str]]
     upstream: Provider
+    redis: redis_server.RedisServer
+    watching: Settings
+    """Of one more machine, which sees the queue."""
 
 
-def play(files: int = FILES) -> Figures:
+@contextmanager
+def started(files: int) -> Iterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="fanout-cluster-") as name, ExitStack() as stack:
         folder = Path(name)
         write_project(folder / "project", files)
         upstream = stack.enter_context(provider(DELAY_S))
-        upstream.rules(Rule(text=SUMMARY, delay=DELAY_S))
         redis = stack.enter_context(redis_server.redis_server(folder, appends=True))
 
         def at_home(who: str) -> dict[str, str]:
@@ -109,11 +112,24 @@ def play(files: int = FILES) -> Figures:
         port = redis_server.free_port()
         config = proxy.configuration(port, [urlsplit(one.url).netloc for one in replicas])
         stack.enter_context(proxy.nginx(folder, config))
-        at_home("watcher")
-        watching = Settings(folder, folder / "watcher" / ".config" / "fanout", redis_url=redis.url)
+        home = Path(at_home("watcher")["HOME"])
+        watching = Settings(folder, home / ".config" / "fanout", redis_url=redis.url)
+        anyio.run(_ready, watching, len(workers))
         url = f"http://127.0.0.1:{port}/mcp"
-        cluster = Cluster(files, url, replicas, workers, upstream)
-        return anyio.run(_play, watching, cluster)
+        yield Cluster(files, url, replicas, workers, upstream, redis, watching)
+
+
+async def _ready(watching: Settings, workers: int) -> None:
+    with anyio.fail_after(LIMIT_S):
+        async with opened(watching) as queue:
+            while len(await queue.docket.workers()) < workers:  # noqa: ASYNC110 - they are in Redis
+                await anyio.sleep(0.1)
+
+
+def play(files: int = FILES) -> Figures:
+    with started(files) as cluster:
+        cluster.upstream.rules(Rule(text=SUMMARY, delay=DELAY_S))
+        return anyio.run(_play, cluster)
 
 
 def write_project(root: Path, files: int) -> None:
@@ -135,13 +151,11 @@ def worker(env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-async def _play(watching: Settings, cluster: Cluster) -> Figures:
+async def _play(cluster: Cluster) -> Figures:
     audit.who.set(USER)
     killed: list[tuple[Service, float]] = []
     with anyio.fail_after(LIMIT_S):
-        async with opened(watching) as queue, anyio.create_task_group() as tasks:
-            while len(await queue.docket.workers()) < len(cluster.workers):  # noqa: ASYNC110 - in Redis
-                await anyio.sleep(0.1)
+        async with opened(cluster.watching) as queue, anyio.create_task_group() as tasks:
             began = time.monotonic()
             tasks.start_soon(_kill, queue, cluster, killed)
             receipt, made = await _asked(cluster.url)
@@ -183,8 +197,10 @@ async def _asked(url: str) -> tuple[dict[str, Any], int]:
         try:
             return await _call(url), made
         except (MCPError, httpx2.HTTPError, ExceptionGroup) as error:
-            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-            say(f"the stream broke: {cause!r}; the same call is made again")
+            cause: Exception = error
+            while isinstance(cause, ExceptionGroup):
+                cause = cause.exceptions[0]
+            say(f"the call broke: {cause}; it is made again")
             await anyio.sleep(AGAIN_S)
 
 
