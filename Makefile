@@ -20,7 +20,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 
 .PRECIOUS: .client/%/node_modules/.bin/claude
-.PHONY: demo picture owner test check slow patterns e2e generate bench bench-cluster matchers dist format client constraints clean
+.PHONY: demo picture owner test check slow patterns e2e generate bench bench-cluster cluster matchers dist format client constraints clean
 
 # A folder that was moved: what was set up names the old place.
 ifneq ($(filter-out $(CURDIR),$(shell cat $(READY) 2>/dev/null)),)
@@ -109,6 +109,15 @@ bench: $(DEV)  ## the benchmark tables, every figure beside its bound in the sam
 bench-cluster: $(DEV)  ## the queue on Redis: what workers cost and lose (needs redis-server; installs nothing)
 	@command -v redis-server >/dev/null 2>&1 || { echo "make bench-cluster needs redis-server: apt-get install redis-server"; exit 1; }
 	$(BIN)/python -m benchmarks cluster
+
+cluster: $(DEV)  ## two replicas, two workers, Redis and nginx on loopback; one of each kind is killed in a batch
+	@has() { PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v "$$1" >/dev/null 2>&1; }; \
+	if has redis-server && has nginx; then exit; fi; \
+	if has apt-get && [ "$$(id -u)" = 0 ]; then apt-get install -y redis-server nginx-light; \
+	elif has apt-get && sudo -n true 2>/dev/null; then sudo -n apt-get install -y redis-server nginx-light; fi; \
+	if has redis-server && has nginx; then exit; fi; \
+	echo "make cluster needs redis-server and nginx: apt-get install redis-server nginx-light"; exit 1
+	$(BIN)/python -m benchmarks._cluster
 
 matchers: $(DEV)  ## have JavaScriptCore and V8 judge generated matchers again (needs npm and node)
 	$(BIN)/python -m benchmarks._matchers

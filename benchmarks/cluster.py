@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 import anyio
 
+from benchmarks import _cluster
 from benchmarks.table import Row
 from fakes.queued import PLAN, ask, asked, opened, process, questions, settings_in, until, worker
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
@@ -49,6 +50,7 @@ def run() -> Iterator[Row]:
     yield from _killed("killed with SIGKILL at 40 %", 0.4, DELAY_S)
     yield from _killed("killed with SIGKILL at the tail", 1.0, 0.5)
     yield from _redis_killed()
+    yield from _replica_killed()
     yield from _fairness()
 
 
@@ -185,6 +187,16 @@ def _redis_killed() -> Iterator[Row]:
         bar="0 lost, goes on by itself",
         met=not found.lost,
     )
+
+
+def _replica_killed() -> Iterator[Row]:
+    what = "a replica, and a worker before it, killed in mid-batch behind nginx"
+    if _cluster.MISSING:
+        yield Row(what, f"not measured: {_cluster.MISSING}")
+        return
+    figures = _cluster.play()
+    bar = f"{_cluster.BAR_S} s, 0 lost, asked from the other one"
+    yield Row(what, str(figures), bar=bar, met=figures.is_met)
 
 
 def _fairness() -> Iterator[Row]:

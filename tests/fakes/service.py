@@ -122,9 +122,8 @@ def running(
     (project / "app.py").write_text("def main() -> None:\n    print(1)\n")
     (folder / "outside.py").write_text("SECRET_OF_THE_MACHINE = 1\n")
     with serving(Rule("slowly", delay=2.0)) as upstream:
-        plain = {
-            name: value for name, value in os.environ.items() if not name.startswith(("FANOUT", "OPENROUTER"))
-        }
+        others = ("FANOUT", "OPENROUTER", "XDG_")
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         plain |= {"HOME": str(folder / "home"), "FANOUT_BASE_URL": upstream.url}
         words = ["--http", "127.0.0.1:0", "--health", "127.0.0.1:0", "--project", str(project), *more]
         words += ["--tokens", str(users_file(folder))] if tokens else []
@@ -140,8 +139,10 @@ def running(
             made = Service(process, first.split()[-1], second.split()[-1], upstream, project)
             with ThreadPoolExecutor(1) as reading:
                 reading.submit(made.log.extend, process.stderr)
-                yield made
-                process.terminate()
+                try:
+                    yield made
+                finally:  # also after a failure: what reads waits for its end
+                    process.terminate()
         finally:
             process.kill()
             process.wait()

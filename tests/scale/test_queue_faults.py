@@ -16,7 +16,7 @@ import anyio.lowlevel
 import pytest
 from redis.asyncio import Redis
 
-from fakes.queued import PLAN, ask, asked, opened, questions, settings_in, until, worker, working
+from fakes.queued import PLAN, ask, asked, opened, process, questions, settings_in, until, worker, working
 from fakes.redis_server import MISSING, RedisServer, redis_server
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
@@ -234,6 +234,24 @@ async def test_a_call_that_ends_leaves_what_another_call_waits_for(settings: Set
             with anyio.move_on_after(0.4):
                 await ask(settings, queue, questions(20))
     assert answered(results[0]) == 20
+
+
+async def test_a_call_that_was_killed_keeps_no_later_one_from_cancelling(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit.who.set("alice")
+    backend = Scripted(default=Reply(delay_s=3600))
+    async with working(settings, backend) as queue:
+        with process(
+            "call", settings.root.parent, settings.redis_url, "alice", 20, settings.max_parallel
+        ) as one:
+            await until(lambda: backend.in_flight > 0)
+            one.kill()
+        monkeypatch.setattr(module, "WAITS_S", 0)
+        with anyio.move_on_after(1):
+            await ask(settings, queue, questions(20, "alice-"))
+        assert len(await queue.batches()) == 1
+        await until(lambda: not backend.in_flight, 2)
 
 
 @pytest.mark.parametrize(

@@ -7,51 +7,26 @@ import http.client
 import json
 import re
 import shlex
-import shutil
 import socket
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from fakes.certificate import certificate
+from fakes.proxy import MISSING, NGINX, block, configuration, nginx
+from fakes.redis_server import free_port
 from fakes.service import WAIT_S, Service, running
 from fakes.upstream import Rule
 from fanout_mcp.scale import serve
 
-DOCS = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
 NAME = "mcp.example.com"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/bin")
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-WRAPPED = """
-{user}
-error_log {folder}/error.log;
-pid {folder}/nginx.pid;
-daemon off;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    {config}
-}}
-"""
-
-
-def block(kind: str) -> str:
-    [found] = re.findall(rf"```{kind}\n(.*?)```", DOCS, re.DOTALL)
-    return str(found)
 
 
 def test_the_unit_starts_the_service_with_flags_that_it_takes() -> None:
@@ -94,36 +69,18 @@ class Front:
             return answer.status
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     if NGINX is None:
-        pytest.skip("nginx is not installed (apt-get install nginx-light)")
+        pytest.skip(MISSING)
     folder = tmp_path_factory.mktemp("nginx")
-    (folder / "pem").write_bytes(certificate(NAME))
-    port, gone = free_port(), free_port()
+    pem = folder / "pem"
+    pem.write_bytes(certificate(NAME))
+    port, gone = free_port(), f"127.0.0.1:{free_port()}"  # a replica that is down
     with running(folder, "--allow-host", NAME) as service:
-        config = block("nginx").replace("listen 443", f"listen 127.0.0.1:{port}")
-        config = config.replace("127.0.0.1:8080", f"127.0.0.1:{gone}")  # a replica that is down
-        config = config.replace("127.0.0.1:8081", urlsplit(service.url).netloc)
-        config = re.sub(r"/etc/ssl/\S+;", f"{folder / 'pem'};", config)
-        user = "user root;" if Path("/proc/self").stat().st_uid == 0 else ""
-        (folder / "nginx.conf").write_text(WRAPPED.format(folder=folder, config=config, user=user))
-        process = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")])
-        try:
-            until = time.monotonic() + WAIT_S
-            while not (folder / "nginx.pid").exists():
-                assert process.poll() is None, (folder / "error.log").read_text()
-                assert time.monotonic() < until
-            yield Front(port, ssl.create_default_context(cafile=folder / "pem"), service)
-        finally:
-            process.terminate()
-            process.wait()
+        config = configuration(port, [gone, urlsplit(service.url).netloc], pem)
+        with nginx(folder, config):
+            yield Front(port, ssl.create_default_context(cafile=pem), service)
 
 
 @pytest.mark.slow

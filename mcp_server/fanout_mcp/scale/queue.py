@@ -69,6 +69,9 @@ SHARD: Final = 32
 LEASE_S: Final = 30
 """After so long without a renewal, a worker counts as dead. Renewed four times as often."""
 KEPT_S: Final = 2 * 86_400
+WAITS_S: Final = 120
+"""A call that has not shown itself for so long has died with its process, and waits no more."""
+SHOWS_S: Final = 10.0
 LISTED: Final = 100
 """A user's newest batches, which `fanout batch show` lists."""
 EARLY_S: Final = 10.0
@@ -342,6 +345,17 @@ return 1
 """
 
 
+WAIT: Final = """
+redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+
+LEAVE: Final = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+return redis.call('ZCOUNT', KEYS[1], '(' .. (redis.call('TIME')[1] - ARGV[2]), '+inf')
+"""
+
+
 class Counts(NamedTuple):
     """How far a batch is. `usd`: what is known of it."""
 
@@ -402,8 +416,8 @@ class Queue:
             # In a thread: Docket takes a second to import, and hook events pass through this loop.
             docket, self.redis = await anyio.to_thread.run_sync(self._prepared)
             docket.register(_nothing, [TICKET])
-            self._put, self._next, self._finish, self._cancel = (
-                self.redis.register_script(text) for text in (PUT, NEXT, FINISH, CANCEL)
+            self._put, self._next, self._finish, self._cancel, self._wait, self._leave = (
+                self.redis.register_script(text) for text in (PUT, NEXT, FINISH, CANCEL, WAIT, LEAVE)
             )
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(self.redis.aclose)
@@ -439,17 +453,19 @@ class Queue:
         known = await self.redis.get(place)
         batch = _text(known or b"")
         counts = await self.counts(batch) if batch else None
-        async with self.redis.pipeline() as steps:
-            if counts is None or counts.is_over:
-                batch, listed = f"{user}:{secrets.token_hex(16)}", f"{self.prefix}batches:{user}"
+        if counts is None or counts.is_over:
+            batch, listed = f"{user}:{secrets.token_hex(16)}", f"{self.prefix}batches:{user}"
+            async with self.redis.pipeline() as steps:
                 steps.set(place, batch, ex=KEPT_S)
                 steps.lpush(listed, batch)
                 steps.ltrim(listed, 0, LISTED - 1)
                 steps.expire(listed, KEPT_S)
-            steps.hincrby(self._places(batch)[0], "waiting", 1)
-            steps.expire(self._places(batch)[0], KEPT_S)
-            await steps.execute()
+                await steps.execute()
         return batch
+
+    async def wait(self, batch: str, call: str) -> None:
+        """Remember that a call waits for a batch; it says so again every SHOWS_S seconds."""
+        await self._wait([f"{self.prefix}waiting:{batch}"], [call, KEPT_S])
 
     async def put(self, shard: Shard) -> bool:
         """Hand a shard to the workers, unless an equal call did; say whether it is this one's."""
@@ -505,12 +521,12 @@ class Queue:
     async def cancel(self, batch: str) -> bool:
         return bool(await self._cancel(list(self._places(batch)[:2])))
 
-    async def leave(self, batch: str, *, is_wanted: bool) -> None:
+    async def leave(self, batch: str, call: str, *, is_wanted: bool) -> None:
         place = self._places(batch)[0]
-        waiting = await self.redis.hincrby(place, "waiting", -1)
+        others = await self._leave([f"{self.prefix}waiting:{batch}"], [call, WAITS_S])
         if is_wanted:
             await self.redis.hset(place, "given_out", 1)
-        elif waiting <= 0 and not await self.redis.hexists(place, "given_out"):
+        elif not others and not await self.redis.hexists(place, "given_out"):
             await self.cancel(batch)
 
     async def has_workers(self) -> bool:
@@ -598,11 +614,13 @@ class Call:
     batch: str = ""
     began: float = 0.0
     until: float = float("inf")
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
     own: set[str] = field(default_factory=set)
     """Shards that no equal call had put there before: these are what this call costs."""
     _first: tuple[float, int] | None = None
     """When this call began to wait, and how much was done then."""
     _is_decided: bool = field(default=False)
+    _shown: float = float("-inf")
 
     async def begin(self, portion: Portion, total: int) -> Remaining | None:
         if not self._is_decided:
@@ -611,6 +629,7 @@ class Call:
         judge = judge_name(portion.is_good)
         if not self.is_on or judge is None or not _can_travel(portion):
             return None
+        await self._show()
         missing = {job.key: job for job in portion.missing}
         names: dict[str, list[Job]] = {}
         for keys in _chunks(list(portion.keys), SHARD):
@@ -656,10 +675,17 @@ class Call:
         except (RedisError, OSError) as error:
             raise StillRunning(f"Redis does not answer: {error}. {self._how()}") from None
 
+    async def _show(self) -> None:
+        now = anyio.current_time()
+        if now - self._shown >= SHOWS_S:
+            self._shown = now
+            await self._lasting(lambda: self.queue.wait(self.batch, self.name))
+
     async def _outcomes(self, waiting: Mapping[str, Sequence[Job]]) -> list[Outcome]:
         left, outcomes = dict(waiting), list[Outcome]()
         wait_s = FIRST_LOOK_S
         while left:
+            await self._show()
             counts = await self._lasting(lambda: self.queue.counts(self.batch))
             arrived = await self._lasting(lambda: self.queue.results(self.batch, list(left)))
             for name, rows in arrived.items():
@@ -708,7 +734,7 @@ class Call:
             if is_wanted:
                 audit.charge(None)
             with suppress(RedisError, OSError):
-                await self.queue.leave(self.batch, is_wanted=is_wanted)
+                await self.queue.leave(self.batch, self.name, is_wanted=is_wanted)
 
 
 def _gone(job: Job) -> Outcome:
