@@ -108,7 +108,7 @@ async def converged(client: Client, upstream: Provider) -> AsyncIterator[Row]:
     late = [*says("judge", "PROCEED"), *says("critic", "PROCEED"), *says("skeptic", "PROCEED", delay=1.8)]
     for what, rules, stakes in (
         ("all agree in round 1", agreeing(3), "production"),
-        ("the last to agree is late, stakes critical: round 2 begun and cancelled", late, "critical"),
+        ("all agree in round 1, one of them late, stakes critical", late, "critical"),
     ):
         reported: list[tuple[int, int]] = []
 

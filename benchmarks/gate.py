@@ -56,7 +56,7 @@ def verdicts() -> Iterator[Row]:
     right = sum(_hits(own) for own in needless)
     yield Row(f"false denials, {len(legitimate)} legitimate scenarios", str(false), "", "0", false == 0)
     yield Row(
-        f"needless sequences sent back once, {len(needless)} scenarios",
+        f"unnecessary sequences sent back once, {len(needless)} scenarios",
         f"{right} of {wanted}",
         "",
         f">= {MIN_CAUGHT:.0%}",
@@ -64,9 +64,11 @@ def verdicts() -> Iterator[Row]:
     )
     known = pairs()
     agreed = sum(bool(dependence.why(own.second, own.first, own.prompt)) == own.depends for own in known)
-    yield Row("pairs of calls judged as their author did", f"{agreed} of {len(known)}")
+    yield Row("pairs of calls judged as their author judged them", f"{agreed} of {len(known)}")
     strict = strict_table()
-    yield Row("strict: the table of five", f"{sum(strict)} of {len(strict)}", "", "every one", all(strict))
+    yield Row(
+        "strict mode: table of five cases", f"{sum(strict)} of {len(strict)}", "", "every one", all(strict)
+    )
 
 
 def _hits(scenario: Scenario) -> int:
@@ -76,15 +78,15 @@ def _hits(scenario: Scenario) -> int:
 
 def on_unseen() -> Iterator[Row]:
     """Judge the pairs written before the rules were read; those that the rules were changed for apart."""
-    yield from _judged("fresh, one author, before these rules", fresh())
-    yield from _judged("by three authors, the rules changed for them since", of_three())
+    yield from _judged("by one author who had not read the rules", fresh())
+    yield from _judged("by three authors, rules changed for them since", of_three())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
     yield from _judged(
         "held out, written after the rules were changed",
         [pair for pair in every if pair.after and not pair.mended],
     )
-    yield from _judged("rules changed for", [pair for pair in every if pair.mended])
+    yield from _judged("used to change the rules", [pair for pair in every if pair.mended])
 
 
 def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:
@@ -96,7 +98,7 @@ def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:
     )
     figure = f"{sum(right)} of {len(right)}"
     yield Row(
-        f"{half}: needless pairs in English sent back",
+        f"{half}: unnecessary pairs in English sent back",
         figure,
         "",
         f">= {MIN_CAUGHT:.0%}",
@@ -113,7 +115,7 @@ def of_audit() -> Iterator[Row]:
         decoys = seeded_sequences.DECOYS
         invented = sum(len(sequences_of(talk, next(fresh))) for talk in decoys)
     yield Row("audit: seeded cases found", f"{found} of {len(talks)}", "", "every one", found == len(talks))
-    yield Row(f"audit: invented in {len(decoys)} decoys", str(invented), "", "0", invented == 0)
+    yield Row(f"audit: false findings in {len(decoys)} decoys", str(invented), "", "0", invented == 0)
 
 
 def strict_table() -> list[bool]:

@@ -273,7 +273,7 @@ def _updates(folder: Path) -> Row:
             counter.unlink(missing_ok=True)
             running.events(events)
             kept.append(int(counter.read_text()))
-    figure = f"{min(kept)} of 20 kept at the least, 50 times"
+    figure = f"{min(kept)} of 20 kept in the worst of 50 runs"
     return Row("one read-modify-write hook, 20 events at once", figure, "", "20 of 20", min(kept) == 20)
 
 

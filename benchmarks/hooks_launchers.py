@@ -107,7 +107,7 @@ def _burst(folder: Path, natives: Natives) -> Iterator[Row]:
     what = f"{BURST} events of {NODES} Node hooks, {GAP_S} s apart"
     yield Row(what, figure, f"native {one:.0f} ms", bar, one / other >= 2 and worst <= 1.1)
     yield Row(
-        "CPU of the same, spares for the next event included",
+        "CPU of these events, spares for the next one included",
         f"{share:.2f}",
         "native",
         "<= 1.3",
@@ -192,5 +192,5 @@ async def _at_rest(folder: Path) -> AsyncIterator[Row]:
             await some_events(client, sandbox, 8)
             held, count, cpu = await held_by()
         figure = f"{held:.0f} MB in {count} processes, {cpu * 1000:.0f} ms of CPU"
-        what = f"kept ready for {nodes} Node and {len(others)} Python hooks"
+        what = f"processes kept ready for {nodes} Node and {len(others)} Python hooks"
         yield Row(what, figure, "", f"<= {bar} MB, no CPU", held <= bar and cpu == 0)

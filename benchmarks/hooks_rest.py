@@ -88,7 +88,7 @@ async def beside_other_work(folder: Path) -> AsyncIterator[Row]:
                 streams = len(upstream.log())
                 tasks.cancel_scope.cancel()
     one, other = (statistics.quantiles(some, n=20)[-1] * 1000 for some in (idle, busy))
-    what = f"warm event, p95, beside a review of Django and {streams} open streams"
+    what = f"warm event, p95, during a review of Django and {streams} open streams"
     yield Row(what, f"{other:.1f} ms", f"idle {one:.1f} ms", "<= 2 x idle", other <= 2 * one)
 
 

@@ -189,8 +189,10 @@ async def _focuses(workers: Workers) -> list[Row]:
             listed, _ = capped(ranked(found), PER_RULE[focus])
             rules = len({finding.rule for finding in found})
             rate = 1000 * len(found) / _lines(projects[name])
-            figure = f"{len(listed)} listed of {len(found)} ({rate:.1f} per kLOC), {rules} rules"
-            rows.append(Row(f"{focus} of {name}", figure))
+            figure = (
+                f"{len(listed)} of {len(found)} findings listed ({rate:.1f} per kLOC), from {rules} rules"
+            )
+            rows.append(Row(f"{focus} findings in {name}", figure))
     return rows
 
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "adopt": ("adoption.adopt", "run a settings file's hooks through fanout: faster, and in a safe order"),
-    "restore": ("adoption.restore", "undo that, byte for byte"),
-    "check": ("adoption.check", "what is wrong, what stays native, which path is in use and why"),
-    "graph": ("adoption.graph", "who waits for whom, and why"),
+    "restore": ("adoption.restore", "undo `adopt`, byte for byte"),
+    "check": ("adoption.check", "say what is wrong, what stays native, and which path is in use and why"),
+    "graph": ("adoption.graph", "show which hook waits for which, and why"),
     "learn": ("adoption.learn", "write into hooks.json what real runs were seen to read and write"),
-    "bench": ("adoption.bench", "this project's own events: native, cold and warm side by side"),
-    "cost": ("adoption.cost", "what hooks cost here, by event and tool call, and what fanout would change"),
-    "dispatch": ("adoption.dispatch", "run the hooks of one event that comes on stdin, and print the answer"),
+    "bench": ("adoption.bench", "time this project's events natively, cold and warm"),
+    "cost": ("adoption.cost", "show what hooks cost per event and tool call, and what fanout would save"),
+    "dispatch": ("adoption.dispatch", "run the hooks for one event read from stdin, and print the answer"),
 }
 """Command -> the module that defines it, and its line in the help."""
 OK, REFUSED, USAGE = 0, 1, 2

@@ -489,10 +489,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all",
         action="store_true",
-        help="take events that get no faster, too: for order, isolation and the log",
+        help="also take events that get no faster, for order, isolation and the log",
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--warm", action="store_true", help="call the server, although none is registered here")
+    how.add_argument("--warm", action="store_true", help="call the server even if none is registered here")
     how.add_argument("--cold", action="store_true", help="never call the server")
 
 

@@ -255,14 +255,14 @@ WHOLE_FROM = 9.95
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_project(parser)
-    parser.add_argument("--yes", action="store_true", help="don't ask: the hooks are run for real")
-    parser.add_argument("--event", help="this event alone")
+    parser.add_argument("--yes", action="store_true", help="don't ask before running the hooks for real")
+    parser.add_argument("--event", help="only this event")
     parser.add_argument(
         "--rounds",
         type=_rounds,
         default=ROUNDS,
         metavar="N",
-        help="how many count (default: %(default)s)",
+        help="number of rounds that count (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, nothing else")
 

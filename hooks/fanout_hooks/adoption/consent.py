@@ -134,7 +134,7 @@ def add_scopes(parser: argparse.ArgumentParser) -> None:
         help="user: ~/.claude/settings.json; local: .claude/settings.local.json; shared: the committed"
         " .claude/settings.json (default: user and local)",
     )
-    parser.add_argument("--shared", action="store_true", help="the committed project file, too")
+    parser.add_argument("--shared", action="store_true", help="also the project's committed settings file")
     parser.add_argument("--yes", action="store_true", help="don't ask")
     add_project(parser)
 

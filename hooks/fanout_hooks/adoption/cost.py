@@ -288,11 +288,15 @@ NOTHING = "No command hooks are in the settings of this project or user: they co
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_project(parser)
     parser.add_argument(
-        "--measure", action="store_true", help="run each event's hooks, for real, and time them"
+        "--measure", action="store_true", help="run each event's hooks for real, and time them"
     )
-    parser.add_argument("--yes", action="store_true", help="don't ask before they are run")
+    parser.add_argument("--yes", action="store_true", help="don't ask before running them")
     parser.add_argument(
-        "--days", type=int, default=DAYS, metavar="N", help="of transcripts and log (default: %(default)s)"
+        "--days",
+        type=int,
+        default=DAYS,
+        metavar="N",
+        help="days of transcripts and log to read (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, nothing else")
 

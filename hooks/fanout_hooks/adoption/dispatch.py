@@ -22,9 +22,12 @@ from fanout_hooks.warm.loop import Loop
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_project(parser)
     parser.add_argument(
-        "--scope", choices=SCOPES, action="append", help="whose hooks (default: all that are adopted)"
+        "--scope",
+        choices=SCOPES,
+        action="append",
+        help="scope whose hooks to run (default: all that are adopted)",
     )
-    parser.add_argument("--only", metavar="NAME", default="", help="one guard alone")
+    parser.add_argument("--only", metavar="NAME", default="", help="only this guard")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -133,7 +133,7 @@ OK = 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_project(parser)
-    parser.add_argument("--event", help="this event alone")
+    parser.add_argument("--event", help="only this event")
     parser.add_argument("--json", action="store_true", help="print the graphs as JSON, nothing else")
 
 

@@ -122,7 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="wait so long for hooks that weren't seen twice yet, while you work in a session",
+        help="wait this long for hooks that have not been seen twice, while you work in a session",
     )
 
 

@@ -199,7 +199,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="copy",
         metavar="FILE",
         default="",
-        help="a kept copy to take one scope's hooks from, where its hooks.json is gone or broken",
+        help="restore one scope's hooks from this kept copy, if its hooks.json is gone or broken",
     )
 
 

@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = ["show", "wait", "cancel"]
     parser.add_argument("action", nargs="?", choices=actions, default="show", help="default: show")
     parser.add_argument(
-        "handle", nargs="?", metavar="HANDLE", help="as the call gave it; none: show lists your batches"
+        "handle",
+        nargs="?",
+        metavar="HANDLE",
+        help="handle that the call returned; without it, `show` lists your batches",
     )
     shell.add_output(parser)
 

@@ -71,9 +71,15 @@ def shipped() -> Mapping[str, Json]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "question", metavar="QUESTION", nargs="?", default=QUESTION, help="asked about this folder's code"
+        "question",
+        metavar="QUESTION",
+        nargs="?",
+        default=QUESTION,
+        help="a question about this folder's code",
     )
-    parser.epilog = "It asks no model and spends nothing. LIVE=1 in the environment has your own panel asked."
+    parser.epilog = (
+        "It asks no model and spends nothing, unless LIVE=1 in the environment has it ask your own panel."
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -79,10 +79,10 @@ def add_page(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detail",
         choices=("auto", "full", "line"),
-        help="auto (default): whole entries while they fit, else a line each; full; line",
+        help="auto (default): full entries if they fit, otherwise one line each; full; line",
     )
     parser.add_argument(
-        "--cursor", type=int, metavar="N", help="print from entry N on: the end of a page names the next"
+        "--cursor", type=int, metavar="N", help="start at entry N; the end of each page names the next one"
     )
 
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="+",
         metavar="FILE",
-        help="SARIF, JSON or JSON lines of any reviewer; - is the standard input",
+        help="SARIF, JSON or JSON lines from any reviewer; - for stdin",
     )
     parser.add_argument("--json", action="store_true", help="print the result as compact JSON, nothing else")
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")

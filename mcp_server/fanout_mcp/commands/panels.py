@@ -62,7 +62,7 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         "question",
         metavar="QUESTION",
         type=flags.words,
-        help="what the panel is to judge, with all context; - reads it from stdin",
+        help="what the panel is to judge, with all context; - for stdin",
     )
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--preset", help=f"{', '.join(built_in().presets)}, or your own (default: quick)")
@@ -81,12 +81,12 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         "--stakes",
         choices=("exploration", "production", "critical"),
         help="exploration: STOP needs two thirds; production (default): a majority; "
-        "critical: one STOP with a blocker stops",
+        "critical: one STOP with a blocker decides",
     )
-    add("--quorum", type=int, help="positions that a verdict needs (default: more than half)")
+    add("--quorum", type=int, help="valid answers that a verdict needs (default: more than half)")
     add("--deadline", type=float, dest="deadline_s", metavar="S", help="seconds for the whole call")
     flags.add_max_cost(parser)
-    add("--dry-run", action="store_true", help="ask no one; print the members and the price")
+    add("--dry-run", action="store_true", help="don't ask; print the members and the maximum price")
 
 
 def preset(args: argparse.Namespace) -> str | None:
@@ -151,8 +151,8 @@ def _members(data: Json) -> Table:
 def _add_council(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_asked(parser)
-    add("--rounds", type=int, metavar="N", help="at most so many rounds, 1 to 5 (default: 3)")
-    add("--no-speculation", action="store_true", help="begin a round only when the one before is through")
+    add("--rounds", type=int, metavar="N", help="maximum number of rounds, 1 to 5 (default: 3)")
+    add("--no-speculation", action="store_true", help="start a round only when the previous one has finished")
     add_output(parser)
 
 
@@ -338,7 +338,7 @@ def _add_swarm(parser: argparse.ArgumentParser) -> None:
         "task",
         metavar="TASK",
         type=flags.words,
-        help="what every agent is to do, with all context; - reads it from stdin",
+        help="what every agent is to do, with all context; - for stdin",
     )
     add("--count", type=int, metavar="N", help="agents: small 3-5, medium 10-20, large 50-100")
     add(
@@ -395,13 +395,13 @@ def show_swarm(console: Console, data: Json) -> None:
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", nargs="?", metavar="ID", help="a consultation, by the `id` of its receipt")
+    parser.add_argument("id", nargs="?", metavar="ID", help="the consultation's `id`, from its receipt")
     parser.add_argument(
         "became",
         nargs="?",
         metavar="right|wrong",
         choices=["right", "wrong"],
-        help="what its decision proved",
+        help="whether its decision proved right or wrong",
     )
     add_output(parser)
 

@@ -27,16 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--days", type=int, default=7, help="whole days up to today, 1 to 365 (default 7)")
     add("--event", help="one event, such as PreToolUse")
     add("--json", action="store_true", help="print the whole report as JSON, nothing else")
-    add("--html", metavar="FILE", help="write the page with charts; - for the output")
+    add("--html", metavar="FILE", help="write the page with charts; - for stdout")
     add(
         "--fail-above",
         action="append",
         default=[],
         metavar="EVENT=MS[,p95]",
-        help="exit 1 when the event's quantile is above that, beyond the noise (repeatable)",
+        help="exit 1 if the event's quantile is significantly above MS (repeatable)",
     )
-    add("--save", metavar="FILE", help="write the period's times as a baseline; - for the output")
-    add("--compare", metavar="FILE", help="exit 1 when something became slower than a saved baseline")
+    add("--save", metavar="FILE", help="write the period's times as a baseline; - for stdout")
+    add("--compare", metavar="FILE", help="exit 1 if something became slower than in a saved baseline")
 
 
 def run(args: argparse.Namespace) -> int:

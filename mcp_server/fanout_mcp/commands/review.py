@@ -88,28 +88,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "patterns", nargs="*", default=["."], metavar="GLOB", help="paths, folders or globs below the project"
     )
     add(
-        "--focus", type=flags.names, metavar="F1,F2", help=f"of {', '.join(FOCUSES)} (default: security,bugs)"
+        "--focus",
+        type=flags.names,
+        metavar="F1,F2",
+        help=f"any of {', '.join(FOCUSES)} (default: security,bugs)",
     )
     add(
         "--include",
         type=flags.names,
         metavar="K1,K2",
-        help=f"review too what is left out: {', '.join(INCLUDES)}",
+        help=f"also review files of these kinds: {', '.join(INCLUDES)}",
     )
     add(
         "--accept",
         action="append",
         metavar="ID",
-        help="accept this finding of the review, in a committed file",
+        help="accept this finding: record it in a file to be committed",
     )
     add(
-        "--explain", metavar="RULE", help="show what a rule means, an example and its source; reviews nothing"
+        "--explain",
+        metavar="RULE",
+        help="explain a rule, with an example and its source; nothing is reviewed",
     )
-    add("--base", metavar="REF", help="only lines changed since this git ref")
+    add("--base", metavar="REF", help="review only lines changed since this git ref")
     flags.add_engine(parser, "model", "static", "plan")
     add("--reviewers", type=int, default=1, metavar="N", help="ask N times, independently (default: 1)")
     add("--models", type=flags.names, metavar="M1,M2", help="models to ask, separated by commas")
-    add("--max-files", type=int, default=5000, help="refuse to review more (default 5000)")
+    add("--max-files", type=int, default=5000, help="refuse to review more files than this (default 5000)")
     flags.add_max_cost(parser)
     flags.add_page(parser)
     add("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")

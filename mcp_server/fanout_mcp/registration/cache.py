@@ -28,7 +28,7 @@ class Kept(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=["show", "clear"], default="show", help="default: show")
-    parser.add_argument("--all", action="store_true", help="of every project, not of this one alone")
+    parser.add_argument("--all", action="store_true", help="for every project, not just this one")
     parser.add_argument("--json", action="store_true", help="print JSON, nothing else")
 
 

@@ -223,17 +223,21 @@ def is_terminal() -> bool:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--scope", choices=SCOPES, default="user", help="user (default), local (only here), project (shared)")
-    add("--yes", action="store_true", help="write without asking; agrees to nothing else")
+    add(
+        "--yes",
+        action="store_true",
+        help="write without asking; grants no permission and agrees to no spending",
+    )
     consent.add_flag(parser)
-    add("--no-log", action="store_true", help="without the hook log and its daily report")
-    add("--no-gate", action="store_true", help="without the gate on agents")
-    add("--no-hooks", action="store_true", help="with neither of the two")
-    add("--no-skill", action="store_true", help="without the skill")
+    add("--no-log", action="store_true", help="leave out the hook log and its daily report")
+    add("--no-gate", action="store_true", help="leave out the gate on agents")
+    add("--no-hooks", action="store_true", help="leave out both")
+    add("--no-skill", action="store_true", help="leave out the skill")
     add("--allow-tools", action="store_true", help="let Claude use fanout's tools without asking each time")
     add(
         "--claude-backend",
         action="store_true",
-        help="where there is no API key, ask your own `claude -p`: it spends your subscription",
+        help="if there is no API key, ask your own `claude -p`, which spends your subscription",
     )
 
 
@@ -404,8 +408,8 @@ def _is_last_server(scope: str, project: str) -> bool:
 
 def _add_uninstall(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--scope", choices=SCOPES, default="user", help="as it was installed (default: user)")
-    add("--yes", action="store_true", help="write without asking; adopted hooks come back, too")
+    add("--scope", choices=SCOPES, default="user", help="the scope it was installed in (default: user)")
+    add("--yes", action="store_true", help="write without asking; also restores adopted hooks")
     consent.add_flag(parser)
 
 

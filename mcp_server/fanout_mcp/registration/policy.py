@@ -29,12 +29,12 @@ SET_FLAGS: Final = 0x40086602
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True)
-    what.add_parser("check", help="say whether the policy binds, and what keeps it from that")
-    what.add_parser("show", help="say what the policy forbids")
+    what.add_parser("check", help="say whether the policy is in force, or what prevents it")
+    what.add_parser("show", help="list what the policy forbids")
     what.add_parser("write-json", help=f"write {policy.COPY}, which hooks read (as root)")
-    prepare = what.add_parser("prepare", help="make audit logs that only grow (as root)")
+    prepare = what.add_parser("prepare", help="create append-only audit logs (as root)")
     prepare.add_argument("users", nargs="+", metavar="USER", help="a user of this machine")
-    verify = what.add_parser("verify-log", help="find what was changed in the audit log")
+    verify = what.add_parser("verify-log", help="find out whether the audit log was changed")
     verify.add_argument("--folder", type=Path, help="the log's folder (default: the policy's)")
     verify.add_argument("--second", help="what the second place has, as a file; -: stdin")
 

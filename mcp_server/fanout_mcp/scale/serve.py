@@ -110,24 +110,32 @@ LOCAL: Final = User("local", max_parallel=MAX_AT_WORK)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http", metavar="HOST:PORT", help="serve over HTTP instead of stdin and stdout")
     parser.add_argument(
-        "--tokens", type=Path, metavar="FILE", help="users: SHA-256 of tokens, scopes, bounds"
+        "--tokens", type=Path, metavar="FILE", help="users: SHA-256 of their tokens, scopes and limits"
     )
-    parser.add_argument("--issuer", metavar="URL", help="whose JWTs are taken too, by its metadata document")
-    parser.add_argument("--resource", metavar="URL", help="this service's URL, as clients of --issuer use it")
-    parser.add_argument("--audience", metavar="NAME", help="of the issuer's tokens (default: --resource)")
-    parser.add_argument("--allow-host", action="append", default=[], metavar="HOST", help="exact Host header")
+    parser.add_argument("--issuer", metavar="URL", help="also accept JWTs from this issuer")
     parser.add_argument(
-        "--allow-origin", action="append", default=[], metavar="URL", help="exact Origin header"
-    )
-    parser.add_argument("--project", type=Path, metavar="FOLDER", help="what may be read (default: nothing)")
-    parser.add_argument(
-        "--max-parallel", type=int, default=MAX_AT_WORK, metavar="N", help="requests at work at once"
+        "--resource", metavar="URL", help="this service's URL, as the issuer's clients see it"
     )
     parser.add_argument(
-        "--health", metavar="HOST:PORT", help="/livez, /readyz, /metrics (default: no such port)"
+        "--audience", metavar="NAME", help="audience that the issuer's tokens must have (default: --resource)"
+    )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="HOST", help="Host header to accept, exactly"
+    )
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="URL", help="Origin header to accept, exactly"
+    )
+    parser.add_argument(
+        "--project", type=Path, metavar="FOLDER", help="folder that users may read (default: none)"
+    )
+    parser.add_argument(
+        "--max-parallel", type=int, default=MAX_AT_WORK, metavar="N", help="maximum number of calls at once"
+    )
+    parser.add_argument(
+        "--health", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there (default: off)"
     )
     parser.add_argument("--begun", type=int, metavar="DESCRIPTOR", help=argparse.SUPPRESS)
-    parser.epilog = "Register it with `fanout install`; docs/service.md has the service."
+    parser.epilog = "`fanout install` registers it; docs/service.md describes the service over HTTP."
 
 
 def run(args: argparse.Namespace) -> int:

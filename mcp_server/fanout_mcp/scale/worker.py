@@ -68,7 +68,7 @@ LOOK_S: Final = 0.05
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "It asks with this user's providers and keys; FANOUT_REDIS_URL, or redis_url in config.toml, says "
-        "where the queue is. SIGTERM ends it after what is at work. docs/operations.md has the rest."
+        "where the queue is. On SIGTERM it finishes its calls in progress. See docs/operations.md."
     )
 
 
