@@ -506,7 +506,7 @@ def _used_up(cap: float, span: str, spent: float, wanted: float) -> SettingsErro
 
 def _set_aside(found: Policy, now: Call) -> None:
     """Set a call's dollars aside on all machines at once. Raises SettingsError where they are used up."""
-    if now.spent is None:
+    if now.spent is None or (now.aside and now.origin is None):
         return
     limits = {"day": found.max_usd_per_day, "month": found.max_usd_per_month}
     # The call that a worker asks for has set its dollars aside, or has ended: what is spent counts.
