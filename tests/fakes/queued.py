@@ -10,12 +10,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import anyio
 import anyio.lowlevel
 
+from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
@@ -25,7 +27,7 @@ from fanout_mcp.scale.worker import Worker
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import open_cache
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Answer, Job, Outcome, Prompt, no_progress
+from fanout_mcp.types import Answer, Job, Outcome, Prompt, Route, no_progress
 
 PLAN: Final = Plan(deadline_s=120)
 
@@ -65,12 +67,32 @@ async def opened(settings: Settings) -> AsyncIterator[Queue]:
         await queue.close()
 
 
+@dataclass(slots=True)
+class Audited:
+    """Asks a scripted backend as the product asks its providers: what it costs is in the audit's record."""
+
+    scripted: Scripted
+
+    def route(self, model: str | None) -> Route:
+        return self.scripted.route(model)
+
+    async def ask(self, job: Job) -> Answer:
+        price = partial(self.scripted.price, job.model)
+        async with audit.asking(job, price, self.scripted.provider) as answered:
+            answer = await self.scripted.ask(job)
+            answered(answer)
+            return answer
+
+
 @asynccontextmanager
-async def working(settings: Settings, backend: Scripted, lease_s: float = 2.0) -> AsyncIterator[Queue]:
+async def working(
+    settings: Settings, backend: Scripted, lease_s: float = 2.0, spent: audit.Spent | None = None
+) -> AsyncIterator[Queue]:
     """Run a worker in this process; yield a caller's queue beside it."""
     cache = open_cache(settings.cache, settings.config_dir)
     async with opened(settings) as own, opened(settings) as queue:
-        worker = Worker(own, backend, Limits(settings.max_parallel), cache)
+        audited = cast("Backend", Audited(backend))  # what a worker uses of one
+        worker = Worker(own, audited, Limits(settings.max_parallel), cache, spent)
         running = asyncio.create_task(worker.run(lease_s))
         try:
             with anyio.fail_after(30):

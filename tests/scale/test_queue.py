@@ -30,11 +30,13 @@ from fanout_mcp.scale.queue import (
     unpacked_shard,
 )
 from fanout_mcp.scale.worker import named_judge
+from fanout_mcp.state.audit import Origin
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job, Outcome, Prompt
 from fanout_mcp.usage import Usage
 
 SEAL = Seal(b"s" * 32)
+ORIGIN = Origin("trace", 0.5)
 JOB = Job("a.py", Prompt("system", "user \ud800", ("digest",)), "m", {"type": "object"}, 7, ("x",), ("y",))
 
 
@@ -75,7 +77,7 @@ def test_a_pickle_is_not_read_and_reads_as_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_a_shard_is_the_same_at_the_other_end() -> None:
-    shard = Shard("user:handle", "name", [Unit(JOB, "key", "p")], JUDGES[0], Budget(1.5, 10))
+    shard = Shard("user:handle", "name", [Unit(JOB, "key", "p")], JUDGES[0], Budget(1.5, 10), ORIGIN)
     back = unpacked_shard("user:handle", "name", SEAL.open("x", SEAL.close("x", packed_shard(shard))))
     assert back == shard
     assert back.units[0].job.prompt.sources == ("digest",)

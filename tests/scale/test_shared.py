@@ -15,27 +15,32 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from fakes.company import Company, company
 from fakes.hostile_server import NoBackend
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fakes.replica import busiest, finish, replicas, steady
 from fakes.service import running
 from fakes.upstream import Rule, Upstream, serving, until
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.errors import BudgetExceeded, RateLimited
+from fanout_mcp.errors import BudgetExceeded, InvalidInput, RateLimited
 from fanout_mcp.scale.serve import USER, Service, User
 from fanout_mcp.scale.shared import open_shared
 from fanout_mcp.scale.telemetry import Figures
+from fanout_mcp.state import audit
 from fanout_mcp.state import cache as module
 from fanout_mcp.state.audit import Call
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Answer, Rate
+from fanout_mcp.usage import Usage
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from fanout_mcp.backends.base import Backend
+
+__all__ = ["company"]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason=MISSING)]
 
@@ -273,6 +278,41 @@ async def test_a_user_s_dollars_of_a_day_bind_on_every_replica_of_a_service(
         figures = second.metrics()
         assert "fanout_redis_up 1" in figures
         assert "fanout_replicas 2" in figures
+
+
+async def test_what_workers_spent_is_in_the_service_s_figures_and_line_but_not_twice_in_its_sum(
+    tmp_path: Path, redis: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = SimpleNamespace(scope={USER: User("carol", max_usd_per_day=0.5)})
+    carol: Any = SimpleNamespace(request=request, meta=None)
+    services = Services(settings_of(tmp_path, redis.url), cast("Backend", NoBackend()), Limits(8))
+    given = TOOL.arguments.model_validate({"question": "Is it wise?"})
+    async with open_shared(settings_of(tmp_path, redis.url)) as shared:
+        service = Service(Figures(), None, dollars=shared.dollars, shared=shared)
+        with audit.call("oracle_batch", 0.3) as record, service.admitted(carol, services, given, record):
+            record.usd = 0.1
+            audit.charge(Usage(30, 4, 0.25))
+        figures = service.metrics()
+        assert 'fanout_cost_usd_total{tool="oracle_batch"} 0.35' in figures
+        assert 'fanout_tokens_total{kind="in"} 30' in figures
+        assert '"usd": 0.35' in capsys.readouterr().err
+        assert shared.dollars.take({audit.sum_of("user"): 0.1}, 0.01) == (audit.sum_of("user"), 0.1)
+
+
+async def test_a_refused_call_s_line_names_its_user(tmp_path: Path, company: Company) -> None:
+    company.says(company.logged())
+    request = SimpleNamespace(scope={USER: User("carol", frozenset())})
+    carol: Any = SimpleNamespace(request=request, meta=None)
+    services = Services(settings_of(tmp_path, ""), cast("Backend", NoBackend()), Limits(8))
+    given = TOOL.arguments.model_validate({"question": "Is it wise?"})
+    service = Service(Figures(), None)
+    with (
+        pytest.raises(InvalidInput, match="needs the scope"),
+        audit.call("oracle_batch") as record,
+        service.admitted(carol, services, given, record),
+    ):
+        pass
+    assert '"user":"carol"' in company.log.read_text()
 
 
 def test_a_service_s_replica_answers_what_another_one_asked(tmp_path: Path, redis: RedisServer) -> None:

@@ -60,7 +60,7 @@ JUDGES: Final = (
     "fanout_mcp.tools.summarize_files:is_summary",
 )
 """What decides whether an answer is kept. A worker runs these and nothing else that a message names."""
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of shards, results and scripts."""
 VERSION: Final = hashlib.sha256(repr((FORMAT, JUDGES)).encode()).hexdigest()[:8]
 
@@ -210,6 +210,8 @@ class Shard(NamedTuple):
     judge: str
     budget: Budget
     """Of the whole batch."""
+    origin: audit.Origin
+    """The call that put it there."""
 
 
 JOB: Final = tuple(one.name for one in fields(Job) if one.name not in {"prompt", "on_request", "workspace"})
@@ -221,18 +223,18 @@ def packed_shard(shard: Shard) -> Json:
         + [getattr(unit.job, name) for name in JOB]
         for unit in shard.units
     ]
-    return [shard.judge, shard.budget.max_cost_usd, shard.budget.max_tokens, rows]
+    return [shard.judge, shard.budget.max_cost_usd, shard.budget.max_tokens, shard.origin, rows]
 
 
 def unpacked_shard(batch: str, name: str, given: Json) -> Shard:
-    judge, usd, tokens, rows = given
+    judge, usd, tokens, origin, rows = given
     units = []
     for key, provider, system, user, sources, *values in rows:
         named = dict(zip(JOB, values, strict=True))
         for listed in ("fallbacks", "elsewhere"):
             named[listed] = None if named[listed] is None else tuple(named[listed])
         units.append(Unit(Job(prompt=Prompt(system, user, tuple(sources)), **named), key, provider))
-    return Shard(batch, name, units, judge, Budget(usd, tokens))
+    return Shard(batch, name, units, judge, Budget(usd, tokens), audit.Origin(*origin))
 
 
 def packed_outcome(outcome: Outcome, *, is_kept: bool) -> Json:
@@ -291,8 +293,11 @@ if redis.call('HSETNX', shards, name, payload) == 1 then
   for _, key in ipairs({batch, shards, todo}) do redis.call('EXPIRE', key, ARGV[6]) end
   return 2
 end
+if redis.call('HGET', shards, name) == payload then return 2 end
 return 1
 """
+"""A shard names the call that put it there: what is there already and equal was put by this call, whose reply
+was lost."""
 
 NEXT: Final = """
 local held, users, prefix = KEYS[1], KEYS[2], ARGV[1]
@@ -356,8 +361,15 @@ return redis.call('ZCOUNT', KEYS[1], '(' .. (redis.call('TIME')[1] - ARGV[2]), '
 """
 
 
+class Done(NamedTuple):
+    """What became of a shard."""
+
+    usd: float
+    rows: list[Json]
+
+
 class Counts(NamedTuple):
-    """How far a batch is. `usd`: what is known of it."""
+    """How far a batch is. `usd`: by the providers' bills, else by their prices."""
 
     total: int = 0
     done: int = 0
@@ -482,11 +494,11 @@ class Queue:
                 await self.docket.add(TICKET, key=ref)()
         return bool(found == 2)
 
-    async def results(self, batch: str, names: Sequence[str]) -> dict[str, list[Json]]:
-        """Return the outcomes of the shards that are done."""
+    async def results(self, batch: str, names: Sequence[str]) -> dict[str, Done]:
+        """Return what became of the shards that are done."""
         found = await self.redis.hmget(self._places(batch)[2], list(names)) if names else []
         return {
-            name: self.seal.open(f"{batch} {name} done", _raw(data))
+            name: Done(*self.seal.open(f"{batch} {name} done", _raw(data)))
             for name, data in zip(names, found, strict=True)
             if data is not None
         }
@@ -515,7 +527,7 @@ class Queue:
     async def failed(self, batch: str) -> dict[str, str]:
         """Return question -> reason of those that failed."""
         names = [_text(one) for one in await self.redis.hkeys(self._places(batch)[2])]
-        rows = [row for rows in (await self.results(batch, names)).values() for row in rows]
+        rows = [row for done in (await self.results(batch, names)).values() for row in done.rows]
         return {row[0]: row[4] for row in rows if row[1] not in {"answered", "cached"}}
 
     async def cancel(self, batch: str) -> bool:
@@ -553,15 +565,15 @@ class Queue:
         """Remember which question is asked alone."""
         await self.redis.hset(self._held(ticket), "at", key)
 
-    async def finish(self, ticket: str, shard: Shard, rows: list[Json]) -> None:
+    async def finish(self, ticket: str, shard: Shard, rows: list[Json], usd: float) -> None:
         """Say what became of a shard. A second time, or of a cancelled batch, it is passed over."""
-        result = self.seal.close(f"{shard.batch} {shard.name} done", rows)
+        result = self.seal.close(f"{shard.batch} {shard.name} done", Done(usd, rows))
         added = {
             "done": len(rows),
             "failed": sum(row[1] not in {"answered", "cached"} for row in rows),
             "cached": sum(row[1] == "cached" for row in rows),
             "tokens": sum(row[2][0] + row[2][1] for row in rows),
-            "usd": sum(row[2][2] or 0 for row in rows),
+            "usd": usd,
         }
         pairs = [value for pair in added.items() for value in pair]
         await self._finish(
@@ -616,7 +628,7 @@ class Call:
     until: float = float("inf")
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     own: set[str] = field(default_factory=set)
-    """Shards that no equal call had put there before: these are what this call costs."""
+    """Shards that no equal call had put there before: these are what this call's receipt has."""
     _first: tuple[float, int] | None = None
     """When this call began to wait, and how much was done then."""
     _is_decided: bool = field(default=False)
@@ -631,13 +643,14 @@ class Call:
             return None
         await self._show()
         missing = {job.key: job for job in portion.missing}
+        origin = audit.hand_over(portion.missing)
         names: dict[str, list[Job]] = {}
         for keys in _chunks(list(portion.keys), SHARD):
             # Named by all its questions: what is known by now must not make another shard of it.
             name = _digest(portion.keys[key] for key in keys)
             if jobs := [missing[key] for key in keys if key in missing]:
                 units = [Unit(job, portion.keys[job.key], portion.provider_of(job.model)) for job in jobs]
-                shard = Shard(self.batch, name, units, judge, portion.plan.budget)
+                shard = Shard(self.batch, name, units, judge, portion.plan.budget, origin)
                 if await self._lasting(partial(self.queue.put, shard)):
                     self.own.add(name)
                 names[name] = [Job(job.key, Prompt("", ""), job.model) for job in jobs]
@@ -688,8 +701,11 @@ class Call:
             await self._show()
             counts = await self._lasting(lambda: self.queue.counts(self.batch))
             arrived = await self._lasting(lambda: self.queue.results(self.batch, list(left)))
-            for name, rows in arrived.items():
-                by_key = {row[0]: row for row in rows}
+            for name, done in arrived.items():
+                by_key = {row[0]: row for row in done.rows}
+                if name in self.own:
+                    used = [row[2] for row in done.rows]
+                    audit.charge(Usage(sum(one[0] for one in used), sum(one[1] for one in used), done.usd))
                 # A shard of an equal call that began later has fewer questions: more were known by then.
                 outcomes += [
                     self._counted(name, unpacked_outcome(job, by_key[job.key]))
@@ -707,7 +723,6 @@ class Call:
 
     def _counted(self, name: str, outcome: Outcome) -> Outcome:
         if name in self.own:
-            audit.charge(outcome.usage.cost_usd or 0.0)
             return outcome
         status = "cached" if outcome.status == "answered" else outcome.status
         return replace(outcome, status=status, calls=0, usage=Usage())
@@ -731,8 +746,6 @@ class Call:
         from redis.exceptions import RedisError
 
         if self.is_on:
-            if is_wanted:
-                audit.charge(None)
             with suppress(RedisError, OSError):
                 await self.queue.leave(self.batch, self.name, is_wanted=is_wanted)
 

@@ -362,12 +362,12 @@ class Service:
         from fanout_mcp.state import audit
 
         user: User = ctx.request.scope[USER]  # type: ignore[union-attr] # a request over HTTP has one
+        audit.who.set(user.name)  # first: the line of a refused call names its user, too
         self._check(user, record.tool, given)
-        audit.who.set(user.name)
-        day, began = f"user:{user.name}:{time.strftime('%Y-%m-%d', time.gmtime())}", time.monotonic()
+        day, began = audit.sum_of("user"), time.monotonic()
         is_free = getattr(given, "engine", "") in FREE or getattr(given, "dry_run", False)
         aside, cap = 0.0 if is_free else record.most_usd, user.max_usd_per_day
-        record.is_capped = cap is not None
+        record.max_usd_per_day = cap
         if cap is not None and (over := self.dollars.take({day: cap}, aside)):
             raise BudgetExceeded(
                 f"${cap:g} a day are allowed to {user.name}, ${max(cap - over[1], 0):.4g} are left, "
@@ -387,7 +387,7 @@ class Service:
             )
         finally:
             if cap is not None:
-                self.dollars.add([day], record.usd + record.elsewhere_usd - aside)
+                audit.settle(self.dollars, [day], record.usd, aside)
             self._count(record, time.monotonic() - began, trace_id)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:
@@ -411,11 +411,13 @@ class Service:
         verdict, tool = record.verdict or "refused", record.tool
         self.figures.add("fanout_calls_total", tool=tool, verdict=verdict)
         self.figures.observe("fanout_call_seconds", seconds, tool=tool)
-        self.figures.add("fanout_cost_usd_total", record.usd, tool=tool)
-        self.figures.add("fanout_tokens_total", record.usage.tokens_in, kind="in")
-        self.figures.add("fanout_tokens_total", record.usage.tokens_out, kind="out")
+        workers = record.elsewhere
+        usd = record.usd + (workers.cost_usd or 0.0)
+        self.figures.add("fanout_cost_usd_total", usd, tool=tool)
+        self.figures.add("fanout_tokens_total", record.usage.tokens_in + workers.tokens_in, kind="in")
+        self.figures.add("fanout_tokens_total", record.usage.tokens_out + workers.tokens_out, kind="out")
         line: Json = {"trace": record.trace, **({"trace_id": trace_id} if trace_id else {}), "tool": tool}
-        line |= {"verdict": verdict, "seconds": round(seconds, 3), "usd": round(record.usd, 6)}
+        line |= {"verdict": verdict, "seconds": round(seconds, 3), "usd": round(usd, 6)}
         sys.stderr.write(json.dumps(line) + "\n")
 
     def metrics(self) -> str:

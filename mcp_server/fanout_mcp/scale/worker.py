@@ -160,15 +160,18 @@ class Worker:
         user, _, _ = taken.shard.batch.rpartition(":")
         if user != audit.caller():
             audit.who.set(user)
+        record: audit.Call | None = None
         try:
-            with audit.call("batch", spent=self.spent):
-                outcomes = await self._outcomes(ticket, taken)
+            with audit.call("batch", spent=self.spent, origin=taken.shard.origin) as record:
+                outcomes = await self._outcomes(ticket, taken, record)
+                record.verdict = "cancelled" if outcomes is None else "done"
         except Exception as error:  # noqa: BLE001 - a shard that ends without a word would be waited for
             outcomes = _failed(taken.shard.units, explain_alike("the worker", error, os.environ))
         if outcomes is None:
             return
         rows = [packed_outcome(one, is_kept=is_kept) for one, is_kept in outcomes]
-        await through_outages(lambda: self.queue.finish(ticket, taken.shard, rows))
+        usd = record.usd if record is not None else 0.0
+        await through_outages(lambda: self.queue.finish(ticket, taken.shard, rows, usd))
 
     async def _taken(self, ticket: str) -> Taken | None:
         while True:
@@ -177,7 +180,9 @@ class Worker:
             except Forged as error:
                 sys.stderr.write(f"fanout worker: {error}\n")
 
-    async def _outcomes(self, ticket: str, taken: Taken) -> list[tuple[Outcome, bool]] | None:
+    async def _outcomes(
+        self, ticket: str, taken: Taken, record: audit.Call
+    ) -> list[tuple[Outcome, bool]] | None:
         """Return the outcomes, and of each whether the cache has its answer; None for a cancelled batch."""
         shard = taken.shard
         for unit in shard.units:
@@ -185,7 +190,7 @@ class Worker:
             if own != unit.provider:
                 return _failed(shard.units, f"this worker asks {own}, the question is for {unit.provider}")
         if taken.times < ALONE_FROM:
-            return await self._asked(shard, shard.units)
+            return await self._asked(shard, shard.units, record)
         async with self.alone:
             outcomes: list[tuple[Outcome, bool]] = []
             for unit in shard.units:
@@ -193,16 +198,19 @@ class Worker:
                     outcomes += _failed([unit], f"given up: it ended its worker {taken.times - 1} times")
                     continue
                 await through_outages(partial(self.queue.mark, ticket, unit.key))
-                found = await self._asked(shard, [unit])
+                found = await self._asked(shard, [unit], record)
                 if found is None:
                     return None
                 outcomes += found
             return outcomes
 
-    async def _asked(self, shard: Shard, units: Sequence[Unit]) -> list[tuple[Outcome, bool]] | None:
+    async def _asked(
+        self, shard: Shard, units: Sequence[Unit], record: audit.Call
+    ) -> list[tuple[Outcome, bool]] | None:
         counts = await through_outages(lambda: self.queue.counts(shard.batch))
         if counts is None or counts.state == "cancelled":
             return None
+        record.earlier_usd = counts.usd
         if why := shard.budget.spent(Usage(counts.tokens, 0, counts.usd)):
             return [
                 (Outcome(unit.job, "cut", reason=f"not started: {why}", cause="budget"), False)

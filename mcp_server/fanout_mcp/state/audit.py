@@ -59,6 +59,11 @@ APPEND_ONLY: Final = 0x20
 """FS_APPEND_FL: the file can only grow, whatever its owner; root alone sets and clears it."""
 GET_FLAGS: Final = 0x80086601
 
+SPANS: Final[Mapping[str, str]] = {"user": "%Y-%m-%d", "day": "%Y-%m-%d", "month": "%Y-%m"}
+"""What dollars are summed by: a service's user and day, the policy's user and day, and month."""
+SETTLED: Final = "settled:"
+"""Before the name of a sum: that of what was spent, without what is set aside for calls that run."""
+
 who: ContextVar[str] = ContextVar("who", default="")
 """The user of a service, where it isn't the system's."""
 
@@ -71,6 +76,14 @@ class Spent(Protocol):
 
     def add(self, names: Iterable[str], usd: float) -> None:
         """Add dollars, or give them back (below 0)."""
+
+
+class Origin(NamedTuple):
+    """The call for which a worker asks."""
+
+    trace: str = ""
+    max_usd_per_day: float | None = None
+    """Of its user, by the service."""
 
 
 @dataclass(slots=True)
@@ -87,12 +100,16 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     """Spent, by the provider's bill, else by its price; what no bill came for, at its most."""
-    elsewhere_usd: float = 0.0
+    earlier_usd: float = 0.0
+    """Spent before by other lines of the same call."""
+    elsewhere: Usage = field(default_factory=Usage)
     """Spent for it by workers, whose own lines have it."""
     verdict: str = ""
     is_begun: bool = False
-    is_capped: bool = False
-    """Its user's dollars are limited: what a model costs must be known."""
+    max_usd_per_day: float | None = None
+    """Of its user, by the service. Where there is one, what a model costs must be known."""
+    origin: Origin | None = None
+    """The call for which this one asks, as a worker."""
     spent: Spent | None = None
     """Where the policy's dollars of a day and a month are counted beside the log; None: in the log alone."""
     aside: tuple[str, ...] = ()
@@ -107,10 +124,19 @@ def caller() -> str:
     return who.get() or str(os.getuid())
 
 
+def sum_of(span: str) -> str:
+    """Name the sum of the caller's dollars in a span of SPANS that has today."""
+    return f"{span}:{caller()}:{time.strftime(SPANS[span], time.gmtime())}"
+
+
 @contextmanager
-def call(tool: str, most_usd: float = 0.0, spent: Spent | None = None) -> Iterator[Call]:
+def call(
+    tool: str, most_usd: float = 0.0, spent: Spent | None = None, origin: Origin | None = None
+) -> Iterator[Call]:
     """Log what happens inside as one call. Raises SettingsError where a call must have a line, and can't."""
-    now, found = Call(tool, most_usd, spent=spent), policy.current()
+    now, found = Call(tool, most_usd, spent=spent, origin=origin), policy.current()
+    if origin is not None:  # whatever is limited where the call is: its dollars are counted to its user
+        now.max_usd_per_day, now.aside = origin.max_usd_per_day, tuple(map(sum_of, SPANS))
     token = _call.set(now)
     try:
         yield now
@@ -124,14 +150,36 @@ def call(tool: str, most_usd: float = 0.0, spent: Spent | None = None) -> Iterat
     finally:
         _call.reset(token)
         if spent is not None and now.aside:
-            spent.add(now.aside, now.usd - most_usd)
+            settle(spent, now.aside, now.usd, most_usd)
 
 
-def charge(usd: float | None) -> None:
-    """Count what workers spent for the running call; None: all it may cost, for what goes on after it."""
-    now = _call.get()
-    if now is not None:
-        now.elsewhere_usd = max(now.elsewhere_usd, now.most_usd) if usd is None else now.elsewhere_usd + usd
+def settle(spent: Spent, names: Iterable[str], usd: float, aside: float) -> None:
+    """Count what a call spent, and give back what was set aside for it."""
+    spent.add(names, usd - aside)
+    if usd:
+        spent.add([SETTLED + name for name in names], usd)
+
+
+def charge(usage: Usage) -> None:
+    """Note what workers spent for the running call; their own lines and sums have it."""
+    if (now := _call.get()) is not None:
+        now.elsewhere += usage
+
+
+def hand_over(jobs: Iterable[Job]) -> Origin:
+    """Let questions leave for workers, if the policy does; return what those count by.
+
+    Raises Rejected: nothing may leave before the call has its line, and its dollars are set aside.
+    """
+    found, now = policy.current(), _call.get()
+    for job in jobs:
+        _check_sources(found, job)
+        if now is not None:
+            now.files.update(dict.fromkeys(job.prompt.sources))
+    if now is None:
+        return Origin(secrets.token_hex(16))
+    _begin(found, now)
+    return Origin(now.trace, now.max_usd_per_day)
 
 
 @asynccontextmanager
@@ -140,33 +188,28 @@ async def asking(
 ) -> AsyncIterator[Callable[[Answer], None]]:
     """Let one question leave, if the policy does; yield what takes its answer. Raises BackendError."""
     found, outer = policy.current(), _call.get()
-    # A list of prices may take seconds to come: only where dollars are counted.
-    is_counted = found.is_capped or found.audit is not None or bool(who.get())
-    price = await price_of() if is_counted else None
     now = outer or Call("check")  # fanout doctor --check: a call of one question
-    if not found.sources_may_leave and (job.prompt.sources or job.workspace is not None):
-        raise Rejected(f"Not asked: the policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
-    if price is None and (now.is_capped or (found.is_capped and not found.unpriced)):
+    # A list of prices may take seconds to come: only where dollars are counted.
+    is_counted = found.is_capped or found.audit is not None or bool(who.get()) or now.origin is not None
+    price = await price_of() if is_counted else None
+    _check_sources(found, job)
+    is_capped = now.max_usd_per_day is not None
+    if price is None and (is_capped or (found.is_capped and not found.unpriced)):
         who_limits, way = (
             ("this service limits your", "a price")
-            if now.is_capped
+            if is_capped
             else (f"the policy {policy.PLACE} limits", "`unpriced`, or a price")
         )
         raise NotAllowed(
             f"Not asked: {who_limits} dollars, and what {job.model or provider} costs is not known; "
             f"{policy.ASK} ({way} under [prices])."
         )
-    if found.max_usd_per_call is not None and now.usd >= max(found.max_usd_per_call, 1e-9):
+    spent = now.earlier_usd + now.usd
+    if found.max_usd_per_call is not None and spent >= max(found.max_usd_per_call, 1e-9):
         raise OverBudget(
             f"not asked: the ${found.max_usd_per_call:g} that the policy allows a call are spent"
         )
-    if not now.is_begun:
-        try:
-            _set_aside(found, now)
-            _write(found, now, "asking")
-        except SettingsError as error:
-            raise Rejected(str(error)) from None
-        now.is_begun = True
+    _begin(found, now)
     now.files.update(dict.fromkeys(job.prompt.sources))
     now.models[f"{provider}:{job.model or 'default'}"] += 1
     most = price.of(job.prompt.tokens, job.max_tokens) if price else 0.0
@@ -194,6 +237,23 @@ async def asking(
                 _write(found, now, "done")
 
 
+def _check_sources(found: Policy, job: Job) -> None:
+    if not found.sources_may_leave and (job.prompt.sources or job.workspace is not None):
+        raise Rejected(f"Not asked: the policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
+
+
+def _begin(found: Policy, now: Call) -> None:
+    """Set a call's dollars aside and write its first line, once. Raises Rejected."""
+    if now.is_begun:
+        return
+    try:
+        _set_aside(found, now)
+        _write(found, now, "asking")
+    except SettingsError as error:
+        raise Rejected(str(error)) from None
+    now.is_begun = True
+
+
 # --- writing -----------------------------------------------------------------------------------------------
 
 
@@ -207,6 +267,7 @@ def _write(found: Policy, now: Call, state: str) -> None:
         "tool": now.tool[:60],
         "state": state,
         "trace": now.trace,
+        **({"call": now.origin.trace} if now.origin else {}),
     }
     if state == "asking":
         line["reserved_usd"] = now.most_usd
@@ -405,7 +466,11 @@ class _Log:
                     self.open[line["trace"]] = (*key, max(0.0, float(line["reserved_usd"])))
                 else:
                     self.open.pop(line["trace"], None)
-                    self.spent[key] = self.spent.get(key, 0.0) + max(0.0, float(line["cost_usd"]))
+                    usd = max(0.0, float(line["cost_usd"]))
+                    self.spent[key] = self.spent.get(key, 0.0) + usd
+                    if (origin := self.open.get(line.get("call"))) is not None:
+                        # A worker's: the call that it asked for has set these dollars aside.
+                        self.open[line["call"]] = (*origin[:2], max(0.0, origin[2] - usd))
             except (ValueError, TypeError, KeyError, RecursionError):
                 continue
 
@@ -441,21 +506,22 @@ def _used_up(cap: float, span: str, spent: float, wanted: float) -> SettingsErro
 
 def _set_aside(found: Policy, now: Call) -> None:
     """Set a call's dollars aside on all machines at once. Raises SettingsError where they are used up."""
-    if now.spent is None or now.aside:
+    if now.spent is None or (now.aside and now.origin is None):
         return
-    user = who.get() or str(os.getuid())
-    spans = (
-        (found.max_usd_per_day, "day", "%Y-%m-%d"),
-        (found.max_usd_per_month, "month", "%Y-%m"),
-    )
-    caps = {
-        f"{span}:{user}:{time.strftime(form, time.gmtime())}": cap
-        for cap, span, form in spans
-        if cap is not None
-    }
+    limits = {"day": found.max_usd_per_day, "month": found.max_usd_per_month}
+    # The call that a worker asks for has set its dollars aside, or has ended: what is spent counts.
+    before = SETTLED if now.origin is not None else ""
+    if now.origin is not None:
+        limits["user"] = now.max_usd_per_day
+    caps = {before + sum_of(span): cap for span, cap in limits.items() if cap is not None}
     if caps and (over := now.spent.take(caps, now.most_usd)):
-        raise _used_up(caps[over[0]], over[0].partition(":")[0], over[1], now.most_usd)
-    now.aside = tuple(caps)
+        span = over[0].removeprefix(SETTLED).partition(":")[0]
+        if span == "user":
+            raise SettingsError(
+                f"Not asked: the ${caps[over[0]]:g} that this service allows you a day are spent."
+            )
+        raise _used_up(caps[over[0]], span, over[1], now.most_usd)
+    now.aside = now.aside or tuple(caps)
 
 
 # --- checking ----------------------------------------------------------------------------------------------
