@@ -10,7 +10,8 @@ Rules:
    failure no call asks again until the keeper has reached it.
 2. Meanwhile everything goes on: answers are those of the local cache, which has a copy of each answer that
    was asked for here; limits and dollars are this replica's share, by the replicas seen last. What was spent
-   meanwhile is added as soon as Redis is back.
+   meanwhile is added as soon as Redis is back; a change has a key there, so that one whose reply was lost
+   counts once.
 3. Answers are sealed as in the local cache, with the user's secret (`cache.key`): who may write to Redis can
    take them away, but not change them. Limits and dollars are plain numbers.
 4. JSON, no pickle; no key, no question and no password is in any name or message.
