@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import Rejected
-from fanout_mcp.journal import Journal, Question, open_journal
+from fanout_mcp.journal import Journal, Portion, Question, Remaining, open_journal
+from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Job, Outcome, Progress, Prompt, no_progress
+from fanout_mcp.types import Answer, Job, Outcome, Progress, Prompt, no_progress
 
 pytestmark = pytest.mark.anyio
 PLAN = Plan(deadline_s=30)
@@ -158,6 +160,80 @@ async def test_without_a_cache_everything_is_asked(settings: Settings) -> None:
             assert "went on without the cache" in one.problem
         assert [outcome.status for outcome in outcomes] == ["answered"] * 3
     assert len(backend.asked) == 6
+
+
+class Hiccup(Cache):
+    """Is away for some looks."""
+
+    looks = 0
+
+    @property
+    def is_away(self) -> bool:
+        return self.looks > 0
+
+    def known(self, keys: Sequence[str]) -> dict[str, Answer]:
+        if self.looks:
+            self.looks -= 1
+            return {}
+        return super().known(keys)
+
+
+@dataclass
+class Elsewhere:
+    """A worker that answers everything, and leaves answers in the cache or sends them along."""
+
+    cache: Hiccup
+    looks: int = 0
+    """At which the cache is away afterwards."""
+    is_kept: bool = True
+    is_on: bool = True
+    problem: str = ""
+
+    async def begin(self, portion: Portion, total: int) -> Remaining:
+        del total
+        answer = Answer("from a worker", "m")
+
+        async def remaining() -> list[Outcome]:
+            for job in portion.missing if self.is_kept else ():
+                self.cache.keep(portion.keys[job.key], answer)
+            self.cache.looks = self.looks
+            return [Outcome(job, "answered", None if self.is_kept else answer) for job in portion.missing]
+
+        return remaining
+
+    async def leave(self, *, is_wanted: bool) -> None: ...
+
+
+async def asked_elsewhere(
+    settings: Settings, *, looks: int = 0, is_kept: bool = True, plan: Plan = PLAN
+) -> tuple[list[Outcome], Journal]:
+    opened: list[Hiccup] = []
+
+    def opens(folder: Path, config_folder: Path) -> Cache:
+        opened.append(Hiccup(open_cache(folder, config_folder)._connection, b"secret"))
+        return opened[0]
+
+    async with open_journal(settings, Scripted(), Limits(4), no_progress, 2, opens=opens) as one:
+        one.remote = Elsewhere(opened[0], looks, is_kept)
+        return await one.ask(questions(2), plan), one
+
+
+async def test_answers_of_workers_are_waited_for_while_the_cache_is_away(settings: Settings) -> None:
+    outcomes, one = await asked_elsewhere(settings, looks=3)
+    assert [each.answer and each.answer.text for each in outcomes] == ["from a worker"] * 2
+    assert one.tally.failed == 0
+
+
+async def test_a_cache_that_stays_away_is_waited_for_until_the_deadline(settings: Settings) -> None:
+    outcomes, one = await asked_elsewhere(settings, looks=10**9, plan=Plan(deadline_s=0.1))
+    assert [each.status for each in outcomes] == ["failed"] * 2
+    assert one.tally.failed == 2
+
+
+async def test_an_answer_that_a_worker_sends_along_is_no_failure(settings: Settings) -> None:
+    outcomes, one = await asked_elsewhere(settings, is_kept=False)
+    assert [each.status for each in outcomes] == ["answered"] * 2
+    assert one.tally.failed == 0
 
 
 async def test_progress_says_what_is_done_cached_failed_spent_and_left(settings: Settings) -> None:

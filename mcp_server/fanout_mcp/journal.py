@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import anyio
@@ -180,7 +181,7 @@ class Journal:
             portion = Portion(keys, missing, is_good, plan, lambda model: self._backend.route(model).provider)
             remaining = await self.remote.begin(portion, self.tally.total)
             if remaining is not None:
-                return Begun([question.job for question in questions], found, self._kept(keys, remaining))
+                return Begun([question.job for question in questions], found, self._kept(portion, remaining))
         one = Asking(self._limits.paced(self._backend.ask), self.cache, keys, is_good, self._in_turn)
 
         def on_outcome(outcome: Outcome) -> None:
@@ -194,22 +195,38 @@ class Journal:
 
         return Begun([question.job for question in questions], found, settled)
 
-    def _kept(self, keys: Mapping[str, str], remaining: Remaining) -> Remaining:
+    def _kept(self, portion: Portion, remaining: Remaining) -> Remaining:
         """Add the answers, which other processes left in the cache, to their outcomes."""
+        keys, until = portion.keys, anyio.current_time() + portion.plan.deadline_s
 
         async def outcomes() -> list[Outcome]:
             arrived = await remaining()
-            wanted = {keys[one.key] for one in arrived if one.answer is None}
-            known = await self._in_turn(lambda: self.cache.known(list(wanted)))
+            known = await self._left({keys[one.key] for one in arrived if _is_elsewhere(one)}, until)
             found = [
                 _remembered(one) if one.status == "cached" else one
                 for one in (_with_answer(one, known.get(keys[one.key])) for one in arrived)
             ]
-            for outcome in found:
-                self._tell(outcome, is_good=outcome.answer is not None and keys[outcome.key] in known)
+            good = await self._in_turn(
+                lambda: [one.answer is not None and portion.is_good(one.answer) for one in found]
+            )
+            for outcome, is_good in zip(found, good, strict=True):
+                self._tell(outcome, is_good=is_good)
             return found
 
         return outcomes
+
+    async def _left(self, keys: set[str], until: float) -> dict[str, Answer]:
+        """Return the answers that other processes left; those of a cache that is away are waited for."""
+        known: dict[str, Answer] = {}
+        wait_s = FIRST_LOOK_S
+        while missing := list(keys - known.keys()):
+            was_away = self.cache.is_away
+            known |= await self._in_turn(partial(self.cache.known, missing))
+            if not (was_away or self.cache.is_away) or anyio.current_time() >= until:
+                break
+            await anyio.sleep(wait_s)
+            wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
+        return known
 
     def _known(self, questions: Sequence[Question]) -> tuple[dict[str, str], dict[str, Answer]]:
         keys = {question.job.key: self.cache.key(self._identity(question)) for question in questions}
@@ -263,6 +280,8 @@ class Asking:
     shared: set[str] = field(default_factory=set)
     """Jobs that another process's call answered."""
     good: set[str] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
+    """Jobs that were answered here, and whose answers are where other processes look for them."""
 
     async def ask(self, job: Job) -> Answer:
         key = self.keys[job.key]
@@ -292,7 +311,8 @@ class Asking:
         if not self.is_good(answer):
             return False
         self.good.add(job.key)
-        self.cache.keep(key, answer)
+        if self.cache.keep(key, answer):
+            self.kept.add(job.key)
         return True
 
     def settled(self, outcome: Outcome) -> Outcome:
@@ -314,8 +334,12 @@ class Begun:
         return [self.found[job.key] for job in self.jobs]
 
 
+def _is_elsewhere(outcome: Outcome) -> bool:
+    return outcome.answer is None and outcome.status in {"answered", "cached"}
+
+
 def _with_answer(outcome: Outcome, answer: Answer | None) -> Outcome:
-    if outcome.answer is not None or outcome.status not in {"answered", "cached"}:
+    if not _is_elsewhere(outcome):
         return outcome
     if answer is not None:
         return replace(outcome, answer=replace(answer, usage=outcome.usage))

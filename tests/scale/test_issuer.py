@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -148,6 +149,27 @@ async def test_keys_that_are_known_stay_good_while_the_issuer_is_away(
         assert await issuer.claims_of(fake.token())
         fake.documents.clear()
         assert await issuer.claims_of(fake.token())
+
+
+async def test_a_known_key_does_not_wait_for_an_issuer_that_is_asked_about_a_stranger_s(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer, is_asked = issuer_of(fake), anyio.Event()
+    assert await issuer.claims_of(fake.token())
+
+    async def never(_: Issuer) -> dict[str, Any]:
+        is_asked.set()
+        await anyio.sleep_forever()
+        return {}
+
+    monkeypatch.setattr(subject, "AGAIN_S", 0.0)
+    monkeypatch.setattr(Issuer, "_read", never)
+    with anyio.fail_after(4):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(issuer.claims_of, fake.token(head={"kid": "a stranger's"}))
+            await is_asked.wait()
+            assert await issuer.claims_of(fake.token())
+            tasks.cancel_scope.cancel()
 
 
 async def test_an_issuer_that_never_answers_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ async def test_a_redis_that_is_not_there_costs_no_answer(
     async with open_shared(settings_of(tmp_path)) as shared:
         cache = shared.open_cache(tmp_path / "cache", tmp_path / "user")
         assert cache.claim("key") == "mine"
-        cache.keep("key", ANSWER)
+        assert not cache.keep("key", ANSWER)
         assert cache.known(["key"]) == {"key": ANSWER}
         assert cache.claim("key") == ANSWER
         assert await shared.meter.reserve("m", "p", Rate(1), 10) == 0
@@ -55,7 +55,8 @@ async def test_a_redis_that_is_not_there_costs_no_answer(
         assert shared.figures()["fanout_redis_up"] == 0
         cache.close()
     assert time.monotonic() - began < 5
-    assert "went on without Redis at redis://127.0.0.1:1/0" in cache.problem
+    assert cache.problem == "went on without the shared Redis for a while"
+    assert "redis://127.0.0.1:1/0" in caplog.text
     assert [record.message.count("is away") for record in caplog.records] == [1]
     assert "hunter2" not in caplog.text + cache.problem
 

@@ -72,11 +72,15 @@ class Issuer:
             return None
         return claims if 0 < len(claims["sub"]) <= MAX_SUBJECT else None
 
+    def _is_fresh(self, name: str) -> bool:
+        return name in self._keys and time.monotonic() - self._read_at <= KEYS_S
+
     async def _key(self, name: str) -> jwt.PyJWK | None:
+        if self._is_fresh(name):  # not behind a stranger's key, which a slow issuer is asked for
+            return self._keys[name]
         async with self._reading:
             now = time.monotonic()
-            is_wanted = name not in self._keys or now - self._read_at > KEYS_S
-            if is_wanted and now - self._tried_at > AGAIN_S:
+            if not self._is_fresh(name) and now - self._tried_at > AGAIN_S:
                 try:
                     with anyio.fail_after(WAIT_S):
                         self._keys, self._read_at = await self._read(), now

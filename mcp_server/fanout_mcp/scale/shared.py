@@ -10,7 +10,8 @@ Rules:
    failure no call asks again until the keeper has reached it.
 2. Meanwhile everything goes on: answers are those of the local cache, which has a copy of each answer that
    was asked for here; limits and dollars are this replica's share, by the replicas seen last. What was spent
-   meanwhile is added as soon as Redis is back.
+   meanwhile is added as soon as Redis is back; a change has a key there, so that one whose reply was lost
+   counts once.
 3. Answers are sealed as in the local cache, with the user's secret (`cache.key`): who may write to Redis can
    take them away, but not change them. Limits and dollars are plain numbers.
 4. JSON, no pickle; no key, no question and no password is in any name or message.
@@ -64,6 +65,8 @@ MAX_CONNECTIONS: Final = 512
 ANSWER_KEPT_S: Final = 7 * 86_400
 SUM_KEPT_S: Final = 40 * 86_400
 """A month's dollars, and some days."""
+CHANGE_KEPT_S: Final = 600
+"""An outage may be so long for a change whose reply it took to be counted once for sure."""
 
 # --- scripts ------------------------------------------------------------------------------------------------
 # Each is one step for all replicas, and takes Redis' time.
@@ -140,21 +143,22 @@ return 1
 """A lease that is gone was lost with Redis' memory: it is taken again, unless another process was first."""
 
 TAKE: Final = """
-local totals = {}
-for i, key in ipairs(KEYS) do
-  totals[i] = tonumber(redis.call('GET', key) or ARGV[2 * i + 1])
-  if totals[i] + ARGV[2] > tonumber(ARGV[2 * i + 2]) then
-    return {i, string.format('%.9f', totals[i])}
-  end
+local totals, taken = {}, redis.call('EXISTS', KEYS[1]) == 1
+for i = 2, #KEYS do
+  local usd, known, cap = ARGV[3 * i - 3], ARGV[3 * i - 2], tonumber(ARGV[3 * i - 1])
+  local sum = tonumber(redis.call('GET', KEYS[i]) or known)
+  totals[i - 1] = string.format('%.9f', taken and sum or sum + usd)
+  if not taken and sum + usd > cap then return {i - 1, string.format('%.9f', sum)} end
 end
-for i, key in ipairs(KEYS) do
-  totals[i] = string.format('%.9f', totals[i] + ARGV[2])
-  redis.call('SET', key, totals[i], 'EX', ARGV[1])
+if not taken then
+  for i = 2, #KEYS do redis.call('SET', KEYS[i], totals[i - 1], 'EX', ARGV[1]) end
+  redis.call('SET', KEYS[1], 1, 'EX', ARGV[2])
 end
 return {0, unpack(totals)}
 """
-"""ARGV: how long sums are kept, dollars, then of each sum what it was last (for a Redis that lost it) and its
-cap."""
+"""KEYS: the change's own, then the sums. A change whose reply was lost comes again, and counts once. ARGV:
+how long sums and changes are kept, then of each sum dollars, what it was last (for a Redis that lost it) and
+its cap."""
 
 BEAT: Final = (
     NOW
@@ -204,13 +208,14 @@ class Link:
         """Processes that were there in the last minute, this one included."""
         self.outages = 0
         self.problem = ""
-        """Why the last outage began; empty while there was none."""
+        """What a receipt says of an outage, empty while there was none; the address is for the log alone."""
         self.is_away = False
         self.on_beat: list[Callable[[], object]] = []
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._id = secrets.token_hex(8)
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._hurry = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="fanout redis", daemon=True)
         try:
             self._redis: Redis = redis.Redis.from_url(
@@ -242,16 +247,28 @@ class Link:
         names = [PREFIX + key for key in keys]
         return self.ask(lambda redis: redis.register_script(script)(names, values))
 
+    def hurry(self) -> None:
+        """Have the keeper report now; one that Redis is away from waits for its time."""
+        if not self.is_away:
+            self._hurry.set()
+
     def close(self) -> None:
+        """End the keeper, after one last report."""
         self._closing.set()
+        self._hurry.set()
         if self._keeper.is_alive():
             self._keeper.join()
+            self._beat()
         with contextlib.suppress(Away):
             self.ask(lambda redis: redis.zrem(f"{PREFIX}replicas", self._id))
         self._redis.close()
 
     def _keep(self) -> None:
-        while not self._closing.wait(RETRY_S if self.is_away else BEAT_S):
+        while True:
+            self._hurry.wait(RETRY_S if self.is_away else BEAT_S)
+            self._hurry.clear()
+            if self._closing.is_set():
+                return
             self._beat()
 
     def _beat(self) -> None:
@@ -265,8 +282,8 @@ class Link:
             return
         # A Redis that began again does not know the others yet.
         self.replicas = max(self.replicas, int(count)) if self.is_away else int(count)
-        if self.is_away and self._closing.wait(max(0.0, float(left))):
-            return
+        if self.is_away:
+            self._closing.wait(max(0.0, float(left)))
         with self._lock:
             was_away, self.is_away = self.is_away, False
         if was_away:
@@ -281,7 +298,7 @@ class Link:
                 return
             self.is_away = True
             self.outages += 1
-            self.problem = f"went on without Redis at {self.where} for a while: {error}"
+            self.problem = "went on without the shared Redis for a while"
         log.warning(
             "Redis at %s is away (%s): calls go on, with limits at 1/%d and answers of this machine",
             *(self.where, error, self.replicas),
@@ -348,69 +365,86 @@ class SharedMeter:
 
 
 class Dollars:
-    """Sums by name, such as a user's of a day; of this process alone where there is no link."""
+    """Sums by name, such as a user's of a day; of this process alone where there is no link.
+
+    `add` never waits: the link's keeper reports it. `take` decides, so it asks Redis itself, also where its
+    callers block the event loop: for CONNECT_S + REPLY_S at most, and once an outage.
+    """
 
     def __init__(self, link: Link | None = None) -> None:
         self._link = link
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._known: dict[str, float] = {}
         """The sums as Redis had them last."""
-        self._own: dict[str, float] = {}
-        """What was added here and is not in Redis yet."""
+        self._own: dict[str, dict[str, float]] = {}
+        """Changes that Redis may not have yet, by their key; under "" those that were never sent."""
         if link is not None:
             link.on_beat.append(self._report)
 
     def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
         """Set dollars aside under each name; where that would pass a cap, return its name and its sum."""
-        try:
-            return self._take(caps, usd)
-        except Away:
-            return self._take_alone(caps, usd)
+        change = ""
+        if self._link is not None and not self._link.is_away:
+            with contextlib.suppress(Away):
+                self._report()
+                change = secrets.token_hex(8)
+                return self._change(change, dict.fromkeys(caps, usd), caps)
+        return self._take_alone(caps, usd, change)
 
     def add(self, names: Iterable[str], usd: float) -> None:
         """Add dollars, or give them back (below 0)."""
-        self.take(dict.fromkeys(names, float("inf")), usd)
+        self._note("", names, usd)
+        if self._link is not None:
+            self._link.hurry()
 
-    def _take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
+    def _change(
+        self, change: str, sums: Mapping[str, float], caps: Mapping[str, float]
+    ) -> tuple[str, float] | None:
+        """Add to sums in Redis, all or none, and once. Raises Away."""
         if self._link is None:
             raise Away
-        self._report()
-        names = list(caps)
-        values = [figure for name in names for figure in (self._known.get(name, 0.0), min(caps[name], 1e15))]
-        keys = [f"usd:{name}" for name in names]
-        refused, *sums = self._link.run(TAKE, keys, SUM_KEPT_S, f"{usd:.9f}", *values)
+        values: list[str | float] = []
+        for name, usd in sums.items():
+            values += [f"{usd:.9f}", self._known.get(name, 0.0), min(caps.get(name, 1e15), 1e15)]
+        keys = [f"change:{change}", *(f"usd:{name}" for name in sums)]
+        refused, *totals = self._link.run(TAKE, keys, SUM_KEPT_S, CHANGE_KEPT_S, *values)
         if refused:
-            return names[refused - 1], float(sums[0])
+            return list(sums)[refused - 1], float(totals[0])
         with self._lock:
-            self._known |= {name: float(each) for name, each in zip(names, sums, strict=True)}
+            self._known |= {name: float(each) for name, each in zip(sums, totals, strict=True)}
         return None
 
-    def _take_alone(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
+    def _take_alone(self, caps: Mapping[str, float], usd: float, change: str) -> tuple[str, float] | None:
         """Take from this replica's share of what was left when Redis was asked last."""
         replicas = self._link.replicas if self._link is not None else 1
         with self._lock:
             for name, cap in caps.items():
-                known, own = self._known.get(name, 0.0), self._own.get(name, 0.0)
+                known = self._known.get(name, 0.0)
+                own = sum(sums.get(name, 0.0) for sums in self._own.values())
                 if own + usd > (cap - known) / replicas:
+                    if change:  # Redis may have taken it: once for sure, and then back
+                        self._note(change, caps, usd)
+                        self._note("", caps, -usd)
                     return name, known + own * replicas
-            for name in caps:
-                self._own[name] = self._own.get(name, 0.0) + usd
+            self._note(change, caps, usd)
         return None
 
-    def _report(self) -> None:
-        """Add to Redis what was spent while it was away."""
-        if self._link is None or not self._own:
-            return
+    def _note(self, change: str, names: Iterable[str], usd: float) -> None:
         with self._lock:
-            own, self._own = self._own, {}
-        for name, usd in own.items():
-            values = (SUM_KEPT_S, f"{usd:.9f}", self._known.get(name, 0.0), 1e15)
-            try:
-                _, known = self._link.run(TAKE, [f"usd:{name}"], *values)
-                self._known[name] = float(known)
-            except Away:
-                with self._lock:
-                    self._own[name] = self._own.get(name, 0.0) + usd
+            sums = self._own.setdefault(change, {})
+            for name in names:
+                sums[name] = sums.get(name, 0.0) + usd
+
+    def _report(self) -> None:
+        """Add to Redis what it may not have yet. Raises Away."""
+        with self._lock:
+            if unsent := self._own.pop("", None):
+                self._own[secrets.token_hex(8)] = unsent
+            changes = list(self._own.items())
+        for change, sums in changes:
+            self._change(change, sums, {})
+            with self._lock:
+                self._own.pop(change, None)
 
 
 # --- answers ------------------------------------------------------------------------------------------------
@@ -424,6 +458,10 @@ class SharedCache(Cache):
         self.link = link
         self._late: set[str] = set()
         """Answers kept while Redis was away."""
+
+    @property
+    def is_away(self) -> bool:
+        return self.link.is_away
 
     def known(self, keys: Sequence[str]) -> dict[str, Answer]:
         found: dict[str, Answer] = {}
@@ -457,12 +495,14 @@ class SharedCache(Cache):
             return "theirs"
         self._held.add(key)
         self._renew()
-        if (kept := super().known([key]).get(key)) is not None:  # from a time without Redis
-            self.keep(key, kept)
-            return kept
-        return "mine"
+        claimed = super().claim(key)  # here too, for neighbours that find Redis away meanwhile
+        if claimed == "theirs":
+            self.release(key)
+        elif claimed != "mine":  # from a time without Redis
+            self.keep(key, claimed)
+        return claimed
 
-    def keep(self, key: str, answer: Answer) -> None:
+    def keep(self, key: str, answer: Answer) -> bool:
         super().keep(key, answer)
         try:
             values = (self._owner, self._sealed(key, answer), ANSWER_KEPT_S)
@@ -471,6 +511,8 @@ class SharedCache(Cache):
             self._late.add(key)
             self._renew()
             self._note()
+            return False
+        return True
 
     def release(self, key: str) -> None:
         super().release(key)

@@ -229,7 +229,7 @@ class Worker:
                 while True:
                     with anyio.move_on_after(CHECK_S):
                         found = [asking.settled(one) for one in await started.result()]
-                        return [(one, one.key in asking.good and not self.cache.problem) for one in found]
+                        return [(one, one.key in asking.kept) for one in found]
                     if await self._is_cancelled(shard.batch):
                         for one in beside:  # at once, else the places of one go to the next
                             one.cancel()

@@ -301,6 +301,11 @@ class Cache:
     def is_on(self) -> bool:
         return self._connection is not None
 
+    @property
+    def is_away(self) -> bool:
+        """Whether answers of other processes can't be read for the moment."""
+        return False
+
     def key(self, asked: Json) -> str:
         """Hash what was asked: everything that may change the answer, and nothing that may not."""
         text = json.dumps([VERSION, asked], sort_keys=True, separators=(",", ":"))
@@ -344,11 +349,14 @@ class Cache:
             self._renew()
         return result
 
-    def keep(self, key: str, answer: Answer) -> None:
-        """Store the answer and end the lease: when this returns, a kill no longer loses it."""
+    def keep(self, key: str, answer: Answer) -> bool:
+        """Store the answer and end the lease: when this returns, a kill no longer loses it.
+
+        Return whether it is where other processes look for it.
+        """
         value = self._sealed(key, answer)
 
-        def put(connection: sqlite3.Connection) -> None:
+        def put(connection: sqlite3.Connection) -> bool:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?)", (key, value))
             connection.execute("DELETE FROM lease WHERE key = ?", (key,))
@@ -356,9 +364,10 @@ class Cache:
             self._kept += 1
             if self._kept % TRIM_EVERY == 0:
                 trim(connection, "answer", MAX_ROWS, MAX_BYTES)
+            return True
 
         self._held.discard(key)
-        self._with(put, None)
+        return self._with(put, otherwise=False)
 
     def release(self, key: str) -> None:
         """Give the lease up, so that another caller may ask: this call failed or was cancelled."""
