@@ -56,8 +56,8 @@ async def ask(
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Queue]:
-    queue = Queue(settings)
+async def opened(settings: Settings, provider: str = "") -> AsyncIterator[Queue]:
+    queue = Queue(settings, provider)
     await queue.open()
     try:
         yield queue
@@ -66,10 +66,12 @@ async def opened(settings: Settings) -> AsyncIterator[Queue]:
 
 
 @asynccontextmanager
-async def working(settings: Settings, backend: Scripted, lease_s: float = 2.0) -> AsyncIterator[Queue]:
+async def working(
+    settings: Settings, backend: Scripted, lease_s: float = 2.0, provider: str = ""
+) -> AsyncIterator[Queue]:
     """Run a worker in this process; yield a caller's queue beside it."""
     cache = open_cache(settings.cache, settings.config_dir)
-    async with opened(settings) as own, opened(settings) as queue:
+    async with opened(settings, provider) as own, opened(settings, provider) as queue:
         worker = Worker(own, backend, Limits(settings.max_parallel), cache)
         running = asyncio.create_task(worker.run(lease_s))
         try:
