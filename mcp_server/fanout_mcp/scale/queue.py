@@ -384,7 +384,9 @@ if redis.call('EXISTS', batch) == 0 then return 0 end
 if ARGV[2] == '1' then redis.call('HSET', batch, 'given_out', 1) end
 if redis.call('SCARD', waiting) > 0 then return 0 end
 redis.call('DEL', growing)
-if redis.call('HEXISTS', batch, 'given_out') == 1 or is_over(batch, growing) then return 0 end
+local is_empty = redis.call('HGET', batch, 'total') == '0'
+if redis.call('HEXISTS', batch, 'given_out') == 1 then return 0 end
+if is_over(batch, growing) and not is_empty then return 0 end
 redis.call('HSET', batch, 'state', 'cancelled')
 redis.call('DEL', shards)
 return 1
