@@ -110,7 +110,7 @@ def connect(url: str) -> Redis:
 
 
 def reason(error: Exception) -> str:
-    return why(error) or "no answer in time"
+    return why(error).rstrip(".") or "no answer in time"
 
 
 # --- seal ---------------------------------------------------------------------------------------------------
