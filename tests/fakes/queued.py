@@ -58,8 +58,8 @@ async def ask(
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Queue]:
-    queue = Queue(settings)
+async def opened(settings: Settings, provider: str = "") -> AsyncIterator[Queue]:
+    queue = Queue(settings, provider)
     await queue.open()
     try:
         yield queue
@@ -86,11 +86,15 @@ class Audited:
 
 @asynccontextmanager
 async def working(
-    settings: Settings, backend: Scripted, lease_s: float = 2.0, spent: audit.Spent | None = None
+    settings: Settings,
+    backend: Scripted,
+    lease_s: float = 2.0,
+    spent: audit.Spent | None = None,
+    provider: str = "",
 ) -> AsyncIterator[Queue]:
     """Run a worker in this process; yield a caller's queue beside it."""
     cache = open_cache(settings.cache, settings.config_dir)
-    async with opened(settings) as own, opened(settings) as queue:
+    async with opened(settings, provider) as own, opened(settings, provider) as queue:
         audited = cast("Backend", Audited(backend))  # what a worker uses of one
         worker = Worker(own, audited, Limits(settings.max_parallel), cache, spent)
         running = asyncio.create_task(worker.run(lease_s))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import ResponseError
 
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import BackendError, RateLimited, Rejected, SettingsError
 from fanout_mcp.journal import is_whole
 from fanout_mcp.scale.queue import (
+    FORMAT,
     JUDGES,
+    VERSION,
     Counts,
     Forged,
     NoPickle,
@@ -25,10 +30,15 @@ from fanout_mcp.scale.queue import (
     judge_name,
     packed_outcome,
     packed_shard,
-    shown,
+    reason,
+    through_outages,
     unpacked_outcome,
     unpacked_shard,
 )
+from fanout_mcp.scale.queue import (
+    JOB as FIELDS,
+)
+from fanout_mcp.scale.shared import shown
 from fanout_mcp.scale.worker import named_judge
 from fanout_mcp.state.audit import Origin
 from fanout_mcp.state.settings import Settings
@@ -150,6 +160,8 @@ def test_what_judges_answers_is_ours_and_there() -> None:
         (Counts(10, 9), False),
         (Counts(10, 10), True),
         (Counts(10, 1, state="cancelled"), True),
+        (Counts(10, 10, is_growing=True), False),
+        (Counts(10, 10, state="cancelled", is_growing=True), True),
     ],
 )
 def test_a_batch_is_over_when_it_is_done_or_cancelled(counts: Counts, *, is_over: bool) -> None:
@@ -171,3 +183,31 @@ def test_without_its_packages_the_queue_says_what_to_install(
 def test_without_an_address_there_is_no_queue(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="FANOUT_REDIS_URL"):
         Queue(Settings(tmp_path, tmp_path))
+
+
+def test_a_job_with_another_field_is_of_another_version() -> None:
+    assert "model" in FIELDS
+    other = hashlib.sha256(repr((FORMAT, JUDGES, (*FIELDS, "more"))).encode()).hexdigest()
+    same = hashlib.sha256(repr((FORMAT, JUDGES, FIELDS)).encode()).hexdigest()
+    assert (same.startswith(VERSION), other.startswith(VERSION)) == (True, False)
+
+
+def test_an_error_without_a_text_has_a_reason() -> None:
+    assert reason(TimeoutError()) == "no answer in time"
+    assert reason(ResponseError("NOPERM")) == "NOPERM"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [ResponseError("MISCONF"), OSError("broken"), TimeoutError()], ids=repr)
+async def test_whatever_redis_refuses_is_tried_again(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fanout_mcp.scale.queue.LAST_LOOK_S", 0)
+    outcomes: Iterator[Exception | None] = iter([error, error, None])
+
+    async def work() -> str:
+        if found := next(outcomes):
+            raise found
+        return "done"
+
+    assert await through_outages(work) == "done"

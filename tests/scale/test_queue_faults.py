@@ -19,15 +19,17 @@ from redis.asyncio import Redis
 from fakes.queued import PLAN, ask, asked, opened, process, questions, settings_in, until, worker, working
 from fakes.redis_server import MISSING, RedisServer, redis_server
 from fanout_mcp.backends.scripted import Reply, Scripted
+from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
-from fanout_mcp.errors import StillRunning
+from fanout_mcp.errors import InvalidInput, StillRunning
 from fanout_mcp.journal import Question, open_journal
 from fanout_mcp.scale import queue as module
-from fanout_mcp.scale.queue import TICKET, Unknown
+from fanout_mcp.scale.queue import DEATHS, JUDGES, TICKET, Counts, Queue, Shard, Unit, Unknown, packed_outcome
+from fanout_mcp.scale.shared import Link
 from fanout_mcp.state import audit
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Job, Outcome, Prompt, no_progress
+from fanout_mcp.types import Job, Outcome, Prompt, Route, no_progress
 
 if TYPE_CHECKING:
     from docket import Docket  # the queue has to be the first to import it
@@ -129,7 +131,7 @@ async def test_a_question_that_kills_its_workers_is_failed_by_name_and_no_other(
     assert [(outcome.key, outcome.reason) for outcome in failed] == [
         ("poison0", "given up: it ended its worker 3 times")
     ]
-    assert Counter(key for key, _ in asked(tmp_path))["poison0"] == 3
+    assert Counter(key for key, _ in asked(tmp_path))["poison0"] == 2 + 3  # among others, then alone
 
 
 async def test_a_big_batch_does_not_keep_another_users_small_one_waiting(settings: Settings) -> None:
@@ -276,9 +278,11 @@ async def test_equal_questions_of_two_users_are_two_batches(settings: Settings) 
     async with working(settings, Scripted(default=Reply(delay_s=3600))) as queue:
         for user in ("alice", "bob"):
             audit.who.set(user)
-            with pytest.raises(StillRunning, match=f"`fanout batch wait {user}:"):
+            with pytest.raises(StillRunning, match="make the same call again") as refused:
                 await ask(settings, queue, questions(20), Plan(deadline_s=0.1))
             [handle] = await queue.batches()
+            assert handle.startswith(f"{user}:")
+            assert handle not in str(refused.value)  # a service's user has no shell
             await queue.cancel(handle)
 
 
@@ -356,8 +360,8 @@ async def test_a_forged_shard_is_dropped_and_the_genuine_ones_are_asked(
     async with opened(settings) as queue:
         shards = f"{queue.prefix}shards:mallory:0"
         await redis.hset(shards, "s", pickle.dumps([1]))
-        await redis.rpush(f"{queue.prefix}todo:mallory", "mallory:0 s")
-        await redis.rpush(f"{queue.prefix}users", "mallory")
+        await redis.rpush(f"{queue.turns}todo:mallory", "mallory:0 s")
+        await redis.rpush(f"{queue.turns}users", "mallory")
     async with working(settings, backend) as queue:
         assert answered(await ask(settings, queue, questions(40))) == 40
     assert not await redis.exists(shards)
@@ -421,3 +425,172 @@ async def test_a_small_call_and_one_of_agents_stay_here(settings: Settings) -> N
         agents = [Question(Job(f"a{n}", Prompt("s", f"{n}"), workspace=settings.root)) for n in range(20)]
         await ask(settings, queue, agents, PLAN, here)
     assert (len(backend.asked), len(here.asked)) == (0, 24)
+
+
+async def test_a_worker_of_another_provider_is_not_seen(settings: Settings) -> None:
+    theirs, here = Scripted(default=Reply("theirs")), Scripted(default=Reply("here"))
+    async with working(settings, theirs, provider="one.example"), opened(settings, "two.example") as queue:
+        call = queue.call()
+        async with open_journal(settings, here, Limits(4), no_progress, 20, remote=call) as journal:
+            assert answered(await journal.ask(questions(20), PLAN)) == 20
+        assert "of this version and provider" in call.problem
+    assert (len(theirs.asked), len(here.asked)) == (0, 20)
+
+
+class Refusing(Scripted):
+    def route(self, model: str | None) -> Route:
+        raise InvalidInput(f"{model}: its provider is not enabled.")
+
+
+async def test_a_worker_that_may_not_use_a_provider_says_so(settings: Settings) -> None:
+    async with working(settings, Refusing()) as queue:
+        outcomes = await ask(settings, queue, questions(20))
+    assert {(one.status, one.reason) for one in outcomes} == {
+        ("failed", "None: its provider is not enabled.")
+    }
+
+
+# --- a batch, step by step ----------------------------------------------------------------------------------
+
+
+def shard_of(batch: str, name: str = "s", count: int = 2) -> Shard:
+    units = [Unit(question.job, f"key of {question.job.key}", "") for question in questions(count)]
+    return Shard(batch, name, units, JUDGES[0], Budget(), audit.Origin())
+
+
+async def settled(queue: Queue, shard: Shard) -> None:
+    rows = [packed_outcome(Outcome(unit.job, "answered"), is_kept=True) for unit in shard.units]
+    await queue.finish("ticket", shard, rows, 0.0)
+
+
+async def counted(queue: Queue, batch: str) -> Counts:
+    counts = await queue.counts(batch)
+    assert counts is not None
+    return counts
+
+
+async def test_equal_calls_at_once_join_before_the_first_shard_and_the_last_to_leave_cancels(
+    settings: Settings,
+) -> None:
+    async with opened(settings) as queue:
+        joined: list[str] = []
+
+        async def join(call: str) -> None:
+            joined.append(await queue.join("alice", "first", call))
+
+        async with anyio.create_task_group() as tasks:
+            for call in "abcab":  # a repeated step is the same one
+                tasks.start_soon(join, call)
+        assert len(set(joined)) == 1
+        for call in "ab":
+            await queue.leave(joined[0], call, is_wanted=False)
+        assert (await counted(queue, joined[0])).state == ""
+        await queue.leave(joined[0], "c", is_wanted=False)
+        assert (await counted(queue, joined[0])).state == "cancelled"
+        assert await queue.join("alice", "first", "d") != joined[0]
+
+
+async def test_a_batch_between_two_portions_is_not_over_and_can_be_cancelled(settings: Settings) -> None:
+    async with opened(settings) as queue:
+        for is_complete in (False, True):
+            batch = await queue.join("alice", f"{is_complete}", f"{is_complete}")
+            await queue.put(shard_of(batch))
+            await settled(queue, shard_of(batch))
+            assert not (await counted(queue, batch)).is_over
+            if is_complete:
+                await queue.complete(batch)
+            assert (await counted(queue, batch)).is_over is is_complete
+            assert await queue.cancel(batch) is not is_complete
+            assert not await queue.put(shard_of(batch, "more")) or is_complete
+
+
+async def test_a_batch_whose_call_died_between_two_portions_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROWING_S", 1)
+    async with opened(settings) as queue:
+        batch = await queue.join("alice", "first", "call")
+        await queue.put(shard_of(batch))
+        await settled(queue, shard_of(batch))
+        with anyio.fail_after(10):
+            while not (await counted(queue, batch)).is_over:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_deaths_are_counted_by_question(settings: Settings) -> None:
+    async with opened(settings) as queue:
+        batch = await queue.join("alice", "first", "call")
+        await queue.put(shard_of(batch))
+        seen: list[frozenset[str]] = []
+        for key in ("one", "two", "one", "two", "one", "two", "three"):
+            taken = await queue.take("ticket")
+            assert taken is not None
+            seen.append(taken.dead)
+            await queue.mark("ticket", key)
+        assert seen == [frozenset()] * (2 * DEATHS - 1) + [{"one"}, {"one", "two"}]
+
+
+async def test_what_comes_late_leaves_nothing_in_redis_for_good(settings: Settings, redis: Redis) -> None:
+    async with opened(settings) as queue:
+        batch = await queue.join("alice", "first", "call")
+        await queue.put(shard_of(batch))
+        await queue.take("ticket")
+        await settled(queue, shard_of(batch))
+        await queue.mark("ticket", "late")
+        await queue.leave("alice:gone", "call", is_wanted=True)
+        names = [name async for name in redis.scan_iter(f"{queue.prefix}*")]
+        lasting = [name for name in names if await redis.ttl(name) < 0]
+        assert b"held:ticket" in b" ".join(names)
+        assert lasting == []
+
+
+async def test_no_users_name_is_in_what_docket_puts_into_spans(settings: Settings, redis: Redis) -> None:
+    async with opened(settings) as queue:
+        await queue.put(shard_of(await queue.join("alice", "first", "call")))
+        assert await redis.xlen(queue.docket.stream_key) == 1
+        assert b"alice" not in repr(await redis.xrange(queue.docket.stream_key)).encode()
+
+
+# --- a Redis that goes --------------------------------------------------------------------------------------
+
+
+async def test_a_redis_that_is_known_to_be_away_is_not_asked(settings: Settings, server: RedisServer) -> None:
+    link = Link(server.url)
+    link.is_away, link.problem = True, "it is away"
+    queue = Queue(settings, link=link)
+    server.hang()
+    with anyio.fail_after(2):
+        async with open_journal(
+            settings, Scripted(), Limits(4), no_progress, 20, remote=queue.call()
+        ) as journal:
+            assert answered(await journal.ask(questions(20), PLAN)) == 20
+            assert journal.problem == "asked from this process: it is away"
+    server.go_on()
+
+
+class Losing(Queue):
+    async def put(self, shard: Shard) -> bool:
+        raise TimeoutError
+
+
+async def test_a_call_that_could_put_nothing_is_asked_from_here(settings: Settings) -> None:
+    async with working(settings, Scripted(default=Reply("worker"))):
+        queue = Losing(settings)
+        call, here = queue.call(), Scripted(default=Reply("here"))
+        async with open_journal(settings, here, Limits(4), no_progress, 20, remote=call) as journal:
+            assert answered(await journal.ask(questions(20), PLAN)) == 20
+        assert call.problem == "asked from this process: the queue can't be used: no answer in time"
+        assert (await counted(queue, call.batch)).state == "cancelled"
+        await queue.close()
+    assert len(here.asked) == 20
+
+
+async def test_a_call_whose_answers_are_all_known_opens_no_queue(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, "redis://127.0.0.1:1/0")
+    here = Scripted(default=Reply("here"))
+    async with open_journal(settings, here, Limits(4), no_progress, 20) as journal:
+        await journal.ask(questions(20), PLAN)
+    call = Queue(settings).call()
+    async with open_journal(settings, here, Limits(4), no_progress, 20, remote=call) as journal:
+        assert {one.status for one in await journal.ask(questions(20), PLAN)} == {"cached"}
+    assert call.problem == ""

@@ -135,6 +135,8 @@ def test_a_batch_goes_on_without_its_call_and_can_be_waited_for_and_shown(site: 
             assert first.poll() is None
         first.kill()
         assert row["state"] == "running"
+        assert row["batch"] in site.fanout("batch", "--user", str(os.getuid()))[1]
+        assert site.fanout("batch", "--user", "another")[1] == "You have no batches.\n"
         status, out, err = site.fanout("batch", "wait", row["batch"])
         assert (status, f"done: {FILES} of {FILES} done" in out) == (0, True), err
         assert purposes(site.fanout("summarize", "src", "--json")[1]) == ["It was asked about."]
@@ -167,7 +169,7 @@ def test_a_handle_of_no_batch_is_refused_in_one_sentence(site: Site, action: str
 def test_a_call_without_workers_asks_by_itself_and_says_so(site: Site) -> None:
     status, out, _ = site.fanout("summarize", "src", "--json")
     assert (status, purposes(out)) == (0, ["It was asked about."])
-    assert "no `fanout worker` of this version is running" in json.loads(out)["receipt"]["cache"]
+    assert "no `fanout worker` of this version and provider is running" in json.loads(out)["receipt"]["cache"]
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import anyio
 
 from fanout_mcp.commands import shell
 from fanout_mcp.commands.flags import NO_VERDICT, OK
 from fanout_mcp.engine.budget import dollars
-from fanout_mcp.errors import InvalidInput, SettingsError
-from fanout_mcp.scale.queue import LAST_LOOK_S, Counts, Queue, shown, through_outages
-from fanout_mcp.state import settings
+from fanout_mcp.errors import InvalidInput
+from fanout_mcp.scale.queue import LAST_LOOK_S, Counts, Queue, through_outages
+from fanout_mcp.state import audit, settings
 from fanout_mcp.text import flat
 from fanout_mcp.types import Json
-
-T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HANDLE",
         help="handle that the call returned; without it, `show` lists your batches",
     )
+    parser.add_argument("--user", metavar="NAME", help="a user of `fanout serve`, for who runs it")
     shell.add_output(parser)
 
 
@@ -36,8 +33,9 @@ def run(args: argparse.Namespace) -> int:
     if args.handle is None and args.action != "show":
         raise InvalidInput(f"`fanout batch {args.action}` needs a handle; `fanout batch show` lists yours.")
     queue = Queue(settings.read())
-    actions = {"show": _shown, "wait": _waited, "cancel": _cancelled}
-    data = shell.run_async(lambda: _connected(queue, lambda: actions[args.action](queue, args)))
+    if args.user:
+        audit.who.set(args.user)
+    data = shell.run_async(lambda: _done(queue, args))
     if args.json:
         shell.put_json(data)
     else:
@@ -46,16 +44,9 @@ def run(args: argparse.Namespace) -> int:
     return OK if is_whole else NO_VERDICT
 
 
-async def _connected(queue: Queue, work: Callable[[], Awaitable[T]]) -> T:
-    from redis.exceptions import RedisError
-
-    try:
-        await queue.open()
-        return await work()
-    except (RedisError, OSError) as error:
-        raise SettingsError(f"{shown(queue.url)} can't be used: {error}.") from None
-    finally:
-        await queue.close()
+async def _done(queue: Queue, args: argparse.Namespace) -> list[Json]:
+    async with queue.used():
+        return await {"show": _shown, "wait": _waited, "cancel": _cancelled}[args.action](queue, args)
 
 
 async def _shown(queue: Queue, args: argparse.Namespace) -> list[Json]:
@@ -66,6 +57,7 @@ async def _shown(queue: Queue, args: argparse.Namespace) -> list[Json]:
 
 
 async def _waited(queue: Queue, args: argparse.Namespace) -> list[Json]:
+    await queue.own(args.handle)  # what Redis refuses now is not waited for
     with shell.live("batch", quiet=args.json) as progress:
         while not (counts := await through_outages(lambda: queue.own(args.handle))).is_over:
             progress(counts.done, counts.total, f"{counts.failed} failed")

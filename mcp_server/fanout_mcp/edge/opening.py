@@ -49,6 +49,6 @@ async def open_services(settings: Settings, shared: Shared | None = None) -> Asy
             return
         from fanout_mcp.scale.queue import Queue
 
-        queue = Queue(settings)
+        queue = Queue(settings, backend.provider, shared.link)
         stack.push_async_callback(queue.close)
         yield Services(settings, backend, limits, workers, queue.call, shared.open_cache, shared.dollars)

@@ -12,8 +12,8 @@ Rules:
 2. A call that is cancelled cancels its batch, unless another one waits for it or its handle was given out.
 3. Equal calls of one user join: the same first questions are the same batch.
 4. Whatever may be repeated is: every script may run twice, and a repeated question is answered by the cache.
-5. Every key has a hash of the format and one of the secret: workers of another version, or of another team
-   on the same Redis, never see what they could not read.
+5. Every key has a hash of the format and one of the secret, and what workers take from one of their provider
+   too: those of another version, team or provider on the same Redis never see what they could not ask.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import json
 import secrets
 import sys
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import partial
@@ -39,8 +39,9 @@ import anyio.to_thread
 
 from fanout_mcp import errors
 from fanout_mcp.engine.budget import Budget
-from fanout_mcp.errors import BackendError, FanoutError, SettingsError, StillRunning
+from fanout_mcp.errors import BackendError, FanoutError, SettingsError, StillRunning, why
 from fanout_mcp.journal import IsGood, Portion, Remaining
+from fanout_mcp.scale.shared import Link, shown, unusable
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import own_secret, unpacked
 from fanout_mcp.state.settings import Settings
@@ -62,7 +63,9 @@ JUDGES: Final = (
 """What decides whether an answer is kept. A worker runs these and nothing else that a message names."""
 FORMAT: Final = 2
 """Of shards, results and scripts."""
-VERSION: Final = hashlib.sha256(repr((FORMAT, JUDGES)).encode()).hexdigest()[:8]
+JOB: Final = tuple(one.name for one in fields(Job) if one.name not in {"prompt", "on_request", "workspace"})
+"""What a shard has of a job."""
+VERSION: Final = hashlib.sha256(repr((FORMAT, JUDGES, JOB)).encode()).hexdigest()[:8]
 
 SHARD: Final = 32
 """Questions that one ticket is for: what a ticket costs is shared by them."""
@@ -72,12 +75,17 @@ KEPT_S: Final = 2 * 86_400
 WAITS_S: Final = 120
 """A call that has not shown itself for so long has died with its process, and waits no more."""
 SHOWS_S: Final = 10.0
+GROWING_S: Final = 60
+"""A call that has not put all its shards, and puts none for so long, counts as dead."""
+DEATHS: Final = 3
+"""A question that was asked alone when so many workers died is not asked again."""
 LISTED: Final = 100
 """A user's newest batches, which `fanout batch show` lists."""
 EARLY_S: Final = 10.0
 """How long a call watches its batch before it may say that the batch takes too long for it."""
 FIRST_LOOK_S: Final = 0.05
 LAST_LOOK_S: Final = 0.5
+CONNECT_S: Final = 0.5
 REPLY_S: Final = 3.0
 """Redis that says nothing for so long counts as away."""
 CONNECTIONS: Final = 2_000
@@ -87,7 +95,7 @@ SEAL_BYTES: Final = 32
 
 
 def connect(url: str) -> Redis:
-    """Return a client; nothing is sent yet. Raises SettingsError for a wrong address."""
+    """Return a client; nothing is sent yet. Raises SettingsError for a wrong URL."""
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -95,22 +103,17 @@ def connect(url: str) -> Redis:
     try:
         return Redis.from_url(
             url,
-            socket_connect_timeout=REPLY_S,
+            socket_connect_timeout=CONNECT_S,
             socket_timeout=REPLY_S,
             max_connections=CONNECTIONS,
             retry=Retry(NoBackoff(), 1),  # for a connection that was closed; outages are waited for by us
         )
-    except ValueError as error:
-        raise SettingsError(f"The address of Redis is wrong: {error}. It looks like {EXAMPLE}.") from None
+    except ValueError:
+        raise unusable(url) from None
 
 
-EXAMPLE: Final = "rediss://user:password@host:6379/0"
-
-
-def shown(url: str) -> str:
-    """Return an address without what opens it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+def reason(error: Exception) -> str:
+    return why(error).rstrip(".") or "no answer in time"
 
 
 # --- seal ---------------------------------------------------------------------------------------------------
@@ -214,9 +217,6 @@ class Shard(NamedTuple):
     """The call that put it there."""
 
 
-JOB: Final = tuple(one.name for one in fields(Job) if one.name not in {"prompt", "on_request", "workspace"})
-
-
 def packed_shard(shard: Shard) -> Json:
     rows = [
         [unit.key, unit.provider, unit.job.prompt.system, unit.job.prompt.user, unit.job.prompt.sources]
@@ -282,10 +282,40 @@ def _error(name: str, reason: str) -> BackendError:
 # A user is in `users` as long as `todo` of that user is not empty. A shard that is no longer in `shards` is
 # done or cancelled: who finds its name elsewhere passes it over.
 
+IS_OVER: Final = """
+local function is_over(batch, growing)
+  local total, done, state = unpack(redis.call('HMGET', batch, 'total', 'done', 'state'))
+  if not total or state == 'cancelled' then return true end
+  return tonumber(done or 0) >= tonumber(total) and redis.call('EXISTS', growing) == 0
+end
+"""
+"""Counts.is_over for scripts."""
+
+JOIN: Final = (
+    IS_OVER
+    + """
+local place, listed, prefix, user, call, kept = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local batch = redis.call('GET', place)
+if not batch or is_over(prefix .. 'batch:' .. batch, prefix .. 'growing:' .. batch) then
+  batch = user .. ':' .. call
+  redis.call('SET', place, batch, 'EX', kept)
+  redis.call('HSETNX', prefix .. 'batch:' .. batch, 'total', 0)
+  redis.call('LPUSH', listed, batch)
+  redis.call('LTRIM', listed, 0, ARGV[5] - 1)
+  redis.call('EXPIRE', listed, kept)
+end
+redis.call('ZADD', prefix .. 'waiting:' .. batch, redis.call('TIME')[1], call)
+redis.call('SET', prefix .. 'growing:' .. batch, 1, 'EX', ARGV[6])
+for _, kind in ipairs({'batch:', 'waiting:'}) do redis.call('EXPIRE', prefix .. kind .. batch, kept) end
+return batch
+"""
+)
+
 PUT: Final = """
-local batch, shards, done = KEYS[1], KEYS[2], KEYS[3]
+local batch, shards, done, growing = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local todo, users, name, ref, user, payload = KEYS[4], KEYS[5], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if redis.call('HGET', batch, 'state') == 'cancelled' then return 0 end
+redis.call('SET', growing, 1, 'EX', ARGV[7])
 if redis.call('HEXISTS', done, name) == 1 then return 0 end
 if redis.call('HSETNX', shards, name, payload) == 1 then
   redis.call('HINCRBY', batch, 'total', ARGV[5])
@@ -300,7 +330,7 @@ return 1
 was lost."""
 
 NEXT: Final = """
-local held, users, prefix = KEYS[1], KEYS[2], ARGV[1]
+local held, users, prefix, turns = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
 local function found(ref)
   local batch, name = string.match(ref, '^(.*) (%S+)$')
   local payload = redis.call('HGET', prefix .. 'shards:' .. batch, name)
@@ -310,8 +340,10 @@ local function found(ref)
   redis.call('EXPIRE', held, ARGV[2])
   local dead, at = redis.call('HGET', held, 'dead') or '', redis.call('HGET', held, 'at')
   if at then
-    dead = dead .. at .. ' '
-    redis.call('HSET', held, 'dead', dead)
+    if redis.call('HINCRBY', held, 'at:' .. at, 1) == tonumber(ARGV[4]) then
+      dead = dead .. at .. ' '
+      redis.call('HSET', held, 'dead', dead)
+    end
     redis.call('HDEL', held, 'at')
   end
   return {batch, name, payload, times, dead}
@@ -323,7 +355,7 @@ redis.call('DEL', held)
 while true do
   local user = redis.call('LPOP', users)
   if not user then return nil end
-  local todo = prefix .. 'todo:' .. user
+  local todo = turns .. 'todo:' .. user
   ref = redis.call('LPOP', todo)
   if redis.call('LLEN', todo) > 0 then redis.call('RPUSH', users, user) end
   shard = ref and found(ref)
@@ -341,23 +373,39 @@ for _, key in ipairs({batch, shards, done}) do redis.call('EXPIRE', key, ARGV[3]
 return 1
 """
 
-CANCEL: Final = """
-local total, done = unpack(redis.call('HMGET', KEYS[1], 'total', 'done'))
-if not total or tonumber(done or 0) >= tonumber(total) then return 0 end
+CANCEL: Final = (
+    IS_OVER
+    + """
+if is_over(KEYS[1], KEYS[3]) then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'cancelled')
 redis.call('DEL', KEYS[2])
 return 1
 """
+)
+
+LEAVE: Final = (
+    IS_OVER
+    + """
+local batch, shards, growing, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+redis.call('ZREM', waiting, ARGV[1])
+if redis.call('EXISTS', batch) == 0 then return 0 end
+if ARGV[2] == '1' then redis.call('HSET', batch, 'given_out', 1) end
+local since = '(' .. (redis.call('TIME')[1] - ARGV[3])
+if redis.call('ZCOUNT', waiting, since, '+inf') > 0 then return 0 end
+redis.call('DEL', growing)
+local is_empty = redis.call('HGET', batch, 'total') == '0'
+if redis.call('HEXISTS', batch, 'given_out') == 1 then return 0 end
+if is_over(batch, growing) and not is_empty then return 0 end
+redis.call('HSET', batch, 'state', 'cancelled')
+redis.call('DEL', shards)
+return 1
+"""
+)
 
 
 WAIT: Final = """
 redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-"""
-
-LEAVE: Final = """
-redis.call('ZREM', KEYS[1], ARGV[1])
-return redis.call('ZCOUNT', KEYS[1], '(' .. (redis.call('TIME')[1] - ARGV[2]), '+inf')
 """
 
 
@@ -378,10 +426,12 @@ class Counts(NamedTuple):
     tokens: int = 0
     usd: float = 0.0
     state: str = ""
+    is_growing: bool = False
+    """A call has more for it."""
 
     @property
     def is_over(self) -> bool:
-        return self.state == "cancelled" or self.done >= self.total
+        return self.state == "cancelled" or (self.done >= self.total and not self.is_growing)
 
 
 class Taken(NamedTuple):
@@ -391,7 +441,7 @@ class Taken(NamedTuple):
     times: int
     """How often it was taken, this time included: each time before, its worker died."""
     dead: frozenset[str]
-    """Keys of the questions that were being asked, alone, when workers died."""
+    """Keys of the questions that are given up: DEATHS workers died while they were asked, alone."""
 
 
 class Unknown(FanoutError):
@@ -399,13 +449,16 @@ class Unknown(FanoutError):
 
 
 class Queue:
-    """One a process. Nothing is opened before it is used."""
+    """One a process. Nothing is opened before it is used.
 
-    def __init__(self, settings: Settings) -> None:
+    `provider`: the backend's own, for calls and workers; without one, batches can be shown and cancelled.
+    """
+
+    def __init__(self, settings: Settings, provider: str = "", link: Link | None = None) -> None:
         if not settings.redis_url:
             raise SettingsError(
                 "There is no queue: FANOUT_REDIS_URL, or redis_url in your config.toml, says where its Redis "
-                f"is, such as {EXAMPLE}."
+                "is, such as rediss://user:password@host:6379/0."
             )
         if find_spec("docket") is None:
             raise SettingsError(
@@ -416,6 +469,8 @@ class Queue:
             settings.config_dir,
             settings.max_parallel,
         )
+        self.link = link
+        self._provider = _digest([provider])[:8]
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
         self._is_open = False
@@ -428,8 +483,8 @@ class Queue:
             # In a thread: Docket takes a second to import, and hook events pass through this loop.
             docket, self.redis = await anyio.to_thread.run_sync(self._prepared)
             docket.register(_nothing, [TICKET])
-            self._put, self._next, self._finish, self._cancel, self._wait, self._leave = (
-                self.redis.register_script(text) for text in (PUT, NEXT, FINISH, CANCEL, WAIT, LEAVE)
+            self._join, self._put, self._next, self._finish, self._cancel, self._wait, self._leave = (
+                self.redis.register_script(text) for text in (JOIN, PUT, NEXT, FINISH, CANCEL, WAIT, LEAVE)
             )
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(self.redis.aclose)
@@ -440,12 +495,25 @@ class Queue:
     def _prepared(self) -> tuple[Docket, Redis]:
         self.seal = Seal(own_secret(self._config_dir))
         name = f"fanout-{VERSION}-{self.seal.name}"
-        self.prefix = f"{{{name}}}:"  # braces keep all keys in one slot of a cluster
-        return docket_without_pickle(self.url, name, self.seal), connect(self.url)
+        self.prefix, self.turns = f"{name}:", f"{name}:{self._provider}:"
+        return docket_without_pickle(self.url, f"{name}-{self._provider}", self.seal), connect(self.url)
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True), suppress(Exception):  # Redis may be gone by now
             await self._stack.aclose()
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[None]:
+        """Be open for a command, which ends where Redis fails. Raises SettingsError."""
+        from redis.exceptions import RedisError
+
+        try:
+            await self.open()
+            yield
+        except (RedisError, OSError) as error:
+            raise SettingsError(f"{shown(self.url)} can't be used: {reason(error)}.") from None
+        finally:
+            await self.close()
 
     def call(self) -> Call:
         return Call(self)
@@ -454,26 +522,25 @@ class Queue:
         at = self.prefix
         return f"{at}batch:{batch}", f"{at}shards:{batch}", f"{at}done:{batch}"
 
+    def _growing(self, batch: str) -> str:
+        return f"{self.prefix}growing:{batch}"
+
     def _held(self, ticket: str) -> str:
         return f"{self.prefix}held:{ticket}"
 
     # Callers' side.
 
-    async def join(self, user: str, first: str) -> str:
+    async def join(self, user: str, first: str, call: str) -> str:
         """Return the batch of this user's that began with the same questions, or a new one."""
-        place = f"{self.prefix}join:{user}:{first}"
-        known = await self.redis.get(place)
-        batch = _text(known or b"")
-        counts = await self.counts(batch) if batch else None
-        if counts is None or counts.is_over:
-            batch, listed = f"{user}:{secrets.token_hex(16)}", f"{self.prefix}batches:{user}"
-            async with self.redis.pipeline() as steps:
-                steps.set(place, batch, ex=KEPT_S)
-                steps.lpush(listed, batch)
-                steps.ltrim(listed, 0, LISTED - 1)
-                steps.expire(listed, KEPT_S)
-                await steps.execute()
-        return batch
+        found = await self._join(
+            [f"{self.prefix}join:{user}:{first}", f"{self.prefix}batches:{user}"],
+            [self.prefix, user, call, KEPT_S, LISTED, GROWING_S],
+        )
+        return _text(found)
+
+    async def complete(self, batch: str) -> None:
+        """Say that all shards are put."""
+        await self.redis.delete(self._growing(batch))
 
     async def wait(self, batch: str, call: str) -> None:
         """Remember that a call waits for a batch; it says so again every SHOWS_S seconds."""
@@ -486,12 +553,20 @@ class Queue:
         ref = f"{shard.batch} {shard.name}"
         payload = self.seal.close(ref, packed_shard(shard))
         found = await self._put(
-            [batch, shards, done, f"{self.prefix}todo:{user}", f"{self.prefix}users"],
-            [shard.name, ref, user, payload, len(shard.units), KEPT_S],
+            [
+                batch,
+                shards,
+                done,
+                f"{self.turns}todo:{user}",
+                f"{self.turns}users",
+                self._growing(shard.batch),
+            ],
+            [shard.name, ref, user, payload, len(shard.units), KEPT_S, GROWING_S],
         )
         if found:  # also where it was there: who put it may have died before its ticket
             with anyio.fail_after(REPLY_S):
-                await self.docket.add(TICKET, key=ref)()
+                # A digest: Docket puts the key into spans, where no user's name belongs.
+                await self.docket.add(TICKET, key=_digest([ref]))()
         return bool(found == 2)
 
     async def results(self, batch: str, names: Sequence[str]) -> dict[str, Done]:
@@ -505,11 +580,15 @@ class Queue:
 
     async def counts(self, batch: str) -> Counts | None:
         """Return how far a batch is; None for one that is not, or no longer, there."""
-        values = await self.redis.hmget(self._places(batch)[0], list(Counts._fields))
+        async with self.redis.pipeline() as steps:
+            steps.hmget(self._places(batch)[0], list(Counts._fields[:7]))
+            steps.exists(self._growing(batch))
+            values, is_growing = await steps.execute()
         if values[0] is None:
             return None
         total, done, failed, cached, tokens = (int(float(one or 0)) for one in values[:5])
-        return Counts(total, done, failed, cached, tokens, float(values[5] or 0), _text(values[6] or b""))
+        usd, state = float(values[5] or 0), _text(values[6] or b"")
+        return Counts(total, done, failed, cached, tokens, usd, state, bool(is_growing))
 
     async def own(self, handle: str) -> Counts:
         """Return how far a batch of the caller's own is. Raises Unknown."""
@@ -531,15 +610,12 @@ class Queue:
         return {row[0]: row[4] for row in rows if row[1] not in {"answered", "cached"}}
 
     async def cancel(self, batch: str) -> bool:
-        return bool(await self._cancel(list(self._places(batch)[:2])))
+        return bool(await self._cancel([*self._places(batch)[:2], self._growing(batch)]))
 
     async def leave(self, batch: str, call: str, *, is_wanted: bool) -> None:
-        place = self._places(batch)[0]
-        others = await self._leave([f"{self.prefix}waiting:{batch}"], [call, WAITS_S])
-        if is_wanted:
-            await self.redis.hset(place, "given_out", 1)
-        elif not others and not await self.redis.hexists(place, "given_out"):
-            await self.cancel(batch)
+        waiting = f"{self.prefix}waiting:{batch}"
+        keys = [*self._places(batch)[:2], self._growing(batch), waiting]
+        await self._leave(keys, [call, int(is_wanted), WAITS_S])
 
     async def has_workers(self) -> bool:
         with anyio.fail_after(REPLY_S):
@@ -549,7 +625,9 @@ class Queue:
 
     async def take(self, ticket: str) -> Taken | None:
         """Return the shard that this ticket held before, else the one of the user whose turn it is."""
-        found = await self._next([self._held(ticket), f"{self.prefix}users"], [self.prefix, KEPT_S])
+        found = await self._next(
+            [self._held(ticket), f"{self.turns}users"], [self.prefix, KEPT_S, self.turns, DEATHS]
+        )
         if found is None:
             return None
         batch, name, payload, times, dead = found
@@ -563,7 +641,10 @@ class Queue:
 
     async def mark(self, ticket: str, key: str) -> None:
         """Remember which question is asked alone."""
-        await self.redis.hset(self._held(ticket), "at", key)
+        async with self.redis.pipeline() as steps:
+            steps.hset(self._held(ticket), "at", key)
+            steps.expire(self._held(ticket), KEPT_S)
+            await steps.execute()
 
     async def finish(self, ticket: str, shard: Shard, rows: list[Json], usd: float) -> None:
         """Say what became of a shard. A second time, or of a cancelled batch, it is passed over."""
@@ -594,20 +675,16 @@ def _text(value: bytes | str) -> str:
 
 
 async def through_outages(work: Callable[[], Awaitable[T]], until: float = float("inf")) -> T:
-    """Do what may be repeated until Redis answers. Raises redis' error once the time is up."""
-    from redis import exceptions
+    """Do what may be repeated until Redis answers. Raises redis' error once the time is up.
 
-    away = (
-        exceptions.ConnectionError,
-        exceptions.TimeoutError,
-        exceptions.ReadOnlyError,
-        exceptions.OutOfMemoryError,
-        OSError,  # a socket that breaks while it is read
-    )
+    Each of its errors is an outage, a lost permission or a full disk too: the work is not to be lost.
+    """
+    from redis.exceptions import RedisError
+
     while True:
         try:
             return await work()
-        except away:
+        except (RedisError, OSError):  # the latter: a socket that breaks while it is read
             if anyio.current_time() >= until:
                 raise
             await anyio.sleep(LAST_LOOK_S)
@@ -629,13 +706,19 @@ class Call:
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     own: set[str] = field(default_factory=set)
     """Shards that no equal call had put there before: these are what this call's receipt has."""
+    _questions: str = ""
+    """A digest of the first portion's."""
+    _seen: int = 0
+    _has_put: bool = False
     _first: tuple[float, int] | None = None
     """When this call began to wait, and how much was done then."""
     _is_decided: bool = field(default=False)
     _shown: float = float("-inf")
 
     async def begin(self, portion: Portion, total: int) -> Remaining | None:
-        if not self._is_decided:
+        self._questions = self._questions or _digest(portion.keys.values())
+        self._seen += len(portion.keys)
+        if not self._is_decided and portion.missing:
             self._is_decided = True
             self.is_on = await self._starts(portion, total)
         judge = judge_name(portion.is_good)
@@ -651,10 +734,27 @@ class Call:
             if jobs := [missing[key] for key in keys if key in missing]:
                 units = [Unit(job, portion.keys[job.key], portion.provider_of(job.model)) for job in jobs]
                 shard = Shard(self.batch, name, units, judge, portion.plan.budget, origin)
-                if await self._lasting(partial(self.queue.put, shard)):
-                    self.own.add(name)
+                if not await self._puts(shard):
+                    return None
                 names[name] = [Job(job.key, Prompt("", ""), job.model) for job in jobs]
+        if self._seen >= total and self._has_put:
+            await self._lasting(lambda: self.queue.complete(self.batch))
         return lambda: self._outcomes(names)
+
+    async def _puts(self, shard: Shard) -> bool:
+        """Say whether the shard is in the queue; the first one doesn't wait for Redis, others have to."""
+        from redis.exceptions import RedisError
+
+        put = partial(self.queue.put, shard)
+        try:
+            is_own = await (self._lasting(put) if self._has_put else put())
+        except (RedisError, OSError) as error:
+            self.is_on, self.problem = False, f"asked from this process: {_unusable(error)}"
+            return False
+        self._has_put = True
+        if is_own:
+            self.own.add(shard.name)
+        return True
 
     async def _starts(self, portion: Portion, total: int) -> bool:
         """Say whether the call goes to the queue.
@@ -665,16 +765,21 @@ class Call:
             return False
         if not _can_travel(portion):
             return False
+        if self.queue.link is not None and self.queue.link.is_away:
+            self.problem = f"asked from this process: {self.queue.link.problem}"
+            return False
         from redis.exceptions import RedisError
 
         try:
             await self.queue.open()
             if not await self.queue.has_workers():
-                self.problem = "asked from this process: no `fanout worker` of this version is running"
+                self.problem = (
+                    "asked from this process: no `fanout worker` of this version and provider is running"
+                )
                 return False
-            self.batch = await self.queue.join(audit.caller(), _digest(portion.keys.values()))
+            self.batch = await self.queue.join(audit.caller(), self._questions, self.name)
         except (RedisError, OSError, SettingsError) as error:
-            self.problem = f"asked from this process: the queue can't be used: {error}"
+            self.problem = f"asked from this process: {_unusable(error)}"
             return False
         self.began = anyio.current_time()
         self.until = self.began + portion.plan.deadline_s
@@ -686,7 +791,7 @@ class Call:
         try:
             return await through_outages(work, self.until)
         except (RedisError, OSError) as error:
-            raise StillRunning(f"Redis does not answer: {error}. {self._how()}") from None
+            raise StillRunning(f"Redis does not answer: {reason(error)}. {self._how()}") from None
 
     async def _show(self) -> None:
         now = anyio.current_time()
@@ -737,6 +842,8 @@ class Call:
             raise StillRunning(f"{counts.done:,} of {counts.total:,} are done. {self._how()}")
 
     def _how(self) -> str:
+        if audit.who.get():  # a service's user has no shell for a handle
+            return "The rest goes on: make the same call again; it joins it and pays for nothing twice."
         return (
             f"The rest goes on without this call: `fanout batch wait {self.batch}` waits for it, and the "
             "same call again joins it and pays for nothing twice."
@@ -745,9 +852,13 @@ class Call:
     async def leave(self, *, is_wanted: bool) -> None:
         from redis.exceptions import RedisError
 
-        if self.is_on:
+        if self.batch:
             with suppress(RedisError, OSError):
                 await self.queue.leave(self.batch, self.name, is_wanted=is_wanted)
+
+
+def _unusable(error: Exception) -> str:
+    return f"the queue can't be used: {reason(error)}"
 
 
 def _gone(job: Job) -> Outcome:

@@ -190,6 +190,11 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def unusable(url: str) -> SettingsError:
+    """Without the library's own text, which may have the password."""
+    return SettingsError(f"The Redis URL {shown(url)} can't be used: redis://HOST:PORT/0.")
+
+
 class Link:
     """One process's way to Redis. Its methods may block for CONNECT_S + REPLY_S: call them from threads."""
 
@@ -225,8 +230,8 @@ class Link:
                 retry=retry.Retry(backoff.NoBackoff(), 0),  # a second try would wait as long again
                 max_connections=MAX_CONNECTIONS,
             )
-        except ValueError:  # its text may have the password
-            raise SettingsError(f"The Redis URL {self.where} can't be used: redis://HOST:PORT/0.") from None
+        except ValueError:
+            raise unusable(url) from None
 
     def start(self) -> None:
         self._beat()

@@ -6,7 +6,7 @@ limits, retries and fallbacks, claimed and kept in the cache.
 
 A question that kills its worker comes again, with all that were at work beside it. So from the third time on
 a shard's questions are asked one by one, one such shard a worker, and each is marked before: the one that
-was marked when the worker died has failed, by name, and is not asked again.
+was marked when DEATHS workers died has failed, by name, and is not asked again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -32,9 +32,10 @@ from fanout_mcp.commands.flags import OK
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan, Started, background
-from fanout_mcp.errors import BackendError, SettingsError
+from fanout_mcp.errors import BackendError, FanoutError, SettingsError
 from fanout_mcp.journal import Asking, InTurn, IsGood, one_at_a_time
 from fanout_mcp.scale.queue import (
+    DEATHS,
     JUDGES,
     LEASE_S,
     SHARD,
@@ -46,9 +47,9 @@ from fanout_mcp.scale.queue import (
     Taken,
     Unit,
     packed_outcome,
-    shown,
     through_outages,
 )
+from fanout_mcp.scale.shared import shown
 from fanout_mcp.state import audit, settings
 from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.types import Outcome
@@ -77,9 +78,8 @@ def run(args: argparse.Namespace) -> int:
     from fanout_mcp.commands.shell import run_async
 
     had = settings.read()
-    queue = Queue(had)
     _log_to_stderr()
-    run_async(lambda: _work(had, queue))
+    run_async(lambda: _work(had))
     return OK
 
 
@@ -98,24 +98,19 @@ class _Line(logging.Formatter):
         return super().format(record)
 
 
-async def _work(had: settings.Settings, queue: Queue) -> None:
-    from redis.exceptions import RedisError
-
+async def _work(had: settings.Settings) -> None:
     from fanout_mcp.edge.opening import open_services
 
-    try:
-        async with open_services(had) as services, AsyncExitStack() as stack:
-            if not services.backend.has_model:
-                raise SettingsError("A worker needs a model; `fanout doctor` says why there is none.")
-            await queue.open()
+    async with Queue(had).used():
+        pass  # a Redis that can't be reached ends the worker here: services would go on without it, and say so
+    async with open_services(had) as services:
+        if not services.backend.has_model:
+            raise SettingsError("A worker needs a model; `fanout doctor` says why there is none.")
+        queue = Queue(had, services.backend.provider)
+        async with queue.used():
             sys.stderr.write(f"fanout worker: {shown(queue.url)}, {had.max_parallel} calls at once\n")
-            cache = (services.open_cache or open_cache)(had.cache, had.config_dir)
-            stack.callback(cache.close)
-            await Worker(queue, services.backend, services.limits, cache, services.spent).run()
-    except (RedisError, OSError) as error:
-        raise SettingsError(f"{shown(queue.url)} can't be used: {error}.") from None
-    finally:
-        await queue.close()
+            with closing((services.open_cache or open_cache)(had.cache, had.config_dir)) as cache:
+                await Worker(queue, services.backend, services.limits, cache, services.spent).run()
 
 
 @dataclass(slots=True)
@@ -165,6 +160,8 @@ class Worker:
             with audit.call("batch", spent=self.spent, origin=taken.shard.origin) as record:
                 outcomes = await self._outcomes(ticket, taken, record)
                 record.verdict = "cancelled" if outcomes is None else "done"
+        except FanoutError as error:  # such as a provider that is not enabled here
+            outcomes = _failed(taken.shard.units, str(error))
         except Exception as error:  # noqa: BLE001 - a shard that ends without a word would be waited for
             outcomes = _failed(taken.shard.units, explain_alike("the worker", error, os.environ))
         if outcomes is None:
@@ -195,7 +192,7 @@ class Worker:
             outcomes: list[tuple[Outcome, bool]] = []
             for unit in shard.units:
                 if unit.key in taken.dead:
-                    outcomes += _failed([unit], f"given up: it ended its worker {taken.times - 1} times")
+                    outcomes += _failed([unit], f"given up: it ended its worker {DEATHS} times")
                     continue
                 await through_outages(partial(self.queue.mark, ticket, unit.key))
                 found = await self._asked(shard, [unit], record)
