@@ -102,7 +102,7 @@ async def _work(had: settings.Settings) -> None:
     from fanout_mcp.edge.opening import open_services
 
     async with Queue(had).used():
-        pass  # a Redis that can't be reached ends the worker here: services would go on without it, and say so
+        pass  # a Redis that can't be reached ends the worker here: services would go on without it
     async with open_services(had) as services:
         if not services.backend.has_model:
             raise SettingsError("A worker needs a model; `fanout doctor` says why there is none.")
