@@ -114,14 +114,14 @@ def started(files: int) -> Iterator[Cluster]:
         stack.enter_context(proxy.nginx(folder, config))
         home = Path(at_home("watcher")["HOME"])
         watching = Settings(folder, home / ".config" / "fanout", redis_url=redis.url)
-        anyio.run(_ready, watching, len(workers))
+        anyio.run(_ready, watching, urlsplit(upstream.url).netloc, len(workers))
         url = f"http://127.0.0.1:{port}/mcp"
         yield Cluster(files, url, replicas, workers, upstream, redis, watching)
 
 
-async def _ready(watching: Settings, workers: int) -> None:
+async def _ready(watching: Settings, provider: str, workers: int) -> None:
     with anyio.fail_after(LIMIT_S):
-        async with opened(watching) as queue:
+        async with opened(watching, provider) as queue:
             while len(await queue.docket.workers()) < workers:  # noqa: ASYNC110 - they are in Redis
                 await anyio.sleep(0.1)
 
