@@ -44,7 +44,7 @@ TELL_EVERY_S: Final = 0.5
 
 IsGood = Callable[[Answer], bool]
 InTurn = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Does a thing that may block in a thread."""
+"""Runs blocking work in a thread."""
 
 
 @dataclass(frozen=True, slots=True)

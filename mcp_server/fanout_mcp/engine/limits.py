@@ -395,7 +395,7 @@ class Limits:
         return found
 
     def paced(self, ask: Ask) -> Ask:
-        """Return the way to the models for an `Ask` that doesn't always call: calls keep to the rates."""
+        """Wrap an `Ask` so that its real calls keep to the rates."""
 
         async def asked(job: Job, /) -> Answer:
             limiter, tokens = self.of(job.model), most_tokens(job)

@@ -11,7 +11,7 @@ Rules:
    unpickled: Docket, which would, finds JSON under a seal in the place of cloudpickle.
 2. A call that is cancelled cancels its batch, unless another one waits for it or its handle was given out.
 3. Equal calls of one user join: the same first questions are the same batch.
-4. Whatever may be repeated is: every script may run twice, and a repeated question is answered by the cache.
+4. Every script may run twice with the same result, and a repeated question is answered by the cache.
 5. Every key has a hash of the format and one of the secret, and what workers take from one of their provider
    too: those of another version, team or provider on the same Redis never see what they could not ask.
 """
@@ -197,7 +197,7 @@ def docket_without_pickle(url: str, name: str, seal: Seal) -> Docket:
 
 
 class Unit(NamedTuple):
-    """A question, its key in the cache, and whose its model is for the caller."""
+    """A question, its key in the cache, and the provider that the caller would ask."""
 
     job: Job
     key: str
@@ -259,7 +259,7 @@ def unpacked_outcome(job: Job, given: Json) -> Outcome:
     _, status, used, calls, reason, name, cause, passed, model, text = given
     usage = Usage(*used)
     return Outcome(
-        # Its prompt is of no use any more, and a batch may have gigabytes of them.
+        # Its prompt is no longer needed, and a batch may hold gigabytes of them.
         Job(job.key, Prompt("", ""), model),
         status,
         None if text is None else Answer(text[0], text[1], usage, text[2], text[3]),
@@ -280,7 +280,7 @@ def _error(name: str, reason: str) -> BackendError:
 
 # --- scripts ------------------------------------------------------------------------------------------------
 # A user is in `users` as long as `todo` of that user is not empty. A shard that is no longer in `shards` is
-# done or cancelled: who finds its name elsewhere passes it over.
+# done or cancelled, and its name elsewhere is ignored.
 
 IS_OVER: Final = """
 local function is_over(batch, growing)
@@ -445,7 +445,7 @@ class Taken(NamedTuple):
 
 
 class Unknown(FanoutError):
-    """There is no such batch of this user's, or it is another user's: both read the same."""
+    """No such batch, or another user's: the message is the same for both."""
 
 
 class Queue:
@@ -547,7 +547,7 @@ class Queue:
         await self._wait([f"{self.prefix}waiting:{batch}"], [call, KEPT_S])
 
     async def put(self, shard: Shard) -> bool:
-        """Hand a shard to the workers, unless an equal call did; say whether it is this one's."""
+        """Hand a shard to the workers, unless an equal call did; return whether this call put it."""
         user, _, _ = shard.batch.rpartition(":")
         batch, shards, done = self._places(shard.batch)
         ref = f"{shard.batch} {shard.name}"
@@ -579,7 +579,7 @@ class Queue:
         }
 
     async def counts(self, batch: str) -> Counts | None:
-        """Return how far a batch is; None for one that is not, or no longer, there."""
+        """Return how far a batch is; None if there is no such batch (any more)."""
         async with self.redis.pipeline() as steps:
             steps.hmget(self._places(batch)[0], list(Counts._fields[:7]))
             steps.exists(self._growing(batch))

@@ -12,7 +12,7 @@ Rules:
    and that only with the scope `read`. Hooks, their report and reports in files are the machine's own.
 3. No user learns what another has asked: answers are kept by user, and so is how panels voted.
 4. Over a bound a call is refused at once, with the seconds after which to come again; nothing queues. What is
-   not a call (ping, a list) is answered also while as many calls as may be are at work.
+   not a call (ping, a list) is answered even when all places are taken.
 5. SIGTERM ends it in order: /readyz says so, no request is taken, and those at work get time to end.
 """
 

@@ -61,7 +61,7 @@ SEEN_S: Final = 60
 """A replica counts for so long after its last beat."""
 THREADS: Final = 8
 MAX_CONNECTIONS: Final = 512
-"""More than callers can be at once: redis-py refuses what is beyond, as if Redis were away."""
+"""More than there can be concurrent callers: redis-py refuses what is beyond, as if Redis were away."""
 ANSWER_KEPT_S: Final = 7 * 86_400
 SUM_KEPT_S: Final = 40 * 86_400
 """A month's dollars, and some days."""
@@ -199,7 +199,7 @@ class Link:
     """One process's way to Redis. Its methods may block for CONNECT_S + REPLY_S: call them from threads."""
 
     def __init__(self, url: str) -> None:
-        """Raise SettingsError where the URL or the library is not to be had."""
+        """Raise SettingsError where the URL or the library can't be used."""
         try:
             redis = importlib.import_module("redis")
             retry, backoff = (importlib.import_module(f"redis.{name}") for name in ("retry", "backoff"))

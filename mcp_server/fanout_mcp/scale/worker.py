@@ -56,7 +56,7 @@ from fanout_mcp.types import Outcome
 from fanout_mcp.usage import Usage
 
 SHARD_S: Final = 1_800.0
-"""How long a shard's questions may take, with all waits: what the call that asked has left is not counted."""
+"""How long a shard's questions may take, with all waits: whatever time its caller has left."""
 CHECK_S: Final = 0.5
 """How often a shard at work looks whether its batch was cancelled."""
 ALONE_FROM: Final = 3
@@ -162,7 +162,7 @@ class Worker:
                 record.verdict = "cancelled" if outcomes is None else "done"
         except FanoutError as error:  # such as a provider that is not enabled here
             outcomes = _failed(taken.shard.units, str(error))
-        except Exception as error:  # noqa: BLE001 - a shard that ends without a word would be waited for
+        except Exception as error:  # noqa: BLE001 - callers would wait for ever for a shard without a result
             outcomes = _failed(taken.shard.units, explain_alike("the worker", error, os.environ))
         if outcomes is None:
             return
