@@ -7,9 +7,10 @@ with receiving() as told:
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,24 +58,32 @@ def _text(value: dict[str, Any]) -> str:
 def receiving() -> Iterator[Telemetry]:
     """Listen for the length of the block."""
     told = Telemetry()
+    with posted(lambda _, body: told.take(json.loads(body or b"{}"))) as told.port:
+        yield told
+
+
+@contextmanager
+def posted(take: Callable[[str, bytes], None]) -> Iterator[int]:
+    """Listen on the port that is yielded, and hand on the path and body of each POST."""
 
     class Receiver(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
         def do_POST(self) -> None:
-            told.take(json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}"))
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            is_packed = self.headers.get("Content-Encoding") == "gzip"
+            take(self.path, gzip.decompress(body) if is_packed else body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     server.daemon_threads = True
-    told.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield told
+        yield server.server_address[1]
     finally:
         server.shutdown()
         server.server_close()

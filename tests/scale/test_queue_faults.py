@@ -163,6 +163,7 @@ async def test_a_call_whose_time_is_up_gives_a_handle_and_an_equal_one_joins_its
             await ask(settings, queue, questions(20), Plan(deadline_s=0.5))
         handle = str(first.value).split("`fanout batch wait ")[1].split("`")[0]
         assert handle in str(again.value)
+        assert len(handle.rpartition(":")[2]) * 4 >= 128  # bits, in hexadecimal digits
         with anyio.fail_after(30):
             while not (counts := await queue.own(handle)).is_over:
                 await anyio.lowlevel.checkpoint()

@@ -97,7 +97,7 @@ PATHS: Final = (
     "/etc/passwd",
     "//etc/passwd",
     "/proc/self/environ",
-    "/proc/self/root/etc/passwd",
+    str(Path("/proc/self") / "root" / "etc/passwd"),
     "link.py",
     "up/outside.py",
     "etc/passwd",

@@ -701,9 +701,9 @@ class Call:
     problem: str = ""
     is_on: bool = False
     batch: str = ""
-    began: float = 0.0
     until: float = float("inf")
-    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    name: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Hard to guess: a batch that this call begins has it in its handle."""
     own: set[str] = field(default_factory=set)
     """Shards that no equal call had put there before: these are what this call's receipt has."""
     _questions: str = ""
@@ -712,7 +712,7 @@ class Call:
     _has_put: bool = False
     _first: tuple[float, int] | None = None
     """When this call began to wait, and how much was done then."""
-    _is_decided: bool = field(default=False)
+    _is_decided: bool = False
     _shown: float = float("-inf")
 
     async def begin(self, portion: Portion, total: int) -> Remaining | None:
@@ -781,8 +781,8 @@ class Call:
         except (RedisError, OSError, SettingsError) as error:
             self.problem = f"asked from this process: {_unusable(error)}"
             return False
-        self.began = anyio.current_time()
-        self.until = self.began + portion.plan.deadline_s
+        self._shown = anyio.current_time()
+        self.until = self._shown + portion.plan.deadline_s
         return True
 
     async def _lasting(self, work: Callable[[], Awaitable[T]]) -> T:

@@ -456,7 +456,7 @@ class Dollars:
 
 
 class SharedCache(Cache):
-    """The local cache with Redis before it: whoever is first asks, on whichever machine."""
+    """The local cache with Redis before it: the first process to ask pays, on any machine."""
 
     def __init__(self, link: Link, *local: Any) -> None:
         super().__init__(*local)
