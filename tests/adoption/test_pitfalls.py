@@ -65,6 +65,8 @@ STOPS: dict[str, tuple[str, str, bool]] = {
     "a line of shell that looks": (f"jq -e .stop_hook_active || {SHELL_BLOCK}", "", False),
     "one that never blocks": ("python3 s.py", "print('done')\n", False),
     "a sound": ("afplay done.wav", "", False),
+    "a path with a NUL": ("bash s\0.sh", "", False),
+    "a path with a lone surrogate": ("bash s\ud800.sh", "", False),
 }
 
 

@@ -112,7 +112,7 @@ def test_what_interpreters_need_is_united(store: str) -> None:
 def test_a_lock_that_another_process_keeps_holds_nobody_up_and_loses_nothing(
     store: str, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "LOCK_LOOKS", 1)
+    monkeypatch.setattr(memory, "LOCK_S", 0.0)
     known = Memory(store)
     Memory(store).save()
     known.note(script, 1.0, effects=effects("/state/a"))

@@ -291,6 +291,16 @@ def test_a_log_that_is_no_file_of_ours_is_refused_and_the_answer_stands(tmp_path
         log_append.append(str(path), {})
 
 
+def test_what_a_stand_in_s_hooks_wait_for_is_logged_from_the_event_s_begin(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.hooks("PreToolUse", "cat", matcher="Monitor")
+    sandbox.hooks("PreToolUse", "cat -", matcher="Bash")
+    with sandbox.running() as run:
+        run.event(pre_tool_use(tool_name="Monitor", command="tail -f log"))
+    first, second = sandbox.log()[0]["hooks"]
+    assert second["wait_ms"] >= first["ms"] > 0
+
+
 # --- the price of our own code ----------------------------------------------------------------------------
 
 DEAR = {

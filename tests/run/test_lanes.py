@@ -202,6 +202,8 @@ def test_what_ends_otherwise_than_its_command_is_not_taken_for_timeout(
     assert lanes.find_timeout(state) in ("", "/usr/bin/timeout", "/bin/timeout")
     monkeypatch.setattr(os, "defpath", str(tmp_path))
     assert lanes.find_timeout(state) == ""
+    monkeypatch.setattr(lanes, "_ends_as_its_command", None)  # it is not tried again
+    assert lanes.find_timeout(state) == ""
 
 
 def test_a_timeout_is_tried_once_and_again_when_it_is_another(

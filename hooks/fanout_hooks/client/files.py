@@ -38,7 +38,7 @@ def text(path: str | os.PathLike[str], at_most: int = MAX_BYTES) -> str:
     """Return a file's text, "" where it can't be read; links are followed."""
     try:
         return read(path, at_most, follow=True).decode("utf-8", "replace")
-    except OSError:
+    except (OSError, ValueError):  # the latter: a path with a NUL or a lone surrogate
         return ""
 
 

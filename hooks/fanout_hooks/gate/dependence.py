@@ -460,7 +460,7 @@ def _builds_on_a_change(earlier: Earlier, pair: Pair, *, by_name: bool) -> str:
 
 
 def _is_only_read(name: str, prompt: str) -> bool:
-    return all(READ.compiled.search(before) for before in prompt.split(name)[:-1])
+    return all(READ.first(before) for before in prompt.split(name)[:-1])
 
 
 def _is_next_of(pair: Pair) -> bool:

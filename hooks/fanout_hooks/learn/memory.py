@@ -155,7 +155,7 @@ def dump(learned: Learned) -> bytes:
     return f"{head}{','.join(reversed(kept))}}}}}".encode()
 
 
-def locked(path: str, looks: int) -> int | None:
+def locked(path: str, wait_s: float) -> int | None:
     """Return a descriptor that holds the lock until it is closed; None when it isn't to be had."""
     folder = os.path.dirname(path)
     try:
@@ -163,7 +163,7 @@ def locked(path: str, looks: int) -> int | None:
         fd = os.open(os.path.join(folder, LOCK), files.OWN, 0o600)
     except OSError:
         return None
-    if lock(fd, time.monotonic() + (looks - 1) * LOCK_LOOK_S, LOCK_LOOK_S):
+    if lock(fd, time.monotonic() + wait_s, LOCK_LOOK_S):
         return fd
     os.close(fd)
     return None
@@ -179,8 +179,8 @@ def _compact(data: object) -> str:
 
 # --- One project's memory while hooks run -------------------------------------------------------------------
 
-LOCK_LOOKS = 50
-"""A tenth of a second for others to save; then what was learned stays for the next save."""
+LOCK_S = 0.1
+"""For others to save; then what was learned stays for the next save."""
 
 
 class Memory:
@@ -188,7 +188,7 @@ class Memory:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._looks = LOCK_LOOKS
+        self._wait_s = LOCK_S
         self._seen = version_of(path)
         self._kept = load(path)
         """As the file was when it was last read or written."""
@@ -248,8 +248,8 @@ class Memory:
         """Write the file when something changed that matters; what can't be written waits."""
         if not (self._noted or self._imported):
             return
-        held = locked(self._path, self._looks)
-        self._looks = LOCK_LOOKS if held is not None else 1  # who is held up once doesn't wait again
+        held = locked(self._path, self._wait_s)
+        self._wait_s = LOCK_S if held is not None else 0.0  # who is held up once doesn't wait again
         if held is None:
             return
         try:

@@ -206,12 +206,15 @@ class Period(NamedTuple):
 
     def rows(self) -> dict[str, HookTally]:
         """Return the hooks, and what fanout itself took of each event."""
-        own = {
+        return self.hooks() | self.own()
+
+    def own(self) -> dict[str, HookTally]:
+        """Return what fanout itself took, by `event/OWN`."""
+        return {
             f"{phase}/{OWN}": HookTally(event.own, Digest(), {}, Counter({"lane own": 1}))
             for phase, event in self.events.items()
             if event.own.count
         }
-        return self.hooks() | own
 
     def hooks(self) -> dict[str, HookTally]:
         """Return the hooks by `event/name`: a hook is judged where it runs."""
@@ -280,17 +283,16 @@ def build(
         {name: own.elapsed for name, own in before.events.items()},
         {name: own.elapsed for name, own in current.events.items()},
     )
-    hooks, hooks_before = current.rows(), before.rows()
+    hooks, own = current.hooks(), current.own()
+    rows_before, rows = before.rows(), hooks | own
     hook_trends = compare(
-        {key: own.ms for key, own in hooks_before.items()}, {key: own.ms for key, own in hooks.items()}
+        {key: one.ms for key, one in rows_before.items()}, {key: one.ms for key, one in rows.items()}
     )
     return {
         "period": {"days": days, "from": current.first, "to": current.last},
         "events": [_event_row(name, current.events[name], trends[name]) for name in _by_time(current.events)],
-        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in _slowest(current.hooks())],
-        "own": [
-            _hook_row(key, own, hook_trends[key]) for key, own in hooks.items() if key.endswith(f"/{OWN}")
-        ],
+        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in _slowest(hooks)],
+        "own": [_hook_row(key, one, hook_trends[key]) for key, one in own.items()],
         "changed": changes(current, before),
         "saved_ms": round(sum(map(saved, current.events.values())), 1),
         "own_ms": round(sum(own.own.total for own in current.events.values()), 1),

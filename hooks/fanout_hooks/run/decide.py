@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import events
-from fanout_hooks.client.files import folder_in
+from fanout_hooks.client.files import NEW, folder_in
 from fanout_hooks.client.hook_input import limit_of
 
 # --- The context of an event's hooks, joined in their order and kept below the client's bound. --------------
@@ -347,7 +347,7 @@ def kept_whole(decision: Decision, project: str) -> Decision:
         path = os.path.join(folder, f"context-{time.time_ns():x}.txt")
         os.makedirs(folder, mode=0o700, exist_ok=True)
         _sweep(folder)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, NEW, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
             file.write(decision.overflow)
     except OSError:

@@ -119,12 +119,12 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     # Run them. A hook that is meant by another tool's name is shown the call under that name: the hooks of
     # each such name have an input, and a plan, of their own.
     (first, own), *stand_ins = _by_input(request, hooks, names)
-    answered = runtime.loop.timer(HOLD_S)
+    answered, started = runtime.loop.timer(HOLD_S), time.perf_counter()
     plan = runtime.plan(own, project, _cwd_of(request), env)
-    outcomes, notes = await _run(runtime, first, plan, answered)
+    outcomes, notes = await _run(runtime, first, plan, answered, started)
     for other, theirs in stand_ins:
         their_plan = runtime.plan(theirs, project, _cwd_of(request), env)
-        more, noted = await _run(runtime, other, their_plan, answered)
+        more, noted = await _run(runtime, other, their_plan, answered, started)
         outcomes, notes = outcomes + more, notes + noted
     outcomes.sort(key=lambda one: hooks.index(one.planned.hook))  # answers are joined in configuration order
 
@@ -176,12 +176,14 @@ def _by_input(
 
 
 async def _run(
-    runtime: RuntimeState, request: Request, plan: Plan, answered: Future[bool]
+    runtime: RuntimeState, request: Request, plan: Plan, answered: Future[bool], started: float
 ) -> tuple[list[Outcome], list[str]]:
-    """Run what was planned; return the outcomes in configuration order, and notes for the user."""
+    """Run what was planned; return the outcomes in configuration order, and notes for the user.
+
+    `started`: when the event's first hook could start; from then on a hook's waiting counts.
+    """
     if not plan.planned:
         return [], []
-    began = time.perf_counter()
     notes: list[str] = []
     ended: list[Future[Outcome]] = [Future() for _ in plan.planned]
 
@@ -192,7 +194,7 @@ async def _run(
         if held.note:
             notes.append(held.note)
         await runtime.places.take()
-        wait_ms = round((time.perf_counter() - began) * MS, 2)
+        wait_ms = round((time.perf_counter() - started) * MS, 2)
 
         def end(ran: Ran, way: str = "") -> None:
             planned = plan.planned[ran.place]

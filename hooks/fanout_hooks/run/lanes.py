@@ -260,19 +260,20 @@ def find_timeout(state_folder: str) -> str:
     path = which("timeout", {"PATH": os.defpath}, "/")
     if path is None:
         return ""
-    kept, found = os.path.join(state_folder, "timeout"), f"{path} {version_of(path)}".encode()
-    with contextlib.suppress(OSError):
-        if files.read(kept) == found:
-            return path
-    if not _ends_as_its_command(path):
-        return ""
-    with contextlib.suppress(OSError):
-        os.makedirs(state_folder, mode=0o700, exist_ok=True)
-        files.replace(kept, found)
-    return path
+    kept, tried = os.path.join(state_folder, "timeout"), f"{path} {version_of(path)}"
+    verdicts = {tried.encode(): path, f"{tried} no".encode(): ""}
+    with contextlib.suppress(OSError, KeyError):
+        return verdicts[files.read(kept)]
+    is_good = _ends_as_its_command(path)
+    if is_good is not None:
+        with contextlib.suppress(OSError):
+            os.makedirs(state_folder, mode=0o700, exist_ok=True)
+            files.replace(kept, (tried if is_good else f"{tried} no").encode())
+    return path if is_good else ""
 
 
-def _ends_as_its_command(path: str) -> bool:
+def _ends_as_its_command(path: str) -> bool | None:
+    """Try it; None where it could not be tried."""
     for line, status in (("exit 137", 137), ("kill -s KILL $$", -signal.SIGKILL)):
         try:
             done = subprocess.run(
@@ -285,7 +286,7 @@ def _ends_as_its_command(path: str) -> bool:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
-            return False
+            return None
         if done.returncode != status:
             return False
     return True

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanout_hooks.client import config
+from fanout_hooks.client import config, files
 from fanout_hooks.client.config import Hook
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
@@ -406,12 +406,11 @@ class Locks:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._fd = os.open(self._path, flags, 0o600)
+            self._fd = os.open(self._path, files.OWN, 0o600)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            self._fd = os.open(self._path, flags, 0o600)
+            self._fd = os.open(self._path, files.OWN, 0o600)
 
 
 def _byte(key: str) -> int:

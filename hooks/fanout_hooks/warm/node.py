@@ -257,7 +257,7 @@ class Wanted(Generic[P]):
         self.demand = 1
         """The most uses of it before it had its spares again."""
         self.uses_since = 0
-        self.followers: dict[Key, None] = {}
+        self.followers: set[Key] = set()
         """The hooks that were used next, after its latest use but one."""
         self.spares: list[Spare[P]] = []
 
@@ -271,9 +271,9 @@ class Spares(Generic[P]):
         self._wanted: dict[Key, Wanted[P]] = {}
         self._at_work = 0
         self._held: list[Future[bool]] = []
-        self._taken: dict[Key, None] = {}
+        self._taken: set[Key] = set()
         """The hooks used since the last `refill`; the ones used before are `_latest`."""
-        self._latest: dict[Key, None] = {}
+        self._latest: set[Key] = set()
         self.is_filling = self._is_watching = False
 
     def __len__(self) -> int:
@@ -292,7 +292,7 @@ class Spares(Generic[P]):
         wanted.uses += 1
         wanted.uses_since += 1
         wanted.demand = max(wanted.demand, wanted.uses_since)
-        self._taken[key] = None
+        self._taken.add(key)
         while wanted.spares:
             spare = wanted.spares.pop(0)
             hold = self._loop.timer(HOLD_S)
@@ -315,9 +315,9 @@ class Spares(Generic[P]):
     def refill(self) -> None:
         """Start what is missing, in the background; call it when an event's answer is out."""
         if self._taken:
-            for key in self._latest.keys() & self._wanted.keys():
+            for key in self._latest & self._wanted.keys():
                 self._wanted[key].followers = self._taken
-            self._latest, self._taken = self._taken, {}
+            self._latest, self._taken = self._taken, set()
         if self._wanted and not self.is_filling:
             self.is_filling = True
             self._loop.leave(self._fill())
@@ -366,7 +366,7 @@ class Spares(Generic[P]):
         while len(self._wanted) > MAX_WANTED:
             self._forget(min(self._wanted, key=lambda key: self._wanted[key].last))
         able = [key for key, own in self._wanted.items() if own.deaths < MAX_DEATHS]
-        known = self._latest.keys() & self._wanted.keys()
+        known = self._latest & self._wanted.keys()
         next_ones = set().union(*(self._wanted[key].followers for key in known))
         able.sort(key=lambda key: (key not in next_ones, -self._wanted[key].uses))
         more = [key for nth in range(1, MAX_SPARES) for key in able if self._wanted[key].demand > nth]
