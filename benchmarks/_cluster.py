@@ -171,21 +171,22 @@ async def _play(cluster: Cluster) -> Figures:
 
 
 async def _kill(queue: Queue, cluster: Cluster, killed: list[tuple[Service, float]]) -> None:
-    await _until_done(queue, cluster.files // 4)
+    await reached(queue, cluster.files // 4)
     say("a quarter is done: a worker is killed")
     cluster.workers[0].kill()
-    await _until_done(queue, cluster.files // 2)
+    await reached(queue, cluster.files // 2)
     [busy] = [one for one in cluster.replicas if "\nfanout_inflight 1\n" in one.get("/metrics")[1]]
     say("half is done: the replica that has the call is killed")
     busy.process.kill()
     killed.append((busy, time.monotonic()))
 
 
-async def _until_done(queue: Queue, many: int) -> None:
+async def reached(queue: Queue, many: int, what: str = "done") -> str:
+    """Wait until a batch has so many questions that are done, or in `total`; return its handle."""
     while True:
         for handle in await queue.batches():
-            if (await queue.counts(handle) or Counts()).done >= many:
-                return
+            if getattr(await queue.counts(handle) or Counts(), what) >= many:
+                return handle
         await anyio.sleep(0.05)
 
 

@@ -27,7 +27,7 @@ from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.journal import open_journal
-from fanout_mcp.scale.queue import Counts, Queue
+from fanout_mcp.scale.queue import Queue
 from fanout_mcp.state import audit
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Outcome, no_progress
@@ -220,7 +220,7 @@ async def _beside(place: Place) -> tuple[list[float], float, float]:
         with process("call", place.folder, place.server.url, "alice", MANY, AT_ONCE):
             began = time.monotonic()
             audit.who.set("alice")
-            handle = await _filled(queue)
+            handle = await _cluster.reached(queue, MANY, "total")
             put_s = time.monotonic() - began
             waits += [await _small(place, queue, n) for n in range(1, 6)]
             audit.who.set("alice")
@@ -229,15 +229,6 @@ async def _beside(place: Place) -> tuple[list[float], float, float]:
             await anyio.sleep(3)
     last = max(at for _, at in asked(place.folder)) + DELAY_S
     return waits, max(0.0, last - cancelled), put_s
-
-
-async def _filled(queue: Queue) -> str:
-    """Wait until the big batch is whole; return its handle."""
-    while True:
-        for handle in await queue.batches():
-            if (await queue.counts(handle) or Counts()).total >= MANY:
-                return handle
-        await anyio.sleep(0.2)
 
 
 async def _small(place: Place, queue: Queue, n: int) -> float:

@@ -14,7 +14,7 @@ import anyio
 
 from benchmarks._stage import Provider, provider
 from benchmarks.table import Row
-from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
+from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server, settings_of
 from fakes.replica import busiest, finish, replicas, steady
 from fanout_mcp.scale.shared import open_shared
 from fanout_mcp.state.settings import Settings
@@ -117,7 +117,7 @@ def _away(folder: Path, redis: RedisServer) -> Iterator[Row]:
 
 
 def _hanging(folder: Path, redis: RedisServer) -> Iterator[Row]:
-    settings = Settings(root=folder, config_dir=folder / "user", redis_url=redis.url)
+    settings = settings_of(folder, redis.url)
     healthy = anyio.run(_slowest, settings, lambda: None)
     hung = anyio.run(_slowest, settings, redis.hang)
     redis.go_on()

@@ -14,7 +14,7 @@ ask with the same Asking over the same cache, and the answers are read from ther
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -218,14 +218,13 @@ class Journal:
     async def _left(self, keys: set[str], until: float) -> dict[str, Answer]:
         """Return the answers that other processes left; those of a cache that is away are waited for."""
         known: dict[str, Answer] = {}
-        wait_s = FIRST_LOOK_S
+        waits = looks()
         while missing := list(keys - known.keys()):
             was_away = self.cache.is_away
             known |= await self._in_turn(partial(self.cache.known, missing))
             if not (was_away or self.cache.is_away) or anyio.current_time() >= until:
                 break
-            await anyio.sleep(wait_s)
-            wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
+            await anyio.sleep(next(waits))
         return known
 
     def _known(self, questions: Sequence[Question]) -> tuple[dict[str, str], dict[str, Answer]]:
@@ -268,6 +267,13 @@ def one_at_a_time() -> InTurn:
     return in_turn
 
 
+def looks(first_s: float = FIRST_LOOK_S, last_s: float = LAST_LOOK_S) -> Iterator[float]:
+    """Yield how long to wait before each further look."""
+    while True:
+        yield first_s
+        first_s = min(last_s, 1.5 * first_s)
+
+
 @dataclass(slots=True)
 class Asking:
     """The seam between engine and cache: an `Ask` that asks once, however many callers ask the same."""
@@ -285,10 +291,9 @@ class Asking:
 
     async def ask(self, job: Job) -> Answer:
         key = self.keys[job.key]
-        wait_s = FIRST_LOOK_S
-        while (claimed := await self.in_turn(lambda: self.cache.claim(key))) == "theirs":
-            await anyio.sleep(wait_s)
-            wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
+        waits = looks()
+        while (claimed := await self.in_turn(lambda: self.cache.claim(key))) == "theirs":  # noqa: ASYNC110 - another process has it
+            await anyio.sleep(next(waits))
         if isinstance(claimed, Answer):
             self.shared.add(job.key)
             self.good.add(job.key)
@@ -364,11 +369,11 @@ async def open_journal(
     progress: Progress,
     total: int,
     *,
-    opens: OpenCache | None = None,
+    opens: OpenCache = open_cache,
     remote: Remote | None = None,
 ) -> AsyncIterator[Journal]:
     """Yield a journal over the project's cache; over none, and it says so, where there can't be one."""
-    cache = await anyio.to_thread.run_sync(opens or open_cache, settings.cache, settings.config_dir)
+    cache = await anyio.to_thread.run_sync(opens, settings.cache, settings.config_dir)
     is_wanted = False
     try:
         async with background() as start:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fanout_mcp.state.settings import Settings
+
 PROGRAM: Final = shutil.which("redis-server")
 MISSING: Final = "redis-server is not installed (apt-get install redis-server)"
 WAIT_S: Final = 20
@@ -63,6 +65,11 @@ class RedisServer:
     def go_on(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+
+
+def settings_of(folder: Path, url: str) -> Settings:
+    """Return the settings of a process with this Redis, and the user's own folder in `folder`."""
+    return Settings(root=folder, config_dir=folder / "user", redis_url=url)
 
 
 @contextmanager

@@ -77,6 +77,14 @@ def test_the_receipt_says_what_the_panel_is_worth_from_twenty_consultations_on(t
     assert "panel" not in other, "other members have their own record"
 
 
+def test_no_more_and_no_fewer_than_the_newest_consultations_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "NEWEST", MIN_CONSULTATIONS)
+    receipts = [asked(tmp_path).data["receipt"] for _ in range(MIN_CONSULTATIONS + 3)]
+    assert receipts[-1]["panel"]["consultations"] == MIN_CONSULTATIONS
+
+
 def test_a_panel_without_a_verdict_and_a_folder_that_cannot_be_written_cost_no_answer(tmp_path: Path) -> None:
     assert "id" not in consult(tmp_path, panel(), quorum=3, deadline_s=0.5).data["receipt"]
     (tmp_path / "config").write_text("a file where the folder should be")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from fakes.queued import PLAN, ask, questions, settings_in, working
-from fakes.redis_server import MISSING, redis_server
+from fakes.redis_server import MISSING, PROGRAM, redis_server
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
@@ -25,7 +24,7 @@ from fanout_mcp.types import Outcome, no_progress
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.anyio,
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason=MISSING),
+    pytest.mark.skipif(PROGRAM is None, reason=MISSING),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +16,7 @@ from redis.asyncio import Redis
 
 from fakes.company import Company, company
 from fakes.queued import ask, opened, questions, settings_in, until, working
-from fakes.redis_server import MISSING, RedisServer, redis_server
+from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
@@ -34,7 +33,7 @@ __all__ = ["company"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.anyio,
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason=MISSING),
+    pytest.mark.skipif(PROGRAM is None, reason=MISSING),
 ]
 
 UNBILLED: Final = Reply("fine", usage=Usage(1_000, 0))

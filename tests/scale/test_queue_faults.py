@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import pickle
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -17,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 
 from fakes.queued import PLAN, ask, asked, opened, process, questions, settings_in, until, worker, working
-from fakes.redis_server import MISSING, RedisServer, redis_server
+from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.anyio,
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason=MISSING),
+    pytest.mark.skipif(PROGRAM is None, reason=MISSING),
 ]
 
 LEASE_S = 2.0

@@ -17,7 +17,7 @@ import pytest
 
 from fakes.company import Company, company
 from fakes.hostile_server import NoBackend
-from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
+from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server, settings_of
 from fakes.replica import busiest, finish, replicas, steady
 from fakes.service import running
 from fakes.upstream import Rule, Upstream, serving, until
@@ -30,7 +30,6 @@ from fanout_mcp.scale.telemetry import Figures
 from fanout_mcp.state import audit
 from fanout_mcp.state import cache as module
 from fanout_mcp.state.audit import Call
-from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Answer, Job, Prompt, Rate
@@ -55,10 +54,6 @@ BUNCHED = 1.25
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     with redis_server(tmp_path) as server:
         yield server
-
-
-def settings_of(folder: Path, url: str) -> Settings:
-    return Settings(root=folder, config_dir=folder / "user", redis_url=url)
 
 
 def _plant(redis: Redis, value: bytes) -> bool:

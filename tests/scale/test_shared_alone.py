@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from fakes.company import Company, company
+from fakes.redis_server import settings_of
 from fanout_mcp.engine.limits import AHEAD_S
 from fanout_mcp.errors import NotAllowed, Rejected, SettingsError
 from fanout_mcp.scale.shared import Dollars, Link, open_shared
 from fanout_mcp.state import audit
-from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job, ModelPrice, Prompt, Rate
 from fanout_mcp.usage import Usage
 
@@ -23,10 +23,6 @@ __all__ = ["company"]
 
 NOWHERE = "redis://user:hunter2@127.0.0.1:1/0"
 ANSWER = Answer("It holds.", "m")
-
-
-def settings_of(folder: Path, url: str = NOWHERE) -> Settings:
-    return Settings(root=folder, config_dir=folder / "user", redis_url=url)
 
 
 def test_dollars_are_counted_without_a_redis_too() -> None:
@@ -41,7 +37,7 @@ async def test_a_redis_that_is_not_there_costs_no_answer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     began = time.monotonic()
-    async with open_shared(settings_of(tmp_path)) as shared:
+    async with open_shared(settings_of(tmp_path, NOWHERE)) as shared:
         cache = shared.open_cache(tmp_path / "cache", tmp_path / "user")
         assert cache.claim("key") == "mine"
         assert not cache.keep("key", ANSWER)
@@ -62,7 +58,7 @@ async def test_a_redis_that_is_not_there_costs_no_answer(
 
 
 async def test_a_replica_without_redis_takes_its_share_of_the_limits(tmp_path: Path) -> None:
-    async with open_shared(settings_of(tmp_path)) as shared:
+    async with open_shared(settings_of(tmp_path, NOWHERE)) as shared:
         shared.link.replicas = 4
         assert await shared.meter.reserve("m", "p", Rate(1), 0) == 0
         assert await shared.meter.reserve("m", "p", Rate(1), 0) == pytest.approx(4.1, abs=0.2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from fakes.redis_server import MISSING, RedisServer, redis_server
+from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fakes.upstream import Rule, Upstream, serving
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason=MISSING),
+    pytest.mark.skipif(PROGRAM is None, reason=MISSING),
 ]
 
 WAIT_S = 120

@@ -28,7 +28,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 from fanout_mcp import errors
-from fanout_mcp.text import printable
+from fanout_mcp.text import clip, printable
 from fanout_mcp.types import Json
 
 SHOWN: Final = 300
@@ -368,7 +368,7 @@ def refusal(
     whole = " ".join(printable(redact(reported.words, key)).split())[:MAX_WORDS]
     by = f", {printable(reported.upstream)[:40]}" if reported.upstream else ""
     head = f"{host}{by} answered {status}"
-    shown = whole if len(whole) <= SHOWN else f"{whole[: SHOWN - 1].rstrip()}…"
+    shown = clip(whole, SHOWN)
     error = _meant(status, reported, f"{head}: {shown}" if shown else f"{head}.", whole, headers)
     error.words = whole
     return error

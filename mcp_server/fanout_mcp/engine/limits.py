@@ -30,7 +30,7 @@ from typing import Final, NamedTuple, Protocol
 import anyio
 
 from fanout_mcp.engine.retry import MAX_WAIT_S
-from fanout_mcp.errors import BackendError, Overloaded, RateLimited
+from fanout_mcp.errors import BackendError, PushedBack, RateLimited
 from fanout_mcp.types import Answer, Ask, Job, Rate, Route
 
 CUT = 0.7
@@ -49,7 +49,6 @@ SAMPLES = 200
 
 
 TWO_WITHIN_S = 10.0
-Models = tuple[str, ...]
 
 # --- rates --------------------------------------------------------------------------------------------------
 # Rules:
@@ -200,7 +199,7 @@ class Limiter:
         if self.metered is not None and not result.usage.is_partial:
             unused = tokens - result.usage.total_tokens
             await self.metered.meter.settle(self.metered.name, self.metered.rate, unused)
-        is_refused = isinstance(result, RateLimited | Overloaded) and result.retry_after
+        is_refused = isinstance(result, PushedBack) and result.retry_after
         is_given = self.metered is not None and self.metered.rate.requests_per_second
         if not is_refused or is_given or began not in self._sent:
             return
@@ -357,8 +356,8 @@ class Limiter:
 
 
 def most_tokens(job: Job) -> int:
-    """Return what a call may use at most; a third of its letters stands for a tokenizer."""
-    return (len(job.prompt.system) + len(job.prompt.user)) // 3 + job.max_tokens
+    """Return what a call may use at most."""
+    return job.prompt.tokens + job.max_tokens
 
 
 class Limits:
@@ -379,14 +378,14 @@ class Limits:
         """
         self._max_parallel = max_parallel
         self._caps = dict(caps or {})
-        self._route = route
+        self.route = route or (lambda _: Route(""))
         self._shared, self._own = shared, OwnMeter()
         self._wholes: dict[str, Limiter] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
 
     def of(self, model: str | None = None) -> Limiter:
         """Return the limiter of a model."""
-        provider = self._provider(model)
+        provider = self.route(model).provider
         whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
@@ -411,20 +410,14 @@ class Limits:
         return asked
 
     def _metered(self, provider: str, model: str | None) -> Metered | None:
-        rate = Rate() if self._route is None else self._route(model).rate
+        rate = self.route(model).rate
         if provider in self._caps or (self._shared is None and rate == Rate()):
             return None  # a client on this machine has its user's own login
         return Metered(self._shared or self._own, f"{provider}/{model or 'default'}", provider, rate)
 
-    def _provider(self, model: str | None) -> str:
-        return "" if self._route is None else self._route(model).provider
-
     def workers(self, models: Collection[str | None]) -> int:
         """Return how many workers can be busy at once, so that none's wait keeps another's calls out."""
-        return sum(self.whole(provider).cap for provider in {self._provider(model) for model in models})
-
-    def stand_ins(self, model: str | None) -> tuple[Models, Models]:
-        return self._route(model)[1:3] if self._route is not None else ((), ())
+        return sum(self.whole(provider).cap for provider in {self.route(model).provider for model in models})
 
     def whole(self, provider: str) -> Limiter:
         """Return the limiter of a whole provider."""

@@ -192,8 +192,8 @@ class _Attempts:
 
     def __init__(self, owner: _Run, job: Job) -> None:
         if job.fallbacks is None:
-            fallbacks, elsewhere = owner.limits.stand_ins(job.model)
-            job = replace(job, fallbacks=fallbacks, elsewhere=elsewhere)
+            route = owner.limits.route(job.model)
+            job = replace(job, fallbacks=route.fallbacks, elsewhere=route.elsewhere)
         self.run, self.job = owner, job
         self.asked = job
         self.passed: list[str] = []

@@ -93,7 +93,7 @@ def keep(folder: Path, members: Sequence[Member], ruling: Ruling) -> dict[str, J
         path = _path(folder, panel)
         line = compact({"id": identity, "decision": ruling.decision, "votes": votes})
         append(path, line)
-        known = worth([one["votes"] for one in _lines(path, NEWEST * len(line)) if "votes" in one])
+        known = worth([one["votes"] for one in _lines(path, NEWEST * (len(line) + 1)) if "votes" in one])
     except OSError:
         return {}
     is_enough = known is not None and known.consultations >= MIN_CONSULTATIONS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -16,9 +17,8 @@ from anyio.to_thread import run_sync as in_thread
 from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import agent_call
 from fanout_mcp.engine.budget import Budget
-from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
-from fanout_mcp.journal import Question, Remote, open_journal
+from fanout_mcp.journal import Journal, Question
 from fanout_mcp.review.answers import verify_in_tree
 from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus, touches
 from fanout_mcp.review.foreign import read_values
@@ -42,11 +42,9 @@ from fanout_mcp.review.reviewers import (
 from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, unmarked
 from fanout_mcp.review.static.analyse import Analysed, coverage, read_own, review_all
 from fanout_mcp.source import secrets
-from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.kinds import Kind
 from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.source.workers import Failure, Workers, in_own_thread
-from fanout_mcp.state.cache import OpenCache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Json, Outcome, Progress
 
@@ -89,16 +87,13 @@ class Means:
 
     settings: Settings
     backend: Backend
-    limits: Limits
     workers: Workers
     progress: Progress
     check_price: Callable[[Sequence[Calls]], Awaitable[None]]
     """Raises BudgetExceeded when the calls may cost more than the request's budget."""
     planned: Callable[[list[dict[str, Json]], Receipt], Json]
     """Makes the result of engine="plan" of agent calls."""
-    open_cache: OpenCache | None = None
-    remote: Remote | None = None
-    """Other processes that may ask."""
+    journal: Callable[[], AbstractAsyncContextManager[Journal]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +106,10 @@ class Answers:
     problem: str = ""
 
 
-async def review(means: Means, request: Request) -> tuple[Json, bool]:
+async def review(means: Means, request: Request, receipt: Receipt) -> tuple[Json, bool]:
     """Return the result, and whether no one reviewed anything. Raises InvalidInput, BudgetExceeded."""
     check_include(request.include)
-    means, request = await in_thread(_in_tree, means, request)
-    root, receipt = means.settings.root, Receipt()
-    receipt.tree = await in_thread(tree_name, root)
+    root = means.settings.root
     taken = await in_thread(accepted, root)  # before anything is spent, as the next line
     own = await in_thread(read_own, means.settings.config_dir / "rules") if request.has_analysers else ""
 
@@ -155,16 +148,6 @@ async def review(means: Means, request: Request) -> tuple[Json, bool]:
     shown = Wanted(request.focus, request.cursor, request.detail, request.sarif)
     data = await in_thread(render, means.settings.state, shown, gathered, reviewed, receipt)
     return data, is_lost(gathered, reviewed)
-
-
-def _in_tree(means: Means, request: Request) -> tuple[Means, Request]:
-    """Move to the sibling worktree that the patterns name, if they do; reports stay with the project."""
-    settings = means.settings
-    root, patterns = tree_of(settings.root, request.patterns)
-    if root == settings.root:
-        return means, request
-    settings = replace(settings, root=root, state_dir=settings.state)
-    return replace(means, settings=settings), replace(request, patterns=patterns or ())
 
 
 def _handed(values: Sequence[Json], root: Path) -> tuple[list[Finding], Mapping[str, int]]:
@@ -210,15 +193,7 @@ async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mappin
     own = {path: diff for path, diff in gathered.diffs.items() if path in clean}
     diffs, _ = await _scrubbed(means.workers, own)
     batch = seats(focus, request.reviewers, request.models or [backend.default_model("review")])
-    async with open_journal(
-        means.settings,
-        means.backend,
-        means.limits,
-        means.progress,
-        0,
-        opens=means.open_cache,
-        remote=means.remote,
-    ) as journal:
+    async with means.journal() as journal:
         places = await in_thread(keys, journal.cache, clean, focus, batch, backend, diffs)
         known = await in_thread(recall, journal.cache, places)
         reviews = await in_thread(plan, clean, batch, known, diffs)

@@ -40,7 +40,7 @@ import anyio.to_thread
 from fanout_mcp import errors
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import BackendError, FanoutError, SettingsError, StillRunning, why
-from fanout_mcp.journal import IsGood, Portion, Remaining
+from fanout_mcp.journal import IsGood, Portion, Remaining, looks
 from fanout_mcp.scale.shared import Link, shown, unusable
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import own_secret, unpacked
@@ -551,7 +551,8 @@ class Queue:
         user, _, _ = shard.batch.rpartition(":")
         batch, shards, done = self._places(shard.batch)
         ref = f"{shard.batch} {shard.name}"
-        payload = self.seal.close(ref, packed_shard(shard))
+        # In a thread: it takes milliseconds, for hundreds of shards, and hook events pass through this loop.
+        payload = await anyio.to_thread.run_sync(lambda: self.seal.close(ref, packed_shard(shard)))
         found = await self._put(
             [
                 batch,
@@ -718,11 +719,13 @@ class Call:
     async def begin(self, portion: Portion, total: int) -> Remaining | None:
         self._questions = self._questions or _digest(portion.keys.values())
         self._seen += len(portion.keys)
+        judge = judge_name(portion.is_good)
+        # The queue is for more questions than one process asks at once.
+        can_go = total > self.queue.max_parallel and judge is not None and _can_travel(portion)
         if not self._is_decided and portion.missing:
             self._is_decided = True
-            self.is_on = await self._starts(portion, total)
-        judge = judge_name(portion.is_good)
-        if not self.is_on or judge is None or not _can_travel(portion):
+            self.is_on = can_go and await self._starts(portion)
+        if not self.is_on or judge is None or not can_go:
             return None
         await self._show()
         missing = {job.key: job for job in portion.missing}
@@ -756,15 +759,8 @@ class Call:
             self.own.add(shard.name)
         return True
 
-    async def _starts(self, portion: Portion, total: int) -> bool:
-        """Say whether the call goes to the queue.
-
-        It does with more questions than one process asks at once, and workers to ask them.
-        """
-        if total <= self.queue.max_parallel or judge_name(portion.is_good) is None:
-            return False
-        if not _can_travel(portion):
-            return False
+    async def _starts(self, portion: Portion) -> bool:
+        """Join a batch, and return whether that was possible: there must be workers."""
         if self.queue.link is not None and self.queue.link.is_away:
             self.problem = f"asked from this process: {self.queue.link.problem}"
             return False
@@ -801,7 +797,7 @@ class Call:
 
     async def _outcomes(self, waiting: Mapping[str, Sequence[Job]]) -> list[Outcome]:
         left, outcomes = dict(waiting), list[Outcome]()
-        wait_s = FIRST_LOOK_S
+        waits = looks(FIRST_LOOK_S, LAST_LOOK_S)
         while left:
             await self._show()
             counts = await self._lasting(lambda: self.queue.counts(self.batch))
@@ -822,8 +818,7 @@ class Call:
                 return outcomes + [one for jobs in left.values() for one in map(_gone, jobs)]
             if left and counts is not None:
                 self._check_time(counts)
-                await anyio.sleep(wait_s)
-                wait_s = min(LAST_LOOK_S, 1.5 * wait_s)
+                await anyio.sleep(next(waits))
         return outcomes
 
     def _counted(self, name: str, outcome: Outcome) -> Outcome:

@@ -51,7 +51,7 @@ from fanout_mcp.scale.queue import (
 )
 from fanout_mcp.scale.shared import shown
 from fanout_mcp.state import audit, settings
-from fanout_mcp.state.cache import Cache, open_cache
+from fanout_mcp.state.cache import Cache
 from fanout_mcp.types import Outcome
 from fanout_mcp.usage import Usage
 
@@ -109,7 +109,7 @@ async def _work(had: settings.Settings) -> None:
         queue = Queue(had, services.backend.provider)
         async with queue.used():
             sys.stderr.write(f"fanout worker: {shown(queue.url)}, {had.max_parallel} calls at once\n")
-            with closing((services.open_cache or open_cache)(had.cache, had.config_dir)) as cache:
+            with closing(services.open_cache(had.cache, had.config_dir)) as cache:
                 await Worker(queue, services.backend, services.limits, cache, services.spent).run()
 
 

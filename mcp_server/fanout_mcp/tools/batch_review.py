@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
@@ -12,7 +13,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review.finding import SEVERITIES, Focus
 from fanout_mcp.review.review import Calls, Means, Request, review
-from fanout_mcp.source.receipt import Detail
+from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.tools.services import (
     COUNT,
     LINES,
@@ -26,6 +27,7 @@ from fanout_mcp.tools.services import (
     Wanted,
     check_price,
     entries,
+    in_tree,
     planned,
 )
 from fanout_mcp.types import Json, Progress
@@ -72,8 +74,10 @@ class Args(BaseModel):
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
     _check(args, has_model=services.backend.has_model)
+    receipt = Receipt()
+    services, patterns = await in_tree(services, args.patterns, receipt)
     request = Request(
-        patterns=args.patterns,
+        patterns=patterns or (),
         focus=args.focus,
         include=args.include,
         base=args.base,
@@ -93,12 +97,11 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         await check_price(services.backend, [Wanted(*one) for one in calls], request.budget)
 
     means = Means(
-        *(services.settings, services.backend, services.limits, services.workers, progress, check_cost),
+        *(services.settings, services.backend, services.workers, progress, check_cost),
         lambda agents, receipt: planned(agents, args.cursor, receipt),
-        services.open_cache,
-        services.remote(),
+        partial(services.journal, progress),
     )
-    data, is_lost = await review(means, request)
+    data, is_lost = await review(means, request, receipt)
     return ToolResult(data, is_error=is_lost)
 
 

@@ -19,7 +19,7 @@ from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, price
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
+from fanout_mcp.journal import Begun, Journal, Question, is_whole
 from fanout_mcp.source import pack
 from fanout_mcp.source.pack import Text
 from fanout_mcp.source.pack import locate as locate_quote
@@ -152,15 +152,7 @@ class _Asking:
         services, modules = self.services, self.gathered.modules
         answers: dict[str, structure_model.Exploration] = {}
         begun: deque[Asked] = deque()
-        async with open_journal(
-            services.settings,
-            services.backend,
-            services.limits,
-            progress,
-            len(modules),
-            opens=services.open_cache,
-            remote=services.remote(),
-        ) as journal:
+        async with services.journal(progress, len(modules)) as journal:
             for start in range(0, len(modules), PORTION):
                 begun.append(await self._begin(journal, modules[start : start + PORTION]))
                 if len(begun) > journal.ahead(1):

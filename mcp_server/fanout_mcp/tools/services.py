@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Final, Generic, NamedTuple, TypeVar
 
 import anyio.to_thread
 from pydantic import BaseModel, Field
@@ -13,17 +14,15 @@ from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.journal import Remote
+from fanout_mcp.journal import Journal, Remote, open_journal
 from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.receipt import MARGIN, Receipt, page
 from fanout_mcp.source.workers import Workers
-from fanout_mcp.state import audit
+from fanout_mcp.state import audit, cache
+from fanout_mcp.state.cache import OpenCache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import counted
 from fanout_mcp.types import Json, Progress
-
-if TYPE_CHECKING:
-    from fanout_mcp.state.cache import OpenCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,17 @@ class Services:
     """Processes for everything that parses; none is started before it is needed."""
     remote: Callable[[], Remote | None] = lambda: None
     """Begins a call whose questions other processes may ask; None: this one asks all."""
-    open_cache: OpenCache | None = None
-    """None: the user's own of this machine."""
+    open_cache: OpenCache = cache.open_cache
     spent: audit.Spent | None = None
     """Dollars counted for several machines; None: for this one alone."""
+
+    def journal(self, progress: Progress, total: int = 0) -> AbstractAsyncContextManager[Journal]:
+        """Open what remembers the answers of one call."""
+        return open_journal(
+            *(self.settings, self.backend, self.limits, progress, total),
+            opens=self.open_cache,
+            remote=self.remote(),
+        )
 
 
 async def in_tree(

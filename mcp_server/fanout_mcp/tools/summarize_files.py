@@ -19,7 +19,7 @@ from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, price
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.journal import Begun, Journal, Question, is_whole, open_journal
+from fanout_mcp.journal import Begun, Journal, Question, is_whole
 from fanout_mcp.source import pack
 from fanout_mcp.source.discover import Found, discover
 from fanout_mcp.source.receipt import Bounded, Detail, Receipt
@@ -190,15 +190,7 @@ class _Asking:
         services, settings = self.services, self.services.settings
         ahead = 1 + 2 * settings.max_parallel // PORTION
         begun: deque[tuple[list[Outline], Begun]] = deque()
-        async with open_journal(
-            settings,
-            services.backend,
-            services.limits,
-            progress,
-            len(paths),
-            opens=services.open_cache,
-            remote=services.remote(),
-        ) as journal:
+        async with services.journal(progress, len(paths)) as journal:
             for start in range(0, len(paths), PORTION):
                 portion = paths[start : start + PORTION]
                 known = await outlines(services.workers, settings.root, portion, settings.cache)
