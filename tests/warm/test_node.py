@@ -10,6 +10,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -409,15 +410,17 @@ def test_a_program_reports_its_end_only_where_nothing_of_it_is_left_to_run_and_t
     path.write_text(source)
     ours, theirs = socket.socketpair()
     (read, write), (held, holding) = os.pipe(), os.pipe()
-    os.dup2(theirs.fileno(), CONTROL)
     named = {"end": _named(write), "hold": _named(held)}
     body = json.dumps({"cwd": str(tmp_path), "set": {}, "unset": [], **named}).encode()
+    line = ["node", "-r", node.PRELOAD, str(path)]
     with ours, theirs:
         ours.send(len(body).to_bytes(4, "big") + body)
-        line = ["node", "-r", node.PRELOAD, str(path)]
+        # Moved in the child: among this process's own descriptors the number may be taken.
+        moved = f"import os; os.dup2({theirs.fileno()}, {CONTROL}); os.execvp('node', {line})"
         null = subprocess.DEVNULL
-        process = subprocess.Popen(line, pass_fds=[CONTROL], stdin=null, stdout=null, stderr=null)
-        os.close(CONTROL)
+        process = subprocess.Popen(
+            [sys.executable, "-c", moved], pass_fds=[theirs.fileno()], stdin=null, stdout=null, stderr=null
+        )
         if reports:
             assert os.read(read, 1) == b"."
             assert process.poll() is None
