@@ -64,6 +64,29 @@ _CHECKS: Final = (
 )
 
 
+_REFUSES: Final = (
+    re.compile(
+        bounded(
+            r"""(?P<name>[\w$]+(?:\.[\w$]+)*)\.(?:includes|contains|Contains|indexOf|IndexOf|include\?|match\?)\(\s*["'](?:\.\.|/|\\\\|\.\./)["']"""
+        )
+    ),
+    re.compile(
+        bounded(
+            r"""\b(?:strings\.Contains(?:Any)?|strpos|str_contains|strstr)\(\s*(?P<name>\$?[\w$]+(?:\.[\w$]+)*)\s*,\s*["'](?:\.\.|/|\.\./|/\\\\)["']"""
+        )
+    ),
+    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:hostname|host|origin|Host|Authority)\s*(?:[!=]==?)")),
+    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:Hostname\(\)|getHost\(\))\s*(?:[!=]=)")),
+    re.compile(
+        bounded(
+            r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`]https?://[\w.-]+(?::\d+)?/"""
+        )
+    ),
+    re.compile(bounded(r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"https?://[\w.-]+(?::\d+)?/""")),
+)
+"""What a condition asks text not to hold, or to begin with, before a branch that leaves."""
+
+
 def is_table(text: str) -> bool:
     """Tell whether an assigned expression writes down a container that is not empty."""
     return bool(_TABLE.match(text.strip()))
@@ -106,7 +129,7 @@ _WORDS = frozenset(
 )
 _FILLS = re.compile(
     r"(^|\.)(append|add|push|put|set|insert|unshift|strcpy|strncpy|strcat|sprintf|snprintf|fgets|scanf|recv|read|"
-    r"getline|Fscanf|concat|addAll)$"
+    r"getline|Fscanf|concat|addAll|WriteString|Fprintf|Append\w*|Push|Enqueue|Add)$"
 )
 _READS = frozenset({"scanf", "recv", "read"})
 SQL = re.compile(
@@ -124,6 +147,23 @@ _NUMBER = re.compile(
 )
 
 
+_PART = re.compile(r"\.(pathname|search|hash|searchParams|username|RawQuery|Path|Fragment|query|port)$")
+"""Parts of an address that don't say where it leads."""
+_LITERAL = re.compile(r"""@?(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|`[^`$\\]*+`|\d++)(?:\.freeze)?;?""")
+MAX_SPELLED: Final = 2_000
+_IS_CODE = re.compile(r"=>|\bfunction\b|\bfunc\(|->")
+_TRIES = re.compile(
+    r"\b(?:strconv\.(?:Atoi|Parse\w+)|uuid\.(?:Parse|FromString|MustParse)|netip\.Parse\w+|time\.Parse)\((?:[^,()]+,\s*)?(\w+)"
+)
+"""What reads a text as a number, and fails where it is none."""
+_NEGATED = re.compile(r"^\(?\s*(?:!|not\b)")
+_LEAVES_AT_ALL = re.compile(
+    r"\b(return|throw|raise|continue|break|next|exit|die|halt|panic|abort|goto|os\.Exit|Fatal\w*|redirect\w*)\b"
+)
+_SERVICE = re.compile(
+    r"\bI(?!Form)[A-Z][a-z]\w+|\b(HttpClient|HttpContext|CancellationToken|\w*DbContext|FromServices)\b"
+)
+"""Parameters that a container of services fills."""
 _LOCAL = re.compile(
     r"process\.(argv|env)|os\.(Args|Getenv)|flag\.\w+|env::(args|var)|stdin\(\)|System\.(getenv|getProperty)|"
     r"args\[|\.nextLine|\.readLine|Console\.ReadLine|Environment\.Get|ARGV|ENV\[|gets|STDIN|\$argv|getenv|argv|std::cin"
@@ -170,6 +210,10 @@ class Flow:
     """Name of a parsed address -> the names that it was parsed from."""
     own: set[str] = field(default_factory=set)
     """Names whose only input is the address of the request itself."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """Name -> the constant, or the path put together, that it was given last."""
+    tried: dict[str, str] = field(default_factory=dict)
+    """Name of an error -> the name that could not be read as a number, where it is one."""
     is_main: bool = False
     """In C: the function that is given the command line."""
     until: int = 0
@@ -184,6 +228,7 @@ class Flow:
             self.names.clear()
             self.queries.clear()
             self.parsed.clear()
+            self.tried.clear()
             self.safe.clear()
             self.is_main = re.search(r"\bw?main\s*\(", text_of(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters")
@@ -193,22 +238,33 @@ class Flow:
     def _take_parameters(self, node: Node, parameters: Node) -> None:
         head = text_of(node)[: parameters.start_byte - node.start_byte]
         is_route = bool(self.grammar.route and self.grammar.route.search(head))
+        if self.grammar.maps is not None and "lambda" in node.type:
+            is_route = self.grammar.maps.search(self._called_with(node)) is not None
         is_route = is_route or (
             self.grammar.controller is not None and _is_action(node, head, self.grammar.controller)
         )
         for parameter in parameters.named_children:
             text = text_of(parameter)
             is_filled = self.grammar.parameter is not None and self.grammar.parameter.search(text)
-            if (is_route or is_filled) and not _NUMBER.search(text):
+            if (is_route or is_filled) and not _NUMBER.search(text) and not _SERVICE.search(text):
                 named = parameter.child_by_field_name("name") or parameter.child_by_field_name("pattern")
                 words = re.findall(r"\b[a-z_]\w*", text_of(named or parameter))
                 self.names.update(dict.fromkeys(words, REMOTE))
 
+    def _called_with(self, node: Node) -> str:
+        """Return the beginning of the call that a function is an argument of."""
+        holder = node.parent
+        while holder is not None and "argument" in holder.type:
+            holder = holder.parent
+        return text_of(holder)[:200] if holder is not None and holder.type in self.grammar.calls else ""
+
     def assign(self, left: str, right: str, start: int) -> None:
         name = _NAME.search(left)
-        if name is None:
+        if name is None or (_PART.search(left) and name[0] not in self.names):
             return
-        if SQL.search(right) and _JOINS.search(right) and self.varies(right):
+        self._spell(left, right, is_sure=start >= self.branch)
+        is_text = len(right) < MAX_SPELLED and name[0] not in _WORDS and not _IS_CODE.search(right)
+        if is_text and SQL.search(right) and _JOINS.search(right) and self.varies(right):
             self.queries.add(name[0])
         level = self.level(right)
         if level:
@@ -228,6 +284,38 @@ class Flow:
                 self.tables.add(left.strip())
         self._settle(left.strip(), right, level)
 
+    def _spell(self, left: str, right: str, *, is_sure: bool = True) -> None:
+        """Remember a constant or a path under its name, and which text an error speaks of."""
+        bare_name = re.fullmatch(r"\$?[\w$]+", left.strip())
+        if bare_name:
+            self.texts.pop(left.strip(), None)
+            if (
+                is_sure
+                and len(right) < MAX_SPELLED
+                and (_LITERAL.fullmatch(right.strip()) or _FORMATS.match(right.strip()))
+            ):
+                self.texts[left.strip()] = right.strip()
+        tried = _TRIES.search(right)
+        failed = re.search(r"\b(err\w*|ok)\b", left)
+        if tried and failed:
+            self.tried[failed[1]] = tried[1]
+        elif failed:
+            self.tried.pop(failed[1], None)
+
+    def spelled(self, text: str) -> str:
+        """Return a text with constants and paths in the place of the names that hold them."""
+        if not self.texts or len(text) > MAX_SPELLED:
+            return text
+        for name in set(_NAME.findall(self.bare(text))) & {known.lstrip("$") for known in self.texts}:
+            if name in self.names:
+                continue
+            value = self.texts.get(name) or self.texts[f"${name}"]
+            inner = re.escape(name)
+            if value[0] in "\"'`":
+                text = re.sub(rf"\$\{{{inner}\}}|#\{{{inner}\}}", lambda _, v=value: v[1:-1], text)  # type: ignore[misc] # a lambda's default
+            text = re.sub(rf"(?<![\w.$\"'`])\$?{inner}(?![\w(:\"'`])", lambda _, v=value: v, text)  # type: ignore[misc] # as above
+        return text
+
     def _settle(self, name: str, right: str, level: int) -> None:
         """Remember whether a name holds nothing that varies, or what was cleaned."""
         is_safe = not level and (bool(self.grammar.clean.search(self.bare(right))) or not self.varies(right))
@@ -241,7 +329,19 @@ class Flow:
         """Forget the input in names that a condition compares with what is allowed."""
         self.branch = max(self.branch, node.end_byte)
         asked = node.child_by_field_name("condition")
-        for name in checked_names(self.bare(text_of(asked)), self.tables, self.names):
+        words = text_of(asked)
+        body = text_of(node.child_by_field_name("consequence") or node.child_by_field_name("body"))
+        first = node.child_by_field_name("initializer")
+        if first is not None:
+            self._spell(text_of(first).partition("=")[0], text_of(first).partition("=")[2])
+        leaves = _LEAVES_AT_ALL.search(body) is not None
+        names = list(checked_names(self.bare(words), self.tables, self.names))
+        if not leaves and (_NEGATED.match(words) or "unless" in node.type) and "else" not in text_of(node):
+            names = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}\s*=[^=]", body)]
+        if leaves:
+            names += [found["name"] for check in _REFUSES for found in check.finditer(words)]
+            names += [name for error, name in self.tried.items() if re.search(rf"(?<!\w){error}\b", words)]
+        for name in names:
             root = name.partition(".")[0]
             for each in (name, root, *self.parsed.get(root, ())):
                 if each == name or each in self.names:
@@ -249,7 +349,10 @@ class Flow:
                     self.safe.add(each)
 
     def receive(self, name: str, arguments: str) -> None:
-        """Let a container or a buffer take what is put into it."""
+        """Let a container, a buffer or a structure take what is put into it."""
+        if self.grammar.binds and self.grammar.binds.search(name) and self.level(name + arguments):
+            level = self.level(name + arguments)
+            self.names.update(dict.fromkeys(re.findall(r"(?:&|\bout\s(?:\w+\s)?)\s*(\w+)", arguments), level))
         if not _FILLS.search(name):
             return
         owner = name.rpartition(".")[0]
@@ -258,11 +361,18 @@ class Flow:
             if target and (name in {"fgets", *_READS} or self.level(arguments)):
                 words = re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else []
                 self.names.update(dict.fromkeys((target.group(1), *words), REMOTE))
-        elif owner and re.fullmatch(r"[\w$]+", owner) and self.level(arguments):
-            self.names[owner] = self.level(arguments)
+        elif owner and re.fullmatch(r"[\w$]+", owner):
+            target = re.match(r"\(\s*&?(\w+)\s*,", arguments) if name == "fmt.Fprintf" else None
+            owner = target[1] if target else owner
+            if SQL.search(arguments) and _JOINS.search(arguments) and self.varies(arguments):
+                self.queries.add(owner)
+            if self.level(arguments):
+                self.names[owner] = max(self.level(arguments), self.names.get(owner, 0))
 
-    def has_query(self, text: str) -> bool:
-        return not self.queries.isdisjoint(_NAME.findall(self.bare(text)))
+    def query_level(self, text: str) -> int | None:
+        """Return who sends the input in the queries that a text names, None when it names none."""
+        named = self.queries.intersection(_NAME.findall(self.bare(text)))
+        return max(self.names.get(name, 0) for name in named) if named else None
 
     def level(self, text: str) -> int:
         """Return who sends the input in a text (REMOTE, LOCAL), 0 when there is none."""

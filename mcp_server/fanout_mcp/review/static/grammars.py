@@ -38,6 +38,10 @@ class Grammar:
     """Heads of functions all of whose parameters are filled so."""
     controller: re.Pattern[str] | None = None
     """Heads of classes whose public methods are routes."""
+    maps: re.Pattern[str] | None = None
+    """Calls whose lambdas are routes."""
+    binds: re.Pattern[str] | None = None
+    """Calls that put a request into what they are given by reference."""
     regexes: tuple[str, ...] = ()
     """Nodes that are regular expressions; none where the language's engine is linear."""
     compiles: re.Pattern[str] | None = None
@@ -82,6 +86,7 @@ _JS = Grammar(
 )
 _TS = replace(_JS, rules=("javascript",))
 _C_CALLS: Calls = {"call_expression": (("function",), "arguments")}
+_GO_CALLS: Calls = {**_C_CALLS, "composite_literal": (("type",), "body")}
 _C = Grammar(
     _C_CALLS,
     {"init_declarator": ("declarator", "value"), "assignment_expression": ("left", "right")},
@@ -99,7 +104,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
     "typescript": _TS,
     "tsx": _TS,
     "go": Grammar(
-        _C_CALLS,
+        _GO_CALLS,
         {
             "short_var_declaration": ("left", "right"),
             "assignment_statement": ("left", "right"),
@@ -109,14 +114,21 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ("function_declaration", "method_declaration", "func_literal"),
         ("comment",),
         re.compile(
-            r"\b(r|req|request|\w*(Req|Request))\.(URL|FormValue|PostFormValue|Form|PostForm|Header|Body|Cookie|"
-            r"Host|RequestURI|PathValue)\b|"
-            r"\bc(tx)?\.(Query|Param|PostForm|FormValue|QueryParam|GetHeader|Cookie|DefaultQuery|Params)\b|mux\.Vars|"
+            r"\b(r|req|request|\w*(Req|Request)(\(\))?)\.(URL|FormValue|PostFormValue|Form|PostForm|Header|Body|Cookie|"
+            r"Host|RequestURI|PathValue|MultipartForm|FormFile)\b|"
+            r"\b(c|ctx)\.(Query\w*|Param\w*|PostForm|FormValue|GetHeader|Cookies?|DefaultQuery|DefaultPostForm|GetQuery|"
+            r"GetPostForm|FormFile|Body|BodyRaw|GetRawData|Queries|AllParams|URLParam|PathParam|Bind\w*|ShouldBind\w*|"
+            r"MustBindWith|BodyParser|FormParams)\(|mux\.Vars|chi\.URLParam|\b(ps|params)\.ByName\(|"
             r"\bos\.(Args|Getenv)|flag\.\w+"
         ),
         re.compile(
             _NUMBERS + r"html\.EscapeString|template\.HTMLEscape|filepath\.Base|"
             r"url\.(Query|Path)Escape|regexp\.QuoteMeta"
+        ),
+        parameter=re.compile(r"\*(?!http\b)\w*pb\w*\.\w+(Request|Req)\b"),
+        binds=re.compile(
+            r"(^|\.)(Decode|DecodeJSON|Unmarshal|Bind\w*|ShouldBind\w*|MustBindWith|BodyParser|QueryParser|ParamsParser"
+            r"|ReadJSON|Sscanf?|Sscan|ReadForm|ReadQuery)$"
         ),
     ),
     "rust": Grammar(
@@ -142,6 +154,8 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ("method_declaration", "constructor_declaration"),
         ("line_comment", "block_comment"),
         re.compile(
+            r"\b(ctx|context|req|request|rc)(\.request\(\))?\.(queryParams?|pathParam|formParam|body|bodyAsString|getParam|"
+            r"header|cookie|pathVariable|queryMap|params)\(|"
             r"\.get(Parameter(Values|Map|Names)?|Headers?(Names)?|QueryString|Cookies|InputStream|Reader|RequestURI|"
             r"RequestURL|PathInfo|TheParameter|TheValue)\s*\(|getTheCookie|System\.(getenv|getProperty)\s*\(|\bargs\[|"
             r"\.nextLine\s*\(|\.readLine\s*\(|@(RequestParam|PathVariable|RequestBody|RequestHeader)"
@@ -151,7 +165,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         parameter=re.compile(
             r"@(RequestParam|PathVariable|RequestBody|RequestHeader|CookieValue|ModelAttribute|QueryParam|PathParam|"
-            r"FormParam|HeaderParam|MatrixParam)\b"
+            r"FormParam|HeaderParam|MatrixParam|QueryValue|RestQuery|RestPath|RestForm|RequestPart|CookieParam|Body)\b"
         ),
         compiles=re.compile(r"Pattern\.(compile|matches)$|\.(matches|replaceAll|split)$"),
     ),
@@ -163,23 +177,33 @@ GRAMMARS: Final[dict[str, Grammar]] = {
             "object_creation_expression": (("type",), "arguments"),
         },
         {"variable_declarator": ("name", ""), "assignment_expression": ("left", "right")},
-        ("method_declaration", "local_function_statement", "constructor_declaration"),
+        ("method_declaration", "local_function_statement", "constructor_declaration", "lambda_expression"),
         ("comment",),
         re.compile(
-            r"\bRequest\.(Query|Form|Headers|Cookies|QueryString|Params|Path|Body|RawUrl|Url)\b|\bRequest\[|"
+            r"\b([Rr]equest|req)\.(Query|Form|Headers|Cookies|QueryString|Params|Path|Body|RawUrl|Url|RouteValues)\b|\bRequest\[|"
             r"Console\.ReadLine|Environment\.GetEnvironmentVariable|\bargs\[|\[From(Query|Body|Route|Form|Header)\]"
         ),
-        re.compile(_NUMBERS + r"HtmlEncode|Path\.GetFileName|Guid\.Parse|UrlEncode|int\.TryParse"),
+        re.compile(
+            _NUMBERS
+            + r"HtmlEncode|Path\.GetFileName|Guid\.Parse|UrlEncode|Escape(Data|Uri)String|\w\.TryParse"
+        ),
         r"\{\w",
         parameter=re.compile(r"\[From(Query|Body|Route|Form|Header)"),
         route=re.compile(
             r"\[Http(Get|Post|Put|Delete|Patch)\b|\b(I?ActionResult|ViewResult|JsonResult|ContentResult)\b"
         ),
+        maps=re.compile(r"\.Map(Get|Post|Put|Delete|Patch|Methods)?\s*\("),
+        binds=re.compile(r"\bTryCreate$"),
         controller=re.compile(r":[^{:]*(?:Controller|ControllerBase|PageModel|Hub)\b"),
         compiles=re.compile(r"^Regex(\.(IsMatch|Match|Matches|Replace|Split))?$"),
     ),
     "ruby": Grammar(
-        {"call": (("receiver", "method"), "arguments"), "subshell": ((), "")},
+        {
+            "call": (("receiver", "method"), "arguments"),
+            "subshell": ((), ""),
+            "element_reference": (("object",), ""),
+            "string": ((), ""),
+        },
         {"assignment": ("left", "right"), "operator_assignment": ("left", "right")},
         ("method", "singleton_method"),
         ("comment",),

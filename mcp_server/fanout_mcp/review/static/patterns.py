@@ -146,11 +146,13 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             flow.receive(name, arguments)
             for rule in calls:
                 if rule.pattern.search(name):
-                    yield from _judged(where, node, rule, arguments, flow)
+                    text = text_of(node) if rule.receiver else arguments
+                    yield from _judged(where, node, rule, text, flow)
             if grammar.compiles and grammar.compiles.search(name):
                 yield from _slow(where, node, arguments)
         elif node.type in grammar.assigns:
             left, right = _sides(node, grammar)
+            right = _written_below(right, where[1], node) if "<<" in right else right
             for rule in assigns:
                 if rule.pattern.search(left):
                     yield from _judged(where, node, rule, right, flow)
@@ -178,17 +180,17 @@ def _slow(where: Where, node: Node, text: str) -> Iterator[Finding]:
 
 def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iterator[Finding]:
     weakness = rule.weakness.name
-    counted = _first(text) if rule.first else text
-    level = flow.level(counted) if rule.needs != "always" else 0
+    is_flow = rule.needs != "always"
+    counted = _leading(_first(text)) if rule.first else text
+    level = flow.level(counted) if is_flow else 0
     if rule.needs == "remote" and level < REMOTE:
         return
-    is_flow = rule.needs != "always"
-    if weakness == "sql-injection" and is_flow and level < REMOTE and flow.has_query(text):
-        yield _place(
-            where, node, rule.weakness, "medium" if level else "low", 45, "The query was put together before."
-        )
+    if weakness == "sql-injection" and is_flow and (sent := flow.query_level(counted)) is not None:
+        severity: Severity | None = None if sent == REMOTE else "medium" if sent else "low"
+        yield _place(where, node, rule.weakness, severity, 45, "The query was put together before.")
         return
-    if not rule.takes(flow.bare(text) if rule.bare else text):
+    text = flow.bare(text) if rule.bare else flow.spelled(text)
+    if not rule.takes(text):
         return
     severity, confidence, why = rule.severity, 60, rule.why
     if is_flow:
@@ -222,6 +224,16 @@ def _is_switch(root: Node, line: int) -> bool:
 _CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
 
 
+_LEADS: Final = re.compile(r"\b(?:url|uri|host|hostname|baseURL|href|origin)\b\s*(?::\s*([^,}]*))?(?=[,}])")
+
+
+def _leading(first: str) -> str:
+    """Return of an object what says where a request goes; any other argument as it is."""
+    if not re.match(r"\(\s*\{", first):
+        return first
+    return "(" + ", ".join(found[1] or found[0] for found in _LEADS.finditer(first[:2_000] + "}"))
+
+
 def _first(arguments: str) -> str:
     """Return the first of a call's arguments (after Go's context), commas inside brackets left alone."""
     arguments = _CONTEXT.sub("(", arguments)
@@ -241,9 +253,11 @@ def _first(arguments: str) -> str:
 
 
 _FIXED_START: dict[str, re.Pattern[str]] = {
-    "ssrf": re.compile(r"""^\(\s*[$@]?["'`]https?://\w[\w.-]*(:(\d+|\$?\{[^{}]*\}|%[dsv]))?([/?]|["'`])"""),
+    "ssrf": re.compile(
+        r"""^\(\s*([\w.]+\s*,\s*)?((new\s+)?[\w.]+\(\s*)?[$@]?["'`](https?://\w[\w.-]*(:(\d+|\$?\{[^{}]*\}|%[dsv]))?([/?]|["'`]\s*[,)])|/?[\w-][\w.-]*/)"""
+    ),
     "open-redirect": re.compile(
-        r"""^\(?\s*(\w+\s*,\s*){0,2}[$@]?["'`](/(?![/\\])|https?://\w[\w.-]*(:\d+)?[/?#])"""
+        r"""^\(?\s*(\w+\s*,\s*){0,2}[$@]?["'`](/(?![/\\"'`$#{%])|https?://\w[\w.-]*(:\d+)?[/?#])"""
     ),
 }
 """The site is constant: what follows chooses a page of it."""
@@ -308,10 +322,26 @@ def _call(node: Node, grammar: Grammar) -> tuple[str, str]:
     fields, argument_field = grammar.calls[node.type]
     parts = [text_of(node.child_by_field_name(name)) for name in fields]
     name = ".".join(part for part in parts if part) or node.type
+    if node.type == "composite_literal":
+        name += "{}"
     if argument_field:
         return name, text_of(node.child_by_field_name(argument_field))
     whole = text_of(node)
     return (name, whole.removeprefix(name)) if fields else (node.type, whole)
+
+
+_HEREDOC: Final = re.compile(r"<<[~-](['\"]?)(\w{1,40})\1")
+
+
+def _written_below(text: str, lines: Sequence[str], node: Node) -> str:
+    """Return an expression with Ruby's here-document in its place, as a string."""
+    opened = _HEREDOC.search(text)
+    if opened is None:
+        return text
+    start = node.end_point[0] + 1
+    ends = (at for at in range(start, min(len(lines), start + 200)) if lines[at].strip() == opened[2])
+    body = "\n".join(lines[start : next(ends, start)]).replace('"', "'")
+    return text.replace(opened[0], '"' + body.replace("\n", " ") + '"')
 
 
 def _sides(node: Node, grammar: Grammar) -> tuple[str, str]:

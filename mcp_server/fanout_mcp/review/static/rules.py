@@ -6,7 +6,9 @@ A rule is one of
     line = regex of a line without its comments
     block = regex of a Terraform resource's type, with `match` on the block or `missing` from it
 and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
-that the file must match) and `without` (one that it must not).
+that the file must match) and `without` (one that it must not). Input counts in the arguments, in the `first`
+of them alone (of an object: in where it leads to), or in the `receiver`. Names are replaced by the constants
+that the file gives them.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ Needs = Literal["remote", "input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
 _NEEDS: tuple[Needs, ...] = ("remote", "input", "varies", "always")
 _PATTERNS = frozenset({"match", "unless", "file", "without", "missing"})
-_FIELDS = _PATTERNS | {"weakness", "needs", "severity", "why", "bare", "first", *_KINDS}
+_FIELDS = _PATTERNS | {"weakness", "needs", "severity", "why", "bare", "first", "receiver", *_KINDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,8 @@ class Rule(Conditions):
     """What a sound block holds."""
     first: bool = False
     """Input counts in the first argument alone."""
+    receiver: bool = False
+    """What the call is made on counts, not its arguments."""
     bare: bool = False
     """`match` and `unless` look at code alone: the constant text of strings is taken out."""
 
@@ -137,6 +141,7 @@ def _rule(where: str, table: dict[str, Any], weakness: Weakness | None) -> Rule:
         why=table.get("why", ""),
         bare=bool(table.get("bare")),
         first=bool(table.get("first")),
+        receiver=bool(table.get("receiver")),
         **{name: re.compile(bounded(table[name])) for name in _PATTERNS if name in table},
     )
 

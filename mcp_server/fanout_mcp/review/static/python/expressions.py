@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fanout_mcp.review.static.python import sinks
 from fanout_mcp.review.static.python.values import (
@@ -21,11 +22,13 @@ from fanout_mcp.review.static.python.values import (
     Env,
     Taint,
     Value,
+    element_of,
     has,
     join,
     last_name,
     listed,
     names,
+    with_element,
 )
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, WEAKNESSES, read_table
 
@@ -43,6 +46,7 @@ SOURCE_CALLS: Final = {
 }
 SOURCE_METHODS: Final = frozenset({"recv", "recvfrom", "receive_text", "receive_json", "receive_bytes"})
 SOURCE_NAMES: Final[dict[str, int]] = {"sys.argv": LOCAL, "os.environ": PARAM, "sys.stdin": LOCAL}
+RECEIVES: Final = FRAMEWORKS | {"socket", "socketserver", "websocket", "websockets", "zmq"}
 ERROR_CALLS: Final = frozenset({"traceback.format_exc", "traceback.format_exception", "sys.exc_info"})
 ARCHIVES: Final = frozenset({"zipfile", "tarfile", "rarfile", "py7zr"})
 ARCHIVE_METHODS: Final = frozenset({"infolist", "namelist", "getmembers", "getnames"})
@@ -64,22 +68,19 @@ def joined(one: Env, other: Env) -> Env:
     result = dict(one)
     for name, value in other.items():
         mine = one.get(name)
-        if mine is not value and (mine is not None or "[" not in name):
+        if mine is not value:
             result[name] = value if mine is None else join(mine, value)
-    for name in [name for name in result if "[" in name and (name not in one or name not in other)]:
-        del result[name]  # an element that only one way has set
     return result
 
 
 REFUSED: Mapping[str, frozenset[str]] = {
-    "'": frozenset({"xpath-injection"}),
-    '"': frozenset({"xpath-injection"}),
+    "'": frozenset({sinks.QUOTED["'"]}),
+    '"': frozenset({sinks.QUOTED['"']}),
     "..": frozenset({"path-traversal"}),
     "../": frozenset({"path-traversal"}),
     "/": frozenset({"path-traversal"}),
     "<": frozenset({"xss"}),
     "\n": frozenset({"log-injection", "header-injection"}),
-    "\r\n": frozenset({"log-injection", "header-injection"}),
     "(": frozenset({"ldap-injection"}),
     "*": frozenset({"ldap-injection"}),
 }
@@ -99,12 +100,70 @@ def refused(test: ast.expr) -> tuple[dict[str, frozenset[str]], bool]:
             for each, clean in names.items() if holds is wanted else ():
                 found[each] = found.get(each, frozenset()) | clean
         return found, wanted
+    if isinstance(test, ast.Call) and last_name(test.func) == "any" and test.args:
+        return _refused_any(test.args[0]), False
+    if (
+        isinstance(test, ast.Call)
+        and ast.unparse(test.func) in {"re.search", "re.findall"}
+        and len(test.args) > 1
+    ):
+        pattern, name = test.args[:2]
+        clean = without(str(pattern.value)) if isinstance(pattern, ast.Constant) else frozenset()
+        return ({name.id: clean} if isinstance(name, ast.Name) and clean else {}), False
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.In | ast.NotIn):
-        sought, name = test.left, test.comparators[0]
-        if isinstance(sought, ast.Constant) and isinstance(name, ast.Name):
+        sought, parted = test.left, _parted(test.comparators[0])
+        if isinstance(sought, ast.Attribute) and sought.attr == "sep":
+            sought = ast.Constant("/")
+        if isinstance(sought, ast.Constant) and parted:
             clean = REFUSED.get(str(sought.value), frozenset())
-            return ({name.id: clean} if clean else {}), isinstance(test.ops[0], ast.NotIn)
+            return (dict.fromkeys(parted, clean) if clean else {}), isinstance(test.ops[0], ast.NotIn)
     return {}, False
+
+
+def _parted(tested: ast.expr) -> list[str]:
+    """Return the name that is looked through, whole or in its parts: name.split("/"), Path(name).parts."""
+    if isinstance(tested, ast.Name):
+        return [tested.id]
+    if isinstance(tested, ast.Call) and last_name(tested.func) in {
+        "split",
+        "lower",
+        "Path",
+        "PurePath",
+        "set",
+    }:
+        inner = [tested.func.value] if isinstance(tested.func, ast.Attribute) else tested.args
+        return [name for one in inner for name in _parted(one)]
+    return _parted(tested.value) if isinstance(tested, ast.Attribute) and tested.attr == "parts" else []
+
+
+def _refused_any(given: ast.expr) -> dict[str, frozenset[str]]:
+    """Return what `any(sign in name for sign in "...")` asks a name not to hold."""
+    if not isinstance(given, ast.GeneratorExp) or not isinstance(given.elt, ast.Compare):
+        return {}
+    signs, name = given.generators[0].iter, given.elt.comparators[0]
+    if isinstance(signs, ast.Tuple | ast.List | ast.Set):
+        sought = [str(one.value) for one in signs.elts if isinstance(one, ast.Constant)]
+    else:
+        sought = list(str(signs.value)) if isinstance(signs, ast.Constant) else []
+    clean = frozenset[str]().union(*(REFUSED.get(sign, frozenset()) for sign in sought))
+    return {name.id: clean} if isinstance(name, ast.Name) and clean else {}
+
+
+_CLASS: Final = re.compile(r"\[(?P<all_but>\^?)(?P<signs>(?:[^\]\\]|\\.)+)\][+*]?")
+
+
+def without(pattern: str) -> frozenset[str]:
+    """Return what a text is harmless for that holds nothing a pattern of one class of characters matches."""
+    only = _CLASS.fullmatch(pattern)
+    if only is None:
+        return REFUSED.get(re.sub(r"\\([^\w])", r"\1", pattern).replace("\\n", "\n"), frozenset())
+    try:
+        one = re.compile(f"[{only['all_but']}{only['signs']}]")
+    except re.error:
+        return frozenset()
+    gone = {sign for sign in (*REFUSED, *";|&$`") if len(sign) == 1 and one.match(sign)}
+    found = frozenset[str]().union(*(REFUSED.get(sign, frozenset()) for sign in gone))
+    return HARMLESS_AS_NUMBER if {"'", '"', ";", "$", "<"} <= gone else found
 
 
 def cleaned(env: Env, names: AbstractSet[str]) -> Env:
@@ -177,10 +236,21 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
             return _below(test.left), isinstance(test.ops[0], ast.NotEq)
     if isinstance(test, ast.Attribute) and test.attr in _ELSEWHERE and isinstance(test.value, ast.Name):
         return {test.value.id}, True
-    if isinstance(test, ast.Call) and last_name(test.func) in CLEANING_TESTS:
+    if isinstance(test, ast.Call) and _is_check(test):
         owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
         return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
     return set(), False
+
+
+_CHECKS_BY_NAME: Final = re.compile(r"(?i)allow|valid|safe|trusted|permit")
+
+
+def _is_check(test: ast.Call) -> bool:
+    """Tell whether a call checks what it is given; a match that only begins well checks nothing."""
+    name = last_name(test.func)
+    if name == "match" and test.args and isinstance(test.args[0], ast.Constant) and len(test.args) == 2:
+        return re.search(r"(\$|\\[zZ])$", str(test.args[0].value)) is not None
+    return name in CLEANING_TESTS or _CHECKS_BY_NAME.search(name) is not None
 
 
 # --- expressions --------------------------------------------------------------------------------------------
@@ -239,12 +309,23 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
     if base.is_request:
         if node.attr in REQUEST_SAFE:
             return NOTHING
-        if node.attr == "path" and reader.scope.is_fixed:
+        if node.attr in {"path", "path_info", "fullpath"} and reader.scope.is_fixed:
             return Value(is_listed=True)
         taint = Taint(base.level, f"request.{node.attr}", node.lineno)
         return Value(taint, is_file=node.attr in {"files", "FILES"})
     if node.attr == "filename" and base.is_file:
         return replace(base, is_file=False)
+    if (own := element_of(base, f".{node.attr}")) is not None:
+        return own
+    if node.attr in {"name", "stem", "suffix"} and base.taint is not None and "Path" in base.kind:
+        clean = base.taint.clean | {"path-traversal"}
+        return replace(base, taint=replace(base.taint, clean=clean), const=None, kind="", built=False)
+    if (
+        node.attr in {"path", "raw_path"}
+        and reader.scope.is_fixed
+        and name.endswith(("url.path", "url.raw_path"))
+    ):
+        return Value(is_listed=True)
     return replace(base, const=None, kind=name if name and not base.taint else "", built=False)
 
 
@@ -252,18 +333,23 @@ def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
     base, key = value_of(reader, node.value), value_of(reader, node.slice)
     if reader.dotted(node.value) in {"globals()", "locals()"}:
         sinks.report(reader, "unsafe-reflection", node, key)
-    if isinstance(node.value, ast.Name) and isinstance(key.const, str | int):
-        own = reader.scope.env.get(f"{node.value.id}[{key.const!r}]")
-        if own is not None:
-            return own
-    if (
-        base.items is not None
-        and isinstance(key.const, int)
-        and -len(base.items) <= key.const < len(base.items)
-    ):
-        return base.items[key.const]
+    own = element_of(base, key.const)
+    if own is not None:
+        return own
+    if base.taint is not None and _LAST_PART.search(ast.unparse(node)):
+        clean = base.taint.clean | {"path-traversal", "header-injection", "log-injection"}
+        return replace(base, taint=replace(base.taint, clean=clean), const=None, kind="", items=None)
     known = replace(NOTHING, text=base.text, is_listed=base.is_listed)
     return replace(base if base.taint else known, const=None, kind="")
+
+
+DECODES: Final = names(
+    "urllib.parse.unquote urllib.parse.unquote_plus base64.b64decode base64.urlsafe_b64decode html.unescape "
+    "binascii.unhexlify bytes.fromhex"
+)
+"""What was checked before may hold anything after these."""
+_LAST_PART: Final = re.compile(r"(split\([^()]*\)\[-1\]|partition\([^()]*\)\[(-1|2)\]|splitlines\(\)\[0\])$")
+"""The part of a path behind its last folder, and the first line of a text."""
 
 
 def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
@@ -282,18 +368,25 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
         sinks.report(reader, "resource-exhaustion", node, left if left.is_number else right)
     is_text = isinstance(node.op, ast.Add | ast.Mod)
     varies = left.varies or right.varies
-    kind = left.kind if isinstance(node.op, ast.Div) and "Path" in left.kind else _digest(left, right)
+    kind = _digest(left, right)
+    if isinstance(node.op, ast.Div) and ("Path" in left.kind or (right.taint and not right.is_number)):
+        kind = left.kind or "pathlib.Path()"
+    sinks.check_header(reader, node, (left, right))
     return replace(joined, const=None, kind=kind, built=is_text and varies)
 
 
 _COMPUTES: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.RShift: operator.rshift,
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-_COMPARES: Final[dict[type[ast.cmpop], Callable[[int, int], bool]]] = {
+_COMPARES: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -307,20 +400,41 @@ def _computed(left: object, sign: ast.operator, right: object) -> int | None:
     """Compute with small whole numbers."""
     if not (type(left) is int and type(right) is int and max(abs(left), abs(right)) < 10**6):
         return None
-    compute = _COMPUTES.get(type(sign)) if right or not isinstance(sign, ast.FloorDiv | ast.Mod) else None
+    needs_more = isinstance(sign, ast.FloorDiv | ast.Mod | ast.RShift)
+    compute = _COMPUTES.get(type(sign)) if right > 0 or not needs_more else None
     return compute(left, right) if compute else None
 
 
-def _compared(left: object, sign: ast.cmpop, right: object) -> bool | None:
+def _compared(left: Value, sign: ast.cmpop, right: Value) -> bool | None:
+    if isinstance(sign, ast.In | ast.NotIn) and left.const is not None:
+        among = [one.const for one in right.items] if right.items is not None else right.const
+        is_text = isinstance(among, str) and isinstance(left.const, str)
+        if is_text or (isinstance(among, list) and None not in among):
+            return (left.const in among) is isinstance(sign, ast.In)  # type: ignore[operator] # text or list
+        return None
     compare = _COMPARES.get(type(sign))
-    return compare(left, right) if compare and type(left) is int and type(right) is int else None
+    is_alike = type(left.const) is type(right.const) and isinstance(left.const, int | str)
+    return compare(left.const, right.const) if compare and is_alike else None
 
 
 def read_unary_op(reader: Reader, node: ast.UnaryOp) -> Value:
     value = value_of(reader, node.operand)
     if isinstance(node.op, ast.USub) and type(value.const) is int:
         return Value(const=-value.const)
-    return replace(value, const=None, kind="", is_request=False, items=None)
+    if isinstance(node.op, ast.Not) and value.const is not None:
+        return Value(const=not value.const)
+    return replace(value, const=None, kind="", is_request=False, items=None, entries=None)
+
+
+def read_bool_op(reader: Reader, node: ast.BoolOp) -> Value:
+    parts = [value_of(reader, part) for part in node.values]
+    stops = isinstance(node.op, ast.Or)
+    for value in parts:
+        if value.const is None:
+            break
+        if bool(value.const) is stops or value is parts[-1]:
+            return value
+    return _together(parts)
 
 
 def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
@@ -328,6 +442,8 @@ def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
     for piece in node.values:
         inner = piece.value if isinstance(piece, ast.FormattedValue) else piece
         value = value_of(reader, inner)
+        if isinstance(piece, ast.FormattedValue):
+            sinks.check_header(reader, node, (result, value))
         if isinstance(piece, ast.FormattedValue) and piece.conversion == ord("r") and value.taint:
             clean = value.taint.clean | {"log-injection", "header-injection"}
             value = replace(value, taint=replace(value.taint, clean=clean))
@@ -350,8 +466,14 @@ def read_container(reader: Reader, node: ast.Dict | ast.List | ast.Tuple | ast.S
     parts = tuple(_parts(reader, node))  # once: what holds others would be read twice as often at each level
     is_ordered = isinstance(node, ast.List | ast.Tuple)
     is_followed = is_ordered and len(parts) <= MAX_ITEMS
+    entries = None
+    if isinstance(node, ast.Dict) and len(parts) == 2 * len(elements) <= 2 * MAX_ITEMS:
+        keys = [part.const for part in parts[: len(elements)]]
+        if all(isinstance(key, str | int) for key in keys):
+            entries = dict(zip(keys, parts[len(elements) :], strict=True))
     return replace(
         _together(parts),
+        entries=entries,
         items=parts if is_followed and not any(isinstance(e, ast.Starred) for e in elements) else None,
         first=parts[0] if is_ordered and parts else None,
         is_listed=bool(elements) and all(isinstance(e, ast.Constant) for e in elements),
@@ -378,13 +500,13 @@ def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
 def read_compare(reader: Reader, node: ast.Compare) -> Value:
     sides = [value_of(reader, side) for side in (node.left, *node.comparators)]
     sinks.check_compare(reader, node, sides)
-    known = _compared(sides[0].const, node.ops[0], sides[1].const) if len(sides) == 2 else None
-    return NOTHING if known is None else Value(const=known)
+    known = [_compared(*each) for each in zip(sides, node.ops, sides[1:], strict=False)]
+    return NOTHING if None in known else Value(const=all(known))
 
 
 def element(container: Value) -> Value:
     """Return what is known of whichever element of a container comes next."""
-    return replace(container, const=None, kind="", items=None, first=None)
+    return replace(container, const=None, kind="", items=None, first=None, entries=None)
 
 
 def read_named(reader: Reader, node: ast.NamedExpr) -> Value:
@@ -429,34 +551,97 @@ def read_call(reader: Reader, node: ast.Call) -> Value:
     if isinstance(node.func, ast.Attribute) and method in GROWS:
         for value in (*arguments, *keywords.values()):
             reader.grow(node.func.value, value)
+    taken = None
     if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
-        _mutate(reader, node.func.value.id, method, arguments)
-    return _result(reader, call, method, receiver)
+        taken = follow(reader, node.func.value.id, method, arguments, keywords)
+    if taken is None and method == "get" and receiver.entries:
+        taken = _looked_up(receiver, arguments)
+    return taken if taken is not None else _result(reader, call, method, receiver)
 
 
-def _mutate(reader: Reader, name: str, method: str, arguments: Sequence[Value]) -> None:
-    """Follow a list through its own methods; what else may change a container is not followed."""
+def _looked_up(container: Value, keys: Sequence[Value]) -> Value | None:
+    """Return the element that mapping.get(key), or a parser's get(section, key), returns."""
+    found = element_of(container, keys[0].const) if keys else None
+    if found is not None and found.entries and len(keys) > 1:
+        return element_of(found, keys[1].const)
+    return found
+
+
+def follow(
+    reader: Reader, name: str, method: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
+) -> Value | None:
+    """Follow a list, queue or mapping through its own methods; return the element that it hands out."""
     old = reader.scope.env.get(name)
-    if method in {"update", "clear", "pop", "popitem", "setdefault"}:
-        reader.forget_elements(name)
-    if old is None or old.items is None:
-        return
-    items = list(old.items)
-    first = arguments[0].const if arguments else None
-    is_followed = len(items) < MAX_ITEMS
-    if method == "append" and arguments:
-        items.append(arguments[0])
-    elif method == "pop" and not arguments and items:
-        items.pop()
-    elif method == "pop" and type(first) is int and -len(items) <= first < len(items):
-        items.pop(first)
-    elif method == "insert" and type(first) is int and len(arguments) == 2:
-        items.insert(first, arguments[1])
+    if old is None or method not in _CHANGES:
+        return None
+    if old.items is not None:
+        return _follow_list(reader, name, method, arguments)
+    is_parser = old.kind.endswith("ConfigParser()")
+    if old.entries is None and not is_parser:
+        return None
+    key = arguments[0].const if arguments else None
+    entries: dict[object, Value] | None = dict(old.entries or {})
+    taken = entries.get(key) if entries and isinstance(key, str | int) else None
+    if is_parser and method == "set" and len(arguments) == 3:
+        section = with_element((entries or {}).get(key, NOTHING), arguments[1].const, arguments[2])
+        reader.scope.env[name] = with_element(old, key, section)
+        return None
+    if method == "update" and entries is not None and (keywords or (arguments and arguments[0].entries)):
+        entries.update(arguments[0].entries or {} if arguments else {})
+        entries.update(keywords)
+    elif method == "pop" and taken is not None and entries:
+        del entries[key]
+    elif (
+        method == "setdefault" and len(arguments) == 2 and entries is not None and isinstance(key, str | int)
+    ):
+        taken = entries.setdefault(key, arguments[1])
+    elif method in {"update", "clear", "pop", "popitem", "setdefault"}:
+        entries, taken = None, None
+    reader.scope.env[name] = replace(old, entries=entries)
+    return taken if method in {"pop", "setdefault"} else None
+
+
+_CHANGES: Final = names(
+    "append put put_nowait appendleft insert pop popleft get get_nowait extend reverse clear remove sort "
+    "rotate extendleft update popitem setdefault set"
+)
+EMPTY: Final = names(
+    "list collections.deque deque queue.Queue queue.SimpleQueue queue.LifoQueue asyncio.Queue "
+    "asyncio.LifoQueue"
+)
+"""Calls that make a container whose elements are followed in their order."""
+
+
+def _follow_list(reader: Reader, name: str, method: str, arguments: Sequence[Value]) -> Value | None:
+    old = reader.scope.env[name]
+    items, taken = list(old.items or ()), None
+    first = arguments[0] if arguments else NOTHING
+    at = first.const if arguments else -1
+    is_there = isinstance(at, int) and -len(items) <= at < len(items)
+    is_queue = "Queue" in old.kind
+    if method in {"append", "put", "put_nowait"} and arguments:
+        items.append(first)
+    elif method == "appendleft" and arguments:
+        items.insert(0, first)
+    elif method == "pop" and isinstance(at, int) and is_there:
+        taken = items.pop(at)
+    elif items and (method == "popleft" or (is_queue and method in {"get", "get_nowait"})):
+        taken = items.pop(-1 if "Lifo" in old.kind else 0)
+    elif method == "insert" and type(at) is int and len(arguments) == 2:
+        items.insert(at, arguments[1])
+    elif method == "extend" and first.items is not None:
+        items += first.items
+    elif method == "reverse":
+        items.reverse()
     elif method == "clear":
         items.clear()
-    elif method in {"pop", "insert", "remove", "reverse", "sort", "extend", "append"}:
-        is_followed = False
-    reader.scope.env[name] = replace(old, items=tuple(items) if is_followed else None)
+    elif method not in {"get", "set", "update"}:
+        reader.scope.env[name] = replace(old, items=None)
+        return None
+    taint = functools.reduce(join, items, NOTHING).taint
+    followed = tuple(items) if len(items) < MAX_ITEMS else None
+    reader.scope.env[name] = replace(old, items=followed, taint=taint if followed is not None else old.taint)
+    return taken
 
 
 MAX_ITEMS = 40
@@ -468,6 +653,18 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     if name == "lxml.etree.XMLParser" and has(keywords.get("resolve_entities"), False):
         return Value(kind=sinks.SAFE_PARSER)
     everything = call.everything
+    if name in EMPTY and len(arguments) < 2 and all(one.items is not None for one in arguments):
+        return replace(
+            arguments[0] if arguments else NOTHING,
+            const=None,
+            kind=f"{name}()",
+            items=arguments[0].items if arguments else (),
+        )
+    computed = (
+        None if keywords else _computed_by(name, method, receiver.const, [one.const for one in arguments])
+    )
+    if computed is not None:
+        return Value(const=computed, text=computed if isinstance(computed, str) else "")
     level = SOURCE_CALLS.get(name)
     if level is not None:
         return Value(Taint(level, f"{name}()", node.lineno))
@@ -475,7 +672,7 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         return Value(Taint(REMOTE, "the error", node.lineno, is_error=True))
     if method in ARCHIVE_METHODS and reader.roots & ARCHIVES:
         return Value(Taint(LOCAL, ARCHIVED, node.lineno))
-    if method in SOURCE_METHODS and "socket" in reader.roots | {"websocket"} & reader.roots:
+    if method in SOURCE_METHODS and reader.roots & RECEIVES:
         return Value(Taint(REMOTE, f"{method}()", node.lineno))
     joined = receiver
     for value in everything:
@@ -489,20 +686,27 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     local = name.rsplit(".", 1)[-1]
     if local in reader.functions and (name == local or name.startswith("self.")):
         _pass(reader, local, arguments, keywords)
-        joined = join(joined, reader.returns.get(local, NOTHING))
+        _check(reader, local, node)
+        if (returned := reader.returns.get(local)) is not None:
+            return _returned(returned, functools.reduce(join, everything, NOTHING).taint)
     taint = joined.taint
     if taint is not None:
         cleaned = CLEANS.get(name, frozenset())
-        if method == "replace" and node.args and isinstance(node.args[0], ast.Constant):
-            cleaned = REFUSED.get(str(node.args[0].value), frozenset())
+        if method == "replace" and len(arguments) > 1:
+            cleaned = _replaced(arguments[0].const, arguments[1].const)
+        elif name == "re.sub" and arguments and isinstance(arguments[0].const, str):
+            cleaned = without(arguments[0].const)
+        elif re.match(r"(?i)_?saniti[sz]e", local):
+            cleaned = HARMLESS_AS_NUMBER
         keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(cleaned)
         if name in sinks.ENDS or method in sinks.ENDING_METHODS:
-            return Value(kind=f"{name}()")
-        taint = replace(taint, clean=taint.clean | cleaned, is_direct=taint.is_direct and keeps)
+            return Value(kind=f"{name}()", text=arguments[0].text if arguments else "")
+        before = frozenset[str]() if name in DECODES else taint.clean
+        taint = replace(taint, clean=before | cleaned, is_direct=taint.is_direct and keeps)
     built = method in {"format", "join", "format_map"} and any(value.const is None for value in everything)
     keeps_file = receiver.is_file and method in {"get", "getlist"}
     # The pieces stay known through str methods only: "SELECT" in an unknown call's argument says nothing.
-    text = joined.text if method in KEEPS_TEXT or name in KEEPS_CALLS else ""
+    text = joined.text if method in KEEPS_TEXT or name in KEEPS_CALLS or name in sinks.ENDS else ""
     is_constant = receiver.is_listed and method in KEEPS_TEXT and not any(one.varies for one in everything)
     is_built = built or (method in KEEPS_TEXT and receiver.built)
     return Value(
@@ -512,7 +716,70 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         built=is_built,
         is_file=keeps_file,
         is_listed=is_constant,
+        entries=_attributes(reader, local, arguments, keywords) if local[:1].isupper() else None,
     )
+
+
+def _attributes(
+    reader: Reader, made: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
+) -> Mapping[object, Value] | None:
+    """Return the attributes of an object that is made with them."""
+    given = {**dict(zip(reader.fields.get(made, ()), arguments, strict=False)), **keywords}
+    return {f".{name}": value for name, value in given.items()} if given and "**" not in given else None
+
+
+def _replaced(sought: object, by: object) -> frozenset[str]:
+    """Return what text is harmless for once a part of it was replaced: `....//` without `../` is `../`."""
+    if not isinstance(sought, str) or len(set(sought)) != 1 or (isinstance(by, str) and sought in by):
+        return frozenset()
+    return REFUSED.get(sought, frozenset())
+
+
+def _returned(value: Value, given: Taint | None) -> Value:
+    """Return what a function of the file returns for what it is given: its own text, the caller's input."""
+    result = replace(value, const=None, is_request=False)
+    if value.taint is None or value.level > PARAM:
+        return result
+    if given is None:
+        return replace(result, taint=None)
+    return replace(result, taint=replace(given, clean=given.clean | value.taint.clean, is_direct=False))
+
+
+def _check(reader: Reader, name: str, node: ast.Call) -> None:
+    """Note what a function of the file that raises unless its arguments are sound says of them."""
+    checks = reader.checks.get(name)
+    if checks:
+        names = [a.arg for a in reader.functions[name][0].args.args if a.arg not in {"self", "cls"}]
+        for parameter, argument in zip(names, node.args, strict=False):
+            if parameter in checks and isinstance(argument, ast.Name):
+                reader.clean_for({argument.id: checks[parameter]})
+
+
+_COMPUTING: Final[Mapping[str, Callable[[Any], object]]] = {
+    "len": len,
+    "str": str,
+    "bool": bool,
+    "abs": abs,
+    "int": int,
+}
+_COMPUTING_METHODS: Final = names("lower upper strip startswith endswith isdigit isalpha title capitalize")
+
+
+def _computed_by(name: str, method: str, receiver: object, arguments: list[object]) -> object:
+    """Return what a call computes from constants alone, None where that is not known."""
+    if name in _COMPUTING and len(arguments) == 1 and type(arguments[0]) in {int, str}:
+        try:
+            return _COMPUTING[name](arguments[0])
+        except (TypeError, ValueError):
+            return None
+    if (
+        method in _COMPUTING_METHODS
+        and isinstance(receiver, str)
+        and all(isinstance(a, str) for a in arguments)
+    ):
+        result: object = getattr(receiver, method)(*arguments)
+        return result
+    return None
 
 
 def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> None:
@@ -532,6 +799,7 @@ def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mappi
 
 _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Constant: read_constant,
+    ast.BoolOp: read_bool_op,
     **dict.fromkeys((ast.Dict, ast.List, ast.Tuple, ast.Set), read_container),
     ast.Name: read_name,
     ast.Attribute: read_attribute,

@@ -6,16 +6,17 @@ import ast
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.python.taint import Walker, dotted, imported
-from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name
+from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name, names
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, Where, found
 from fanout_mcp.source.secret_values import is_secret, is_word
 
@@ -197,16 +198,10 @@ def _call(node: ast.Call) -> Iterator[Hit]:
             and constant[0] != "."
         ):
             yield _hit("input-validation", node, f"{constant}.attacker.example or its like passes.", 0)
-    if _name(node.func) == "range" and len(node.args) == 1 and isinstance(node.args[0], ast.BinOp):
-        inner = node.args[0]
-        is_len = isinstance(inner.left, ast.Call) and _name(inner.left.func) == "len"
-        if (
-            is_len
-            and isinstance(inner.op, ast.Add)
-            and isinstance(inner.right, ast.Constant)
-            and inner.right.value == 1
-        ):
-            yield _hit("off-by-one", node, "The last round is beyond the end.")
+    if _name(node.func) == "range" and re.fullmatch(
+        r"range\((?:0, )?len\([\w.]+\) \+ 1\)", ast.unparse(node)
+    ):
+        yield _hit("off-by-one", node, "The last round is beyond the end.")
     if method == "setsockopt" and re.search(r"SO_REUSE(ADDR|PORT)", ast.unparse(node)):
         yield _hit("bind-all", node, "Another process may bind to the same address.")
     if method == "get" and node.args and isinstance(node.func, ast.Attribute):
@@ -246,21 +241,41 @@ def _dict(node: ast.Dict) -> Iterator[Hit]:
             yield _hit("hardcoded-secret", value, "It is written out in the code.", 0)
 
 
-_DATABASES = re.compile(r"psycopg|mysql|MySQLdb|mariadb|pyodbc|oracledb|asyncpg|pymongo|pymssql")
+_SERVED: Final = frozenset(
+    {"host", "hostname", "server", "user", "username", "engine", "drivername", "dsn", "db"}
+)
+_EMPTY_URL = re.compile(
+    r"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mssql|oracle|mongodb|redis|amqp|cockroachdb)(?:\+\w+)?://[\w.%-]+:@[\w.-]+"
+    r"|\bhost=\S+.*\bpassword=(?:''|\"\"|\s|$)|\b(?:server|data source)=[^;]+;.*\b(?:password|pwd)=(?:;|$)"
+)
 
 
 def _empty_password(node: ast.Dict | ast.Call) -> Iterator[Hit]:
-    """Find a database that is reached with an empty password; a file needs none."""
+    """Find a server that is reached with an empty password; a file needs none."""
     if isinstance(node, ast.Dict):
-        pairs = {_source_text(k): v for k, v in zip(node.keys, node.values, strict=True) if k is not None}
-        found = [value for key, value in pairs.items() if key == "PASSWORD" and _source_text(value) == ""]
-        is_database = bool(found) and "ENGINE" in pairs and "sqlite" not in ast.unparse(pairs["ENGINE"])
+        pairs = [(_source_text(k), v) for k, v in zip(node.keys, node.values, strict=True) if k is not None]
     else:
-        given = (k.value for k in node.keywords if k.arg in {"password", "passwd"})
-        found = [value for value in given if _source_text(value) == ""]
-        is_database = bool(found) and _DATABASES.search(ast.unparse(node.func)) is not None
-    for value in found if is_database else ():
-        yield _hit("weak-password-rule", value, "The database's password is empty.", 0)
+        pairs = [(k.arg, k.value) for k in node.keywords]
+    given = {name.lower(): value for name, value in pairs if name}
+    found = [
+        value for name, value in given.items() if name in {"password", "passwd", "pwd"} and _is_empty(value)
+    ]
+    beside = _SERVED & given.keys()
+    is_file = any("sqlite" in ast.unparse(given[name]) for name in beside & {"engine", "drivername"})
+    for value in found if beside and not is_file else ():
+        yield _hit("weak-password-rule", value, "The password is empty.", 0)
+
+
+def _is_empty(node: ast.expr) -> bool:
+    """Tell whether a value is the empty text, or is where the environment has none."""
+    is_default = isinstance(node, ast.Call) and len(node.args) == 2 and _name(node.func) in {"get", "getenv"}
+    return _source_text(node.args[1] if is_default and isinstance(node, ast.Call) else node) == ""
+
+
+def _constant(node: ast.Constant) -> Iterator[Hit]:
+    text = node.value if isinstance(node.value, str) else ""
+    if (":@" in text or "=" in text) and len(text) < 300 and _EMPTY_URL.search(text):
+        yield _hit("weak-password-rule", node, "The password in this address is empty.", 0)
 
 
 def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[Hit]:
@@ -277,42 +292,217 @@ def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[
 
 def _beyond(node: ast.While | ast.For) -> Iterator[Hit]:
     """Find loops that take one element more than there are."""
-    if isinstance(node, ast.While):
-        head = ast.unparse(node.test) if isinstance(node.test, ast.Compare) else ""
-        found = re.search(r"^(\w+) <= len\((\w+)\)$", head)
-    else:
-        is_range = (
-            isinstance(node.iter, ast.Call) and _name(node.iter.func) == "range" and len(node.iter.args) == 2
-        )
-        head = f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}" if is_range else ""
-        found = re.search(r"^(\w+) in range\(\w+, len\((\w+)\) \+ 1\)$", head)
-    if found and re.search(rf"\b{found[2]}\[{found[1]}\]", "\n".join(map(ast.unparse, node.body))):
-        yield _hit("off-by-one", node, f"{found[2]} has no element len({found[2]}).", 0)
+    if isinstance(node, ast.While) and not isinstance(node.test, ast.Compare):
+        return
+    if isinstance(node, ast.For) and not (
+        isinstance(node.iter, ast.Call) and _name(node.iter.func) == "range"
+    ):
+        return
+    head = (
+        ast.unparse(node.test)
+        if isinstance(node, ast.While)
+        else f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}"
+    )
+    for pattern, reached in _REACHES:
+        found = pattern.search(head)
+        if found is None:
+            continue
+        body = "\n".join(map(ast.unparse, node.body))
+        index, owner = re.escape(found["i"]), re.escape(found["of"])
+        is_reached = re.search(rf"(?<![\w.]){owner}\[{reached.format(i=index)}\]", body)
+        if is_reached and not re.search(rf"\b{index}( [-+] 1)? [<>=!]=? |IndexError|% len|\bbreak\b", body):
+            yield _hit("off-by-one", node, f"{found['of']} has no element len({found['of']}).", 0)
+            return
+
+
+_REACHES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.]+)\)$"), "{i}"),
+    (re.compile(r"^(?P<i>\w+) < len\((?P<of>[\w.]+)\)$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.]+)\) - 1$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.]+)\) \+ 1\)$"), "{i}"),
+    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.]+)\)\)$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) in range\(len\((?P<of>[\w.]+)\), (?:-1|0), -1\)$"), "{i}"),
+)
+"""How a loop over positions begins, and which position its last round takes too many."""
 
 
 _LEAVES = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
 _ENDS = (*_LEAVES, ast.Global, ast.Nonlocal)
 
 
+_HALVES = re.compile(
+    r"^(?P<mid>\w+) = \(?(?P<low>\w+) \+ (?:(?P<high>\w+)\)|\({0,2}(?P<top>\w+) - (?P=low)\)) "
+    r"(?:// 2|>> 1)\)?$"
+)
+_PURE = names("len strip lstrip rstrip startswith endswith lower upper isdigit isspace get split min max abs")
+
+
 def _endless(node: ast.While) -> Iterator[Hit]:
-    """Find loops whose condition compares names that nothing in the loop changes, and that nothing leaves."""
-    test = node.test
-    if not isinstance(test, ast.Compare) or not all(
-        isinstance(side, ast.Name | ast.Constant) for side in (test.left, *test.comparators)
-    ):
-        return
-    if not all(isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.NotEq) for op in test.ops):
-        return
-    names = {inner.id for inner in ast.walk(test) if isinstance(inner, ast.Name)}
-    inside = [inner for statement in node.body for inner in ast.walk(statement)]
-    changes = any(
-        (isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store | ast.Del) and inner.id in names)
-        or isinstance(inner, _ENDS)
-        or (isinstance(inner, ast.Call) and ast.unparse(inner.func).endswith(("exit", "abort")))
-        for inner in inside
+    """Find loops that go on as they began: nothing that their condition reads changes on some way round."""
+    tested = [inner for inner in ast.walk(node.test) if isinstance(inner, ast.expr)]
+    calls = [inner for inner in tested if isinstance(inner, ast.Call)]
+    is_plain = isinstance(node.test, ast.Compare | ast.BoolOp | ast.Name | ast.UnaryOp)
+    is_plain = is_plain and not any(
+        isinstance(inner, ast.Attribute | ast.NamedExpr | ast.Await) for inner in tested
     )
-    if names and not changes:
+    if not is_plain or any(ast.unparse(call.func) != "len" for call in calls):
+        return
+    names = {inner.id for inner in tested if isinstance(inner, ast.Name)} - {"len"}
+    compared = {
+        side for one in tested if isinstance(one, ast.Compare) for side in (one.left, *one.comparators)
+    }
+    numbers = {side.id for side in compared if isinstance(side, ast.Name)}
+    inside = [inner for statement in node.body for inner in ast.walk(statement)]
+    held = names - numbers  # what a call may change
+    if names and not any(_moves(inner, names, held) or isinstance(inner, _ENDS) for inner in inside):
         yield _hit("endless-loop", node, f"Nothing in the loop changes {min(names)}.", 0)
+    elif names and _stays(node.body, names):
+        yield _hit("endless-loop", node, f"One way round changes nothing: not {min(names)} either.", 0)
+    elif why := _runs_away(node, inside):
+        yield _hit("endless-loop", node, why, 0)
+
+
+def _moves(node: ast.AST, names: AbstractSet[str], held: AbstractSet[str]) -> bool:
+    """Tell whether a node may change what one of the names is or holds, or end the program."""
+    if isinstance(node, ast.Name):
+        return isinstance(node.ctx, ast.Store | ast.Del) and node.id in names
+    if isinstance(node, ast.Subscript | ast.Attribute):
+        return isinstance(node.ctx, ast.Store | ast.Del) and _root(node) in names
+    if not isinstance(node, ast.Call):
+        return False
+    given = {one.id for one in (*node.args, *(k.value for k in node.keywords)) if isinstance(one, ast.Name)}
+    name = _name(node.func)
+    owner = _root(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+    return name in {"exit", "abort", "_exit"} or (name not in _PURE and (owner in held or bool(held & given)))
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _stays(body: Sequence[ast.stmt], names: AbstractSet[str]) -> bool:
+    """Tell whether a way through statements comes to `continue` with all as it was when the round began."""
+    for at, statement in enumerate(body):
+        if isinstance(statement, ast.Continue):
+            return True
+        if isinstance(statement, ast.If) and not any(
+            _acts(inner, names) for inner in ast.walk(statement.test)
+        ):
+            if _stays(statement.body, names) or _stays(statement.orelse, names):
+                return True
+            if any(_acts(inner, names) for inner in ast.walk(statement)):
+                return False
+        elif not isinstance(statement, ast.Assign) or any(
+            _acts(inner, names) for inner in ast.walk(statement)
+        ):
+            return False
+        else:
+            stored = {
+                inner.id
+                for target in statement.targets
+                for inner in ast.walk(target)
+                if isinstance(inner, ast.Name)
+            }
+            read = {
+                inner.id
+                for one in (*body[:at], statement)
+                for inner in ast.walk(one)
+                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)
+            }
+            if stored & (names | read):
+                return False
+    return False
+
+
+def _acts(node: ast.AST, names: AbstractSet[str]) -> bool:
+    """Tell whether a node does more than compute from what the loop holds already."""
+    if isinstance(node, ast.Call):
+        return _name(node.func) not in _PURE
+    return isinstance(node, ast.AugAssign | ast.Yield | ast.Await | ast.NamedExpr | ast.Delete) or _moves(
+        node, names, names
+    )
+
+
+def _runs_away(node: ast.While, inside: Sequence[ast.AST]) -> str:
+    """Return why a loop's own steps don't bring it to its end."""
+    test = node.test
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.left, ast.Name):
+        return ""
+    if any(isinstance(inner, ast.Break) for inner in inside):
+        return ""
+    sets = [one for one in inside if isinstance(one, ast.Assign | ast.AugAssign)]
+    right = {_root(test.comparators[0])}
+    is_still = not any(_moves(inner, right, right) for inner in inside)
+    return _halved(test, sets) or _stepped(test, sets, is_still=is_still)
+
+
+def _halved(test: ast.Compare, sets: Sequence[ast.Assign | ast.AugAssign]) -> str:
+    """Look at a search by halves: `low = (low + high) // 2` is low itself where high is next to it."""
+    ends = {ast.unparse(test.left): ast.Lt | ast.LtE, ast.unparse(test.comparators[0]): ast.LtE}
+    for half in filter(None, (_HALVES.match(ast.unparse(one)) for one in sets)):
+        bounds = (half["low"], half["high"] or half["top"])
+        kept = {f"{end} = {half['mid']}" for end, signs in ends.items() if isinstance(test.ops[0], signs)}
+        for one in map(ast.unparse, sets if tuple(ends) == bounds else ()):
+            if one in kept:
+                return f"With two neighbours left, `{one}` no longer moves."
+    return ""
+
+
+_AWAY: Mapping[type[ast.cmpop], type[ast.operator]] = {
+    **dict.fromkeys((ast.Lt, ast.LtE), ast.Sub),
+    **dict.fromkeys((ast.Gt, ast.GtE), ast.Add),
+}
+
+
+def _stepped(test: ast.Compare, sets: Sequence[ast.Assign | ast.AugAssign], *, is_still: bool) -> str:
+    """Look at the steps of the name that a loop compares with its end."""
+    name = ast.unparse(test.left)
+    own = [one for one in sets if name in _targets(one)]
+    steps = [one for one in own if isinstance(one, ast.AugAssign) and isinstance(one.value, ast.Constant)]
+    away = _AWAY.get(type(test.ops[0]))
+    if own and is_still and len(steps) == len(own) and {type(one.op) for one in steps} == {away}:
+        return f"Every step leads {name} away from its end."
+    if own and all(isinstance(one, ast.Assign) and isinstance(one.value, ast.UnaryOp) for one in own):
+        return f"Each round sets {name} to the same number."
+    fractions = [
+        one for one in steps if isinstance(one.value, ast.Constant) and type(one.value.value) is float
+    ]
+    if fractions and isinstance(test.ops[0], ast.NotEq):
+        return f"{name} may step over its end: fractions are seldom equal."
+    return ""
+
+
+def _targets(node: ast.stmt) -> set[str]:
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AugAssign)
+        else []
+    )
+    return {inner.id for one in targets for inner in ast.walk(one) if isinstance(inner, ast.Name)}
+
+
+def _growing(node: ast.For) -> Iterator[Hit]:
+    """Find loops over what never ends, or over a list that each round makes longer."""
+    inside = [inner for statement in node.body for inner in ast.walk(statement)]
+    if any(isinstance(inner, (*_LEAVES, ast.Continue)) for inner in inside):
+        return
+    head = ast.unparse(node.iter)
+    is_counting = re.match(r"(?:itertools\.)?(?:count|cycle)\(|itertools\.repeat\([^,]*\)$", head)
+    grows = isinstance(node.iter, ast.Name) and any(
+        isinstance(one, ast.Expr) and re.match(rf"{head}\.(append|insert|extend)\(", ast.unparse(one))
+        for one in node.body
+    )
+    if is_counting or grows:
+        yield _hit(
+            "endless-loop",
+            node,
+            "Nothing in it ends it." if is_counting else f"Each round makes {head} longer.",
+            0,
+        )
 
 
 def _try(node: ast.Try) -> Iterator[Hit]:
@@ -321,6 +511,11 @@ def _try(node: ast.Try) -> Iterator[Hit]:
         is_broad = caught in {"", "Exception", "BaseException"}
         if is_broad and all(isinstance(item, ast.Pass | ast.Continue) for item in handler.body):
             yield _hit("swallowed-error", handler, "Every error is dropped here, unlogged.")
+
+
+def _for(node: ast.For) -> Iterator[Hit]:
+    yield from _beyond(node)
+    yield from _growing(node)
 
 
 def _while(node: ast.While) -> Iterator[Hit]:
@@ -424,7 +619,8 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.Dict: _dict,
     ast.Try: _try,
     ast.While: _while,
-    ast.For: _beyond,
+    ast.For: _for,
+    ast.Constant: _constant,
     ast.If: _if,
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,

@@ -37,7 +37,9 @@ def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> Non
         add(reader, "cors", node, 1)
     if name == "verify_mode" and value.kind.endswith("CERT_NONE"):
         add(reader, "no-certificate-check", node)
-    if name in {"check_hostname", "verify"} and value.const is False and isinstance(node, ast.Attribute):
+    if name in _VERIFIES and value.const is False and isinstance(node, ast.Attribute):
+        add(reader, "no-certificate-check", node)
+    if name == "_create_default_https_context" and value.kind.endswith("_create_unverified_context"):
         add(reader, "no-certificate-check", node)
     check_secret(reader, node, name, value)
 
@@ -151,9 +153,36 @@ RANDOM = names(
 )
 
 
-def check_random(reader: Reader, node: ast.Call) -> None:
-    is_secret = bool(_SECRET_NAME.search(_around(reader)) or _SECRET_NAME.search(_assigned(reader)))
-    add(reader, "weak-random", node, REMOTE if is_secret else 1)
+_GENERATORS: Final = names(
+    "random.Random() numpy.random.RandomState() numpy.random.default_rng() numpy.random.Generator()"
+)
+_NUMERIC: Final = re.compile(
+    r"(?:numpy|torch|tensorflow|jax|cupy|scipy)\.(?:\w+\.)*(?:bytes|rand\w*|choice|integers|random\w*|uniform|normal|permutation)"
+)
+"""Numbers of simulations: no one asks whether they can be guessed, unless a secret is made of them."""
+_DRAWN = re.compile(
+    r"(?i)voucher|coupon|invit|licen[cs]e|verif|activat|serial|recover|(?:^|_)(?:pass)?code$|(?:^|_)key$"
+)
+_FORESEEN = re.compile(
+    r"\b(?:time\.time|time_ns|datetime\.(?:datetime\.)?(?:utc)?now|os\.getpid|uuid\.uuid1|uuid1)\("
+)
+
+
+def check_random(reader: Reader, call: Call, receiver: str) -> None:
+    last = call.name.rsplit(".", 1)[-1]
+    is_own = (call.name.startswith("random.") or receiver in _GENERATORS) and (
+        last in RANDOM or last == "integers"
+    )
+    is_numeric = bool(_NUMERIC.match(call.name)) or (receiver in _GENERATORS and "numpy" in receiver)
+    is_foreseen = (
+        call.name.startswith("hashlib.") and bool(_FORESEEN.search(_given(call)))
+    ) or "uuid1" in call.name
+    if not (is_own or is_numeric or is_foreseen) or "SystemRandom" in call.name + receiver:
+        return
+    words = f"{_around(reader)} {_assigned(reader)}"
+    is_secret = any(_SECRET_NAME.search(word) or _DRAWN.search(word) for word in words.split())
+    if is_secret or is_own:
+        add(reader, "weak-random", call.node, REMOTE if is_secret else 1)
 
 
 def _around(reader: Reader) -> str:
@@ -224,19 +253,52 @@ CRYPTO: Final[dict[str, CallRule]] = {
 # --- settings ------------------------------------------------------------------------------------------
 
 
-def check(reader: Reader, call: Call) -> None:
+def check(reader: Reader, call: Call, receiver: str) -> None:
     last = call.name.rsplit(".", 1)[-1] or last_name(call.node.func)
     rule = _BY_NAME.get(call.name) or _BY_LAST.get(last)
     if rule is not None:
         rule(reader, call)
-    if call.name.startswith("random.") and last in RANDOM and "SystemRandom" not in call.name:
-        check_random(reader, call.node)
-    switches = ["verify", "verify_ssl", "check_hostname", *(["ssl"] if "aiohttp" in reader.roots else [])]
-    if any(has(call.keywords.get(name), False) for name in switches):
+    check_random(reader, call, receiver)
+    switches = [*_VERIFIES, *(["ssl"] if "aiohttp" in reader.roots else [])]
+    is_off = any(has(call.keywords.get(name), False) for name in switches)
+    is_off = is_off or any(has(call.keywords.get(name), True) for name in _TRUSTS)
+    kinds = (
+        str(call.keywords[name].const or call.keywords[name].kind)
+        for name in _LEVELS
+        if name in call.keywords
+    )
+    if is_off or any(kind.endswith(("CERT_NONE", "VERIFY_NONE")) or kind == "none" for kind in kinds):
+        add(reader, "no-certificate-check", call.node)
+    given = " ".join(value.kind for value in call.arguments)
+    if (
+        "VERIFY_NONE" in given
+        or "OPT_X_TLS_NEVER" in given
+        or re.search(_PYCURL, _given(call) if last == "setopt" else "")
+    ):
         add(reader, "no-certificate-check", call.node)
     for keyword, value in call.keywords.items():
         if PASSWORD_NAME.search(keyword) or keyword in {"secret_key", "api_key", "token", "auth_token"}:
             check_secret(reader, call.node, keyword, value)
+
+
+_VERIFIES: Final = (
+    *(
+        "verify",
+        "verify_ssl",
+        "check_hostname",
+        "verify_certs",
+        "validate_cert",
+        "validate_certs",
+        "ssl_verify",
+    ),
+    *("assert_hostname", "ssl_check_hostname", "verify_peer", "ssl_verify_cert", "ssl_verify_identity"),
+)
+_TRUSTS: Final = (
+    *("tlsAllowInvalidCertificates", "tlsInsecure", "tlsAllowInvalidHostnames", "trust_server_certificate"),
+    *("disable_ssl_certificate_validation", "ssl_insecure"),
+)
+_LEVELS: Final = ("cert_reqs", "ssl_cert_reqs", "validate", "verify_mode")
+_PYCURL: Final = r"SSL_VERIFY(?:PEER|HOST), (?:0|False)"
 
 
 # --- the web --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from fanout_mcp.review.static.python.values import (
     Value,
     add,
     join,
+    last_name,
     listed,
     names,
 )
@@ -39,6 +41,8 @@ class Sink(NamedTuple):
     """A package that must be imported, for methods with a common name."""
     built: bool = False
     """Parameters of the function count only when a string was put together from them."""
+    plain: bool = False
+    """An answer that is HTML only where it says so."""
 
 
 def _sinks(kind: Literal["calls", "methods"]) -> Iterator[tuple[str, Sink]]:
@@ -49,6 +53,7 @@ def _sinks(kind: Literal["calls", "methods"]) -> Iterator[tuple[str, Sink]]:
             tuple(row.get("keywords", "").split()),
             row.get("needs", ""),
             row.get("built", False),
+            row.get("plain", False),
         )
         yield from ((name, sink) for name in row.get(kind, "").split())
 
@@ -124,11 +129,62 @@ def report(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
     add(reader, weakness, node, level, why)
 
 
+QUOTED: Final = {"'": "single quotes", '"': "double quotes"}
+"""The quotes that a text was found not to hold."""
+_HEADER = re.compile(r"(?:^|[\r\n])[A-Za-z][\w-]*:\s?[^\r\n]*$")
+_HEADER_SLOT = re.compile(r"(?:^|[\r\n])[A-Za-z][\w-]*:\s?[^\r\n]*%s[^\r\n]*\r\n")
+
+
+def check_header(reader: Reader, node: ast.expr, pieces: tuple[Value, Value]) -> None:
+    """Look at text that is put together: input behind the name of a header, as it goes over the network."""
+    left, right = pieces
+    if left.taint is None and right.taint is None:
+        return
+    ends = left.taint is not None and right.text.startswith("\r\n") and _HEADER.search(left.text)
+    behind = right.taint is not None and (
+        (_HEADER.search(left.text) and "\\r\\n" in ast.unparse(node))
+        or (isinstance(left.const, str) and _HEADER_SLOT.search(left.const))
+    )
+    if ends or behind:
+        report(reader, "header-injection", node, left if ends else right)
+
+
+_HANDS_ON: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("to_thread", "run_sync", "partial", "submit", "apply_async", "run_in_threadpool"), 0),
+    **dict.fromkeys(("run_in_executor", "call_later"), 1),
+}
+"""Functions that call another, and the position of that one: its arguments follow."""
+_SHELL_TEXT: Final = names("anyio.run_process anyio.open_process trio.run_process trio.lowlevel.open_process")
+"""A shell reads their command where it is a text, as with subprocess's shell=True."""
+_LOG_FILE = re.compile(r"(?i)(?<![a-z])(log|logs|audit|journal|history|trace|events?)(?![a-z])|\.log")
+
+
 def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     node, name, arguments, keywords = call
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    if name.startswith("subprocess."):
+    at = _HANDS_ON.get(method or name.rpartition(".")[2])
+    if at is not None and len(node.args) > at and isinstance(node.args[at], ast.Name | ast.Attribute):
+        handed = ast.copy_location(ast.Call(node.args[at], node.args[at + 1 :], node.keywords), node)
+        check_call(reader, Call(handed, reader.dotted(handed.func), arguments[at + 1 :], keywords), NOTHING)
+    if name.startswith("subprocess.") or name in _SHELL_TEXT or name == "asyncio.create_subprocess_exec":
         _check_subprocess(reader, call)
+    if method in {"write", "writelines"} and receiver.kind.endswith("open()"):
+        if _LOG_FILE.search(receiver.text):
+            report(reader, "log-injection", node, arguments[0] if arguments else NOTHING)
+    elif name == "print" and "file" in keywords and _LOG_FILE.search(keywords["file"].text):
+        for value in arguments:
+            report(reader, "log-injection", node, value)
+    headers = keywords.get("headers", NOTHING)
+    is_answer = name in CALLS and CALLS[name].weakness == "xss"
+    if (
+        is_answer
+        and headers.level == REMOTE
+        and headers.taint
+        and "header-injection" not in headers.taint.clean
+    ):
+        add(
+            reader, "header-injection", node, PARAM, "Frameworks refuse line ends; the value is the sender's."
+        )
     if name in JSON_ANSWERS and reader.scope.is_route:
         for value in (*arguments, *keywords.values()):
             if value.taint is not None and value.taint.is_error:
@@ -138,7 +194,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     ):
         report(reader, "header-injection", node, arguments[-1] if arguments else NOTHING)
     sink = CALLS.get(name)
-    if sink is not None:
+    if sink is not None and (not sink.needs or sink.needs in reader.roots):
         _arrive(reader, call, sink)
     elif method:
         for sink in METHODS.get(method, ()):
@@ -148,7 +204,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
             report(reader, "path-traversal", node, receiver)
         if method == "save" and receiver.is_file:
             report(reader, "unrestricted-upload", node, receiver)
-    settings.check(reader, call)
+    settings.check(reader, call, receiver.kind)
 
 
 def _applies(reader: Reader, node: ast.Call, sink: Sink, name: str) -> bool:
@@ -165,9 +221,13 @@ def _applies(reader: Reader, node: ast.Call, sink: Sink, name: str) -> bool:
 def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     node, name, arguments, keywords = call
     picked = [arguments[i] for i in sink.args if i < len(arguments)] if sink.args else list(arguments)
-    picked += [value for key, value in keywords.items() if not sink.args or key in sink.keywords]
+    is_any = not sink.args and not sink.keywords
+    picked += [value for key, value in keywords.items() if is_any or key in sink.keywords]
     if sink.weakness == "xss" and node.args and isinstance(node.args[0], ast.Tuple) and picked:
         picked[0] = arguments[0].first or NOTHING  # status and headers follow
+    is_data = bool(node.args) and isinstance(node.args[0], ast.Dict | ast.List)
+    if sink.weakness == "xss" and (is_data or not _is_html(reader, call, default=not sink.plain)):
+        return
     if picked and all(one.taint is None and not one.varies for one in picked):
         reader.settled.add(node.lineno)
     value = NOTHING
@@ -177,6 +237,8 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
         add(reader, "remote-code", node, 0, "It came over the network.")
         return
     if sink.weakness == "deserialization" and _is_safe_load(node, name, keywords):
+        return
+    if value.taint is not None and _is_held(sink.weakness, value):
         return
     if sink.weakness == "sql-injection" and value.built and value.level <= PARAM and _SQL.search(value.text):
         if value.taint is None or "sql-injection" not in value.taint.clean:
@@ -200,6 +262,53 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     report(reader, _refined(sink.weakness, name), node, _bounded(value) if is_bounded else value)
 
 
+_MARKS = re.compile(r"[=(,\s\[](['\"])")
+
+
+def _is_held(weakness: str, value: Value) -> bool:
+    """Tell whether input stays within the quotes around it, as it holds none of them."""
+    marks = set(_MARKS.findall(value.text)) if weakness in {"xpath-injection", "sql-injection"} else set()
+    return bool(marks) and value.taint is not None and {QUOTED[mark] for mark in marks} <= value.taint.clean
+
+
+_TYPES: Final = frozenset({"content_type", "mimetype", "media_type", "Content-Type", "content-type"})
+
+
+def _is_html(reader: Reader, call: Call, *, default: bool) -> bool:
+    """Tell whether an answer is read as HTML: by its own arguments, or else by what its function says."""
+    headers = call.keywords.get("headers", NOTHING).entries or {}
+    listed = (value for value in call.everything if isinstance(value.entries, Mapping))
+    given = [call.keywords.get(key, NOTHING).const for key in _TYPES]
+    given += [
+        row.get(key, NOTHING).const for row in (headers, *(v.entries or {} for v in listed)) for key in _TYPES
+    ]
+    said = [str(one).lower() for one in given if one is not None] or _said_types(reader)
+    return any("html" in one or "svg" in one for one in said) if said else default
+
+
+def _said_types(reader: Reader) -> list[str]:
+    """Return the content types that the function being read gives its answers."""
+    scope = reader.scope
+    if scope.types is None:
+        nodes = ast.walk(scope.function) if scope.function else iter(())
+        scope.types = [kind.lower() for node in nodes for kind in _type_of(node)]
+    return scope.types
+
+
+def _type_of(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Assign):
+        target, given = node.targets[0], node.value
+        name = last_name(target)
+        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+            name = str(target.slice.value)
+    elif isinstance(node, ast.Call) and len(node.args) == 2 and isinstance(node.args[0], ast.Constant):
+        name, given = str(node.args[0].value), node.args[1]
+    else:
+        return
+    if name in _TYPES and isinstance(given, ast.Constant):
+        yield str(given.value)
+
+
 def _bounded(value: Value) -> Value:
     """Return input that reaches less than it could: reported, but low."""
     return replace(value, taint=replace(value.taint, level=PARAM)) if value.taint else value
@@ -221,19 +330,31 @@ def _is_safe_load(node: ast.Call, name: str, keywords: Mapping[str, Value]) -> b
 _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "cmd", "cmd.exe", "powershell"})
 
 
+_SPREADS: Final = names("asyncio.create_subprocess_exec")
+"""They are given a program and its arguments one by one."""
+
+
 def _check_subprocess(reader: Reader, call: Call) -> None:
     node, name, arguments, keywords = call
-    if name.rsplit(".", 1)[-1] not in {"run", "call", "Popen", "check_output", "check_call"}:
+    is_spread = name in _SPREADS
+    last = name.rsplit(".", 1)[-1]
+    if last not in {"run", "call", "Popen", "check_output", "check_call"} and name not in {
+        *_SHELL_TEXT,
+        *_SPREADS,
+    }:
         return
     value = arguments[0] if arguments else keywords.get("args", NOTHING)
     has_shell = keywords.get("shell", NOTHING).const is True
     given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "args"), None)
-    if isinstance(given, ast.List | ast.Tuple) and not has_shell:
-        first = value.first or NOTHING
+    if (isinstance(given, ast.List | ast.Tuple | ast.ListComp) and not has_shell) or is_spread:
+        first = (value if is_spread else value.first) or NOTHING
+        value = functools.reduce(join, arguments, NOTHING) if is_spread else value
         is_shell = isinstance(first.const, str) and first.const in _SHELLS
         is_direct = is_shell or first.taint is not None
         if is_direct or value.level >= LOCAL:
             report(reader, "command-injection" if is_direct else "argument-injection", node, value)
+        return
+    if name.startswith("trio.") and not has_shell:
         return
     report(reader, "command-injection", node, value)
     if value.taint is None and has_shell and value.built:
@@ -282,6 +403,8 @@ def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
         report(reader, "error-leak", node, value)
         return
     if isinstance(given, ast.Dict | ast.List | ast.ListComp | ast.DictComp) or not reader.roots & _AS_HTML:
+        return
+    if (said := _said_types(reader)) and not any("html" in one for one in said):
         return
     if value.taint.is_direct and not value.is_number and value.level == REMOTE and not value.is_request:
         if isinstance(given, ast.Call) and reader.dotted(given.func) in CALLS:

@@ -21,6 +21,7 @@ from fanout_mcp.review.static.python.expressions import (
     checked_names,
     cleaned,
     element,
+    follow,
     joined,
     leaves,
     refused,
@@ -39,14 +40,17 @@ from fanout_mcp.review.static.python.values import (
     Value,
     join,
     listed,
+    with_element,
 )
-from fanout_mcp.review.static.rules import PARAM, REMOTE
+from fanout_mcp.review.static.rules import PARAM, REMOTE, WEAKNESSES
 
 # --- python parameters --------------------------------------------------------------------------------------
 # What a function of a Python program is given: by a framework from a request, or by unknown callers.
 
 
 ROUTE_DECORATORS: Final = listed("route_decorators")
+STREAMS: Final = frozenset({"asyncio", "websockets", "trio", "anyio"})
+"""Packages whose servers hand a function the stream that a client writes to."""
 REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
 """Bases from the standard library's servers."""
 VIEW_BASES: Final = ("View", "Resource", "RequestHandler", "APIView", "ViewSet", "Handler", "Endpoint")
@@ -100,6 +104,10 @@ def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
         return Value(Taint(REMOTE, "the event", node.lineno))
     if name in REQUEST_NAMES:
         return Value(Taint(REMOTE if reader.is_web else PARAM, name, node.lineno), is_request=True)
+    if name in {"reader", "websocket"} and reader.roots & STREAMS and isinstance(node, ast.AsyncFunctionDef):
+        return Value(Taint(REMOTE, name, node.lineno))
+    if name == "environ" and "start_response" in {one.arg for one in node.args.args}:
+        return Value(Taint(REMOTE, name, node.lineno))
     note = ast.unparse(argument.annotation) if argument.annotation is not None else ""
     if name in _converted(node):
         return Value()
@@ -166,12 +174,14 @@ class Walker:
     returns: dict[str, Value] = field(default_factory=dict)
     passed: dict[str, dict[str, Value]] = field(default_factory=dict)
     """The strongest input passed to a function's parameter by calls in this file."""
+    checks: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+    """Function -> its parameters that it raises for unless they are sound, and what they are harmless for."""
     functions: dict[str, tuple[Function, str, Env]] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)
     """Lines of calls that could do harm, but are given constants alone."""
     scope: Scope = field(default_factory=lambda: Scope(None, {}))
-    indexed: set[str] = field(default_factory=set)
-    """Names of which an element was set."""
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    """Class -> the fields that it is made with, in order."""
     depth: int = 0
     loops: int = 0
     """That hold what is being read."""
@@ -224,7 +234,6 @@ class Walker:
         if isinstance(target, ast.Name):
             self.scope.env[target.id] = value
             self.scope.assigned.add(target.id)
-            self.forget_elements(target.id)
             check_setting(self, target, target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
             each = value.items if value.items is not None and len(value.items) == len(target.elts) else None
@@ -236,17 +245,23 @@ class Walker:
             key = self.value(target.slice)
             sinks.check_item(self, target, key, value)
             self.grow(target.value, join(key, value))
-            if isinstance(target.value, ast.Name):
-                if isinstance(key.const, str | int):
-                    self.scope.env[f"{target.value.id}[{key.const!r}]"] = value
-                    self.indexed.add(target.value.id)
-                else:
-                    self.forget_elements(target.value.id)
-                if (old := self.scope.env.get(target.value.id)) is not None and old.items is not None:
-                    self.scope.env[target.value.id] = replace(old, items=None)
+            self.put(target.value, key.const, value)
         elif isinstance(target, ast.Attribute):
             check_setting(self, target, target.attr, value)
             self._set_attribute(target, value)
+
+    def put(self, owner: ast.expr, key: object, value: Value) -> None:
+        """Note an element of a container, and of those that hold it."""
+        if isinstance(owner, ast.Name):
+            self.scope.env[owner.id] = with_element(self.scope.env.get(owner.id, NOTHING), key, value)
+        elif isinstance(owner, ast.Subscript):
+            inner = with_element(self.value(owner), key, value)
+            self.put(owner.value, self.value(owner.slice).const, inner)
+
+    def read_delete(self, node: ast.Delete) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                follow(self, target.value.id, "pop", [self.value(target.slice)], {})
 
     def _set_attribute(self, target: ast.Attribute, value: Value) -> None:
         if isinstance(target.value, ast.Name):
@@ -265,7 +280,7 @@ class Walker:
         if isinstance(receiver, ast.Name):
             old = self.scope.env.get(receiver.id, NOTHING)
             self.scope.env[receiver.id] = replace(
-                join(old, value), kind=old.kind, const=None, items=old.items
+                join(old, value), kind=old.kind, const=None, items=old.items, entries=old.entries
             )
         elif isinstance(receiver, ast.Attribute) and isinstance(receiver.value, ast.Name):
             self._set_attribute(receiver, join(self.value(receiver), value))
@@ -280,6 +295,9 @@ class Walker:
         self.value(node.test)
         for _ in self._rounds():
             self._branches(node.body, node.orelse)
+        without, holds = refused(node.test)
+        if not holds:
+            self.clean_for(without)  # the loop goes on until it is gone
 
     def _rounds(self) -> Iterator[None]:
         """Have a loop read twice, as its second round sees what its first left; once deep within others."""
@@ -326,33 +344,22 @@ class Walker:
                 self.scope.env[name] = replace(value, taint=taint)
 
     def decided(self, test: ast.expr) -> bool | None:
-        """Return how a comparison of numbers ends that a function computes from constants alone.
+        """Return how a test ends that a function computes from constants alone, None for any other."""
+        const = self.value(test).const if self._is_computed(test) else None
+        return None if const is None else bool(const)
 
-        Only of names that the same function assigns: a module's switches are there to be changed.
-        """
-        if not isinstance(test, ast.Compare) or self.scope.function is None:
-            return None
-        for inner in ast.walk(test):
-            if isinstance(inner, ast.Name) and inner.id not in self.scope.assigned:
-                return None
-            if not isinstance(
-                inner,
-                ast.Compare
-                | ast.BinOp
-                | ast.Name
-                | ast.Constant
-                | ast.operator
-                | ast.cmpop
-                | ast.expr_context,
-            ):
-                return None
-        value = self.value(test)
-        return value.const if isinstance(value.const, bool) else None
-
-    def forget_elements(self, name: str) -> None:
-        start = f"{name}["
-        for key in [key for key in self.scope.env if key.startswith(start)] if name in self.indexed else ():
-            del self.scope.env[key]
+    def _is_computed(self, node: ast.expr) -> bool:
+        """Tell whether only constants and names that the function itself assigns count."""
+        if isinstance(node, ast.Name):
+            return self.scope.function is not None and node.id in self.scope.assigned
+        if isinstance(node, ast.Call):
+            function = node.func
+            inside = [function.value] if isinstance(function, ast.Attribute) else []
+            return not node.keywords and all(map(self._is_computed, (*inside, *node.args)))
+        if isinstance(node, ast.Constant):
+            return self.scope.function is not None
+        children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        return isinstance(node, _COMPUTED) and all(map(self._is_computed, children))
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
         for body in bodies:
@@ -361,15 +368,20 @@ class Walker:
             self.scope.env = joined(before, self.scope.env)
 
     def read_try(self, node: ast.Try) -> None:
+        before = dict(self.scope.env)
         self._block(node.body)
+        self._block(node.orelse)
+        after = self.scope.env
+        anywhere = joined(before, after)
         for handler in node.handlers:
-            before = dict(self.scope.env)
+            self.scope.env = dict(anywhere)
             if handler.name:
                 taint = Taint(REMOTE, "the error", handler.lineno, is_error=True)
                 self.scope.env[handler.name] = Value(taint)
             self._block(handler.body)
-            self.scope.env = joined(before, self.scope.env)
-        self._block(node.orelse)
+            if not leaves(handler.body):
+                after = joined(after, self.scope.env)
+        self.scope.env = after
         self._block(node.finalbody)
 
     def read_with(self, node: ast.With | ast.AsyncWith) -> None:
@@ -381,13 +393,14 @@ class Walker:
 
     def read_match(self, node: ast.Match) -> None:
         subject = self.value(node.subject)
-        for case in node.cases:
+        known = subject.const if self._is_computed(node.subject) else None
+        for case in node.cases if known is None else [*_taken(node.cases, known)]:
             before = dict(self.scope.env)
             for inner in ast.walk(case.pattern):
                 if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name:
                     self.scope.env[inner.name] = replace(subject, const=None, kind="")
             self._block(case.body)
-            self.scope.env = joined(before, self.scope.env)
+            self.scope.env = joined(before, self.scope.env) if known is None else self.scope.env
 
     def read_return(self, node: ast.Return) -> None:
         if node.value is not None:
@@ -405,6 +418,11 @@ class Walker:
         outer = self.scope
         self.scope = Scope(outer.function, dict(outer.env), owner=node.name)
         plain = [item for item in node.body if not isinstance(item, Function)]
+        self.fields[node.name] = [
+            item.target.id
+            for item in plain
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        ]
         self._block(plain)
         methods = [item for item in node.body if isinstance(item, Function)]
         env = self.scope.env
@@ -436,15 +454,41 @@ class Walker:
             self.scope.env[argument.arg] = given.get(argument.arg) or parameter(self, node, argument)
         self._block(node.body)
         returned = self.scope.returned
+        if returned is not NOTHING and not takes_requests:
+            self.returns[node.name] = returned
+        elif not any(isinstance(inner, ast.Return) for inner in ast.walk(node)):
+            self.checks[node.name] = dict(self._checked(node))
         self.depth -= 1
         self.scope = outer
-        if returned.taint is not None and returned.level == PARAM:
-            returned = replace(returned, taint=None)  # the caller's own arguments tell more
-        self.returns[node.name] = returned
         self.scope.env.pop(node.name, None)
+
+    def _checked(self, node: Function) -> Iterator[tuple[str, frozenset[str]]]:
+        """Yield parameters that a function returns for only when they are sound, and what that is for."""
+        for name in {argument.arg for argument in arguments(node)} - self.scope.assigned:
+            value = self.scope.env.get(name, NOTHING)
+            clean = frozenset(WEAKNESSES) if value.taint is None else value.taint.clean
+            if clean and parameter(self, node, ast.arg(name)).taint is not None:
+                yield name, clean
 
     def value(self, node: ast.expr | None) -> Value:
         return value_of(self, node)
+
+
+_COMPUTED: Final = (ast.Compare, ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Subscript, ast.Tuple, ast.List)
+
+
+def _taken(cases: Sequence[ast.match_case], known: object) -> Iterator[ast.match_case]:
+    """Yield the case that a constant takes, or those that it may take."""
+    for case in cases:
+        options = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
+        values = [one.value for one in options if isinstance(one, ast.MatchValue)]
+        constants = [one.value for one in values if isinstance(one, ast.Constant)]
+        if len(constants) < len(options) or known in constants:
+            yield case
+        else:
+            continue
+        if case.guard is None and (constants or isinstance(case.pattern, ast.MatchAs)):
+            return
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
@@ -460,6 +504,7 @@ _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
     ast.With: Walker.read_with,
     ast.AsyncWith: Walker.read_with,
     ast.Match: Walker.read_match,
+    ast.Delete: Walker.read_delete,
     ast.Return: Walker.read_return,
     ast.Raise: Walker.read_raise,
     ast.ClassDef: Walker.read_class,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_mcp.review.static.rules import read_table
@@ -45,6 +45,8 @@ class Value:
     """One of the constants of a container that the program itself wrote down."""
     items: tuple[Value, ...] | None = None
     """The elements of a list, in order, where each of them is known."""
+    entries: Mapping[object, Value] | None = None
+    """What is known of some elements of a mapping by their keys, and of attributes as ".name"."""
     first: Value | None = None
     """The first element of a list or tuple that is written out, whatever follows it."""
 
@@ -97,6 +99,7 @@ def join(one: Value, other: Value) -> Value:
         one.is_number and other.is_number if one.taint and other.taint else one.is_number or other.is_number,
         not one.varies and not other.varies,
         _same_length(one.items, other.items),
+        _same_keys(one.entries, other.entries) if one.entries and other.entries else None,
     )
 
 
@@ -104,6 +107,32 @@ def _same_length(one: tuple[Value, ...] | None, other: tuple[Value, ...] | None)
     if one is None or other is None or len(one) != len(other):
         return None
     return tuple(join(mine, its) for mine, its in zip(one, other, strict=True))
+
+
+def _same_keys(one: Mapping[object, Value], other: Mapping[object, Value]) -> Mapping[object, Value]:
+    return {key: join(value, other[key]) for key, value in one.items() if key in other}
+
+
+def with_element(container: Value, key: object, value: Value) -> Value:
+    """Return a container of which an element was set; one whose key is not known may be any."""
+    items = container.items
+    if items is not None and type(key) is int and -len(items) <= key < len(items):
+        at = key % len(items)
+        return replace(container, items=(*items[:at], value, *items[at + 1 :]))
+    is_known = isinstance(key, str | int)
+    return replace(
+        container, items=None, entries={**(container.entries or {}), key: value} if is_known else None
+    )
+
+
+def element_of(container: Value, key: object) -> Value | None:
+    """Return what is known of one element of a container, None where that is only what holds for all."""
+    if type(key) is int:
+        for elements in (container.items, container.const):
+            if isinstance(elements, tuple | str) and -len(elements) <= key < len(elements):
+                found = elements[key]
+                return Value(const=found, text=found) if isinstance(found, str) else found
+    return container.entries.get(key) if container.entries and isinstance(key, str | int) else None
 
 
 def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:
@@ -147,6 +176,8 @@ class Scope:
     is_handler: bool = False
     """The class answers requests of a server of the standard library."""
     returned: Value = NOTHING
+    types: list[str] | None = None
+    """The content types that the function gives its answers, once someone asked."""
     assigned: set[str] = field(default_factory=set)
     """The names that the function has assigned so far."""
 
