@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fanout_mcp.review.finding import from_json, is_at_least
@@ -229,7 +232,15 @@ OTHERS = {
     "ports: of a site": (0, "a.tf", 'resource "aws_vpc_security_group_ingress_rule" "a" {\n  from_port = 443\n  cidr_ipv4 = "0.0.0.0/0"\n}\n'),
 }  # fmt: skip
 
-PROGRAMS = {**{name: (cwe, "a.py", text) for name, (cwe, text) in PYTHON.items()}, **OTHERS}
+
+def listed() -> dict[str, tuple[int, str, str]]:
+    """Read `=== CWE PATH` and the program below it; 0 is a sound one."""
+    text = (Path(__file__).parent / "programs.txt").read_text("utf-8")
+    parts = re.findall(r"^=== (\d+) (\S+)\n(.*?)(?=^=== |\Z)", text, re.DOTALL | re.MULTILINE)
+    return {f"{at} {path} {cwe}": (int(cwe), path, body) for at, (cwe, path, body) in enumerate(parts)}
+
+
+PROGRAMS = {**{name: (cwe, "a.py", text) for name, (cwe, text) in PYTHON.items()}, **OTHERS, **listed()}
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)

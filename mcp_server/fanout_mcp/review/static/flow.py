@@ -79,10 +79,10 @@ _REFUSES: Final = (
     re.compile(bounded(r"(?P<name>[\w$]+)\.(?:Hostname\(\)|getHost\(\))\s*(?:[!=]=)")),
     re.compile(
         bounded(
-            r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`]https?://[\w.-]+(?::\d+)?/"""
+            r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`](?:https?://[\w.-]+(?::\d+)?/|/\w)"""
         )
     ),
-    re.compile(bounded(r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"https?://[\w.-]+(?::\d+)?/""")),
+    re.compile(bounded(r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"(?:https?://[\w.-]+(?::\d+)?/|/\w)""")),
 )
 """What a condition asks text not to hold, or to begin with, before a branch that leaves."""
 
@@ -147,6 +147,14 @@ _NUMBER = re.compile(
 )
 
 
+_LAMBDAS: Final = frozenset({"lambda_expression", "arrow_function", "function_expression"})
+_CHOSEN = re.compile(
+    bounded(
+        r"(?P<table>[\w$]+)\.(?:include\?|includes|has|contains|Contains|key\?)\(\s*(?P<one>[^()?]{1,80}?)\s*\)\s*\?"
+        r"\s*(?P=one)\s*:"
+    )
+)
+"""One of a table where it is there, and another where it isn't."""
 _PART = re.compile(r"\.(pathname|search|hash|searchParams|username|RawQuery|Path|Fragment|query|port)$")
 """Parts of an address that don't say where it leads."""
 _LITERAL = re.compile(r"""@?(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|`[^`$\\]*+`|\d++)(?:\.freeze)?;?""")
@@ -176,7 +184,7 @@ _POSITION = re.compile(r"\$\{?[1-9@*]")
 """An argument of a shell script, or of a function of it."""
 _OTHER_DATA = re.compile(
     bounded(
-        r"\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
+        r"(?<!\bc\.)(?<!\bctx\.)\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
         r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start"
         r"|query|Query|execute|executeQuery|Execute(?:Reader|Scalar))"
         rf"\({_PAIRED}\)"
@@ -238,8 +246,8 @@ class Flow:
     def _take_parameters(self, node: Node, parameters: Node) -> None:
         head = text_of(node)[: parameters.start_byte - node.start_byte]
         is_route = bool(self.grammar.route and self.grammar.route.search(head))
-        if self.grammar.maps is not None and "lambda" in node.type:
-            is_route = self.grammar.maps.search(self._called_with(node)) is not None
+        if self.grammar.maps is not None and node.type in _LAMBDAS:
+            is_route = is_route or self.grammar.maps.search(self._called_with(node)) is not None
         is_route = is_route or (
             self.grammar.controller is not None and _is_action(node, head, self.grammar.controller)
         )
@@ -376,7 +384,8 @@ class Flow:
 
     def level(self, text: str) -> int:
         """Return who sends the input in a text (REMOTE, LOCAL), 0 when there is none."""
-        bare = _OTHER_DATA.sub(" ", without_lookups(self.bare(text), self.tables))
+        bare = _CHOSEN.sub(self._chosen, self.bare(text))
+        bare = _OTHER_DATA.sub(" ", without_lookups(bare, self.tables))
         if self.grammar.clean.search(bare):
             return 0
         for checked in self.safe:
@@ -388,6 +397,9 @@ class Flow:
             if not self._is_parameter(found[0])
         ]
         return max(levels, default=0)
+
+    def _chosen(self, found: re.Match[str]) -> str:
+        return " " if _is_known(found["table"], self.tables) else found[0]
 
     def _is_parameter(self, source: str) -> bool:
         """Tell whether what may be a program's argument is a function's here."""

@@ -81,6 +81,7 @@ _JS = Grammar(
     parameter=re.compile(
         r"@(Param|Query|Body|Headers|Cookies|UploadedFile)\(|^\(?\{[^}]*\b(query|body|params|searchParams)\b"
     ),
+    maps=re.compile(r"^(?:\w+\.)*(?:wss?|socket|client|conn(?:ection)?|sock)\.on\(\s*[\"']"),
     regexes=("regex",),
     compiles=re.compile(r"^RegExp$"),
 )
@@ -123,7 +124,7 @@ GRAMMARS: Final[dict[str, Grammar]] = {
         ),
         re.compile(
             _NUMBERS + r"html\.EscapeString|template\.HTMLEscape|filepath\.Base|"
-            r"url\.(Query|Path)Escape|regexp\.QuoteMeta"
+            r"url\.(Query|Path)Escape|regexp\.QuoteMeta|uuid\.(Parse|MustParse)|netip\.Parse|time\.Parse"
         ),
         parameter=re.compile(r"\*(?!http\b)\w*pb\w*\.\w+(Request|Req)\b"),
         binds=re.compile(
@@ -203,13 +204,15 @@ GRAMMARS: Final[dict[str, Grammar]] = {
             "subshell": ((), ""),
             "element_reference": (("object",), ""),
             "string": ((), ""),
+            "binary": ((), ""),
+            "heredoc_body": ((), ""),
         },
         {"assignment": ("left", "right"), "operator_assignment": ("left", "right")},
         ("method", "singleton_method"),
         ("comment",),
         re.compile(r"\bparams\b|\brequest\.(\w+)|\bcookies\[|\bARGV\b|\bENV\[|\bgets\b|\bSTDIN\b"),
         re.compile(
-            r"\.to_(i|f)\b|Integer\(|sanitize|html_escape|\bh\(|Shellwords|shellescape|File\.basename|\.quote\("
+            r"\.to_(i|f)\b|Integer\(|sanitize|html_escape|escape_html|escapeHTML|CGI\.escape|\bh\(|Shellwords|shellescape|File\.basename|\.quote\("
         ),
         r"#\{",
         regexes=("regex",),

@@ -224,7 +224,9 @@ def _is_switch(root: Node, line: int) -> bool:
 _CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
 
 
-_LEADS: Final = re.compile(r"\b(?:url|uri|host|hostname|baseURL|href|origin)\b\s*(?::\s*([^,}]*))?(?=[,}])")
+_LEADS: Final = re.compile(
+    r"\b(?:url|uri|host|hostname|baseURL|href|origin)\b\s{0,9}(?::\s{0,9}([^,}]{0,300}))?(?=[,}])"
+)
 
 
 def _leading(first: str) -> str:
@@ -612,6 +614,8 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
         following = where[1][number - 1 : number + 3]
         if (is_program or mark == "pem") and not _is_given(mark, before, following):
             continue
+        if is_program and is_value and re.match(r"\s{0,9}[,)]", taken):
+            continue  # the string before it ends here
         if is_program and is_value:
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):

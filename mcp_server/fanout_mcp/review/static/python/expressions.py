@@ -295,6 +295,8 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
     level = SOURCE_NAMES.get(name)
     if level is not None:
         return Value(Taint(level, name, node.lineno))
+    if name.endswith((".request", ".current_request")) and name.partition(".")[0] in FRAMEWORKS:
+        return Value(Taint(REMOTE, "the request", node.lineno), is_request=True)
     if isinstance(node.value, ast.Name):
         own = reader.scope.env.get(f"{node.value.id}.{node.attr}")
         if own is not None:
@@ -302,6 +304,8 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
         if node.value.id == "self":
             if reader.scope.is_handler and node.attr in HANDLED:
                 return Value(Taint(REMOTE, f"self.{node.attr}", node.lineno))
+            if node.attr == "kwargs" and reader.scope.is_route:
+                return Value(Taint(REMOTE, "self.kwargs", node.lineno))
             if node.attr == "request" and reader.is_web:
                 return Value(Taint(REMOTE, "self.request", node.lineno), is_request=True)
             return reader.attributes.get(f"{reader.scope.owner}.{node.attr}", NOTHING)
@@ -333,6 +337,10 @@ def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
     base, key = value_of(reader, node.value), value_of(reader, node.slice)
     if reader.dotted(node.value) in {"globals()", "locals()"}:
         sinks.report(reader, "unsafe-reflection", node, key)
+    if base.items is not None and isinstance(node.slice, ast.Slice) and node.slice.step is None:
+        low, high = (value_of(reader, bound).const for bound in (node.slice.lower, node.slice.upper))
+        if (low is None or isinstance(low, int)) and (high is None or isinstance(high, int)):
+            return _listed(base.items[low:high])
     own = element_of(base, key.const)
     if own is not None:
         return own
@@ -357,6 +365,8 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     joined = join(left, right)
     if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
         return Value(const=left.const + right.const, text=left.const + right.const)
+    if isinstance(node.op, ast.Add) and left.items is not None and right.items is not None:
+        return _listed([*left.items, *right.items])
     number = _computed(left.const, node.op, right.const)
     if number is not None:
         return Value(const=number)
@@ -380,6 +390,7 @@ _COMPUTES: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
     ast.BitOr: operator.or_,
     ast.BitXor: operator.xor,
     ast.RShift: operator.rshift,
+    ast.Pow: lambda base, power: base ** min(power, 9),
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -480,6 +491,11 @@ def read_container(reader: Reader, node: ast.Dict | ast.List | ast.Tuple | ast.S
     )
 
 
+def _listed(items: Sequence[Value]) -> Value:
+    """Return what is known of a list of these elements."""
+    return replace(_together(items), items=tuple(items) if len(items) <= MAX_ITEMS else None)
+
+
 def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
     if (known := reader.decided(node.test)) is not None:
         return value_of(reader, node.body if known else node.orelse)
@@ -532,6 +548,8 @@ def read_comprehension(
         reader.bind(generator.target, element(value_of(reader, generator.iter)))
         for test in generator.ifs:
             value_of(reader, test)
+            checked, is_negative = checked_names(test)
+            reader.clean(checked if not is_negative else frozenset())
     if isinstance(node, ast.DictComp):
         value = join(value_of(reader, node.key), value_of(reader, node.value))
     else:
@@ -552,6 +570,8 @@ def read_call(reader: Reader, node: ast.Call) -> Value:
         for value in (*arguments, *keywords.values()):
             reader.grow(node.func.value, value)
     taken = None
+    if name == "setattr" and len(arguments) == 3 and isinstance(node.args[0], ast.Name):
+        reader.scope.env[f"{node.args[0].id}.{arguments[1].const}"] = arguments[2]
     if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
         taken = follow(reader, node.func.value.id, method, arguments, keywords)
     if taken is None and method == "get" and receiver.entries:
@@ -672,6 +692,14 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         return Value(Taint(REMOTE, "the error", node.lineno, is_error=True))
     if method in ARCHIVE_METHODS and reader.roots & ARCHIVES:
         return Value(Taint(LOCAL, ARCHIVED, node.lineno))
+    if method in {"bindparams", "params"} or (method == "copy" and receiver.entries):
+        return receiver
+    if name in _COPIES and len(arguments) == 1 and arguments[0].entries:
+        return arguments[0]
+    if name in {"dict", "collections.OrderedDict"} and keywords and not arguments:
+        entries: dict[object, Value] = {**dict.fromkeys(keywords, NOTHING)}
+        entries.update(keywords.items())
+        return replace(_together([*keywords.values()]), kind="dict()", entries=entries)
     if method in SOURCE_METHODS and reader.roots & RECEIVES:
         return Value(Taint(REMOTE, f"{method}()", node.lineno))
     joined = receiver
@@ -694,8 +722,11 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         cleaned = CLEANS.get(name, frozenset())
         if method == "replace" and len(arguments) > 1:
             cleaned = _replaced(arguments[0].const, arguments[1].const)
-        elif name == "re.sub" and arguments and isinstance(arguments[0].const, str):
-            cleaned = without(arguments[0].const)
+        elif name == "re.sub" and arguments and isinstance(pattern := arguments[0].const, str):
+            is_class = _CLASS.fullmatch(pattern) is not None
+            cleaned = without(pattern) if is_class else _replaced(pattern.replace("\\", ""), "")
+        elif method == "encode" and arguments and arguments[0].const == "unicode_escape":
+            cleaned = REFUSED["\n"]
         elif re.match(r"(?i)_?saniti[sz]e", local):
             cleaned = HARMLESS_AS_NUMBER
         keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(cleaned)
@@ -716,15 +747,21 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         built=is_built,
         is_file=keeps_file,
         is_listed=is_constant,
-        entries=_attributes(reader, local, arguments, keywords) if local[:1].isupper() else None,
+        entries=_attributes(reader, local, arguments, keywords)
+        if local[:1].isupper() or local == "namedtuple()"
+        else None,
     )
+
+
+_COPIES: Final = names("dict collections.OrderedDict copy.copy copy.deepcopy")
 
 
 def _attributes(
     reader: Reader, made: str, arguments: Sequence[Value], keywords: Mapping[str, Value]
 ) -> Mapping[object, Value] | None:
     """Return the attributes of an object that is made with them."""
-    given = {**dict(zip(reader.fields.get(made, ()), arguments, strict=False)), **keywords}
+    fields = reader.fields.get(made, ())
+    given = {**dict.fromkeys(fields, NOTHING), **dict(zip(fields, arguments, strict=False)), **keywords}
     return {f".{name}": value for name, value in given.items()} if given and "**" not in given else None
 
 

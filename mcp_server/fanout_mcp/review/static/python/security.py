@@ -6,6 +6,7 @@ import ast
 import functools
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Final, NamedTuple
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser
 
+from fanout_mcp.linear import bounded
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.python.taint import Walker, dotted, imported
 from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name, names
@@ -205,7 +207,8 @@ def _call(node: ast.Call) -> Iterator[Hit]:
     if method == "setsockopt" and re.search(r"SO_REUSE(ADDR|PORT)", ast.unparse(node)):
         yield _hit("bind-all", node, "Another process may bind to the same address.")
     if method == "get" and node.args and isinstance(node.func, ast.Attribute):
-        yield from _subscript(ast.copy_location(ast.Subscript(node.func.value, node.args[0]), node))
+        element = ast.Subscript(node.func.value, node.args[0], ast.Store())
+        yield from _subscript(ast.copy_location(element, node))
     yield from _sudo(node)
     yield from _empty_password(node)
 
@@ -218,6 +221,9 @@ _WHO = re.compile(
 def _subscript(node: ast.Subscript) -> Iterator[Hit]:
     if _name(node.value) in {"cookies", "COOKIES"} and _WHO.match(_source_text(node.slice) or ""):
         yield _hit("cookie-trust", node, "The client may send any value.")
+    is_read = isinstance(node.ctx, ast.Load) and isinstance(node.slice, ast.Call)
+    if is_read and ast.unparse(node.slice) == f"len({ast.unparse(node.value)})":
+        yield _hit("off-by-one", node, "The last element is at len - 1.", 0)
 
 
 def _assert(node: ast.Assert) -> Iterator[Hit]:
@@ -245,8 +251,10 @@ _SERVED: Final = frozenset(
     {"host", "hostname", "server", "user", "username", "engine", "drivername", "dsn", "db"}
 )
 _EMPTY_URL = re.compile(
-    r"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mssql|oracle|mongodb|redis|amqp|cockroachdb)(?:\+\w+)?://[\w.%-]+:@[\w.-]+"
-    r"|\bhost=\S+.*\bpassword=(?:''|\"\"|\s|$)|\b(?:server|data source)=[^;]+;.*\b(?:password|pwd)=(?:;|$)"
+    bounded(
+        r"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mssql|oracle|mongodb|redis|amqp)(?:\+\w+)?://[\w.%-]+:@[\w.-]+"
+        r"|\bhost=\S+.*\bpassword=(?:''|\"\"|\s|$)|\b(?:server|data source)=[^;]+;.*\b(?:password|pwd)=(?:;|$)"
+    )
 )
 
 
@@ -262,6 +270,11 @@ def _empty_password(node: ast.Dict | ast.Call) -> Iterator[Hit]:
     ]
     beside = _SERVED & given.keys()
     is_file = any("sqlite" in ast.unparse(given[name]) for name in beside & {"engine", "drivername"})
+    if isinstance(node, ast.Call) and _name(node.func) == "connect" and len(node.args) > 2:
+        found += [
+            value for value in node.args[2:3] if _source_text(value) == "" and _source_text(node.args[1])
+        ]
+        beside = _SERVED
     for value in found if beside and not is_file else ():
         yield _hit("weak-password-rule", value, "The password is empty.", 0)
 
@@ -280,7 +293,18 @@ def _constant(node: ast.Constant) -> Iterator[Hit]:
 
 def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[Hit]:
     """Find contexts of pyOpenSSL that no one asks to verify certificates: they don't by themselves."""
+    nodes = list(nodes)
     calls = [node for node in nodes if isinstance(node, ast.Call)]
+    agrees = {
+        node.name
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+        and ast.unparse(node.body[-1]) == "return True"
+        and len(node.body) == 1
+    }
+    for call in calls:
+        if _name(call.func) == "set_verify" and agrees & {_name(argument) for argument in call.args}:
+            yield _hit("no-certificate-check", call, "What is asked says yes to any certificate.", 0)
     if any(_name(call.func) == "set_verify" for call in calls):
         return
     for call in calls:
@@ -290,38 +314,50 @@ def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[
             )
 
 
-def _beyond(node: ast.While | ast.For) -> Iterator[Hit]:
-    """Find loops that take one element more than there are."""
-    if isinstance(node, ast.While) and not isinstance(node.test, ast.Compare):
-        return
-    if isinstance(node, ast.For) and not (
-        isinstance(node.iter, ast.Call) and _name(node.iter.func) == "range"
-    ):
-        return
-    head = (
-        ast.unparse(node.test)
-        if isinstance(node, ast.While)
-        else f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}"
-    )
+def _beyond(node: ast.While | ast.For, sizes: Mapping[str, str] | None = None) -> Iterator[Hit]:
+    """Find loops that take one element more than there are; `sizes`: names that hold how many there are."""
+    if isinstance(node, ast.While):
+        head = ast.unparse(node.test) if isinstance(node.test, ast.Compare) else ""
+    else:
+        head = f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}" if _is_range(node.iter) else ""
+    for name, size in (sizes or {}).items():
+        head = re.sub(rf"(?<=<= ){name}$|(?<=< ){name}$|\b{name}(?= [-+] 1\)|\))", size, head)
+    if head:
+        yield from _reached(node, head, "\n".join(map(ast.unparse, node.body)))
+
+
+def _is_range(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and _name(node.func) == "range"
+
+
+def _taken_by_each(node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Iterator[Hit]:
+    first = node.generators[0]
+    if len(node.generators) == 1 and not first.ifs and _is_range(first.iter):
+        yield from _reached(
+            node, f"{ast.unparse(first.target)} in {ast.unparse(first.iter)}", ast.unparse(node.elt)
+        )
+
+
+def _reached(node: ast.AST, head: str, body: str) -> Iterator[Hit]:
     for pattern, reached in _REACHES:
         found = pattern.search(head)
         if found is None:
             continue
-        body = "\n".join(map(ast.unparse, node.body))
         index, owner = re.escape(found["i"]), re.escape(found["of"])
-        is_reached = re.search(rf"(?<![\w.]){owner}\[{reached.format(i=index)}\]", body)
+        is_reached = re.search(rf"(?<![\w.]){owner}\[{reached.format(i=index, of=owner)}\]", body)
         if is_reached and not re.search(rf"\b{index}( [-+] 1)? [<>=!]=? |IndexError|% len|\bbreak\b", body):
             yield _hit("off-by-one", node, f"{found['of']} has no element len({found['of']}).", 0)
             return
 
 
 _REACHES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.]+)\)$"), "{i}"),
-    (re.compile(r"^(?P<i>\w+) < len\((?P<of>[\w.]+)\)$"), r"{i} \+ 1"),
-    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.]+)\) - 1$"), r"{i} \+ 1"),
-    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.]+)\) \+ 1\)$"), "{i}"),
-    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.]+)\)\)$"), r"{i} \+ 1"),
-    (re.compile(r"^(?P<i>\w+) in range\(len\((?P<of>[\w.]+)\), (?:-1|0), -1\)$"), "{i}"),
+    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.\[\]]+)\)$"), "{i}"),
+    (re.compile(r"^(?P<i>\w+) < len\((?P<of>[\w.\[\]]+)\)$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.\[\]]+)\) - 1$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.\[\]]+)\) \+ 1\)$"), "{i}"),
+    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.\[\]]+)\)\)$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) in range\(len\((?P<of>[\w.\[\]]+)\), (?:-1|0), -1\)$"), "{i}"),
+    (re.compile(r"^(?P<i>\w+) in range\((?:0, )?len\((?P<of>[\w.\[\]]+)\)\)$"), r"len\({of}\) - {i}"),
 )
 """How a loop over positions begins, and which position its last round takes too many."""
 
@@ -354,12 +390,21 @@ def _endless(node: ast.While) -> Iterator[Hit]:
     numbers = {side.id for side in compared if isinstance(side, ast.Name)}
     inside = [inner for statement in node.body for inner in ast.walk(statement)]
     held = names - numbers  # what a call may change
-    if names and not any(_moves(inner, names, held) or isinstance(inner, _ENDS) for inner in inside):
+    tries = [
+        inner for inner in inside if isinstance(inner, ast.Try) and not any(map(_leaves, inner.handlers))
+    ]
+    tried = {id(inner) for one in tries for part in one.body for inner in ast.walk(part)}
+    leaves = any(isinstance(inner, _ENDS) and id(inner) not in tried for inner in inside)
+    if names and not leaves and not any(_moves(inner, names, held) for inner in inside):
         yield _hit("endless-loop", node, f"Nothing in the loop changes {min(names)}.", 0)
     elif names and _stays(node.body, names):
         yield _hit("endless-loop", node, f"One way round changes nothing: not {min(names)} either.", 0)
     elif why := _runs_away(node, inside):
         yield _hit("endless-loop", node, why, 0)
+
+
+def _leaves(node: ast.AST) -> bool:
+    return any(isinstance(inner, _ENDS) for inner in ast.walk(node))
 
 
 def _moves(node: ast.AST, names: AbstractSet[str], held: AbstractSet[str]) -> bool:
@@ -433,7 +478,7 @@ def _runs_away(node: ast.While, inside: Sequence[ast.AST]) -> str:
     if any(isinstance(inner, ast.Break) for inner in inside):
         return ""
     sets = [one for one in inside if isinstance(one, ast.Assign | ast.AugAssign)]
-    right = {_root(test.comparators[0])}
+    right = {_root(test.comparators[0])} - {""}
     is_still = not any(_moves(inner, right, right) for inner in inside)
     return _halved(test, sets) or _stepped(test, sets, is_still=is_still)
 
@@ -607,10 +652,36 @@ def _function(node: Function) -> Iterator[Hit]:
             yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
     decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
     yield from _exempt(node)
+    if sizes := _sizes(node):
+        for inner in ast.walk(node):
+            yield from _beyond(inner, sizes) if isinstance(inner, ast.For | ast.While) else ()
+            if (
+                isinstance(inner, ast.Subscript)
+                and sizes.get(_name(inner.slice)) == f"len({ast.unparse(inner.value)})"
+            ):
+                yield _hit("off-by-one", inner, "The last element is at len - 1.", 0)
     yield from _unowned(node, decorators)
     is_critical = _ROUTE.search(decorators) and _CRITICAL.search(f"{node.name} {decorators}")
     if is_critical and not _ASKS_WHO.search(decorators + ast.unparse(node)):
         yield _hit("missing-auth", node, f"{node.name} asks for no login.")
+
+
+def _sizes(function: Function) -> dict[str, str]:
+    """Return the names that a function gives the size of something at its top, and nothing else."""
+    stored = Counter(
+        inner.id
+        for inner in ast.walk(function)
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+    )
+    return {
+        one.targets[0].id: ast.unparse(one.value)
+        for one in function.body
+        if isinstance(one, ast.Assign)
+        and isinstance(one.targets[0], ast.Name)
+        and stored[one.targets[0].id] == 1
+        and isinstance(one.value, ast.Call)
+        and _name(one.value.func) == "len"
+    }
 
 
 _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
@@ -621,6 +692,7 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.While: _while,
     ast.For: _for,
     ast.Constant: _constant,
+    **dict.fromkeys((ast.ListComp, ast.SetComp, ast.GeneratorExp), _taken_by_each),
     ast.If: _if,
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,

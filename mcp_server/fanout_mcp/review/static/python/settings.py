@@ -267,6 +267,8 @@ def check(reader: Reader, call: Call, receiver: str) -> None:
         for name in _LEVELS
         if name in call.keywords
     )
+    is_off = is_off or any(k.arg in _LEVELS and ast.unparse(k.value) == "None" for k in call.node.keywords)
+    is_off = is_off or (last == "set_verify" and "lambda" in _given(call) and _given(call).endswith(": True"))
     if is_off or any(kind.endswith(("CERT_NONE", "VERIFY_NONE")) or kind == "none" for kind in kinds):
         add(reader, "no-certificate-check", call.node)
     given = " ".join(value.kind for value in call.arguments)
@@ -298,7 +300,7 @@ _TRUSTS: Final = (
     *("disable_ssl_certificate_validation", "ssl_insecure"),
 )
 _LEVELS: Final = ("cert_reqs", "ssl_cert_reqs", "validate", "verify_mode")
-_PYCURL: Final = r"SSL_VERIFY(?:PEER|HOST), (?:0|False)"
+_PYCURL: Final = r"SSL_VERIFY(?:PEER|HOST) (?:0|False)"
 
 
 # --- the web --------------------------------------------------------------------------------------

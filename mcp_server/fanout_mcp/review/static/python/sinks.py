@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from fanout_mcp.linear import bounded
 from fanout_mcp.review.static.python import settings
 from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
@@ -132,7 +133,7 @@ def report(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
 QUOTED: Final = {"'": "single quotes", '"': "double quotes"}
 """The quotes that a text was found not to hold."""
 _HEADER = re.compile(r"(?:^|[\r\n])[A-Za-z][\w-]*:\s?[^\r\n]*$")
-_HEADER_SLOT = re.compile(r"(?:^|[\r\n])[A-Za-z][\w-]*:\s?[^\r\n]*%s[^\r\n]*\r\n")
+_HEADER_SLOT = re.compile(bounded(r"(?:^|[\r\n])[A-Za-z][\w-]*:\s?[^\r\n]*%s[^\r\n]*\r\n"))
 
 
 def check_header(reader: Reader, node: ast.expr, pieces: tuple[Value, Value]) -> None:
@@ -156,6 +157,7 @@ _HANDS_ON: Final[Mapping[str, int]] = {
 """Functions that call another, and the position of that one: its arguments follow."""
 _SHELL_TEXT: Final = names("anyio.run_process anyio.open_process trio.run_process trio.lowlevel.open_process")
 """A shell reads their command where it is a text, as with subprocess's shell=True."""
+_OF_A_FRAMEWORK: Final = "Frameworks refuse line ends; the value is the sender's."
 _LOG_FILE = re.compile(r"(?i)(?<![a-z])(log|logs|audit|journal|history|trace|events?)(?![a-z])|\.log")
 
 
@@ -182,9 +184,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
         and headers.taint
         and "header-injection" not in headers.taint.clean
     ):
-        add(
-            reader, "header-injection", node, PARAM, "Frameworks refuse line ends; the value is the sender's."
-        )
+        add(reader, "header-injection", node, PARAM, _OF_A_FRAMEWORK)
     if name in JSON_ANSWERS and reader.scope.is_route:
         for value in (*arguments, *keywords.values()):
             if value.taint is not None and value.taint.is_error:
@@ -238,6 +238,8 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
         return
     if sink.weakness == "deserialization" and _is_safe_load(node, name, keywords):
         return
+    if sink.weakness == "log-injection" and arguments and _SHOWN.fullmatch(str(arguments[0].const or "")):
+        return
     if value.taint is not None and _is_held(sink.weakness, value):
         return
     if sink.weakness == "sql-injection" and value.built and value.level <= PARAM and _SQL.search(value.text):
@@ -262,6 +264,8 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     report(reader, _refined(sink.weakness, name), node, _bounded(value) if is_bounded else value)
 
 
+_SHOWN = re.compile(r"(?:[^%]|%%|%[-+# 0-9.]*[rdaxfgei])+")
+"""A format that shows text as repr does."""
 _MARKS = re.compile(r"[=(,\s\[](['\"])")
 
 
@@ -376,6 +380,13 @@ def check_item(reader: Reader, target: ast.Subscript, key: Value, value: Value) 
         check_setting(reader, target, key.const, value)
 
 
+def check_body(reader: Reader, target: ast.Attribute, value: Value) -> None:
+    """Look at what becomes an answer's text, where the function says that it is HTML."""
+    is_body = target.attr in {"text", "body", "data"} and last_name(target.value) in {"resp", "response"}
+    if is_body and value.taint is not None and any("html" in one for one in _said_types(reader)):
+        report(reader, "xss", target, value)
+
+
 DIGESTS = ("hexdigest()", ".digest()", "hmac.digest()")
 
 
@@ -390,11 +401,21 @@ def check_compare(reader: Reader, node: ast.Compare, sides: Sequence[Value]) -> 
 _AS_HTML = frozenset({"flask", "bottle", "web", "cherrypy", "webapp2", "quart", "pyramid"})
 
 
+def _returns_html(reader: Reader) -> bool:
+    function = reader.scope.function
+    decorators = function.decorator_list if function else ()
+    return bool(reader.roots & _AS_HTML) or any("HTMLResponse" in ast.unparse(one) for one in decorators)
+
+
 def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
     """Look at what a view returns: text goes out as HTML, an error's text reveals too much."""
     if not reader.scope.is_route or value.taint is None:
         return
     given = node.value
+    items = value.items or () if reader.roots & {"flask", "quart"} else ()
+    headers = [one.taint for one in items if one.entries and one.taint and one.level == REMOTE]
+    if isinstance(given, ast.Tuple) and any("header-injection" not in one.clean for one in headers):
+        add(reader, "header-injection", node, PARAM, _OF_A_FRAMEWORK)
     if isinstance(given, ast.Tuple) and given.elts:
         given, value = given.elts[0], value.first or NOTHING
     if value.taint is None:
@@ -402,7 +423,7 @@ def check_return(reader: Reader, node: ast.Return, value: Value) -> None:
     if value.taint.is_error:
         report(reader, "error-leak", node, value)
         return
-    if isinstance(given, ast.Dict | ast.List | ast.ListComp | ast.DictComp) or not reader.roots & _AS_HTML:
+    if isinstance(given, ast.Dict | ast.List | ast.ListComp | ast.DictComp) or not _returns_html(reader):
         return
     if (said := _said_types(reader)) and not any("html" in one for one in said):
         return

@@ -39,6 +39,7 @@ from fanout_mcp.review.static.python.values import (
     Taint,
     Value,
     join,
+    last_name,
     listed,
     with_element,
 )
@@ -80,9 +81,9 @@ def _addresses(node: Function) -> list[str]:
     return [str(one.args[0].value) for one in calls if isinstance(one.args[0], ast.Constant)]
 
 
-def is_fixed_route(node: Function) -> bool:
+def is_fixed_route(node: Function, others: Sequence[str]) -> bool:
     """Tell whether all addresses that lead to a view are constant: "/a/b", and not "/a/<name>"."""
-    addresses = _addresses(node)
+    addresses = [*_addresses(node), *others]
     return bool(addresses) and all(one.startswith("/") and not set(one) & set("<{:*(") for one in addresses)
 
 
@@ -120,11 +121,14 @@ def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
 # --- What the names of a Python program stand for: what it imports, and what was made by which call. --------
 
 
-def imported(nodes: Iterable[ast.AST]) -> tuple[dict[str, str], set[str]]:
-    """Return imported name -> what it stands for, and the packages that are imported from."""
+def imported(nodes: Iterable[ast.AST]) -> tuple[dict[str, str], set[str], dict[str, list[str]]]:
+    """Return imported name -> what it stands for, the packages imported from, and who answers addresses."""
     names: dict[str, str] = {}
     roots: set[str] = set()
+    addresses: dict[str, list[str]] = {}
     for node in nodes:
+        if isinstance(node, ast.Call | ast.Tuple):
+            _register(node, addresses)
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.split(".")[0]
@@ -134,7 +138,20 @@ def imported(nodes: Iterable[ast.AST]) -> tuple[dict[str, str], set[str]]:
             roots.add((node.module or "").split(".")[0])
             for alias in node.names:
                 names[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
-    return names, roots
+    return names, roots, addresses
+
+
+def _register(node: ast.Call | ast.Tuple, addresses: dict[str, list[str]]) -> None:
+    """Note which function or class answers an address: Route("/a", f), add_get("/a", f), (r"/a", Handler)."""
+    given = node.args if isinstance(node, ast.Call) else node.elts
+    first = given[0] if len(given) > 1 else None
+    if not isinstance(first, ast.Constant) or not isinstance(first.value, str) or first.value[:1] != "/":
+        return
+    for one in given[1:]:
+        function = one.func if isinstance(one, ast.Call) else one
+        name = function.value if isinstance(function, ast.Attribute) else function
+        if isinstance(name, ast.Name):
+            addresses.setdefault(name.id, []).append(first.value)
 
 
 def dotted(node: ast.expr, env: Mapping[str, Value], names: Mapping[str, str]) -> str:
@@ -168,6 +185,8 @@ class Walker:
     """What an imported name stands for."""
     roots: set[str]
     """The packages that are imported from."""
+    addresses: dict[str, list[str]] = field(default_factory=dict)
+    """Function or class -> the addresses that calls register it for."""
     hits: list[Hit] = field(default_factory=list)
     attributes: dict[str, Value] = field(default_factory=dict)
     """`Class.name`: what any method put into self.name."""
@@ -226,7 +245,10 @@ class Walker:
             self.bind(node.target, self.value(node.value))
 
     def read_aug_assign(self, node: ast.AugAssign) -> None:
-        value = join(self.value(node.target), self.value(node.value))
+        old, more = self.value(node.target), self.value(node.value)
+        value = join(old, more)
+        if isinstance(node.op, ast.Add) and old.items is not None and more.items is not None:
+            value = replace(value, items=(*old.items, *more.items))
         built = isinstance(node.op, ast.Add) and (value.taint is not None or value.built)
         self.bind(node.target, replace(value, built=built, const=None))
 
@@ -248,6 +270,7 @@ class Walker:
             self.put(target.value, key.const, value)
         elif isinstance(target, ast.Attribute):
             check_setting(self, target, target.attr, value)
+            sinks.check_body(self, target, value)
             self._set_attribute(target, value)
 
     def put(self, owner: ast.expr, key: object, value: Value) -> None:
@@ -292,6 +315,9 @@ class Walker:
             self._branches(node.body, node.orelse)
 
     def read_while(self, node: ast.While) -> None:
+        if self.decided(node.test) is False:
+            self._block(node.orelse)
+            return
         self.value(node.test)
         for _ in self._rounds():
             self._branches(node.body, node.orelse)
@@ -313,6 +339,8 @@ class Walker:
         self.value(node.test)
         checked, is_negative = checked_names(node.test)
         without, holds = refused(node.test)
+        checked, beyond = self._begun(node.test, checked)
+        without |= beyond
         before = dict(self.scope.env)
         if not is_negative:
             self.clean(checked)
@@ -331,6 +359,21 @@ class Walker:
             self.scope.env = after_body
             return
         self.scope.env = joined(after_body, self.scope.env)
+
+    def _begun(self, test: ast.expr, checked: set[str]) -> tuple[set[str], dict[str, frozenset[str]]]:
+        """Weigh `path.startswith(...)`: what a path begins with says little before it is resolved."""
+        calls = [one for one in ast.walk(test) if isinstance(one, ast.Call) and one.args]
+        beyond: dict[str, frozenset[str]] = {}
+        for call in calls if len(calls) < MAX_LOOPS else ():
+            name = call.func.value if isinstance(call.func, ast.Attribute) else None
+            if not isinstance(name, ast.Name) or last_name(call.func) != "startswith":
+                continue
+            value = self.scope.env.get(name.id, NOTHING)
+            if value.kind.endswith("normpath()") and "'..'" in ast.unparse(call.args[0]):
+                beyond[name.id] = frozenset({"path-traversal"})
+            elif value.kind == "os.path.join()" or (value.built and value.text.startswith("/")):
+                checked = checked - {name.id}
+        return checked, beyond
 
     def clean(self, names: AbstractSet[str]) -> None:
         self.scope.env.update(cleaned(self.scope.env, names))
@@ -425,6 +468,9 @@ class Walker:
         ]
         self._block(plain)
         methods = [item for item in node.body if isinstance(item, Function)]
+        for method in methods if not self.fields[node.name] else ():
+            if method.name == "__init__":
+                self.fields[node.name] = [argument.arg for argument in method.args.args[1:]]
         env = self.scope.env
         self.scope = outer
         for method in sorted(methods, key=lambda item: item.name != "__init__"):
@@ -448,7 +494,10 @@ class Walker:
         self.functions[node.name] = (node, owner, env)
         takes_requests = is_view or is_route(self, node)
         outer, self.scope = self.scope, Scope(node, dict(env), takes_requests, owner)
-        self.scope.is_handler, self.scope.is_fixed = is_handler, is_fixed_route(node)
+        self.scope.is_handler, self.scope.is_fixed = (
+            is_handler,
+            is_fixed_route(node, [*self.addresses.get(node.name, ()), *self.addresses.get(owner, ())]),
+        )
         self.depth += 1
         for argument in arguments(node):
             self.scope.env[argument.arg] = given.get(argument.arg) or parameter(self, node, argument)
