@@ -253,7 +253,8 @@ _SERVED: Final = frozenset(
 _EMPTY_URL = re.compile(
     bounded(
         r"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mssql|oracle|mongodb|redis|amqp)(?:\+\w+)?://[\w.%-]+:@[\w.-]+"
-        r"|\bhost=\S+.*\bpassword=(?:''|\"\"|\s|$)|\b(?:server|data source)=[^;]+;.*\b(?:password|pwd)=(?:;|$)"
+        r"|\bhost=\S+.*\bpassword=(?:''|\"\"|\s|$)"
+        r"|\b(?:server|data source)=[^;]+;.*\b(?:password|pwd)=(?:;|$)"
     )
 )
 
