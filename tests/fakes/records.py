@@ -20,7 +20,13 @@ def row(name: str, ms: float, **more: Any) -> dict[str, Any]:
     return {**base, **more}
 
 
-def record(*hooks: dict[str, Any], phase: str = "PreToolUse", at: float = NOW, **more: Any) -> dict[str, Any]:
+def record(
+    *hooks: dict[str, Any],
+    phase: str = "PreToolUse",
+    at: float = NOW,
+    own_ms: float | None = None,
+    **more: Any,
+) -> dict[str, Any]:
     """One event; its time is what its hooks take one after another, unless said otherwise."""
     total = round(sum(hook["ms"] for hook in hooks), 2)
     base = {
@@ -32,6 +38,7 @@ def record(*hooks: dict[str, Any], phase: str = "PreToolUse", at: float = NOW, *
         "failures": sum(hook["exit"] not in (0, 2) or bool(hook.get("timed_out")) for hook in hooks),
         "session_id": "s1",
         "sequential_ms": total,
+        **({} if own_ms is None else {"own_ms": own_ms}),
         "path": "warm",
         "hooks": list(hooks),
     }

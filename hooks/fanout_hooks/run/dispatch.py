@@ -33,14 +33,6 @@ MAX_LOGGED = 200
 """Characters of a failing hook's stderr, for the user and for the log."""
 
 
-class Answer(NamedTuple):
-    """What goes back to the client."""
-
-    stdout: str
-    exit: int = 0
-    stderr: str = ""
-
-
 class Request(NamedTuple):
     """One event, and which registered hooks it is for."""
 
@@ -54,6 +46,8 @@ class Request(NamedTuple):
     """The client's own bytes, where we have them."""
     is_logged: bool = True
     """Benchmarks keep what they do out of the log."""
+    started_ms: float = 0.0
+    """What our process took until it could look at the event."""
 
 
 class Outcome(NamedTuple):
@@ -80,16 +74,18 @@ class Outcome(NamedTuple):
 class Handled(NamedTuple):
     """The answer, and what is left to do when it is out."""
 
-    answer: Answer
+    answer: decide.Decision
     afterwards: Callable[[], None]
 
 
 def run_event(runtime: RuntimeState, request: Request) -> int:
-    """Run one event's hooks and print their answer; what is left to do is done when it is out."""
-    handled = runtime.loop.run(handle(runtime, request))
-    status = print_answer(handled.answer)
-    handled.afterwards()
-    return status
+    """Run one event's hooks and print their answer as a command hook does; return the exit code."""
+    answer, afterwards = runtime.loop.run(handle(runtime, request))
+    sys.stdout.write(answer.stdout if answer.stdout != "{}" else "")
+    sys.stdout.flush()
+    sys.stderr.write(answer.stderr)
+    afterwards()
+    return answer.exit
 
 
 async def handle(runtime: RuntimeState, request: Request) -> Handled:
@@ -142,7 +138,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     decision = decide.decide(event, opinions, problems + notes + failures)
     if decision.overflow:
         decision = decide.kept_whole(decision, project)
-    elapsed_ms = (time.perf_counter() - began) * MS
+    elapsed_ms = (time.perf_counter() - began) * MS + request.started_ms
 
     def afterwards() -> None:
         answered.set(True)
@@ -154,7 +150,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
             if problem:
                 runtime.complain(problem)
 
-    return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
+    return Handled(decision, afterwards)
 
 
 def _by_input(
@@ -353,7 +349,7 @@ def _record(
         for one, opinion in zip(outcomes, opinions, strict=False)
     ]
     notes = notes + [f"{own.name} {own.problem}" for own in opinions if own.problem]
-    record = {
+    record = {  # log/rollup.py reads the keys in this order fastest
         "phase": request.event.get("hook_event_name"),
         "total_hooks": len(outcomes),
         "batches": max(plan.levels, default=0),
@@ -361,11 +357,26 @@ def _record(
         "failures": sum(one.timed_out or one.exit not in (0, 2) for one in outcomes),
         "session_id": request.event.get("session_id"),
         "sequential_ms": round(sum(one.ms for one in outcomes), 2),
+        "own_ms": round(_own_ms(outcomes, elapsed_ms), 2),
         "path": request.path,
         "hooks": rows,
     }
     gate = next((own.note for own in opinions[len(outcomes) :]), None)
     return record | ({"gate": gate} if gate else {}) | ({"notes": notes} if notes else {})
+
+
+def _own_ms(outcomes: Sequence[Outcome], elapsed_ms: float) -> float:
+    """Return what fanout itself took: the time in which none of the hooks ran."""
+    spans: dict[tuple[float, object], float] = {}
+    for number, one in enumerate(outcomes):
+        # Warm hooks of one worker run one after another, with the wait of the first.
+        chain = (one.wait_ms, "warm" if one.planned.way == "warm" else number)
+        spans[chain] = spans.get(chain, 0.0) + one.ms
+    busy = end = 0.0
+    for (begin, _), ms in sorted(spans.items(), key=lambda span: span[0][0]):
+        busy += max(0.0, begin + ms - max(begin, end))
+        end = max(end, begin + ms)
+    return max(0.0, elapsed_ms - busy)
 
 
 def _error(outcome: Outcome) -> str:
@@ -379,11 +390,3 @@ def _cwd_of(request: Request) -> str:
 def project_of(request: Request) -> str:
     return request.env.get("CLAUDE_PROJECT_DIR") or str(request.event.get("cwd") or os.getcwd())
 
-
-def print_answer(answer: Answer) -> int:
-    """Print an answer as a command hook does; return the exit code."""
-    sys.stdout.write(answer.stdout if answer.stdout != "{}" else "")
-    sys.stdout.flush()
-    if answer.stderr:
-        sys.stderr.write(answer.stderr)
-    return answer.exit

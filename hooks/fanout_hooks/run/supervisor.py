@@ -16,7 +16,8 @@ from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.run import claims, launch
-from fanout_hooks.run.dispatch import Answer, Handled, Request, handle
+from fanout_hooks.run.decide import Decision
+from fanout_hooks.run.dispatch import Handled, Request, handle
 from fanout_hooks.run.state import AskGate, RuntimeState, WriteLog
 from fanout_hooks.warm.loop import Channel, Loop
 
@@ -49,7 +50,7 @@ class Supervisor:
             self.loop.leave(self._answer(message))
 
     async def _answer(self, message: dict[str, Any]) -> None:
-        handled = Handled(Answer("{}"), lambda: None)
+        handled = Handled(Decision("{}"), lambda: None)
         name = ""
         try:
             arguments = message["arguments"]
