@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
+from fanout_hooks.client.files import fcntl
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.gate import governor
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
-from fanout_hooks.portable import fcntl
 
 KEEP_SESSIONS_S = 7 * 24 * 3600
 MAX_BYTES = 4 << 20
@@ -51,7 +51,7 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
     It never waits, for it is called in a loop that serves other events too. Raises Unusable.
     """
     path = _path(where, session)
-    with _locked(path, where) as is_ours:
+    with _locked(path) as is_ours:
         if not is_ours:
             return None
         before, note = _read(path)
@@ -81,7 +81,7 @@ def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T
     None: another process holds the lock now. Raises Unusable.
     """
     path = os.path.join(where, governor.FILE)
-    with _locked(path, where) as is_ours:
+    with _locked(path) as is_ours:
         if not is_ours:
             return None
         before = governor.read(path)
@@ -139,10 +139,10 @@ def _last_used(path: str) -> float:
 
 
 @contextmanager
-def _locked(path: str, where: str) -> Iterator[bool]:
+def _locked(path: str) -> Iterator[bool]:
     """Say whether the lock of a file is ours now. Raises Unusable, for what fails within, too."""
     try:
-        fd = _opened(path + ".lock", where)
+        fd = files.own(path + ".lock")
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,14 +154,6 @@ def _locked(path: str, where: str) -> Iterator[bool]:
             os.close(fd)
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror or error}") from error
-
-
-def _opened(path: str, where: str) -> int:
-    try:
-        return os.open(path, files.OWN, 0o600)
-    except FileNotFoundError:
-        os.makedirs(where, mode=0o700, exist_ok=True)
-        return os.open(path, files.OWN, 0o600)
 
 
 def _read(path: str) -> tuple[History, str]:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
 from fanout_hooks.learn.observe import covering
-from fanout_hooks.portable import lock
 
 # --- What is known of one script ----------------------------------------------------------------------------
 # What is known of one version of a hook's script: how long it takes, what it touches, if it keeps clean.
@@ -157,13 +156,11 @@ def dump(learned: Learned) -> bytes:
 
 def locked(path: str, wait_s: float) -> int | None:
     """Return a descriptor that holds the lock until it is closed; None when it isn't to be had."""
-    folder = os.path.dirname(path)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        fd = os.open(os.path.join(folder, LOCK), files.OWN, 0o600)
+        fd = files.own(os.path.join(os.path.dirname(path), LOCK))
     except OSError:
         return None
-    if lock(fd, time.monotonic() + wait_s, LOCK_LOOK_S):
+    if files.lock(fd, time.monotonic() + wait_s, LOCK_LOOK_S):
         return fd
     os.close(fd)
     return None

@@ -33,9 +33,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from fanout_hooks.client.files import NEW, folder_in
+from fanout_hooks.client.files import NEW, flags, folder_in, lock, own
 from fanout_hooks.learn import memory
-from fanout_hooks.portable import flags, lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -267,8 +266,7 @@ def _is_first(project: str, state: str, now: float) -> bool:
     slot = int(now // AGAIN_S)
     mark = f"{name}.{slot}"
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        os.close(os.open(os.path.join(folder, mark), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(own(os.path.join(folder, mark), NEW))
         for other in os.listdir(folder):
             when = other.rpartition(".")[2]
             if other != mark and (other.startswith(name) or not when.isdecimal() or int(when) < slot):

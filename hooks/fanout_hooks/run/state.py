@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanout_hooks.client import config, files
 from fanout_hooks.client.config import Hook
+from fanout_hooks.client.files import fcntl
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
-from fanout_hooks.portable import fcntl
 from fanout_hooks.run import plan as plans
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan
@@ -406,11 +406,7 @@ class Locks:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        try:
-            self._fd = os.open(self._path, files.OWN, 0o600)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            self._fd = os.open(self._path, files.OWN, 0o600)
+        self._fd = files.own(self._path)
 
 
 def _byte(key: str) -> int:

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
-from fanout_hooks.portable import fcntl
+from fanout_hooks.client.files import fcntl
 
 T = TypeVar("T")
 HEAD = 4

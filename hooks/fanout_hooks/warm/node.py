@@ -30,8 +30,8 @@ import time
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from fanout_hooks.client.files import fcntl
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.portable import fcntl
 from fanout_hooks.warm.command import which
 from fanout_hooks.warm.loop import Future, Loop, memory_file
 
