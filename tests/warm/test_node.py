@@ -18,7 +18,7 @@ import pytest
 
 from fakes.processes import ends
 from fakes.sandbox import Event, Native, Running, Sandbox, pre_tool_use
-from fanout_hooks.run.lanes import CONTROL
+from fanout_hooks.warm.loop import CONTROL
 from fanout_hooks.warm import node
 from fanout_hooks.warm.command import which, words_of
 

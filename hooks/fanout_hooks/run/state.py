@@ -25,7 +25,7 @@ from fanout_hooks.warm.interpreter import HookInput, Interpreter, key_of
 from fanout_hooks.warm.loop import Future, Loop, on_stderr, sealed_file
 
 if TYPE_CHECKING:
-    from fanout_hooks.run.lanes import Ended, Holder, Lanes
+    from fanout_hooks.run.lanes import Ended, Lanes
     from fanout_hooks.warm.node import NodeProgram, Spares
     from fanout_hooks.warm.uv import Answers, Found
 
@@ -104,7 +104,7 @@ class RuntimeState:
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._reported: set[str] = set()
         self._lanes: Lanes | None = None
-        self._spares: Spares[Holder] | None = None
+        self._spares: Spares | None = None
         self._to_open: dict[tuple[str, ...], tuple[Program, dict[str, str], str, Memory]] = {}
         self.is_opening = False
         self.uv: Answers | None = None
@@ -232,7 +232,7 @@ class RuntimeState:
             self.spares.done()
 
     @property
-    def spares(self) -> Spares[Holder]:
+    def spares(self) -> Spares:
         """Return the Node processes that were started ahead."""
         if self._spares is None:
             from fanout_hooks.warm.node import Spares

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
 from fanout_hooks.warm.command import Program
-from fanout_hooks.warm.loop import Channel, Future, Loop, is_stopped, kill_group, memory_file
+from fanout_hooks.warm.loop import Channel, Future, Loop, content, is_stopped, kill_group, memory_file
 
 # --- The interpreter: its zygote, and the workers that run batches. -----------------------------------------
 
@@ -38,6 +38,8 @@ MAX_WORKERS = 50
 IDLE_WORKERS = 1
 DEEP_LOOK_S = 5.0
 FORK_S = 10.0
+ENDING_S = 0.2
+"""A zygote ends by itself when it sees our end of the socket closing."""
 WATCH_S = 0.05
 MAX_STOPS = 20
 """How often a process that we wait for is looked at: a stopped one answers never."""
@@ -100,11 +102,25 @@ class Interpreter:
     # --- the zygote ------------------------------------------------------------------------------------
 
     def open(self, program: Program, env: dict[str, str], cwd: str) -> None:
-        """Start the zygote; `ready` waits until it serves."""
+        """Start the zygote by the very command that starts the hooks; `ready` waits until it serves."""
+        zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+        flags = [f"-{program.flags}"] if program.flags else []
+        ours, theirs = socket.socketpair()
         try:
-            self._process, ours = start_zygote(program, env, cwd)
-        except CannotStart as error:
-            self._break(str(error))
+            with theirs:
+                self._process = subprocess.Popen(
+                    [program.exe, *flags, zygote, str(theirs.fileno()), program.flags],
+                    env=env,
+                    cwd=cwd,
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            self._break(f"{program.exe}: {error.strerror or error}")
             return
         self._control = Channel(self.loop, ours)
         self.loop.leave(self._listen(self._control, program.exe))
@@ -178,7 +194,11 @@ class Interpreter:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            end(self._process)
+            try:
+                self._process.wait(ENDING_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def takes_notice_of_loss(self) -> bool:
         """Say whether a zygote that had served was lost, once."""
@@ -458,7 +478,6 @@ async def _last_message(channel: Channel) -> dict[str, Any] | None:
 #     {"begin": place, "last": whether the process may not be used after this hook, "at": monotonic seconds}
 #     {"i": place, "exit", "ms", "taint", "spoilt", "at", "effects", "kept": true where it printed much}
 
-MAX_OUTPUT = 16 << 20
 MAX_ROW = 8 << 20
 _LENGTHS = struct.Struct(">III")
 UNREADABLE = "wrote into fanout's own channel"
@@ -545,7 +564,7 @@ class Batch:
 
     def detach(self) -> Ran:
         """Return the result of the hook that runs: no one waits for it any more."""
-        stdout = _content(self.out)
+        stdout = content(self.out)
         return Ran(self.left.pop(0).place, 0, self._ms(), stdout, b"", taint="worked on after its answer")
 
     def died(self, status: int) -> Ran | None:
@@ -555,7 +574,7 @@ class Batch:
             return self.lost(UNREADABLE)
         if not self._begun:
             return None
-        stdout, stderr = _content(self.out), _content(self.err)
+        stdout, stderr = content(self.out), content(self.err)
         place = self.left.pop(0).place
         return Ran(place, status, self._ms(), stdout, stderr, self.timed_out, "ended the process")
 
@@ -567,7 +586,7 @@ class Batch:
         if not self._begun:
             return None
         place = self.left.pop(0).place
-        return Ran(place, 1, self._ms(), b"", _content(self.err), taint=why, lost=why)
+        return Ran(place, 1, self._ms(), b"", content(self.err), taint=why, lost=why)
 
     def _ms(self) -> float:
         return round((time.monotonic() - self._since) * 1000, 3)
@@ -620,77 +639,23 @@ class Batch:
         if "begin" in row:
             if self._begun or row["begin"] != self.left[0].place:
                 raise ValueError("another hook than the next has begun")
-            self._begun, self.is_last, self._since = True, bool(row["last"]), _number(row["at"])
+            self._begun, self.is_last, self._since = True, bool(row["last"]), float(row["at"])
             return
         if not self._begun or row["i"] != self.left[0].place:
             raise ValueError("a result of another hook than the one that has begun")
         if row.get("kept"):
-            stdout, stderr = _content(self.out), _content(self.err)
+            stdout, stderr = content(self.out), content(self.err)
         taint = str(row["taint"])
         effects = row["effects"]
         if effects is not None and not all(isinstance(effects[name], kind) for name, kind in EFFECTS.items()):
             raise ValueError("effects of another form")
         place = self.left[0].place
         self._ran.append(
-            Ran(place, int(row["exit"]), _number(row["ms"]), stdout, stderr, False, taint, effects)
+            Ran(place, int(row["exit"]), float(row["ms"]), stdout, stderr, False, taint, effects)
         )
         del self.left[0]
-        self._begun, self._since = False, _number(row["at"])
+        self._begun, self._since = False, float(row["at"])
         self.spoilt = bool(taint or row["spoilt"] or self.is_last)
-
-
-def _number(value: Any) -> float:
-    return float(value)
-
-
-def _content(fd: int) -> bytes:
-    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
-
-
-# --- Starts a zygote by the very command that starts the hooks, and ends it. --------------------------------
-
-ENDING_S = 0.2
-"""It ends by itself when it sees our end of the socket closing."""
-
-
-class CannotStart(Exception):
-    """The text names the program, and what the system says of it."""
-
-
-def start_zygote(
-    program: Program, env: dict[str, str], cwd: str
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Return the process and our end of its socket. Raises CannotStart."""
-    ours, theirs = socket.socketpair()
-    zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-    flags = [f"-{program.flags}"] if program.flags else []
-    command = [program.exe, *flags, zygote, str(theirs.fileno()), program.flags]
-    os.set_inheritable(theirs.fileno(), True)
-    try:
-        with theirs:
-            process = subprocess.Popen(
-                command,
-                env=env,
-                cwd=cwd,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-    except OSError as error:
-        ours.close()
-        raise CannotStart(f"{program.exe}: {error.strerror or error}") from error
-    return process, ours
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a zygote whose socket was closed; not for ever."""
-    try:
-        process.wait(ENDING_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 # --- What distinguishes one interpreter from another: its command, and what a shim would choose by. ---------

@@ -19,7 +19,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from fanout_hooks.client.files import fcntl
 
@@ -303,6 +303,48 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 # --- Files and processes ------------------------------------------------------------------------------------
+
+MAX_OUTPUT = 16 << 20
+CONTROL = 200
+"""Above what a program opens itself, so that it finds the numbers that it would find natively."""
+
+
+class Command(NamedTuple):
+    """What to start as a process (run/lanes.py)."""
+
+    line: list[str]
+    files: tuple[int, int, int]
+    env: dict[str, str]
+    cwd: str
+    control: int | None = None
+    """One more descriptor for it, which it finds as number CONTROL."""
+
+
+class Holder:
+    """A command at work, as seen from here: the process that waits for it and ends as it does."""
+
+    __slots__ = ("ended", "pid", "returncode")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.ended: Future[bool] = Future()
+
+    def poll(self, how: int = os.WNOHANG) -> int | None:
+        """Return the exit status, negative for a signal; None while it is at work."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, how)
+            except ChildProcessError:
+                pid, status = self.pid, 0
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
+def content(fd: int) -> bytes:
+    """Return what a process wrote into a file of ours."""
+    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
 
 
 def is_stopped(pid: int) -> bool:
