@@ -95,25 +95,9 @@ def from_stdin(raw: bytes) -> dict[str, Any] | None:
 
 
 IDENTIFYING = (
-    "session_id",
-    "hook_event_name",
-    "prompt_id",
-    "tool_use_id",
-    "agent_id",
-    "message_id",
-    "index",
-    "prompt",
-    "message",
-    "trigger",
-    "source",
-    "file_path",
-    "stop_hook_active",
-    "last_assistant_message",
-    "command_args",
-    "compact_summary",
-    "error",
-)
-
+    "session_id hook_event_name prompt_id tool_use_id agent_id message_id index prompt message trigger "
+    "source file_path stop_hook_active last_assistant_message command_args compact_summary error"
+).split()
 
 def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
     """Return the same short name for one event whichever way it came: two ways must not both run it.

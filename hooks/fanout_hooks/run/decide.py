@@ -69,6 +69,8 @@ def _cut(text: str, units: int) -> str:
 # --- One answer from all hooks ------------------------------------------------------------------------------
 
 STRENGTH = ("deny", "defer", "ask", "allow")
+UNDERSTOOD = "hookEventName permissionDecision permissionDecisionReason additionalContext updatedInput".split()
+"""What an Opinion has of hookSpecificOutput in its own fields."""
 
 
 class HookResult(NamedTuple):
@@ -165,14 +167,7 @@ def _from_json(name: str, said: str, event: str) -> Opinion:
     if problem:
         return Opinion(name, problem=problem)
     updated = own.get("updatedInput")
-    taken = (
-        "hookEventName",
-        "permissionDecision",
-        "permissionDecisionReason",
-        "additionalContext",
-        "updatedInput",
-    )
-    others = {key: value for key, value in own.items() if key not in taken}
+    others = {key: value for key, value in own.items() if key not in UNDERSTOOD}
     if event == "PermissionRequest" and decision:
         others.pop("decision", None)
         if decision == "allow":

@@ -37,24 +37,10 @@ KEPT = tuple(
 """The standard library and what is installed beside it; everything else belongs to hooks."""
 VOLATILE = frozenset(("__warningregistry__", "__annotations__"))
 """Written by the interpreter itself; harmless to the next hook."""
-SYS_SET_PER_HOOK = [
-    "argv",
-    "path",
-    "stdin",
-    "stdout",
-    "stderr",
-    "__stdin__",
-    "__stdout__",
-    "__stderr__",
-    "last_type",
-    "last_value",
-    "last_traceback",
-    "last_exc",
-    "path_importer_cache",
-    "modules",
-    "executable",
-    "orig_argv",
-]
+SYS_SET_PER_HOOK = (
+    "argv path stdin stdout stderr __stdin__ __stdout__ __stderr__ last_type last_value last_traceback "
+    "last_exc path_importer_cache modules executable orig_argv"
+).split()
 STARTED_WITH = frozenset(("sys", "builtins", "_imp"))
 """Made by the interpreter before it can say where a module is from; Python 3.8 doesn't say it later."""
 OWN_NAMES = frozenset(("__main__", "__mp_main__"))
