@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 from fanout_hooks.adoption import adopt, check, entries
 from fanout_hooks.client import config, files, matchers, places
 from fanout_hooks.client.settings import Refused, read
-from fanout_hooks.client.transcripts import HookRun, Message, Prompt, Transcript, Use
+from fanout_hooks.client.transcripts import Message, Prompt, Transcript, Use
 from fanout_hooks.gate import gate
 from fanout_hooks.gate.gate import AGENT_TOOLS, History
 from fanout_hooks.learn import memory
@@ -100,7 +100,6 @@ def _on_prompt(history: History, prompt: Prompt) -> History:
 
 
 def _background_ends(transcript: Transcript) -> dict[str, float]:
-    """When each background agent was reported as done."""
     prompts = [entry for entry in transcript.entries if isinstance(entry, Prompt)]
     return {
         agent: prompt.at
@@ -282,8 +281,6 @@ ENDINGS = (".py", ".sh", ".bash", ".zsh", ".js", ".mjs", ".cjs", ".ts")
 
 
 class Found(NamedTuple):
-    """One command hook."""
-
     name: str
     """What the hook log calls it."""
     event: str
@@ -458,7 +455,7 @@ def of_transcripts(transcripts: Iterable[Transcript], hooks: Iterable[Found]) ->
         for run in transcript.hooks:
             if not daily.is_ours(run.command):
                 key = (run.name.partition(":")[0], run.command)
-                runs.setdefault(key, (Digest(), _line(transcript, run)))[0].add(run.ms)
+                runs.setdefault(key, (Digest(), f"{transcript.path}:{run.line}"))[0].add(run.ms)
     for (event, command), (digest, line) in runs.items():
         place = places.get((event, command.strip()), line)
         yield from _slow(
@@ -478,7 +475,3 @@ def _slow(event: str, name: str, digest: Digest, place: str, way: str, basis: st
             basis=basis,
             advice=SLOW_ADVICE[way],
         )
-
-
-def _line(transcript: Transcript, run: HookRun) -> str:
-    return f"{transcript.path}:{run.line}"

@@ -85,7 +85,6 @@ def keep(error: BaseException, env: Mapping[str, str]) -> str:
 
 
 def folder_of(env: Mapping[str, str]) -> str:
-    """Return the user's own folder of reports."""
     from fanout_hooks.client.places import state_folder
 
     return os.path.join(os.path.dirname(state_folder(dict(env))), "crashes")
@@ -105,4 +104,3 @@ def blanked(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "[secret]")
     return text
-

@@ -34,10 +34,9 @@ Graph = dict[str, Any]
 
 
 def graphs(places: list[Place], env: dict[str, str]) -> list[Graph]:
-    """Return a graph for each event that has adopted hooks."""
     found = []
     for own in places:
-        hooks = config.load((own.scope,), own.project, own.claude).hooks
+        hooks = own.held().hooks
         known = Memory(memory.path_of(own.state, own.project))
         for event in dict.fromkeys(hook.event for hook in hooks):
             mine = [hook for hook in hooks if hook.event == event]
@@ -53,7 +52,9 @@ def _graph(event: str, own: Place, hooks: list[config.Hook], env: dict[str, str]
         _node(planned.hook.name, planned.way, level, footprint, is_guard=False)
         for planned, footprint, level in zip(run.planned, run.footprints, run.levels, strict=True)
     ]
-    nodes += [_node(hook.name, "lane", 1, Footprint(hook.name), is_guard=True) for hook in hooks if hook.guard]
+    nodes += [
+        _node(hook.name, "lane", 1, Footprint(hook.name), is_guard=True) for hook in hooks if hook.guard
+    ]
     return {
         "event": event,
         "scope": own.scope,

@@ -3,13 +3,13 @@
     read(path, at_most)                 OSError for a FIFO, a device, a link, what is larger
     read(path, at_most, follow=True)    a link counts as what it leads to: settings files may be links
     replace(path, data)                 readers find the old or the new; a link is replaced, not followed
-    own(path)                           a descriptor of a file of ours, whose folder is made where it is missing
+    own(path)                           a descriptor of a file of ours, whose folder is made with it
     lock(fd, until, look_s)             one writer at a time
 
 A FIFO opened without O_NONBLOCK holds its reader up for ever. What lies below a project's root and is read as
 source goes through fanout_mcp.source.read, which follows no link on the way either.
 
-Windows, where no hook runs, has no locks and lacks flags: only one user's reports and settings are used there.
+Windows, where no hook runs, has no locks and not all flags: one user's reports and settings are used there.
 """
 
 from __future__ import annotations

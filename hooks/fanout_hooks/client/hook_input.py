@@ -99,6 +99,7 @@ IDENTIFYING = (
     "source file_path stop_hook_active last_assistant_message command_args compact_summary error"
 ).split()
 
+
 def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
     """Return the same short name for one event whichever way it came: two ways must not both run it.
 
@@ -107,11 +108,8 @@ def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
     import hashlib
 
     calls = event.get("tool_calls")
-    ids = (
-        [call.get("tool_use_id") for call in calls if isinstance(call, dict)]
-        if isinstance(calls, list)
-        else []
-    )
+    calls = calls if isinstance(calls, list) else []
+    ids = [call.get("tool_use_id") for call in calls if isinstance(call, dict)]
     parts = [event.get(name) or "" for name in IDENTIFYING]
     text = json.dumps([scopes, part, parts, ids], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

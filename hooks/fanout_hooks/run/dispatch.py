@@ -51,8 +51,6 @@ class Request(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a hook."""
-
     planned: Planned
     exit: int
     stdout: str
@@ -69,6 +67,11 @@ class Outcome(NamedTuple):
         if asked_for(self.stdout.encode()) is not None:
             return False
         return bool(self.lost) or self.timed_out or self.exit not in (0, 2)
+
+    @property
+    def result(self) -> decide.HookResult:
+        name, on_failure = self.planned.hook.name, self.planned.hook.on_failure
+        return decide.HookResult(name, self.exit, self.stdout, self.stderr, self.timed_out, on_failure)
 
 
 class Handled(NamedTuple):
@@ -125,7 +128,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     outcomes.sort(key=lambda one: hooks.index(one.planned.hook))  # answers are joined in configuration order
 
     # Decide: one answer from all of them. The client ignores what a stand-in would make of its input.
-    opinions = [decide.understand(_result(one), one.planned.hook.event) for one in outcomes]
+    opinions = [decide.understand(one.result, one.planned.hook.event) for one in outcomes]
     opinions = [
         said if one.planned.hook in own else said._replace(updated=None)
         for one, said in zip(outcomes, opinions, strict=True)
@@ -193,8 +196,10 @@ async def _run(
         wait_ms = round((time.perf_counter() - started) * MS, 2)
 
         def end(ran: Ran, way: str = "") -> None:
-            planned = plan.planned[ran.place]
-            ended[ran.place].set(_outcome(planned._replace(way=way or planned.way), ran, wait_ms))
+            planned, at = plan.planned[ran.place], ended[ran.place]
+            planned = planned._replace(way=way or planned.way)
+            out, err = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
+            at.set(Outcome(planned, ran.exit, out, err, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost))
 
         try:
             if plan.planned[unit.places[0]].program is not None:
@@ -213,7 +218,7 @@ async def _run(
             runtime.places.give_back()
             runtime.locks.release(held)
 
-    stdin = sealed_file("stdin", _stdin_of(request))
+    stdin = sealed_file("stdin", to_stdin(request.event) if request.raw is None else request.raw)
     try:
         shared = HookInput(stdin, request.env, _cwd_of(request), answered)
         for unit in [runtime.loop.spawn(run_unit(unit, shared)) for unit in plan.units]:
@@ -260,7 +265,6 @@ async def _run_warm(
 async def _run_lane(
     runtime: RuntimeState, request: Request, plan: Plan, place: int, hook_input: HookInput
 ) -> tuple[Ran, str]:
-    """Run one hook as its own process."""
     from fanout_hooks.run.lanes import work_of
 
     hook, node, way = plan.planned[place].hook, plan.planned[place].node, "lane"
@@ -274,15 +278,6 @@ async def _run_lane(
         line, env = work_of(hook, hook_input.env)
         ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
     return Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), way
-
-
-def _stdin_of(request: Request) -> bytes:
-    return request.raw if request.raw is not None else to_stdin(request.event)
-
-
-def _outcome(planned: Planned, ran: Ran, wait_ms: float) -> Outcome:
-    stdout, stderr = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
-    return Outcome(planned, ran.exit, stdout, stderr, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost)
 
 
 # --- What the user reads of a hook that failed --------------------------------------------------------------
@@ -316,13 +311,6 @@ def error_head(stderr: str, most: int) -> str:
 # --- The answer and the log's line --------------------------------------------------------------------------
 
 
-def _result(outcome: Outcome) -> decide.HookResult:
-    hook = outcome.planned.hook
-    return decide.HookResult(
-        hook.name, outcome.exit, outcome.stdout, outcome.stderr, outcome.timed_out, hook.on_failure
-    )
-
-
 def _record(
     request: Request,
     plan: Plan,
@@ -345,7 +333,11 @@ def _record(
         }
         | ({"timed_out": True} if one.timed_out else {})
         | ({"left": one.taint} if one.taint else {})
-        | ({"error": said} if (said := _error(one)) else {})
+        | (
+            {"error": said}
+            if one.has_failed and (said := one.lost or error_head(one.stderr, MAX_LOGGED))
+            else {}
+        )
         for one, opinion in zip(outcomes, opinions, strict=False)
     ]
     notes = notes + [f"{own.name} {own.problem}" for own in opinions if own.problem]
@@ -379,14 +371,9 @@ def _own_ms(outcomes: Sequence[Outcome], elapsed_ms: float) -> float:
     return max(0.0, elapsed_ms - busy)
 
 
-def _error(outcome: Outcome) -> str:
-    return (outcome.lost or error_head(outcome.stderr, MAX_LOGGED)) if outcome.has_failed else ""
-
-
 def _cwd_of(request: Request) -> str:
     return str(request.event.get("cwd") or project_of(request))
 
 
 def project_of(request: Request) -> str:
     return request.env.get("CLAUDE_PROJECT_DIR") or str(request.event.get("cwd") or os.getcwd())
-

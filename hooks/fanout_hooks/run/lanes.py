@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from fanout_hooks.client import files
 from fanout_hooks.client.config import Hook
@@ -32,6 +32,7 @@ from fanout_hooks.warm.command import which
 from fanout_hooks.warm.loop import (
     CONTROL,
     Command,
+    Ended,
     Future,
     Holder,
     Loop,
@@ -47,23 +48,12 @@ POLL_S = 0.005
 """Where the system has no pidfd (macOS), a child's end is looked for this often."""
 
 
-class Ended(NamedTuple):
-    """What a process left: `exit` is negative for a signal."""
-
-    exit: int
-    ms: float
-    stdout: bytes
-    stderr: bytes
-    timed_out: bool = False
-
-
 def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
     """Return what to execute: the exec form as it is, else a shell as the client uses it."""
     return [command, *args] if args is not None else ["/bin/sh", "-c", command]
 
 
 def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return what to execute for a hook, and in which environment."""
     if hook.type != "http":
         return command_line(hook.command, hook.args), env
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.warm.command import Program
+from fanout_hooks.warm.command import Program, is_shim
 from fanout_hooks.warm.loop import Channel, Future, Loop, content, is_stopped, kill_group, memory_file
 
 # --- The interpreter: its zygote, and the workers that run batches. -----------------------------------------
@@ -50,8 +50,6 @@ MAX_DEATHS = 2
 
 
 class HookInput(NamedTuple):
-    """What all hooks of an event share."""
-
     stdin: int
     env: dict[str, str]
     cwd: str
@@ -59,35 +57,28 @@ class HookInput(NamedTuple):
     """Set when the event's answer is out, or takes so long that others may want what waits for it."""
 
 
-class Worker:
-    """One worker process, as seen from here."""
-
-    __slots__ = ("channel", "died", "pid", "stamp")
-
-    def __init__(self, channel: Channel, pid: int, stamp: bytes) -> None:
-        self.channel = channel
-        self.pid = pid
-        self.stamp = stamp
-        self.died: Future[int] = Future()
+class Worker(NamedTuple):
+    channel: Channel
+    pid: int
+    died: Future[int]
 
 
 class Interpreter:
     """Start it with `open`; when `broken` is set, its hooks run a process each instead."""
 
-    def __init__(self, loop: Loop, before: Interpreter | None = None) -> None:
+    def __init__(self, loop: Loop, *, has_lost: bool = False) -> None:
         self.loop = loop
-        self._lost = before
-        """One that served and was ended, whose loss is not reported yet."""
+        self.has_lost = has_lost
+        """A zygote that had served was ended, this one's or the one's before, and it is not reported yet."""
         self.broken = ""
         self.pid = 0
         """The zygote's process, 0 as long as it isn't known."""
         self.has_served = False
-        self._is_reported = False
         self._stops = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Channel | None = None
         self._ready: Future[bool] = Future()
-        self._forking: list[tuple[Channel, Future[Worker | None], bytes]] = []
+        self._forking: list[tuple[Channel, Future[Worker | None]]] = []
         self._workers: dict[int, Worker] = {}
         self._idle: list[Worker] = []
         self._waiting: list[Future[bool]] = []
@@ -156,8 +147,8 @@ class Interpreter:
             self.pid = message["ready"]
             self._ready.set(True)
         elif "forked" in message:
-            channel, future, stamp = self._forking.pop(0)
-            worker = Worker(channel, message["forked"], stamp)
+            channel, future = self._forking.pop(0)
+            worker = Worker(channel, message["forked"], Future())
             self._workers[worker.pid] = worker
             self.has_served = True
             future.set(worker)
@@ -172,8 +163,9 @@ class Interpreter:
         if self.broken:
             return
         self.broken = why
+        self.has_lost |= self.has_served
         self._ready.set(False)
-        for channel, future, _ in self._forking:
+        for channel, future in self._forking:
             channel.close()
             future.set(None)
         self._forking.clear()
@@ -189,7 +181,7 @@ class Interpreter:
         """End the zygote; it takes its workers along."""
         for worker in self._workers.values():
             worker.channel.close()
-        for channel, _, _ in self._forking:
+        for channel, _ in self._forking:
             channel.close()
         if self._control is not None:
             self._control.close()
@@ -202,10 +194,7 @@ class Interpreter:
 
     def takes_notice_of_loss(self) -> bool:
         """Say whether a zygote that had served was lost, once."""
-        before, self._lost = self._lost, None
-        is_lost = before is not None and before.takes_notice_of_loss()
-        if self.broken and self.has_served and not self._is_reported:
-            self._is_reported = is_lost = True
+        is_lost, self.has_lost = self.has_lost, False
         return is_lost
 
     @property
@@ -223,7 +212,7 @@ class Interpreter:
         ours, theirs = socket.socketpair()
         future: Future[Worker | None] = Future()
         stamp = os.urandom(STAMP_BYTES)
-        self._forking.append((Channel(self.loop, ours, stamp), future, stamp))
+        self._forking.append((Channel(self.loop, ours, stamp), future))
         with theirs:
             self._control.send({"do": "fork", "stamp": stamp.hex()}, (theirs.fileno(),))
         return await self._watched(future, FORK_S)
@@ -276,18 +265,10 @@ class Interpreter:
             self._control.send({"do": "kill", "pid": worker.pid})
 
     def preload(self, names: Iterable[str]) -> None:
-        """Have the zygote import standard modules."""
         new = set(names) - self.modules
         if new and self._control is not None:
             self.modules |= new
             self._control.send({"do": "import", "names": sorted(new)})
-
-    async def warm_up(self) -> None:
-        """Have a worker ready before it is needed."""
-        if not self._idle:
-            worker = await self._fork()
-            if worker is not None:
-                self._give_back(worker)
 
     # --- running ---------------------------------------------------------------------------------------
 
@@ -322,7 +303,7 @@ class Interpreter:
         alone: bool,
     ) -> list[Task]:
         """Run tasks in one worker until it is done or spoilt; return what is left."""
-        with Batch(tasks, worker.stamp) as batch:
+        with Batch(tasks, worker.channel.stamp) as batch:
             hooks = [
                 {
                     "i": task.place,
@@ -339,9 +320,8 @@ class Interpreter:
             while not batch.is_over():
                 message, alone_s = await self._next_message(worker, batch, looks=alone)
                 for ran in batch.new_results():
-                    if (
-                        ran.taint and self._control is not None
-                    ):  # known there before anything that waited runs
+                    # Known there before anything that waited runs.
+                    if ran.taint and self._control is not None:
                         self._control.send({"do": "leave", "pid": worker.pid})
                     on_result(ran)
                 if batch.left and alone_s is not None:
@@ -451,8 +431,10 @@ class Interpreter:
         worker.channel.close()  # ends the worker, not what its hooks left running on purpose
         if await self.loop.first(worker.died, 1.0) is None and not self.broken:
             self._kill(worker)
-        if not alone and not self._idle and not self.broken:
-            await self.warm_up()
+        if not alone and not self._idle and not self.broken:  # have one ready before it is needed
+            another = await self._fork()
+            if another is not None:
+                self._give_back(another)
 
 
 def _patience(batch: Batch, *, looks: bool) -> float:
@@ -486,8 +468,6 @@ EFFECTS = {"reads": list, "writes": list, "spawns": bool, "opaque": bool}
 
 
 class Task(NamedTuple):
-    """A hook to be run in a worker."""
-
     place: int
     program: Program
     timeout_s: float
@@ -542,7 +522,6 @@ class Batch:
         self.results.close()
 
     def is_over(self) -> bool:
-        """Say whether this process has run what it will."""
         return self.spoilt or not self.left
 
     def time_left(self) -> float:
@@ -677,15 +656,6 @@ def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
     choice = _chosen_by(program.exe, env, cwd) if is_shim(program.exe) else ()
     python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))
     return (program.exe, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
-
-
-def is_shim(path: str) -> bool:
-    """Say whether an interpreter is a version manager's script."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return False
 
 
 def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:

@@ -182,7 +182,7 @@ class Channel:
 
     def __init__(self, loop: Loop, sock: socket.socket, stamp: bytes = b"") -> None:
         sock.setblocking(False)
-        self._stamp = stamp
+        self.stamp = stamp
         self.sock = sock
         self._loop = loop
         self._received = bytearray()
@@ -231,10 +231,10 @@ class Channel:
             self._end()
             return
         self._received += data
-        begin = len(self._stamp) + HEAD
+        begin = len(self.stamp) + HEAD
         while not self.closed and self._received:
-            size = int.from_bytes(self._received[len(self._stamp) : begin], "big")
-            if not self._stamp.startswith(self._received[: len(self._stamp)]) or size > MAX_MESSAGE:
+            size = int.from_bytes(self._received[len(self.stamp) : begin], "big")
+            if not self.stamp.startswith(self._received[: len(self.stamp)]) or size > MAX_MESSAGE:
                 self._end()
                 return
             if len(self._received) < begin or len(self._received) < begin + size:
@@ -340,6 +340,16 @@ class Holder:
             if pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
+
+
+class Ended(NamedTuple):
+    """What a process left: `exit` is negative for a signal."""
+
+    exit: int
+    ms: float
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
 
 
 def content(fd: int) -> bytes:

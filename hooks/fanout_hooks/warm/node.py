@@ -32,7 +32,7 @@ from typing import NamedTuple, Protocol
 
 from fanout_hooks.client.files import fcntl
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.warm.command import which
+from fanout_hooks.warm.command import is_shim, which
 from fanout_hooks.warm.loop import Command, Future, Holder, Loop, memory_file
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_spare.cjs")
@@ -84,7 +84,7 @@ def node_of(
     """Return the Node program of a command in words, or None when it can't be started ahead."""
     exe = which(words[0], env, cwd)
     # A version manager's `node` is a script or a link to another program: which Node it means may change.
-    if exe is None or os.path.basename(os.path.realpath(exe)) not in NODES or _is_script(exe):
+    if exe is None or os.path.basename(os.path.realpath(exe)) not in NODES or is_shim(exe):
         return None
     if not all(FLAGS.fullmatch(own) for own in env.get("NODE_OPTIONS", "").split()):
         return None
@@ -101,11 +101,6 @@ def shell_of(command: str, args: tuple[str, ...] | None) -> tuple[str, ...]:
     if args is not None:
         return ()
     return ("/bin/sh", "-c", 'exec "$0" "$@"' if command.split()[:1] == ["exec"] else '"$0" "$@"')
-
-
-def _is_script(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"#!"
 
 
 class Starter(Protocol):
@@ -416,7 +411,6 @@ def _any_of(futures: list[Future[bool]]) -> Future[bool]:
 
 
 def _room() -> int:
-    """Return how many spares the machine's memory has room for."""
     with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo") as file:
         for line in file:
             if line.startswith("MemAvailable:"):
