@@ -82,12 +82,12 @@ def on_unseen() -> Iterator[Row]:
     yield from _judged("by three authors, rules changed for them since", of_three())
     yield from _judged("by three other authors, rules changed for them since", of_three_more())
     every = unseen()
-    yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
+    yield from _judged("held out", [pair for pair in every if not pair.changed_for and not pair.after])
     yield from _judged(
         "held out, written after the rules were changed",
-        [pair for pair in every if pair.after and not pair.mended],
+        [pair for pair in every if pair.after and not pair.changed_for],
     )
-    yield from _judged("used to change the rules", [pair for pair in every if pair.mended])
+    yield from _judged("used to change the rules", [pair for pair in every if pair.changed_for])
 
 
 def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:

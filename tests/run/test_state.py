@@ -79,7 +79,7 @@ class Kept:
 
     made: list[Kept]
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, has_lost: bool = False) -> None:
         self.broken, self.has_served = "", True
         self.is_at_rest, self.closed = True, False
         self.made.append(self)

@@ -18,9 +18,9 @@ import pytest
 
 from fakes.processes import ends
 from fakes.sandbox import Event, Native, Running, Sandbox, pre_tool_use
-from fanout_hooks.run.lanes import CONTROL
 from fanout_hooks.warm import node
 from fanout_hooks.warm.command import which, words_of
+from fanout_hooks.warm.loop import CONTROL
 
 HEAD = "const fs = require('fs'), path = require('path');\n"
 READ = HEAD + "const event = JSON.parse(fs.readFileSync(0, 'utf8'));\n"

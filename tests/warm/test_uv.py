@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from fakes.sandbox import Native, Running, Sandbox, pre_tool_use
-from fanout_hooks.run.lanes import Ended
 from fanout_hooks.warm import uv
-from fanout_hooks.warm.loop import Loop
+from fanout_hooks.warm.loop import Ended, Loop
 
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}") or shutil.which("uv") or ""
 HEAD = """# /// script

@@ -41,8 +41,6 @@ class Prompt(NamedTuple):
 
 
 class Message(NamedTuple):
-    """The tool calls of one assistant message."""
-
     uses: tuple[Use, ...]
     at: float
     line: int
@@ -98,15 +96,9 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
 
 def read(path: str) -> Transcript:
     """Read one transcript. Raises OSError when it can't be opened; nothing else."""
-    records, damaged = [], 0
-    for line, raw in _lines(path):
-        try:
-            record = json.loads(raw)
-        except (ValueError, RecursionError):
-            damaged += 1
-            continue
-        if isinstance(record, dict):
-            records.append((line, record))
+    found = list(records_in(path))
+    records = [(line, record) for line, record in found if record is not None]
+    damaged = len(found) - len(records)
     results = {str(use): (at, response, text) for _, r in records for use, at, response, text in _results(r)}
     return Transcript(path, tuple(_entries(records, results)), tuple(hook_runs(records)), damaged)
 
@@ -127,11 +119,19 @@ def distinct(transcripts: Iterable[Transcript]) -> Iterator[Transcript]:
         yield transcript._replace(entries=tuple(entries))
 
 
-def _lines(path: str) -> Iterator[tuple[int, bytes]]:
+def records_in(path: str, mark: bytes = b"") -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yield the records of lines that hold a mark, by number; None for a damaged one. Raises OSError."""
     with open(path, "rb") as file:
         for number, raw in enumerate(file, 1):
-            if len(raw) <= MAX_LINE and raw.strip():
-                yield number, raw
+            if len(raw) > MAX_LINE or mark not in raw or not raw.strip():
+                continue
+            try:
+                record = json.loads(raw)
+            except (ValueError, RecursionError):
+                yield number, None
+                continue
+            if isinstance(record, dict):
+                yield number, record
 
 
 def _entries(

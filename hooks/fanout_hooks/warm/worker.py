@@ -190,7 +190,6 @@ class Worker:
         return ""
 
     def _new_modules(self) -> list[str]:
-        """Return the standard modules that these hooks imported first."""
         standard = getattr(sys, "stdlib_module_names", ())
         loaded = set(sys.modules) - self.reported
         self.reported |= loaded

@@ -17,7 +17,7 @@ from typing import Final
 
 import fanout_mcp
 from fanout_hooks.adoption.adopt import beside_original, hand_over, hooks_of, is_made_for_calls
-from fanout_hooks.adoption.entries import Wanted, log_and_gate_entries, without_log_and_gate
+from fanout_hooks.adoption.entries import log_and_gate_entries, without_log_and_gate
 from fanout_hooks.client import json_edit
 from fanout_hooks.client import places as where
 from fanout_hooks.client import settings as files
@@ -25,7 +25,6 @@ from fanout_hooks.client.settings import Edited, with_hooks
 from fanout_hooks.crash import system_refusal
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration.places import (
-    SERVER,
     Addition,
     Installed,
     JsonFile,
@@ -107,7 +106,7 @@ def for_settings(choices: Choices) -> list[Addition]:
     """Return what goes into the settings file."""
     rule = RULE if choices.server else PLUGIN_RULE
     wanted = [Addition(keys=ALLOW, value=rule, is_item=True)] if choices.allow_tools else []
-    entries = log_and_gate_entries(Wanted(log=choices.log, gate=choices.gate), SERVER)
+    entries = log_and_gate_entries(with_log=choices.log, with_gate=choices.gate)
     wanted += [
         Addition(keys=("hooks", event), value=group, is_item=True)
         for event, groups in entries.items()

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks.portable import fcntl
+from fanout_hooks.client.files import fcntl
 from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.errors import InvalidInput, SettingsError, why
 from fanout_mcp.state import audit, policy

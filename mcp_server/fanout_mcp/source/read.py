@@ -28,7 +28,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks.portable import flags
+from fanout_hooks.client.files import flags
 from fanout_mcp.errors import why
 from fanout_mcp.source.secrets import is_secret_path
 from fanout_mcp.state import policy

@@ -35,7 +35,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from fanout_hooks.portable import fcntl
+from fanout_hooks.client.files import fcntl
 from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import APPENDED
