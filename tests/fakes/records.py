@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fanout_hooks.log import append
+from fanout_hooks.log.tally import Digest
 
 NOW = 1_795_000_000.0
 """2026-11-18, in the middle of the day (UTC)."""
@@ -56,6 +58,14 @@ def write(project: Path, *records: dict[str, Any]) -> Path:
     with path.open("ab") as file:
         file.write(b"".join(line(data) + b"\n" for data in records))
     return path
+
+
+def digest_of(durations: Iterable[float]) -> Digest:
+    """Digest some durations in milliseconds."""
+    digest = Digest()
+    for ms in durations:
+        digest.add(ms)
+    return digest
 
 
 def day(at: float) -> str:

@@ -34,7 +34,6 @@ class Unusable(Exception):
 
 
 def folder(env: dict[str, str]) -> str:
-    """Return the user's own state folder for the gate."""
     return os.path.join(os.path.dirname(state_folder(env)), "gate")
 
 
@@ -58,7 +57,9 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
         after, verdict = step(before)
         if after != before:
             is_new = not os.path.exists(path)
-            _write(path, after)
+            files.replace(
+                path, json.dumps(_to_json(after), ensure_ascii=True, separators=(",", ":")).encode()
+            )
             if is_new:
                 sweep(where, time.time())
     return Done(verdict, note)
@@ -176,10 +177,6 @@ def _load(path: str) -> bytes | None:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
-
-
-def _write(path: str, history: History) -> None:
-    files.replace(path, json.dumps(_to_json(history), ensure_ascii=True, separators=(",", ":")).encode())
 
 
 def _to_json(history: History) -> dict[str, Any]:

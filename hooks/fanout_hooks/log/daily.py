@@ -5,10 +5,10 @@ Written on the first PostToolUse after 24 hours, in the background, never on the
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, places, transcripts
@@ -40,7 +40,6 @@ def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
 
 
 def markdown(data: Mapping[str, Any], now: float) -> str:
-    """Render a report's data."""
     period = data["period"]
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
     parts = [
@@ -73,12 +72,10 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a Markdown table; what would break a cell is escaped, and a line's end is a space."""
     lines = ["| " + " | ".join(heads) + " |"]
     lines.append("|" + "---|" * lines[0].count(" | ") + "---|")
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    for row in rows:
+        cells = (" ".join(str(cell).splitlines()).replace("|", "\\|") for cell in row)
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).splitlines()).replace("|", "\\|")
 
 
 def _events(data: Mapping[str, Any]) -> list[str]:
@@ -189,8 +186,6 @@ MARK = b'"durationMs"'
 
 
 class Native(NamedTuple):
-    """One hook that ran natively."""
-
     event: str
     name: str
     ms: Digest
@@ -225,23 +220,9 @@ def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
 
 
 def _runs(path: str, since: float) -> Iterator[transcripts.HookRun]:
-    for run in transcripts.hook_runs(_records(path)):
-        if run.at >= since and not is_ours(run.command):
-            yield run
-
-
-def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the records that may hold a hook's time; the rest of a transcript is not even parsed."""
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                if MARK not in raw or len(raw) > transcripts.MAX_LINE:
-                    continue
-                try:
-                    record = json.loads(raw)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(record, dict):
-                    yield number, record
-    except OSError:
-        return
+    with suppress(OSError):  # the client has just removed it
+        # The rest of a transcript is not even parsed.
+        timed = ((line, record) for line, record in transcripts.records_in(path, MARK) if record)
+        for run in transcripts.hook_runs(timed):
+            if run.at >= since and not is_ours(run.command):
+                yield run
