@@ -38,7 +38,7 @@ from fanout_mcp.usage import Usage
 if TYPE_CHECKING:
     from redis import Redis
 
-    from fanout_mcp.backends.base import Backend
+    from fanout_mcp.types import Backend
 
 __all__ = ["company"]
 

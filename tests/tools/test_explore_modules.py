@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.edge.catalog import parse
@@ -22,7 +21,7 @@ from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.explore_modules import TOOL
 from fanout_mcp.tools.services import Services
-from fanout_mcp.types import Answer, Job, Json, ModelPrice, no_progress
+from fanout_mcp.types import Answer, Backend, Job, Json, ModelPrice, no_progress
 
 pytestmark = pytest.mark.anyio
 KEY = "ghp_" + "a1B2" * 9

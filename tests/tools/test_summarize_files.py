@@ -11,7 +11,6 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.edge.catalog import parse
@@ -21,7 +20,7 @@ from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.services import Services
 from fanout_mcp.tools.summarize_files import TOOL
-from fanout_mcp.types import Json, ModelPrice, no_progress
+from fanout_mcp.types import Backend, Json, ModelPrice, no_progress
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-ant-api03-" + "Zz9-" * 10

@@ -71,10 +71,6 @@ def _bridge() -> Bridge:
 Context = ServerRequestContext["Shared", Any]
 
 
-def _anyone(_: Context, services: Services, *__: object) -> AbstractContextManager[Services]:
-    return nullcontext(services)
-
-
 @dataclass(frozen=True, slots=True)
 class Seams:
     """Where the server touches the world; production's are the defaults."""
@@ -84,7 +80,9 @@ class Seams:
     names: Callable[[], list[str]] = catalog.names
     load: Callable[[str], Tool[Any]] = catalog.load
     bridge: Callable[[], Bridge] = _bridge
-    admitted: Callable[[Context, Services, Any, audit.Call], AbstractContextManager[Services]] = _anyone
+    admitted: Callable[[Context, Services, Any, audit.Call], AbstractContextManager[Services]] = (
+        lambda _, services, *__: nullcontext(services)
+    )
     """(context, services, arguments, record) -> what the call works with; a service decides who may."""
     shown: Callable[[ToolResult], ToolResult] = lambda result: result
     """What of a result may be sent, refusals too."""

@@ -85,10 +85,7 @@ class Plan:
 
 
 async def run(jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits) -> list[Outcome]:
-    """Perform jobs at once, as far as limits allow; return their outcomes in the order of the jobs.
-
-    Keys must be unique within a run. Raises nothing but cancellation.
-    """
+    """Perform jobs (of unique keys) at once; return outcomes in order. Raises only cancellation."""
     return await _Run(tuple(jobs), ask, plan, limits).collect()
 
 
@@ -136,7 +133,6 @@ class _Run:
         return [outcomes[job.key] for job in self.jobs]
 
     def spend(self, used: Usage) -> None:
-        """Count what a call has used, whatever came of it."""
         self.usage += used
         if not self.ended.cause and (why := self.plan.budget.spent(self.usage)):
             self.ended = _Ending("budget", why)

@@ -1,18 +1,8 @@
 """Personas and presets: built-in data files, and the user's own (theirs win by name).
 
-A persona is a Markdown file with a head and a system prompt. `sees` is its line in the README, `model` the
-model it is always asked with; neither is needed.
-
-    ---
-    name: judge
-    title: Judge
-    sees: the whole: what it solves, what it costs, what happens if nothing is done
-    model: openai:gpt-5.5
-    ---
-    You weigh a proposal as a whole and decide. ...
-
-A preset is a line of presets.toml below [presets]: `mine = ["judge", "dba=ollama:qwen3"]`. Models are named
-only where the default is not wanted. What is wrong with a file costs that file alone, and is reported with
+A persona is a Markdown file: a head between two lines of --- (`name: judge`, perhaps `title`, `sees` and
+`model`), then a system prompt. A preset is a line of presets.toml below [presets], such as
+`mine = ["judge", "dba=ollama:qwen3"]`. What is wrong with a file costs that file alone, and is reported with
 every result; it is an error where just that is asked for.
 """
 

@@ -103,7 +103,6 @@ def is_server_entry(entry: Json) -> bool:
 
 
 def for_settings(choices: Choices) -> list[Addition]:
-    """Return what goes into the settings file."""
     rule = RULE if choices.server else PLUGIN_RULE
     wanted = [Addition(keys=ALLOW, value=rule, is_item=True)] if choices.allow_tools else []
     entries = log_and_gate_entries(with_log=choices.log, with_gate=choices.gate)
@@ -128,7 +127,6 @@ def skill_text() -> str:
 
 STATE: Final = "state"
 """Below the user's own folder: locks, and the files as they were before."""
-
 
 LOCAL: Final = "settings.local.json"
 """May hold the calls for committed hooks (`fanout-hooks adopt --shared`), too."""
@@ -267,7 +265,6 @@ def _whole_file(path: Path, text: str, old: Installed) -> Change:
 
 
 def _text(path: Path, after: str | None) -> Change:
-    """Return the change of a file that is no JSON."""
     file = files.read_text(str(path))
     return Change(path, None if file.raw is None else file.text, after, file, is_json=False)
 
@@ -276,7 +273,6 @@ def _text(path: Path, after: str | None) -> Change:
 
 
 def uninstalling(old: Installed, config: Path) -> Plan:
-    """Plan to take out exactly what was recorded."""
     changes = [_removing(Path(path), record) for path, record in old.json_files.items()]
     notes = [
         f"{change.path}: entries were put among ours, so its hooks are written again, not byte for byte."

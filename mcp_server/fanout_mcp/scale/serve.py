@@ -50,7 +50,6 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from fanout_mcp.backends.base import Backend
     from fanout_mcp.edge.server import Context, Seams
     from fanout_mcp.engine.limits import Limits
     from fanout_mcp.scale.issuer import Issuer
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from fanout_mcp.scale.telemetry import Figures
     from fanout_mcp.state.audit import Call, Spent
     from fanout_mcp.tools.services import Services, ToolResult
+    from fanout_mcp.types import Backend
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "read": frozenset({"paths", "patterns", "modules"}),

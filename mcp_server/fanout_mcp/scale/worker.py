@@ -27,7 +27,6 @@ from typing import Final
 import anyio
 
 from fanout_hooks.crash import explain_alike
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
@@ -52,7 +51,7 @@ from fanout_mcp.scale.queue import (
 from fanout_mcp.scale.shared import shown
 from fanout_mcp.state import audit, settings
 from fanout_mcp.state.cache import Cache
-from fanout_mcp.types import Outcome
+from fanout_mcp.types import Backend, Outcome
 from fanout_mcp.usage import Usage
 
 SHARD_S: Final = 1_800.0

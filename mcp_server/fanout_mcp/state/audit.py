@@ -374,7 +374,6 @@ def newest(tail: bytes) -> _Last:
 
 
 def _rotated(path: Path) -> list[Path]:
-    """Return the parts that a log was rotated to, oldest first."""
     return sorted(one for one in path.parent.glob(f"{path.stem}.*.jsonl") if _number_of(one).isdecimal())
 
 
@@ -530,10 +529,7 @@ _NOTE: Final = re.compile(r"(?:^|\s)(\d+) (\d+) ([0-9a-f]{64})\s*$")
 
 
 def verify(folder: Path, second: Iterable[str] | None) -> tuple[list[str], list[str]]:
-    """Check every chain in a folder; return what is wrong, and what could not be judged.
-
-    `second`: the lines of the second place, None where there is none.
-    """
+    """Check every chain, and the lines of a `second` place; return what is wrong, and what is unknown."""
     wrong: list[str] = []
     chains = {path.name.partition(".")[0] for path in folder.glob("*.jsonl")}
     seen: dict[str, dict[int, str]] = {name: {} for name in chains}

@@ -10,7 +10,6 @@ from typing import Annotated, Final, Generic, NamedTuple, TypeVar
 import anyio.to_thread
 from pydantic import BaseModel, Field
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
 from fanout_mcp.engine.limits import Limits
@@ -22,7 +21,7 @@ from fanout_mcp.state import audit, cache
 from fanout_mcp.state.cache import OpenCache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import counted
-from fanout_mcp.types import Json, Progress
+from fanout_mcp.types import Backend, Json, Progress
 
 
 @dataclass(frozen=True, slots=True)

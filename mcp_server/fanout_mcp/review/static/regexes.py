@@ -55,7 +55,6 @@ def _inside(code: Any, value: Any) -> list[Any]:
 
 
 def _flat(items: Items) -> list[tuple[Any, Any]]:
-    """Return a sequence's items with groups opened."""
     result: list[tuple[Any, Any]] = []
     for code, value in items:
         result += _flat(value[3]) if code == codes.SUBPATTERN else [(code, value)]
@@ -86,14 +85,9 @@ def _characters(items: Items) -> frozenset[str]:
     """Return the ASCII characters that the items can begin with or take; empty when it is not known."""
     found: set[str] = set()
     for code, value in items:
-        if code in {codes.MAX_REPEAT, codes.MIN_REPEAT}:
-            found |= _characters(value[2])
-        elif code == codes.SUBPATTERN:
-            found |= _characters(value[3])
-        elif code == codes.BRANCH:
-            for branch in value[1]:
-                found |= _characters(branch)
-        elif code in {codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN, codes.RANGE, codes.CATEGORY}:
+        for inner in _inside(code, value):
+            found |= _characters(inner)
+        if code in {codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN, codes.RANGE, codes.CATEGORY}:
             found |= {c for c in _ALPHABET if _takes(code, value, c)}
     return frozenset(found)
 
@@ -123,7 +117,6 @@ _CATEGORIES = {
     codes.CATEGORY_WORD: re.compile(r"\w"),
     codes.CATEGORY_NOT_WORD: re.compile(r"\W"),
 }
-
 
 IS_PATTERN: Final = re.compile(r"\[\^?[\w\\-]{2,40}\][*+?{]|\\[wdsSWDb][*+?]|\(\?[:P<=!]|\.[*+]\)")
 """What only a regular expression holds: it describes secrets and is none."""

@@ -256,12 +256,9 @@ def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
         own = reader.scope.env.get(f"{node.value.id}[{key.const!r}]")
         if own is not None:
             return own
-    if (
-        base.items is not None
-        and isinstance(key.const, int)
-        and -len(base.items) <= key.const < len(base.items)
-    ):
-        return base.items[key.const]
+    items = base.items or ()
+    if isinstance(key.const, int) and -len(items) <= key.const < len(items):
+        return items[key.const]
     known = replace(NOTHING, text=base.text, is_listed=base.is_listed)
     return replace(base if base.taint else known, const=None, kind="")
 
@@ -304,7 +301,6 @@ _COMPARES: Final[dict[type[ast.cmpop], Callable[[int, int], bool]]] = {
 
 
 def _computed(left: object, sign: ast.operator, right: object) -> int | None:
-    """Compute with small whole numbers."""
     if not (type(left) is int and type(right) is int and max(abs(left), abs(right)) < 10**6):
         return None
     compute = _COMPUTES.get(type(sign)) if right or not isinstance(sign, ast.FloorDiv | ast.Mod) else None
@@ -339,7 +335,6 @@ def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
 
 
 def _digest(left: Value, right: Value) -> str:
-    """Return the kind of a digest that a constant is put before or behind."""
     kinds = [one.kind for one, other in ((left, right), (right, left)) if isinstance(other.const, str)]
     return next((kind for kind in kinds if kind.endswith(sinks.DIGESTS)), "")
 
@@ -402,9 +397,10 @@ def read_lambda(reader: Reader, node: ast.Lambda) -> Value:
     return value
 
 
-def read_comprehension(
-    reader: Reader, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
-) -> Value:
+Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+
+
+def read_comprehension(reader: Reader, node: Comprehension) -> Value:
     before = dict(reader.scope.env)
     for generator in node.generators:
         reader.bind(generator.target, element(value_of(reader, generator.iter)))
@@ -505,14 +501,8 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     text = joined.text if method in KEEPS_TEXT or name in KEEPS_CALLS else ""
     is_constant = receiver.is_listed and method in KEEPS_TEXT and not any(one.varies for one in everything)
     is_built = built or (method in KEEPS_TEXT and receiver.built)
-    return Value(
-        taint,
-        text=text,
-        kind=f"{name}()" if name else "",
-        built=is_built,
-        is_file=keeps_file,
-        is_listed=is_constant,
-    )
+    kind = f"{name}()" if name else ""
+    return Value(taint, text=text, kind=kind, built=is_built, is_file=keeps_file, is_listed=is_constant)
 
 
 def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> None:
@@ -522,17 +512,14 @@ def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mappi
     given = {**dict(zip(names, arguments, strict=False)), **keywords}
     known = reader.passed.setdefault(name, {})
     for parameter, value in given.items():
-        if (
-            parameter != "**"
-            and value.taint is not None
-            and value.level > known.get(parameter, NOTHING).level
-        ):
+        if parameter != "**" and value.level > known.get(parameter, NOTHING).level:
             known[parameter] = replace(value, const=None)
 
 
 _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Constant: read_constant,
     **dict.fromkeys((ast.Dict, ast.List, ast.Tuple, ast.Set), read_container),
+    **dict.fromkeys((ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp), read_comprehension),
     ast.Name: read_name,
     ast.Attribute: read_attribute,
     ast.Subscript: read_subscript,
@@ -543,9 +530,5 @@ _EXPRESSIONS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Compare: read_compare,
     ast.NamedExpr: read_named,
     ast.Lambda: read_lambda,
-    ast.ListComp: read_comprehension,
-    ast.SetComp: read_comprehension,
-    ast.GeneratorExp: read_comprehension,
-    ast.DictComp: read_comprehension,
     ast.Call: read_call,
 }

@@ -29,7 +29,6 @@ PASSWORD_NAME = re.compile(r"passw(or)?d|pwd|passphrase", re.IGNORECASE)
 
 
 def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> None:
-    """Look at a name that is given a constant: switches that weaken, hard-coded secrets."""
     switch = _SWITCHES.get(name)
     if switch is not None and value.const is switch[1]:
         add(reader, switch[0], node)
@@ -76,7 +75,6 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 
-
 _WEAK_HASHES = {"md5", "sha1", "md4", "md2", "sha", "ripemd160"}
 
 
@@ -100,7 +98,6 @@ def _hash(reader: Reader, call: Call) -> None:
 
 
 def _given(call: Call) -> str:
-    """Return the source of all that a call is given."""
     return " ".join(ast.unparse(a) for a in [*call.node.args, *(k.value for k in call.node.keywords)])
 
 
@@ -151,11 +148,6 @@ RANDOM = names(
 )
 
 
-def check_random(reader: Reader, node: ast.Call) -> None:
-    is_secret = bool(_SECRET_NAME.search(_around(reader)) or _SECRET_NAME.search(_assigned(reader)))
-    add(reader, "weak-random", node, REMOTE if is_secret else 1)
-
-
 def _around(reader: Reader) -> str:
     function = reader.scope.function
     return function.name if function else ""
@@ -179,58 +171,14 @@ def _tls(reader: Reader, call: Call) -> None:
         add(reader, "no-certificate-check", call.node)
 
 
-CRYPTO: Final[dict[str, CallRule]] = {
-    **dict.fromkeys(
-        ("hashlib.md5", "hashlib.sha1", "hashlib.new", "md5.new", "sha.new", "hashlib.sha256"), _hash
-    ),
-    **dict.fromkeys(("hashlib.sha512", "hashlib.sha224", "hashlib.sha384"), _hash),
-    **dict.fromkeys(
-        [f"{p}.Hash.{h}.new" for p in ("Crypto", "Cryptodome") for h in ("MD5", "SHA1", "MD4", "MD2")],
-        always("weak-hash"),
-    ),
-    "cryptography.hazmat.primitives.hashes.MD5": always("weak-hash", 1),
-    "cryptography.hazmat.primitives.hashes.SHA1": always("weak-hash", 1),
-    "cryptography.hazmat.primitives.ciphers.Cipher": _cipher,
-    "cryptography.hazmat.primitives.ciphers.modes.ECB": always("weak-cipher"),
-    "cryptography.hazmat.primitives.ciphers.modes.CBC": _vector,
-    "cryptography.hazmat.primitives.ciphers.modes.CTR": _vector,
-    "cryptography.hazmat.primitives.ciphers.modes.GCM": _vector,
-    **{
-        f"{p}.Cipher.{c}.new": _cipher
-        for p in ("Crypto", "Cryptodome")
-        for c in ("AES", "DES", "DES3", "ARC2", "ARC4", "Blowfish", "CAST", "ChaCha20", "XOR")
-    },
-    **dict.fromkeys(
-        [f"{p}.PublicKey.{k}.generate" for p in ("Crypto", "Cryptodome") for k in ("RSA", "DSA")], _key_size
-    ),
-    "cryptography.hazmat.primitives.asymmetric.rsa.generate_private_key": _key_size,
-    "cryptography.hazmat.primitives.asymmetric.dsa.generate_private_key": _key_size,
-    "rsa.newkeys": _key_size,
-    "hashlib.pbkdf2_hmac": _key_derivation,
-    "hashlib.scrypt": _key_derivation,
-    "crypt.crypt": always("weak-password-hash"),
-    "cryptography.hazmat.primitives.kdf.pbkdf2.PBKDF2HMAC": _key_derivation,
-    "ssl.wrap_socket": _tls,
-    "ssl.SSLContext": _tls,
-    "OpenSSL.SSL.Context": _tls,
-    "ssl._create_unverified_context": always("no-certificate-check"),
-    "ssl.get_server_certificate": _tls,
-    "paramiko.AutoAddPolicy": always("no-certificate-check"),
-    "paramiko.client.AutoAddPolicy": always("no-certificate-check"),
-    "paramiko.WarningPolicy": always("no-certificate-check"),
-}
-
-
-# --- settings ------------------------------------------------------------------------------------------
-
-
 def check(reader: Reader, call: Call) -> None:
     last = call.name.rsplit(".", 1)[-1] or last_name(call.node.func)
     rule = _BY_NAME.get(call.name) or _BY_LAST.get(last)
     if rule is not None:
         rule(reader, call)
     if call.name.startswith("random.") and last in RANDOM and "SystemRandom" not in call.name:
-        check_random(reader, call.node)
+        is_secret = _SECRET_NAME.search(_around(reader)) or _SECRET_NAME.search(_assigned(reader))
+        add(reader, "weak-random", call.node, REMOTE if is_secret else 1)
     switches = ["verify", "verify_ssl", "check_hostname", *(["ssl"] if "aiohttp" in reader.roots else [])]
     if any(has(call.keywords.get(name), False) for name in switches):
         add(reader, "no-certificate-check", call.node)
@@ -367,40 +315,50 @@ def _written(reader: Reader, call: Call) -> None:
         add(reader, "plain-password", call.node, 1)
 
 
-_BY_NAME: dict[str, CallRule] = {
-    **CRYPTO,
-    "jwt.decode": _jwt,
-    "jwt.encode": _jwt,
-    "jwt.process_jwt": always("unverified-token"),
-    "python_jwt.process_jwt": always("unverified-token"),
-    "tempfile.mktemp": always("temp-file"),
-    "os.tempnam": always("temp-file"),
-    "os.tmpnam": always("temp-file"),
-    "os.chmod": _mode,
-    "os.umask": _mode,
-    "os.mkdir": _mode,
-    "telnetlib.Telnet": always("cleartext"),
-    "ftplib.FTP": always("cleartext"),
-    "smtplib.SMTP": always("cleartext", 1),
-    "imaplib.IMAP4": always("cleartext", 1),
-    "poplib.POP3": always("cleartext", 1),
-    "os.setuid": always("privileges", 1),
-    "os.chroot": always("privileges", 1),
-    "jinja2.Environment": _template,
-    "mako.template.Template": always("xss", 1),
-    "lxml.etree.XMLParser": _xml_parser,
-    "shelve.open": always("deserialization", 1),
-    **dict.fromkeys(
-        ("pickle.loads", "pickle.load", "marshal.loads", "dill.loads"), always("deserialization", 1)
-    ),
-    **{f"requests.{m}": _no_timeout for m in ("get", "post", "put", "delete", "patch", "head", "request")},
-    **{f"re.{m}": _compiled for m in ("compile", "match", "search", "fullmatch", "findall", "sub")},
-    "flask_cors.CORS": _cors,
+_HAZMAT: Final = "cryptography.hazmat.primitives"
+_RULES: Final[tuple[tuple[CallRule, str], ...]] = (
+    (_hash, "hashlib.md5 hashlib.sha1 hashlib.new md5.new sha.new hashlib.sha256 hashlib.sha512"),
+    (_hash, "hashlib.sha224 hashlib.sha384"),
+    (always("weak-hash"), "Crypto.Hash.MD5.new Crypto.Hash.SHA1.new Crypto.Hash.MD4.new Crypto.Hash.MD2.new"),
+    (always("weak-hash", 1), f"{_HAZMAT}.hashes.MD5 {_HAZMAT}.hashes.SHA1"),
+    (_cipher, f"{_HAZMAT}.ciphers.Cipher Crypto.Cipher.AES.new Crypto.Cipher.DES.new Crypto.Cipher.DES3.new"),
+    (_cipher, "Crypto.Cipher.ARC2.new Crypto.Cipher.ARC4.new Crypto.Cipher.Blowfish.new"),
+    (_cipher, "Crypto.Cipher.CAST.new Crypto.Cipher.ChaCha20.new Crypto.Cipher.XOR.new"),
+    (always("weak-cipher"), f"{_HAZMAT}.ciphers.modes.ECB"),
+    (_vector, f"{_HAZMAT}.ciphers.modes.CBC {_HAZMAT}.ciphers.modes.CTR {_HAZMAT}.ciphers.modes.GCM"),
+    (_key_size, "Crypto.PublicKey.RSA.generate Crypto.PublicKey.DSA.generate rsa.newkeys"),
+    (_key_size, f"{_HAZMAT}.asymmetric.rsa.generate_private_key"),
+    (_key_size, f"{_HAZMAT}.asymmetric.dsa.generate_private_key"),
+    (_key_derivation, f"hashlib.pbkdf2_hmac hashlib.scrypt {_HAZMAT}.kdf.pbkdf2.PBKDF2HMAC"),
+    (always("weak-password-hash"), "crypt.crypt"),
+    (_tls, "ssl.wrap_socket ssl.SSLContext OpenSSL.SSL.Context ssl.get_server_certificate"),
+    (always("no-certificate-check"), "ssl._create_unverified_context paramiko.AutoAddPolicy"),
+    (always("no-certificate-check"), "paramiko.client.AutoAddPolicy paramiko.WarningPolicy"),
+    (_jwt, "jwt.decode jwt.encode"),
+    (always("unverified-token"), "jwt.process_jwt python_jwt.process_jwt"),
+    (always("temp-file"), "tempfile.mktemp os.tempnam os.tmpnam"),
+    (_mode, "os.chmod os.umask os.mkdir"),
+    (always("cleartext"), "telnetlib.Telnet ftplib.FTP"),
+    (always("cleartext", 1), "smtplib.SMTP imaplib.IMAP4 poplib.POP3"),
+    (always("privileges", 1), "os.setuid os.chroot"),
+    (_template, "jinja2.Environment"),
+    (always("xss", 1), "mako.template.Template"),
+    (_xml_parser, "lxml.etree.XMLParser"),
+    (always("deserialization", 1), "shelve.open pickle.loads pickle.load marshal.loads dill.loads"),
+    (_no_timeout, "requests.get requests.post requests.put requests.delete requests.patch requests.head"),
+    (_no_timeout, "requests.request"),
+    (_compiled, "re.compile re.match re.search re.fullmatch re.findall re.sub"),
+    (_cors, "flask_cors.CORS"),
+)
+_BY_NAME: Final = {
+    each: rule
+    for rule, calls in _RULES
+    for name in calls.split()
+    for each in (name, name.replace("Crypto.", "Cryptodome."))
 }
-_BY_LAST: dict[str, CallRule] = {
+_BY_LAST: Final[dict[str, CallRule]] = {
     "get_unverified_claims": always("unverified-token"),
-    "set_cookie": _cookie,
-    "set_secure_cookie": _cookie,
+    **dict.fromkeys(("set_cookie", "set_secure_cookie"), _cookie),
     "extractall": _extract,
     "run": _run,
     "bind": _bind,

@@ -62,13 +62,9 @@ WEAKNESSES_REACHED: Final = {sink.weakness for sink in (*CALLS.values(), *chain(
 
 # --- sinks ------------------------------------------------------------------------------------------
 
-ENDS = frozenset(
-    {"open", "subprocess.run", "subprocess.check_output", "subprocess.Popen", "os.popen", "os.system"}
-)
+ENDS = names("open subprocess.run subprocess.check_output subprocess.Popen os.popen os.system")
 """Their results hold no input any more: files and processes say what they say."""
-ENDING_METHODS = frozenset(
-    {"execute", "fetchone", "fetchall", "fetchmany", "commit", "scalar", "hexdigest", "digest"}
-)
+ENDING_METHODS = names("execute fetchone fetchall fetchmany commit scalar hexdigest digest")
 
 REMOTE_ONLY = names(
     "log-injection header-injection regex-injection trust-boundary open-redirect resource-exhaustion "
@@ -76,9 +72,7 @@ REMOTE_ONLY = names(
     "mass-assignment"
 )
 """Reported only for input from beyond the program: parameters reach these all the time."""
-LOCAL_IS_FINE = frozenset(
-    {"path-traversal", "ssrf", "log-injection", "xxe", "open-redirect", "regex-injection"}
-)
+LOCAL_IS_FINE = names("path-traversal ssrf log-injection xxe open-redirect regex-injection")
 """The user who starts a program may name its files: reported, but low."""
 
 _SQL = re.compile(
@@ -89,13 +83,8 @@ _URL_START = re.compile(r"^\w+://\w[\w-]*(\.\w[\w-]*)*(:\d+)?[/?#]")
 """The host is constant: what follows chooses a page of it."""
 _OWN_PATH = re.compile(r"^/(?![/\\])")
 NETWORK: Final = (
-    "urllib.request.urlopen()",
-    "urllib2.urlopen()",
-    "requests.get()",
-    "requests.post()",
-    "requests.Session().get()",
-    "httpx.get()",
-    "httpx.post()",
+    *("urllib.request.urlopen()", "urllib2.urlopen()", "requests.get()", "requests.post()"),
+    *("requests.Session().get()", "httpx.get()", "httpx.post()"),
 )
 """Values that came over the network begin so."""
 JSON_ANSWERS: Final = listed("json_answers")

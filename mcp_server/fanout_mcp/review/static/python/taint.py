@@ -16,16 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from fanout_mcp.review.static.python import sinks
-from fanout_mcp.review.static.python.expressions import (
-    checked_names,
-    cleaned,
-    element,
-    joined,
-    leaves,
-    refused,
-    value_of,
-)
+from fanout_mcp.review.static.python import expressions, sinks
 from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
     FRAMEWORKS,
@@ -151,6 +142,12 @@ MAX_LOOPS = 4
 """Loops within loops that are read twice: each doubles what is read of those inside it."""
 
 
+_NUMERIC: Final = (
+    *(ast.Compare, ast.BinOp, ast.Name, ast.Constant, ast.operator, ast.cmpop, ast.expr_context),
+)
+"""What a comparison of numbers is made of."""
+
+
 @dataclass(slots=True)
 class Walker:
     """Reads one module; `hits` is what it found."""
@@ -191,7 +188,6 @@ class Walker:
         return bool(self.roots & FRAMEWORKS)
 
     def dotted(self, node: ast.expr) -> str:
-        """Return the full name of what is called or read, "" when it has none."""
         return dotted(node, self.scope.env, self.names)
 
     # --- statements --------------------------------------------------------------------------------------
@@ -202,9 +198,6 @@ class Walker:
             if method is not None:
                 self.statement = statement
                 method(self, statement)
-
-    def read_expr(self, node: ast.Expr) -> None:
-        self.value(node.value)
 
     def read_assign(self, node: ast.Assign) -> None:
         value = self.value(node.value)
@@ -229,7 +222,7 @@ class Walker:
         elif isinstance(target, ast.Tuple | ast.List):
             each = value.items if value.items is not None and len(value.items) == len(target.elts) else None
             for index, inner in enumerate(target.elts):
-                self.bind(inner, each[index] if each else element(value))
+                self.bind(inner, each[index] if each else expressions.element(value))
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value)
         elif isinstance(target, ast.Subscript):
@@ -271,7 +264,7 @@ class Walker:
             self._set_attribute(receiver, join(self.value(receiver), value))
 
     def read_for(self, node: ast.For | ast.AsyncFor) -> None:
-        items = element(self.value(node.iter))
+        items = expressions.element(self.value(node.iter))
         for _ in self._rounds():
             self.bind(node.target, items)
             self._branches(node.body, node.orelse)
@@ -293,8 +286,8 @@ class Walker:
             self._block(node.body if known else node.orelse)
             return
         self.value(node.test)
-        checked, is_negative = checked_names(node.test)
-        without, holds = refused(node.test)
+        checked, is_negative = expressions.checked_names(node.test)
+        without, holds = expressions.refused(node.test)
         before = dict(self.scope.env)
         if not is_negative:
             self.clean(checked)
@@ -307,15 +300,15 @@ class Walker:
         if not holds:
             self.clean_for(without)
         self._block(node.orelse)
-        if leaves(node.body):
+        if expressions.leaves(node.body):
             return
-        if node.orelse and leaves(node.orelse):
+        if node.orelse and expressions.leaves(node.orelse):
             self.scope.env = after_body
             return
-        self.scope.env = joined(after_body, self.scope.env)
+        self.scope.env = expressions.joined(after_body, self.scope.env)
 
     def clean(self, names: AbstractSet[str]) -> None:
-        self.scope.env.update(cleaned(self.scope.env, names))
+        self.scope.env.update(expressions.cleaned(self.scope.env, names))
 
     def clean_for(self, names: Mapping[str, frozenset[str]]) -> None:
         """Note of names what their input is harmless for from here on."""
@@ -335,16 +328,7 @@ class Walker:
         for inner in ast.walk(test):
             if isinstance(inner, ast.Name) and inner.id not in self.scope.assigned:
                 return None
-            if not isinstance(
-                inner,
-                ast.Compare
-                | ast.BinOp
-                | ast.Name
-                | ast.Constant
-                | ast.operator
-                | ast.cmpop
-                | ast.expr_context,
-            ):
+            if not isinstance(inner, _NUMERIC):
                 return None
         value = self.value(test)
         return value.const if isinstance(value.const, bool) else None
@@ -358,7 +342,7 @@ class Walker:
         for body in bodies:
             before = dict(self.scope.env)
             self._block(body)
-            self.scope.env = joined(before, self.scope.env)
+            self.scope.env = expressions.joined(before, self.scope.env)
 
     def read_try(self, node: ast.Try) -> None:
         self._block(node.body)
@@ -368,7 +352,7 @@ class Walker:
                 taint = Taint(REMOTE, "the error", handler.lineno, is_error=True)
                 self.scope.env[handler.name] = Value(taint)
             self._block(handler.body)
-            self.scope.env = joined(before, self.scope.env)
+            self.scope.env = expressions.joined(before, self.scope.env)
         self._block(node.orelse)
         self._block(node.finalbody)
 
@@ -387,16 +371,13 @@ class Walker:
                 if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name:
                     self.scope.env[inner.name] = replace(subject, const=None, kind="")
             self._block(case.body)
-            self.scope.env = joined(before, self.scope.env)
+            self.scope.env = expressions.joined(before, self.scope.env)
 
     def read_return(self, node: ast.Return) -> None:
         if node.value is not None:
             value = self.value(node.value)
             sinks.check_return(self, node, value)
             self.scope.returned = join(self.scope.returned, value)
-
-    def read_raise(self, node: ast.Raise) -> None:
-        self.value(node.exc)
 
     def read_class(self, node: ast.ClassDef) -> None:
         bases = [self.dotted(base) for base in node.bases]
@@ -444,11 +425,12 @@ class Walker:
         self.scope.env.pop(node.name, None)
 
     def value(self, node: ast.expr | None) -> Value:
-        return value_of(self, node)
+        return expressions.value_of(self, node)
 
 
-_STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
-    ast.Expr: Walker.read_expr,
+_STATEMENTS: dict[type[ast.stmt], Callable[..., object]] = {
+    ast.Expr: lambda walker, node: walker.value(node.value),
+    ast.Raise: lambda walker, node: walker.value(node.exc),
     ast.Assign: Walker.read_assign,
     ast.AnnAssign: Walker.read_ann_assign,
     ast.AugAssign: Walker.read_aug_assign,
@@ -461,7 +443,6 @@ _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
     ast.AsyncWith: Walker.read_with,
     ast.Match: Walker.read_match,
     ast.Return: Walker.read_return,
-    ast.Raise: Walker.read_raise,
     ast.ClassDef: Walker.read_class,
     ast.FunctionDef: Walker.read_define,
     ast.AsyncFunctionDef: Walker.read_define,

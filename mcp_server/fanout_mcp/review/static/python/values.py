@@ -86,6 +86,9 @@ def join(one: Value, other: Value) -> Value:
         return one
     if one is NOTHING:
         return other
+    items = None
+    if one.items is not None and other.items is not None and len(one.items) == len(other.items):
+        items = tuple(map(join, one.items, other.items))
     return Value(
         _stronger(one.taint, other.taint),
         one.const if one.const == other.const else None,
@@ -96,14 +99,8 @@ def join(one: Value, other: Value) -> Value:
         one.is_file or other.is_file,
         one.is_number and other.is_number if one.taint and other.taint else one.is_number or other.is_number,
         not one.varies and not other.varies,
-        _same_length(one.items, other.items),
+        items,
     )
-
-
-def _same_length(one: tuple[Value, ...] | None, other: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
-    if one is None or other is None or len(one) != len(other):
-        return None
-    return tuple(join(mine, its) for mine, its in zip(one, other, strict=True))
 
 
 def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:
