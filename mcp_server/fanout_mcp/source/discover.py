@@ -362,7 +362,7 @@ def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> lis
         return None
     paths: list[str] = []
     for name in names(listed.output)[:MAX_FILES]:
-        if _leaves(name):
+        if not {"", ".", ".."}.isdisjoint(name.rstrip("/").split("/")):
             continue  # an index can be crafted; git itself never writes such a name
         if name.endswith("/") or (not posixpath.splitext(name)[1] and _kind(root, name) == "folder"):
             # A submodule, or a repository inside this one: it has its own list.
@@ -445,11 +445,6 @@ def tree_name(root: Path) -> str:
         return ""
     branch = git(root, "rev-parse", "--abbrev-ref", "HEAD").output.decode("utf-8", "replace").strip()
     return f"{root} (branch {branch})" if branch and branch != "HEAD" else str(root)
-
-
-def _leaves(name: str) -> bool:
-    parts = name.rstrip("/").split("/")
-    return any(part in {"", ".", ".."} for part in parts)
 
 
 def _walk(root: Path) -> Iterator[str]:

@@ -14,9 +14,9 @@ import importlib
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -30,15 +30,16 @@ QUERIES: Final = Path(__file__).with_name("queries")
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`module` and `function` find the grammar, `queries` its patterns; `comment` begins a line comment."""
+    """`module` and `function` find the grammar, `queries` its patterns."""
 
     name: str
     module: str
     extensions: tuple[str, ...]
     function: str = "language"
     queries: tuple[str, ...] = ()
-    comment: str = "//"
-    block: tuple[str, str] | None = ("/*", "*/")
+    comments: tuple[str, ...] = ("//",)
+    """What begins a comment that ends with its line."""
+    blocks: tuple[tuple[str, str], ...] = (("/*", "*/"),)
     """What begins and what ends a comment of several lines."""
     bodies: tuple[str, ...] = ()
     """Types of nodes where a definition's head ends, in grammars that have no field for it."""
@@ -57,12 +58,14 @@ def table() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
 
 
-def _language(row: Mapping[str, Any]) -> Language:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-    return Language(**{**fields, "block": fields["block"] or None} if "block" in fields else fields)
+def frozen(value: Any) -> Any:
+    """Return a value of a table with tuples for its lists."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
-LANGUAGES: Final = tuple(_language(row) for row in table()["language"])
+LANGUAGES: Final = tuple(
+    Language(**{name: frozen(value) for name, value in row.items()}) for row in table()["language"]
+)
 _BY_EXTENSION: Final = {ext: language for language in LANGUAGES for ext in language.extensions}
 _BY_INTERPRETER: Final = {name: ext for ext, names in table()["interpreters"].items() for name in names}
 _SHEBANG: Final = re.compile(r"#!\s*\S*?([a-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([a-z]+))?")
@@ -124,16 +127,19 @@ def import_names(language: str, statement: str) -> list[str]:
     if language == "Python":
         return _python(statement)
     if language == "Rust":
-        return _rust(" ".join(_COMMENT.sub("", statement).split()))
-    if language == "PHP":
-        return _php(statement)
+        return [name.removesuffix("::self") for name in _tree(statement)]
+    if language == "PHP" and statement.startswith("use "):
+        return [
+            name.strip("\\") for name in _tree(re.sub(r"^use\s+(?:(?:function|const)\s+)?", "", statement))
+        ]
     if language == "Ruby":
         return _ruby(statement)
     if language in {"Java", "Kotlin", "Scala"}:
-        return _jvm(statement)
+        names = _tree(re.sub(r"^import\s+(?:(?:static|given)\s+)?", "", statement))
+        return [name for one in names if (name := re.sub(r"\.(?:_|\*|given)?$", ".*", one)) != ".*"]
     if language == "Elixir":
-        return [name for name in _tree(statement, ".") if name[:1].isupper()]
-    return [statement.strip().strip("<>\"'`")]
+        return [name for name in _tree(statement) if name[:1].isupper()]
+    return [statement.strip().strip("<>\"'`()")]
 
 
 def _python(statement: str) -> list[str]:
@@ -150,62 +156,29 @@ def _python(statement: str) -> list[str]:
     return [joined + name for name in found] or [module]
 
 
-def _jvm(statement: str) -> list[str]:
-    """Return each name that an import brings; one of all names of a package ends with `.*`."""
-    path = re.sub(r"^import\s+(?:static\s+|given\s+)?", "", _COMMENT.sub("", statement).strip()).rstrip("; ")
-    found: list[str] = []
-    for part in re.findall(r"(?:[^,{]|\{[^}]*\}?)+", path):
-        head, opened, group = part.partition("{")
-        for name in group.rstrip("} \n").split(",") if opened else [""]:
-            whole = re.split(r"(?<!\s)(?:\s++as\s+|\s*+=>\s*)", f"{head}{name.strip()}".strip())[0]
-            found.append(re.sub(r"\.(?:_|\*|given)?$", ".*", "".join(whole.split())))
-    return [name for name in found if name != ".*"]
-
-
-def _tree(statement: str, between: str) -> list[str]:
-    """Return each name of `A.{B, C.D}`."""
-    head, opened, group = "".join(statement.split()).partition("{")
-    if not opened:
-        return [head.rstrip(between)]
-    return [f"{head}{name}" for name in group.rstrip("}").split(",") if name]
-
-
-def _php(statement: str) -> list[str]:
-    """Return the names that a use brings, of a group each, or the path that a require has."""
-    names = statement.strip().removeprefix("use ").removeprefix("function ").removeprefix("const ")
-    head, opened, group = names.partition("{")
-    found = (
-        [f"{head}{name.strip()}" for name in group.rstrip("}; ").split(",")] if opened else names.split(",")
-    )
-    return [name.split(" as ", maxsplit=1)[0].strip(" '\"\\();") for name in found if name.strip()]
-
-
 def _ruby(statement: str) -> list[str]:
     """Return the path; one that is relative begins with a dot."""
     name = re.sub(r"^\w+", "", statement).strip(" ()\"'")
     return [f"./{name}" if statement.startswith("require_relative") and not name.startswith(".") else name]
 
 
-def _rust(path: str) -> list[str]:
-    """Return each path of a tree: `a::{b::{c, self}, d as e}` is a::b::c, a::b and a::d."""
+def _tree(statement: str) -> list[str]:
+    """Return each name of a tree, without its alias: `a::{b::{c}, d as e}` is a::b::c and a::d."""
     found: list[str] = []
     heads = [""]
     head = ""
-    for piece in _TREE.findall(path):
+    whole = " ".join(_COMMENT.sub("", statement).split()).rstrip("; ")
+    for piece in [*_TREE.findall(whole), ","]:
         if piece == "{":
             heads.append(head)
         elif piece in {",", "}"}:
-            if head and head != heads[-1]:
-                found.append(head.removesuffix("::self").removesuffix("::"))
+            if head != heads[-1]:
+                found.append(head.rstrip(".:"))
             if piece == "}" and len(heads) > 1:
                 heads.pop()
-                head = ""
-                continue
             head = heads[-1]
         else:
-            head += piece.partition(" as ")[0].replace(" ", "")
-    if head and head != heads[-1]:
-        found.append(head.removesuffix("::"))
+            head += piece.partition(" as ")[0].partition("=>")[0].replace(" ", "")
     return found[:MAX_OF_ONE]
 
 
@@ -540,13 +513,9 @@ def _first_branches(data: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def _kotlin(data: bytes) -> bytes:
-    return _FUN_INTERFACE.sub(_blank, data)
-
-
 _REWRITES: Final[dict[str, tuple[Callable[[bytes], bytes], ...]]] = {
     "TypeScript": (_typescript,),
-    "Kotlin": (_kotlin,),
+    "Kotlin": (partial(_FUN_INTERFACE.sub, _blank),),
     "C": (_without_macros, _first_branches),
     "C++": (_without_macros, _first_branches),
 }
