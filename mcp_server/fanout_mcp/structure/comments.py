@@ -14,24 +14,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from string import whitespace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from fanout_mcp.structure.languages import Language, text_of
+from fanout_mcp.structure.languages import Commented, Language, text_of
 from fanout_mcp.text import clip
 
 if TYPE_CHECKING:
     from tree_sitter import Node
-
-
-class Commented(Protocol):
-    """What has comments: a language, by what begins and ends them."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def comments(self) -> tuple[str, ...]: ...
-    @property
-    def blocks(self) -> tuple[tuple[str, str], ...]: ...
 
 
 MAX_LENGTH: Final = 160

@@ -25,7 +25,7 @@ from fanout_mcp.structure.comments import (
     spoken,
     unmarked,
 )
-from fanout_mcp.structure.languages import Language, frozen, language_of
+from fanout_mcp.structure.languages import Commented, Language, frozen, language_of
 from fanout_mcp.text import clip
 
 MAX_KEYS: Final = 60
@@ -230,15 +230,12 @@ Definition = tuple[str, str, int, str, str]
 """Kind, name, line, signature, doc."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form(Commented):
     """`definitions`: kind to pattern, whose last group is the name; `%` in a kind takes the first group."""
 
-    name: str
-    comments: tuple[str, ...]
-    definitions: tuple[tuple[str, str], ...] = ()
+    definitions: tuple[tuple[str, str], ...]
     endings: tuple[str, ...] = ()
-    blocks: tuple[tuple[str, str], ...] = ()
     blank: str = _NEVER
     """What is no code, beside comments."""
     imports: str = _NEVER
@@ -247,9 +244,8 @@ class Form:
     """Letters' case does not matter."""
 
 
-_UNKNOWN: Final = Form(
-    "",
-    ("//", "#", "--", ";", "%", "!"),
+_UNKNOWN: Final = Commented(
+    comments=("//", "#", "--", ";", "%", "!"),
     blocks=(("/*", "*/"), ("(*", "*)"), ("<!--", "-->"), ("{-", "-}")),
 )
 """Comments as most languages have them."""

@@ -28,19 +28,25 @@ if TYPE_CHECKING:
 QUERIES: Final = Path(__file__).with_name("queries")
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
-    """`module` and `function` find the grammar, `queries` its patterns."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commented:
+    """What has comments: a language, with a grammar here or without one."""
 
-    name: str
-    module: str
-    extensions: tuple[str, ...]
-    function: str = "language"
-    queries: tuple[str, ...] = ()
+    name: str = ""
     comments: tuple[str, ...] = ("//",)
     """What begins a comment that ends with its line."""
     blocks: tuple[tuple[str, str], ...] = (("/*", "*/"),)
     """What begins and what ends a comment of several lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language(Commented):
+    """`module` and `function` find the grammar, `queries` its patterns."""
+
+    module: str
+    extensions: tuple[str, ...]
+    function: str = "language"
+    queries: tuple[str, ...] = ()
     bodies: tuple[str, ...] = ()
     """Types of nodes where a definition's head ends, in grammars that have no field for it."""
     nests: bool = False

@@ -142,12 +142,8 @@ async def _check_price(services: Services, args: Args, gathered: Gathered) -> No
     await check_price(backend, [wanted], Budget(args.max_cost_usd, MAX_TOTAL_TOKENS))
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Modules that are being asked about, and the only texts that the citations of each may come from."""
-
-    files: Mapping[str, Sequence[pack.Packed]]
-    begun: Begun
+Asked = tuple[Mapping[str, Sequence[pack.Packed]], Begun]
+"""The only texts that the citations of each module may come from, and the questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +162,16 @@ class _Asking:
     async def begin(self, journal: Journal, modules: Sequence[Module]) -> Asked:
         files = {module.name: await self._files(module) for module in modules}
         questions = [await anyio.to_thread.run_sync(self._question, one, files[one.name]) for one in modules]
-        return Asked(files, await journal.begin(questions, PLAN, is_exploration))
+        return files, await journal.begin(questions, PLAN, is_exploration)
 
     async def finish(self, asked: Asked) -> None:
-        self.receipt.cut += sum(file.cut for files in asked.files.values() for file in files)
-        for outcome in await asked.begun.outcomes():
+        supplied, begun = asked
+        self.receipt.cut += sum(file.cut for files in supplied.values() for file in files)
+        for outcome in await begun.outcomes():
             self.receipt.count(outcome)
             if outcome.answer is None:
                 continue
-            locate = _locator(asked.files[outcome.key])
+            locate = _locator(supplied[outcome.key])
             found = await anyio.to_thread.run_sync(checked, outcome.answer, locate)
             if found is None:
                 self.receipt.fail(outcome.key, "the answer held no statements.")
