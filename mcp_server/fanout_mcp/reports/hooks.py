@@ -32,7 +32,6 @@ from fanout_mcp.text import clip, counted
 from fanout_mcp.types import Json
 
 NATIVE_FIGURES: Final = ("name", "event", "count", "mean_ms", "median_ms", "p95_ms", "failures")
-TOOL_FIGURES: Final = ("tool", "uses", "calls", "cached", "tokens_in", "tokens_out")
 GATHER: Final = "fanout_mcp.reports.hooks:gather"
 TIMEOUT_S: Final = 60.0
 """Ten million rows without digests take about ten seconds; this is for machines a good deal slower."""
@@ -111,10 +110,8 @@ def text(data: Json, now: float) -> str:
             "## Hooks that Claude Code runs itself (with output only)\n\n" + daily.table(heads, rows)
         )
     if data["tools"]:
-        heads = ["tool", "uses", "calls", "cached", "tokens in", "tokens out", "cost", "tokens saved"]
-        rows = [
-            [*(own[name] for name in TOOL_FIGURES), money(own), own["saved_tokens"]] for own in data["tools"]
-        ]
+        heads = [column.head for column in COSTS]
+        rows = [[one.shown(own) if one.shown else own[one.value] for one in COSTS] for own in data["tools"]]
         parts.append("## What fanout's own tools cost\n\n" + daily.table(heads, rows))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

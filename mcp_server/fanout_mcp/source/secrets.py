@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
+from functools import partial
 from typing import Final
 
 from fanout_mcp.linear import Linear, Match
@@ -323,8 +324,8 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         if any(mark in lower for mark in marks):
             data = pattern.sub(counted(replace), data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (_named, _in_commands, _in_rows, _in_lists):
-        spans = list(find(data, is_program))
+    for find in (partial(_named, is_program), _in_commands, _in_rows, _in_lists):
+        spans = list(find(data))
         count += len(spans)
         data = _without(data, spans)
     return (data.decode("utf-8", "surrogatepass"), count) if count else (text, 0)
@@ -394,7 +395,7 @@ _MARKED: Final[Sequence[tuple[Sequence[bytes], Linear, Callable[[Match], bytes]]
 )
 
 
-def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
+def _named(is_program: IsProgram, data: bytes) -> Iterator[Span]:
     """Yield where the values are that are given to names of secrets."""
     done, inner, secret = 0, 0, 0
     for found in _NAME.finditer(data):
@@ -472,7 +473,7 @@ def _is_inside(data: bytes, start: int) -> bool:
     return any(line.count(quote) % 2 for quote in (b'"', b"'", b"`"))
 
 
-def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_commands(data: bytes) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
     spans: list[Span] = []
     rules = (
@@ -491,7 +492,7 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             done = end
 
 
-def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_rows(data: bytes) -> Iterator[Span]:
     """Yield the values that SQL inserts into columns that are named as secrets."""
     at = 0
     for insert in _INSERT.finditer(data) if b"nsert" in data or b"NSERT" in data else ():
@@ -507,7 +508,7 @@ def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             at, number = cell.end(), number + 1 if cell[2] == b"," else 0
 
 
-def _in_lists(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_lists(data: bytes) -> Iterator[Span]:
     """Yield the codes below a heading that calls them so."""
     done = 0
     for heading in _HEADING.finditer(data):

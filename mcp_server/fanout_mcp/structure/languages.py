@@ -120,7 +120,7 @@ def parser(language: Language) -> tuple[Parser, Query]:
 # --- What an import statement names, language by language: the strings that graph.py resolves to files. -----
 
 _FROM: Final = re.compile(r"\bfrom\s++([.\w]++(?:\s++(?!(?:from|import)\b)[.\w]++)*+)\s+import\s+([\s\S]*)")
-_DOTTED_NAME: Final = re.compile(r"[\w.]+")
+_PYTHON_NAME: Final = re.compile(r"([\w.]+(?:\s*+\.\s*+[\w.]+)*+)(?:\s++as\s+(\w+))?")
 _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TREE: Final = re.compile(r"[{},]|[^{},]+")
 
@@ -128,63 +128,63 @@ MAX_OF_ONE: Final = 200
 """Names that one import may bring."""
 
 
-def import_names(language: str, statement: str) -> list[str]:
-    """Return module names: dotted for Python and Java, as written in quotes elsewhere."""
+def imported(language: str, statement: str) -> list[tuple[str, str]]:
+    """Return what an import names, dotted for Python and Java, else as in quotes, with its alias or ""."""
     if language == "Python":
         return _python(statement)
+    if language == "Ruby":  # what is relative begins with a dot
+        name = re.sub(r"^\w+", "", statement).strip(" ()\"'")
+        is_relative = statement.startswith("require_relative") and not name.startswith(".")
+        return [(f"./{name}" if is_relative else name, "")]
+    if language not in _TREES or (language == "PHP" and not statement.startswith("use ")):
+        return [(statement.strip().strip("<>\"'`()"), "")]
+    found = _tree(_KEYWORD.sub("", statement))
     if language == "Rust":
-        return [name.removesuffix("::self") for name in _tree(statement)]
-    if language == "PHP" and statement.startswith("use "):
-        return [
-            name.strip("\\") for name in _tree(re.sub(r"^use\s+(?:(?:function|const)\s+)?", "", statement))
-        ]
-    if language == "Ruby":
-        return _ruby(statement)
-    if language in {"Java", "Kotlin", "Scala"}:
-        names = _tree(re.sub(r"^import\s+(?:(?:static|given)\s+)?", "", statement))
-        return [name for one in names if (name := re.sub(r"\.(?:_|\*|given)?$", ".*", one)) != ".*"]
+        return [(name.removesuffix("::self"), alias) for name, alias in found]
+    if language == "PHP":
+        return [(name.strip("\\"), alias) for name, alias in found]
     if language == "Elixir":
-        return [name for name in _tree(statement) if name[:1].isupper()]
-    return [statement.strip().strip("<>\"'`()")]
+        return [one for one in found if one[0][:1].isupper()]
+    found = [(re.sub(r"\.(?:_|\*|given)?$", ".*", name), alias) for name, alias in found]
+    return [one for one in found if one[0] != ".*"]
 
 
-def _python(statement: str) -> list[str]:
+_TREES: Final = frozenset({"Rust", "PHP", "Java", "Kotlin", "Scala", "Elixir"})
+_KEYWORD: Final = re.compile(
+    r"^(?:pub(?:\([^)]*\))?\s+)?(?:use|import)\s+(?:(?:static|given|function|const)\s+)?"
+)
+
+
+def _python(statement: str) -> list[tuple[str, str]]:
     match = _FROM.match(statement)
+    names = re.sub(r"#[^\n]*|[()]", " ", match[2] if match else statement.removeprefix("import"))
+    found = _PYTHON_NAME.findall(names)
     if not match:
-        names = re.sub(r"#.*", "", statement).removeprefix("import").split(",")
-        return [name.split(" as ")[0].strip().replace(" ", "") for name in names if name.strip()]
+        return [("".join(name.split()), alias) for name, alias in found]
     module = "".join(match[1].split())
-    names = re.sub(r"#.*", "", match[2]).replace("(", " ").replace(")", " ").split(",")
-    imported = [_DOTTED_NAME.match(name.strip()) for name in names]
-    found = [name[0] for name in imported if name]
     # `from a import b`: b may be a module of package a or a name in it; the resolver tries both.
     joined = module if module.endswith(".") else module + "."
-    return [joined + name for name in found] or [module]
+    return [(joined + name, alias) for name, alias in found] or [(module, "")]
 
 
-def _ruby(statement: str) -> list[str]:
-    """Return the path; one that is relative begins with a dot."""
-    name = re.sub(r"^\w+", "", statement).strip(" ()\"'")
-    return [f"./{name}" if statement.startswith("require_relative") and not name.startswith(".") else name]
-
-
-def _tree(statement: str) -> list[str]:
-    """Return each name of a tree, without its alias: `a::{b::{c}, d as e}` is a::b::c and a::d."""
-    found: list[str] = []
+def _tree(statement: str) -> list[tuple[str, str]]:
+    """Return each name of a tree and its alias: `a::{b::{c}, d as e}` is a::b::c and a::d, e."""
+    found: list[tuple[str, str]] = []
     heads = [""]
-    head = ""
+    head = alias = ""
     whole = " ".join(_COMMENT.sub("", statement).split()).rstrip("; ")
     for piece in [*_TREE.findall(whole), ","]:
         if piece == "{":
             heads.append(head)
         elif piece in {",", "}"}:
             if head != heads[-1]:
-                found.append(head.rstrip(".:"))
+                found.append((head.rstrip(".:"), alias.strip()))
             if piece == "}" and len(heads) > 1:
                 heads.pop()
-            head = heads[-1]
+            head, alias = heads[-1], ""
         else:
-            head += piece.partition(" as ")[0].partition("=>")[0].replace(" ", "")
+            name, _, alias = piece.replace("=>", " as ").partition(" as ")
+            head += name.replace(" ", "")
     return found[:MAX_OF_ONE]
 
 
@@ -286,7 +286,7 @@ _KEYWORDS: Final = frozenset(
 
 def _import(read: Captured, node: Node, language: Language, alias: list[Node] | None) -> None:
     line, when = node.start_point[0] + 1, _when(node, language)
-    for name in import_names(language.name, text_of(node)):
+    for name, _ in imported(language.name, text_of(node)):
         known = read.imports.get(name)
         if known is None or (known[1] and not when):
             read.imports[name] = line, when

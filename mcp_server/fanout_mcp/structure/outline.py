@@ -138,10 +138,6 @@ def entry(text: str, language: Language, symbols: Sequence[Symbol]) -> int:
     return next((line for line in lines if line in mains or language.name == "Python"), 0)
 
 
-def branches(text: str, language: Language) -> int:
-    return len((_PYTHON_BRANCH if language.name == "Python" else _BRANCH).findall(text))
-
-
 def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[str]:
     if not is_whole:
         yield "has syntax that the parser did not understand; the outline may miss something"
@@ -195,7 +191,6 @@ class Outline:
 
     path: str
     language: str = ""
-    size: int = 0
     lines: int = 0
     tokens: int = 0
     doc: str = ""
@@ -235,7 +230,7 @@ def outline_path(root: Path, path: str) -> Outline:
     if isinstance(source, Skipped):
         return Outline(path, skipped=source.reason)
     outline = outline_text(path, source.text)
-    return replace(outline, size=source.size, doc_line=_line_of(outline.doc, source.text))
+    return replace(outline, doc_line=_line_of(outline.doc, source.text))
 
 
 def _line_of(doc: str, text: str) -> int:
@@ -251,7 +246,7 @@ def outline_text(path: str, text: str) -> Outline:
     """Outline a text that passed the prefilter; of a notebook the text of its cells."""
     lines = text.count("\n") + (not text.endswith("\n") and bool(text))
     kind = kind_of(path, text[:HEAD])
-    outline = Outline(path, size=len(text), lines=lines, tokens=count(text), kind=kind)
+    outline = Outline(path, lines=lines, tokens=count(text), kind=kind)
     language = language_of(path, text[:200])
     inner = script_of(path, text) if language is None else None
     if language is not None:
@@ -320,7 +315,7 @@ def _outline_code(outline: Outline, text: str, language: Language) -> Outline:
         late=tuple((name, when) for name, (_, when) in read.imports.items() if when),
         notes=tuple(notes(text, symbols, is_whole=not read.root.has_error)),
         entry=entry(text, language, symbols),
-        branches=branches(text, language),
+        branches=len((_PYTHON_BRANCH if language.name == "Python" else _BRANCH).findall(text)),
         package=read.package,
         uses=_uses(text, read, language),
         declares=tuple(manifests.declared(path, text)),
@@ -511,9 +506,8 @@ def _doc(body: Node | None, lines: Sequence[str], node: Node, language: Language
 
 
 def as_json(outline: Outline) -> Json:
-    fields = [getattr(outline, name) for name in outline.__slots__]
-    fields[6] = [[getattr(symbol, name) for name in symbol.__slots__] for symbol in outline.symbols]
-    return fields
+    symbols = [[getattr(symbol, name) for name in symbol.__slots__] for symbol in outline.symbols]
+    return [symbols if name == "symbols" else getattr(outline, name) for name in outline.__slots__]
 
 
 def from_json(path: str, fields: Json) -> Outline:

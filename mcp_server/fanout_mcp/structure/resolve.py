@@ -146,7 +146,7 @@ def _note(found: Index, path: str, outline: Outline) -> None:
     folder = posixpath.dirname(path)
     language = outline.language
     if language == "Go" and not path.endswith("_test.go"):
-        _define(found, folder, path, outline, public_only=True)
+        _define(found, folder, path, outline)
     elif language in _JVM and outline.package:
         _define(found, outline.package, path, outline)
     elif language == "C#":
@@ -181,14 +181,14 @@ def _note(found: Index, path: str, outline: Outline) -> None:
             found.autoload.append((key.strip("\\"), posixpath.normpath(posixpath.join(folder, value))))
 
 
-def _define(found: Index, place: str, path: str, outline: Outline, *, public_only: bool = False) -> None:
+def _define(found: Index, place: str, path: str, outline: Outline) -> None:
     names = found.defines.setdefault(place, {})
     for symbol in outline.symbols:
         is_top = not symbol.parent or (outline.language == "C#" and symbol.kind in _TYPES)
         if (
             is_top
             and symbol.kind not in {"impl", "namespace", "package"}
-            and (symbol.public or not public_only)
+            and (symbol.public or outline.language != "Go")
         ):
             files = names.setdefault(symbol.name, [])
             if path not in files:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fanout_mcp.source.read import Skipped, read_to_parse
 from fanout_mcp.structure.comments import first_child
 from fanout_mcp.structure.documents import script_of
-from fanout_mcp.structure.languages import Language, grammar, import_names, language_of, parser, text_of
+from fanout_mcp.structure.languages import Language, grammar, imported, language_of, parser, text_of
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -254,7 +254,6 @@ def _query(language: Language) -> Query:
     return tree_sitter.Query(grammar(language), f"[{' '.join(f'({name})' for name in nodes)}] @n")
 
 
-_PY_FROM: Final = re.compile(r"from\s+([.\w]+)\s+import\s+([\s\S]*)")
 _JS_IMPORT: Final = re.compile(
     r"\bimport\s++(?:type\s++)?((?:(?!\bimport\b)[^;\"'])*?)\bfrom\s*[\"']([^\"']+)[\"']"
 )
@@ -272,18 +271,6 @@ def _bindings(root: Node, language: Language) -> dict[str, str]:
         for node in QueryCursor(_import_query(language)).captures(root).get("n", []):
             bound.update(_BINDERS[language.key][1](text_of(node)))
     return bound
-
-
-def _python_binds(text: str) -> dict[str, str]:
-    text = re.sub(r"#[^\n]*", "", text)
-    match = _PY_FROM.match(text)
-    if match:
-        names = re.findall(r"(\w+)(?:\s+as\s+(\w+))?", match[2])
-        return {alias or name: f"{match[1]}.{name}" for name, alias in names}
-    names = re.findall(r"([\w.]+)(?:\s+as\s+(\w+))?", text.removeprefix("import"))
-    return {
-        alias or name.partition(".")[0]: name if alias else name.partition(".")[0] for name, alias in names
-    }
 
 
 def _script_binds(text: str) -> dict[str, str]:
@@ -310,27 +297,31 @@ def _go_binds(text: str) -> dict[str, str]:
     return {alias.strip() or path.rpartition("/")[2]: path}
 
 
-def _rust_binds(text: str) -> dict[str, str]:
-    names = import_names("Rust", re.sub(r"^(?:pub(?:\([^)]*\))?\s+)?use\s+", "", text).rstrip(";"))
-    return {name.rpartition("::")[2]: name for name in names if "::" in name}
+def _plain_binds(language: str) -> Callable[[str], dict[str, str]]:
+    """Return what reads the imports of a language that names them as such."""
 
+    def binds(text: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, alias in imported(language, text):
+            # `import a.b` of Python binds a alone.
+            is_package = language == "Python" and not alias and text.startswith("import")
+            whole = name.partition(".")[0] if is_package else name
+            found[alias or re.split(r"\.|::", whole)[-1]] = whole
+        return found
 
-def _jvm_binds(text: str) -> dict[str, str]:
-    name = re.sub(r"^import\s+(?:static\s+)?", "", text).strip(" ;\n")
-    name, _, alias = name.partition(" as ")
-    return {} if name.endswith("*") else {alias or name.rpartition(".")[2]: name}
+    return binds
 
 
 _SCRIPT: Final = ("(import_statement) (lexical_declaration) (variable_declaration)", _script_binds)
 _BINDERS: Final[Mapping[str, tuple[str, Callable[[str], dict[str, str]]]]] = {
-    "python": ("(import_statement) (import_from_statement)", _python_binds),
+    "python": ("(import_statement) (import_from_statement)", _plain_binds("Python")),
     "javascript": _SCRIPT,
     "typescript": _SCRIPT,
     "tsx": _SCRIPT,
     "go": ("(import_spec)", _go_binds),
-    "rust": ("(use_declaration)", _rust_binds),
-    "java": ("(import_declaration)", _jvm_binds),
-    "kotlin": ("(import)", _jvm_binds),
+    "rust": ("(use_declaration)", _plain_binds("Rust")),
+    "java": ("(import_declaration)", _plain_binds("Java")),
+    "kotlin": ("(import)", _plain_binds("Kotlin")),
 }
 """A language's imports in the tree, and what reads the names that one binds."""
 
