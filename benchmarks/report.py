@@ -25,7 +25,7 @@ from fakes.records import digest_of
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
 from fanout_hooks.log import tally as trend
-from fanout_mcp.reports import hooks, page
+from fanout_mcp.reports import hooks
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import compact
 from fanout_mcp.tools.hook_report import SHORT, short
@@ -193,7 +193,7 @@ def result(log: Log) -> Iterator[Row]:
     size = len(compact(short(made.data)))
     yield Row("tool result, 63 hooks", f"{size:,} characters", "", f"<= {SHORT:,}", size <= SHORT)
     began = time.perf_counter()
-    html = page.render(made)
+    html = hooks.render(made)
     spent = time.perf_counter() - began
     yield Row(
         "page for 100,000 events",

@@ -17,7 +17,7 @@ from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration.places import project_of
 from fanout_mcp.review.gather import Tree, old_texts, resolve, tree_at
 from fanout_mcp.source.discover import discover
-from fanout_mcp.source.git import churn
+from fanout_mcp.source.git import history
 
 each_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name.replace(" ", "_"))
 
@@ -70,7 +70,7 @@ def test_git_itself_springs_the_trap(vector: Vector, root: Path, trap: Trap) -> 
 @each_vector
 def test_reading_a_repository_starts_nothing(vector: Vector, root: Path, trap: Trap) -> None:
     assert "a.py" in discover(root).paths
-    churn(root)
+    history(root)
     project_of(root)
     for ref in ("HEAD~1", "other", "trunk"):
         try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 MAX_NAME: Final = 100
 MAX_VALUE: Final = 600
@@ -23,95 +23,27 @@ Kind = Literal["password", "secret", "key"]
 """How the value is judged: chosen by people, by either, by a machine."""
 
 _PASSWORDS: Final = frozenset(
-    [
-        "password",
-        "passwd",
-        "passwort",
-        "passphrase",
-        "passcode",
-        "pass",
-        "pwd",
-        "pw",
-        "psk",
-        "userpassword",
-        "dbpassword",
-        "rootpassword",
-    ]
+    """password passwd passwort passphrase passcode pass pwd pw psk userpassword dbpassword
+    rootpassword""".split()  # noqa: SIM905 - words read better as text
 )
-_SECRETS: Final = frozenset(["secret", "secrets", "credential", "credentials", "pepper", "masterauth"])
+_SECRETS: Final = frozenset(
+    "secret secrets credential credentials pepper masterauth".split()  # noqa: SIM905 - words read better as text
+)
 _KEYS: Final = frozenset(
     "token key auth authorization apikey session sessionid sid cookie bearer salt login".split()  # noqa: SIM905 - shorter
 )
 _NOT_KEYS: Final = frozenset(
-    [
-        "public",
-        "primary",
-        "foreign",
-        "cache",
-        "sort",
-        "partition",
-        "index",
-        "object",
-        "bucket",
-        "hash",
-        "range",
-        "map",
-        "dict",
-        "config",
-        "registry",
-        "hot",
-        "short",
-        "arrow",
-        "query",
-        "route",
-        "message",
-        "i18n",
-        "translation",
-        "lookup",
-        "group",
-        "unique",
-        "row",
-        "column",
-        "idempotency",
-        "pub",
-    ]
+    """public primary foreign cache sort partition index object bucket hash range map dict config registry hot
+    short arrow query route message i18n translation lookup group unique row column idempotency pub""".split()  # noqa: SIM905 - words read better as text
 )
 """Before `key`: names of places, not of secrets."""
 
 _NOT_PASS: Final = frozenset(
-    ["compass", "bypass", "trespass", "surpass", "encompass", "overpass", "underpass", "subpass"]
+    """compass bypass trespass surpass encompass overpass underpass subpass""".split()  # noqa: SIM905 - words read better as text
 )
 _AFTER: Final = frozenset(
-    [
-        "base",
-        "data",
-        "value",
-        "string",
-        "default",
-        "b64",
-        "base64",
-        "test",
-        "live",
-        "prod",
-        "production",
-        "dev",
-        "staging",
-        "local",
-        "old",
-        "new",
-        "current",
-        "plain",
-        "raw",
-        "text",
-        "encrypted",
-        "id",
-        "key",
-        "token",
-        "hash",
-        "str",
-        "env",
-        "literal",
-    ]
+    """base data value string default b64 base64 test live prod production dev staging local old new current
+    plain raw text encrypted id key token hash str env literal""".split()  # noqa: SIM905 - words read better as text
 )
 """What may follow the word for a secret: `client-key-data`, `SECRET_KEY_BASE`, `password_hash`."""
 
@@ -184,47 +116,9 @@ _APP_PASSWORD: Final = re.compile(r"(?:[a-z]{4} ){3}[a-z]{4}")
 
 _SENTENCE: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){2,8}")
 _PHRASE_SAYS: Final = frozenset(
-    [
-        "secret",
-        "secrets",
-        "password",
-        "passwords",
-        "passwd",
-        "pass",
-        "token",
-        "tokens",
-        "key",
-        "keys",
-        "auth",
-        "api",
-        "client",
-        "access",
-        "login",
-        "user",
-        "username",
-        "test",
-        "my",
-        "the",
-        "a",
-        "not",
-        "no",
-        "your",
-        "is",
-        "in",
-        "of",
-        "to",
-        "for",
-        "and",
-        "or",
-        "by",
-        "with",
-        "reset",
-        "change",
-        "forgot",
-        "confirm",
-        "current",
-        "new",
-    ]
+    """secret secrets password passwords passwd pass token tokens key keys auth api client access login user
+    username test my the a not no your is in of to for and or by with reset change forgot confirm current
+    new""".split()  # noqa: SIM905 - words read better as text
 )
 """Words of names and sentences, which are not made-up phrases."""
 _FILE: Final = re.compile(r"(?i)[\w./ -]{1,200}\.(?:[a-z]{2,4}|json|html)")
@@ -388,107 +282,79 @@ def is_argument(value: str, *, is_sure: bool = False) -> bool:
 SHORTEST: Final = 15
 """Characters without a space between them in every key."""
 
-
-class Shape(NamedTuple):
-    """A kind of key."""
-
-    name: str
-    words: tuple[str, ...]
-    pattern: str
-
-
 SHAPES: Final = (
-    Shape("age", ("AGE-SECRET-KEY-1",), r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}"),
-    Shape(
-        "aws",
-        ("AKIA", "ASIA", "AIDA", "AROA", "ABSK"),
-        r"\b(?:AKIA|ASIA|AIDA|AROA)[0-9A-Z]{16}\b|\bABSK[A-Za-z0-9+/]{80,}={0,2}",
-    ),
-    Shape(
-        "github",
-        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})",
-    ),
-    Shape(
+    # (the kind of key, words of which one is in it, its shape)
+    ("age", "AGE-SECRET-KEY-1", r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}"),
+    ("aws", "AKIA ASIA AIDA AROA", r"\b(?:AKIA|ASIA|AIDA|AROA)[0-9A-Z]{16}\b"),
+    ("aws", "ABSK", r"\bABSK[A-Za-z0-9+/]{80,}={0,2}"),
+    ("github", "ghp_ gho_ ghu_ ghs_ ghr_", r"\bgh[pousr]_[A-Za-z0-9]{20,255}"),
+    ("github", "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{20,255}"),
+    (
         "gitlab",
-        ("glpat-", "glptt-", "gldt-", "glrt-", "glsoat-", "glcbt-", "glft-", "glimt-", "glagent-", "gloas-"),
+        "glpat- glptt- gldt- glrt- glsoat- glcbt- glft- glimt- glagent- gloas-",
         r"\bgl(?:pat|ptt|dt|rt|soat|cbt|ft|imt|agent|oas)-[A-Za-z0-9_-]{16,}",
     ),
-    Shape(
-        "slack",
-        ("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-", "hooks.slack"),
-        (
-            r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bxapp-\d-[A-Z0-9]{5,}-\d{5,}-[a-z0-9]{10,}"
-            r"|hooks\.slack\.com/services/[A-Za-z0-9/]{20,}"
-        ),
-    ),
-    Shape("anthropic", ("sk-ant-",), r"\bsk-ant-[A-Za-z0-9_-]{16,}"),
-    Shape("openai", ("sk-",), r"\bsk-(?:proj-|or-v1-|svcacct-)?[A-Za-z0-9_-]{20,}"),
-    Shape(
-        "google",
-        ("AIza", "ya29", "GOCSPX"),
-        r"\bAIza[0-9A-Za-z_-]{30,}|\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{20,}",
-    ),
-    Shape(
-        "stripe",
-        ("_live_", "_test_", "whsec"),
-        r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}|\bwhsec_[0-9A-Za-z]{16,}",
-    ),
-    Shape("razorpay", ("rzp_",), r"\brzp_(?:live|test)_[A-Za-z0-9]{14,}"),
-    Shape("square", ("sq0",), r"\bsq0[a-z]{3}-[A-Za-z0-9_-]{22,}"),
-    Shape("npm", ("npm_",), r"\bnpm_[A-Za-z0-9]{30,}"),
-    Shape("pypi", ("pypi-",), r"\bpypi-[A-Za-z0-9_-]{30,}"),
-    Shape("rubygems", ("rubygems_",), r"\brubygems_[a-f0-9]{40,}"),
-    Shape("docker", ("dckr_",), r"\bdckr_[a-z]{3}_[A-Za-z0-9_-]{20,}"),
-    Shape("huggingface", ("hf_",), r"\bhf_[A-Za-z0-9]{24,}"),
-    Shape("replicate", ("r8_",), r"\br8_[A-Za-z0-9]{30,}"),
-    Shape("groq", ("gsk_",), r"\bgsk_[A-Za-z0-9]{40,}"),
-    Shape("xai", ("xai-",), r"\bxai-[A-Za-z0-9]{60,}"),
-    Shape("perplexity", ("pplx-",), r"\bpplx-[A-Za-z0-9]{40,}"),
-    Shape("sendgrid", ("SG.",), r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
-    Shape("brevo", ("keysib-", "smtpsib-"), r"\bx(?:key|smtp)sib-[a-f0-9]{50,}(?:-[A-Za-z0-9]{10,})?"),
-    Shape("digitalocean", ("dop_v1_", "doo_v1_", "dor_v1_"), r"\bdo[opr]_v1_[a-f0-9]{40,}"),
-    Shape("shopify", ("shpat_", "shpca_", "shppa_", "shpss_"), r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{30,}"),
-    Shape("vault", ("hvs.", "hvb.", "hvr."), r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}"),
-    Shape("terraform", (".atlasv1.",), r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}"),
-    Shape("linear", ("lin_api_", "lin_oauth_"), r"\blin_(?:api|oauth)_[A-Za-z0-9]{30,}"),
-    Shape(
-        "grafana",
-        ("glsa_", "glc_"),
-        r"\bglsa_[A-Za-z0-9]{24,}(?:_[a-f0-9]{8})?|\bglc_[A-Za-z0-9+/]{32,}={0,2}",
-    ),
-    Shape("databricks", ("dapi",), r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),
-    Shape("discord", ("/api/webhooks/",), r"/api/webhooks/\d{15,}/[A-Za-z0-9_-]{40,}"),
-    Shape("telegram", (":AA",), r"\b\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
-    Shape("newrelic", ("NRAK-",), r"\bNRAK-[A-Z0-9]{20,}"),
-    Shape("postman", ("PMAK-",), r"\bPMAK-[a-f0-9]{20,}-[a-f0-9]{30,}"),
-    Shape("notion", ("ntn_",), r"\bntn_[A-Za-z0-9]{40,}"),
-    Shape("atlassian", ("ATATT3", "ATCTT3"), r"\bAT[AC]TT3[A-Za-z0-9_=-]{60,}"),
-    Shape("figma", ("figd_",), r"\bfigd_[A-Za-z0-9_-]{36,}"),
-    Shape("doppler", ("dp.pt.", "dp.st.", "dp.ct.", "dp.sa."), r"\bdp\.(?:pt|st|ct|sa)\.[A-Za-z0-9_.-]{40,}"),
-    Shape("netlify", ("nfp_", "nfc_", "nfo_", "nfb_"), r"\bnf[pcob]_[A-Za-z0-9_-]{36,}"),
-    Shape("heroku", ("HRKU-",), r"\bHRKU-[A-Za-z0-9_-]{30,}"),
-    Shape("fly", ("fm1_", "fm2_", "fo1_"), r"\bf(?:m[12]|o1)_[A-Za-z0-9+/=_-]{40,}"),
-    Shape("sentry", ("sntrys_", "sntryu_"), r"\bsntry[su]_[A-Za-z0-9+/=_-]{50,}"),
-    Shape("supabase", ("sbp_", "sb_secret_"), r"\bsbp_[a-f0-9]{40}|\bsb_secret_[A-Za-z0-9_-]{20,}"),
-    Shape("planetscale", ("pscale_",), r"\bpscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.=-]{30,}"),
-    Shape("pulumi", ("pul-",), r"\bpul-[a-f0-9]{40}\b"),
-    Shape("dynatrace", ("dt0c", "dt0s"), r"\bdt0[cs]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{60,}"),
-    Shape("tailscale", ("tskey-",), r"\btskey-[a-z]{2,10}-[A-Za-z0-9-]{16,}"),
-    Shape("sonarqube", ("squ_", "sqp_", "sqa_"), r"\bsq[upa]_[a-f0-9]{40}\b"),
-    Shape("buildkite", ("bkua_",), r"\bbkua_[a-f0-9]{40}\b"),
-    Shape("circleci", ("CCIPAT_",), r"\bCCIPAT_[A-Za-z0-9]{10,}_[a-f0-9]{30,}"),
-    Shape("contentful", ("CFPAT-",), r"\bCFPAT-[A-Za-z0-9_-]{40,}"),
-    Shape("posthog", ("phx_",), r"\bphx_[A-Za-z0-9]{40,}"),
-    Shape("alibaba", ("LTAI",), r"\bLTAI[A-Za-z0-9]{16,24}\b"),
-    Shape("openshift", ("sha256~",), r"\bsha256~[A-Za-z0-9_-]{40,}"),
-    Shape("artifactory", ("AKCp",), r"\bAKCp[A-Za-z0-9]{60,}"),
-    Shape("onepassword", ("ops_eyJ",), r"\bops_eyJ[A-Za-z0-9+/=_-]{100,}"),
-    Shape(
+    ("slack", "xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs-", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    ("slack", "xapp-", r"\bxapp-\d-[A-Z0-9]{5,}-\d{5,}-[a-z0-9]{10,}"),
+    ("slack", "hooks.slack", r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,}"),
+    ("anthropic", "sk-ant-", r"\bsk-ant-[A-Za-z0-9_-]{16,}"),
+    ("openai", "sk-", r"\bsk-(?:proj-|or-v1-|svcacct-)?[A-Za-z0-9_-]{20,}"),
+    ("google", "AIza", r"\bAIza[0-9A-Za-z_-]{30,}"),
+    ("google", "ya29", r"\bya29\.[0-9A-Za-z_-]{20,}"),
+    ("google", "GOCSPX", r"\bGOCSPX-[0-9A-Za-z_-]{20,}"),
+    ("stripe", "_live_ _test_", r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}"),
+    ("stripe", "whsec", r"\bwhsec_[0-9A-Za-z]{16,}"),
+    ("razorpay", "rzp_", r"\brzp_(?:live|test)_[A-Za-z0-9]{14,}"),
+    ("square", "sq0", r"\bsq0[a-z]{3}-[A-Za-z0-9_-]{22,}"),
+    ("npm", "npm_", r"\bnpm_[A-Za-z0-9]{30,}"),
+    ("pypi", "pypi-", r"\bpypi-[A-Za-z0-9_-]{30,}"),
+    ("rubygems", "rubygems_", r"\brubygems_[a-f0-9]{40,}"),
+    ("docker", "dckr_", r"\bdckr_[a-z]{3}_[A-Za-z0-9_-]{20,}"),
+    ("huggingface", "hf_", r"\bhf_[A-Za-z0-9]{24,}"),
+    ("replicate", "r8_", r"\br8_[A-Za-z0-9]{30,}"),
+    ("groq", "gsk_", r"\bgsk_[A-Za-z0-9]{40,}"),
+    ("xai", "xai-", r"\bxai-[A-Za-z0-9]{60,}"),
+    ("perplexity", "pplx-", r"\bpplx-[A-Za-z0-9]{40,}"),
+    ("sendgrid", "SG.", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    ("brevo", "keysib- smtpsib-", r"\bx(?:key|smtp)sib-[a-f0-9]{50,}(?:-[A-Za-z0-9]{10,})?"),
+    ("digitalocean", "dop_v1_ doo_v1_ dor_v1_", r"\bdo[opr]_v1_[a-f0-9]{40,}"),
+    ("shopify", "shpat_ shpca_ shppa_ shpss_", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{30,}"),
+    ("vault", "hvs. hvb. hvr.", r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}"),
+    ("terraform", ".atlasv1.", r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}"),
+    ("linear", "lin_api_ lin_oauth_", r"\blin_(?:api|oauth)_[A-Za-z0-9]{30,}"),
+    ("grafana", "glsa_ glc_", r"\bglsa_[A-Za-z0-9]{24,}(?:_[a-f0-9]{8})?|\bglc_[A-Za-z0-9+/]{32,}={0,2}"),
+    ("databricks", "dapi", r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),
+    ("discord", "/api/webhooks/", r"/api/webhooks/\d{15,}/[A-Za-z0-9_-]{40,}"),
+    ("telegram", ":AA", r"\b\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
+    ("newrelic", "NRAK-", r"\bNRAK-[A-Z0-9]{20,}"),
+    ("postman", "PMAK-", r"\bPMAK-[a-f0-9]{20,}-[a-f0-9]{30,}"),
+    ("notion", "ntn_", r"\bntn_[A-Za-z0-9]{40,}"),
+    ("atlassian", "ATATT3 ATCTT3", r"\bAT[AC]TT3[A-Za-z0-9_=-]{60,}"),
+    ("figma", "figd_", r"\bfigd_[A-Za-z0-9_-]{36,}"),
+    ("doppler", "dp.pt. dp.st. dp.ct. dp.sa.", r"\bdp\.(?:pt|st|ct|sa)\.[A-Za-z0-9_.-]{40,}"),
+    ("netlify", "nfp_ nfc_ nfo_ nfb_", r"\bnf[pcob]_[A-Za-z0-9_-]{36,}"),
+    ("heroku", "HRKU-", r"\bHRKU-[A-Za-z0-9_-]{30,}"),
+    ("fly", "fm1_ fm2_ fo1_", r"\bf(?:m[12]|o1)_[A-Za-z0-9+/=_-]{40,}"),
+    ("sentry", "sntrys_ sntryu_", r"\bsntry[su]_[A-Za-z0-9+/=_-]{50,}"),
+    ("supabase", "sbp_ sb_secret_", r"\bsbp_[a-f0-9]{40}|\bsb_secret_[A-Za-z0-9_-]{20,}"),
+    ("planetscale", "pscale_", r"\bpscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.=-]{30,}"),
+    ("pulumi", "pul-", r"\bpul-[a-f0-9]{40}\b"),
+    ("dynatrace", "dt0c dt0s", r"\bdt0[cs]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{60,}"),
+    ("tailscale", "tskey-", r"\btskey-[a-z]{2,10}-[A-Za-z0-9-]{16,}"),
+    ("sonarqube", "squ_ sqp_ sqa_", r"\bsq[upa]_[a-f0-9]{40}\b"),
+    ("buildkite", "bkua_", r"\bbkua_[a-f0-9]{40}\b"),
+    ("circleci", "CCIPAT_", r"\bCCIPAT_[A-Za-z0-9]{10,}_[a-f0-9]{30,}"),
+    ("contentful", "CFPAT-", r"\bCFPAT-[A-Za-z0-9_-]{40,}"),
+    ("posthog", "phx_", r"\bphx_[A-Za-z0-9]{40,}"),
+    ("alibaba", "LTAI", r"\bLTAI[A-Za-z0-9]{16,24}\b"),
+    ("openshift", "sha256~", r"\bsha256~[A-Za-z0-9_-]{40,}"),
+    ("artifactory", "AKCp", r"\bAKCp[A-Za-z0-9]{60,}"),
+    ("onepassword", "ops_eyJ", r"\bops_eyJ[A-Za-z0-9+/=_-]{100,}"),
+    (
         "signed-url",
-        ("sig=", "ignature="),
+        "sig= ignature=",
         r"[?&](?i:sig|signature|x-amz-signature|x-goog-signature)=[A-Za-z0-9%+/_~.=-]{20,}",
     ),
-    Shape("jwt", ("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    ("jwt", "eyJ", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
 )
 """What was named first is not named again."""

@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
+from functools import partial
 from typing import Final
 
 from fanout_mcp.linear import Linear, Match
@@ -35,78 +36,16 @@ from fanout_mcp.source.secret_values import (
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
 
-SECRET_NAMES: Final = (
-    ".env",
-    ".env.*",
-    "*.env",
-    ".envrc",
-    "*.pem",
-    "*.key",
-    "*.p8",
-    "*.p12",
-    "*.pfx",
-    "*.jks",
-    "*.keystore",
-    "*.kdbx",
-    "*.ppk",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    ".netrc",
-    "_netrc",
-    ".npmrc",
-    ".pypirc",
-    ".pgpass",
-    ".htpasswd",
-    ".git-credentials",
-    ".dockercfg",
-    "*.tfstate",
-    "*.tfstate.*",
-    "*.tfvars",
-    "service-account*.json",
-    "service_account*.json",
-    "credentials",
-    "credentials.json",
-    "client_secret*.json",
-    "secrets.*",
-    ".secrets*",
-    "*.ovpn",
-    "*.asc",
-    "*.gpg",
-    "*.kubeconfig",
-    "kubeconfig",
-    "*.keytab",
-    ".*_history",
-    ".lesshst",
-    ".my.cnf",
-    ".mylogin.cnf",
-    ".s3cfg",
-    ".boto",
-    ".terraformrc",
-    ".vault-token",
-    ".vault_pass*",
-    ".vault-pass*",
-    "vault_pass*",
-    "vault-pass*",
-    ".passwd*",
-    ".smbcredentials",
-    "*.htpasswd",
-    "master.key",
-    "shadow",
-)
-NOT_SECRET: Final = (
-    "*.example",
-    "*.sample",
-    "*.template",
-    "*.dist",
-    "*.pub",
-    "secrets.py",
-    "secrets.go",
-    "secrets.rs",
-    "vault_pass*.py",
-    "vault-pass*.sh",
-)
+SECRET_NAMES: Final = """
+    .env .env.* *.env .envrc *.pem *.key *.p8 *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa*
+    id_dsa* id_ecdsa* id_ed25519* .netrc _netrc .npmrc .pypirc .pgpass .htpasswd .git-credentials .dockercfg
+    *.tfstate *.tfstate.* *.tfvars service-account*.json service_account*.json credentials credentials.json
+    client_secret*.json secrets.* .secrets* *.ovpn *.asc *.gpg *.kubeconfig kubeconfig *.keytab .*_history
+    .lesshst .my.cnf .mylogin.cnf .s3cfg .boto .terraformrc .vault-token .vault_pass* .vault-pass*
+    vault_pass* vault-pass* .passwd* .smbcredentials *.htpasswd master.key shadow""".split()  # noqa: SIM905 - words read better as text
+NOT_SECRET: Final = """
+    *.example *.sample *.template *.dist *.pub secrets.py secrets.go secrets.rs vault_pass*.py
+    vault-pass*.sh""".split()  # noqa: SIM905 - words read better as text
 """Templates say which variables exist; modules that are named secrets are code, and are scrubbed as such."""
 
 SECRET_FOLDERS: Final = frozenset(
@@ -126,9 +65,7 @@ _PEM_REST: Final = Linear(
 )
 """A key whose beginning was cut off."""
 
-_SHAPED: Final = tuple(
-    (name, tuple(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
-)
+_SHAPED: Final = tuple((name, words.encode().split(), Linear(pattern)) for name, words, pattern in SHAPES)
 _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:)([^\s:]{8,128})$")
 """PostgreSQL's own file of passwords: host, port, database, user, password."""
 _AZURE: Final = Linear(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
@@ -158,7 +95,6 @@ _NAME: Final = Linear(
 )
 """A name that may be a secret's; secret_values.py reads it word by word."""
 
-_Q: Final = r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|\\\"([^\"\\\n]+)\\\")"
 _BETWEEN: Final = (
     r"(?:\s{0,8}:\s{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
     r"|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
@@ -169,66 +105,77 @@ _WRAP: Final = (
     r"(?:\|\||\?\?|\?:|or|,)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?"
     r"|(?:(?:new\s)?[\w.:<>]{1,60}\(\s?){0,3}[\w.:]{0,40}(?:[gG]et_?[bB]ytes|SecretStr|[fF]rom_?[hH]ex|b64decode|unhexlify|atob)\()?"
 )
-_BYTE: Final = r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,3})(?:u8)?"
+_PARTS: Final = {
+    "QUOTED": r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|\\\"([^\"\\\n]+)\\\")",
+    "BETWEEN": _BETWEEN,
+    "WRAP": _WRAP,
+    "BYTE": r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,3})(?:u8)?",
+    "ARG": r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))",
+    "USER": r"()()([^\s\"'`|;&]{3,200})",
+    "STRING": r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')",
+    "~": r"[^\n|;&]{0,200}?",
+}
+"""What the patterns below have in common."""
+
+
+def _linear(pattern: str) -> Linear:
+    return Linear(re.sub("|".join(_PARTS), lambda part: _PARTS[part[0]], pattern))
+
+
 _FOLLOWS: Final = (
     # (is quoted, what decides about the value, what stands between a name and it and the value)
     # "key": "value", …
-    (True, is_secret, Linear(r"[\"']\s?:\s?[\"']value[\"']\s{0,4},\s{0,20}[\"']value[\"']\s?:\s?" + _Q)),
+    (True, is_secret, _linear(r"[\"']\s?:\s?[\"']value[\"']\s{0,4},\s{0,20}[\"']value[\"']\s?:\s?QUOTED")),
     # env.SECRET || 'x'
-    (True, is_given, Linear(r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}" + _Q)),
+    (True, is_given, _linear(r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}QUOTED")),
+    # password: str = "x", 'password' => 'x', ['password'] == "x", SECRET || 'x'
     (
         True,
         is_secret,
-        Linear(  # password: str = "x", 'password' => 'x', ['password'] == "x", SECRET || 'x'
-            r"(?:\\?[\"'`])?[\])]{0,2}[\"']?"
-            + _BETWEEN
-            + r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}(?:\(\s{0,40})?"
-            + _WRAP
-            + _Q
+        _linear(
+            r"(?:\\?[\"'`])?[\])]{0,2}[\"']?BETWEEN"
+            r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}(?:\(\s{0,40})?WRAPQUOTED"
         ),
     ),
+    # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
     (
         True,
         is_secret,
-        Linear(  # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
-            r"[\"'`]?[\])]{0,2}"
-            + _BETWEEN
-            + r"\s{0,4}(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?"
-            + r"\{\s{0,20}(?:return\s)?"
-            + _Q
-            + r"\s?;?\s{0,20}\}"
+        _linear(
+            r"[\"'`]?[\])]{0,2}BETWEEN\s{0,4}(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?"
+            r"\{\s{0,20}(?:return\s)?QUOTED\s?;?\s{0,20}\}"
         ),
     ),
     # {"name": …, "value": …}
-    (True, is_secret, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),
-    (True, is_secret, Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?" + _Q)),  # ('API_KEY', 'x')
-    (True, is_secret, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
-    (True, is_given, Linear(r"[ \t]{1,8}" + _Q + r"[ \t]{0,4}(?:\r?\n|\z)")),  # password "a b c"
+    (True, is_secret, _linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?QUOTED")),
+    # ('API_KEY', 'x'), setPassword("x"), token{"x"}, password "a b c"
+    (True, is_secret, _linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?QUOTED")),
+    (True, is_secret, _linear(r"\s?[({]\s?QUOTED")),
+    (True, is_given, _linear(r"[ \t]{1,8}QUOTED[ \t]{0,4}(?:\r?\n|\z)")),
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
-    (True, is_secret, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),
-    # <add key= value=>
-    (True, is_secret, Linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?" + _Q)),
-    # variable "x" { default = … }
-    (True, is_secret, Linear(r"[\"']\s?\{[^}]{0,200}?default\s{0,8}=\s?" + _Q)),
-    # <password>x</
-    (False, is_secret, Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,4}()()()()([^<>\s]+)\s{0,4}</")),
-    (False, is_secret, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
+    (True, is_secret, _linear(r"\s{1,8}(?:is |was |to )?QUOTED")),
+    # <add key= value=>, variable "x" { default = … }
+    (True, is_secret, _linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?QUOTED")),
+    (True, is_secret, _linear(r"[\"']\s?\{[^}]{0,200}?default\s{0,8}=\s?QUOTED")),
+    # <password>x</, property lists
+    (False, is_secret, _linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,4}()()()()([^<>\s]+)\s{0,4}</")),
+    (False, is_secret, _linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),
+    # key = new SymmetricSecurityKey(Encoding.UTF8.GetBytes("x"))
     (
         False,
         is_drawn,
-        Linear(  # key = new SymmetricSecurityKey(Encoding.UTF8.GetBytes("x"))
-            _BETWEEN
-            + r"\s{0,8}(?:=>|:=|[:=(])\s{0,30}(?:await\s)?(?:(?:new\s)?[\w.:<>]{1,60}\(\s{0,20}){1,4}"
-            + _Q
-            + r"(?:\.\w{1,20}\([^()\n\"']{0,40}\))?\s{0,4}\)"
+        _linear(
+            r"BETWEEN\s{0,8}(?:=>|:=|[:=(])\s{0,30}(?:await\s)?(?:(?:new\s)?[\w.:<>]{1,60}\(\s{0,20}){1,4}"
+            r"QUOTED(?:\.\w{1,20}\([^()\n\"']{0,40}\))?\s{0,4}\)"
         ),
     ),
+    # KEY: [u8; 16] = [0x90, 0xcb, …]
     (
         False,
         is_byte_string,
-        Linear(  # KEY: [u8; 16] = [0x90, 0xcb, …]
+        _linear(
             r"(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}:?=\s{0,8}(?:new\s)?[\w.:&!<>\[\]]{0,30}"
-            r"[ (]{0,2}[\[{(]\s*()()()()(" + _BYTE + r"(?:\s*,\s*" + _BYTE + r"){7,})\s*,?\s*[\]})]"
+            r"[ (]{0,2}[\[{(]\s*()()()()(BYTE(?:\s*,\s*BYTE){7,})\s*,?\s*[\]})]"
         ),
     ),
 )
@@ -258,57 +205,53 @@ _IS_COMMAND: Final = Linear(
     r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount|"
     r"stats\s+auth)|\s--?u(?:ser)?[ =]"
 )
-_ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
-_AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
-_COMMANDS: Final = tuple(
-    Linear(pattern.replace("USER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?"))
-    for pattern in (
-        r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG",
-        r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG",
-        r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG",
-        r"\b(?:curl|wget|https?)\b~\s(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}:USER",
-        r"\bvault\s+login\s+(?:-\S{1,40}\s+)*ARG",
-        r"\b(?:redis-cli|iredis)\b~\s-a ARG",
-        r"\becho\s+(?:-\w\s+)?ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|passwd|kinit|gpg)\b",
-        r"\becho\s+(?:-\w\s+)?[\"']?[\w.-]{1,60}:()()([^\s\"'|]{3,200})[\"']?\s*\|\s*(?:sudo\s+)?chpasswd",
-        r"\bopenssl\b~\s-(?:k|K) ARG",
-        r"\b(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?()()([^\s\"'`|;&<>]{3,200})",
-        r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG",
-        r"\bsnmp\w{0,12}\b~\s-A ARG",
-        r"\bsnmp\w{0,12}\b~\s-X ARG",
-        r"\bldap\w{0,12}\b~\s-w ARG",
-        r"\b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%()()([^\s\"'|;&]{3,200})",
-        r"(?i)\bnet\s+user\s+\S{1,80}\s+ARG\s*/",
-        r"(?i)\bConvertTo-SecureString\s+(?:-String\s+)?ARG",
-        r"\b(?:useradd|usermod)\b~\s-p ARG",
-        r"\bstats\s+auth\s+[^\s:]{1,60}:USER",
-        r"\s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:USER",
-    )
+_COMMANDS: Final = (
+    _linear(r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG"),
+    _linear(r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG"),
+    _linear(r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG"),
+    _linear(r"\b(?:curl|wget|https?)\b~\s(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}:USER"),
+    _linear(r"\bvault\s+login\s+(?:-\S{1,40}\s+)*ARG"),
+    _linear(r"\b(?:redis-cli|iredis)\b~\s-a ARG"),
+    _linear(r"\becho\s+(?:-\w\s+)?ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|passwd|kinit|gpg)\b"),
+    _linear(
+        r"\becho\s+(?:-\w\s+)?[\"']?[\w.-]{1,60}:()()([^\s\"'|]{3,200})[\"']?\s*\|\s*(?:sudo\s+)?chpasswd"
+    ),
+    _linear(r"\bopenssl\b~\s-(?:k|K) ARG"),
+    _linear(r"\b(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?()()([^\s\"'`|;&<>]{3,200})"),
+    _linear(r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG"),
+    _linear(r"\bsnmp\w{0,12}\b~\s-A ARG"),
+    _linear(r"\bsnmp\w{0,12}\b~\s-X ARG"),
+    _linear(r"\bldap\w{0,12}\b~\s-w ARG"),
+    _linear(r"\b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%()()([^\s\"'|;&]{3,200})"),
+    _linear(r"(?i)\bnet\s+user\s+\S{1,80}\s+ARG\s*/"),
+    _linear(r"(?i)\bConvertTo-SecureString\s+(?:-String\s+)?ARG"),
+    _linear(r"\b(?:useradd|usermod)\b~\s-p ARG"),
+    _linear(r"\bstats\s+auth\s+[^\s:]{1,60}:USER"),
+    _linear(r"\s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:USER"),
 )
 _CALLED: Final = Linear(
     r"SetBasicAuth|[cC]onnect(?:ion)?\(|PDO\(|mysqli|BasicAuth|basic_auth|\.(?:sign|verify|encode|decode|login)\("
     r"|\bauth\s{0,2}=|\.toCharArray\("
 )
-_CALLS: Final = tuple(
-    Linear(pattern.replace("STRING", r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')"))
-    for pattern in (
-        r"\b(?:SetBasicAuth|HTTPBasicAuth|BasicAuth|basic_auth|auth\s?=\s?)\(\s*[^,()\n]{1,80},\s*STRING",
-        (
-            r"\b(?:createConnection|connect)\("
-            r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
-        ),
-        r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
-        (
-            r"(?:\bload|\bstore|\binit|getKey|getEntry|KeyEntry|KeySpec|Password\w{0,20})\("
-            r"[^()\n]{0,200}?STRING\.toCharArray\("
-        ),
-        r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
-    )
+_CALLS: Final = (
+    _linear(
+        r"\b(?:SetBasicAuth|HTTPBasicAuth|BasicAuth|basic_auth|auth\s?=\s?)\(\s*[^,()\n]{1,80},\s*STRING"
+    ),
+    _linear(
+        r"\b(?:createConnection|connect)\("
+        r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
+    ),
+    _linear(r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)"),
+    _linear(
+        r"(?:\bload|\bstore|\binit|getKey|getEntry|KeyEntry|KeySpec|Password\w{0,20})\("
+        r"[^()\n]{0,200}?STRING\.toCharArray\("
+    ),
+    _linear(r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING"),
 )
-_CONNECT: Final = Linear(
+_CONNECT: Final = _linear(
     r"\b(?:getConnection|new\s\\?PDO|new\smysqli|mysqli?_p?connect|(?:pymysql|MySQLdb|psycopg2?|pymssql|mariadb)\.connect)\("
     r"[^()]{1,300}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*"
-    r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')\s*[,)]"
+    r"STRING\s*[,)]"
 )
 """A host, a user, and what can only be a password."""
 
@@ -371,33 +314,18 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
 
         return inner
 
-    if b"-----BEGIN" in data:
-        data = _PEM.sub(counted(lambda m: m.group() if b"PUBLIC" in m[1] else _shaped("pem")(m)), data)
-    if b"PRIVATE KEY" in data and b"-----END" in data:
-        data = _PEM_REST.sub(counted(_shaped("pem")), data)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
     long = b" ".join([word for word in data.split() if len(word) >= SHORTEST])
     for name, words, shape in _SHAPED if long else ():
         if any(word in long for word in words):
             data = shape.sub(counted(_shaped(name)), data)
     lower = data.lower()
-    if b"accountkey=" in lower or b"sharedaccesskey=" in lower:
-        data = _AZURE.sub(counted(_shaped("azure")), data)
-    if b"://" in data and b"@" in data:
-        data = _URL.sub(counted(_address), data)
-    if b"@tcp(" in data or b"@unix(" in data:
-        data = _DSN.sub(counted(lambda m: m.group().replace(m[2], b"<redacted:url-password>", 1)), data)
-    if b":" in data:
-        data = _PGPASS.sub(counted(_line), data)
-    if b"authorization" in lower:
-        data = _HEADERS.sub(counted(_header), data)
-    if b"cookie" in lower:
-        data = _COOKIES.sub(counted(_cookies), data)
-    if b"bearer " in lower:
-        data = _BEARER.sub(counted(_bearer), data)
+    for marks, pattern, replace in _MARKED:
+        if any(mark in lower for mark in marks):
+            data = pattern.sub(counted(replace), data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (_named, _in_commands, _in_rows, _in_lists):
-        spans = list(find(data, is_program))
+    for find in (partial(_named, is_program), _in_commands, _in_rows, _in_lists):
+        spans = list(find(data))
         count += len(spans)
         data = _without(data, spans)
     return (data.decode("utf-8", "surrogatepass"), count) if count else (text, 0)
@@ -433,19 +361,14 @@ def _header(match: Match) -> bytes:
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
-def _line(match: Match) -> bytes:
-    return match[1] + b"<redacted:value>" if is_argument(_text(match[2])) else match.group()
-
-
-def _bearer(match: Match) -> bytes:
-    return match[1] + b"<redacted:header>" if is_random(_text(match[2])) else match.group()
+def _second(kind: str, is_one: Callable[[str], bool]) -> Callable[[Match], bytes]:
+    """Return what puts a mark for the second group, where that is a secret."""
+    mark = f"<redacted:{kind}>".encode()
+    return lambda match: match[1] + mark if is_one(_text(match[2])) else match.group()
 
 
 def _cookies(match: Match) -> bytes:
-    def one(cookie: Match) -> bytes:
-        return cookie[1] + b"<redacted:header>" if is_random(_text(cookie[2])) else cookie.group()
-
-    return match.group().replace(match[1], _COOKIE.sub(one, match[1]), 1)
+    return match.group().replace(match[1], _COOKIE.sub(_second("header", is_random), match[1]), 1)
 
 
 def _address(match: Match) -> bytes:
@@ -458,7 +381,21 @@ def _address(match: Match) -> bytes:
     return whole[:start] + b"<redacted:url-password>" + whole[end:]
 
 
-def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
+_MARKED: Final[Sequence[tuple[Sequence[bytes], Linear, Callable[[Match], bytes]]]] = (
+    # (of what one is in every such text, in lower case, the pattern, what stands for a match)
+    ((b"-----begin",), _PEM, lambda m: m.group() if b"PUBLIC" in m[1] else _shaped("pem")(m)),
+    ((b"private key",), _PEM_REST, _shaped("pem")),
+    ((b"accountkey=", b"sharedaccesskey="), _AZURE, _shaped("azure")),
+    ((b"://",), _URL, _address),
+    ((b"@tcp(", b"@unix(", b"@udp("), _DSN, lambda m: m.group().replace(m[2], b"<redacted:url-password>", 1)),
+    ((b":",), _PGPASS, _second("value", is_argument)),
+    ((b"authorization",), _HEADERS, _header),
+    ((b"cookie",), _COOKIES, _cookies),
+    ((b"bearer ",), _BEARER, _second("header", is_random)),
+)
+
+
+def _named(is_program: IsProgram, data: bytes) -> Iterator[Span]:
     """Yield where the values are that are given to names of secrets."""
     done, inner, secret = 0, 0, 0
     for found in _NAME.finditer(data):
@@ -536,7 +473,7 @@ def _is_inside(data: bytes, start: int) -> bool:
     return any(line.count(quote) % 2 for quote in (b'"', b"'", b"`"))
 
 
-def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_commands(data: bytes) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
     spans: list[Span] = []
     rules = (
@@ -555,7 +492,7 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             done = end
 
 
-def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_rows(data: bytes) -> Iterator[Span]:
     """Yield the values that SQL inserts into columns that are named as secrets."""
     at = 0
     for insert in _INSERT.finditer(data) if b"nsert" in data or b"NSERT" in data else ():
@@ -571,7 +508,7 @@ def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             at, number = cell.end(), number + 1 if cell[2] == b"," else 0
 
 
-def _in_lists(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_lists(data: bytes) -> Iterator[Span]:
     """Yield the codes below a heading that calls them so."""
     done = 0
     for heading in _HEADING.finditer(data):
