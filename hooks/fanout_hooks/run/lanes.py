@@ -98,6 +98,8 @@ class Lanes:
         self._running: dict[int, Holder] = {}
         self._over: set[Holder] = set()
         """Their program has ended with 0: the rest ends in a moment, or never where a hook stopped it."""
+        self._watched: set[int] = set()
+        """A descriptor for each process that has not ended, an async hook's too."""
         self._lifeline: Lifeline | None = None
         self._timeout: str | None = None
         """Where it is, "" where it isn't; None as long as no one has looked."""
@@ -189,7 +191,7 @@ class Lanes:
         if self._lifeline is None:
             self._lifeline = Lifeline()
         process = self._held(line, files, env, cwd, control) or _forked(line, files, env, cwd, control)
-        process.ended = _end_of(self._loop, process)
+        process.ended = self._end_of(process)
         self._running[process.pid] = process
         self._lifeline.report(self._running)
         return process
@@ -227,6 +229,28 @@ class Lanes:
         process.returncode = 0  # it reaps nothing any more: that is the holder's to do
         return Holder(process.pid)
 
+    def _end_of(self, process: Holder) -> Future[bool]:
+        ended: Future[bool] = Future()
+        try:
+            fd = os.pidfd_open(process.pid)
+        except (AttributeError, OSError):  # macOS has none
+            self._loop.leave(_poll(self._loop, process, ended))
+            return ended
+
+        def gone() -> None:
+            self._unwatch(fd)
+            process.poll(0)
+            ended.set(True)
+
+        self._watched.add(fd)
+        self._loop.watch(fd, gone)
+        return ended
+
+    def _unwatch(self, fd: int) -> None:
+        self._watched.discard(fd)
+        self._loop.unwatch(fd)
+        os.close(fd)
+
     def _forget(self, process: Holder) -> None:
         self._running.pop(process.pid, None)
         if self._lifeline is not None:
@@ -239,6 +263,8 @@ class Lanes:
         # A disk may still hold some that were killed; the others had their time to end by themselves.
         for process in _still_there([*self._running.values(), *self._over]):
             kill_group(process.pid)
+        for fd in list(self._watched):
+            self._unwatch(fd)
         if self._lifeline is not None:
             self._lifeline.close()
 
@@ -342,27 +368,6 @@ def _hold(
             os.kill(os.getpid(), -status)
     finally:
         os._exit(status & 0xFF)
-
-
-def _end_of(loop: Loop, process: Holder) -> Future[bool]:
-    ended: Future[bool] = Future()
-    if hasattr(os, "pidfd_open"):
-        try:
-            fd = os.pidfd_open(process.pid)
-        except OSError:
-            loop.leave(_poll(loop, process, ended))
-            return ended
-
-        def gone() -> None:
-            loop.unwatch(fd)
-            os.close(fd)
-            process.poll(0)
-            ended.set(True)
-
-        loop.watch(fd, gone)
-    else:
-        loop.leave(_poll(loop, process, ended))
-    return ended
 
 
 async def _poll(loop: Loop, process: Holder, ended: Future[bool]) -> None:

@@ -296,6 +296,7 @@ class RuntimeState:
             self._lanes.close()
         for interpreter in self._interpreters.values():
             interpreter.close()
+        self.locks.close()
 
 
 def _state_of(path: str) -> tuple[int, int, int]:
@@ -399,13 +400,17 @@ class Locks:
         except OSError:
             return  # the process's end gives it back
 
+    def close(self) -> None:
+        """Give back every lock: what a closed file held is free."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def _open(self) -> None:
         """Have the file open. Closing it gives back every lock, so it stays until it has been removed."""
         if self._fd >= 0 and (self._held or os.fstat(self._fd).st_nlink):
             return
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self.close()
         try:
             self._fd = os.open(self._path, files.OWN, 0o600)
         except FileNotFoundError:
