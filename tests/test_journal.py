@@ -26,7 +26,7 @@ from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job, Outcome, Progress, Prompt, no_progress
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 PLAN = Plan(deadline_s=30)
 
 

@@ -25,7 +25,7 @@ from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job, ModelPrice, Prompt
 from fanout_mcp.usage import Usage
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 
 Pointing = Callable[[Upstream], Settings]
 
