@@ -42,6 +42,12 @@ def a_disk_that_is_not_waited_for() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Use one process more than there are cores: many tests wait for processes of their own."""
+    return (yield) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Make thousands of tests without a search for circles among them, and leave them out of later ones."""
