@@ -24,7 +24,7 @@ from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Backend, Job, ModelPrice, Prompt
 from fanout_mcp.usage import Usage
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 
 Pointing = Callable[[Upstream], Settings]
 

@@ -43,11 +43,6 @@ SHORT: Final = Plan(deadline_s=0.5)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"  # Docket's only one
-
-
-@pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     (tmp_path / "redis").mkdir()
     with redis_server(tmp_path / "redis") as one:

@@ -44,11 +44,6 @@ Fields = dict[Any, Any]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"  # Docket's only one
-
-
-@pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     (tmp_path / "redis").mkdir()
     with redis_server(tmp_path / "redis", appends=True) as one:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -55,12 +54,6 @@ def root(tmp_path: Path) -> Path:
     (root / "README.md").write_text("# Bank\n\nA bank in a box.\n\n## Use\n")
     (root / "notes.xyz").write_text("just some words\n")
     return root
-
-
-@pytest.fixture
-async def workers() -> AsyncIterator[Workers]:
-    async with Workers(1) as workers:
-        yield workers
 
 
 def summary(purpose: str = "Keeps accounts in a store.", *notes: str) -> str:

@@ -74,6 +74,8 @@ class Lanes:
         self._running: dict[int, Holder] = {}
         self._over: set[Holder] = set()
         """Their program has ended with 0: the rest ends in a moment, or never where a hook stopped it."""
+        self._watched: set[int] = set()
+        """A descriptor for each process that has not ended, an async hook's too."""
         self._lifeline: Lifeline | None = None
         self._timeout: str | None = None
         """Where it is, "" where it isn't; None as long as no one has looked."""
@@ -197,12 +199,17 @@ class Lanes:
             return
 
         def gone() -> None:
-            self._loop.unwatch(fd)
-            os.close(fd)
+            self._unwatch(fd)
             process.poll(0)
             process.ended.set(True)
 
+        self._watched.add(fd)
         self._loop.watch(fd, gone)
+
+    def _unwatch(self, fd: int) -> None:
+        self._watched.discard(fd)
+        self._loop.unwatch(fd)
+        os.close(fd)
 
     async def _poll(self, process: Holder) -> None:
         while process.poll() is None:
@@ -221,6 +228,8 @@ class Lanes:
         # A disk may still hold some that were killed; the others had their time to end by themselves.
         for process in _still_there([*self._running.values(), *self._over]):
             kill_group(process.pid)
+        for fd in list(self._watched):
+            self._unwatch(fd)
         if self._lifeline is not None:
             self._lifeline.close()
 

@@ -291,6 +291,7 @@ class RuntimeState:
             self._lanes.close()
         for interpreter in self._interpreters.values():
             interpreter.close()
+        self.locks.close()
 
 
 # --- Locks on what hooks write, across events, sub-agents and sessions. -------------------------------------
@@ -386,13 +387,17 @@ class Locks:
         except OSError:
             return  # the process's end gives it back
 
+    def close(self) -> None:
+        """Give back every lock: what a closed file held is free."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def _open(self) -> None:
         """Have the file open. Closing it gives back every lock, so it stays until it has been removed."""
         if self._fd >= 0 and (self._held or os.fstat(self._fd).st_nlink):
             return
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self.close()
         self._fd = files.own(self._path)
 
 

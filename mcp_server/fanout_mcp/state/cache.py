@@ -192,6 +192,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, form: Form) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA mmap_size = 0")
+    # Survives a killed process; a power cut may lose the last rows, never the file.
+    connection.execute(f"PRAGMA synchronous = {form.synchronous}")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     if path.stat().st_size > SLACK * form.max_bytes + (1 << 20):
@@ -219,8 +221,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, form: Form) -> None:
             raise NotOurs(f"{path.name} is damaged")
         _checked_file.add(seen)
     connection.execute("PRAGMA journal_mode = WAL")
-    # Survives a killed process; a power cut may lose the last rows, never the file.
-    connection.execute(f"PRAGMA synchronous = {form.synchronous}")
     connection.execute("PRAGMA journal_size_limit = 16777216")
     [(size,)] = connection.execute("PRAGMA page_size")
     connection.execute(f"PRAGMA max_page_count = {SLACK * form.max_bytes // size}")
