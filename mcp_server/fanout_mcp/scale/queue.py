@@ -729,7 +729,7 @@ class Call:
             return None
         await self._show()
         missing = {job.key: job for job in portion.missing}
-        origin = audit.hand_over(portion.missing)
+        origin = await audit.hand_over(portion.missing)
         names: dict[str, list[Job]] = {}
         for keys in _chunks(list(portion.keys), SHARD):
             # Named by all its questions: what is known by now must not make another shard of it.
