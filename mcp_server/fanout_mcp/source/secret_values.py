@@ -111,6 +111,7 @@ _AFTER: Final = frozenset(
         "str",
         "env",
         "literal",
+        "ident",
     ]
 )
 """What may follow the word for a secret: `client-key-data`, `SECRET_KEY_BASE`, `password_hash`."""
@@ -183,6 +184,8 @@ _APP_PASSWORD: Final = re.compile(r"(?:[a-z]{4} ){3}[a-z]{4}")
 """As mail providers draw them for programs."""
 
 _SENTENCE: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){2,8}")
+_NUMBERED: Final = re.compile(r"(?:[a-z]{3,20} ){2,7}(?:[a-z]{3,20} )?[0-9]{1,8}!?")
+"""A made-up phrase with a number: `purple monkey dishwasher 88`."""
 _PHRASE_SAYS: Final = frozenset(
     [
         "secret",
@@ -224,14 +227,36 @@ _PHRASE_SAYS: Final = frozenset(
         "confirm",
         "current",
         "new",
+        "must",
+        "be",
+        "at",
+        "least",
+        "characters",
+        "minimum",
+        "enter",
+        "valid",
+        "invalid",
+        "expired",
     ]
 )
 """Words of names and sentences, which are not made-up phrases."""
-_FILE: Final = re.compile(r"(?i)[\w./ -]{1,200}\.(?:[a-z]{2,4}|json|html)")
+_FILE: Final = re.compile(
+    r"(?i)[\w./ -]{1,200}\.(?:te?xt|json|ya?ml|html?|xml|toml|ini|cfg|conf|env|pem|key|crt|cer|p12|pfx|jks"
+    r"|gpg|asc|kdbx|sql|log|csv|dat|bin|md|sh|bash|py|rb|php|java|kts?|go|rs|cs?|h|cpp|[jt]sx?|vue|svelte|css|png"
+    r"|jpe?g|svg|gif|tf|j2|tmpl|tpl|properties|local|com|org|net|io|dev)"
+)
 _RULES: Final = re.compile(r"[a-z_]{2,20}(?::[\w,.]{1,40})?(?:\|[a-z_]{2,20}(?::[\w,.]{1,40})?){1,20}")
 """`required|min:8`: how PHP frameworks check an input."""
 
 _MEMBER: Final = re.compile(r"[A-Za-z_$]\w{0,80}(?:(?:\.|->|::|\?\.)[A-Za-z_$]\w{0,80}){1,8}[!?]?")
+_MEMBERS: Final = frozenset(
+    """
+    account aes app args base cfg common conf config const constants context crypto ctx data database db
+    env error errors field fields form forms hash input label lib md message messages oauth options opts
+    page params process props req request res response screen self server service settings sha state
+    step text this title utils value values
+    """.split()  # noqa: SIM905 - shorter
+)
 _RANDOM: Final = re.compile(r"[A-Za-z0-9+/=_.~:-]{8,600}")
 _STRUCTURED: Final = re.compile(r"(?:[A-Za-z]{2,}\d{0,4}|\d{1,4}|v\d{1,3}|[A-Z]|[a-z])")
 _PIECE: Final = re.compile(r"[^A-Za-z0-9]{1,9}")
@@ -258,6 +283,8 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return is_random(value) or _is_salt(value)
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
+    if _NUMBERED.fullmatch(value):
+        return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
 
 
@@ -267,7 +294,14 @@ def is_given(name: str, value: str) -> bool:
         return is_secret(name, value)
     if _SENTENCE.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
-    return _DIGIT.search(value) is not None and is_secret(name, value.replace(" ", ""))
+    if _DIGIT.search(value) is None or not _PHRASE_SAYS.isdisjoint(value.lower().split()):
+        return False
+    return is_secret(name, value.replace(" ", ""))
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell what only shows where a key belongs, and the keys of manuals, which say so."""
+    return _PLACEHOLDER.search(value) is not None
 
 
 def is_drawn(name: str, value: str) -> bool:
@@ -305,6 +339,8 @@ def is_chosen(value: str, name: str = "password") -> bool:
     if not 5 <= len(value) <= 128 or _PLACEHOLDER.search(value) or _REFERENCE.match(value) or " " in value:
         return False
     lower = value.lower()
+    if not value.isascii() and value.strip(".:!?").isalpha():
+        return False  # a word of another language, as ASCII's are by _PLAIN
     if _PHRASE.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split("-"))
     if value.isdigit():
@@ -315,10 +351,14 @@ def is_chosen(value: str, name: str = "password") -> bool:
 
 
 def _is_member(value: str) -> bool:
-    """Tell `config.db.password` from `dastS.b1REj4`: a name has two turns of letter and digit at most."""
-    return _MEMBER.fullmatch(value) is not None and all(
-        len(_TURN.findall(piece)) <= 2 for piece in _PIECE.split(value)
-    )
+    """Tell `config.db.password` from `dastS.b1REj4` and `Kiwi.Pa1ette`.
+
+    A name has two turns of letter and digit at most, and where it has a digit, a word that members have.
+    """
+    if _MEMBER.fullmatch(value) is None or any(len(_TURN.findall(one)) > 2 for one in _PIECE.split(value)):
+        return False
+    words = {word.lower() for word in _WORD.findall(value)}
+    return not (_DIGIT.search(value) and _PHRASE_SAYS.isdisjoint(words) and _MEMBERS.isdisjoint(words))
 
 
 def is_random(value: str) -> bool:
@@ -459,7 +499,7 @@ SHAPES: Final = (
     ),
     Shape("databricks", ("dapi",), r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),
     Shape("discord", ("/api/webhooks/",), r"/api/webhooks/\d{15,}/[A-Za-z0-9_-]{40,}"),
-    Shape("telegram", (":AA",), r"\b\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
+    Shape("telegram", (":AA",), r"\b(?:bot)?\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
     Shape("newrelic", ("NRAK-",), r"\bNRAK-[A-Z0-9]{20,}"),
     Shape("postman", ("PMAK-",), r"\bPMAK-[a-f0-9]{20,}-[a-f0-9]{30,}"),
     Shape("notion", ("ntn_",), r"\bntn_[A-Za-z0-9]{40,}"),

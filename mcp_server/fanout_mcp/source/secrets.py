@@ -27,6 +27,7 @@ from fanout_mcp.source.secret_values import (
     is_byte_string,
     is_drawn,
     is_given,
+    is_placeholder,
     is_random,
     is_secret,
     is_word,
@@ -118,6 +119,7 @@ _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
 _PEM: Final = Linear(
     r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----"
+    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\]){0,200}(?:[A-Z][\w-]{2,20}: |[A-Za-z0-9+/=]{16}|\z)"
     r"(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
 )
 _PEM_REST: Final = Linear(
@@ -210,6 +212,7 @@ _FOLLOWS: Final = (
     (True, is_secret, Linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?" + _Q)),
     # variable "x" { default = … }
     (True, is_secret, Linear(r"[\"']\s?\{[^}]{0,200}?default\s{0,8}=\s?" + _Q)),
+    (False, is_secret, Linear(r"\s?[:=][ \t]{0,8}()()()()((?:[a-z]{4} ){3}[a-z]{4})[ \t]*(?:\r?\n|\z)")),
     # <password>x</
     (False, is_secret, Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,4}()()()()([^<>\s]+)\s{0,4}</")),
     (False, is_secret, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
@@ -287,7 +290,7 @@ _COMMANDS: Final = tuple(
 )
 _CALLED: Final = Linear(
     r"SetBasicAuth|[cC]onnect(?:ion)?\(|PDO\(|mysqli|BasicAuth|basic_auth|\.(?:sign|verify|encode|decode|login)\("
-    r"|\bauth\s{0,2}=|\.toCharArray\("
+    r"|\bauth\s{0,2}=|\.toCharArray\(|Credentials?\(|uthenticate\("
 )
 _CALLS: Final = tuple(
     Linear(pattern.replace("STRING", r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')"))
@@ -298,6 +301,7 @@ _CALLS: Final = tuple(
             r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
         ),
         r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
+        r"(?:Credentials?|[aA]uthenticate)\(\s*[^,()\n]{1,80},\s*STRING\s*[,)]",
         (
             r"(?:\bload|\bstore|\binit|getKey|getEntry|KeyEntry|KeySpec|Password\w{0,20})\("
             r"[^()\n]{0,200}?STRING\.toCharArray\("
@@ -305,6 +309,12 @@ _CALLS: Final = tuple(
         r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
     )
 )
+_MADE: Final = Linear(
+    r"(?i)(?:client|credentials?|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|auth|strategy|signer|hmac"
+    r"|cipher|crypt(?:o|er|or)?|sdk|api)(?:\(|\s:\w{1,40},)[^()\n]{1,300}"
+)
+"""What is made of an account's keys: any of its arguments may be one."""
+
 _CONNECT: Final = Linear(
     r"\b(?:getConnection|new\s\\?PDO|new\smysqli|mysqli?_p?connect|(?:pymysql|MySQLdb|psycopg2?|pymssql|mariadb)\.connect)\("
     r"[^()]{1,300}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*"
@@ -340,6 +350,7 @@ _SPACED: Final = re.compile(
 )
 """What a line has up to a name whose value follows after a space alone."""
 
+MADE_CHARS: Final = 24
 MAX_INNER: Final = 4
 """Names that are looked at inside one value."""
 
@@ -424,12 +435,20 @@ def _without(data: bytes, spans: list[Span]) -> bytes:
 
 def _shaped(name: str) -> Callable[[Match], bytes]:
     # A key over several lines leaves as many line ends behind.
-    return lambda match: f"<redacted:{name}>".encode() + b"\n" * match.group().count(b"\n")
+    def shaped(match: Match) -> bytes:
+        whole = match.group()
+        if name != "pem" and is_placeholder(_text(whole)):
+            return whole
+        return f"<redacted:{name}>".encode() + b"\n" * whole.count(b"\n")
+
+    return shaped
 
 
 def _header(match: Match) -> bytes:
     """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
-    is_one = match[1].lower().rstrip().endswith(_SCHEMES) or is_random(_text(match[2]))
+    value = _text(match[2])
+    has_scheme = match[1].lower().rstrip().endswith(_SCHEMES)
+    is_one = is_random(value) or (has_scheme and not is_placeholder(value))
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
@@ -548,6 +567,11 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             group = next((n for n in (1, 2, 3) if _has(match, n)), 0)
             if group and is_argument(_text(match[group]), is_sure=rule is _CONNECT):
                 spans.append(match.span(group))
+    for made in _MADE.finditer(data):
+        for text in _QUOTED.finditer(made.group().decode("latin-1")):
+            value = text.group()[1:-1]
+            if len(value) >= MADE_CHARS and is_random(value):
+                spans.append((made.start() + text.start() + 1, made.start() + text.end() - 1))
     done = 0
     for start, end in sorted(spans):
         if start >= done:
