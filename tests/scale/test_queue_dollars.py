@@ -32,7 +32,7 @@ from fanout_mcp.types import ModelPrice, Outcome
 from fanout_mcp.usage import Usage
 
 if TYPE_CHECKING:
-    from fanout_mcp.backends.base import Backend
+    from fanout_mcp.types import Backend
 
 __all__ = ["company"]
 
