@@ -427,8 +427,8 @@ def _alike_by_name(task: str, other: str) -> bool:
 
 def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: str) -> bool:
     """Say whether two inquiries or changes that say in full what they want share no subject and no name."""
-    opening = {word for word in _stems(pair.opening) if len(word) > 2} - FUNCTION_STEMS - SMALL_NUMBERS
-    names = _telling(pair.own) & _particular(pair.own) - SMALL_NUMBERS
+    opening = {word for word in _stems(pair.opening) if len(word) > 2} - FUNCTION_STEMS
+    words = (opening | _particular(pair.own)) - SMALL_NUMBERS
     if not _changes(earlier.task):
         is_one_kind = not _changes(task) and any(map(INQUIRY.first, (task, pair.instruction[0])))
     else:
@@ -437,7 +437,8 @@ def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: str) -> bool:
         is_one_kind
         and min(len(pair.mine), len(pair.theirs)) >= MIN_WORDS_ELSE
         and not _particular(_subject(task)) & _particular(earlier.task)
-        and not (opening | names) & set(_stems(said))
+        and not set(_names(pair.own)) & set(_names(pair.their_own))
+        and not words & set(_stems(said))
     )
 
 
