@@ -150,10 +150,11 @@ LEANS_BACK = Rule(
     r"\bthe\s+(?:culprit|winner|offending|affected|resulting|rest\s+of|remainder|missing|chosen|new(?:ly)?|two"
     r"|same\s+(?!format|way|as\b)\w+|root\s+cause|first\s+one|second\s+one)\b|\bremaining\b",
     r"\bagain\b|\bonce\s+more\b|(?:^|\b(?:and|to|then|please)\s+)re-?(?:try|run|check|examine|visit)\b",
-    r"\bdouble[\s-]check\b|^\W*next\b(?!\.?js)|\bcontinu(?:e|ing)\b|\bboth\b(?!(?:\s+\S+){1,2}\s+and\b)",
+    r"\bdouble[\s-]check\b|^[^\w\n]{0,9}next\b(?!\.?js)|\bcontinu(?:e|ing)\b|\bboth\b(?!(?:\s+\S+){1,2}\s+and\b)",
     r"\b(?:step|phase|stage|round|iteration|attempt)\s*(?:[2-9]|two|three|four)\b|\bafterwards\b",
     r"\bsimilar(?!\s+to\b)(?:ly)?\b|\b(?:more|other|further)\s+such\b|\belsewhere\b|\b(?:who|what|where)\s+else\b",
-    r"\b(?:deeper|further|closer|more\s+(?:closely|details?|thoroughly))\b|\binstead\b(?!\s+of)|\b(?:this|that|these|those|each)(?=\W*$)",
+    r"\b(?:deeper|further|closer|more\s+(?:closely|details?|thoroughly))\b|\binstead\b(?!\s+of)"
+    r"|\b(?:this|that|these|those|each)(?=[^\w\n]{0,9}$)",
     r"\A(?:.*\n)?(?:[\w'-]+[ \t]+){0,2}(?:it|its|itself|they|them|theirs?)\b",
     r"\baccording\s+to\s+(?:the|its|their|this)\b|\bcompared?\s+(?:it|with|to)\b|\bconsistent\s+with\b",
 )
@@ -166,7 +167,8 @@ ALL_OF = Rule(
 DID_NOT_FINISH = Rule(
     r"\b(?:could\s*n[o']t|can\s*not|can't|unable\s+to|failed\s+to|not\s+able\s+to|did\s*n[o']t)\s+(?:fully\s+)?"
     r"(?:be\s+)?(?:finish|complete|access|open|read|run|reach|determine|answer|locate|get|find|use)",
-    r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:timed\s+out|rate|cut)\b|^\W*(?:\w+\s+)?error\s*:|\btimed\s+out\b",
+    r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:timed\s+out|rate|cut)\b|^[^\w\n]{0,9}(?:\w+\s+)?error\s*:"
+    r"|\btimed\s+out\b",
     r"\bincomplete\b|\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
     r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b",
     r"\A\W*(?:(?:I\s+)?found\s+)?(?:nothing|none|no\s+(?:such|match|trace|hits?|results?|sign|mention|occurrence))\b",
@@ -425,8 +427,8 @@ def _alike_by_name(task: str, other: str) -> bool:
 
 def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: str) -> bool:
     """Say whether two inquiries or changes that say in full what they want share no subject and no name."""
-    opening = {word for word in _stems(pair.opening) if len(word) > 2} - FUNCTION_STEMS - SMALL_NUMBERS
-    names = _telling(pair.own) & _particular(pair.own) - SMALL_NUMBERS
+    opening = {word for word in _stems(pair.opening) if len(word) > 2} - FUNCTION_STEMS
+    words = (opening | _particular(pair.own)) - SMALL_NUMBERS
     if not _changes(earlier.task):
         is_one_kind = not _changes(task) and any(map(INQUIRY.first, (task, pair.instruction[0])))
     else:
@@ -435,7 +437,8 @@ def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: str) -> bool:
         is_one_kind
         and min(len(pair.mine), len(pair.theirs)) >= MIN_WORDS_ELSE
         and not _particular(_subject(task)) & _particular(earlier.task)
-        and not (opening | names) & set(_stems(said))
+        and not set(_names(pair.own)) & set(_names(pair.their_own))
+        and not words & set(_stems(said))
     )
 
 
