@@ -163,9 +163,7 @@ def must_stay_in_project(place: Place) -> None:
     """
     if place.scope == "user":
         return
-    from fanout_hooks.client.settings import (
-        Refused,  # an expensive import, and this file is read where nothing is written
-    )
+    from fanout_hooks.client.settings import Refused  # expensive, and hardly any reader of this file writes
 
     try:
         files.folder_in(place.project, ".claude", "fanout", "state")
