@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import consent, entries, native
-from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
+from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
 from fanout_hooks.client import config, events, files, json_edit, settings
@@ -468,8 +468,6 @@ def _outlook(
 
 
 # --- `fanout-hooks adopt`: show what would change, ask, do it. ----------------------------------------------
-
-OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,6 @@ FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "set
 
 
 def claude_folder(env: Mapping[str, str]) -> str:
-    """Return the folder of `settings.json` and `projects/`."""
     return env.get("CLAUDE_CONFIG_DIR") or os.path.join(_home(env), ".claude")
 
 

@@ -206,7 +206,6 @@ def is_ours(command: str) -> bool:
 
 
 def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
-    """Return them for a report, the ones that took most time in all first."""
     return [
         {"event": own.event, "name": own.name, **figures(own.ms), "failures": own.failures}
         for own in sorted(natives, key=lambda own: -own.ms.total)

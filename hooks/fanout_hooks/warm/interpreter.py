@@ -117,7 +117,6 @@ class Interpreter:
         self.loop.leave(self._listen(self._control, program.exe))
 
     async def ready(self) -> bool:
-        """Wait until the zygote serves; False when it never will."""
         return await self._watched(self._ready, STARTING_S) is True
 
     async def _watched(self, future: Future[T], limit_s: float) -> T | None:
