@@ -32,8 +32,6 @@ Kind = Literal["sequential agents", "prevented sequences", "sequential calls", "
 
 
 class Observation(NamedTuple):
-    """One thing that could be faster or safer."""
-
     kind: Kind
     place: str
     """`file:line`."""
@@ -385,7 +383,6 @@ RACE_ADVICE = (
 
 
 def races(hooks: Iterable[Found]) -> list[Observation]:
-    """Return every race of a project's hooks, each file of each event once."""
     meeting: dict[tuple[str, str], list[Found]] = {}
     for one, other in combinations(hooks, 2):
         if one.event == other.event and not _is_kept_apart(one, other):

@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import consent, entries, native
-from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
+from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
 from fanout_hooks.client import config, events, files, json_edit, settings
@@ -142,14 +142,16 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
     # In a committed file a call to a missing server would be an error at each event.
     own = entries.of_type(made, "command") if place.beside else made
     after = entries.joined(stay, own) if taken else entries.replaced(before, is_own, own)
-    _must_be_good(after, place)
+    if wrong := entries.problems(after):
+        raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
     original = _original(place, file, known, registered=registered, taken=bool(taken))
+    data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
     beside, beside_text = _beside(place, made)
     plan = Adoption(
         file,
         json_edit.with_value(file.text, "hooks", after) if after != before else file.text,
         known,
-        _hooks_text(known, held, original),
+        known.text if data == known.data else json_edit.formatted_file(data),
         beside,
         beside_text,
         tuple(native.names(taken)),
@@ -219,12 +221,6 @@ def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:
     return found.hooks
 
 
-def _must_be_good(hooks: Hooks, place: Place) -> None:
-    wrong = entries.problems(hooks)
-    if wrong:
-        raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
-
-
 def standalone_originals() -> str:
     """Return originals.py with the modules that it imports from here written into it."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -272,11 +268,6 @@ def original_in(known: settings.File) -> str:
         return text if isinstance(text, str) and isinstance(json.loads(text), dict) else ""
     except ValueError:
         return ""
-
-
-def _hooks_text(known: settings.File, held: Hooks, original: str) -> str:
-    data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
-    return known.text if data == known.data else json_edit.formatted_file(data)
 
 
 def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[settings.File | None, str]:
@@ -468,8 +459,6 @@ def _outlook(
 
 
 # --- `fanout-hooks adopt`: show what would change, ask, do it. ----------------------------------------------
-
-OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,8 @@ from fanout_hooks.adoption import check
 from fanout_hooks.adoption.check import PathInUse
 from fanout_hooks.adoption.consent import (
     NONE_ADOPTED,
+    OK,
+    WRONG,
     add_project,
     confirm,
     must_have,
@@ -230,7 +232,6 @@ def keep(project: str, measured: list[Measured], now: float | None = None) -> st
 
 # --- `fanout-hooks bench`: native, cold and warm side by side, and the baseline for reports. ----------------
 
-OK, REFUSED = 0, 1
 NOISE = 0.05
 """Closer than this two medians of some rounds are the same."""
 MIN_MS = 0.1
@@ -262,7 +263,7 @@ def run(args: argparse.Namespace) -> int:
     scopes = check.adopted_scopes(project, env)
     if not scopes:
         say(NONE_ADOPTED)
-        return REFUSED
+        return WRONG
     must_have(args.event, [hook.event for own in scopes for hook in own.held().hooks])
     if not args.json:
         runs = 3 * (args.rounds + WARM_UP)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from fanout_hooks.adoption import adopt, entries, native, pitfalls
-from fanout_hooks.adoption.consent import add_project, project_of, say, say_json, say_wrapped
+from fanout_hooks.adoption.consent import OK, WRONG, add_project, project_of, say, say_json, say_wrapped
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import config, events, files, places, policy
 from fanout_hooks.client.places import Place, claude_folder
@@ -38,8 +38,6 @@ class Finding(NamedTuple):
 
 
 class PathInUse(NamedTuple):
-    """How a project's events are run: warm, cold, or native where nothing is adopted."""
-
     path: Literal["warm", "cold", "native", "off"]
     why: str
 
@@ -246,8 +244,6 @@ def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:
 
 
 # --- `fanout-hooks check`: a line for each finding; exit status 1 when something is wrong. ------------------
-
-OK, WRONG = 0, 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

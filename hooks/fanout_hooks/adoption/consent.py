@@ -102,6 +102,7 @@ def _runs_cut(lines: Iterable[str]) -> Iterator[str]:
 
 # --- Which scopes are meant, and asking ---------------------------------------------------------------------
 
+OK, WRONG = 0, 1
 DEFAULT_SCOPES = ("user", "local")
 NONE_ADOPTED = "No hooks are adopted here; `fanout-hooks adopt` does it."
 

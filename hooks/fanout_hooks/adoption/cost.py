@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, bench, entries, native
-from fanout_hooks.adoption.consent import add_project, confirm, project_of, say, say_json, say_wrapped
+from fanout_hooks.adoption.consent import OK, add_project, confirm, project_of, say, say_json, say_wrapped
 from fanout_hooks.client import config, events, matchers, places, transcripts
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import Config, Hook
@@ -268,7 +268,6 @@ def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[
 
 # --- The command --------------------------------------------------------------------------------------------
 
-OK = 0
 NOTHING = "No command hooks are in the settings of this project or user: they cost nothing."
 
 

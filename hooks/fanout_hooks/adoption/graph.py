@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fanout_hooks.adoption import check
-from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, must_have, project_of, say, say_json
+from fanout_hooks.adoption.consent import NONE_ADOPTED, OK, add_project, must_have, project_of, say, say_json
 from fanout_hooks.client import config
 from fanout_hooks.client.places import Place
 from fanout_hooks.learn import memory
@@ -87,8 +87,6 @@ def _lines(graph: Graph) -> Iterator[str]:
 
 
 # --- `fanout-hooks graph`: who waits for whom, and why. -----------------------------------------------------
-
-OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ import os
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, check, native
-from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, confirm, project_of, say
+from fanout_hooks.adoption.consent import NONE_ADOPTED, OK, add_project, confirm, project_of, say
 from fanout_hooks.client import config, json_edit, settings
 from fanout_hooks.client.places import Place
 from fanout_hooks.learn import memory
@@ -102,8 +102,6 @@ def _declared(entry: dict[str, Any], learned: Learned) -> dict[str, Any]:
 
 
 # --- `fanout-hooks learn`: what was seen of each hook; with consent it is written into hooks.json. ----------
-
-OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

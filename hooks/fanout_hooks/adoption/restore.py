@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from fanout_hooks.adoption import adopt, consent, entries, native
 from fanout_hooks.adoption.adopt import hooks_of, original_in
-from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
+from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import files, json_edit, settings
 from fanout_hooks.client.config import SCOPES
@@ -172,8 +172,6 @@ def _tidy(place: Place) -> None:
 
 
 # --- `fanout-hooks restore`: show what would come back, ask, do it. -----------------------------------------
-
-OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -45,8 +45,6 @@ NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell", "holdsTools", "clo
 
 
 class Hook(NamedTuple):
-    """One hook, as its owner wrote it."""
-
     name: str
     event: str
     scope: str

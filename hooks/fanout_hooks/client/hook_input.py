@@ -46,7 +46,6 @@ def mcp_input(event: str, scopes: tuple[str, ...]) -> dict[str, str]:
 
 
 def from_input(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Rebuild the event from the arguments of an mcp_tool call."""
     event: dict[str, Any] = {}
     for name, form, optional in fields_of(str(arguments.get("hook_event_name", ""))):
         given = arguments.get(name, "")

@@ -26,7 +26,6 @@ FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "set
 
 
 def claude_folder(env: Mapping[str, str]) -> str:
-    """Return the folder of `settings.json` and `projects/`."""
     return env.get("CLAUDE_CONFIG_DIR") or os.path.join(_home(env), ".claude")
 
 
@@ -163,9 +162,7 @@ def must_stay_in_project(place: Place) -> None:
     """
     if place.scope == "user":
         return
-    from fanout_hooks.client.settings import (
-        Refused,  # an expensive import, and this file is read where nothing is written
-    )
+    from fanout_hooks.client.settings import Refused  # expensive, and hardly any reader of this file writes
 
     try:
         files.folder_in(place.project, ".claude", "fanout", "state")

@@ -184,22 +184,15 @@ def _results(record: dict[str, Any]) -> Iterator[tuple[Any, float, Any, str]]:
         return
     for block in _blocks(record["message"]):
         if block.get("type") == "tool_result":
-            yield (
-                block.get("tool_use_id"),
-                _time(record),
-                record.get("toolUseResult"),
-                _text(block.get("content")),
-            )
+            response, text = record.get("toolUseResult"), _text(block.get("content"))
+            yield block.get("tool_use_id"), _time(record), response, text
 
 
 def hook_runs(records: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[HookRun]:
     for line, record in records:
         noted = record.get("attachment")
-        if (
-            isinstance(noted, dict)
-            and str(noted.get("type", "")).startswith("hook_")
-            and "durationMs" in noted
-        ):
+        noted = noted if isinstance(noted, dict) else {}
+        if str(noted.get("type", "")).startswith("hook_") and "durationMs" in noted:
             yield _run(str(noted.get("hookName", "")), noted, record, line)
         if record.get("subtype") == "stop_hook_summary":
             for info in record.get("hookInfos") or []:
@@ -208,16 +201,9 @@ def hook_runs(records: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[HookRun
 
 
 def _run(name: str, noted: dict[str, Any], record: dict[str, Any], line: int) -> HookRun:
-    code = noted.get("exitCode")
-    ms = noted["durationMs"] if isinstance(noted["durationMs"], int | float) else 0.0
-    return HookRun(
-        name,
-        str(noted.get("command", "")),
-        float(ms),
-        code if isinstance(code, int) else None,
-        _time(record),
-        line,
-    )
+    code, ms, command = noted.get("exitCode"), noted["durationMs"], str(noted.get("command", ""))
+    ms, code = float(ms if isinstance(ms, int | float) else 0), code if isinstance(code, int) else None
+    return HookRun(name, command, ms, code, _time(record), line)
 
 
 def _blocks(message: dict[str, Any]) -> list[dict[str, Any]]:

@@ -38,8 +38,6 @@ def folder(env: dict[str, str]) -> str:
 
 
 class Done(NamedTuple):
-    """What a step came to, and what was wrong with the state before it."""
-
     verdict: Verdict
     note: str = ""
 

@@ -50,7 +50,8 @@ def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
     """Return the mode for an event, and what was wrong on the way to it."""
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd") or "")
     problems: list[str] = []
-    user = _user_file(env)
+    base = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".config")
+    user = os.path.join(base, "fanout", "config.toml")
     own = _read(user, problems, follow=True)
     company = _of_company(problems)
     places = (
@@ -121,11 +122,6 @@ def _of_project(project: str, problems: list[str]) -> str:
         return ""
 
 
-def _user_file(env: dict[str, str]) -> str:
-    base = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".config")
-    return os.path.join(base, "fanout", "config.toml")
-
-
 def _read(path: str, problems: list[str], *, follow: bool = False) -> str:
     """Return a small file's text, "" where there is none or it can't be read."""
     try:
@@ -157,12 +153,9 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry:
     if chosen.mode == "off":
         return Opinion(NAME, context=reminder, message=message)
     try:
-        done = await _decided(loop, event, env, chosen.mode)
-        ruling = (
-            await _governed(loop, event, env, chosen.caps)
-            if done.verdict.kind != "deny"
-            else governor.Ruling()
-        )
+        done, ruling = await _decided(loop, event, env, chosen.mode), governor.Ruling()
+        if done.verdict.kind != "deny":
+            ruling = await _governed(loop, event, env, chosen.caps)
     except state.Unusable as trouble:
         # For the log alone: as a message it would come with every event of the session.
         note = {"verdict": "skipped", "why": str(trouble)}

@@ -81,35 +81,29 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def _events(data: Mapping[str, Any]) -> list[str]:
     if not data["events"]:
         return ["No hook ran in this period."]
-    heads = ("event", "count", "mean", "median", "p95", "p99", "failures", "trend")
-    rows = [
-        (row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
-        for row in data["events"]
-    ]
-    return ["## Events", table(heads, rows)]
+    return ["## Events", _figures({"event": "event"}, data["events"])]
 
 
 def _hooks(data: Mapping[str, Any]) -> list[str]:
     if not data["hooks"]:
         return []
-    heads = ("hook", "event", "count", "mean", "median", "p95", "p99", "failures", "trend")
-    rows = [
-        (row["name"], row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
-        for row in [*data["hooks"][:MAX_HOOKS], *data["own"]]
-    ]
+    rows = _figures({"hook": "name", "event": "event"}, [*data["hooks"][:MAX_HOOKS], *data["own"]])
     more = len(data["hooks"]) - MAX_HOOKS
     rest = [f"And {more} more that took less time."] if more > 0 else []
-    return ["## Hooks, those that took most time first", table(heads, rows), *rest]
+    return ["## Hooks, those that took most time first", rows, *rest]
+
+
+def _figures(named: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table of rows; `named`: its first columns, with the key of each in a row."""
+    keys = (*named.values(), "count", "mean_ms", "median_ms", "p95_ms", "p99_ms", "failures")
+    cells = ((*(row[key] for key in keys), trend_words(row["trend"])) for row in rows)
+    return table((*named, *(key.removesuffix("_ms") for key in keys[len(named) :]), "trend"), cells)
 
 
 def _errors(data: Mapping[str, Any]) -> list[str]:
     failed = [row for row in data["hooks"] if row["last_error"]]
     lines = [f"- {row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
     return ["## Last errors", "\n".join(lines[:MAX_HOOKS])] if lines else []
-
-
-def _times(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return tuple(row[name] for name in ("mean_ms", "median_ms", "p95_ms", "p99_ms"))
 
 
 def _seconds(ms: float) -> str:
@@ -212,7 +206,6 @@ def is_ours(command: str) -> bool:
 
 
 def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
-    """Return them for a report, the ones that took most time in all first."""
     return [
         {"event": own.event, "name": own.name, **figures(own.ms), "failures": own.failures}
         for own in sorted(natives, key=lambda own: -own.ms.total)

@@ -64,15 +64,11 @@ class Advice(NamedTuple):
     gain_ms: float
     runs: int
 
-    def to_json(self) -> dict[str, Any]:
-        return {**self._asdict(), "gain_ms": round(self.gain_ms, 1)}
-
 
 def recommend(events: Mapping[str, EventTally], trends: Mapping[str, Trend]) -> list[dict[str, Any]]:
-    """Return the recommendations, the ones that save most time in all first."""
     found = [advice for name, event in events.items() for advice in _of_event(name, event, trends)]
     found.sort(key=lambda advice: (-advice.gain_ms * advice.runs, advice.event, advice.hook))
-    return [advice.to_json() for advice in found[:MAX]]
+    return [advice._asdict() | {"gain_ms": round(advice.gain_ms, 1)} for advice in found[:MAX]]
 
 
 def _of_event(name: str, event: EventTally, trends: Mapping[str, Trend]) -> Iterator[Advice]:
@@ -193,8 +189,6 @@ OWN = "fanout itself"
 
 
 class Period(NamedTuple):
-    """What happened within some days, the days put together."""
-
     events: dict[str, EventTally]
     gates: dict[str, Counter[str]]
     """What the gate did, by session."""
@@ -233,10 +227,7 @@ def day_of(now: float, back: int = 0) -> str:
 def periods(tally: Tally, days: int, now: float) -> tuple[Period, Period]:
     """Return the last `days` days and the as many before them."""
     edges = [day_of(now, back) for back in (days * 2 - 1, days - 1, 0)]
-    return (
-        _period(tally, days, edges[1], edges[2]),
-        _period(tally, days, edges[0], day_of(now, days)),
-    )
+    return _period(tally, days, edges[1], edges[2]), _period(tally, days, edges[0], day_of(now, days))
 
 
 def _period(tally: Tally, days: int, first: str, last: str) -> Period:

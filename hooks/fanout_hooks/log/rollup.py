@@ -377,7 +377,6 @@ ENDING = ".digest.json"
 
 
 def segments(path: str) -> list[str]:
-    """List the log's closed segments, oldest first."""
     folder, name = os.path.split(path)
     stem, extension = os.path.splitext(name)
     try:

@@ -300,8 +300,6 @@ Direction = Literal["slower", "faster", "steady", "unknown"]
 
 
 class Trend(NamedTuple):
-    """How a hook or event compares with the period before."""
-
     direction: Direction
     change: float = 0.0
     """Of the median: 0.2 is 20 % slower."""

@@ -34,8 +34,6 @@ MAX_LOGGED = 200
 
 
 class Request(NamedTuple):
-    """One event, and which registered hooks it is for."""
-
     event: dict[str, Any]
     scopes: tuple[str, ...]
     env: dict[str, str]

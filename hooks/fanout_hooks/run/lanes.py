@@ -66,8 +66,6 @@ def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]
 
 
 class Lanes:
-    """The commands that are at work."""
-
     def __init__(self, loop: Loop, state_folder: str) -> None:
         self._loop = loop
         self._state = state_folder
@@ -83,7 +81,6 @@ class Lanes:
     async def run(
         self, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float
     ) -> Ended:
-        """Run one command to its end or its deadline."""
         out, err = memory_file("out"), memory_file("err")
         began = time.perf_counter()
         try:

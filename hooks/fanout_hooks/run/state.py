@@ -45,8 +45,6 @@ IDLE_LOOK_S = 0.02
 
 
 class Places:
-    """A bound on what runs at once."""
-
     def __init__(self, count: int) -> None:
         self._free = count
         self._waiting: list[Future[bool]] = []
@@ -111,7 +109,6 @@ class RuntimeState:
         """What uv said of scripts; None in a process that stays for one event only."""
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
-        """Return the hooks of the registered scopes, read again when a file has changed."""
         claude = claude_folder(env)
         state = tuple(
             memory.version_of(config.path_of(scope, project, claude))
@@ -284,7 +281,6 @@ class RuntimeState:
             on_stderr(text)
 
     def close(self) -> None:
-        """End every process that is at work or waits for some."""
         if self._spares is not None:
             self._spares.close()
         if self._lanes is not None:

@@ -93,7 +93,6 @@ class Supervisor:
 
 
 def main(fd: int, ask_gate: AskGate, write_log: WriteLog) -> int:
-    """Serve on a socket that the server gave us."""
     server_pid = os.getppid()
     client_pid, env = of_session(dict(os.environ), server_pid)
     keys = claims.client_keys(env, client_pid)

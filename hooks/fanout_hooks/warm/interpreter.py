@@ -117,7 +117,6 @@ class Interpreter:
         self.loop.leave(self._listen(self._control, program.exe))
 
     async def ready(self) -> bool:
-        """Wait until the zygote serves; False when it never will."""
         return await self._watched(self._ready, STARTING_S) is True
 
     async def _watched(self, future: Future[T], limit_s: float) -> T | None:
@@ -669,7 +668,9 @@ def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:
     # The global choice: pyenv's, two above its shims, and asdf's.
     yield from _those_there(os.path.dirname(os.path.dirname(exe)), ("version",))
     yield from _those_there(env.get("HOME", ""), (".tool-versions", ".config/mise/config.toml"))
-    if not _is_known(exe):
+    with open(exe, "rb") as file:
+        head = file.read(4096)
+    if not any(manager in head for manager in MANAGERS):
         yield cwd
 
 
@@ -679,9 +680,3 @@ def _those_there(folder: str, names: Iterable[str]) -> Iterator[str]:
         version = version_of(path)
         if version:
             yield f"{path}:{version}"
-
-
-def _is_known(exe: str) -> bool:
-    with open(exe, "rb") as file:
-        head = file.read(4096)
-    return any(manager in head for manager in MANAGERS)

@@ -144,7 +144,6 @@ class Loop:
             self._poll.unregister(fd)
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run until a coroutine has ended, and return what it returned."""
         ended = self.spawn(main)
         while not ended.done:
             self._turn(ended)
@@ -367,7 +366,6 @@ def is_stopped(pid: int) -> bool:
 
 
 def kill_group(pid: int) -> None:
-    """Kill a process and the group that it leads."""
     for end in (os.killpg, os.kill):
         try:
             end(pid, signal.SIGKILL)

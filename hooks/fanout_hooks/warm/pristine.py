@@ -162,17 +162,13 @@ def _changed(name: str, now: dict[str, Any], namespace: dict[str, Any]) -> str:
         if isinstance(value, types.ModuleType) and sys.modules.get(f"{name}.{key}") is value:
             continue
         if key in HARMLESS.get(name, ()):
-            _restore(now, key, namespace)
+            if key in namespace:
+                now[key] = namespace[key]
+            else:
+                del now[key]
             continue
         return f"{name}.{key}"
     return ""
-
-
-def _restore(now: Any, key: str, namespace: dict[str, Any]) -> None:
-    if key in namespace:
-        now[key] = namespace[key]
-    else:
-        del now[key]
 
 
 HARMLESS: dict[str, tuple[str, ...]] = {

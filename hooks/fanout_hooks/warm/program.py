@@ -87,7 +87,6 @@ class Programs:
         return code
 
     def version(self, file: str) -> tuple[int, ...]:
-        """Return what distinguishes the code that ran last from the next."""
         known = self._compiled.get(file)
         return known[0] if known is not None else ()
 
