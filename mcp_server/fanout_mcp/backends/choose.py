@@ -204,7 +204,9 @@ class MixedBackend:
 
     def route(self, model: str | None) -> Route:
         """Say which provider's limits a model counts against, and who is asked in its place."""
-        row, rest = self._split(model)
+        row, rest = self.providers.split(model) if model else (None, "")
+        if row is None:
+            row, rest = self.row, model or ""
         elsewhere = tuple(one.first for one in self._agreed() if one is not row)
         if row is None:
             rows = self.providers.rows.values()
@@ -233,10 +235,6 @@ class MixedBackend:
             raise
 
     # --- names -----------------------------------------------------------------------------------------
-
-    def _split(self, model: str | None) -> tuple[Row | None, str]:
-        row, rest = self.providers.split(model) if model else (None, "")
-        return (row, rest) if row is not None else (self.row, model or "")
 
     def _named(self, row: Row, model: str) -> str:
         """Name a model of a row: without the provider where that is the primary one and needs none."""

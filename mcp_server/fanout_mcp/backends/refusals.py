@@ -296,7 +296,8 @@ def refusal(
 def _meant(
     status: int, reported: Reported, text: str, whole: str, headers: Mapping[str, str]
 ) -> errors.BackendError:
-    wait = _first(retry_after(headers), reported.wait_s, asked_for(whole))
+    waits = (retry_after(headers), reported.wait_s, asked_for(whole))
+    wait = next((seconds for seconds in waits if seconds is not None), None)
     kind = _kind(status, reported, whole, wait)
     if kind is errors.ContextTooSmall:
         return errors.ContextTooSmall(
@@ -347,10 +348,6 @@ def _number_in(pattern: re.Pattern[str], text: str) -> int | None:
     match = pattern.search(text)
     found = next(filter(None, match.groups()), None) if match else None
     return int(re.sub(r"\D", "", found)) if found else None
-
-
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
 
 
 # --- how long to wait --------------------------------------------------------------------------------------

@@ -252,16 +252,13 @@ class Board:
                 self.last = deliberation.line(event)
 
     def _on_message(self, event: deliberation.Answered, column: Column) -> None:
-        text, style = _shown(event)
+        said = event.position
+        text, style = (said.verdict.lower(), COLOURS[said.verdict]) if said else ("failed", "magenta")
         if column.agree:  # the round had closed: the answer joins the newest one
             column.cells[event.member] = ("late", "dim")
             column, text = self.columns[max(self.columns)], f"<{text}"
         column.cells[event.member] = (text, style)
-        self.last = (
-            deliberation.line(event)
-            if event.position is None
-            else f"{event.member}: {event.position.summary}"
-        )
+        self.last = f"{event.member}: {said.summary}" if said else deliberation.line(event)
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
@@ -285,12 +282,6 @@ class Board:
             Text(words, no_wrap=True, overflow="ellipsis") for words in (head, printable(self.last))
         )
         return Group(above, table, below, Text(LEGEND, "dim", no_wrap=True, overflow="ellipsis"))
-
-
-def _shown(event: deliberation.Answered) -> tuple[str, str]:
-    if event.position is None:
-        return "failed", "magenta"
-    return event.position.verdict.lower(), COLOURS[event.position.verdict]
 
 
 def _cell(column: Column, member: str) -> RenderableType:

@@ -323,7 +323,9 @@ class Limiter:
             if turn.is_set():  # served and cancelled at once: pass the place on
                 self.leave_place()
             else:
-                self._leave(run, turn)
+                self._waiting[run].remove(turn)
+                if not self._waiting[run]:
+                    del self._waiting[run]
             raise
 
     def _open_after_standstill(self) -> None:
@@ -335,11 +337,6 @@ class Limiter:
         if self._waiting and self.limit < self.cap:
             self.limit = min(float(self.cap), self.limit + 1)
             self._serve()
-
-    def _leave(self, run: int, turn: anyio.Event) -> None:
-        self._waiting[run].remove(turn)
-        if not self._waiting[run]:
-            del self._waiting[run]
 
     def _serve(self) -> None:
         """Give free places to the runs that wait, one each by turns."""

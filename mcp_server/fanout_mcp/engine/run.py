@@ -61,10 +61,6 @@ def grace(elapsed_s: float) -> float:
 Take = Callable[[Outcome], None]
 
 
-def _status(outcome: Outcome) -> str:
-    return f"{outcome.key}: {outcome.status}"
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a run is to go; everything but its jobs."""
@@ -74,7 +70,7 @@ class Plan:
     hedge: Hedge | None = None
     budget: Budget = field(default_factory=Budget)
     progress: Progress = no_progress
-    describe: Callable[[Outcome], str] = _status
+    describe: Callable[[Outcome], str] = lambda outcome: f"{outcome.key}: {outcome.status}"
     """The line that progress shows for an outcome."""
     is_paced: bool = True
     """False: what asks keeps to the rates itself, since it doesn't always call (limits.Limits.paced)."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import anyio
@@ -193,15 +194,13 @@ class SynthesisWriter:
             self._settle(draft, Written(None, f"not started: {why}", 0.0))
             return
         moved = deliberation.changed(draft.rounds[-1], deliberation.standing(draft.rounds[:-1]))
-        given = deliberation.SynthesisInput(draft.n, deliberation.standing(draft.rounds), moved, self._last())
+        written = [one.written.synthesis for one in reversed(self._drafts) if one.written is not None]
+        last = next((one for one in written if one is not None), None)
+        given = deliberation.SynthesisInput(draft.n, deliberation.standing(draft.rounds), moved, last)
         council = self._council
         job = deliberation.synthesis_job(council.asked, given, council.synthesis_model)
-
-        def on_outcome(outcome: Outcome) -> None:
-            self._end(draft, outcome)
-
         draft.began = anyio.current_time()
-        draft.run = self._start((job,), self._ask(draft.leg), on_outcome)
+        draft.run = self._start((job,), self._ask(draft.leg), partial(self._end, draft))
 
     def _end(self, draft: _Draft, outcome: Outcome) -> None:
         found = deliberation.read_synthesis(outcome.answer) if outcome.answer is not None else None
@@ -211,10 +210,6 @@ class SynthesisWriter:
     def _settle(self, draft: _Draft, written: Written) -> None:
         draft.written = written
         self._council.on_event(deliberation.Synthesised(draft.n, written.reason))
-
-    def _last(self) -> deliberation.Synthesis | None:
-        written = [draft.written.synthesis for draft in self._drafts if draft.written is not None]
-        return next((one for one in reversed(written) if one is not None), None)
 
 
 # --- council ------------------------------------------------------------------------------------------

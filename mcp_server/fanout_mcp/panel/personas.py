@@ -56,14 +56,10 @@ class Library:
         for name in names or ():
             if name in self.broken:
                 raise InvalidInput(self.broken[name])
-        wanted = list(names) if names is not None else list(self._preset(preset))
-        return [self._persona(name) for name in wanted]
-
-    def _preset(self, name: str) -> Sequence[str]:
-        if name not in self.presets:
-            unknown = f"{_unknown('preset', name, self.presets)} {self.broken.get(PRESETS, '')}".rstrip()
-            raise InvalidInput(self.broken.get(name) or unknown)
-        return self.presets[name]
+        if names is None and preset not in self.presets:
+            unknown = f"{_unknown('preset', preset, self.presets)} {self.broken.get(PRESETS, '')}".rstrip()
+            raise InvalidInput(self.broken.get(preset) or unknown)
+        return [self._persona(name) for name in (self.presets[preset] if names is None else names)]
 
     def _persona(self, name: str) -> Persona:
         name, _, model = name.partition("=")

@@ -176,7 +176,8 @@ class Plan:
 def installing(places: Places, choices: Choices, old: Installed, config: Path) -> Plan:
     """Plan what is missing. Raises InvalidInput or Refused for a file that can't be added to."""
     server, notes = _server(places, old) if choices.server else ([], [])
-    if _is_allowed(old):  # what was once agreed stays agreed until `uninstall`
+    made = [one for record in old.json_files.values() for one in record.made.additions]
+    if any(one.keys == ALLOW for one in made):  # what was once agreed stays agreed until `uninstall`
         choices = replace(choices, allow_tools=True)
     wanted = {places.servers: server, places.settings: for_settings(choices)}
     results = {
@@ -197,11 +198,6 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
         changes.append(change)
         installed = installed.model_copy(update={"agreed_line": line if change.is_real else None})
     return Plan(tuple(change for change in changes if change.is_real), installed, tuple(notes))
-
-
-def _is_allowed(old: Installed) -> bool:
-    made = [one for record in old.json_files.values() for one in record.made.additions]
-    return any(one.keys == ALLOW for one in made)
 
 
 def _server(places: Places, old: Installed) -> tuple[list[Addition], list[str]]:
@@ -225,7 +221,9 @@ def _adding(path: Path, wanted: Sequence[Addition], old: Installed) -> tuple[Cha
         raise InvalidInput(f"{path}: {error}") from None
     made = made + Made(containers=_made_for_calls(path, wanted))
     record = JsonFile(made=kept + made, was_there=known.was_there if known else _is_theirs(file))
-    return Change(path, None if file.raw is None else file.text, _or_none(file, text), file), record
+    if file.raw is None:  # what isn't there, and is given nothing, stays away
+        return Change(path, None, None if text == file.text else text, file), record
+    return Change(path, file.text, text, file), record
 
 
 def _is_theirs(file: files.File) -> bool:
@@ -250,11 +248,6 @@ def _made_for_calls(path: Path, wanted: Sequence[Addition]) -> tuple[Keys, ...]:
 
 def _shared_beside(path: Path) -> where.Place:
     return where.find("shared", str(path.parents[1]), dict(os.environ))
-
-
-def _or_none(file: files.File, text: str) -> str | None:
-    """A file that isn't there and that nothing was added to stays away."""
-    return None if file.raw is None and text == file.text else text
 
 
 def _whole_file(path: Path, text: str, old: Installed) -> Change:

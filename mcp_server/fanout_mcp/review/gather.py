@@ -79,15 +79,13 @@ async def gather(
     compared: dict[str, Compared] = {}
     for start in range(0, len(pairs), PORTION):
         for item, result in await workers.map(COMPARE, pairs[start : start + PORTION]):
-            compared[item["path"]] = _result(item, result)
+            if isinstance(result, Failure):  # all of it counts as new
+                numbers = list(range(1, len(lines_of(item["new"])) + 1))
+                compared[item["path"]] = Compared(numbers, [], [], "")
+            else:
+                compared[item["path"]] = Compared(**result)
     gathered.skipped.update(dict.fromkeys(lost, NOT_COMPARED))
     return await in_thread(_against, gathered, commit, compared, before)
-
-
-def _result(item: Json, result: Json | Failure) -> Compared:
-    if not isinstance(result, Failure):
-        return Compared(**result)
-    return Compared(list(range(1, len(lines_of(item["new"])) + 1)), [], [], "")
 
 
 def _against(

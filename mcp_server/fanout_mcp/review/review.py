@@ -74,12 +74,13 @@ async def review(means: Means, request: Request, receipt: Receipt) -> tuple[Json
     if request.has_analysers:
         analysed = await _analyse(means, request, gathered, others, texts, own=own)
         counts = await in_thread(coverage, texts, request.focus, own)
-    answers = (
-        await _ask(means, request, gathered, texts) if request.engine == "model" else reviewers.Answered()
-    )
+    answers = reviewers.Answered()
+    if request.engine == "model":
+        answers = await _ask(means, request, gathered, texts)
 
-    found = [*_near(answers.findings, gathered), *analysed.findings, *handed]
-    united = await in_thread(_united, found)
+    # Of a model what is at or beside a change; all of it where there is no base.
+    found = [one for one in answers.findings if gathered.changed is None or touches(one, gathered.near)]
+    united = await in_thread(_united, [*found, *analysed.findings, *handed])
     kept, passed = await in_thread(_without, united, gathered, taken)
     reviewed = Reviewed(
         findings=kept,
@@ -168,11 +169,6 @@ def _calls(reviews: Sequence[reviewers.Review]) -> list[Calls]:
     for one in reviews:
         tokens[one.seat.model] += one.tokens
     return [(model, count, tokens[model], reviewers.ANSWER_TOKENS) for model, count in calls.items()]
-
-
-def _near(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
-    """Keep what a model found at or beside a change; all of it where there is no base."""
-    return [one for one in findings if gathered.changed is None or touches(one, gathered.near)]
 
 
 def _united(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -65,12 +65,9 @@ def _coroutines(nodes: Nodes) -> set[str]:
             if isinstance(node, Function):
                 name = f"self.{node.name}" if isinstance(holder, ast.ClassDef) else node.name
                 is_plain = isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list
-                kinds.setdefault(name, set()).add(is_plain and not _is_generator(node))
+                yields = is_plain and any(isinstance(one, ast.Yield) for one in nodes_of(node, _INNER))
+                kinds.setdefault(name, set()).add(is_plain and not yields)
     return {name for name, found in kinds.items() if found == {True}} | {"asyncio.sleep", "anyio.sleep"}
-
-
-def _is_generator(function: ast.AST) -> bool:
-    return any(isinstance(one, ast.Yield) for one in nodes_of(function, _INNER))
 
 
 def _called(call: ast.Call) -> str:

@@ -190,11 +190,7 @@ def value_of(reader: Reader, node: ast.expr | None) -> Value:
     if node is None:
         return NOTHING
     method = _EXPRESSIONS.get(type(node))
-    return method(reader, node) if method is not None else _children(reader, node)
-
-
-def _children(reader: Reader, node: ast.AST) -> Value:
-    return _together(_parts(reader, node))
+    return method(reader, node) if method is not None else _together(_parts(reader, node))
 
 
 def _parts(reader: Reader, node: ast.AST) -> list[Value]:

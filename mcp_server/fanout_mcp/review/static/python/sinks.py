@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fanout_mcp.review.static.python import settings
 from fanout_mcp.review.static.python.settings import check_setting
@@ -41,22 +41,19 @@ class Sink(NamedTuple):
     """Parameters of the function count only when a string was put together from them."""
 
 
-def _sinks(kind: Literal["calls", "methods"]) -> Iterator[tuple[str, Sink]]:
-    for row in read_table("python.toml")["sink"]:
-        sink = Sink(
-            row["weakness"],
-            tuple(row.get("args", (0,))),
-            tuple(row.get("keywords", "").split()),
-            row.get("needs", ""),
-            row.get("built", False),
-        )
-        yield from ((name, sink) for name in row.get(kind, "").split())
-
-
-CALLS: Final = dict(_sinks("calls"))
+CALLS: Final[dict[str, Sink]] = {}
 METHODS: Final[dict[str, list[Sink]]] = {}
-for _name, _sink in _sinks("methods"):
-    METHODS.setdefault(_name, []).append(_sink)
+for _row in read_table("python.toml")["sink"]:
+    _sink = Sink(
+        _row["weakness"],
+        tuple(_row.get("args", (0,))),
+        tuple(_row.get("keywords", "").split()),
+        _row.get("needs", ""),
+        _row.get("built", False),
+    )
+    CALLS.update(dict.fromkeys(_row.get("calls", "").split(), _sink))
+    for _name in _row.get("methods", "").split():
+        METHODS.setdefault(_name, []).append(_sink)
 WEAKNESSES_REACHED: Final = {sink.weakness for sink in (*CALLS.values(), *chain(*METHODS.values()))}
 
 
@@ -185,13 +182,9 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     if value.taint.is_error and sink.weakness == "xss" and reader.scope.is_route:
         report(reader, "error-leak", node, value)
         return
-    is_bounded = sink.weakness == "ssrf" and _URL_START.match(value.text)
-    report(reader, _refined(sink.weakness, name), node, _bounded(value) if is_bounded else value)
-
-
-def _bounded(value: Value) -> Value:
-    """Return input that reaches less than it could: reported, but low."""
-    return replace(value, taint=replace(value.taint, level=PARAM)) if value.taint else value
+    if sink.weakness == "ssrf" and _URL_START.match(value.text):
+        value = replace(value, taint=replace(value.taint, level=PARAM))  # it reaches less than it could
+    report(reader, _refined(sink.weakness, name), node, value)
 
 
 def _refined(weakness: str, name: str) -> str:
