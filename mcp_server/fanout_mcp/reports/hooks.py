@@ -183,10 +183,7 @@ def _boxes(rows: Sequence[Box], title: str) -> str:
         return LABEL + share * (WIDTH - LABEL - EDGE)
 
     floor = len(rows) * ROW + 4
-    parts = []
-    for power in range(low, high + 1):
-        at = x(10.0**power)
-        parts.append(_line(at, 0, at, floor) + _text(at, floor + 16, f"{10.0**power:g} ms", "soft", "middle"))
+    parts = _axis(((x(10.0**power), f"{10.0**power:g} ms") for power in range(low, high + 1)), floor)
     for place, row in enumerate(rows):
         y = place * ROW + ROW / 2
         p5, p25, p50, p75, p95, p99 = map(x, row.at)
@@ -210,11 +207,8 @@ def _waterfall(spans: Sequence[Span], total: float, title: str) -> str:
         return LABEL + ms / end * (WIDTH - LABEL - EDGE)
 
     floor = len(spans) * ROW + 4
-    parts = [
-        _line(x(end * share), 0, x(end * share), floor)
-        + _text(x(end * share), floor + 16, f"{end * share:.3g} ms", "soft", "middle")
-        for share in (0, 0.25, 0.5, 0.75, 1)
-    ]
+    shares = (end * share for share in (0, 0.25, 0.5, 0.75, 1))
+    parts = _axis(((x(at), f"{at:.3g} ms") for at in shares), floor)
     for place, span in enumerate(spans):
         y = place * ROW + 5
         parts.append(_text(LABEL - 8, y + 11, clip(span.name, MAX_NAME), "", "end"))
@@ -239,6 +233,11 @@ def _sparkline(values: Sequence[float], title: str) -> str:
         f'<svg class="small" viewBox="0 0 96 20" role="img" aria-label="{escape(title)}">'
         f'<polyline class="spark" points="{points}"/></svg>'
     )
+
+
+def _axis(ticks: Iterable[tuple[float, str]], floor: float) -> list[str]:
+    """Draw a line down at each place of an axis, its label below."""
+    return [_line(at, 0, at, floor) + _text(at, floor + 16, label, "soft", "middle") for at, label in ticks]
 
 
 def _nice(value: float) -> float:

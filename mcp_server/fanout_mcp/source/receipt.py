@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -278,7 +279,7 @@ class Receipt:
     tree: str = ""
     """Which worktree was read, where the repository has several."""
     usage: Usage = field(default_factory=Usage)
-    _by_name: dict[str, int] = field(default_factory=dict)
+    _by_name: Counter[str] = field(default_factory=Counter)
     _skipped: dict[str, list[str]] = field(default_factory=dict)
     _failed: dict[str, list[str]] = field(default_factory=dict)
 
@@ -290,7 +291,7 @@ class Receipt:
         for path in paths:
             name = path.rpartition("/")[2]
             ending = posixpath.splitext(name)[1] or name[:MAX_NAME]
-            self._by_name[ending] = self._by_name.get(ending, 0) + 1
+            self._by_name[ending] += 1
 
     def skip_all(self, skipped: Mapping[str, str]) -> None:
         for path, reason in skipped.items():

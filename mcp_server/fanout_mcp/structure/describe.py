@@ -70,7 +70,7 @@ def _main_symbol(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
 
 def _top(outline: Outline) -> list[Symbol]:
     """Return the public definitions that no type holds; what is in a namespace alone is at the top."""
-    own = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    own = [symbol for symbol in outline.symbols if symbol.is_offered]
     holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
     return [
         symbol
@@ -138,12 +138,12 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
 
 def _names(outline: Outline) -> list[str]:
     """Name what a file defines: types and modules, then functions; where there are none, its values."""
-    called = {_full(one) if outline.language in _MODULES else one.name: None for one in _defined(outline)}
+    called = {one.full if outline.language in _MODULES else one.name: None for one in _defined(outline)}
     return [name for name in called if name != "default"]
 
 
 def _defined(outline: Outline) -> list[Symbol]:
-    inside = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    inside = [symbol for symbol in outline.symbols if symbol.is_offered]
     top = [symbol for symbol in outline.symbols if not symbol.parent]
     shown = [symbol for symbol in top if symbol.public] or top
     shown = [symbol for symbol in shown if symbol.kind not in _HOLDERS] or inside or shown
@@ -162,7 +162,7 @@ def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
     holders = [symbol for symbol in inside if symbol.kind in {"module", "class"}]
     around = {symbol.parent for symbol in holders}
     filled = {symbol.parent for symbol in inside if symbol.kind not in {"module", "class", "constant"}}
-    return [one for one in holders if _full(one) in filled or _full(one) not in around]
+    return [one for one in holders if one.full in filled or one.full not in around]
 
 
 def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
@@ -170,8 +170,8 @@ def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
 
     A file with very many gets shorter rows, so that all names still fit an answer.
     """
-    shown = _once([symbol for symbol in outline.symbols if symbol.public and not symbol.in_function])
-    holders = {_full(symbol) for symbol in shown}
+    shown = _once([symbol for symbol in outline.symbols if symbol.is_offered])
+    holders = {symbol.full for symbol in shown}
     shown = [symbol for symbol in shown if not symbol.parent or symbol.parent in holders]
     passed_on = [symbol for symbol in shown if symbol.kind == "export"]
     shown = [symbol for symbol in shown if symbol.kind != "export"]
@@ -236,10 +236,6 @@ def _bare(symbol: Symbol) -> str:
 
 def _indent(symbol: Symbol) -> str:
     return " " * (symbol.parent.count(".") + bool(symbol.parent))
-
-
-def _full(symbol: Symbol) -> str:
-    return f"{symbol.parent}.{symbol.name}" if symbol.parent else symbol.name
 
 
 def _some(names: Sequence[str], most: int) -> str:
@@ -428,9 +424,7 @@ def overview(module: Module, known: Graph) -> str:
     for outline in outlines:
         languages[outline.language] += outline.lines
     public = sum(
-        symbol.public
-        and not symbol.in_function
-        and symbol.kind not in {"key", "heading", "package", "namespace"}
+        symbol.is_offered and symbol.kind not in {"key", "heading", "package", "namespace"}
         for outline in outlines
         if outline.kind == "product"
         for symbol in outline.symbols
@@ -583,7 +577,7 @@ def symbols(facts: Facts, known: Graph) -> list[str]:
         for symbol in outline.symbols:
             if symbol.parent and symbol.parent not in holders:
                 continue
-            if symbol.public and not symbol.in_function and symbol.kind not in _NO_SYMBOLS:
+            if symbol.is_offered and symbol.kind not in _NO_SYMBOLS:
                 rows.setdefault((path, symbol.name), f"{symbol.signature[:110]} ({path}:{symbol.line})")
     return list(shortened(list(rows.values()), MAX_SYMBOLS))
 

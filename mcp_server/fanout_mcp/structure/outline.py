@@ -184,6 +184,15 @@ class Symbol:
     public: bool = True
     in_function: bool = False
 
+    @property
+    def full(self) -> str:
+        return f"{self.parent}.{self.name}" if self.parent else self.name
+
+    @property
+    def is_offered(self) -> bool:
+        """Others may name it."""
+        return self.public and not self.in_function
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -515,8 +524,6 @@ def from_json(path: str, fields: Json) -> Outline:
 
     Raises ValueError for another number of fields.
     """
-    if len(fields) != len(Outline.__slots__):
-        raise ValueError(f"an outline has {len(Outline.__slots__)} fields, got {len(fields)}")
     named = dict(zip(Outline.__slots__, fields, strict=True)) | {"path": path}
     for name in ("imports", "notes", "import_lines", "uses"):
         named[name] = tuple(named[name])

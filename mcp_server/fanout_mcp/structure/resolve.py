@@ -152,7 +152,7 @@ def _note(found: Index, path: str, outline: Outline) -> None:
     elif language == "C#":
         for symbol in outline.symbols:
             if symbol.kind == "namespace":
-                _define(found, f"{symbol.parent}.{symbol.name}".lstrip("."), path, outline)
+                _define(found, symbol.full, path, outline)
     elif language == "Swift":
         for symbol in outline.symbols:
             if symbol.kind in _TYPES and not symbol.parent:
@@ -162,8 +162,7 @@ def _note(found: Index, path: str, outline: Outline) -> None:
     elif language == "Elixir":
         for symbol in outline.symbols:
             if symbol.kind == "module":
-                name = f"{symbol.parent}.{symbol.name}".lstrip(".")
-                found.defines.setdefault("elixir", {}).setdefault(name, []).append(path)
+                found.defines.setdefault("elixir", {}).setdefault(symbol.full, []).append(path)
     base = next((value for what, _, value, _ in outline.declares if what == "base"), "")
     for what, key, value, _ in outline.declares:
         if what == "alias":
@@ -233,7 +232,7 @@ def _unimported(outline: Outline, known: Index) -> list[str]:
         )
         return list(dict.fromkeys(one[0] for one in files if len(one) == 1 and one[0] != outline.path))
     if outline.language == "C#":
-        own = {f"{s.parent}.{s.name}".lstrip(".") for s in outline.symbols if s.kind == "namespace"}
+        own = {one.full for one in outline.symbols if one.kind == "namespace"}
         around = {".".join(name.split(".")[:end]) for name in own for end in range(1, name.count(".") + 2)}
         return [
             path for space in sorted(around) for path in _used(outline, space, known) if path != outline.path

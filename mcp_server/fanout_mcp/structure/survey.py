@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -129,18 +129,12 @@ def _key(root: Path, path: str) -> str:
     return f"{VERSION}-{status.st_dev}-{status.st_ino}-{status.st_size}-{times}-{path!r}"
 
 
-@contextmanager
-def _shelf(cache: Path | None) -> Iterator[sqlite3.Connection | None]:
+def _shelf(cache: Path | None) -> AbstractContextManager[sqlite3.Connection | None]:
     """Open the cache; None, and the work is done again, when it can't be had."""
-    connection = None
     if cache is not None:
         with suppress(OSError, sqlite3.Error):
-            connection = opened(cache / FILE, FORM, BUSY_S)
-    if connection is None:
-        yield None
-        return
-    with closing(connection):
-        yield connection
+            return closing(opened(cache / FILE, FORM, BUSY_S))
+    return nullcontext()
 
 
 def _known(shelf: sqlite3.Connection | None, keys: dict[str, str]) -> dict[str, Json]:
