@@ -20,7 +20,7 @@ from fanout_hooks.learn.memory import path_of
 from fanout_hooks.run.dispatch import FORK_LOST
 
 SEED = 10
-SHORT, WHOLE = 33, 330
+SHORT, WHOLE = 9, 330
 LIMIT_S = 1
 ENTRY = Path(fanout_hooks.__file__).with_name("__main__.py")
 BY_JSON = """
