@@ -5,7 +5,7 @@ Rules:
    own name are passed over, and the first paragraph of prose counts.
 2. A comment that touches code belongs to that code, unless the code is what every file begins with (its
    package, imports, shell options): then it is the file's.
-3. Tags (`@param`, `:param`) end the prose; `@notice`, `@dev` and doxygen's `brief` begin it.
+3. Tags (`@param`, `:param`) end the prose; `@notice`, `@dev`, `.SYNOPSIS` and doxygen's `brief` begin it.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ _MARK: Final = re.compile(r"\s*@\w")
 
 _BRIEF: Final = re.compile(
     r"^\s*[@\\](?:notice|dev|brief|summary|file(?:overview)?|overview|description|desc|title)\b:?\s*|^[|^]\s+|^Description\s*:\s*"
+    r"|^\s*\.(?i:synopsis|description)\b\s*"
 )
 _XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
 _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
@@ -265,7 +266,9 @@ def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
         else:
             if group:
                 yield group, line
-            if not _is_first(line, form) or form.name == "Bash" or _BODY.match(line):
+            # Without a grammar what comes after the first code may be anything.
+            is_known = isinstance(form, Language) and form.name != "Bash"
+            if not is_known or not _is_first(line, form) or _BODY.match(line):
                 return
             group = []
     if group:

@@ -151,10 +151,10 @@ def _described(kind: str, text: str) -> str:
 
 def _head(text: str) -> str:
     """Return a text's own words: of code in an unknown language its first comment, never a licence."""
-    for group, _ in groups(text, _UNKNOWN):
-        sentence = spoken(map(unmarked, group))
-        if sentence:
-            return sentence
+    comments = ((*group, "") for group, _ in groups(text, _UNKNOWN))
+    sentence = spoken(unmarked(line).rstrip("*- ") for group in comments for line in group)
+    if sentence:
+        return sentence
     words = " ".join(line for line in text[:6000].split("\n")[:40] if not RULER.match(line))
     words = " ".join(words.split())
     return f"begins: {clip(words, MAX_LENGTH)}" if words else "empty"
