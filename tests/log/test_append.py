@@ -130,7 +130,7 @@ def test_a_writer_that_waited_while_the_log_was_renamed_writes_to_the_new_one(
 
 
 @pytest.mark.parametrize(
-    "kills", [pytest.param(20, id="short"), pytest.param(200, id="whole", marks=pytest.mark.slow)]
+    "kills", [pytest.param(10, id="short"), pytest.param(200, id="whole", marks=pytest.mark.slow)]
 )
 def test_kills_in_mid_write_and_mid_rotation_lose_no_acknowledged_line_and_damage_none(
     kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -33,11 +33,13 @@ def named(source: random.Random, slowed: str = "") -> set[str]:
     return {name for name, found in judged.items() if found.direction != "steady"}
 
 
+@pytest.mark.slow
 def test_a_planted_regression_of_a_fifth_is_found_in_at_least_95_of_100_trials() -> None:
     source = random.Random(1)
     assert sum("hook7" in named(source, "hook7") for _ in range(100)) >= 95
 
 
+@pytest.mark.slow
 def test_without_a_change_at_most_5_of_100_reports_name_anything() -> None:
     source = random.Random(2)
     assert sum(bool(named(source)) for _ in range(100)) <= 5
