@@ -217,11 +217,6 @@ def is_placeholder(value: str) -> bool:
     return _PLACEHOLDER.search(value) is not None
 
 
-def is_drawn(name: str, value: str) -> bool:
-    """Tell what a machine drew, where all kinds of words stand: in the arguments of a call."""
-    return len(value) >= 16 and is_random(value) and is_secret(name, value)
-
-
 _SIGNED: Final = re.compile(
     r"(?=[^0-9]{0,64}[0-9])(?:\w{1,30}:)?[\w.-]{0,40}[A-Za-z0-9](?:[!*^]|&(?![a-z]{1,8};)|\$(?!\d\Z)|%(?![0-9A-Fa-f]{2}|\d{0,3}[dsxf])"
     r"|[#+@~](?![\d.]{1,40}\Z|L\d|[\w-]{1,40}\.[a-z]))[!-~]{0,64}"
@@ -260,7 +255,7 @@ def is_near(name: str, value: str) -> bool:
     """Tell a secret that only stands near its name, where all kinds of words stand."""
     if kind_of(name) in {"password", "secret"} and is_striking(value):
         return True
-    return is_drawn(name, value)
+    return is_token(value) and is_secret(name, value)
 
 
 def is_announced(name: str, value: str) -> bool:
@@ -282,11 +277,13 @@ def is_token(value: str) -> bool:
 
 
 def is_loose(value: str, before: str) -> bool:
-    """Tell a token by its looks alone, unless a word before it says that all may know it."""
-    if not (is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4):
-        return False
+    """Tell a secret by its looks alone, unless a word before it says that all may know it."""
     words = {word.lower() for word in _WORD.findall(before)}
-    return bool(words) and _PUBLIC.isdisjoint(words)
+    is_mixed = words and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
+    return bool(is_mixed or (_LOUD.search(value) and is_striking(value))) and _PUBLIC.isdisjoint(words)
+
+
+_LOUD: Final = re.compile(r"[!&^%]")
 
 
 def is_account(value: str) -> bool:
@@ -313,7 +310,7 @@ def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
 
 _NAMES: Final = re.compile(r"[A-Za-z_]{1,128}")
 _HOST: Final = re.compile(
-    r"(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){0,6}(?::\d{1,5})|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){1,6}"
+    r"localhost|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){0,6}(?::\d{1,5})|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){1,6}"
 )
 _PUBLIC: Final = frozenset(
     """
@@ -323,7 +320,7 @@ _PUBLIC: Final = frozenset(
     hash hashes href html id ids image img integrity jkt mappings md5 modulus nonce order page path
     pattern payload pins prime pub public put ref regex rev revision sample selector sha sha1 sha256 sig
     signature site snapshot span src sri state sub sum svg test thumb thumbprint tx txid uri url
-    userhandle uuid vector verification version want x5t
+    userhandle username uuid vector verification version want x5t
     """.split()
 )
 
@@ -442,6 +439,7 @@ def is_argument(value: str, *, is_sure: bool = False) -> bool:
     """
     return (
         is_chosen(value)
+        or (" " in value and is_given("password", value))
         or (is_sure and not (_PLACEHOLDER.search(value) or _REFERENCE.match(value) or kind_of(value)))
         or is_random(value)
         or (

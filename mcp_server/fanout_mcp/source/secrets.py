@@ -268,7 +268,7 @@ _COMMANDS: Final = (
     (is_argument, r"\b(?:sudo\s+-\w*S|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG"),
     (is_argument, r"\becho\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd"),
     (is_argument, r"\bopenssl\b~\s-(?:k|K) ARG"),
-    (is_argument, r"\b(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER"),
+    (is_argument, r"\s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER"),
     (is_argument, r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG"),
     (is_argument, r"\bsnmp\w{0,12}\b~\s-A ARG"),
     (is_argument, r"\bsnmp\w{0,12}\b~\s-X ARG"),
@@ -326,7 +326,9 @@ _LITERAL: Final = re.compile(rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{
 _PREFIX: Final = b" \t\r\nbru@$\\"
 _OPENS: Final = frozenset((b"(", b",", b"["))
 MAX_CALL: Final = 400
-_LOOSE: Final = Linear(r"[\"'`]([A-Za-z0-9+/_-]{20,128}={0,2})[\"'`]")
+_LOOSE: Final = Linear(
+    r"[\"'`](?:-p)?([A-Za-z0-9+/_-]{20,128}={0,2}|[A-Za-z0-9][\w.-]{1,40}[!&^%][\w!&^%.-]{0,40})[\"'`]"
+)
 _SEED: Final = Linear(
     r"(?m)(?:^|[\"'`:=>])[ \t]{0,8}((?:[a-z]{3,8} ){11,24}[a-z]{3,8})[ \t\r]{0,2}(?:[\"'`<;,.]|$)"
 )
@@ -697,8 +699,9 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             continue
         at = data.find(b"\n", head.end() - 1) + 1
         columns = data[data.rfind(b"\n", max(0, head.start() - 2_000), head.start()) + 1 : at].split(mark)
-        names = {n: _text(name).strip(" \r\n\"'`*") for n, name in enumerate(columns)}
-        names = {n: name for n, name in names.items() if kind_of(name) is not None}
+        # In separated values no blank follows a comma; in prose one does.
+        cells = ((n, _text(name)) for n, name in enumerate(columns) if mark == b"|" or name[:1] != b" ")
+        names = {n: name for n, name in cells if kind_of(name) and len(name.split()) <= 3}
         while names and sum(map(bool, map(bytes.strip, columns))) > 1 and done <= at < len(data):
             line, start = data[at : data.find(b"\n", at) + 1 or len(data)], at
             cells = line.split(mark)
