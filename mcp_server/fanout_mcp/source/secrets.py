@@ -700,8 +700,8 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
         at = data.find(b"\n", head.end() - 1) + 1
         columns = data[data.rfind(b"\n", max(0, head.start() - 2_000), head.start()) + 1 : at].split(mark)
         # In separated values no blank follows a comma; in prose one does.
-        cells = ((n, _text(name)) for n, name in enumerate(columns) if mark == b"|" or name[:1] != b" ")
-        names = {n: name for n, name in cells if kind_of(name) and len(name.split()) <= 3}
+        heads = ((n, _text(name)) for n, name in enumerate(columns) if mark == b"|" or name[:1] != b" ")
+        names = {n: name for n, name in heads if kind_of(name) and len(name.split()) <= 3}
         while names and sum(map(bool, map(bytes.strip, columns))) > 1 and done <= at < len(data):
             line, start = data[at : data.find(b"\n", at) + 1 or len(data)], at
             cells = line.split(mark)
