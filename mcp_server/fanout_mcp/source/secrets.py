@@ -304,7 +304,7 @@ _CALL: Final = Linear(
     r"|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
-    r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)))"
+    r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot))"
     r"(?:(?:::|\.|->|_)(?:new|of|create|s3|db)\w{0,12})?(?:\s?=?\s?\(|\s:\w{1,40},|[ \t][\"'])"
 )
 """What is given an account's secrets without a name: connections (the password is the third), logins (not the
@@ -537,7 +537,8 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         seen = [(match.start(1), match.start(1) + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
-        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)):
+        is_name = number == 1 and not is_passed(name, _text(value))  # `Type name`
+        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)) and not is_name:
             return seen, True
     near = _near(data, at, name, is_program)
     return ([near], True) if near else (seen, False)
