@@ -217,11 +217,6 @@ def is_placeholder(value: str) -> bool:
     return _PLACEHOLDER.search(value) is not None
 
 
-def is_drawn(name: str, value: str) -> bool:
-    """Tell what a machine drew, where all kinds of words stand: in the arguments of a call."""
-    return len(value) >= 16 and is_random(value) and is_secret(name, value)
-
-
 _SIGNED: Final = re.compile(
     r"(?=[^0-9]{0,64}[0-9])(?:\w{1,30}:)?[\w.-]{0,40}[A-Za-z0-9](?:[!*^]|&(?![a-z]{1,8};)|\$(?!\d\Z)|%(?![0-9A-Fa-f]{2}|\d{0,3}[dsxf])"
     r"|[#+@~](?![\d.]{1,40}\Z|L\d|[\w-]{1,40}\.[a-z]))[!-~]{0,64}"
@@ -260,7 +255,7 @@ def is_near(name: str, value: str) -> bool:
     """Tell a secret that only stands near its name, where all kinds of words stand."""
     if kind_of(name) in {"password", "secret"} and is_striking(value):
         return True
-    return is_drawn(name, value)
+    return is_token(value) and is_secret(name, value)
 
 
 def is_announced(name: str, value: str) -> bool:
@@ -282,21 +277,18 @@ def is_token(value: str) -> bool:
 
 
 def is_loose(value: str, before: str) -> bool:
-    """Tell a token by its looks alone, unless a word before it says that all may know it."""
-    if not (is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4):
-        return False
+    """Tell a secret by its looks alone, unless a word before it says that all may know it."""
     words = {word.lower() for word in _WORD.findall(before)}
-    return bool(words) and _PUBLIC.isdisjoint(words)
+    is_mixed = words and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
+    return bool(is_mixed or (_LOUD.search(value) and is_striking(value))) and _PUBLIC.isdisjoint(words)
+
+
+_LOUD: Final = re.compile(r"[!&^%]")
 
 
 def is_account(value: str) -> bool:
     """Tell hosts, mailboxes and names in directories, beside which a password stands."""
     return _HOST.fullmatch(value) is not None or "=" in value
-
-
-def is_before_command(value: str) -> bool:
-    """Tell what a command is given in its environment."""
-    return is_word("password", value) or is_argument(value)
 
 
 def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
@@ -313,7 +305,7 @@ def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
 
 _NAMES: Final = re.compile(r"[A-Za-z_]{1,128}")
 _HOST: Final = re.compile(
-    r"(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){0,6}(?::\d{1,5})|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){1,6}"
+    r"localhost|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){0,6}(?::\d{1,5})|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){1,6}"
 )
 _PUBLIC: Final = frozenset(
     """
@@ -323,7 +315,7 @@ _PUBLIC: Final = frozenset(
     hash hashes href html id ids image img integrity jkt mappings md5 modulus nonce order page path
     pattern payload pins prime pub public put ref regex rev revision sample selector sha sha1 sha256 sig
     signature site snapshot span src sri state sub sum svg test thumb thumbprint tx txid uri url
-    userhandle uuid vector verification version want x5t
+    userhandle username uuid vector verification version want x5t
     """.split()
 )
 
@@ -442,6 +434,7 @@ def is_argument(value: str, *, is_sure: bool = False) -> bool:
     """
     return (
         is_chosen(value)
+        or (" " in value and is_given("password", value))
         or (is_sure and not (_PLACEHOLDER.search(value) or _REFERENCE.match(value) or kind_of(value)))
         or is_random(value)
         or (
@@ -506,16 +499,8 @@ SHAPES: Final = (
     ),
     Shape("anthropic", ("sk-ant-",), r"\bsk-ant-[A-Za-z0-9_-]{16,}"),
     Shape("openai", ("sk-",), r"\bsk-(?:proj-|or-v1-|svcacct-)?[A-Za-z0-9_-]{20,}"),
-    Shape(
-        "google",
-        ("AIza", "ya29", "GOCSPX"),
-        r"\bAIza[0-9A-Za-z_-]{30,}|\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{20,}",
-    ),
-    Shape(
-        "stripe",
-        ("_live_", "_test_", "whsec"),
-        r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}|\bwhsec_[0-9A-Za-z]{16,}",
-    ),
+    Shape("google", ("AIza", "ya29", "GOCSPX"), r"\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bGOCSPX-[\w-]{20,}"),
+    Shape("stripe", ("_live_", "_test_", "whsec"), r"\b(?:[srp]k_(?:live|test)|whsec)_[0-9A-Za-z]{16,}"),
     Shape("razorpay", ("rzp_",), r"\brzp_(?:live|test)_[A-Za-z0-9]{14,}"),
     Shape("square", ("sq0",), r"\bsq0[a-z]{3}-[A-Za-z0-9_-]{22,}"),
     Shape("npm", ("npm_",), r"\bnpm_[A-Za-z0-9]{30,}"),
@@ -534,11 +519,7 @@ SHAPES: Final = (
     Shape("vault", ("hvs.", "hvb.", "hvr."), r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}"),
     Shape("terraform", (".atlasv1.",), r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}"),
     Shape("linear", ("lin_api_", "lin_oauth_"), r"\blin_(?:api|oauth)_[A-Za-z0-9]{30,}"),
-    Shape(
-        "grafana",
-        ("glsa_", "glc_"),
-        r"\bglsa_[A-Za-z0-9]{24,}(?:_[a-f0-9]{8})?|\bglc_[A-Za-z0-9+/]{32,}={0,2}",
-    ),
+    Shape("grafana", ("glsa_", "glc_"), r"\bglsa_[A-Za-z0-9_]{24,}|\bglc_[A-Za-z0-9+/]{32,}={0,2}"),
     Shape("databricks", ("dapi",), r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),
     Shape("discord", ("/api/webhooks/",), r"/api/webhooks/\d{15,}/[A-Za-z0-9_-]{40,}"),
     Shape("telegram", (":AA",), r"\b(?:bot)?\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
@@ -566,11 +547,7 @@ SHAPES: Final = (
     Shape("openshift", ("sha256~",), r"\bsha256~[A-Za-z0-9_-]{40,}"),
     Shape("artifactory", ("AKCp",), r"\bAKCp[A-Za-z0-9]{60,}"),
     Shape("onepassword", ("ops_eyJ",), r"\bops_eyJ[A-Za-z0-9+/=_-]{100,}"),
-    Shape(
-        "signed-url",
-        ("sig=", "ignature="),
-        r"[?&](?i:sig|signature|x-amz-signature|x-goog-signature)=[A-Za-z0-9%+/_~.=-]{20,}",
-    ),
+    Shape("signed-url", ("sig=", "ignature="), r"[?&](?i:sig|(?:x-\w{3,4}-)?signature)=[\w%+/~.=-]{20,}"),
     Shape("jwt", ("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
 )
 """What was named first is not named again."""

@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
+from itertools import islice
 from typing import Final
 
 from fanout_mcp.linear import Linear, Match
@@ -26,7 +27,6 @@ from fanout_mcp.source.secret_values import (
     is_account,
     is_announced,
     is_argument,
-    is_before_command,
     is_byte_string,
     is_given,
     is_loose,
@@ -78,11 +78,9 @@ _PEM: Final = Linear(
 )
 _PEM_REST: Final = Linear(
     r"(?m)(?:^[ \t\"'>#+]{0,16}[A-Za-z0-9+/=]{16,120}[\"'\\n,+ \t]{0,8}\r?\n)+[ \t\"'>#+]{0,16}"
-    r"-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+    r"-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|Private-Lines: \d+\s{1,4}(?:[A-Za-z0-9+/=]{4,80}\r?\n?)+"
 )
-"""A key whose beginning was cut off."""
-
-_PPK: Final = Linear(r"Private-Lines: \d{1,4}\s{1,4}((?:[A-Za-z0-9+/=]{4,80}\r?\n?)+)")
+"""A key whose beginning was cut off, and PuTTY's."""
 
 _SHAPED: Final = tuple(
     (name, frozenset(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
@@ -90,7 +88,6 @@ _SHAPED: Final = tuple(
 _SHAPE_WORDS: Final = Linear("|".join(re.escape(word) for shape in SHAPES for word in shape.words))
 _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:)([^\s:]{8,128})$")
 """PostgreSQL's own file of passwords: host, port, database, user, password."""
-_AZURE: Final = Linear(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
 _HEADERS: Final = Linear(
     r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?|[ \t]{1,4}[\"'])"
     r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
@@ -101,7 +98,6 @@ _COOKIES: Final = Linear(
     r"(?i)\bcookie2?[\"']?\s?[:,]\s{0,20}(?:[\"']value[\"']\s?:\s?)?[\"']?([^\s=;:,\"']{1,80}=[^\n\"']{8,900})"
 )
 _COOKIE: Final = Linear(r"([^\s=;]{1,80}=)([^\s=;]{16,600}={0,2})")
-_BEARER: Final = Linear(r"(?i)(\bbearer )((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){20,}={0,2})")
 _URL: Final = Linear(
     r"(://[^\s:/@\"'<>{}$%]{0,100}:)(?:([^\s/@\"'<>{}$]{3,200})@|([^\s@\"'<>{}$?#]{3,200})@[\w.\[-])"
     r"|://([\w-]{20,200})@[\w.\[-]"
@@ -116,7 +112,7 @@ _USER: Final = re.compile(rb"(?:^|[\s\"'])(?:- )?[\w.-]{1,60}(?:@[\w-]{1,60}\.[\
 """`user:password` where no scheme says what it is, and what stands before it."""
 
 _NAME: Final = Linear(
-    r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|salt|login|assword|kennwort"
+    r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|bearer|salt|login|assword|kennwort"
     r"|senha|heslo|haslo|wachtwoord|parola|mdp|app_?id|accounts|sessid|connect\.sid|identified by"
     r"|contrase\xc3\xb1a|l\xc3\xb6senord|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7\xa0\x81)[\w.-]*"
 )
@@ -138,8 +134,6 @@ _WRAP: Final = (
 _BYTE: Final = r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,3})(?:u8)?"
 _FOLLOWS: Final = (
     # (is quoted, what decides about the value, what stands between a name and it and the value)
-    # "key": "value", …
-    (True, is_secret, Linear(r"[\"']\s?:\s?[\"']value[\"']\s{0,4},\s{0,20}[\"']value[\"']\s?:\s?" + _Q)),
     # env.SECRET || 'x'
     (True, is_given, Linear(r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}" + _Q)),
     (
@@ -165,8 +159,8 @@ _FOLLOWS: Final = (
             + r"\s?;?\s{0,20}\}"
         ),
     ),
-    # {"name": …, "value": …}
-    (True, is_secret, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),
+    # {"name": …, "value": …}, <add key=… value=…>
+    (True, is_secret, Linear(r"[\"']?\s?,?\s{1,30}[\"']?(?:value|content)[\"']?\s?[:=]\s?" + _Q)),
     # ('API_KEY', 'x')
     (
         True,
@@ -177,8 +171,6 @@ _FOLLOWS: Final = (
     (True, is_given, Linear(r"[ \t]{1,8}" + _Q + r"[ \t]{0,4}(?:\r?\n|\z)")),  # password "a b c"
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
     (True, is_secret, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),
-    # <add key= value=>
-    (True, is_secret, Linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?" + _Q)),
     # variable "x" { default = … }, "x": {"type": "string", "defaultValue": …}
     (
         True,
@@ -254,12 +246,10 @@ _COMMANDS: Final = (
     # (what decides about the value, a command up to it); "~": any of its options
     (is_argument, r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG"),
     (is_argument, r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG"),
-    (is_argument, r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG"),
     (
         is_argument,
         r"\b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER",
     ),
-    (is_argument, r"\bvault\s+login\s(?:~\s)?ARG"),
     (is_argument, r"\b(?:redis-cli|iredis)\b~\s-a ARG"),
     (
         is_argument,
@@ -268,7 +258,7 @@ _COMMANDS: Final = (
     (is_argument, r"\b(?:sudo\s+-\w*S|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG"),
     (is_argument, r"\becho\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd"),
     (is_argument, r"\bopenssl\b~\s-(?:k|K) ARG"),
-    (is_argument, r"\b(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER"),
+    (is_argument, r"\s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER"),
     (is_argument, r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG"),
     (is_argument, r"\bsnmp\w{0,12}\b~\s-A ARG"),
     (is_argument, r"\bsnmp\w{0,12}\b~\s-X ARG"),
@@ -276,7 +266,6 @@ _COMMANDS: Final = (
     (is_argument, r"\b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%AFTER"),
     (is_argument, r"\b[nN][eE][tT]\s+(?:user|User)\s+\S{1,80}\s+ARG\s*/"),
     (is_argument, r"\b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)?ARG"),
-    (is_argument, r"\b(?:useradd|usermod)\b~\s-p ARG"),
     (is_argument, r"\bstats\s+auth\s+[^\s:]{1,60}:AFTER"),
     (is_argument, r"\s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER"),
     (is_argument, r"\b(?:sqlplus|rman|expdp|impdp|thin)\b~[ :]\w{1,30}/()()([^\s:@/\"'`<>{}$]{3,64})@"),
@@ -284,7 +273,6 @@ _COMMANDS: Final = (
     (is_argument, r"\s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG"),
     (is_argument, r"\s/(?:u|U|user):\S{1,80}\s+ARG"),
     (is_argument, r"\b(?:snmp-server\s+community|r[ow]community6?|rootpw(?:\s--\w+)?)\s+ARG"),
-    (is_argument, r"\bwpa_passphrase\s+\S{1,40}\s+ARG"),
     (is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
     (
         is_argument,
@@ -293,7 +281,7 @@ _COMMANDS: Final = (
     (is_token, r"\s-[tkaTK]\s+ARG"),
     (is_token, r"\s(?:auth|login|authtoken|setapikey)\s+ARG"),
     (
-        is_before_command,
+        lambda value: is_word("password", value) or is_argument(value),
         r"\b[A-Z0-9_]{0,30}(?:PASSWORD|PASSWD|PWD|PASS|PW)=()()([\w-]{4,64})[ \t]+[a-z./]",
     ),
 )
@@ -316,17 +304,23 @@ _CALL: Final = Linear(
     r"|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
-    r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)))"
+    r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot))"
     r"(?:(?:::|\.|->|_)(?:new|of|create|s3|db)\w{0,12})?(?:\s?=?\s?\(|\s:\w{1,40},|[ \t][\"'])"
 )
 """What is given an account's secrets without a name: connections (the password is the third), logins (not the
 first), what may be one, and what is made of keys."""
 
 _LITERAL: Final = re.compile(rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[(),]")
-_PREFIX: Final = b" \t\r\nbru@$\\"
-_OPENS: Final = frozenset((b"(", b",", b"["))
+_SIGNS: Final = frozenset((b"(", b")", b","))
+_PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
+"""What stands before a literal that is an argument itself, rather than a part of one."""
+
 MAX_CALL: Final = 400
-_LOOSE: Final = Linear(r"[\"'`]([A-Za-z0-9+/_-]{20,128}={0,2})[\"'`]")
+MAX_DEPTH: Final = 4
+MAX_PARTS: Final = 30
+_LOOSE: Final = Linear(
+    r"[\"'`](?:-p)?([A-Za-z0-9+/_-]{20,128}={0,2}|[A-Za-z0-9][\w.-]{1,40}[!&^%][\w!&^%.-]{0,40})[\"'`]"
+)
 _SEED: Final = Linear(
     r"(?m)(?:^|[\"'`:=>])[ \t]{0,8}((?:[a-z]{3,8} ){11,24}[a-z]{3,8})[ \t\r]{0,2}(?:[\"'`<;,.]|$)"
 )
@@ -399,13 +393,8 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
 
     if b"-----BEGIN" in data:
         data = _PEM.sub(counted(lambda m: m.group() if b"PUBLIC" in m[1] else _shaped("pem")(m)), data)
-    if b"PRIVATE KEY" in data and b"-----END" in data:
+    if (b"PRIVATE KEY" in data and b"-----END" in data) or b"Private-Lines" in data:
         data = _PEM_REST.sub(counted(_shaped("pem")), data)
-    if b"Private-Lines" in data:
-        data = _PPK.sub(
-            counted(lambda m: m.group().replace(m[1], _shaped("pem")(m)[:14] + b"\n" * m[1].count(b"\n"), 1)),
-            data,
-        )
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
     long = b" ".join([word for word in data.split() if len(word) >= SHORTEST])
     found = {word.group() for word in _SHAPE_WORDS.finditer(long)}
@@ -413,8 +402,6 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         if not found.isdisjoint(words) if words else shape.search(long):
             data = shape.sub(counted(_shaped(name)), data)
     lower = data.lower()
-    if b"accountkey=" in lower or b"sharedaccesskey=" in lower:
-        data = _AZURE.sub(counted(_shaped("azure")), data)
     if b"://" in data and b"@" in data:
         data = _URL.sub(counted(_address), data)
     if b"@tcp(" in data or b"@unix(" in data:
@@ -425,8 +412,6 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         data = _HEADERS.sub(counted(_header), data)
     if b"cookie" in lower:
         data = _COOKIES.sub(counted(_cookies), data)
-    if b"bearer " in lower:
-        data = _BEARER.sub(counted(_bearer), data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
     for find in (_named, _in_commands, _in_rows, _in_tables, _in_lists):
         spans = list(find(data, is_program))
@@ -475,10 +460,6 @@ def _header(match: Match) -> bytes:
 
 def _line(match: Match) -> bytes:
     return match[1] + b"<redacted:value>" if is_argument(_text(match[2])) else match.group()
-
-
-def _bearer(match: Match) -> bytes:
-    return match[1] + b"<redacted:header>" if is_random(_text(match[2])) else match.group()
 
 
 def _cookies(match: Match) -> bytes:
@@ -556,7 +537,8 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         seen = [(match.start(1), match.start(1) + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
-        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)):
+        is_name = number == 1 and not is_passed(name, _text(value))  # `Type name`
+        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)) and not is_name:
             return seen, True
     near = _near(data, at, name, is_program)
     return ([near], True) if near else (seen, False)
@@ -604,6 +586,11 @@ def _is_inside(data: bytes, start: int) -> bool:
     return any(line.count(quote) % 2 for quote in (b'"', b"'", b"`"))
 
 
+def _line_end(data: bytes, start: int) -> int:
+    end = data.find(b"\n", start)
+    return len(data) if end < 0 else end
+
+
 def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
     spans: list[Span] = []
@@ -611,7 +598,7 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     for head in _HEAD.finditer(data):
         if head.start() >= done:
             start = data.rfind(b"\n", 0, head.start()) + 1
-            done = data.find(b"\n", head.end()) % (len(data) + 1)
+            done = _line_end(data, head.end())
             spans += _in_command(data[start:done], start)
     for call in _CALL.finditer(data):
         spans += _in_call(data, call)
@@ -640,36 +627,30 @@ def _in_command(line: bytes, offset: int) -> Iterator[Span]:
 
 
 def _in_call(data: bytes, call: Match) -> list[Span]:
-    """Return where the secrets are among the literal arguments of a call."""
+    """Return where the secrets are among the literal arguments of a call: the striking ones, if any are."""
     kind = next(n for n in (1, 2, 3, 4) if _has(call, n))
-    depth, commas, has_account, found = 1, int(call.group()[-1:] == b","), False, []
-    start, end = call.end(), call.end() + MAX_CALL
+    start, end = call.end(), min(len(data), call.end() + MAX_CALL)
     if call.group()[-1:] in {b'"', b"'"}:  # without parentheses, as in Ruby and Basic
-        start, end = start - 1, min(end, data.find(b"\n", start) % (end + 1))
-    for part in _LITERAL.finditer(data, start, end):
-        if part.group() == b",":
-            commas += depth == 1
-        elif part.group() in {b"(", b")"}:
-            depth += 1 if part.group() == b"(" else -1
-        elif (
-            part.start() == start
-            or data[max(0, part.start() - 20) : part.start()].rstrip(_PREFIX)[-1:] in _OPENS
-        ):
-            group = next((n for n in (1, 2, 3) if part[n]), 1)
-            value = _text(part[group] or b"").rstrip("\\")
-            is_open = kind == 3 and not has_account
-            has_account = has_account or is_account(value)
-            is_one = (
-                kind < 4
-                and (commas or is_open)
-                and is_password_of(value, is_sure=kind == 1 and commas == 2, is_open=is_open)
-            )
-            if is_one or (len(value) >= MADE_CHARS and is_token(value)):
-                found.append((part.start(group), part.start(group) + len(value)))
-        if depth == 0:
+        start, end = start - 1, min(end, _line_end(data, start))
+    depth, commas, has_account = 1, int(call.group()[-1:] == b","), False
+    found: list[Span] = []
+    for part in islice(_LITERAL.finditer(data, start, end), MAX_PARTS):
+        sign = part.group()
+        commas += sign == b"," and depth == 1
+        depth += (sign == b"(") - (sign == b")")
+        if not 0 < depth <= MAX_DEPTH:
             break
-    striking = [span for span in found if is_striking(_text(data[slice(*span)]))]
-    return striking or found
+        is_passed_on = part.start() == start or _PASSED.search(data, part.start() - 20, part.start())
+        if sign in _SIGNS or not is_passed_on:
+            continue
+        value = _text(sign[1:-1]).rstrip("\\")
+        is_open = kind == 3 and not has_account
+        has_account = has_account or is_account(value)
+        is_sure = kind == 1 and commas == 2
+        is_one = kind < 4 and (commas or is_open) and is_password_of(value, is_sure=is_sure, is_open=is_open)
+        if is_one or (len(value) >= MADE_CHARS and is_token(value)):
+            found.append((part.start() + 1, part.start() + 1 + len(value)))
+    return [span for span in found if is_striking(_text(data[slice(*span)]))] or found
 
 
 def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
@@ -692,15 +673,16 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
     """Yield the cells below a column that is named as a secret's, in Markdown and separated values."""
     done = 0
     for head in _COLUMN.finditer(data) if not is_program else ():
-        mark = head[1] or head[2]
-        if not mark:
+        mark, at = head[1] or head[2], _line_end(data, head.end() - 1) + 1
+        if not mark or head.start() < done:
             continue
-        at = data.find(b"\n", head.end() - 1) + 1
         columns = data[data.rfind(b"\n", max(0, head.start() - 2_000), head.start()) + 1 : at].split(mark)
-        names = {n: _text(name).strip(" \r\n\"'`*") for n, name in enumerate(columns)}
-        names = {n: name for n, name in names.items() if kind_of(name) is not None}
-        while names and sum(map(bool, map(bytes.strip, columns))) > 1 and done <= at < len(data):
-            line, start = data[at : data.find(b"\n", at) + 1 or len(data)], at
+        # In separated values no blank follows a comma; in prose one does.
+        heads = ((n, _text(name)) for n, name in enumerate(columns) if mark == b"|" or name[:1] != b" ")
+        names = {n: name for n, name in heads if kind_of(name) and len(name.split()) <= 3}
+        done = at
+        while names and sum(map(bool, map(bytes.strip, columns))) > 1 and at < len(data):
+            line, start = data[at : _line_end(data, at) + 1], at
             cells = line.split(mark)
             if len(cells) != len(columns):
                 break
